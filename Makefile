@@ -1,0 +1,56 @@
+# Everything a newcomer needs: `make run` and `make test`.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_STAMP := $(VENV)/.run
+DEV_STAMP := $(VENV)/.dev
+
+.PHONY: help run setup setup-dev test check format lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+run: $(RUN_STAMP) ## set everything up and start Penny on http://127.0.0.1:8080
+	@$(BIN)/python -m penny serve
+
+setup: $(RUN_STAMP) ## the environment alone
+setup-dev: $(DEV_STAMP) ## the environment with the test and check tools
+
+test: $(DEV_STAMP) ## set everything up and pass the tests
+	@$(BIN)/python -m pytest -q
+
+check: $(DEV_STAMP) ## lint, types, floors
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: $(DEV_STAMP) ## write the code the way ruff would
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: $(DEV_STAMP) ## compile the hashed requirements again from requirements/*.in
+	@$(BIN)/pip install -q uv
+	@cd requirements && for f in base dev; do ../$(BIN)/uv pip compile -q --generate-hashes --no-header --python-version 3.11 $$f.in -o $$f.txt; done
+	@cd requirements && ../$(BIN)/uv pip compile -q --generate-hashes --no-header --no-deps vad.in -o vad.txt
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Penny needs Python 3.11 or newer; found: $$($(PYTHON) --version). Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv module is missing. On Debian or Ubuntu: sudo apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(RUN_STAMP): requirements/base.txt requirements/vad.txt | $(VENV)/bin/python
+	@echo "Installing what Penny needs (once, about a minute) ..."
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/base.txt
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/vad.txt
+	@touch $@
+
+$(DEV_STAMP): requirements/dev.txt requirements/vad.txt | $(VENV)/bin/python
+	@echo "Installing what the tests need (once, about a minute) ..."
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/vad.txt
+	@touch $@ $(RUN_STAMP)
+
+clean: ## remove the environment and what Penny wrote
+	@rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,81 @@
+"""Every error that Penny raises on purpose.
+
+PennyError
+├── ConfigError          penny.yaml or the environment is wrong; names the key and the line
+├── ProtocolError        a peer broke its protocol; names the field and the fix
+├── SessionRefused       the broker does not admit this session
+├── ModeUnavailable      the mode cannot talk now; carries the remedy
+├── SpeakerLost          the connection to what talks back ended
+└── EngineError          a stage of the pipeline failed (stt, llm, tts, vad)
+"""
+
+from __future__ import annotations
+
+
+class PennyError(Exception):
+    """An error with a machine code, a sentence for a person, and whether trying again may help.
+
+    Args:
+        message: what is wrong and how to mend it, without personal data.
+        code: stable machine name, snake_case.
+        retryable: whether the same request may succeed later.
+        field: the input field at fault, dotted, when there is one.
+    """
+
+    code = "penny_error"
+    retryable = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        retryable: bool | None = None,
+        field: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        if code is not None:
+            self.code = code
+        if retryable is not None:
+            self.retryable = retryable
+
+
+class ConfigError(PennyError):
+    code = "config_invalid"
+
+    def __init__(self, message: str, *, key: str | None = None, line: int | None = None) -> None:
+        super().__init__(message, field=key)
+        self.key = key
+        self.line = line
+
+
+class ProtocolError(PennyError):
+    code = "invalid_message"
+
+
+class SessionRefused(PennyError):
+    code = "session_refused"
+    retryable = True
+
+
+class ModeUnavailable(PennyError):
+    code = "mode_unavailable"
+
+    def __init__(self, message: str, *, remedy: str = "", retryable: bool = False) -> None:
+        super().__init__(message, retryable=retryable, field="mode")
+        self.remedy = remedy
+
+
+class SpeakerLost(PennyError):
+    code = "speaker_lost"
+    retryable = True
+
+
+class EngineError(PennyError):
+    code = "engine_failed"
+
+    def __init__(self, message: str, *, stage: str, code: str | None = None) -> None:
+        super().__init__(message, code=code, retryable=True)
+        self.stage = stage

@@ -1,0 +1,77 @@
+"""The inner seam, answering side: a mode connects a session to a speaker.
+
+A speaker speaks the OpenAI Realtime GA vocabulary as plain JSON objects: what is sent to it are
+Realtime client events, what comes from it are Realtime server events (plus ``penny.*`` events
+from Penny's own). Audio is base64 of mono PCM16 at 24 000 Hz inside those events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Whether a mode can talk now; when not, why and what an operator does about it."""
+
+    available: bool
+    reason: str = ""
+    remedy: str = ""
+    notice: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSpec:
+    """What a caller asked for, checked and complete: all a mode needs to open a speaker.
+
+    ``portavoz``, ``cerebro`` and ``context`` are the specification's objects, validated.
+    ``history`` seeds the conversation (GA items) when a session moves between modes.
+    """
+
+    session_id: str
+    language: str
+    instructions: str = ""
+    voice: str = ""
+    portavoz: Json = field(default_factory=dict)
+    cerebro: Json = field(default_factory=dict)
+    context: Json = field(default_factory=dict)
+    tenant: str = "default"
+    history: tuple[Json, ...] = ()
+
+
+class Speaker(Protocol):
+    """An open connection to what talks back. One writer; ``events`` is read once."""
+
+    info: Json
+    """What this speaker is: ``model``, ``voice``, ``notice`` …, shown in session_started."""
+
+    async def send(self, event: Json) -> None:
+        """Send a Realtime client event. Raises SpeakerLost when the connection is gone."""
+        ...
+
+    def events(self) -> AsyncIterator[Json]:
+        """Realtime server events until the connection ends; raises SpeakerLost if it broke."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class Mode(Protocol):
+    name: str
+
+    def availability(self) -> Availability: ...
+
+    async def open(self, spec: SessionSpec) -> Speaker:
+        """Connect. Raises ModeUnavailable with the remedy."""
+        ...
+
+    async def start(self) -> None:
+        """Start what the mode keeps running between sessions (a worker process, a pool)."""
+        ...
+
+    async def aclose(self) -> None: ...

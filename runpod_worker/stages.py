@@ -1,0 +1,200 @@
+"""The four stages of the pipeline as Protocols. An engine is one file that offers one of them.
+
+Audio into VAD and STT is mono PCM16 little-endian at 16 000 Hz; audio out of TTS is mono PCM16
+little-endian at 24 000 Hz (an engine resamples its own rate). Everything is cancellable: closing
+an async iterator, or ``cancel``, frees the engine at once. Engines raise ``EngineError``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+STT_RATE_HZ = 16_000
+TTS_RATE_HZ = 24_000
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What an engine tells about itself in ``check``, on the page and in ``session_started``.
+
+    ``notice`` is one honest sentence on what it cannot do, per language ("es", "en"), or empty.
+    """
+
+    name: str
+    languages: tuple[str, ...]
+    notice: dict[str, str] = field(default_factory=dict)
+    closed_set: bool = False
+
+
+# --- VAD -----------------------------------------------------------------------------------
+
+
+class VadStream(Protocol):
+    """Speech probability of one caller's audio."""
+
+    async def feed(self, pcm: bytes) -> list[float]:
+        """Take any amount of audio; return a probability 0..1 per complete window."""
+        ...
+
+    def reset(self) -> None: ...
+
+
+class Vad(Protocol):
+    info: EngineInfo
+    window_ms: int
+
+    def open(self) -> VadStream: ...
+
+    async def aclose(self) -> None: ...
+
+
+# --- STT -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    text: str
+    start_ms: int
+    end_ms: int
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """``understood`` is False when speech was heard but the engine does not trust its words."""
+
+    text: str
+    language: str
+    understood: bool
+    confidence: float | None = None
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SttOptions:
+    """``language`` None means detect. ``prompt`` and ``hot_words`` are for engines that use them."""
+
+    language: str | None = None
+    prompt: str = ""
+    hot_words: tuple[str, ...] = ()
+
+
+class Utterance(Protocol):
+    """One turn of the caller being heard."""
+
+    def feed(self, pcm: bytes) -> None:
+        """Take more audio; never blocks (engines decode in threads of their own)."""
+        ...
+
+    def pause(self) -> None:
+        """The caller paused: a good moment to transcribe speculatively."""
+        ...
+
+    def resume(self) -> None:
+        """The caller went on: throw speculation away."""
+        ...
+
+    def partial(self) -> str:
+        """The words so far, or ''. Cheap; may be called every 100 ms."""
+        ...
+
+    async def finish(self) -> Transcript: ...
+
+    def cancel(self) -> None: ...
+
+
+class Stt(Protocol):
+    info: EngineInfo
+
+    def begin(self, options: SttOptions) -> Utterance: ...
+
+    def count_tokens(self, text: str) -> int: ...
+
+    async def aclose(self) -> None: ...
+
+
+# --- LLM -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LlmRequest:
+    """``items`` are Realtime GA items in order; user audio parts carry their transcript."""
+
+    instructions: str
+    items: tuple[dict[str, Any], ...]
+    tools: tuple[dict[str, Any], ...] = ()
+    tool_choice: str | dict[str, Any] = "auto"
+    max_output_tokens: int | None = None
+    language: str = "es"
+    session_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LlmText:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LlmToolCall:
+    """A piece of a function call; ``done`` with the last one, ``arguments`` then whole."""
+
+    call_id: str
+    name: str
+    arguments: str
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LlmUsage:
+    """Sent last. ``stop`` is 'end', 'length', 'filter' or 'tool'."""
+
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    stop: str = "end"
+
+
+LlmDelta = LlmText | LlmToolCall | LlmUsage
+
+
+class Llm(Protocol):
+    info: EngineInfo
+
+    def generate(self, request: LlmRequest) -> AsyncIterator[LlmDelta]:
+        """Stream the answer; closing the iterator aborts the generation where it runs."""
+        ...
+
+    def count_tokens(self, text: str) -> int: ...
+
+    async def prime(self, request: LlmRequest) -> None:
+        """Warm the prompt cache with the stable head of this session's prompt."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+# --- TTS -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How to speak: ``name`` as the session asked (unknown names map to the default voice)."""
+
+    language: str = "es"
+    name: str = ""
+    speed: float = 1.0
+
+
+class Tts(Protocol):
+    info: EngineInfo
+
+    def voices(self) -> Sequence[str]: ...
+
+    def synthesize(self, phrase: str, voice: Voice) -> AsyncIterator[bytes]:
+        """Stream PCM16 at 24 000 Hz as it is made; closing the iterator stops the synthesis."""
+        ...
+
+    async def aclose(self) -> None: ...
