@@ -75,7 +75,7 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class SttOptions:
-    """``language`` None means detect. ``prompt`` and ``hot_words`` are for engines that use them."""
+    """``language`` None means detect; ``prompt`` and ``hot_words`` serve engines that use them."""
 
     language: str | None = None
     prompt: str = ""
