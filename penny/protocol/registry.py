@@ -1,0 +1,67 @@
+"""Every message type of ``/ws`` by name."""
+
+from __future__ import annotations
+
+from .brain import ContextUpdate, Correction, Handoff, ToolCall
+from .conversation import (
+    AudioDone,
+    AudioStarted,
+    Interrupt,
+    Interruption,
+    Playback,
+    ResponseDone,
+    SpeechStarted,
+    SpeechStopped,
+    TextInput,
+    TranscriptDelta,
+    TranscriptFinal,
+    TranscriptHeard,
+)
+from .error import SessionError, SessionWarning
+from .message import ClientMessage, Part, ServerEvent
+from .metering import Cost, TurnMetrics
+from .session import (
+    Ping,
+    Pong,
+    SessionEnd,
+    SessionEnded,
+    SessionProgress,
+    SessionStart,
+    SessionStarted,
+)
+
+
+def _name(model: type[Part]) -> str:
+    return str(model.model_fields["type"].default)
+
+
+CLIENT_MESSAGES: dict[str, type[ClientMessage]] = {
+    _name(model): model
+    for model in (SessionStart, TextInput, Playback, Interrupt, Ping, SessionEnd)
+}
+SERVER_EVENTS: dict[str, type[ServerEvent]] = {
+    _name(model): model
+    for model in (
+        SessionProgress,
+        SessionStarted,
+        SpeechStarted,
+        SpeechStopped,
+        TranscriptDelta,
+        TranscriptFinal,
+        TranscriptHeard,
+        AudioStarted,
+        AudioDone,
+        Interruption,
+        ResponseDone,
+        ContextUpdate,
+        Correction,
+        ToolCall,
+        Handoff,
+        Cost,
+        TurnMetrics,
+        SessionWarning,
+        SessionError,
+        Pong,
+        SessionEnded,
+    )
+}
