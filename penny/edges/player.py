@@ -1,0 +1,280 @@
+"""What a caller hears, frame by frame: the queue of Penny's audio and the clock it is played on.
+
+Every edge that plays raw audio (a socket, a phone line) drives one Player. It is pure: the time
+comes in as ``now_s`` and frames come out when they are due, so an hour of call is a test of
+milliseconds. Frames leave on absolute deadlines, ``lead_ms`` ahead of the moment they are to be
+heard; after an underrun the clock starts again at the frame that ends it.
+
+Invariant for each item: heard <= sent <= queued.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from penny.audio.convert import Converter
+from penny.audio.format import PCM24K, AudioFormat
+from penny.audio.framing import Framer
+from penny.turns.heard import HeardText
+
+
+FRAME_MS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ItemStarted:
+    """The frames that follow belong to this item."""
+
+    item_id: str
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """20 ms of audio in the caller's format (the last of an item may be shorter)."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ItemSent:
+    """All audio of this item has left."""
+
+    item_id: str
+    response_id: str
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ItemHeard:
+    """The caller heard this item to its end."""
+
+    item_id: str
+    heard_ms: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """An item the caller interrupted; ``heard_ms`` 0 means none of it was heard."""
+
+    item_id: str
+    response_id: str
+    content_index: int
+    heard_ms: int
+    heard_text: str
+    cut_text: str
+
+
+Due = ItemStarted | Frame | ItemSent | ItemHeard
+
+
+@dataclass(slots=True)
+class _Item:
+    item_id: str
+    response_id: str
+    content_index: int
+    text: HeardText = field(default_factory=HeardText)
+    framer: Framer | None = None
+    frames: deque[bytes] = field(default_factory=deque)
+    queued_ms: float = 0.0
+    sent_ms: float = 0.0
+    anchors: list[tuple[float, float]] = field(default_factory=list)
+    """(moment the audio at ``ms`` is heard, ms): a new one after every underrun."""
+    report: tuple[float, float] | None = None
+    """(moment, played_ms) as the caller's side last reported."""
+    started: bool = False
+    finished: bool = False
+    announced: bool = False
+
+    def heard_ms(self, now_s: float) -> float:
+        if self.report is not None:
+            at_s, played_ms = self.report
+            return min(self.sent_ms, played_ms + (now_s - at_s) * 1000)
+        heard = 0.0
+        for index, (at_s, from_ms) in enumerate(self.anchors):
+            if at_s > now_s:
+                break
+            last = index + 1 == len(self.anchors)
+            until_ms = self.sent_ms if last else self.anchors[index + 1][1]
+            heard = min(until_ms, from_ms + (now_s - at_s) * 1000)
+        return heard
+
+    @property
+    def ends_at_s(self) -> float:
+        """When the last sent millisecond is heard, by our own clock."""
+        if not self.anchors:
+            return 0.0
+        at_s, from_ms = self.anchors[-1]
+        return at_s + (self.sent_ms - from_ms) / 1000
+
+
+class Player:
+    """Queue, pacing and memory of what was heard.
+
+    Args:
+        output: the caller's audio format.
+        lead_ms: how far ahead of being heard a frame is sent (the caller's jitter buffer).
+        limit_ms: most audio that may wait; what exceeds it is refused by ``queue_audio``.
+    """
+
+    REPORT_GRACE_S = 2.0
+    """A caller's side that reports playback gets this long after the estimated end of an item to
+    report its last position; then the estimate is taken."""
+
+    def __init__(self, output: AudioFormat, *, lead_ms: int, limit_ms: int) -> None:
+        self._output = output
+        self._converter = Converter(PCM24K, output)
+        self._lead_s = lead_ms / 1000
+        self._limit_ms = limit_ms
+        self._waiting: deque[_Item] = deque()
+        self._sounding: deque[_Item] = deque()
+        self._items: dict[str, _Item] = {}
+        self._head_at_s = 0.0
+        self._reports = False
+        self.sent_total_ms = 0.0
+
+    # -- filling ------------------------------------------------------------------------------
+
+    def queue_text(self, item_id: str, response_id: str, content_index: int, delta: str) -> None:
+        """Words whose audio follows (or, from some speakers, precedes)."""
+        self._item(item_id, response_id, content_index).text.text(delta)
+
+    def queue_audio(
+        self, item_id: str, response_id: str, content_index: int, pcm24k: bytes
+    ) -> bool:
+        """Queue audio of an item; False when too much waits already and it was refused."""
+        item = self._item(item_id, response_id, content_index)
+        if item.finished:
+            return True
+        audio_ms = PCM24K.ms_of(len(pcm24k))
+        if self.waiting_ms + audio_ms > self._limit_ms:
+            return False
+        if item.framer is None:
+            item.framer = Framer(self._output.bytes_of(FRAME_MS))
+            self._waiting.append(item)
+        item.frames.extend(item.framer.feed(self._converter.process(pcm24k)))
+        item.queued_ms += audio_ms
+        item.text.audio(audio_ms)
+        return True
+
+    def finish(self, item_id: str) -> None:
+        """No more audio of this item comes; the rest of its last frame may go."""
+        item = self._items.get(item_id)
+        if item is None or item.finished:
+            return
+        item.finished = True
+        if item.framer is None:
+            del self._items[item_id]
+        elif len(item.framer):
+            item.frames.append(item.framer.drain())
+
+    def report(self, item_id: str, played_ms: int, now_s: float, *, ended: bool = False) -> None:
+        """Take the caller's side's own word for what was played of an item."""
+        self._reports = True
+        item = self._items.get(item_id)
+        if item is None:
+            return
+        played = min(float(played_ms), item.sent_ms)
+        item.report = (now_s, played)
+        if ended and item in self._sounding and played >= item.sent_ms - FRAME_MS:
+            item.report = (now_s - 3600.0, item.sent_ms)
+
+    # -- playing ------------------------------------------------------------------------------
+
+    @property
+    def waiting_ms(self) -> float:
+        return sum(item.queued_ms - item.sent_ms for item in self._waiting)
+
+    def is_playing(self, now_s: float) -> bool:
+        """Whether the caller hears, or is about to hear, Penny."""
+        return bool(self._waiting) or any(not self._is_over(i, now_s) for i in self._sounding)
+
+    def next_due_s(self, now_s: float) -> float | None:
+        """When ``due`` has something again; None when nothing is queued or sounding."""
+        moments = [self._over_at_s(item) for item in self._sounding]
+        if self._waiting:
+            head = self._waiting[0]
+            if head.frames or head.finished:
+                moments.append(max(now_s, self._head_at_s - self._lead_s))
+        return min(moments, default=None)
+
+    def due(self, now_s: float) -> list[Due]:
+        """Take everything that is to leave or to be noted by ``now_s``."""
+        out: list[Due] = []
+        while self._waiting:
+            item = self._waiting[0]
+            while item.frames and self._head_at_s - self._lead_s <= now_s:
+                self._send_frame(item, now_s, out)
+            if item.frames or not item.finished:
+                break
+            self._waiting.popleft()
+            self._sounding.append(item)
+            out.append(ItemSent(item.item_id, item.response_id, round(item.sent_ms)))
+        while self._sounding and self._is_over(self._sounding[0], now_s):
+            item = self._sounding.popleft()
+            del self._items[item.item_id]
+            out.append(ItemHeard(item.item_id, round(item.sent_ms), item.text.heard(item.sent_ms)))
+        return out
+
+    def interrupt(self, now_s: float) -> list[Cut]:
+        """Forget everything that was not heard yet; tell what was, item by item."""
+        cuts = []
+        for item in (*self._sounding, *self._waiting):
+            heard_ms = round(item.heard_ms(now_s))
+            cuts.append(
+                Cut(
+                    item.item_id,
+                    item.response_id,
+                    item.content_index,
+                    heard_ms,
+                    item.text.heard(heard_ms),
+                    item.text.cut(heard_ms),
+                )
+            )
+            item.finished = True
+        self._sounding.clear()
+        self._waiting.clear()
+        # Items stay known as finished, so that deltas still under way are not played; they go
+        # when their response ends.
+        self._head_at_s = now_s
+        return cuts
+
+    def forget(self, item_id: str) -> None:
+        """Drop what is known of an item that is neither queued nor sounding."""
+        item = self._items.get(item_id)
+        if item is not None and item not in self._waiting and item not in self._sounding:
+            del self._items[item_id]
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _item(self, item_id: str, response_id: str, content_index: int) -> _Item:
+        item = self._items.get(item_id)
+        if item is None:
+            item = self._items[item_id] = _Item(item_id, response_id, content_index)
+        return item
+
+    def _send_frame(self, item: _Item, now_s: float, out: list[Due]) -> None:
+        if not item.started:
+            item.started = True
+            out.append(ItemStarted(item.item_id, item.response_id))
+        if self._head_at_s < now_s or not item.anchors:
+            self._head_at_s = max(self._head_at_s, now_s)
+            item.anchors.append((self._head_at_s, item.sent_ms))
+        data = item.frames.popleft()
+        audio_ms = self._output.ms_of(len(data))
+        item.sent_ms += audio_ms
+        self.sent_total_ms += audio_ms
+        self._head_at_s += audio_ms / 1000
+        out.append(Frame(data))
+
+    def _over_at_s(self, item: _Item) -> float:
+        if item.report is None:
+            return item.ends_at_s + (self.REPORT_GRACE_S if self._reports else 0.0)
+        at_s, played_ms = item.report
+        estimated = at_s + (item.sent_ms - played_ms) / 1000
+        return min(estimated, item.ends_at_s + self.REPORT_GRACE_S)
+
+    def _is_over(self, item: _Item, now_s: float) -> bool:
+        return now_s >= self._over_at_s(item)

@@ -1,0 +1,366 @@
+"""Realtime server events -> the session protocol, for one caller. Pure: the time is an argument.
+
+The translator is the caller's side of the Realtime protocol: it owns the player, cuts the
+history to what was heard when the caller interrupts, and knows which turn everything belongs to.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from penny.edges.player import Cut, Due, Frame, ItemHeard, ItemSent, ItemStarted, Player
+from penny.edges.socket.turns import TurnBook
+from penny.protocol.brain import ContextUpdate, Correction, Handoff, ToolCall
+from penny.protocol.conversation import (
+    AudioDone,
+    AudioStarted,
+    Interruption,
+    ResponseDone,
+    SpeechStarted,
+    SpeechStopped,
+    TranscriptDelta,
+    TranscriptFinal,
+    TranscriptHeard,
+)
+from penny.protocol.error import SessionError, SessionWarning
+from penny.protocol.message import ServerEvent
+from penny.protocol.metering import Cost, TurnMetrics
+
+
+Json = dict[str, Any]
+
+BENIGN_ERRORS = frozenset({"response_cancel_not_active", "conversation_already_has_active_response"})
+"""Races that every Realtime client meets and none can avoid (realtime-protocol.md, section 6)."""
+
+PENNY_EVENTS: dict[str, type[ServerEvent]] = {
+    "penny.context_update": ContextUpdate,
+    "penny.correction": Correction,
+    "penny.tool_call": ToolCall,
+    "penny.handoff": Handoff,
+    "penny.cost": Cost,
+    "penny.warning": SessionWarning,
+    "penny.error": SessionError,
+}
+"""Events of Penny's own rooms that reach the caller as they are, their type apart."""
+
+
+@dataclass(slots=True)
+class Effects:
+    """What one event causes: messages to the caller and Realtime events to the speaker, in order."""
+
+    to_caller: list[ServerEvent] = field(default_factory=list)
+    to_speaker: list[Json] = field(default_factory=list)
+
+
+class Translator:
+    """One caller's view of the conversation.
+
+    Args:
+        player: what the caller hears.
+    """
+
+    def __init__(self, player: Player) -> None:
+        self._player = player
+        self._turns = TurnBook()
+        self._texts: dict[str, str] = {}
+        self._heard_early: dict[str, bool] = {}
+        self._understood: dict[str, bool] = {}
+        self._active: set[str] = set()
+        self._cut_responses: set[str] = set()
+        self.interruptions = 0
+        self._handlers: dict[str, Callable[[Json, float, Effects], None]] = {
+            "input_audio_buffer.speech_started": self._speech_started,
+            "input_audio_buffer.speech_stopped": self._speech_stopped,
+            "conversation.item.input_audio_transcription.delta": self._user_delta,
+            "conversation.item.input_audio_transcription.completed": self._user_final,
+            "conversation.item.input_audio_transcription.failed": self._user_failed,
+            "conversation.item.added": self._item_added,
+            "response.created": self._response_created,
+            "response.output_audio_transcript.delta": self._spoken_delta,
+            "response.output_audio_transcript.done": self._spoken_final,
+            "response.output_text.delta": self._written_delta,
+            "response.output_text.done": self._written_final,
+            "response.output_audio.delta": self._audio,
+            "response.output_audio.done": self._audio_done,
+            "response.done": self._response_done,
+            "error": self._error,
+            "penny.transcript": self._note_understood,
+            "penny.turn_metrics": self._turn_metrics,
+        }
+
+    @property
+    def turns(self) -> int:
+        return self._turns.count
+
+    def speaker_event(self, event: Json, now_s: float) -> Effects:
+        """Take one event of the speaker's."""
+        effects = Effects()
+        kind = event["type"]
+        handler = self._handlers.get(kind)
+        if handler is not None:
+            handler(event, now_s, effects)
+        elif kind in PENNY_EVENTS:
+            fields = {name: value for name, value in event.items() if name not in _ENVELOPE}
+            item_id = event.get("item_id")
+            if item_id is not None and fields.get("turn_id") is None:
+                fields["turn_id"] = self._turns.of_item(item_id)
+            effects.to_caller.append(PENNY_EVENTS[kind].model_validate(fields))
+        return effects
+
+    def interrupt(self, now_s: float) -> Effects:
+        """The caller pressed the button: stop talking."""
+        effects = Effects()
+        for response_id in self._active - self._cut_responses:
+            effects.to_speaker.append({"type": "response.cancel", "response_id": response_id})
+        self._interrupt(now_s, effects)
+        return effects
+
+    def typed(self, item_id: str) -> None:
+        """A typed turn begins with this item."""
+        self._turns.begin(item_id)
+
+    def played(self, due: Due) -> ServerEvent | bytes:
+        """Turn what the player lets go into a message or audio for the caller."""
+        match due:
+            case Frame(data=data):
+                return data
+            case ItemStarted(item_id=item_id, response_id=response_id):
+                turn_id = self._turns.of_response(response_id)
+                return AudioStarted(turn_id=turn_id, response_id=response_id, item_id=item_id)
+            case ItemSent(item_id=item_id, response_id=response_id, duration_ms=duration_ms):
+                return AudioDone(
+                    turn_id=self._turns.of_response(response_id),
+                    response_id=response_id,
+                    item_id=item_id,
+                    duration_ms=duration_ms,
+                )
+            case ItemHeard(item_id=item_id, heard_ms=heard_ms, text=text):
+                return TranscriptHeard(
+                    turn_id=self._turns.of_item(item_id),
+                    item_id=item_id,
+                    text=text,
+                    heard_ms=heard_ms,
+                    complete=True,
+                )
+
+    # -- the caller ---------------------------------------------------------------------------
+
+    def _speech_started(self, event: Json, now_s: float, effects: Effects) -> None:
+        if self._player.is_playing(now_s) or self._active:
+            self._interrupt(now_s, effects)
+        turn_id = self._turns.begin(event["item_id"])
+        effects.to_caller.append(SpeechStarted(turn_id=turn_id, at_ms=event["audio_start_ms"]))
+
+    def _speech_stopped(self, event: Json, _now_s: float, effects: Effects) -> None:
+        turn_id = self._turns.of_item(event["item_id"])
+        effects.to_caller.append(SpeechStopped(turn_id=turn_id, at_ms=event["audio_end_ms"]))
+
+    def _item_added(self, event: Json, _now_s: float, _effects: Effects) -> None:
+        item = event["item"]
+        if item.get("role") == "user":
+            self._turns.begin(item["id"])
+
+    def _user_delta(self, event: Json, _now_s: float, effects: Effects) -> None:
+        item_id = event["item_id"]
+        effects.to_caller.append(
+            TranscriptDelta(
+                role="user",
+                turn_id=self._turns.of_item(item_id),
+                item_id=item_id,
+                delta=event.get("delta") or "",
+            )
+        )
+
+    def _note_understood(self, event: Json, _now_s: float, _effects: Effects) -> None:
+        self._understood[event["item_id"]] = bool(event["understood"])
+
+    def _user_final(self, event: Json, _now_s: float, effects: Effects) -> None:
+        item_id = event["item_id"]
+        languages = event.get("languages") or [None]
+        effects.to_caller.append(
+            TranscriptFinal(
+                role="user",
+                turn_id=self._turns.of_item(item_id),
+                item_id=item_id,
+                text=event["transcript"],
+                understood=self._understood.pop(item_id, None),
+                language=languages[0] if isinstance(languages[0], str) else None,
+            )
+        )
+
+    def _user_failed(self, event: Json, _now_s: float, effects: Effects) -> None:
+        fault = event["error"]
+        effects.to_caller.append(
+            SessionError(
+                code="engine_failed",
+                message=f"the transcription failed: {fault.get('message', 'no reason given')}",
+                retryable=True,
+            )
+        )
+
+    # -- Penny --------------------------------------------------------------------------------
+
+    def _response_created(self, event: Json, _now_s: float, _effects: Effects) -> None:
+        response = event["response"]
+        if response.get("conversation_id") is None and "conversation_id" in response:
+            return
+        self._active.add(response["id"])
+        self._turns.answer(response["id"])
+
+    def _spoken_delta(self, event: Json, _now_s: float, effects: Effects) -> None:
+        if event["response_id"] in self._cut_responses:
+            return
+        self._player.queue_text(
+            event["item_id"], event["response_id"], event["content_index"], event["delta"]
+        )
+        self._penny_delta(event, effects)
+
+    def _written_delta(self, event: Json, _now_s: float, effects: Effects) -> None:
+        self._penny_delta(event, effects)
+
+    def _penny_delta(self, event: Json, effects: Effects) -> None:
+        item_id = event["item_id"]
+        turn_id = self._turns.of_response(event["response_id"])
+        self._turns.note_item(item_id, turn_id)
+        effects.to_caller.append(
+            TranscriptDelta(role="penny", turn_id=turn_id, item_id=item_id, delta=event["delta"])
+        )
+
+    def _spoken_final(self, event: Json, _now_s: float, effects: Effects) -> None:
+        self._penny_final(event, event["transcript"], None, effects)
+
+    def _written_final(self, event: Json, _now_s: float, effects: Effects) -> None:
+        # What is read on the screen needs no loudspeaker: it is heard as it stands.
+        self._penny_final(event, event["text"], event["text"], effects)
+
+    def _penny_final(self, event: Json, text: str, heard: str | None, effects: Effects) -> None:
+        turn_id = self._turns.of_response(event["response_id"])
+        effects.to_caller.append(
+            TranscriptFinal(
+                role="penny", turn_id=turn_id, item_id=event["item_id"], text=text, heard=heard
+            )
+        )
+
+    def _audio(self, event: Json, _now_s: float, effects: Effects) -> None:
+        if event["response_id"] in self._cut_responses:
+            return
+        turn_id = self._turns.of_response(event["response_id"])
+        self._turns.note_item(event["item_id"], turn_id)
+        fits = self._player.queue_audio(
+            event["item_id"],
+            event["response_id"],
+            event["content_index"],
+            b64decode(event["delta"]),
+        )
+        if not fits:
+            self._cut_responses.add(event["response_id"])
+            self._player.finish(event["item_id"])
+            effects.to_caller.append(
+                SessionWarning(
+                    code="degraded", message="the answer is longer than Penny keeps; its end is cut"
+                )
+            )
+
+    def _audio_done(self, event: Json, _now_s: float, _effects: Effects) -> None:
+        self._player.finish(event["item_id"])
+
+    def _response_done(self, event: Json, _now_s: float, effects: Effects) -> None:
+        response = event["response"]
+        response_id = response["id"]
+        if response_id not in self._active:
+            return
+        self._active.discard(response_id)
+        self._cut_responses.discard(response_id)
+        for item in response.get("output") or ():
+            self._player.finish(item["id"])
+            self._player.forget(item["id"])
+        turn_id = self._turns.of_response(response_id)
+        if response["status"] == "failed":
+            fault = (response.get("status_details") or {}).get("error") or {}
+            effects.to_caller.append(
+                SessionError(
+                    code="engine_failed",
+                    message=fault.get("message") or fault.get("code") or "the answer failed",
+                    retryable=True,
+                )
+            )
+        effects.to_caller.append(
+            ResponseDone(turn_id=turn_id, response_id=response_id, status=response["status"])
+        )
+
+    def _turn_metrics(self, event: Json, _now_s: float, effects: Effects) -> None:
+        fields = {name: value for name, value in event.items() if name not in _ENVELOPE}
+        item_id = fields.pop("item_id")
+        effects.to_caller.append(
+            TurnMetrics.model_validate({**fields, "turn_id": self._turns.of_item(item_id)})
+        )
+
+    def _error(self, event: Json, _now_s: float, effects: Effects) -> None:
+        fault = event["error"]
+        if fault.get("code") in BENIGN_ERRORS:
+            return
+        effects.to_caller.append(
+            SessionError(
+                code="engine_failed",
+                message=fault.get("message") or "the speaker reported an error",
+                retryable=fault.get("type") != "invalid_request_error",
+                field=fault.get("param"),
+            )
+        )
+
+    # -- interruption -------------------------------------------------------------------------
+
+    def _interrupt(self, now_s: float, effects: Effects) -> None:
+        cuts = self._player.interrupt(now_s)
+        self._cut_responses |= self._active
+        if not cuts and not self._active:
+            return
+        self.interruptions += 1
+        for cut in cuts:
+            effects.to_speaker.append(_cut_history(cut))
+        heard = cuts[0] if cuts else None
+        unheard = "".join(cut.cut_text for cut in cuts)
+        turn_id = (
+            self._turns.of_response(heard.response_id) if heard else self._turns.last_answered
+        )
+        effects.to_caller.append(
+            Interruption(
+                turn_id=turn_id,
+                item_id=heard.item_id if heard else None,
+                heard_ms=heard.heard_ms if heard else 0,
+                heard_text=heard.heard_text if heard else "",
+                cut_text=unheard,
+            )
+        )
+        if heard is not None:
+            effects.to_caller.append(
+                TranscriptHeard(
+                    turn_id=turn_id,
+                    item_id=heard.item_id,
+                    text=heard.heard_text,
+                    heard_ms=heard.heard_ms,
+                    complete=False,
+                )
+            )
+
+
+_ENVELOPE = frozenset({"type", "event_id"})
+
+
+def _cut_history(cut: Cut) -> Json:
+    """The Realtime event that cuts an item to what was heard.
+
+    Nothing heard means the item goes: a truncation to 0 is refused by some servers
+    (realtime-protocol.md, section 2, point 5).
+    """
+    if cut.heard_ms == 0:
+        return {"type": "conversation.item.delete", "item_id": cut.item_id}
+    return {
+        "type": "conversation.item.truncate",
+        "item_id": cut.item_id,
+        "content_index": cut.content_index,
+        "audio_end_ms": cut.heard_ms,
+    }

@@ -1,0 +1,186 @@
+"""One session from open to close: an edge joined to a speaker. The only home of its state.
+
+The session knows neither: it carries Realtime events both ways, lets observers see them, watches
+its limits, and ends once with a reason. New behaviour enters as an edge, a mode, an observer or a
+pure decision; never as another attribute here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from penny.errors import SpeakerLost
+from penny.session.edge import Edge
+from penny.session.mode import Speaker
+from penny.session.observer import Observer
+
+
+log = structlog.get_logger()
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """``max_s`` of the whole session; ``idle_s`` without any speech or text of either side."""
+
+    max_s: float
+    idle_s: float
+
+
+@dataclass(slots=True)
+class SessionState:
+    """Everything that changes while a session lives."""
+
+    started_s: float
+    last_activity_s: float
+    audio_in_bytes: int = 0
+    reason: str = ""
+    totals: Json = field(default_factory=dict)
+
+
+class Session:
+    """Joins one edge to one speaker.
+
+    Args:
+        clock: the loop's clock, seconds.
+        observers: see every event in order; they never delay it.
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        mode: str,
+        edge: Edge,
+        speaker: Speaker,
+        observers: Sequence[Observer],
+        limits: SessionLimits,
+        clock: Callable[[], float],
+    ) -> None:
+        self.id = session_id
+        self.mode = mode
+        self._edge = edge
+        self._speaker = speaker
+        self._observers = list(observers)
+        self._limits = limits
+        self._clock = clock
+        self._ending: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        now_s = clock()
+        self.state = SessionState(started_s=now_s, last_activity_s=now_s)
+
+    async def run(self) -> str:
+        """Carry the session to its end; returns the reason. The edge is told and closed."""
+        tasks = [
+            asyncio.create_task(self._carry_in(), name=f"{self.id} inbound"),
+            asyncio.create_task(self._carry_out(), name=f"{self.id} outbound"),
+            asyncio.create_task(self._watch_limits(), name=f"{self.id} limits"),
+        ]
+        for task in tasks:
+            task.add_done_callback(self._on_task_done)
+        reason = "error"
+        try:
+            reason = await self._ending
+        finally:
+            self.state.reason = reason
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._close(reason)
+        return reason
+
+    def end(self, reason: str) -> None:
+        """Ask the session to end; the first reason given is the one that counts."""
+        if not self._ending.done():
+            self._ending.set_result(reason)
+
+    def tell_caller(self, event: Json) -> None:
+        """Let an observer say something to the caller (a ``penny.*`` event), after what is queued."""
+        task = asyncio.ensure_future(self._edge.deliver(event))
+        task.add_done_callback(self._on_told)
+
+    # -- carrying -----------------------------------------------------------------------------
+
+    async def _carry_in(self) -> None:
+        async for event in self._edge.events():
+            now_s = self._clock()
+            for observer in self._observers:
+                self._show(observer.caller_event, event, now_s)
+            await self._speaker.send(event)
+        self.end("client_gone")
+
+    async def _carry_out(self) -> None:
+        async for event in self._speaker.events():
+            now_s = self._clock()
+            if event["type"] in _ACTIVITY:
+                self.state.last_activity_s = now_s
+            for observer in self._observers:
+                self._show(observer.speaker_event, event, now_s)
+            await self._edge.deliver(event)
+        self.end("speaker_lost")
+
+    async def _watch_limits(self) -> None:
+        while True:
+            now_s = self._clock()
+            ends_s = self.state.started_s + self._limits.max_s
+            idle_s = self.state.last_activity_s + self._limits.idle_s
+            if now_s >= ends_s:
+                self.end("time_limit")
+                return
+            if now_s >= idle_s:
+                self.end("idle")
+                return
+            await asyncio.sleep(min(ends_s, idle_s) - now_s)
+
+    # -- ending -------------------------------------------------------------------------------
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is None:
+            return
+        if isinstance(error, SpeakerLost):
+            log.warning("speaker_lost", session_id=self.id, mode=self.mode, code=error.code)
+            self.end("speaker_lost")
+        else:
+            log.error("session_task_failed", session_id=self.id, task=task.get_name(), exc_info=error)
+            self.end("error")
+
+    def _on_told(self, task: asyncio.Future[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            log.error("caller_not_told", session_id=self.id, exc_info=task.exception())
+
+    def _show(self, look: Callable[[Json, float], None], event: Json, now_s: float) -> None:
+        try:
+            look(event, now_s)
+        except Exception:
+            log.exception("observer_failed", session_id=self.id, event_type=event.get("type"))
+
+    async def _close(self, reason: str) -> None:
+        now_s = self._clock()
+        for observer in self._observers:
+            try:
+                observer.ended(reason, now_s)
+            except Exception:
+                log.exception("observer_failed", session_id=self.id)
+        totals = {"duration_ms": round((now_s - self.state.started_s) * 1000), **self.state.totals}
+        await self._edge.aclose(reason, totals)
+        await self._speaker.aclose()
+
+
+_ACTIVITY = frozenset(
+    {
+        "input_audio_buffer.speech_started",
+        "input_audio_buffer.speech_stopped",
+        "conversation.item.added",
+        "response.created",
+        "response.output_audio.delta",
+        "response.done",
+    }
+)
+"""Speaker events that show somebody is there. Caller audio alone does not: silence is streamed."""

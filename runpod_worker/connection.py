@@ -1,0 +1,284 @@
+"""One Realtime client of the worker: the pure core, carried out with real ears and a real voice.
+
+The core decides; this carries out its outputs in order and feeds it what the engines report.
+Everything runs in one loop, so the core needs no lock: outputs of one call are carried out
+before the next call. The only writer to the socket is the task that drains ``outbound``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+
+from penny.aio.channel import Channel, ChannelClosed
+from penny.aio.tasks import TaskOwner
+from penny.errors import EngineError
+from penny.ids import new_id
+from penny.realtime.commands import (
+    AudioDelta,
+    BufferAudio,
+    CancelGeneration,
+    ClearBuffer,
+    CommitBuffer,
+    Configure,
+    EngineReport,
+    Generate,
+    Hangup,
+    Output,
+    Send,
+    TranscriptDone,
+    TranscriptFailed,
+)
+from penny.realtime.core import RealtimeCore
+from runpod_worker.agent_voice import AgentVoice
+from runpod_worker.engines.registry import Engines
+from runpod_worker.listener import Listener
+from runpod_worker.responder import Responder
+from runpod_worker.settings import WorkerSettings
+from runpod_worker.stages import Transcript, Utterance, Voice
+
+
+log = structlog.get_logger()
+
+Json = dict[str, Any]
+
+OUTBOUND_EVENTS = 20_000
+"""About seven minutes of 20 ms deltas. A client that lets that much pile up is gone in all but
+name: the connection ends with 1008 rather than eat the worker's memory."""
+
+
+class Connection:
+    """Runs one Realtime session until the socket or the session ends."""
+
+    def __init__(
+        self,
+        core: RealtimeCore,
+        engines: Engines,
+        settings: WorkerSettings,
+        *,
+        penny_events: bool,
+        send_event: Callable[[Json], Awaitable[None]],
+        hang_up: Callable[[Hangup], Awaitable[None]],
+    ) -> None:
+        self._core = core
+        self._engines = engines
+        self._settings = settings
+        self._penny_events = penny_events
+        self._send_event = send_event
+        self._hang_up = hang_up
+        self._outbound: Channel[Json | Hangup] = Channel(OUTBOUND_EVENTS, on_full="pause")
+        self._tasks = TaskOwner("connection")
+        self._agent = AgentVoice()
+        self._session: Json = {}
+        self._session_id = ""
+        self._language = settings.language
+        self._transcripts: dict[str, asyncio.Future[Transcript]] = {}
+        self._speech_item_id = ""
+        self._turn: tuple[int, int] | None = None
+        self._listener = Listener(
+            vad=engines.vad,
+            stt=engines.stt,
+            turns=settings.turns,
+            agent=self._agent,
+            report=self._report,
+            on_partial=self._offer_partial,
+            on_turn_decided=self._note_turn,
+        )
+        self._responder = Responder(
+            llm=engines.llm,
+            tts=engines.tts,
+            deadlines=settings.deadlines,
+            spoken=settings.spoken,
+            report=self._report,
+            on_first_token=self._note_first_token,
+        )
+
+    # -- life ---------------------------------------------------------------------------------
+
+    async def open(self, now_s: float) -> None:
+        self._tasks.spawn(self._write(), name="realtime writer")
+        self._tasks.spawn(self._listener.run(), name="realtime listener")
+        self._carry_out(self._core.open(now_s))
+
+    async def receive(self, message: str | bytes) -> None:
+        """Take one client message. Never raises for what a client sends."""
+        self._carry_out(self._core.receive(message))
+
+    def tick(self, now_s: float) -> None:
+        self._carry_out(self._core.tick(now_s))
+
+    async def aclose(self) -> None:
+        """Stop hearing and speaking; every task of this connection ends here."""
+        self._listener.close()
+        self._outbound.close()
+        await self._tasks.aclose()
+
+    # -- core -> engines ----------------------------------------------------------------------
+
+    def _report(self, report: EngineReport) -> None:
+        if isinstance(report, AudioDelta):
+            # Position before the core turns it into a delta: what is sent is soon audible.
+            self._agent.sent(self._listener.position_ms, len(report.pcm) / 48)
+        self._carry_out(self._core.report(report))
+
+    def _carry_out(self, outputs: list[Output]) -> None:
+        for output in outputs:
+            match output:
+                case Send(event=event):
+                    self._send(event)
+                case BufferAudio(pcm=pcm):
+                    self._listener.feed(pcm)
+                case CommitBuffer(item_id=item_id):
+                    self._transcribe(item_id)
+                case Generate():
+                    self._answer(output)
+                case CancelGeneration(response_id=response_id):
+                    self._tasks.cancel(f"response {response_id}")
+                    self._agent.stop(self._listener.position_ms)
+                case ClearBuffer():
+                    self._listener.clear()
+                case Configure(session=session):
+                    self._configure(session)
+                case Hangup():
+                    self._queue(output)
+
+    def _send(self, event: Json) -> None:
+        kind = event["type"]
+        if kind == "input_audio_buffer.speech_started":
+            self._speech_item_id = event["item_id"]
+        elif kind == "conversation.item.truncated":
+            self._agent.stop(self._listener.position_ms)
+        self._queue(event)
+        if kind == "input_audio_buffer.committed" and self._turn is not None:
+            speech_end_ms, decided_ms = self._turn
+            self._turn = None
+            self._send_penny(
+                "penny.turn.decided",
+                item_id=event["item_id"],
+                speech_end_ms=speech_end_ms,
+                decided_ms=decided_ms,
+            )
+
+    def _queue(self, entry: Json | Hangup) -> None:
+        try:
+            fits = self._outbound.try_send(entry)
+        except ChannelClosed:
+            return
+        if not fits:
+            log.warning("client_does_not_read", session_id=self._session_id)
+            self._outbound.close()
+            self._tasks.spawn(self._hang_up(Hangup(1008, "client does not read")), name="hangup")
+
+    def _send_penny(self, kind: str, **fields: Any) -> None:
+        if self._penny_events:
+            self._send({"type": kind, "event_id": new_id("event"), **fields})
+
+    def _configure(self, session: Json) -> None:
+        self._session = session
+        self._session_id = session.get("id", "")
+        transcription = ((session.get("audio") or {}).get("input") or {}).get("transcription") or {}
+        self._language = transcription.get("language") or session.get(
+            "penny_language", self._settings.language
+        )
+        self._listener.configure(session)
+
+    # -- transcripts --------------------------------------------------------------------------
+
+    def _transcribe(self, item_id: str) -> None:
+        future: asyncio.Future[Transcript] = asyncio.get_running_loop().create_future()
+        self._transcripts[item_id] = future
+
+        def take(utterance: Utterance, audio_ms: int) -> None:
+            work = self._finish(item_id, utterance, audio_ms, future)
+            self._tasks.spawn(work, name=f"transcript {item_id}")
+
+        self._listener.commit(take)
+
+    async def _finish(
+        self,
+        item_id: str,
+        utterance: Utterance,
+        audio_ms: int,
+        future: asyncio.Future[Transcript],
+    ) -> None:
+        try:
+            transcript = await self._finish_utterance(utterance)
+        except EngineError as error:
+            log.exception("transcription_failed", code=error.code)
+            self._report(TranscriptFailed(item_id, error.code, error.message))
+            future.set_result(Transcript("", self._language, understood=False))
+            return
+        self._report(
+            TranscriptDone(
+                item_id,
+                transcript.text,
+                audio_ms,
+                text_tokens=self._engines.stt.count_tokens(transcript.text),
+                language=transcript.language,
+            )
+        )
+        self._send_penny(
+            "penny.transcript",
+            item_id=item_id,
+            understood=transcript.understood,
+            confidence=transcript.confidence,
+            language=transcript.language,
+        )
+        future.set_result(transcript)
+
+    async def _finish_utterance(self, utterance: Utterance) -> Transcript:
+        limit_s = self._settings.deadlines.stt_ms / 1000
+        try:
+            async with asyncio.timeout(limit_s):
+                return await utterance.finish()
+        except TimeoutError:
+            utterance.cancel()
+            raise EngineError(
+                f"the stt stage took longer than {limit_s:.1f} s", stage="stt", code="stt_timeout"
+            ) from None
+
+    # -- answers ------------------------------------------------------------------------------
+
+    def _answer(self, command: Generate) -> None:
+        self._tasks.spawn(self._respond(command), name=f"response {command.response_id}")
+
+    async def _respond(self, command: Generate) -> None:
+        heard: Transcript | None = None
+        for item_id in command.needs:
+            future = self._transcripts.get(item_id)
+            if future is not None:
+                heard = await asyncio.shield(future)
+                self._transcripts.pop(item_id, None)
+        request = self._core.request(command.response_id)
+        if request is None:
+            return
+        language = self._reply_language(heard)
+        if heard is not None and not heard.understood:
+            text = self._settings.spoken.not_understood.get(language, "")
+            await self._responder.apologise(request, text, language)
+            return
+        await self._responder.run(request, language=language, session_id=self._session_id)
+
+    def _reply_language(self, heard: Transcript | None) -> str:
+        return (heard.language if heard is not None and heard.language else "") or self._language
+
+    # -- small talk with the gateway ----------------------------------------------------------
+
+    def _offer_partial(self, words: str) -> None:
+        self._send_penny("penny.transcript.partial", item_id=self._speech_item_id, text=words)
+
+    def _note_turn(self, speech_end_ms: int, decided_ms: int) -> None:
+        self._turn = (speech_end_ms, decided_ms)
+
+    def _note_first_token(self, response_id: str) -> None:
+        self._send_penny("penny.response.first_token", response_id=response_id)
+
+    async def _write(self) -> None:
+        async for entry in self._outbound:
+            if isinstance(entry, Hangup):
+                await self._hang_up(entry)
+                return
+            await self._send_event(entry)

@@ -1,0 +1,244 @@
+"""One answer: LLM -> phrases -> TTS, every stage overlapping the next, all of it cancellable.
+
+The LLM is read in one task and spoken in another: speech starts at the first speakable phrase
+while the rest is still generated. Cancelling ``run`` closes both engines' streams at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import TypeVar
+
+import structlog
+
+from penny.aio.channel import Channel
+from penny.errors import EngineError
+from penny.realtime.commands import (
+    AudioDelta,
+    EngineReport,
+    GenerationDone,
+    GenerationFailed,
+    GenerationRequest,
+    PhraseDelta,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallDone,
+)
+from runpod_worker.phrases import PhraseSplitter
+from runpod_worker.settings import DeadlineSettings, SpokenSettings
+from runpod_worker.stages import (
+    Llm,
+    LlmDelta,
+    LlmRequest,
+    LlmText,
+    LlmToolCall,
+    LlmUsage,
+    Tts,
+    Voice,
+)
+
+
+log = structlog.get_logger()
+
+Report = Callable[[EngineReport], None]
+T = TypeVar("T")
+
+PHRASES_AHEAD = 4
+"""Phrases waiting for TTS before the LLM is paused: enough to never starve, little to throw away."""
+
+
+class Responder:
+    """Answers one :class:`GenerationRequest`; every report goes through ``report`` in order."""
+
+    def __init__(
+        self,
+        *,
+        llm: Llm,
+        tts: Tts,
+        deadlines: DeadlineSettings,
+        spoken: SpokenSettings,
+        report: Report,
+        on_first_token: Callable[[str], None],
+    ) -> None:
+        self._llm = llm
+        self._tts = tts
+        self._deadlines = deadlines
+        self._spoken = spoken
+        self._report = report
+        self._on_first_token = on_first_token
+
+    async def run(self, request: GenerationRequest, *, language: str, session_id: str) -> None:
+        """Answer ``request``. Reports exactly one GenerationDone or GenerationFailed unless cancelled."""
+        try:
+            verbatim = request.metadata.get("penny_say")
+            if verbatim:
+                usage = await self._say(request, str(verbatim), language)
+            elif request.modality == "text":
+                usage = await self._write(request, language, session_id)
+            else:
+                usage = await self._speak(request, language, session_id)
+        except EngineError as error:
+            log.exception("generation_failed", stage=error.stage, code=error.code)
+            self._report(GenerationFailed(request.response_id, error.code, error.message))
+            return
+        reason = {"length": "max_output_tokens", "filter": "content_filter"}.get(usage.stop)
+        self._report(
+            GenerationDone(
+                request.response_id,
+                input_text_tokens=usage.input_tokens,
+                cached_text_tokens=usage.cached_tokens,
+                output_text_tokens=usage.output_tokens,
+                incomplete_reason=reason,  # type: ignore[arg-type]  # the two literals above
+            )
+        )
+
+    async def apologise(self, request: GenerationRequest, text: str, language: str) -> None:
+        """Answer with a fixed sentence (not understood) and nothing else."""
+        usage = await self._say(request, text, language)
+        self._report(
+            GenerationDone(request.response_id, output_text_tokens=usage.output_tokens)
+        )
+
+    # -- the three ways to answer -------------------------------------------------------------
+
+    async def _say(self, request: GenerationRequest, text: str, language: str) -> LlmUsage:
+        if request.modality == "text":
+            self._report(TextDelta(request.response_id, text))
+        else:
+            await self._pronounce(request.response_id, text, _voice(request, language))
+        return LlmUsage(0, 0, self._llm.count_tokens(text))
+
+    async def _write(
+        self, request: GenerationRequest, language: str, session_id: str
+    ) -> LlmUsage:
+        usage = LlmUsage(0, 0, 0)
+        async for delta in self._read(request, language, session_id):
+            match delta:
+                case LlmText(text=text):
+                    self._report(TextDelta(request.response_id, text))
+                case LlmToolCall():
+                    self._report_tool_call(request.response_id, delta)
+                case LlmUsage():
+                    usage = delta
+        return usage
+
+    async def _speak(
+        self, request: GenerationRequest, language: str, session_id: str
+    ) -> LlmUsage:
+        phrases: Channel[str] = Channel(PHRASES_AHEAD, on_full="pause")
+        usage = LlmUsage(0, 0, 0)
+
+        async def generate() -> None:
+            nonlocal usage
+            splitter = PhraseSplitter()
+            try:
+                async for delta in self._read(request, language, session_id):
+                    match delta:
+                        case LlmText(text=text):
+                            for phrase in splitter.feed(text):
+                                await phrases.send(phrase)
+                        case LlmToolCall():
+                            for phrase in splitter.drain():
+                                await phrases.send(phrase)
+                            self._report_tool_call(request.response_id, delta)
+                        case LlmUsage():
+                            usage = delta
+                for phrase in splitter.drain():
+                    await phrases.send(phrase)
+            finally:
+                phrases.close()
+
+        async def pronounce() -> None:
+            voice = _voice(request, language)
+            async for phrase in phrases:
+                await self._pronounce(request.response_id, phrase, voice)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(generate(), name=f"llm {request.response_id}")
+                group.create_task(pronounce(), name=f"tts {request.response_id}")
+        except ExceptionGroup as failures:
+            raise _first_engine_error(failures) from failures
+        return usage
+
+    # -- stages with their deadlines ----------------------------------------------------------
+
+    async def _read(
+        self, request: GenerationRequest, language: str, session_id: str
+    ) -> AsyncIterator[LlmDelta]:
+        stream = self._llm.generate(
+            LlmRequest(
+                instructions=request.instructions,
+                items=request.items,
+                tools=request.tools,
+                tool_choice=request.tool_choice,
+                max_output_tokens=request.max_output_tokens,
+                language=language,
+                session_id=session_id,
+            )
+        )
+        limit_s = self._deadlines.llm_first_token_ms / 1000
+        first = True
+        async with aclosing(_deadlined(stream, limit_s, self._deadlines.llm_gap_ms / 1000, "llm")) as deltas:
+            async for delta in deltas:
+                if first and not isinstance(delta, LlmUsage):
+                    first = False
+                    self._on_first_token(request.response_id)
+                yield delta
+
+    async def _pronounce(self, response_id: str, phrase: str, voice: Voice) -> None:
+        self._report(PhraseDelta(response_id, phrase))
+        if not any(character.isalnum() for character in phrase):
+            return
+        stream = self._tts.synthesize(phrase, voice)
+        first_s = self._deadlines.tts_first_audio_ms / 1000
+        async with aclosing(_deadlined(stream, first_s, self._deadlines.tts_gap_ms / 1000, "tts")) as chunks:
+            async for pcm in chunks:
+                self._report(AudioDelta(response_id, pcm))
+
+    def _report_tool_call(self, response_id: str, call: LlmToolCall) -> None:
+        kind = ToolCallDone if call.done else ToolCallDelta
+        self._report(kind(response_id, call.call_id, call.name, call.arguments))
+
+
+def _voice(request: GenerationRequest, language: str) -> Voice:
+    return Voice(language=language, name=request.voice, speed=request.speed)
+
+
+def _first_engine_error(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    engine_errors = failures.subgroup(EngineError)
+    if engine_errors is not None:
+        leaf: BaseException = engine_errors
+        while isinstance(leaf, BaseExceptionGroup):
+            leaf = leaf.exceptions[0]
+        return leaf
+    return failures
+
+
+async def _deadlined(
+    stream: AsyncIterator[T], first_s: float, gap_s: float, stage: str
+) -> AsyncIterator[T]:
+    """Pass a stream on; raise EngineError when its first item or the next one comes too late."""
+    limit_s = first_s
+    iterator = aiter(stream)
+    try:
+        while True:
+            try:
+                async with asyncio.timeout(limit_s):
+                    item = await anext(iterator)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise EngineError(
+                    f"the {stage} stage sent nothing for {limit_s:.1f} s",
+                    stage=stage,
+                    code=f"{stage}_timeout",
+                ) from None
+            limit_s = gap_s
+            yield item
+    finally:
+        close = getattr(iterator, "aclose", None)
+        if close is not None:
+            await close()

@@ -1,0 +1,209 @@
+"""The worker's socket: a Realtime server on one port, its engines loaded before it listens.
+
+Routes:
+    GET /v1/realtime   WebSocket, OpenAI Realtime GA (``?penny_events=1`` adds ``penny.*``)
+    GET /v1/info       what the engines are and what they cannot do
+    GET /healthz       200 when it can take a session, 503 when full or closing
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+import structlog
+import uvloop
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from penny.ids import new_id
+from penny.realtime.commands import Hangup
+from penny.realtime.core import RealtimeCore
+from penny.realtime.settings import CoreSettings
+from runpod_worker.connection import Connection
+from runpod_worker.engines.registry import Engines, load_engines
+from runpod_worker.settings import WorkerSettings
+
+
+log = structlog.get_logger()
+
+Json = dict[str, Any]
+
+MAX_MESSAGE_BYTES = 20 * 1024 * 1024
+"""GA allows 15 MiB of base64 in one append (realtime-protocol.md, section 7, rule g)."""
+TOKEN_VARIABLE = "PENNY_WORKER_TOKEN"
+
+
+class Worker:
+    """Holds the engines and the open connections; one per process."""
+
+    def __init__(self, settings: WorkerSettings, engines: Engines) -> None:
+        self._settings = settings
+        self._engines = engines
+        self._sockets: set[web.WebSocketResponse] = set()
+        self._token = os.environ.get(TOKEN_VARIABLE, "")
+
+    def app(self) -> web.Application:
+        app = web.Application()
+        app.router.add_get("/v1/realtime", self._realtime)
+        app.router.add_get("/v1/info", self._info)
+        app.router.add_get("/healthz", self._healthz)
+        app.on_shutdown.append(self._close_all)
+        return app
+
+    def info(self) -> Json:
+        """Engine names, languages and honest notices, as JSON."""
+        return {
+            "engines": {
+                stage: asdict(engine.info)
+                for stage, engine in (
+                    ("vad", self._engines.vad),
+                    ("stt", self._engines.stt),
+                    ("llm", self._engines.llm),
+                    ("tts", self._engines.tts),
+                )
+            },
+            "voices": list(self._engines.tts.voices()),
+            "slots": self._settings.slots,
+            "sessions": len(self._sockets),
+        }
+
+    async def _info(self, _request: web.Request) -> web.Response:
+        return web.json_response(self.info())
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        full = len(self._sockets) >= self._settings.slots
+        return web.json_response(
+            {"status": "full" if full else "ok", "sessions": len(self._sockets)},
+            status=503 if full else 200,
+        )
+
+    async def _realtime(self, request: web.Request) -> web.StreamResponse:
+        if self._token and request.headers.get("Authorization") != f"Bearer {self._token}":
+            return _refusal(401, "invalid_api_key", "the worker's token is missing or wrong")
+        if len(self._sockets) >= self._settings.slots:
+            return _refusal(503, "worker_full", f"all {self._settings.slots} slots are taken")
+        socket = web.WebSocketResponse(
+            max_msg_size=MAX_MESSAGE_BYTES, compress=False, heartbeat=20.0, protocols=("realtime",)
+        )
+        await socket.prepare(request)
+        self._sockets.add(socket)
+        try:
+            await self._serve(socket, penny_events=request.query.get("penny_events") == "1")
+        finally:
+            self._sockets.discard(socket)
+        return socket
+
+    async def _serve(self, socket: web.WebSocketResponse, *, penny_events: bool) -> None:
+        async def hang_up(hangup: Hangup) -> None:
+            await socket.close(code=hangup.code, message=hangup.reason.encode())
+
+        core = RealtimeCore(
+            CoreSettings(
+                session_max_s=self._settings.session_max_s,
+                voices=tuple(self._engines.tts.voices()),
+                penny_events=penny_events,
+            ),
+            new_id,
+        )
+        connection = Connection(
+            core,
+            self._engines,
+            self._settings,
+            penny_events=penny_events,
+            send_event=_sender(socket),
+            hang_up=hang_up,
+        )
+        try:
+            await connection.open(time.time())
+            async with _ticking(connection):
+                async for message in socket:
+                    if message.type is WSMsgType.TEXT or message.type is WSMsgType.BINARY:
+                        await connection.receive(message.data)
+                    elif message.type is WSMsgType.ERROR:
+                        log.info("client_socket_failed", error=type(socket.exception()).__name__)
+        finally:
+            await connection.aclose()
+
+    async def _close_all(self, _app: web.Application) -> None:
+        for socket in list(self._sockets):
+            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"worker stops")
+
+
+def _sender(socket: web.WebSocketResponse) -> Callable[[Json], Awaitable[None]]:
+    async def send(event: Json) -> None:
+        with suppress(ConnectionError):  # the reading side notices the loss and ends the session
+            await socket.send_str(orjson.dumps(event).decode())
+
+    return send
+
+
+@asynccontextmanager
+async def _ticking(connection: Connection) -> AsyncIterator[None]:
+    """Tell the core the time once a second: that is as fine as ``expires_at`` needs."""
+
+    async def tick() -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            connection.tick(time.time())
+
+    task = asyncio.create_task(tick(), name="realtime expiry")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def _refusal(status: int, code: str, message: str) -> web.Response:
+    error = {"type": "invalid_request_error", "code": code, "message": message, "param": None}
+    return web.json_response({"error": error}, status=status)
+
+
+async def serve(settings: WorkerSettings, host: str, port: int, *, announce: bool) -> None:
+    """Load the engines, listen, and run until SIGTERM, SIGINT or (announced) the parent's end.
+
+    With ``announce`` one JSON line on stdout tells the parent the port: ``{"ready": true, …}``.
+    The parent holds our stdin open; its end is our end, so no worker outlives a killed gateway.
+    """
+    engines = await load_engines(settings)
+    worker = Worker(settings, engines)
+    runner = web.AppRunner(worker.app(), access_log=None, shutdown_timeout=2.0)
+    await runner.setup()
+    site = web.TCPSite(runner, host, port)
+    await site.start()
+    bound = runner.addresses[0]
+    log.info("worker_listens", host=bound[0], port=bound[1])
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    if announce:
+        sys.stdout.write(json.dumps({"ready": True, "port": bound[1], "info": worker.info()}) + "\n")
+        sys.stdout.flush()
+        loop.add_reader(sys.stdin.fileno(), _watch_parent, stop)
+    try:
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+        await engines.aclose()
+
+
+def _watch_parent(stop: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 1024):
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        stop.set()
+
+
+def main(settings: WorkerSettings, host: str, port: int, *, announce: bool = False) -> None:
+    """Run a worker until it is told to stop."""
+    uvloop.run(serve(settings, host, port, announce=announce))
