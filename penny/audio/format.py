@@ -1,0 +1,74 @@
+"""What the bytes of a mono stream mean: encoding and rate, and bytes <-> milliseconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from penny.audio import g711
+
+
+Encoding = Literal["pcm16", "pcmu", "pcma"]
+"""Linear 16-bit little-endian, G.711 mu-law, G.711 A-law (OpenAI Realtime's own words)."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFormat:
+    """One mono stream. Raises ValueError for an unknown encoding or a rate that is not positive."""
+
+    encoding: Encoding
+    rate_hz: int
+
+    def __post_init__(self) -> None:
+        if self.encoding not in get_args(Encoding):
+            raise ValueError(
+                f"encoding: {self.encoding!r} is unknown; use one of {', '.join(get_args(Encoding))}"
+            )
+        if self.rate_hz <= 0:
+            raise ValueError(f"rate_hz: {self.rate_hz} is not a rate; use a positive number")
+
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes of one sample."""
+        return 2 if self.encoding == "pcm16" else 1
+
+    @property
+    def bytes_per_ms(self) -> float:
+        """Fractional where the rate is (44 100 Hz: 88.2)."""
+        return self.rate_hz * self.sample_bytes / 1000
+
+    def ms_of(self, n_bytes: int) -> float:
+        """Duration of ``n_bytes`` in milliseconds."""
+        return n_bytes / self.bytes_per_ms
+
+    def bytes_of(self, ms: float) -> int:
+        """Bytes of ``ms`` milliseconds, to the nearest whole sample."""
+        return round(ms * self.rate_hz / 1000) * self.sample_bytes
+
+    def to_pcm16(self, data: bytes) -> bytes:
+        """``data`` in this encoding -> PCM16 at the same rate."""
+        match self.encoding:
+            case "pcm16":
+                return data
+            case "pcmu":
+                return g711.ulaw_decode(data)
+            case "pcma":
+                return g711.alaw_decode(data)
+
+    def from_pcm16(self, pcm16: bytes) -> bytes:
+        """PCM16 at this rate -> this encoding. Raises ValueError for half a sample (G.711)."""
+        match self.encoding:
+            case "pcm16":
+                return pcm16
+            case "pcmu":
+                return g711.ulaw_encode(pcm16)
+            case "pcma":
+                return g711.alaw_encode(pcm16)
+
+
+PCM24K = AudioFormat("pcm16", 24_000)
+"""What Penny carries inside: OpenAI Realtime's ``audio/pcm``."""
+PCM16K = AudioFormat("pcm16", 16_000)
+"""What speech detection and transcription hear."""
+PCMU8K = AudioFormat("pcmu", 8_000)
+PCMA8K = AudioFormat("pcma", 8_000)
