@@ -2,6 +2,7 @@
 
 PennyError
 ├── ConfigError          penny.yaml or the environment is wrong; names the key and the line
+│   └── ConfigErrors     all that is wrong with a file, at once
 ├── ProtocolError        a peer broke its protocol; names the field and the fix
 ├── SessionRefused       the broker does not admit this session
 ├── ModeUnavailable      the mode cannot talk now; carries the remedy
@@ -10,6 +11,8 @@ PennyError
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class PennyError(Exception):
@@ -49,6 +52,14 @@ class ConfigError(PennyError):
         super().__init__(message, field=key)
         self.key = key
         self.line = line
+
+
+class ConfigErrors(ConfigError):
+    """Every ConfigError of one file, in the order of its lines."""
+
+    def __init__(self, errors: Sequence[ConfigError]) -> None:
+        super().__init__("\n".join(error.message for error in errors))
+        self.errors = tuple(errors)
 
 
 class ProtocolError(PennyError):

@@ -1,0 +1,92 @@
+"""Names of the environment variables that hold secrets. Values are read late and never kept here.
+
+A secret never stands in ``penny.yaml``, not even by ``${NAME}``: what is in the file appears in
+dumps, in ``check`` and in errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from config.schema import Config, ExternalMode
+
+
+OPENAI_API_KEY = "OPENAI_API_KEY"
+ANTHROPIC_API_KEY = "ANTHROPIC_API_KEY"
+RUNPOD_API_KEY = "RUNPOD_API_KEY"
+LLM_API_KEY = "PENNY_LLM_API_KEY"
+WORKER_TOKEN = "PENNY_WORKER_TOKEN"
+
+PURPOSES: dict[str, str] = {
+    OPENAI_API_KEY: "EXTERNAL's speaker (portavoz)",
+    ANTHROPIC_API_KEY: "EXTERNAL's brain (cerebro)",
+    RUNPOD_API_KEY: "workers leased on RunPod",
+    LLM_API_KEY: "the server of engines.openai_compatible, where it asks for a key",
+    WORKER_TOKEN: "what a worker reached by URL asks of the gateway, where it asks",
+}
+
+_PROVIDER_KEYS = {"openai": OPENAI_API_KEY, "anthropic": ANTHROPIC_API_KEY}
+_SECRET_ENDINGS = ("_API_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a mode cannot talk, as far as the file and the environment tell, and the remedy."""
+
+    reason: str
+    remedy: str
+
+
+def is_secret(name: str) -> bool:
+    return name in PURPOSES or name.endswith(_SECRET_ENDINGS)
+
+
+def read_secret(name: str, environment: Mapping[str, str]) -> SecretStr | None:
+    """The value of a credential, wrapped so that it does not print; None when unset or empty."""
+    value = environment.get(name, "").strip()
+    return SecretStr(value) if value else None
+
+
+def find_problems(config: Config, mode: str, environment: Mapping[str, str]) -> tuple[Problem, ...]:
+    """What the file and the environment lack for ``mode``. Nothing is connected to."""
+    missing = [
+        Problem(
+            f"{variable.name} is not set",
+            f"export {variable.name}=… ({variable.key}, line {variable.line})",
+        )
+        for variable in config.origin.missing
+        if variable.key.startswith(f"penny.modes.{mode}.")
+    ]
+    if mode == "EXTERNAL":
+        missing += [
+            Problem(f"{name} is not set", f"export {name}=… before starting Penny")
+            for name in required_keys(config.penny.modes.EXTERNAL)
+            if read_secret(name, environment) is None
+        ]
+    return tuple(missing)
+
+
+def required_keys(mode: ExternalMode) -> tuple[str, ...]:
+    """The credentials that EXTERNAL needs: none for a server on loopback, such as Penny's own."""
+    sides = (
+        (mode.portavoz_provider, mode.portavoz_base_url),
+        (mode.cerebro_provider, mode.cerebro_base_url),
+    )
+    return tuple(_PROVIDER_KEYS[provider] for provider, url in sides if not _is_loopback(url))
+
+
+def _is_loopback(url: str | None) -> bool:
+    host = urlsplit(url).hostname if url else None
+    if not host:
+        return False
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,315 @@
+"""Every section of ``penny.yaml``: each key with its type, default, limits and meaning.
+
+The root is ``Config``; ``config.loader.load`` builds it. Nothing here reads the environment or
+holds a secret: credentials are names of environment variables (``config.credentials``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
+
+from config.prices import ALIASES, PRICES, ModelPrices
+from config.section import Section, key_error
+from config.worker import Profile, WorkerSection, default_profiles
+
+
+ModeName = Literal["SELF_HOSTED", "EXTERNAL"]
+RateHz = Literal[8000, 16000, 24000, 48000]
+
+
+def _check_websocket_url(url: str | None) -> str | None:
+    if url is not None and not url.startswith(("ws://", "wss://")):
+        raise ValueError("a WebSocket address starts with ws:// or wss://")
+    return url
+
+
+def _check_http_url(url: str | None) -> str | None:
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise ValueError("an API address starts with http:// or https://")
+    return url
+
+
+WebSocketUrl = Annotated[str, AfterValidator(_check_websocket_url)]
+HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
+
+
+Label = Annotated[str, Field(min_length=1, max_length=80, description="name the caller sees")]
+Line = Annotated[str, Field(max_length=300, description="one line the caller sees")]
+Latency = Annotated[str, Field(max_length=80, description="typical time to an answer, in words")]
+Usd = Annotated[float, Field(ge=0, description="typical cost of a minute of talk")]
+Privacy = Annotated[str, Field(max_length=300, description="where the caller's words go")]
+
+
+class ModeSection(Section):
+    """What DECK and the page show of a mode before it is chosen (``GET /v1/modes``)."""
+
+    enabled: bool = Field(default=True, description="false takes the mode away altogether")
+    label: Label
+    description: Line
+    latency: Latency
+    cost_per_minute_usd: Usd
+    privacy: Privacy
+
+
+class SelfHostedMode(ModeSection):
+    """Own models in a worker process: started here, or reached at ``endpoint``."""
+
+    label: Label = "Privado (modelos locales)"
+    description: Line = "Mayor privacidad, latencia 2-4s"
+    latency: Latency = "menos de 1 s con el perfil embedded"
+    cost_per_minute_usd: Usd = 0.0
+    privacy: Privacy = "La voz y el texto no salen de los equipos configurados"
+    endpoint: WebSocketUrl | None = Field(
+        default=None, description="worker to reach by URL; null starts one on loopback"
+    )
+
+
+class ExternalMode(ModeSection):
+    """A vendor's speech-to-speech model as the speaker, a strong text model as the brain."""
+
+    label: Label = "Rápido (APIs externas)"
+    description: Line = "Conversación fluida, latencia ~300ms"
+    latency: Latency = "~300 ms"
+    cost_per_minute_usd: Usd = 0.08
+    privacy: Privacy = "La voz va a OpenAI y el texto a Anthropic"
+    portavoz_provider: Literal["openai"] = Field(default="openai", description="who speaks")
+    portavoz_model: str = Field(default="gpt-realtime-2.1", description="the speaker's model")
+    portavoz_voice: str = Field(default="alloy", description="the speaker's voice")
+    portavoz_base_url: HttpUrl | None = Field(
+        default=None, description="another Realtime server; on loopback it needs no key"
+    )
+    cerebro_provider: Literal["anthropic"] = Field(default="anthropic", description="who thinks")
+    cerebro_model: str = Field(default="claude-haiku-5-5", description="the brain's model")
+    cerebro_base_url: HttpUrl | None = Field(
+        default=None, description="another Messages server; on loopback it needs no key"
+    )
+
+
+class Modes(Section):
+    SELF_HOSTED: SelfHostedMode = Field(default_factory=SelfHostedMode, description="own models")
+    EXTERNAL: ExternalMode = Field(default_factory=ExternalMode, description="vendors' models")
+
+    def enabled(self) -> Iterator[tuple[ModeName, SelfHostedMode | ExternalMode]]:
+        """The modes that exist for callers, in the order of the file."""
+        if self.SELF_HOSTED.enabled:
+            yield "SELF_HOSTED", self.SELF_HOSTED
+        if self.EXTERNAL.enabled:
+            yield "EXTERNAL", self.EXTERNAL
+
+
+class PennySection(Section):
+    default_mode: ModeName = Field(
+        default="SELF_HOSTED", description="mode of a session that names none"
+    )
+    allow_user_selection: bool = Field(
+        default=True, description="whether a session may name its mode"
+    )
+    profile: str = Field(
+        default="embedded", description="which of `profiles` the local worker runs"
+    )
+    modes: Modes = Field(default_factory=Modes, description="what can talk back")
+
+    @model_validator(mode="after")
+    def _default_mode_is_enabled(self) -> Self:
+        if self.default_mode not in dict(self.modes.enabled()):
+            raise key_error("default_mode", f"{self.default_mode} is disabled; enable it")
+        return self
+
+
+class GatewaySection(Section):
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(
+        default=8080, ge=0, le=65535, description="port to listen on; 0 takes a free one"
+    )
+    max_sessions: int = Field(
+        default=100, ge=1, description="sessions at once; more are refused by name"
+    )
+    max_message_bytes: int = Field(
+        default=262_144, ge=4096, description="longest message of a client"
+    )
+    start_timeout_s: float = Field(
+        default=10.0, gt=0, description="time a client has for session_start"
+    )
+    heartbeat_s: float = Field(
+        default=20.0, gt=0, description="ping interval that finds vanished clients"
+    )
+    idle_timeout_s: float = Field(
+        default=300.0, gt=0, description="a session without speech or text ends"
+    )
+    session_max_s: float = Field(default=3600.0, gt=0, description="longest session")
+    drain_s: float = Field(
+        default=30.0, ge=0, description="time live sessions have to finish on SIGTERM"
+    )
+    allowed_origins: tuple[str, ...] = Field(
+        default=(), description="pages of other origins that may connect; the own page always may"
+    )
+
+
+class AudioSection(Section):
+    encoding: Literal["pcm16", "pcmu", "pcma"] = Field(
+        default="pcm16", description="sample encoding"
+    )
+    rate_hz: RateHz = Field(default=24000, description="sample rate; G.711 is always 8000")
+
+    @model_validator(mode="after")
+    def _g711_is_8000_hz(self) -> Self:
+        if self.encoding != "pcm16" and self.rate_hz != 8000:
+            raise key_error("rate_hz", f"{self.encoding} is always 8000 Hz")
+        return self
+
+
+INSTRUCTIONS = (
+    "Eres Penny, la asistente de voz de la empresa. Respondes en frases cortas y claras, "
+    "con trato cercano y profesional. Si no sabes algo, lo dices."
+)
+
+
+class SessionSection(Section):
+    language: Literal["es", "en"] = Field(
+        default="es", description="language of a session that names none"
+    )
+    greeting: str = Field(
+        default="", max_length=500, description="what Penny says first; empty is nothing"
+    )
+    instructions: str = Field(
+        default=INSTRUCTIONS,
+        max_length=20_000,
+        description="system prompt of a session that brings none",
+    )
+    input_audio: AudioSection = Field(
+        default_factory=AudioSection, description="what a client sends unless it says otherwise"
+    )
+    output_audio: AudioSection = Field(
+        default_factory=AudioSection, description="what a client gets unless it says otherwise"
+    )
+
+
+class ModelsSection(Section):
+    aliases: dict[str, str] = Field(
+        default_factory=lambda: dict(ALIASES), description="retired name: the model used instead"
+    )
+    prices: dict[str, ModelPrices] = Field(
+        default_factory=lambda: dict(PRICES), description="USD per 1M tokens, by model and modality"
+    )
+
+    @field_validator("aliases", mode="before")
+    @classmethod
+    def _own_aliases_extend_the_table(cls, value: object) -> object:
+        return {**ALIASES, **value} if isinstance(value, dict) else value
+
+    @field_validator("prices", mode="before")
+    @classmethod
+    def _own_prices_extend_the_table(cls, value: object) -> object:
+        return {**PRICES, **value} if isinstance(value, dict) else value
+
+    def current(self, model: str) -> str:
+        """The model to use for a name that a client or the file gives."""
+        return self.aliases.get(model, model)
+
+
+class KbSection(Section):
+    documents: Path = Field(default=Path("kb/documents"), description="folder of the documents")
+    index: Path = Field(
+        default=Path("var/kb"), description="folder of the index, made from documents"
+    )
+    default_ref: str = Field(
+        default="kb://empresa/documentos",
+        pattern=r"^kb://",
+        description="collection a session gets",
+    )
+    watch: bool = Field(default=True, description="whether changed documents are indexed at once")
+    embedding: Literal["none"] = Field(default="none", description="none searches words alone")
+
+
+class LogsSection(Section):
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="least level"
+    )
+    format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="auto is console on a terminal and json elsewhere"
+    )
+
+
+class MetricsSection(Section):
+    enabled: bool = Field(default=True, description="whether GET /metrics answers")
+
+
+class Config(Section):
+    """All of ``penny.yaml``. Relative paths are seen from the file's folder: ``resolve``."""
+
+    penny: PennySection = Field(default_factory=PennySection, description="modes and their choice")
+    gateway: GatewaySection = Field(
+        default_factory=GatewaySection, description="where clients come"
+    )
+    session: SessionSection = Field(
+        default_factory=SessionSection, description="what a session is unless it says otherwise"
+    )
+    profiles: dict[str, Profile] = Field(
+        default_factory=default_profiles, description="named sets of engines for the worker"
+    )
+    worker: WorkerSection = Field(
+        default_factory=WorkerSection, description="the pipeline's process, turns and engines"
+    )
+    models: ModelsSection = Field(
+        default_factory=ModelsSection, description="vendors' models: names and prices"
+    )
+    kb: KbSection = Field(default_factory=KbSection, description="knowledge base")
+    logs: LogsSection = Field(
+        default_factory=LogsSection, description="what Penny writes of itself"
+    )
+    metrics: MetricsSection = Field(default_factory=MetricsSection, description="Prometheus")
+
+    _origin: Origin = PrivateAttr(default_factory=lambda: Origin())
+
+    @field_validator("profiles", mode="before")
+    @classmethod
+    def _own_profiles_extend_the_table(cls, value: object) -> object:
+        return {**default_profiles(), **value} if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _profile_exists(self) -> Self:
+        if self.penny.profile not in self.profiles:
+            names = ", ".join(sorted(self.profiles))
+            raise key_error(
+                "penny.profile", f"'{self.penny.profile}' is not a profile; available: {names}"
+            )
+        return self
+
+    @property
+    def profile(self) -> Profile:
+        """The engines that the local worker runs."""
+        return self.profiles[self.penny.profile]
+
+    @property
+    def origin(self) -> Origin:
+        return self._origin
+
+    def from_file(self, origin: Origin) -> Self:
+        """This configuration, knowing the file it was read from."""
+        config = self.model_copy()
+        config._origin = origin
+        return config
+
+    def resolve(self, path: Path) -> Path:
+        """A path of the file as an absolute one."""
+        return (self._origin.folder / path).resolve()
+
+
+class MissingVariable(Section):
+    """A ``${VAR}`` in a mode's section that the environment does not have."""
+
+    name: str
+    key: str
+    line: int
+
+
+class Origin(Section):
+    """Where a Config came from: no part of the file itself."""
+
+    path: Path | None = None
+    folder: Path = Field(default_factory=Path.cwd)
+    missing: tuple[MissingVariable, ...] = ()
