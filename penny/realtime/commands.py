@@ -56,6 +56,15 @@ class CommitBuffer:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemAudio:
+    """The client created a user item that holds audio: transcribe it as in ``CommitBuffer``."""
+
+    item_id: str
+    pcm: bytes
+    transcribe: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Configure:
     """The session's settings changed; ``session`` is the whole effective GA session object."""
 
@@ -90,6 +99,7 @@ Output = (
     | BufferAudio
     | ClearBuffer
     | CommitBuffer
+    | ItemAudio
     | Configure
     | Generate
     | CancelGeneration
@@ -210,6 +220,16 @@ class ToolCallDone:
 
 
 @dataclass(frozen=True, slots=True)
+class GenerationUsage:
+    """Token counts so far. Whoever sends it also has usage for a response that is cancelled."""
+
+    response_id: str
+    input_text_tokens: int = 0
+    cached_text_tokens: int = 0
+    output_text_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationDone:
     """The answer is complete. Token counts are the engine's own, text only.
 
@@ -242,6 +262,7 @@ EngineReport = (
     | AudioDelta
     | ToolCallDelta
     | ToolCallDone
+    | GenerationUsage
     | GenerationDone
     | GenerationFailed
 )

@@ -1,0 +1,161 @@
+"""conversation.item.*: create, retrieve, truncate, delete."""
+
+from __future__ import annotations
+
+from penny.realtime.commands import ItemAudio, Json
+from penny.realtime.errors import ClientError
+from penny.realtime.fields import check_id, check_integer, check_string, need
+from penny.realtime.formats import InputDecoder
+from penny.realtime.items import Item, parse_item
+from penny.realtime.parse import decode_audio
+from penny.realtime.speech import BYTES_PER_MS
+from penny.realtime.state import SessionState
+
+
+class Dialogue:
+    """Carries out what a client asks of the conversation's items."""
+
+    def __init__(self, state: SessionState) -> None:
+        self._state = state
+
+    def create(self, message: Json) -> None:
+        """Raises:
+        ClientError: a wrong field, a taken id, or no such previous item.
+        """
+        state, settings = self._state, self._state.settings
+        given = need(message, "item", "item")
+        body, audio = parse_item(given, "item", settings)
+        item_id = state.new_id("item")
+        if given.get("id") is not None:
+            item_id = check_id(given["id"], "item.id", settings.max_id_chars)
+        after = message.get("previous_item_id")
+        if after is not None:
+            after = check_string(after, "previous_item_id")
+        item = Item(item_id, body)
+        pcm = self._decode(audio)
+        if pcm:
+            item.audio_ms = len(pcm) // BYTES_PER_MS
+            index = item.find_audio_part() or 0
+            item.pending = body["content"][index]["transcript"] is None
+            item.transcribe = item.pending and state.transcribes
+        self._check_call(body)
+        previous = state.conversation.insert(item, after)
+        state.announce_item(item, previous)
+        if item.pending:
+            state.outbox.command(ItemAudio(item.id, pcm, item.transcribe))
+
+    def _decode(self, audio: Json) -> bytes:
+        wire = self._state.session["audio"]["input"]["format"]
+        for index, encoded in audio.items():
+            param = f"item.content[{index}].audio"
+            data = decode_audio(encoded, param, self._state.settings.max_append_bytes)
+            return InputDecoder(wire).feed(data)
+        return b""
+
+    def _check_call(self, body: Json) -> None:
+        if not self._state.settings.strict or body["type"] != "function_call_output":
+            return
+        calls = (item.body for item in self._state.conversation)
+        if not any(
+            call["type"] == "function_call" and call["call_id"] == body["call_id"] for call in calls
+        ):
+            raise ClientError(
+                "item_create_invalid_call_id",
+                f"No function call with call_id '{body['call_id']}' exists.",
+                "item.call_id",
+            )
+
+    def retrieve(self, message: Json) -> None:
+        """Raises:
+        ClientError: no such item.
+        """
+        item_id = self._read_id(message)
+        item = self._state.conversation.find(item_id)
+        if item is None:
+            raise self._missing("retriev", item_id)
+        self._state.outbox.send("conversation.item.retrieved", item=item.to_json())
+
+    def delete(self, message: Json) -> None:
+        """Delete an item; a second time is acknowledged too, unless strict.
+
+        Raises:
+            ClientError: no such item.
+        """
+        item_id = self._read_id(message)
+        conversation = self._state.conversation
+        if item_id in conversation:
+            conversation.delete(item_id)
+        elif self._state.settings.strict or not conversation.was_deleted(item_id):
+            raise self._missing("delet", item_id)
+        self._state.outbox.send("conversation.item.deleted", item_id=item_id)
+
+    def truncate(self, message: Json) -> None:
+        """Cut an answer to what was heard; a position past its end is clamped, unless strict.
+
+        Raises:
+            ClientError: no such item, no answer with audio, or a wrong index or position.
+        """
+        state = self._state
+        item_id = self._read_id(message)
+        index = check_integer(need(message, "content_index", "content_index"), "content_index")
+        wanted = check_integer(need(message, "audio_end_ms", "audio_end_ms"), "audio_end_ms")
+        item = state.conversation.find(item_id)
+        if item is None:
+            if state.settings.strict or not state.conversation.was_deleted(item_id):
+                raise self._missing("truncat", item_id)
+            self._acknowledge_cut(item_id, index, 0)
+            return
+        if item.speech is None:
+            raise ClientError(
+                "unsupported_content_type",
+                "Only model output audio messages can be truncated; delete other items instead.",
+                "item_id",
+            )
+        if index != 0:
+            raise ClientError(
+                "invalid_value",
+                f"Invalid 'content_index': item '{item_id}' has its audio at index 0.",
+                "content_index",
+            )
+        self._check_strict_cut(item, wanted)
+        item.apply("truncate")
+        self._acknowledge_cut(item_id, index, item.speech.truncate(wanted))
+        if state.settings.penny_events:
+            heard = item.speech.heard_text()
+            ms = item.speech.heard_ms
+            state.outbox.send("penny.item.heard", item_id=item_id, audio_ms=ms, transcript=heard)
+
+    def _check_strict_cut(self, item: Item, wanted_ms: int) -> None:
+        if not self._state.settings.strict or item.speech is None:
+            return
+        if item.speech.audio_ms == 0:
+            raise ClientError(
+                "unsupported_content_type",
+                "Only model output audio messages can be truncated; this one has no audio yet.",
+                "item_id",
+            )
+        if wanted_ms > item.speech.audio_ms:
+            raise ClientError(
+                "invalid_value",
+                f"Audio content of {item.speech.audio_ms}ms is already shorter than {wanted_ms}ms",
+                "audio_end_ms",
+            )
+
+    def _acknowledge_cut(self, item_id: str, index: int, audio_end_ms: int) -> None:
+        self._state.outbox.send(
+            "conversation.item.truncated",
+            item_id=item_id,
+            content_index=index,
+            audio_end_ms=audio_end_ms,
+        )
+
+    def _read_id(self, message: Json) -> str:
+        return check_id(need(message, "item_id", "item_id"), "item_id", 512)
+
+    @staticmethod
+    def _missing(verb: str, item_id: str) -> ClientError:
+        return ClientError(
+            f"item_{verb}e_invalid_item_id",
+            f"Error {verb}ing item: the item with id '{item_id}' does not exist.",
+            "item_id",
+        )

@@ -1,0 +1,65 @@
+"""Audio formats of the wire, and their conversion to and from the core's PCM16 at 24 000 Hz."""
+
+from __future__ import annotations
+
+from penny.audio.convert import Converter
+from penny.audio.format import AudioFormat
+from penny.realtime.commands import Json
+from penny.realtime.errors import ClientError
+from penny.realtime.fields import check_choice, check_object
+
+
+CORE_FORMAT = AudioFormat("pcm16", 24_000)
+WIRE_FORMATS = {
+    "audio/pcm": CORE_FORMAT,
+    "audio/pcmu": AudioFormat("pcmu", 8_000),
+    "audio/pcma": AudioFormat("pcma", 8_000),
+}
+SAMPLE_BYTES = 2
+
+
+def check_format(value: object, param: str) -> Json:
+    """Return the whole GA format object for a client's, which may omit the rate."""
+    given = check_object(value, param)
+    kind = check_choice(given.get("type"), f"{param}.type", tuple(WIRE_FORMATS))
+    rate_hz = WIRE_FORMATS[kind].rate_hz
+    if given.get("rate") not in (None, rate_hz):
+        raise ClientError(
+            "invalid_value",
+            f"Invalid '{param}.rate': '{kind}' has a rate of {rate_hz}; resample, or leave it out.",
+            f"{param}.rate",
+        )
+    return {"type": kind, "rate": rate_hz} if kind == "audio/pcm" else {"type": kind}
+
+
+class InputDecoder:
+    """Client audio to core audio. Keeps the odd byte of a sample that was split."""
+
+    def __init__(self, wire: Json) -> None:
+        self._format = WIRE_FORMATS[wire["type"]]
+        self.reset()
+
+    def feed(self, data: bytes) -> bytes:
+        if self._converter is not None:
+            return self._converter.process(data)
+        data = self._odd + data
+        whole = len(data) - len(data) % SAMPLE_BYTES
+        self._odd = data[whole:]
+        return data[:whole]
+
+    def reset(self) -> None:
+        """Forget half samples and the converter's memory: what follows is other audio."""
+        self._odd = b""
+        is_core = self._format == CORE_FORMAT
+        self._converter = None if is_core else Converter(self._format, CORE_FORMAT)
+
+
+class OutputEncoder:
+    """Core audio to client audio, for one item of an answer."""
+
+    def __init__(self, wire: Json) -> None:
+        target = WIRE_FORMATS[wire["type"]]
+        self._converter = None if target == CORE_FORMAT else Converter(CORE_FORMAT, target)
+
+    def feed(self, pcm: bytes) -> bytes:
+        return pcm if self._converter is None else self._converter.process(pcm)

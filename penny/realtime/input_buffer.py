@@ -1,0 +1,72 @@
+"""The input audio buffer: positions only. The audio itself goes straight to the engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from penny.realtime.speech import BYTES_PER_MS
+from penny.realtime.table import INPUT_BUFFER, REFUSED, advance
+
+
+@dataclass(slots=True)
+class InputBuffer:
+    """Where the uncommitted audio begins on the input audio clock, and whether speech runs.
+
+    Attributes:
+        state: in the table ``INPUT_BUFFER``.
+        item_id: announced for the speech in progress.
+    """
+
+    state: str = "empty"
+    item_id: str | None = None
+    speech_start_ms: int = 0
+    _total_bytes: int = 0
+    _start_bytes: int = 0
+
+    @property
+    def end_ms(self) -> int:
+        return self._total_bytes // BYTES_PER_MS
+
+    @property
+    def start_ms(self) -> int:
+        return self._start_bytes // BYTES_PER_MS
+
+    @property
+    def uncommitted_ms(self) -> float:
+        return (self._total_bytes - self._start_bytes) / BYTES_PER_MS
+
+    def apply(self, event: str) -> bool:
+        """Move along the table; False when ``event`` has no place now."""
+        following = advance(INPUT_BUFFER, self.state, event)
+        if following is REFUSED:
+            return False
+        self.state = following
+        return True
+
+    def append(self, n_bytes: int, max_ms: int) -> None:
+        """Count core audio. Beyond ``max_ms`` outside speech the oldest silence is let go."""
+        self.apply("append")
+        self._total_bytes += n_bytes
+        if self.state != "speaking":
+            self._start_bytes = max(self._start_bytes, self._total_bytes - max_ms * BYTES_PER_MS)
+
+    def start_speech(self, audio_start_ms: int, item_id: str) -> None:
+        self.item_id = item_id
+        self.speech_start_ms = max(audio_start_ms, self.start_ms)
+
+    def take(self, end_ms: int | None = None) -> tuple[int, int]:
+        """Commit what lies before ``end_ms`` (None: everything); return the span in ms."""
+        start = self.speech_start_ms if self.item_id is not None else self.start_ms
+        end = self.end_ms if end_ms is None else max(end_ms, start)
+        if end_ms is None:
+            self._start_bytes = self._total_bytes
+        else:
+            self._start_bytes = max(self._start_bytes, min(end * BYTES_PER_MS, self._total_bytes))
+            if self._start_bytes < self._total_bytes and self.state == "empty":
+                self.state = "holding"
+        self.item_id = None
+        return start, end
+
+    def clear(self) -> None:
+        self._start_bytes = self._total_bytes
+        self.item_id = None

@@ -1,0 +1,181 @@
+"""Conversation items: what a client may create, how they look on the wire and in the context."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from penny.realtime.commands import Json
+from penny.realtime.errors import ClientError
+from penny.realtime.fields import check_array, check_choice, check_object, check_string, need
+from penny.realtime.settings import RealtimeSettings
+from penny.realtime.speech import Speech
+from penny.realtime.table import ITEM, REFUSED, advance
+
+
+ITEM_TYPES = ("message", "function_call", "function_call_output")
+CONTENT_TYPES = {
+    "user": ("input_text", "input_audio", "input_image"),
+    "system": ("input_text",),
+    "assistant": ("output_text",),
+}
+
+
+@dataclass(slots=True)
+class Item:
+    """One item. ``body`` is its GA form without id, object and status.
+
+    Attributes:
+        state: in the table ``ITEM``; ``status`` is what the wire shows.
+        audio_ms: audio of a user's item. An answer's is in ``speech``.
+        pending: the transcript is still to come.
+        transcribe: the client wants transcription events for it.
+    """
+
+    id: str
+    body: Json
+    state: str = "completed"
+    status: str = "completed"
+    audio_ms: int = 0
+    pending: bool = False
+    transcribe: bool = False
+    speech: Speech | None = None
+
+    def apply(self, event: str) -> bool:
+        """Move along the table; False when ``event`` has no place now."""
+        following = advance(ITEM, self.state, event)
+        if following is REFUSED:
+            return False
+        if self.state == "deleted":
+            ended = {"finish": "completed", "interrupt": "incomplete"}
+            self.status = ended.get(event, self.status)
+        self.state = following
+        if following != "deleted":
+            self.status = following
+        return True
+
+    def find_audio_part(self) -> int | None:
+        """Return the index of the first audio part."""
+        for index, part in enumerate(self.body.get("content", ())):
+            if part.get("type") in ("input_audio", "output_audio"):
+                return index
+        return None
+
+    def set_transcript(self, text: str) -> None:
+        index = self.find_audio_part()
+        if index is not None:
+            self.body["content"][index]["transcript"] = text
+
+    def to_json(self) -> Json:
+        """Return the item as the wire shows it now: a copy, without audio."""
+        body = self._copy_body()
+        if self.speech is not None and body["content"]:
+            is_cut = self.speech.is_cut
+            body["content"][0]["transcript"] = (
+                self.speech.heard_text() if is_cut else self.speech.text
+            )
+        shown = {"id": self.id, "object": "realtime.item", "type": body.pop("type")}
+        return {**shown, "status": self.status, **body}
+
+    def to_context(self) -> Json | None:
+        """Return the item as an engine should know it: answers cut to the words heard.
+
+        None when nothing of it belongs in the context: an answer not heard, a call not finished.
+        """
+        if self.body["type"] == "function_call" and self.state != "completed":
+            return None
+        shown = self.to_json()
+        if self.speech is not None:
+            heard = self.speech.heard_text()
+            if not heard or not shown["content"]:
+                return None
+            shown["content"][0]["transcript"] = heard
+        return shown
+
+    def _copy_body(self) -> Json:
+        body = dict(self.body)
+        if "content" in body:
+            body["content"] = [dict(part) for part in body["content"]]
+        return body
+
+
+def parse_item(value: object, param: str, settings: RealtimeSettings) -> tuple[Json, Json]:
+    """Check a client's item.
+
+    Returns:
+        Its body, and its audio: content index -> base64, taken out of the body.
+
+    Raises:
+        ClientError: the field at fault and what to send instead.
+    """
+    given = check_object(value, param)
+    kind = check_choice(need(given, "type", f"{param}.type"), f"{param}.type", ITEM_TYPES)
+    if kind == "message":
+        return _parse_message(given, param, settings)
+    limit = settings.max_item_chars
+    if kind == "function_call_output":
+        body = {
+            "type": kind,
+            "call_id": _text(given, "call_id", param, settings.max_id_chars),
+            "output": _text(given, "output", param, limit),
+        }
+        return body, {}
+    body = {
+        "type": kind,
+        "name": _text(given, "name", param, 64),
+        "call_id": _text(given, "call_id", param, settings.max_id_chars),
+        "arguments": _text(given, "arguments", param, limit),
+    }
+    return body, {}
+
+
+def _text(given: Json, key: str, param: str, max_chars: int) -> str:
+    at = f"{param}.{key}"
+    return check_string(need(given, key, at), at, max_chars)
+
+
+def _parse_message(given: Json, param: str, settings: RealtimeSettings) -> tuple[Json, Json]:
+    role_at = f"{param}.role"
+    role = check_choice(need(given, "role", role_at), role_at, tuple(CONTENT_TYPES))
+    at = f"{param}.content"
+    parts = check_array(need(given, "content", at), at, 256)
+    content: list[Json] = []
+    audio: Json = {}
+    for index, part in enumerate(parts):
+        parsed, sound = _parse_part(part, role, f"{at}[{index}]", settings)
+        if sound is not None:
+            if audio:
+                raise ClientError(
+                    "invalid_value", f"'{at}': send one 'input_audio' part per item.", at
+                )
+            audio[str(index)] = sound
+        content.append(parsed)
+    return {"type": "message", "role": role, "content": content}, audio
+
+
+def _parse_part(
+    value: object, role: str, at: str, settings: RealtimeSettings
+) -> tuple[Json, Any | None]:
+    part = check_object(value, at)
+    type_at = f"{at}.type"
+    kind = check_choice(need(part, "type", type_at), type_at, CONTENT_TYPES[role])
+    if kind in ("input_text", "output_text"):
+        return {"type": kind, "text": _text(part, "text", at, settings.max_item_chars)}, None
+    if kind == "input_image":
+        if not settings.accept_images:
+            raise ClientError(
+                "unsupported_content_type",
+                f"'{type_at}': this model does not see images; describe it in 'input_text'.",
+                type_at,
+            )
+        kept = {"type": kind, "image_url": need(part, "image_url", f"{at}.image_url")}
+        check_string(kept["image_url"], f"{at}.image_url")
+        if part.get("detail") is not None:
+            kept["detail"] = check_choice(part["detail"], f"{at}.detail", ("auto", "low", "high"))
+        return kept, None
+    transcript = part.get("transcript")
+    if transcript is not None:
+        transcript = check_string(transcript, f"{at}.transcript", settings.max_item_chars)
+    elif part.get("audio") is None:
+        need(part, "audio", f"{at}.audio")
+    return {"type": kind, "transcript": transcript}, part.get("audio")

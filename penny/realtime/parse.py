@@ -1,0 +1,116 @@
+"""From the text of a WebSocket message to a client event with a known type."""
+
+from __future__ import annotations
+
+import binascii
+import json
+from typing import NoReturn
+
+from penny.realtime.commands import Json
+from penny.realtime.errors import ClientError
+from penny.realtime.fields import check_string
+from penny.realtime.settings import RealtimeSettings
+
+
+CLIENT_EVENTS = (
+    "session.update",
+    "input_audio_buffer.append",
+    "input_audio_buffer.commit",
+    "input_audio_buffer.clear",
+    "conversation.item.create",
+    "conversation.item.retrieve",
+    "conversation.item.truncate",
+    "conversation.item.delete",
+    "response.create",
+    "response.cancel",
+    "output_audio_buffer.clear",
+)
+MAX_EVENT_ID_CHARS = 512
+"""OpenAI's limit for a client's ``event_id``."""
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def load_message(raw: str | bytes | Json, settings: RealtimeSettings) -> Json:
+    """Return the JSON object in ``raw``.
+
+    Raises:
+        ClientError: too large, not UTF-8, not JSON, or not an object.
+    """
+    if isinstance(raw, dict):
+        return raw
+    if len(raw) > settings.max_message_bytes:
+        raise ClientError(
+            "message_too_large",
+            f"The message has {len(raw)} bytes; send at most {settings.max_message_bytes}. "
+            "Split audio into several input_audio_buffer.append events.",
+        )
+    try:
+        text = raw.decode() if isinstance(raw, bytes) else raw
+        message = json.loads(text, parse_constant=_refuse_constant)
+        if "\\ud" in text or "\\uD" in text:
+            # Half a surrogate pair is legal JSON and cannot be sent back as UTF-8.
+            json.dumps(message, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise ClientError(
+            "invalid_json", "The message is not valid JSON in UTF-8; send one JSON object."
+        ) from error
+    if not isinstance(message, dict):
+        raise ClientError("invalid_json", "The message is not a JSON object; send an object.")
+    return message
+
+
+def read_event_id(message: Json) -> str | None:
+    """Return the client's ``event_id`` when it is one worth quoting back."""
+    event_id = message.get("event_id")
+    if isinstance(event_id, str) and len(event_id) <= MAX_EVENT_ID_CHARS:
+        return event_id
+    return None
+
+
+def read_type(message: Json) -> str:
+    """Return the event's type.
+
+    Raises:
+        ClientError: missing, not a string, or unknown; or ``event_id`` is not a short string.
+    """
+    kind = message.get("type")
+    if kind is None:
+        raise ClientError(
+            "missing_required_parameter", "Missing required parameter: 'type'.", "type"
+        )
+    kind = check_string(kind, "type")
+    if kind not in CLIENT_EVENTS:
+        names = ", ".join(f"'{name}'" for name in CLIENT_EVENTS)
+        raise ClientError(
+            "invalid_value", f"Invalid value: '{kind[:64]}'. 'type' must be one of {names}.", "type"
+        )
+    if message.get("event_id") is not None:
+        check_string(message["event_id"], "event_id", MAX_EVENT_ID_CHARS)
+    return kind
+
+
+def decode_audio(value: object, param: str, max_bytes: int) -> bytes:
+    """Return the bytes of strict base64 ``value``.
+
+    Raises:
+        ClientError: not a string, not base64, or more than ``max_bytes``.
+    """
+    if not isinstance(value, str):
+        check_string(value, param)
+    elif len(value) > (max_bytes + 2) // 3 * 4:
+        raise ClientError(
+            "audio_too_large", f"'{param}' holds more than {max_bytes} bytes; split it.", param
+        )
+    else:
+        try:
+            return binascii.a2b_base64(value, strict_mode=True)
+        except ValueError:
+            pass
+    raise ClientError(
+        "invalid_value",
+        f"Invalid '{param}'. Expected base64-encoded audio bytes in the session's input format.",
+        param,
+    )

@@ -1,0 +1,158 @@
+"""One response: what was asked of it, where it stands, and how the wire shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from penny.realtime import session_fields as check
+from penny.realtime.commands import Json
+from penny.realtime.errors import ClientError
+from penny.realtime.fields import check_array, check_choice, check_object, check_string
+from penny.realtime.formats import check_format
+from penny.realtime.items import Item
+from penny.realtime.settings import RealtimeSettings
+from penny.realtime.table import REFUSED, RESPONSE, advance
+from penny.realtime.usage import Usage, count_output_audio
+
+
+MAX_INPUT_ITEMS = 1024
+
+
+@dataclass(slots=True)
+class ResponseOptions:
+    """The session's settings at the moment of creation, with the response's own over them."""
+
+    instructions: str
+    tools: list[Json]
+    tool_choice: str | Json
+    modalities: list[str]
+    voice: str | Json
+    speed: float
+    output_format: Json
+    max_output_tokens: int | str
+    metadata: Json | None = None
+    in_conversation: bool = True
+    input: list[Json] | None = None
+
+    @property
+    def voice_name(self) -> str:
+        return str(self.voice["id"]) if isinstance(self.voice, dict) else self.voice
+
+
+def take_options(session: Json) -> ResponseOptions:
+    """Return the options of a response that overrides nothing."""
+    output = session["audio"]["output"]
+    return ResponseOptions(
+        instructions=session["instructions"],
+        tools=session["tools"],
+        tool_choice=session["tool_choice"],
+        modalities=session["output_modalities"],
+        voice=output["voice"],
+        speed=output["speed"],
+        output_format=output["format"],
+        max_output_tokens=session["max_output_tokens"],
+    )
+
+
+def parse_options(
+    given: Json, session: Json, settings: RealtimeSettings, *, spoke: bool
+) -> ResponseOptions:
+    """Check the ``response`` of a response.create over the session's settings.
+
+    ``input`` is only checked to be an array of objects: its items need the conversation.
+
+    Raises:
+        ClientError: a wrong value, or another voice after the first audio.
+    """
+    options = take_options(session)
+    limit = settings.max_instructions_chars
+    for key, value in given.items():
+        at = f"response.{key}"
+        if value is None:
+            continue
+        if key == "instructions":
+            options.instructions = check_string(value, at, limit)
+        elif key == "tools":
+            options.tools = check.check_tools(value, at, settings)
+        elif key == "tool_choice":
+            options.tool_choice = check.check_tool_choice(value, at)
+        elif key == "output_modalities":
+            options.modalities = check.check_modalities(value, at)
+        elif key == "max_output_tokens":
+            options.max_output_tokens = check.check_max_tokens(value, at)
+        elif key == "metadata":
+            options.metadata = check.check_metadata(value, at)
+        elif key == "conversation":
+            options.in_conversation = check_choice(value, at, ("auto", "none")) == "auto"
+        elif key == "input":
+            items = check_array(value, at, MAX_INPUT_ITEMS)
+            options.input = [
+                check_object(item, f"{at}[{index}]") for index, item in enumerate(items)
+            ]
+        elif key == "audio":
+            _parse_audio(options, check_object(value, at), spoke=spoke)
+    return options
+
+
+def _parse_audio(options: ResponseOptions, given: Json, *, spoke: bool) -> None:
+    at = "response.audio.output"
+    output = check_object(given.get("output") or {}, at)
+    if output.get("format") is not None:
+        options.output_format = check_format(output["format"], f"{at}.format")
+    voice = output.get("voice")
+    if voice is None:
+        return
+    if spoke and voice != options.voice:
+        raise ClientError(
+            "cannot_update_voice",
+            f"Cannot change the voice once audio was sent; leave '{at}.voice' out.",
+            f"{at}.voice",
+        )
+    options.voice = check.check_voice(voice, f"{at}.voice")
+
+
+@dataclass(slots=True)
+class Response:
+    """A response in flight or just ended; ``state`` is in the table ``RESPONSE``."""
+
+    id: str
+    options: ResponseOptions
+    conversation_id: str | None
+    context: list[Item] | None = None
+    """Items to answer to in place of the conversation."""
+    state: str = "created"
+    output: list[Item] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+
+    def apply(self, event: str) -> bool:
+        """Move along the table; False when ``event`` has no place now."""
+        following = advance(RESPONSE, self.state, event)
+        if following is REFUSED:
+            return False
+        self.state = following
+        return True
+
+    def to_json(self, details: Json | None = None, *, ended: bool = False) -> Json:
+        """Return the GA response object; with usage when it has ended."""
+        if ended:
+            self.usage.output_audio = sum(
+                count_output_audio(item.speech.audio_ms) for item in self.output if item.speech
+            )
+        return {
+            "object": "realtime.response",
+            "id": self.id,
+            "status": self.state if ended else "in_progress",
+            "status_details": details,
+            "output": [item.to_json() for item in self.output] if ended else [],
+            "conversation_id": self.conversation_id,
+            "output_modalities": list(self.options.modalities),
+            "max_output_tokens": self.options.max_output_tokens,
+            "audio": {
+                "output": {
+                    "format": dict(self.options.output_format),
+                    "voice": self.options.voice_name,
+                }
+            },
+            "usage": self.usage.to_json() if ended else None,
+            "metadata": self.options.metadata,
+        }

@@ -1,0 +1,223 @@
+"""The session object: defaults, deep-merged updates, and what may no longer change.
+
+A field that is null: cleared where GA lets it be null, otherwise as if it were not given. Fields
+unknown here are kept and echoed. An update is all or nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from penny.realtime import session_fields as check
+from penny.realtime.commands import Json
+from penny.realtime.errors import ClientError
+from penny.realtime.fields import check_bool, check_number, check_object, check_string, need
+from penny.realtime.formats import check_format
+from penny.realtime.settings import RealtimeSettings
+
+
+READ_ONLY = ("id", "object", "expires_at")
+_Check = Callable[[Any, str], Any]
+
+_NULLABLE: dict[str, _Check] = {
+    "tracing": check.check_tracing,
+    "include": check.check_include,
+    "prompt": check.check_prompt,
+    "reasoning": check.check_reasoning,
+}
+_FIXED: dict[str, _Check] = {
+    "output_modalities": check.check_modalities,
+    "tool_choice": check.check_tool_choice,
+    "max_output_tokens": check.check_max_tokens,
+    "truncation": check.check_truncation,
+    "parallel_tool_calls": check_bool,
+}
+
+
+def describe_session(settings: RealtimeSettings, session_id: str, expires_at: int) -> Json:
+    """Return the session object of ``session.created``."""
+    return {
+        "type": "realtime",
+        "object": "realtime.session",
+        "id": session_id,
+        "model": settings.model,
+        "output_modalities": ["audio"],
+        "instructions": settings.instructions,
+        "tools": [],
+        "tool_choice": "auto",
+        "max_output_tokens": "inf",
+        "tracing": None,
+        "truncation": "auto",
+        "prompt": None,
+        "expires_at": expires_at,
+        "audio": {
+            "input": {
+                "format": {"type": "audio/pcm", "rate": 24000},
+                "transcription": None,
+                "noise_reduction": None,
+                "turn_detection": _default_turn_detection("server_vad", settings),
+            },
+            "output": {
+                "format": {"type": "audio/pcm", "rate": 24000},
+                "voice": settings.voice,
+                "speed": 1.0,
+            },
+        },
+        "include": None,
+    }
+
+
+def _default_turn_detection(kind: str, settings: RealtimeSettings) -> Json:
+    if kind == "semantic_vad":
+        detail: Json = {"eagerness": "auto"}
+    else:
+        detail = {
+            "threshold": 0.5,
+            "prefix_padding_ms": 300,
+            "silence_duration_ms": settings.silence_duration_ms,
+            "idle_timeout_ms": None,
+        }
+    return {"type": kind, **detail, "create_response": True, "interrupt_response": True}
+
+
+def update_session(
+    session: Json, patch: object, settings: RealtimeSettings, *, spoke: bool
+) -> Json:
+    """Return the session with ``patch`` merged in; ``session`` itself stays as it is.
+
+    Args:
+        spoke: whether the session has sent audio, after which the voice is frozen.
+
+    Raises:
+        ClientError: a wrong value, an immutable or a frozen field.
+    """
+    given = check_object(patch, "session")
+    kind = check_string(need(given, "type", "session.type"), "session.type")
+    if kind != "realtime":
+        raise ClientError(
+            "unsupported_session_type",
+            f"'session.type' '{kind[:64]}' is not served here; use 'realtime'.",
+            "session.type",
+        )
+    merged = dict(session)
+    for key, value in given.items():
+        param = f"session.{key}"
+        if key in READ_ONLY:
+            continue
+        if key in _NULLABLE:
+            merged[key] = None if value is None else _NULLABLE[key](value, param)
+        elif key == "instructions":
+            limit = settings.max_instructions_chars
+            merged[key] = "" if value is None else check_string(value, param, limit)
+        elif key == "tools":
+            merged[key] = [] if value is None else check.check_tools(value, param, settings)
+        elif value is None:
+            merged.setdefault(key, None)
+        elif key == "audio":
+            merged[key] = _update_audio(session["audio"], value, settings)
+        elif key in _FIXED:
+            merged[key] = _FIXED[key](value, param)
+        else:
+            merged[key] = value
+    _refuse_frozen(session, merged, spoke=spoke)
+    if len(json.dumps(merged)) > settings.max_session_chars:
+        raise ClientError(
+            "session_too_large",
+            f"'session' is larger than {settings.max_session_chars} characters as JSON; shorten "
+            "'session.tools' or 'session.instructions'.",
+            "session",
+        )
+    return merged
+
+
+def _refuse_frozen(old: Json, new: Json, *, spoke: bool) -> None:
+    if new["model"] != old["model"]:
+        raise ClientError(
+            "cannot_update_model",
+            f"'session.model' cannot change once connected (it is '{old['model']}'); connect "
+            "again with ?model=… or leave it out.",
+            "session.model",
+        )
+    if spoke and new["audio"]["output"]["voice"] != old["audio"]["output"]["voice"]:
+        raise ClientError(
+            "cannot_update_voice",
+            "Cannot update a conversation's voice if assistant audio is present; leave "
+            "'session.audio.output.voice' out.",
+            "session.audio.output.voice",
+        )
+    if old["tracing"] is not None and new["tracing"] != old["tracing"]:
+        raise ClientError(
+            "cannot_update_tracing",
+            "'session.tracing' cannot change once it is on; leave it out.",
+            "session.tracing",
+        )
+
+
+def _update_audio(current: Json, patch: object, settings: RealtimeSettings) -> Json:
+    given = check_object(patch, "session.audio")
+    merged = {**current, **{key: value for key, value in given.items() if value is not None}}
+    if given.get("input") is not None:
+        merged["input"] = _update_input(current["input"], given["input"], settings)
+    if given.get("output") is not None:
+        merged["output"] = _update_output(current["output"], given["output"])
+    return merged
+
+
+def _update_input(current: Json, patch: object, settings: RealtimeSettings) -> Json:
+    at = "session.audio.input"
+    merged = dict(current)
+    for key, value in check_object(patch, at).items():
+        param = f"{at}.{key}"
+        if key == "format":
+            merged[key] = current[key] if value is None else check_format(value, param)
+        elif key == "turn_detection":
+            merged[key] = _update_turn_detection(current[key], value, param, settings)
+        elif key == "transcription":
+            merged[key] = None if value is None else _update_transcription(current[key], value)
+        elif key == "noise_reduction":
+            merged[key] = None if value is None else check.check_noise_reduction(value, param)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _update_transcription(current: Json | None, patch: object) -> Json:
+    param = "session.audio.input.transcription"
+    base = current or {"model": None, "language": None, "prompt": None}
+    return check.check_transcription({**base, **check_object(patch, param)}, param)
+
+
+def _update_turn_detection(
+    current: Json | None, patch: object, param: str, settings: RealtimeSettings
+) -> Json | None:
+    if patch is None:
+        return None
+    given = check_object(patch, param)
+    # Fields of one kind of detection mean nothing to the other, so a new kind starts afresh.
+    kind = given.get("type") or (current or {}).get("type") or "server_vad"
+    same = current is not None and current["type"] == kind
+    base = current if same and current else _default_turn_detection(str(kind), settings)
+    kept = {
+        key: value for key, value in given.items() if value is not None or key == "idle_timeout_ms"
+    }
+    return check.check_turn_detection({**base, **kept}, param)
+
+
+def _update_output(current: Json, patch: object) -> Json:
+    at = "session.audio.output"
+    merged = dict(current)
+    for key, value in check_object(patch, at).items():
+        param = f"{at}.{key}"
+        if value is None:
+            continue
+        if key == "format":
+            merged[key] = check_format(value, param)
+        elif key == "voice":
+            merged[key] = check.check_voice(value, param)
+        elif key == "speed":
+            merged[key] = check_number(value, param, *check.SPEED_RANGE)
+        else:
+            merged[key] = value
+    return merged

@@ -1,0 +1,46 @@
+"""Everything about the Realtime server core that an operator may choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RealtimeSettings:
+    """Defaults and limits of one session; the numbers without a note are Penny's own choice."""
+
+    model: str = "penny"
+    instructions: str = ""
+    voice: str = "alloy"
+    silence_duration_ms: int = 500
+    """OpenAI documents 500; its servers have announced 200 and 500."""
+    session_max_s: int = 3600
+    """OpenAI ends a session after 60 minutes."""
+
+    strict: bool = False
+    """Answer benign races (late truncate, second delete) with OpenAI's errors, not with an ack."""
+    penny_events: bool = False
+    """Whether the client asked for events that are not OpenAI's (``penny.*``)."""
+    accept_images: bool = False
+    """Keep ``input_image`` parts for an engine that sees; otherwise they are refused."""
+
+    max_message_bytes: int = 20 * MIB
+    max_append_bytes: int = 15 * MIB
+    """Decoded audio of one append; 15 MiB is OpenAI's."""
+    max_buffer_ms: int = 15 * 60 * 1000
+    min_commit_ms: int = 100
+    """OpenAI refuses to commit less."""
+    max_items: int = 2000
+    max_item_chars: int = 200_000
+    max_instructions_chars: int = 200_000
+    max_session_chars: int = 1_000_000
+    """Of the whole session object as JSON, which is echoed on every update."""
+    max_tools: int = 128
+    max_id_chars: int = 128
+    max_side_responses: int = 8
+    """Out-of-band responses that may run at once."""
+    rate_limit_tokens: int = 15_000_000
+    """What ``rate_limits.updated`` shows; informational, nothing is limited by it."""
