@@ -73,6 +73,10 @@ class Session:
         now_s = clock()
         self.state = SessionState(started_s=now_s, last_activity_s=now_s)
 
+    def add_observer(self, observer: Observer) -> None:
+        """Before ``run``: let ``observer`` see everything."""
+        self._observers.append(observer)
+
     async def run(self) -> str:
         """Carry the session to its end; returns the reason. The edge is told and closed."""
         tasks = [
