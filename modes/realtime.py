@@ -1,0 +1,123 @@
+"""A speaker at the end of a WebSocket that speaks OpenAI Realtime GA: Penny's worker, or another.
+
+One writer: ``send`` is serialised by a lock. The connection is configured and seeded before it
+is handed out, and every refusal on the way is told with its reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import aiohttp
+import orjson
+import structlog
+
+from penny.errors import ModeUnavailable, SpeakerLost
+from penny.session.mode import Json, SessionSpec
+
+
+log = structlog.get_logger()
+
+CONNECT_TIMEOUT_S = 10.0
+MAX_MESSAGE_BYTES = 20 * 1024 * 1024
+
+
+class RealtimeSpeaker:
+    """An open, configured Realtime connection."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, info: Json) -> None:
+        self._socket = socket
+        self._lock = asyncio.Lock()
+        self.info = info
+
+    async def send(self, event: Json) -> None:
+        """Send one client event. Raises SpeakerLost when the connection is gone."""
+        data = orjson.dumps(event).decode()
+        try:
+            async with self._lock:
+                await self._socket.send_str(data)
+        except (ConnectionError, aiohttp.ClientError) as error:
+            raise SpeakerLost(f"the speaker's connection broke: {type(error).__name__}") from error
+
+    async def events(self) -> AsyncIterator[Json]:
+        """Server events until the other side closes; raises SpeakerLost if it broke off."""
+        async for message in self._socket:
+            if message.type is aiohttp.WSMsgType.TEXT:
+                yield orjson.loads(message.data)
+            elif message.type is aiohttp.WSMsgType.ERROR:
+                break
+        code = self._socket.close_code
+        if code not in (1000, None) or self._socket.exception() is not None:
+            raise SpeakerLost(f"the speaker closed the connection with {code}")
+
+    async def aclose(self) -> None:
+        await self._socket.close()
+
+
+async def connect(
+    http: aiohttp.ClientSession,
+    url: str,
+    headers: Mapping[str, str],
+    session: Json,
+    spec: SessionSpec,
+    info: Json,
+) -> RealtimeSpeaker:
+    """Connect, configure with ``session``, seed ``spec.history``; return the ready speaker.
+
+    Raises:
+        ModeUnavailable: no connection, a refusal, or no answer within the limit.
+    """
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            socket = await http.ws_connect(
+                url, headers=headers, max_msg_size=MAX_MESSAGE_BYTES, compress=0, heartbeat=20.0
+            )
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        status = getattr(error, "status", None)
+        reason = f"HTTP {status}" if status else type(error).__name__
+        raise ModeUnavailable(
+            f"the speaker cannot be reached: {reason}",
+            remedy="see whether it runs and listens at the configured address",
+            retryable=True,
+        ) from error
+    speaker = RealtimeSpeaker(socket, info)
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await _configure(speaker, session, spec)
+    except (TimeoutError, SpeakerLost) as error:
+        await speaker.aclose()
+        raise ModeUnavailable(
+            "the speaker did not accept the session in time", remedy="try again", retryable=True
+        ) from error
+    except ModeUnavailable:
+        await speaker.aclose()
+        raise
+    return speaker
+
+
+async def _configure(speaker: RealtimeSpeaker, session: Json, spec: SessionSpec) -> None:
+    await _expect(speaker, "session.created")
+    await speaker.send({"type": "session.update", "session": {"type": "realtime", **session}})
+    updated = await _expect(speaker, "session.updated")
+    effective = updated["session"]
+    speaker.info.setdefault("model", effective.get("model", ""))
+    output = (effective.get("audio") or {}).get("output") or {}
+    speaker.info["voice"] = output.get("voice")
+    for item in spec.history:
+        await speaker.send({"type": "conversation.item.create", "item": item})
+
+
+async def _expect(speaker: RealtimeSpeaker, kind: str) -> Json:
+    """Read until ``kind`` comes. Nothing else of interest comes before a session is configured."""
+    async for event in speaker.events():
+        if event["type"] == kind:
+            return event
+        if event["type"] == "error":
+            fault: dict[str, Any] = event["error"]
+            raise ModeUnavailable(
+                f"the speaker refused the session: {fault.get('message') or fault.get('code')}",
+                remedy="correct the field it names",
+            )
+    raise SpeakerLost(f"the speaker closed before {kind}")

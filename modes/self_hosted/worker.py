@@ -1,0 +1,187 @@
+"""Where a session's worker comes from: a process of ours on loopback, or an address.
+
+The worker is always its own process: inference can never stall the gateway's audio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import sys
+from asyncio.subprocess import PIPE, Process
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import structlog
+
+from penny.errors import ModeUnavailable
+from penny.session.mode import Availability
+
+log = structlog.get_logger()
+
+Json = dict[str, Any]
+
+RESTART_DELAYS_S = (0.2, 1.0, 5.0, 15.0)
+STOP_TIMEOUT_S = 5.0
+
+@dataclass(frozen=True, slots=True)
+class WorkerAddress:
+    """Where to connect, with which headers, and what the engines there say of themselves."""
+
+    url: str
+    headers: dict[str, str] = field(default_factory=dict)
+    info: Json = field(default_factory=dict)
+
+class WorkerSource(Protocol):
+    def availability(self) -> Availability: ...
+
+    async def start(self) -> None: ...
+
+    async def acquire(self) -> WorkerAddress:
+        """The worker for one session. Raises ModeUnavailable."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+class RemoteWorker:
+    """A worker somebody else runs, reached by URL."""
+
+    def __init__(self, url: str, *, missing_variables: tuple[str, ...] = ()) -> None:
+        self._url = url
+        self._missing = missing_variables
+
+    def availability(self) -> Availability:
+        if self._missing:
+            names = ", ".join(self._missing)
+            return Availability(
+                False, f"{names} is not set", f"set {names}, or take endpoint out of penny.yaml"
+            )
+        return Availability(True)
+
+    async def start(self) -> None:
+        return None
+
+    async def acquire(self) -> WorkerAddress:
+        state = self.availability()
+        if not state.available:
+            raise ModeUnavailable(state.reason, remedy=state.remedy)
+        return WorkerAddress(self._url)
+
+    async def aclose(self) -> None:
+        return None
+
+class LocalWorker:
+    """Starts ``python -m penny worker`` on a free loopback port and keeps one running.
+
+    The child announces its port on stdout when its engines are loaded, and ends when its stdin
+    does, so a killed gateway leaves no worker behind. A dead worker is started again with growing
+    delays; meanwhile the mode is unavailable and says so.
+    """
+
+    def __init__(self, config_path: Path | None, *, start_timeout_s: float) -> None:
+        self._config_path = config_path
+        self._start_timeout_s = start_timeout_s
+        self._token = secrets.token_urlsafe(24)
+        self._process: Process | None = None
+        self._address: WorkerAddress | None = None
+        self._reason = "the worker has not been started"
+        self._keeper: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+
+    def availability(self) -> Availability:
+        if self._address is None:
+            return Availability(False, self._reason, "see the log; `python -m penny check` helps")
+        notice: dict[str, str] = {}
+        for engine in self._address.info.get("engines", {}).values():
+            for language, text in engine.get("notice", {}).items():
+                notice[language] = f"{notice.get(language, '')} {text}".strip()
+        return Availability(True, notice=notice)
+
+    async def start(self) -> None:
+        """Start the worker and wait until it is ready or clearly is not."""
+        self._keeper = asyncio.create_task(self._keep(), name="worker keeper")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._start_timeout_s):
+                await self._ready.wait()
+
+    async def acquire(self) -> WorkerAddress:
+        if self._address is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._start_timeout_s):
+                    await self._ready.wait()
+        if self._address is None:
+            raise ModeUnavailable(self._reason, remedy="try again in a moment", retryable=True)
+        return self._address
+
+    async def aclose(self) -> None:
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._keeper
+        await self._stop()
+
+    # -- keeping one alive --------------------------------------------------------------------
+
+    async def _keep(self) -> None:
+        failures = 0
+        while True:
+            try:
+                await self._launch()
+                failures = 0
+                assert self._process is not None
+                code = await self._process.wait()
+                self._lose(f"the worker ended with exit code {code}")
+            except (OSError, TimeoutError, ValueError) as error:
+                self._lose(f"the worker did not start: {error or type(error).__name__}")
+                await self._stop()
+            delay_s = RESTART_DELAYS_S[min(failures, len(RESTART_DELAYS_S) - 1)]
+            failures += 1
+            log.error("worker_lost", reason=self._reason, restart_in_s=delay_s)
+            await asyncio.sleep(delay_s)
+
+    async def _launch(self) -> None:
+        self._reason = "the worker is loading its engines"
+        arguments = ["-m", "penny", "worker", "--host", "127.0.0.1", "--port", "0", "--announce"]
+        if self._config_path is not None:
+            arguments += ["--config", str(self._config_path)]
+
+        environment = {**os.environ, "PENNY_WORKER_TOKEN": self._token}
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, stdin=PIPE, stdout=PIPE, env=environment
+        )
+        assert self._process.stdout is not None
+        async with asyncio.timeout(self._start_timeout_s):
+            line = await self._process.stdout.readline()
+        if not line:
+            raise ValueError("it ended while loading its engines; its own log says why")
+        announced = json.loads(line)
+        self._address = WorkerAddress(
+            f"ws://127.0.0.1:{announced['port']}/v1/realtime",
+            {"Authorization": f"Bearer {self._token}"},
+            announced["info"],
+        )
+        self._ready.set()
+        log.info("worker_ready", port=announced["port"], pid=self._process.pid)
+
+    def _lose(self, reason: str) -> None:
+        self._reason = reason
+        self._address = None
+        self._ready.clear()
+
+    async def _stop(self) -> None:
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await process.wait()
+        except TimeoutError:
+            log.warning("worker_killed", pid=process.pid)
+            process.kill()
+            await process.wait()

@@ -1,0 +1,201 @@
+"""The broker: admits a session, decides who answers, counts, ends, drains.
+
+It knows modes and edges only by their Protocols. A session passes through ``choose`` (which mode),
+``admit`` (is there room) and ``run`` (join, carry, count), and leaves no trace but its counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from penny.errors import ModeUnavailable, ProtocolError, SessionRefused
+from penny.session.edge import Edge
+from penny.session.mode import Mode, SessionSpec, Speaker
+from penny.session.observer import Observer
+from penny.session.session import Session, SessionLimits
+
+
+log = structlog.get_logger()
+
+ObserverFactory = Callable[[Session], Observer]
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSettings:
+    default_mode: str
+    allow_user_selection: bool
+    max_sessions: int
+    limits: SessionLimits
+
+
+class Counts:
+    """What the broker counts; the gateway gives these a name in ``/metrics``."""
+
+    def __init__(self) -> None:
+        self.started: dict[str, int] = {}
+        self.ended: dict[tuple[str, str], int] = {}
+        self.refused: dict[str, int] = {}
+
+
+class Broker:
+    """One per gateway.
+
+    Args:
+        modes: every mode by name, started.
+        observers: made anew for each session.
+        clock: the loop's clock, seconds.
+    """
+
+    def __init__(
+        self,
+        modes: Mapping[str, Mode],
+        settings: BrokerSettings,
+        observers: Sequence[ObserverFactory],
+        clock: Callable[[], float],
+    ) -> None:
+        self.modes = dict(modes)
+        self._settings = settings
+        self._observers = tuple(observers)
+        self._clock = clock
+        self._sessions: dict[str, Session] = {}
+        self._admitted = 0
+        self._draining = False
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self.counts = Counts()
+
+    # -- who answers --------------------------------------------------------------------------
+
+    @property
+    def default_mode(self) -> str:
+        return self._settings.default_mode
+
+    @property
+    def sessions(self) -> Mapping[str, Session]:
+        return self._sessions
+
+    @property
+    def draining(self) -> bool:
+        return self._draining
+
+    def is_selectable(self, name: str) -> bool:
+        return self._settings.allow_user_selection or name == self._settings.default_mode
+
+    def choose(self, requested: str | None) -> Mode:
+        """The mode for a session.
+
+        Raises:
+            ProtocolError: ``mode_unknown``: no such mode, or it may not be chosen.
+            ModeUnavailable: it exists but cannot talk now.
+        """
+        name = requested or self._settings.default_mode
+        usable = [n for n, m in self.modes.items() if m.availability().available]
+        available = ", ".join(usable) or "none"
+        mode = self.modes.get(name)
+        if mode is None:
+            raise ProtocolError(
+                f"mode: '{name}' is not a mode; available: {available}",
+                code="mode_unknown",
+                field="mode",
+            )
+        if not self.is_selectable(name):
+            raise ProtocolError(
+                f"mode: choosing '{name}' is not allowed here; leave mode out to get "
+                f"{self._settings.default_mode}",
+                code="mode_unknown",
+                field="mode",
+            )
+        state = mode.availability()
+        if not state.available:
+            raise ModeUnavailable(
+                f"mode: '{name}' is unavailable: {state.reason}; available: {available}",
+                remedy=state.remedy,
+            )
+        return mode
+
+    # -- a session's way ----------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def admit(self) -> AsyncIterator[None]:
+        """Hold a place while a session opens and lives. Raises SessionRefused."""
+        if self._draining:
+            self._refuse("draining", "Penny is shutting down; try again in a moment")
+        if self._admitted >= self._settings.max_sessions:
+            self._refuse("full", f"all {self._settings.max_sessions} sessions are taken")
+        self._admitted += 1
+        self._empty.clear()
+        try:
+            yield
+        finally:
+            self._admitted -= 1
+            if self._admitted == 0:
+                self._empty.set()
+
+    async def open(self, mode: Mode, spec: SessionSpec) -> Speaker:
+        """Open the speaker. Raises ModeUnavailable, logged and counted here once."""
+        try:
+            return await mode.open(spec)
+        except ModeUnavailable as error:
+            self._count_refusal("mode_unavailable")
+            log.warning(
+                "mode_unavailable",
+                session_id=spec.session_id,
+                mode=mode.name,
+                reason=error.message,
+                remedy=error.remedy,
+            )
+            raise
+
+    async def run(self, mode: Mode, spec: SessionSpec, edge: Edge, speaker: Speaker) -> str:
+        """Join edge and speaker until the session ends; returns the reason."""
+        session = Session(
+            spec.session_id, mode.name, edge, speaker, (), self._settings.limits, self._clock
+        )
+        for make in self._observers:
+            session.add_observer(make(session))
+        self._sessions[session.id] = session
+        self.counts.started[mode.name] = self.counts.started.get(mode.name, 0) + 1
+        log.info("session_started", session_id=session.id, mode=mode.name, edge=edge.name)
+        reason = "error"
+        try:
+            reason = await session.run()
+        finally:
+            del self._sessions[session.id]
+            key = (mode.name, reason)
+            self.counts.ended[key] = self.counts.ended.get(key, 0) + 1
+            log.info(
+                "session_ended",
+                session_id=session.id,
+                mode=mode.name,
+                reason=reason,
+                duration_s=round(self._clock() - session.state.started_s, 1),
+            )
+        return reason
+
+    async def drain(self, limit_s: float) -> None:
+        """Admit nobody any more; let live sessions finish, end the rest after ``limit_s``."""
+        self._draining = True
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._empty.wait()
+        except TimeoutError:
+            log.warning("drain_cut", sessions=len(self._sessions))
+            for session in list(self._sessions.values()):
+                session.end("drain")
+            try:
+                async with asyncio.timeout(5.0):
+                    await self._empty.wait()
+            except TimeoutError:
+                log.error("sessions_did_not_end", sessions=len(self._sessions))  # noqa: TRY400
+
+    def _refuse(self, reason: str, message: str) -> None:
+        self._count_refusal(reason)
+        raise SessionRefused(message)
+
+    def _count_refusal(self, reason: str) -> None:
+        self.counts.refused[reason] = self.counts.refused.get(reason, 0) + 1
