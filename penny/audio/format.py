@@ -20,10 +20,9 @@ class AudioFormat:
     rate_hz: int
 
     def __post_init__(self) -> None:
-        if self.encoding not in get_args(Encoding):
-            raise ValueError(
-                f"encoding: {self.encoding!r} is unknown; use one of {', '.join(get_args(Encoding))}"
-            )
+        known = get_args(Encoding)
+        if self.encoding not in known:
+            raise ValueError(f"encoding: {self.encoding!r} is unknown; use {', '.join(known)}")
         if self.rate_hz <= 0:
             raise ValueError(f"rate_hz: {self.rate_hz} is not a rate; use a positive number")
 

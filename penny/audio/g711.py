@@ -23,6 +23,11 @@ def _bit_length(magnitude: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     return exponent
 
 
+def _little_endian(values: npt.NDArray[np.int32]) -> _Samples:
+    samples: _Samples = values.astype("<i2")
+    return samples
+
+
 def _ulaw_encode_table() -> _Bytes:
     sample = np.arange(65536, dtype=np.uint16).view(np.int16).astype(np.int32) >> 2
     mask = np.where(sample < 0, 0x7F, 0xFF)
@@ -36,7 +41,7 @@ def _ulaw_decode_table() -> _Samples:
     code = ~np.arange(256, dtype=np.int32) & 0xFF
     magnitude = (((code & 0xF) << 3) + _ULAW_BIAS) << ((code & 0x70) >> 4)
     value = magnitude - _ULAW_BIAS
-    return np.where(code & 0x80, -value, value).astype(np.dtype("<i2"))
+    return _little_endian(np.where(code & 0x80, -value, value))
 
 
 def _alaw_encode_table() -> _Bytes:
@@ -53,7 +58,7 @@ def _alaw_decode_table() -> _Samples:
     segment = (code & 0x70) >> 4
     step = ((code & 0xF) << 4) + np.where(segment == 0, 0x8, 0x108)
     value = step << np.maximum(segment - 1, 0)
-    return np.where(code & 0x80, value, -value).astype(np.dtype("<i2"))
+    return _little_endian(np.where(code & 0x80, value, -value))
 
 
 _ULAW_ENCODE = _ulaw_encode_table()
@@ -68,7 +73,8 @@ def _encode(pcm16: bytes, table: _Bytes) -> bytes:
             f"pcm16: {len(pcm16)} bytes is not a whole number of 16-bit samples; "
             "keep the odd byte for the next chunk"
         )
-    return table[np.frombuffer(pcm16, "<u2")].tobytes()
+    samples: npt.NDArray[np.uint16] = np.frombuffer(pcm16, "<u2")
+    return table[samples].tobytes()
 
 
 def ulaw_encode(pcm16: bytes) -> bytes:

@@ -135,15 +135,19 @@ class Resampler:
 
     def _convert(self, bank: _Bank, samples: npt.NDArray[np.int16]) -> bytes:
         history = bank.taps - 1
-        held = np.concatenate((self._held, samples))
+        held: _Floats = np.concatenate((self._held, samples))
         arrived = held.size - history
         done, rest = divmod(arrived, bank.down)
         blocks = done + (rest > 0)
         # Output n needs input up to n * down // up: the part of a block that can be told already.
         total = done * bank.up + -(-rest * bank.up // bank.down)
         padded = held if not rest else np.concatenate((held, np.zeros(bank.down - rest)))
-        windows = np.lib.stride_tricks.as_strided(
-            padded, (blocks, bank.window), (bank.down * padded.itemsize, padded.itemsize)
+        # Overlapping windows, one per block, without copying; ndarray checks the bounds.
+        windows: _Floats = np.ndarray(
+            shape=(blocks, bank.window),
+            dtype=np.float64,
+            buffer=padded,
+            strides=(bank.down * padded.itemsize, padded.itemsize),
         )
         exact = np.ascontiguousarray(windows) @ bank.matrix
         exact *= 1 / _UNITY

@@ -1,0 +1,1 @@
+"""Decisions about who speaks, on the audio clock: time comes in as milliseconds of audio."""

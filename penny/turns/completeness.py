@@ -1,0 +1,79 @@
+"""Whether words look finished, in Spanish and English, by how they end. No model, no grammar."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal
+
+
+Verdict = Literal["finished", "open", "unknown"]
+
+
+def _words(*lines: str) -> frozenset[str]:
+    return frozenset(" ".join(lines).split())
+
+
+_OPEN_WORDS: Final = _words(
+    # conjunctions
+    "y e o u ni pero porque que aunque mientras como cuando donde si sino pues entonces",
+    "and or but because if when while than",
+    # prepositions; English "in", "on" and "up" close as many sentences as they leave open
+    "a de en con por para sin sobre desde hasta entre hacia según contra tras",
+    "of to from with at for between without",
+    # articles and possessives
+    "el la los las un una unos unas del al mi mis tu tus su sus nuestra nuestro",
+    "the an my your his their our",
+    # verbs that want more
+    "quiero quisiera necesito puedo podría i i'm i'd",
+    # fillers
+    "eh ehm este er",
+)
+"""A last word that makes one wait for the next."""
+
+_CLOSING_WORDS: Final = _words(
+    "gracias adiós adios sí vale ok okay okey listo claro exacto correcto perfecto hola ya nada",
+    "thanks bye goodbye yes yeah no please hello right sure",
+)
+"""A last word that seldom has anything behind it."""
+
+_QUESTION_WORDS: Final = _words(
+    "qué cuánto cuánta cuántos cuántas cuándo dónde cómo quién quiénes cuál cuáles adónde",
+    "what when where how who which why whose",
+)
+"""A first word that makes three words or more a whole question, for recognisers that do not
+punctuate."""
+
+_FILLER: Final = re.compile(r"^(e+h+|e+m+|m+|h+m+|u+h+|u+m+|est+e+)$")
+"""Fillers as drawn out as they were spoken: "eeeh", "mmmm"."""
+
+_WORD: Final = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_TRAILING_OFF: Final = ("...", "…", ",", ";", ":", "-", "—")
+_MIN_QUESTION_WORDS: Final = 3
+
+
+def judge_text(text: str) -> Verdict:
+    """Judge a transcript so far.
+
+    A closing question mark outweighs the last word; the last word outweighs a full stop, which
+    recognisers put behind anything; without both, a whole question or a closing word is finished.
+    """
+    text = text.rstrip().rstrip("\"'»”)")
+    words = [word.lower().replace("’", "'") for word in _WORD.findall(text)]
+    if not words:
+        return "unknown"
+    if text.endswith("?"):
+        return "finished"
+    if text.endswith(_TRAILING_OFF) or _leaves_open(words):
+        return "open"
+    if text.endswith((".", "!")) or words[-1] in _CLOSING_WORDS:
+        return "finished"
+    if words[0] in _QUESTION_WORDS and len(words) >= _MIN_QUESTION_WORDS:
+        return "finished"
+    return "unknown"
+
+
+def _leaves_open(words: list[str]) -> bool:
+    if words == ["si"]:
+        # Recognisers that write no accents: alone it is "sí" as often as "if".
+        return False
+    return words[-1] in _OPEN_WORDS or _FILLER.match(words[-1]) is not None
