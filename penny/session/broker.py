@@ -60,7 +60,7 @@ class Broker:
     ) -> None:
         self.modes = dict(modes)
         self._settings = settings
-        self._observers = tuple(observers)
+        self._observers = list(observers)
         self._clock = clock
         self._sessions: dict[str, Session] = {}
         self._admitted = 0
@@ -68,6 +68,10 @@ class Broker:
         self._empty = asyncio.Event()
         self._empty.set()
         self.counts = Counts()
+
+    def add_observer(self, make: ObserverFactory) -> None:
+        """Let ``make(session)`` see every session that opens from now on."""
+        self._observers.append(make)
 
     # -- who answers --------------------------------------------------------------------------
 

@@ -1,0 +1,134 @@
+"""The composition root: builds everything from the configuration, starts it, drains it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+
+import aiohttp
+import structlog
+import uvloop
+from aiohttp import web
+
+from config.schema import Config
+from modes.registry import build_modes
+from penny.gateway.logs import configure_logs
+from penny.gateway.metrics import Metrics
+from penny.gateway.routes import Routes
+from penny.gateway.socket import SocketDoor
+from penny.session.broker import Broker, BrokerSettings
+from penny.session.session import Session, SessionLimits
+from penny.session.turn_timing import TurnTiming
+
+
+log = structlog.get_logger()
+
+MAX_BODY_BYTES = 1024 * 1024
+
+
+class Gateway:
+    """One gateway process: ``start``, then ``stop``; or ``run`` until a signal."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._http: aiohttp.ClientSession | None = None
+        self._runner: web.AppRunner | None = None
+        self.broker: Broker | None = None
+        self.routes: Routes | None = None
+        self.port = config.gateway.port
+
+    async def start(self, host: str | None = None, port: int | None = None) -> None:
+        """Build, start the modes, listen. ``port`` tells the one that was taken."""
+        config = self._config
+        clock = asyncio.get_running_loop().time
+        self._http = aiohttp.ClientSession()
+        modes = build_modes(config, self._http)
+        self.broker = broker = Broker(modes, _broker_settings(config), (), clock)
+        metrics = Metrics(broker)
+        broker.add_observer(_turn_timing(metrics, config))
+        self.routes = Routes(broker, config, metrics)
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        self.routes.add_to(app)
+        app.router.add_get("/ws", SocketDoor(broker, config, clock))
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+        await self._runner.setup()
+        await asyncio.gather(*(mode.start() for mode in modes.values()))
+        site = web.TCPSite(
+            self._runner,
+            config.gateway.host if host is None else host,
+            config.gateway.port if port is None else port,
+        )
+        await site.start()
+        self.host, self.port = self._runner.addresses[0][:2]
+        log.info("gateway_listens", host=self.host, port=self.port)
+
+    async def stop(self, drain_s: float) -> None:
+        """Drain live sessions, then let everything go."""
+        if self.broker is not None:
+            await self.broker.drain(drain_s)
+        if self._runner is not None:
+            await self._runner.cleanup()
+        if self.broker is not None:
+            for mode in self.broker.modes.values():
+                await mode.aclose()
+        if self._http is not None:
+            await self._http.close()
+
+    async def run(self, host: str | None, port: int | None) -> None:
+        """Serve until SIGTERM or SIGINT, then drain."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, stop.set)
+        try:
+            await self.start(host, port)
+            sys.stdout.write(self.banner())
+            sys.stdout.flush()
+            await stop.wait()
+        finally:
+            await self.stop(self._config.gateway.drain_s)
+
+    def banner(self) -> str:
+        """Address, modes, and for each that cannot talk the reason and the remedy."""
+        assert self.routes is not None
+        lines = [f"Penny listens on http://{self.host}:{self.port}"]
+        for mode in self.routes.describe_modes()["modes"]:
+            default = " (default)" if mode["default"] else ""
+            if mode["available"]:
+                lines.append(f"  {mode['name']}{default}: ready, {mode['label']}")
+                for text in (mode["notice"] or {}).values():
+                    lines.append(f"    {text}")
+            else:
+                lines.append(f"  {mode['name']}{default}: {mode['reason']}")
+                lines.append(f"    -> {mode['remedy']}")
+        return "\n".join(lines) + "\n"
+
+
+def _broker_settings(config: Config) -> BrokerSettings:
+    return BrokerSettings(
+        default_mode=config.penny.default_mode,
+        allow_user_selection=config.penny.allow_user_selection,
+        max_sessions=config.gateway.max_sessions,
+        limits=SessionLimits(
+            max_s=config.gateway.session_max_s, idle_s=config.gateway.idle_timeout_s
+        ),
+    )
+
+
+def _turn_timing(metrics: Metrics, config: Config) -> Callable[[Session], TurnTiming]:
+    def make(session: Session) -> TurnTiming:
+        return TurnTiming(
+            session.tell_caller,
+            metrics.record_stage,
+            silence_ms=config.worker.turns.silence_duration_ms,
+        )
+
+    return make
+
+
+def main(config: Config, host: str | None = None, port: int | None = None) -> None:
+    """Run a gateway until it is told to stop."""
+    configure_logs(config.logs.level, config.logs.format)
+    uvloop.run(Gateway(config).run(host, port))

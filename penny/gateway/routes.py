@@ -1,0 +1,105 @@
+"""HTTP routes: health, modes, metrics, and the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from config.schema import Config
+from penny import __version__
+from penny.gateway.metrics import Metrics
+from penny.session.broker import Broker
+
+
+Json = dict[str, Any]
+
+WEB_ROOT = Path(__file__).resolve().parent.parent / "web"
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; worker-src 'self'; media-src 'self'; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "microphone=(self)",
+}
+
+
+class Routes:
+    """The gateway's plain HTTP side."""
+
+    def __init__(self, broker: Broker, config: Config, metrics: Metrics) -> None:
+        self._broker = broker
+        self._config = config
+        self._metrics = metrics
+
+    def add_to(self, app: web.Application) -> None:
+        app.router.add_get("/", self._page)
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/v1/modes", self._modes)
+        if self._config.metrics.enabled:
+            app.router.add_get("/metrics", self._metrics_page)
+        app.router.add_static("/web", WEB_ROOT, show_index=False, follow_symlinks=False)
+        app.on_response_prepare.append(_add_security_headers)
+
+    async def _page(self, _request: web.Request) -> web.FileResponse:
+        return web.FileResponse(WEB_ROOT / "index.html")
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok", "version": __version__})
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        reasons = []
+        if self._broker.draining:
+            reasons.append("draining")
+        if not any(mode.availability().available for mode in self._broker.modes.values()):
+            reasons.append("no mode is available")
+        return web.json_response(
+            {"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200
+        )
+
+    async def _modes(self, _request: web.Request) -> web.Response:
+        return web.json_response(self.describe_modes())
+
+    def describe_modes(self) -> Json:
+        """What DECK shows before a session: every mode, available or why not."""
+        sections = dict(self._config.penny.modes.enabled())
+        modes = []
+        for name, mode in self._broker.modes.items():
+            section = sections[name]  # type: ignore[index]  # modes are built from the sections
+            state = mode.availability()
+            modes.append(
+                {
+                    "name": name,
+                    "label": section.label,
+                    "description": section.description,
+                    "latency": section.latency,
+                    "cost_per_minute_usd": section.cost_per_minute_usd,
+                    "privacy": section.privacy,
+                    "available": state.available,
+                    "reason": state.reason or None,
+                    "remedy": state.remedy or None,
+                    "notice": state.notice or None,
+                    "default": name == self._broker.default_mode,
+                    "selectable": self._broker.is_selectable(name),
+                }
+            )
+        return {
+            "default_mode": self._broker.default_mode,
+            "allow_user_selection": self._config.penny.allow_user_selection,
+            "modes": modes,
+        }
+
+    async def _metrics_page(self, _request: web.Request) -> web.Response:
+        body = generate_latest(self._metrics.registry)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def _add_security_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
