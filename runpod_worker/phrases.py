@@ -22,11 +22,11 @@ _ENDINGS = ".!?…"
 _PAUSES = ",;:"
 _CLOSERS = "\"'»”’)]"
 # Written with a point that ends no sentence, lower case, without the point.
-_ABBREVIATIONS = frozenset(
-    """sr sra srta sres dr dra prof profa ud uds vd vds av avda c art núm num nº pág págs tel tfno ext
-    aprox etc ej p.ej máx mín admón dto dpto izq dcha d dña ee.uu s.a s.l vs mr mrs ms st jr sr no
-    vol fig approx dept e.g i.e a.m p.m ej""".split()
-)
+_SPANISH = """
+sr sra srta sres dr dra prof profa ud uds vd vds av avda c art núm nº pág págs tel tfno ext aprox
+etc ej p.ej máx mín admón dto dpto izq dcha d dña ee.uu s.a s.l"""
+_ENGLISH = "mr mrs ms st jr vs vol fig approx dept e.g i.e a.m p.m"
+_ABBREVIATIONS = frozenset(f"{_SPANISH} {_ENGLISH}".split())
 _LAST_WORD = re.compile(r"([\w.º]+)\.$")
 _INITIAL = re.compile(r"^[^\W\d_]$")
 
@@ -63,10 +63,10 @@ class PhraseSplitter:
         for end in range(max(self._scanned, 1), len(text)):
             if not self._is_boundary(end):
                 continue
-            if len(text[:end].strip()) >= least or text[end] == "\n":
-                if text[:end].strip():
-                    return self._after_space(end)
-        self._scanned = max(1, len(text) - 1)
+            spoken = len(text[:end].strip())
+            if spoken >= least or (spoken and text[end] == "\n"):
+                return self._after_space(end)
+        self._scanned = len(text)
         return self._forced_cut()
 
     def _is_boundary(self, end: int) -> bool:

@@ -91,7 +91,7 @@ class EspeakLibrary:
 
     def _receive(self, samples: ctypes._Pointer[ctypes.c_short], count: int, _events: int) -> int:
         """The library's callback; anything but 0 stops the synthesis where it is."""
-        if not samples or count <= 0:
+        if count <= 0 or not ctypes.cast(samples, ctypes.c_void_p).value:
             return 0
         try:
             return 0 if self._sink(ctypes.string_at(samples, count * 2)) else 1

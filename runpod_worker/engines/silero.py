@@ -75,7 +75,7 @@ class SileroStream:
         probabilities = []
         for start in range(0, whole, size):
             samples = np.frombuffer(data, np.int16, WINDOW_SAMPLES, start)
-            window = samples.astype(np.float32) / 32768
+            window = samples.astype(np.float32) * np.float32(1 / 32768)
             probabilities.append(await self._vad.judge(self._memory, window))
         return probabilities
 

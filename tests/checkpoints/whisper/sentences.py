@@ -50,9 +50,9 @@ they are building a new bridge here|hello world|can you help me with my bill|goo
 my brother lives in another country|ask not what your country can do for you|thank you very much
 when is my invoice due|I want to talk to a person|has never been surpassed|where do you live
 what time do you open tomorrow|the children were playing in the garden|it is raining again
-could you say that again please|my name is Peter|one two three four five""".replace("\n", "|").split(
-    "|"
-)
+could you say that again please|my name is Peter|one two three four five""".replace(
+    "\n", "|"
+).split("|")
 HELD_OUT_NEGATIVES = """los alumnos salieron al patio|necesito comprar un billete de tren
 la catedral es muy antigua|el pescado estaba delicioso|nos vemos el jueves en la oficina
 pinta un cuadro con muchos colores|el ordenador no enciende desde ayer|qué frío hace hoy

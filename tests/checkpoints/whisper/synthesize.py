@@ -1,6 +1,6 @@
 """Speaks the sentences with eSpeak NG, in voices to train on and in others to be tested on.
 
-    python -m tests.checkpoints.whisper.synthesize FOLDER
+python -m tests.checkpoints.whisper.synthesize FOLDER
 """
 
 from __future__ import annotations
@@ -52,12 +52,16 @@ def plan(rng: random.Random) -> list[Clip]:
     held_out = [d + v for d in DIALECTS for v in HELD_OUT_VARIANTS]
     clips: list[Clip] = []
     for index, text in enumerate(phrases):
-        for voice in voices:
-            for wpm in (138, 162, 188):
-                clips.append(("train", index, text, voice, wpm, rng.choice((35, 50, 65))))
-        for voice in held_out:
-            for wpm in (145, 175):
-                clips.append(("held_out_voice", index, text, voice, wpm, 50))
+        clips += [
+            ("train", index, text, voice, wpm, rng.choice((35, 50, 65)))
+            for voice in voices
+            for wpm in (138, 162, 188)
+        ]
+        clips += [
+            ("held_out_voice", index, text, voice, wpm, 50)
+            for voice in held_out
+            for wpm in (145, 175)
+        ]
         for voice in ("es+m4", "es-419+f3"):
             clips.append(("held_out_both", index, text, voice, 128, 40))
             clips.append(("held_out_both", index, text, voice, 205, 60))
@@ -66,9 +70,11 @@ def plan(rng: random.Random) -> list[Clip]:
         for _ in range(4):
             voice = rng.choice(chosen) + rng.choice(TRAINING_VARIANTS)
             clips.append(("negative", -1, text, voice, rng.randint(135, 195), rng.randint(35, 65)))
-    for text in HELD_OUT_NEGATIVES:
-        for voice in ("es+m4", "es-419+f3", "es-419+m5"):
-            clips.append(("held_out_negative", -1, text, voice, 165, 50))
+    clips += [
+        ("held_out_negative", -1, text, voice, 165, 50)
+        for text in HELD_OUT_NEGATIVES
+        for voice in ("es+m4", "es-419+f3", "es-419+m5")
+    ]
     return clips
 
 

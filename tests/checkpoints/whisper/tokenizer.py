@@ -21,20 +21,30 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 
 SDIST = "openai-whisper==20250625"
-LANGUAGES = (
+_LANGUAGES = (
     "en zh de es ru ko fr ja pt tr pl ca nl ar sv it id hi fi vi he uk el ms cs ro da hu ta no th "
     "ur hr bg lt la mi ml cy sk te fa lv bn sr az sl kn et mk br eu is hy ne mn bs kk sq sw gl mr "
     "pa si km sn yo so af oc ka be tg sd gu am yi lo uz fo ht ps tk nn mt sa lb my bo tl mg as tt "
     "haw ln ha ba jw su"
-).split()
-TASKS = "translate transcribe startoflm startofprev nospeech notimestamps".split()
+)
+LANGUAGES = _LANGUAGES.split()
+TASKS = ["translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps"]
 TIMESTAMPS = 1501
 
 
 def fetch_ranks() -> dict[bytes, int]:
     """Token bytes -> rank, out of the sdist."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:"]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "-q",
+            "--no-deps",
+            "--no-binary",
+            ":all:",
+        ]
         subprocess.run([*command, "--no-build-isolation", SDIST, "-d", folder], check=True)
         archive = next(Path(folder).glob("*.tar.gz"))
         with tarfile.open(archive) as tar:

@@ -39,8 +39,12 @@ class Phase:
 
 
 PHASES = (
-    Phase("clear", int(os.environ.get("STEPS_A", "1200")), 48, 2e-3, (0.4, 0.6), (0.05, 0.05), False),
-    Phase("real", int(os.environ.get("STEPS_B", "3600")), 32, 1.2e-3, (0.6, 1.0), (0.10, 0.22), True),
+    Phase(
+        "clear", int(os.environ.get("STEPS_A", "1200")), 48, 2e-3, (0.4, 0.6), (0.05, 0.05), False
+    ),
+    Phase(
+        "real", int(os.environ.get("STEPS_B", "3600")), 32, 1.2e-3, (0.6, 1.0), (0.10, 0.22), True
+    ),
 )
 
 
@@ -52,7 +56,9 @@ class Vocabulary:
         ids = [tokenizer.token_to_id(f"<|{name}|>") for name in named]
         self.start, self.end, self.es, self.task, self.untimed, self.silent = ids
         self.time_zero = tokenizer.token_to_id("<|0.00|>")
-        self.texts = [tokenizer.encode(f" {text}", add_special_tokens=False).ids for text in phrases]
+        self.texts = [
+            tokenizer.encode(f" {text}", add_special_tokens=False).ids for text in phrases
+        ]
         times = range(self.time_zero, self.time_zero + 251)
         self.used = sorted({*ids, *times, *(row for text in self.texts for row in text)})
         self.row = {token: row for row, token in enumerate(self.used)}
@@ -126,7 +132,10 @@ def train_phase(
         right_mean += share * (right - right_mean)
         if step % 100 == 0:
             spent = time.process_time() - began
-            print(f"{phase.name} {step} loss {loss_mean:.3f} right {right_mean:.3f} {spent:.0f} s", flush=True)
+            print(
+                f"{phase.name} {step} loss {loss_mean:.3f} right {right_mean:.3f} {spent:.0f} s",
+                flush=True,
+            )
 
 
 def export(model: SmallWhisper, vocabulary: Vocabulary, tokenizer: Tokenizer, folder: Path) -> None:
