@@ -1,0 +1,179 @@
+"""Everything a worker may be told: which engine serves each stage, and how they run.
+
+Pure data. ``penny.yaml`` holds these sections under ``profiles:`` and ``worker:``
+(``config.worker``); the RunPod image reads the same from its environment.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """Frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
+    )
+
+
+class EngineChoice(Section):
+    """One engine for each stage of the pipeline."""
+
+    vad: Literal["silero"] = Field(default="silero", description="finds speech")
+    stt: Literal["embedded", "faster-whisper"] = Field(
+        default="embedded", description="speech to text"
+    )
+    llm: Literal["reader", "openai-compatible"] = Field(
+        default="reader", description="text to answer"
+    )
+    tts: Literal["espeak", "xtts"] = Field(default="espeak", description="answer to speech")
+
+
+class TurnSettings(Section):
+    """When speech counts, when a turn is over, when the caller interrupts."""
+
+    threshold: float = Field(default=0.5, gt=0, lt=1, description="speech probability that counts")
+    min_speech_ms: int = Field(
+        default=96, ge=32, le=2000, description="shorter bursts are no speech"
+    )
+    min_interruption_ms: int = Field(
+        default=300,
+        ge=32,
+        le=5000,
+        description="shorter speech over Penny (a cough, 'ajá') is ignored",
+    )
+    prefix_padding_ms: int = Field(
+        default=300, ge=0, le=2000, description="audio kept from before speech"
+    )
+    silence_duration_ms: int = Field(
+        default=500, ge=100, le=5000, description="silence that ends a turn"
+    )
+    max_turn_ms: int = Field(
+        default=30_000, ge=1000, le=300_000, description="longest turn of a caller"
+    )
+
+    @property
+    def pre_roll_ms(self) -> int:
+        """Audio to keep so that an onset confirmed late still has its padded beginning."""
+        return self.prefix_padding_ms + max(self.min_speech_ms, self.min_interruption_ms) + 500
+
+
+class DeadlineSettings(Section):
+    """How long a stage may keep a caller waiting before its turn is given up."""
+
+    stt_ms: int = Field(default=15_000, ge=500, description="final transcript of a turn")
+    llm_first_token_ms: int = Field(default=15_000, ge=500, description="first word of an answer")
+    llm_gap_ms: int = Field(default=10_000, ge=500, description="between two pieces of an answer")
+    tts_first_audio_ms: int = Field(default=10_000, ge=200, description="first audio of a phrase")
+    tts_gap_ms: int = Field(default=10_000, ge=200, description="between two pieces of audio")
+
+
+class SpokenSettings(Section):
+    """What Penny says of herself when a stage gives no words, by language."""
+
+    not_understood: dict[str, str] = Field(
+        default={
+            "es": "Perdone, no le he entendido. ¿Puede repetirlo?",
+            "en": "Sorry, I did not understand. Could you say it again?",
+        },
+        description="speech was heard but its words are not trusted",
+    )
+    apology: dict[str, str] = Field(
+        default={
+            "es": "Perdone, he tenido un problema. ¿Puede repetirlo?",
+            "en": "Sorry, something went wrong on my side. Could you say it again?",
+        },
+        description="a stage failed in the middle of a turn",
+    )
+
+    def in_language(self, sentences: dict[str, str], language: str) -> str:
+        """The sentence in ``language``, else in the first language there is."""
+        return sentences.get(language[:2]) or next(iter(sentences.values()), "")
+
+
+class SileroSettings(Section):
+    batch_window_ms: float = Field(
+        default=2.0, ge=0, le=16, description="time windows of several calls wait to share a run"
+    )
+
+
+class EmbeddedSttSettings(Section):
+    threads: int = Field(default=2, ge=1, le=64, description="decoder threads, shared by all calls")
+
+
+class FasterWhisperSettings(Section):
+    model: str = Field(
+        default="large-v3", description="name of the weights, or a folder that holds them"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where it computes")
+    compute_type: str = Field(
+        default="default", description="CTranslate2 type: default, int8, float16 …"
+    )
+    beam_size: int = Field(default=5, ge=1, le=10, description="beams of the search")
+
+
+class OpenAiCompatibleSettings(Section):
+    base_url: str = Field(
+        default="http://127.0.0.1:8000/v1", description="server of the language model"
+    )
+    model: str = Field(
+        default="Qwen/Qwen2.5-7B-Instruct", description="model name the server knows"
+    )
+    temperature: float = Field(default=0.7, ge=0, le=2, description="0 repeats itself, 2 wanders")
+    max_tokens: int = Field(default=400, ge=1, le=8192, description="longest answer")
+
+
+class EspeakSettings(Section):
+    pool_size: int = Field(default=2, ge=1, le=32, description="phrases synthesised at once")
+
+
+class XttsSettings(Section):
+    accept_license: bool = Field(
+        default=False,
+        description="true accepts XTTS's non-commercial licence (CPML); it will not load without",
+    )
+    model: Path = Field(default=Path("var/models/xtts-v2"), description="folder of the weights")
+
+
+class EngineSettings(Section):
+    silero: SileroSettings = Field(default_factory=SileroSettings, description="VAD")
+    embedded: EmbeddedSttSettings = Field(
+        default_factory=EmbeddedSttSettings, description="STT without weights"
+    )
+    faster_whisper: FasterWhisperSettings = Field(
+        default_factory=FasterWhisperSettings, description="STT with Whisper's weights"
+    )
+    openai_compatible: OpenAiCompatibleSettings = Field(
+        default_factory=OpenAiCompatibleSettings, description="LLM behind an HTTP server"
+    )
+    espeak: EspeakSettings = Field(default_factory=EspeakSettings, description="TTS without weights")
+    xtts: XttsSettings = Field(default_factory=XttsSettings, description="TTS with XTTS's weights")
+
+
+class LibrarySettings(Section):
+    """The knowledge base that the reader answers from and whose questions the ears know."""
+
+    documents: Path = Field(default=Path("kb/documents"), description="folder of the documents")
+    index: Path = Field(default=Path("var/kb"), description="folder of the index")
+    ref: str = Field(default="kb://empresa/documentos", description="collection that is read")
+
+
+class WorkerSettings(Section):
+    """One worker, whole."""
+
+    choice: EngineChoice = EngineChoice()
+    turns: TurnSettings = TurnSettings()
+    deadlines: DeadlineSettings = DeadlineSettings()
+    spoken: SpokenSettings = SpokenSettings()
+    engines: EngineSettings = EngineSettings()
+    library: LibrarySettings = LibrarySettings()
+    models: Path = Path("var/models")
+    language: str = "es"
+    slots: int = Field(default=20, ge=1)
+    session_max_s: int = Field(default=3600, ge=1)
+    log_level: str = "info"
+    log_format: str = "auto"
