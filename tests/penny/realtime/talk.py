@@ -8,7 +8,7 @@ from typing import Any
 
 from penny.realtime import commands as c
 from penny.realtime.core import RealtimeCore
-from penny.realtime.settings import RealtimeSettings
+from penny.realtime.settings import CoreSettings
 from tests.realtime_schema import assert_server_event_valid
 
 
@@ -26,7 +26,7 @@ class Talk:
         def new_id(prefix: str) -> str:
             return f"{prefix}_{next(counters.setdefault(prefix, itertools.count(1)))}"
 
-        self.core = RealtimeCore(RealtimeSettings(**settings), new_id)
+        self.core = RealtimeCore(CoreSettings(**settings), new_id)
         self.events: list[Json] = []
         self.commands: list[c.Output] = []
         self._event_ids: set[str] = set()
