@@ -44,7 +44,9 @@ class Answer:
         if self._encoder is None:
             self._encoder = OutputEncoder(self.response.options.output_format)
         message.speech.add_audio(len(pcm))
-        wire = self._encoder.feed(pcm)
+        self._send_audio(message, self._encoder.feed(pcm))
+
+    def _send_audio(self, message: Item, wire: bytes) -> None:
         if wire:
             self._state.spoke = True
             delta = base64.b64encode(wire).decode()
@@ -101,6 +103,8 @@ class Answer:
         else:
             if event == "finish":
                 item.speech.finish()
+                if self._encoder is not None:
+                    self._send_audio(item, self._encoder.flush())
             words = item.speech.text
             self._send_part("response.output_audio.done", item)
             self._send_part("response.output_audio_transcript.done", item, transcript=words)

@@ -16,7 +16,7 @@ from penny.realtime.listening import Listening
 from penny.realtime.outbox import Outbox
 from penny.realtime.parse import load_message, read_event_id, read_type
 from penny.realtime.session_config import describe_session, update_session
-from penny.realtime.settings import RealtimeSettings
+from penny.realtime.settings import CoreSettings
 from penny.realtime.state import SessionState
 from penny.realtime.table import REFUSED, SESSION, advance
 
@@ -37,7 +37,7 @@ class RealtimeCore:
         new_id: makes a unique id from a prefix, ``new_id("item") -> "item_…"``.
     """
 
-    def __init__(self, settings: RealtimeSettings, new_id: Callable[[str], str]) -> None:
+    def __init__(self, settings: CoreSettings, new_id: Callable[[str], str]) -> None:
         self._settings = settings
         self._phase = "new"
         self._expires_at_s = 0.0

@@ -15,7 +15,6 @@ WIRE_FORMATS = {
     "audio/pcmu": AudioFormat("pcmu", 8_000),
     "audio/pcma": AudioFormat("pcma", 8_000),
 }
-SAMPLE_BYTES = 2
 
 
 def check_format(value: object, param: str) -> Json:
@@ -33,33 +32,29 @@ def check_format(value: object, param: str) -> Json:
 
 
 class InputDecoder:
-    """Client audio to core audio. Keeps the odd byte of a sample that was split."""
+    """Client audio to core audio. A sample that was split waits for its other half."""
 
     def __init__(self, wire: Json) -> None:
         self._format = WIRE_FORMATS[wire["type"]]
-        self.reset()
+        self._converter = Converter(self._format, CORE_FORMAT)
 
     def feed(self, data: bytes) -> bytes:
-        if self._converter is not None:
-            return self._converter.process(data)
-        data = self._odd + data
-        whole = len(data) - len(data) % SAMPLE_BYTES
-        self._odd = data[whole:]
-        return data[:whole]
+        return self._converter.process(data)
 
     def reset(self) -> None:
         """Forget half samples and the converter's memory: what follows is other audio."""
-        self._odd = b""
-        is_core = self._format == CORE_FORMAT
-        self._converter = None if is_core else Converter(self._format, CORE_FORMAT)
+        self._converter = Converter(self._format, CORE_FORMAT)
 
 
 class OutputEncoder:
     """Core audio to client audio, for one item of an answer."""
 
     def __init__(self, wire: Json) -> None:
-        target = WIRE_FORMATS[wire["type"]]
-        self._converter = None if target == CORE_FORMAT else Converter(CORE_FORMAT, target)
+        self._converter = Converter(CORE_FORMAT, WIRE_FORMATS[wire["type"]])
 
     def feed(self, pcm: bytes) -> bytes:
-        return pcm if self._converter is None else self._converter.process(pcm)
+        return self._converter.process(pcm)
+
+    def flush(self) -> bytes:
+        """Return the last milliseconds, which rate conversion holds back."""
+        return self._converter.flush()

@@ -165,6 +165,8 @@ class Generation:
             return
         audio = answer.response.options.modalities == ["audio"]
         match report:
+            case TextDelta(text="") | PhraseDelta(text="") | AudioDelta(pcm=b""):
+                pass  # nothing to say yet
             case TextDelta(text=text) if not audio:
                 answer.write_text(text)
             case PhraseDelta(text=text) if audio:

@@ -43,12 +43,12 @@ class InputBuffer:
         self.state = following
         return True
 
-    def append(self, n_bytes: int, max_ms: int) -> None:
-        """Count core audio. Beyond ``max_ms`` outside speech the oldest silence is let go."""
+    def append(self, n_bytes: int, keep_ms: int | None) -> None:
+        """Count core audio. Outside speech, what is older than ``keep_ms`` is let go."""
         self.apply("append")
         self._total_bytes += n_bytes
-        if self.state != "speaking":
-            self._start_bytes = max(self._start_bytes, self._total_bytes - max_ms * BYTES_PER_MS)
+        if keep_ms is not None and self.state != "speaking":
+            self._start_bytes = max(self._start_bytes, self._total_bytes - keep_ms * BYTES_PER_MS)
 
     def start_speech(self, audio_start_ms: int, item_id: str) -> None:
         self.item_id = item_id

@@ -8,7 +8,7 @@ from typing import Any
 from penny.realtime.commands import Json
 from penny.realtime.errors import ClientError
 from penny.realtime.fields import check_array, check_choice, check_object, check_string, need
-from penny.realtime.settings import RealtimeSettings
+from penny.realtime.settings import CoreSettings
 from penny.realtime.speech import Speech
 from penny.realtime.table import ITEM, REFUSED, advance
 
@@ -99,7 +99,7 @@ class Item:
         return body
 
 
-def parse_item(value: object, param: str, settings: RealtimeSettings) -> tuple[Json, Json]:
+def parse_item(value: object, param: str, settings: CoreSettings) -> tuple[Json, Json]:
     """Check a client's item.
 
     Returns:
@@ -134,7 +134,7 @@ def _text(given: Json, key: str, param: str, max_chars: int) -> str:
     return check_string(need(given, key, at), at, max_chars)
 
 
-def _parse_message(given: Json, param: str, settings: RealtimeSettings) -> tuple[Json, Json]:
+def _parse_message(given: Json, param: str, settings: CoreSettings) -> tuple[Json, Json]:
     role_at = f"{param}.role"
     role = check_choice(need(given, "role", role_at), role_at, tuple(CONTENT_TYPES))
     at = f"{param}.content"
@@ -154,7 +154,7 @@ def _parse_message(given: Json, param: str, settings: RealtimeSettings) -> tuple
 
 
 def _parse_part(
-    value: object, role: str, at: str, settings: RealtimeSettings
+    value: object, role: str, at: str, settings: CoreSettings
 ) -> tuple[Json, Any | None]:
     part = check_object(value, at)
     type_at = f"{at}.type"

@@ -55,8 +55,7 @@ class Listening:
         pcm = self._decoder.feed(data)
         if pcm:
             # A manual buffer is refused above when full, never thinned.
-            limit_ms = state.buffer.end_ms + len(pcm) if is_manual else settings.max_buffer_ms
-            state.buffer.append(len(pcm), limit_ms)
+            state.buffer.append(len(pcm), None if is_manual else settings.max_buffer_ms)
             state.outbox.command(BufferAudio(pcm))
 
     def clear(self) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import binascii
 import json
+import math
 from typing import NoReturn
 
 from penny.realtime.commands import Json
 from penny.realtime.errors import ClientError
 from penny.realtime.fields import check_string
-from penny.realtime.settings import RealtimeSettings
+from penny.realtime.settings import CoreSettings
 
 
 CLIENT_EVENTS = (
@@ -33,7 +34,21 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def load_message(raw: str | bytes | Json, settings: RealtimeSettings) -> Json:
+def _read_int(digits: str) -> int:
+    value = int(digits)
+    if not -(2**63) <= value < 2**63:
+        raise ValueError("beyond 64 bits, which few JSON writers can send back")
+    return value
+
+
+def _read_float(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError("not a finite number")
+    return value
+
+
+def load_message(raw: str | bytes | Json, settings: CoreSettings) -> Json:
     """Return the JSON object in ``raw``.
 
     Raises:
@@ -49,7 +64,9 @@ def load_message(raw: str | bytes | Json, settings: RealtimeSettings) -> Json:
         )
     try:
         text = raw.decode() if isinstance(raw, bytes) else raw
-        message = json.loads(text, parse_constant=_refuse_constant)
+        message = json.loads(
+            text, parse_constant=_refuse_constant, parse_int=_read_int, parse_float=_read_float
+        )
         if "\\ud" in text or "\\uD" in text:
             # Half a surrogate pair is legal JSON and cannot be sent back as UTF-8.
             json.dumps(message, ensure_ascii=False).encode()
@@ -98,19 +115,17 @@ def decode_audio(value: object, param: str, max_bytes: int) -> bytes:
     Raises:
         ClientError: not a string, not base64, or more than ``max_bytes``.
     """
-    if not isinstance(value, str):
-        check_string(value, param)
-    elif len(value) > (max_bytes + 2) // 3 * 4:
+    encoded = check_string(value, param)
+    if len(encoded) > (max_bytes + 2) // 3 * 4:
         raise ClientError(
             "audio_too_large", f"'{param}' holds more than {max_bytes} bytes; split it.", param
         )
-    else:
-        try:
-            return binascii.a2b_base64(value, strict_mode=True)
-        except ValueError:
-            pass
-    raise ClientError(
-        "invalid_value",
-        f"Invalid '{param}'. Expected base64-encoded audio bytes in the session's input format.",
-        param,
-    )
+    try:
+        return binascii.a2b_base64(encoded, strict_mode=True)
+    except ValueError as error:
+        raise ClientError(
+            "invalid_value",
+            f"Invalid '{param}'. Expected base64-encoded audio bytes in the session's input "
+            "format.",
+            param,
+        ) from error

@@ -10,7 +10,7 @@ from penny.realtime.errors import ClientError
 from penny.realtime.fields import check_array, check_choice, check_object, check_string
 from penny.realtime.formats import check_format
 from penny.realtime.items import Item
-from penny.realtime.settings import RealtimeSettings
+from penny.realtime.settings import CoreSettings
 from penny.realtime.table import REFUSED, RESPONSE, advance
 from penny.realtime.usage import Usage, count_output_audio
 
@@ -55,7 +55,7 @@ def take_options(session: Json) -> ResponseOptions:
 
 
 def parse_options(
-    given: Json, session: Json, settings: RealtimeSettings, *, spoke: bool
+    given: Json, session: Json, settings: CoreSettings, *, spoke: bool
 ) -> ResponseOptions:
     """Check the ``response`` of a response.create over the session's settings.
 

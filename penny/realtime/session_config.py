@@ -15,7 +15,7 @@ from penny.realtime.commands import Json
 from penny.realtime.errors import ClientError
 from penny.realtime.fields import check_bool, check_number, check_object, check_string, need
 from penny.realtime.formats import check_format
-from penny.realtime.settings import RealtimeSettings
+from penny.realtime.settings import CoreSettings
 
 
 READ_ONLY = ("id", "object", "expires_at")
@@ -36,7 +36,7 @@ _FIXED: dict[str, _Check] = {
 }
 
 
-def describe_session(settings: RealtimeSettings, session_id: str, expires_at: int) -> Json:
+def describe_session(settings: CoreSettings, session_id: str, expires_at: int) -> Json:
     """Return the session object of ``session.created``."""
     return {
         "type": "realtime",
@@ -61,7 +61,7 @@ def describe_session(settings: RealtimeSettings, session_id: str, expires_at: in
             },
             "output": {
                 "format": {"type": "audio/pcm", "rate": 24000},
-                "voice": settings.voice,
+                "voice": settings.voice or next(iter(settings.voices), "alloy"),
                 "speed": 1.0,
             },
         },
@@ -69,7 +69,7 @@ def describe_session(settings: RealtimeSettings, session_id: str, expires_at: in
     }
 
 
-def _default_turn_detection(kind: str, settings: RealtimeSettings) -> Json:
+def _default_turn_detection(kind: str, settings: CoreSettings) -> Json:
     if kind == "semantic_vad":
         detail: Json = {"eagerness": "auto"}
     else:
@@ -82,9 +82,7 @@ def _default_turn_detection(kind: str, settings: RealtimeSettings) -> Json:
     return {"type": kind, **detail, "create_response": True, "interrupt_response": True}
 
 
-def update_session(
-    session: Json, patch: object, settings: RealtimeSettings, *, spoke: bool
-) -> Json:
+def update_session(session: Json, patch: object, settings: CoreSettings, *, spoke: bool) -> Json:
     """Return the session with ``patch`` merged in; ``session`` itself stays as it is.
 
     Args:
@@ -122,14 +120,31 @@ def update_session(
         else:
             merged[key] = value
     _refuse_frozen(session, merged, spoke=spoke)
-    if len(json.dumps(merged)) > settings.max_session_chars:
+    _refuse_oversize(merged, settings)
+    return merged
+
+
+def _refuse_oversize(session: Json, settings: CoreSettings) -> None:
+    level: list[Any] = [session]
+    depth = 0
+    while level:
+        depth += 1
+        if depth > settings.max_session_depth:
+            raise ClientError(
+                "session_too_large",
+                f"'session' is nested more than {settings.max_session_depth} levels deep; "
+                "flatten it.",
+                "session",
+            )
+        below = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [inner for each in below for inner in each if isinstance(inner, dict | list)]
+    if len(json.dumps(session)) > settings.max_session_chars:
         raise ClientError(
             "session_too_large",
             f"'session' is larger than {settings.max_session_chars} characters as JSON; shorten "
             "'session.tools' or 'session.instructions'.",
             "session",
         )
-    return merged
 
 
 def _refuse_frozen(old: Json, new: Json, *, spoke: bool) -> None:
@@ -155,7 +170,7 @@ def _refuse_frozen(old: Json, new: Json, *, spoke: bool) -> None:
         )
 
 
-def _update_audio(current: Json, patch: object, settings: RealtimeSettings) -> Json:
+def _update_audio(current: Json, patch: object, settings: CoreSettings) -> Json:
     given = check_object(patch, "session.audio")
     merged = {**current, **{key: value for key, value in given.items() if value is not None}}
     if given.get("input") is not None:
@@ -165,7 +180,7 @@ def _update_audio(current: Json, patch: object, settings: RealtimeSettings) -> J
     return merged
 
 
-def _update_input(current: Json, patch: object, settings: RealtimeSettings) -> Json:
+def _update_input(current: Json, patch: object, settings: CoreSettings) -> Json:
     at = "session.audio.input"
     merged = dict(current)
     for key, value in check_object(patch, at).items():
@@ -190,7 +205,7 @@ def _update_transcription(current: Json | None, patch: object) -> Json:
 
 
 def _update_turn_detection(
-    current: Json | None, patch: object, param: str, settings: RealtimeSettings
+    current: Json | None, patch: object, param: str, settings: CoreSettings
 ) -> Json | None:
     if patch is None:
         return None

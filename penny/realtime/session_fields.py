@@ -15,7 +15,7 @@ from penny.realtime.fields import (
     check_object,
     check_string,
 )
-from penny.realtime.settings import RealtimeSettings
+from penny.realtime.settings import CoreSettings
 
 
 MAX_OUTPUT_TOKENS = 4096
@@ -49,7 +49,7 @@ def check_voice(value: object, param: str) -> str | Json:
     return check_string(value, param, 128)
 
 
-def check_tools(value: object, param: str, settings: RealtimeSettings) -> list[Json]:
+def check_tools(value: object, param: str, settings: CoreSettings) -> list[Json]:
     tools = check_array(value, param, settings.max_tools)
     for index, tool in enumerate(tools):
         at = f"{param}[{index}]"

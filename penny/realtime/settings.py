@@ -9,12 +9,15 @@ MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class RealtimeSettings:
+class CoreSettings:
     """Defaults and limits of one session; the numbers without a note are Penny's own choice."""
 
     model: str = "penny"
     instructions: str = ""
-    voice: str = "alloy"
+    voice: str = ""
+    """The voice that a session begins with; empty: the engine's first, else OpenAI's ``alloy``."""
+    voices: tuple[str, ...] = ()
+    """The engine's voices. Other names are accepted: the engine maps them to its default."""
     silence_duration_ms: int = 500
     """OpenAI documents 500; its servers have announced 200 and 500."""
     session_max_s: int = 3600
@@ -38,6 +41,8 @@ class RealtimeSettings:
     max_instructions_chars: int = 200_000
     max_session_chars: int = 1_000_000
     """Of the whole session object as JSON, which is echoed on every update."""
+    max_session_depth: int = 64
+    """Nesting of the session object; JSON writers give up not far beyond 200."""
     max_tools: int = 128
     max_id_chars: int = 128
     max_side_responses: int = 8

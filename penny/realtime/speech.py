@@ -77,9 +77,8 @@ class Speech:
 
     def heard_text(self) -> str:
         """Return the words inside the heard audio, whole words only."""
-        if self._finished and not self.is_cut:
-            return self.text
-        left: float = self.heard_ms * BYTES_PER_MS if self.is_cut else self._bytes
+        is_whole = self.heard_ms >= self.audio_ms
+        left: float = self._bytes if is_whole else self.heard_ms * BYTES_PER_MS
         heard: list[str] = []
         for index, phrase in enumerate(self._phrases):
             length = self._length_bytes(index)

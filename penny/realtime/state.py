@@ -10,7 +10,7 @@ from penny.realtime.conversation import Conversation
 from penny.realtime.input_buffer import InputBuffer
 from penny.realtime.items import Item
 from penny.realtime.outbox import Outbox
-from penny.realtime.settings import RealtimeSettings
+from penny.realtime.settings import CoreSettings
 
 
 @dataclass(slots=True)
@@ -22,7 +22,7 @@ class SessionState:
         language: of the caller, as last heard.
     """
 
-    settings: RealtimeSettings
+    settings: CoreSettings
     new_id: Callable[[str], str]
     outbox: Outbox
     session: Json
