@@ -1,0 +1,28 @@
+"""The knowledge base: documents in, the passage that answers a spoken question out."""
+
+from kb.base import KnowledgeBase
+from kb.passage import (
+    CollectionInfo,
+    Hit,
+    IndexUnavailable,
+    Passage,
+    Problem,
+    Question,
+    SearchResult,
+    UnknownCollection,
+)
+from kb.settings import KbSettings
+
+
+__all__ = [
+    "CollectionInfo",
+    "Hit",
+    "IndexUnavailable",
+    "KbSettings",
+    "KnowledgeBase",
+    "Passage",
+    "Problem",
+    "Question",
+    "SearchResult",
+    "UnknownCollection",
+]

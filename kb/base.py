@@ -1,0 +1,141 @@
+"""The knowledge base: every collection of every company below one folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import structlog
+
+from kb.collection import Collection
+from kb.index import INDEX_VERSION
+from kb.indexer import Progress
+from kb.lock import FolderLock
+from kb.passage import CollectionInfo, Language, Problem, Question, SearchResult, UnknownCollection
+from kb.search import Filter, search_view
+from kb.settings import KbSettings
+
+
+log = structlog.get_logger()
+
+_REF = re.compile(r"kb://([a-z0-9][a-z0-9_-]{0,63})/([a-z0-9][a-z0-9_-]{0,63})/?")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+class KnowledgeBase:
+    """Thread-safe; searches never wait for indexing.
+
+    Of the processes that open one index folder, the first writes it; the others read, follow its
+    commits, and one of them takes over when it ends.
+    """
+
+    def __init__(self, settings: KbSettings) -> None:
+        self._settings = settings
+        self._root = settings.index / f"v{INDEX_VERSION}"
+        self._writer = FolderLock(self._root / ".writer")
+        self._first_pass = FolderLock(self._root / ".first-pass")
+        self._collections: dict[str, Collection] = {}
+
+    @classmethod
+    def open(cls, settings: KbSettings, progress: Progress | None = None) -> KnowledgeBase:
+        """Open the index and bring it up to the documents.
+
+        Raises:
+            IndexUnavailable: the index folder cannot be made, read or written.
+        """
+        base = cls(settings)
+        base._first_pass.wait(settings.open_wait_s)
+        try:
+            base._writer.try_acquire()
+            base.refresh(progress)
+        finally:
+            base._first_pass.release()
+        return base
+
+    @property
+    def is_writer(self) -> bool:
+        return self._writer.held
+
+    def search(
+        self,
+        ref: str,
+        text: str,
+        *,
+        limit: int = 5,
+        language: Language | None = None,
+        filters: Mapping[str, Filter] | None = None,
+    ) -> SearchResult:
+        """Return the passages of one collection that answer.
+
+        Args:
+            text: a question as spoken or typed; what is over 1000 characters is not read.
+            filters: a record's field to its value, or to ``(lowest, highest)`` with None open.
+
+        Raises:
+            UnknownCollection: there is no such collection.
+        """
+        view = self._collection(ref).view
+        return search_view(
+            view, text, self._settings, limit=limit, language=language, filters=filters
+        )
+
+    def questions(self, ref: str, language: Language) -> list[Question]:
+        """Return the questions that the documents list. Raises UnknownCollection."""
+        return self._collection(ref).questions(language)
+
+    def collections(self) -> list[CollectionInfo]:
+        return [
+            CollectionInfo(
+                ref,
+                len(collection.view.files),
+                collection.view.passages,
+                sum(bool(state.problem) for state in collection.view.files.values()),
+            )
+            for ref, collection in sorted(self._collections.items())
+        ]
+
+    def problems(self) -> list[Problem]:
+        """Return every file that is not served whole, with the reason."""
+        return [
+            Problem(f"{ref.removeprefix('kb://')}/{state.path}", state.problem)
+            for ref, collection in sorted(self._collections.items())
+            for state in collection.view.files.values()
+            if state.problem
+        ]
+
+    def refresh(self, progress: Progress | None = None) -> None:
+        """Read what changed in the documents (writer), or show the last commit (reader)."""
+        self._writer.try_acquire()
+        for ref, folder in self._folders():
+            collection = self._collections.get(ref)
+            if collection is None:
+                company, name = ref.removeprefix("kb://").split("/")
+                collection = Collection(ref, folder, self._root / company / name, self._settings)
+                self._collections = {**self._collections, ref: collection}
+            if self._writer.held:
+                collection.sync(progress)
+            else:
+                collection.follow()
+
+    def close(self) -> None:
+        self._writer.release()
+
+    def _collection(self, ref: str) -> Collection:
+        matched = _REF.fullmatch(ref)
+        found = self._collections.get(f"kb://{matched[1]}/{matched[2]}") if matched else None
+        if found is None:
+            raise UnknownCollection(ref)
+        return found
+
+    def _folders(self) -> list[tuple[str, Path]]:
+        """Every ``<company>/<collection>`` folder with a usable name."""
+        if not self._settings.documents.is_dir():
+            return []
+        return [
+            (f"kb://{company.name}/{collection.name}", collection)
+            for company in sorted(self._settings.documents.iterdir())
+            if company.is_dir() and _NAME.fullmatch(company.name)
+            for collection in sorted(company.iterdir())
+            if collection.is_dir() and _NAME.fullmatch(collection.name)
+        ]

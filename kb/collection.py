@@ -1,0 +1,100 @@
+"""One collection as it is served: its index, and the view of the last commit."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+import tantivy
+
+from kb.index import SCHEMA, CollectionIndex, FileState, read_files, read_passage
+from kb.indexer import Changes, Progress, sync_collection
+from kb.passage import Language, Question
+from kb.query import Vocabulary
+from kb.settings import KbSettings
+
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One commit, unchanging: searches that began on it end on it."""
+
+    searcher: tantivy.Searcher
+    vocabulary: Vocabulary
+    files: dict[str, FileState]
+    stamp: tuple[int, int]
+
+    @property
+    def passages(self) -> int:
+        return sum(state.passages for state in self.files.values())
+
+
+class Collection:
+    """Safe for any number of searching threads beside one that syncs."""
+
+    def __init__(self, ref: str, folder: Path, index_folder: Path, settings: KbSettings) -> None:
+        self.ref = ref
+        self.folder = folder
+        self._settings = settings
+        self._index = CollectionIndex(index_folder)
+        self._lock = threading.Lock()
+        self._questions: dict[Language, list[Question]] | None = None
+        self.view = self._read_view()
+
+    def sync(self, progress: Progress | None = None) -> Changes:
+        """Bring the index up to the folder. Only the process with the writer's lock may."""
+        with self._lock:
+            changes = sync_collection(self._index, self.folder, self.ref, self._settings, progress)
+            self._swap()
+        return changes
+
+    def follow(self) -> bool:
+        """Show a commit that another process made; return whether there was one."""
+        if self._index.stamp() == self.view.stamp:
+            return False
+        with self._lock:
+            return self._swap()
+
+    def questions(self, language: Language) -> list[Question]:
+        """Return the listed questions of one language, in the order of the documents."""
+        held = self._questions
+        if held is None:
+            held = _read_questions(self.view)
+            self._questions = held
+        return list(held.get(language, ()))
+
+    def _swap(self) -> bool:
+        if self._index.stamp() == self.view.stamp:
+            return False
+        self.view = self._read_view()
+        self._questions = None
+        return True
+
+    def _read_view(self) -> View:
+        stamp = self._index.stamp()  # before the reading: a commit in between is seen again
+        searcher = self._index.searcher()
+        files = read_files(searcher)
+        passages = sum(state.passages for state in files.values())
+        return View(searcher, Vocabulary(searcher, passages), files, stamp)
+
+
+def _read_questions(view: View) -> dict[Language, list[Question]]:
+    found: dict[Language, list[Question]] = {}
+    query = tantivy.Query.term_query(SCHEMA, "kind", "asked", "basic")
+    hits = view.searcher.search(query, limit=max(1, view.searcher.num_docs), count=False).hits
+    passages = [read_passage(view.searcher, address).passage for _, address in hits]
+    for passage in sorted(passages, key=lambda each: (each.source, _line(each.position))):
+        for text in passage.questions:
+            found.setdefault(passage.language, []).append(
+                Question(text, passage.id, passage.language)
+            )
+    return found
+
+
+def _line(position: str) -> int:
+    digits = position.rpartition(" ")[2]
+    return int(digits) if digits.isdigit() else 0

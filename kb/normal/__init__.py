@@ -1,0 +1,1 @@
+"""Pure normalisation: the same words said, written or spelled give the same keys."""

@@ -1,0 +1,35 @@
+"""Cutting text into words, and folding accents. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+
+# Tried in this order: an e-mail address, an ISO or slashed date, a code with a hyphen or with
+# letters and digits together, a number with separators, a word, a sign that carries meaning.
+_WORD = re.compile(
+    r"""
+    (?P<email>[\w.+-]+@[\w-]+(?:\.[\w-]+)+)
+  | (?P<date>\b\d{4}-\d{2}-\d{2}\b|\b\d{1,2}/\d{1,2}/\d{4}\b)
+  | (?P<code>\b[a-zñ]{1,5}(?:[-/]\d+[a-z]?)+\b|\b[a-z]{1,4}\d+(?:[-/]\d+)*\b|\b\d+(?:-\d+)+\b)
+  | (?P<number>\d+(?:[.,]\d+)*)
+  | (?P<word>[^\W\d_]+)
+  | (?P<sign>[%€@])
+    """,
+    re.VERBOSE,
+)
+_FOLDS = str.maketrans("áàâäãéèêëíìîïóòôöõúùûüç", "aaaaaeeeeiiiiooooouuuuc")
+
+
+def cut_words(text: str) -> list[tuple[str, str]]:
+    """Return (kind, word) in order; kind is email, date, code, number, word or sign."""
+    lowered = text.lower()
+    if not lowered.isascii():
+        lowered = unicodedata.normalize("NFKC", lowered)
+    return [(match.lastgroup or "word", match.group()) for match in _WORD.finditer(lowered)]
+
+
+def fold_accents(word: str) -> str:
+    """Return the word without accents; ``ñ`` is a letter of its own and stays."""
+    return word if word.isascii() else word.translate(_FOLDS)

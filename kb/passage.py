@@ -1,0 +1,102 @@
+"""What the knowledge base hands out: passages, hits, questions, and what it could not read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from penny.errors import PennyError
+
+
+Language = Literal["es", "en"]
+FieldValue = str | int | float | bool
+
+
+class UnknownCollection(PennyError):
+    """The reference names no collection of this knowledge base."""
+
+    code = "kb_unknown_collection"
+
+    def __init__(self, ref: str) -> None:
+        super().__init__(
+            f"there is no collection {ref!r}; a reference reads kb://company/collection and "
+            "names a folder kb/documents/<company>/<collection>",
+            field="knowledge_base_ref",
+        )
+
+
+class IndexUnavailable(PennyError):
+    """The index folder cannot be read or written."""
+
+    code = "kb_index_unavailable"
+    retryable = True
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One citable piece of a document.
+
+    ``id``: stable while its source and heading stay, readable (``facturas.md#plazo-de-pago``).
+    ``ref``: the collection. ``source``: path inside the collection, with ``/``.
+    ``position``: where in the source (``line 12``, ``page 3``, ``row 7``).
+    ``fields``: typed values of a record; empty for prose. ``speakable``: a short answer to say.
+    """
+
+    id: str
+    ref: str
+    source: str
+    heading: tuple[str, ...]
+    position: str
+    text: str
+    language: Language
+    fields: dict[str, FieldValue] = field(default_factory=dict)
+    questions: tuple[str, ...] = ()
+    speakable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage found. ``score`` 0..1: how sure it is that this passage answers.
+
+    ``lexical``: score of words alone, 0..1; ``vector``: cosine, or None without an embedder.
+    """
+
+    passage: Passage
+    score: float
+    lexical: float
+    vector: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Hits, best first. ``relevant`` is False when nothing answers; then ``hits`` is empty."""
+
+    hits: tuple[Hit, ...]
+    relevant: bool
+    query_normalized: str
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question that the documents list (front matter ``preguntas``) and its passage."""
+
+    text: str
+    passage_id: str
+    language: Language
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionInfo:
+    ref: str
+    documents: int
+    passages: int
+    problems: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A file that is not served, or only in part. ``reason`` names the fault and its remedy."""
+
+    file: str
+    reason: str

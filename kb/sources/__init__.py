@@ -1,0 +1,1 @@
+"""Readers: one file of any kind becomes blocks or records, by a well-kept parser."""
