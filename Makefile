@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.run
 DEV_STAMP := $(VENV)/.dev
 
-.PHONY: help run setup setup-dev test check format lock clean
+.PHONY: help run setup setup-dev setup-browser test check protocol check-protocol format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -25,6 +25,13 @@ check: $(DEV_STAMP) ## lint, types, floors
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+	@$(MAKE) --no-print-directory check-protocol
+
+protocol: $(RUN_STAMP) ## write the session protocol's JSON Schema and TypeScript types
+	@$(BIN)/python -m penny.protocol.generate
+
+check-protocol: $(RUN_STAMP) ## fail when the written schema or types are not the models'
+	@$(BIN)/python -m penny.protocol.generate --check
 
 format: $(DEV_STAMP) ## write the code the way ruff would
 	@$(BIN)/ruff check --fix .

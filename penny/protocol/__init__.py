@@ -1,1 +1,1 @@
-"""The session protocol of ``/ws``: every message a model, no I/O, no clock. README.md is the spec."""
+"""The session protocol of ``/ws``: all its messages as models. README.md is the spec."""

@@ -23,7 +23,10 @@ class Part(BaseModel):
     """An object inside a message. Attribute docstrings become the schema's descriptions."""
 
     model_config = ConfigDict(
-        frozen=True, extra="ignore", use_attribute_docstrings=True, protected_namespaces=()
+        frozen=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
+        json_schema_serialization_defaults_required=True,
     )
 
 
