@@ -44,7 +44,10 @@ def load(
     if config is None or document.errors:
         raise ConfigErrors(_located(file, document.errors))
     origin = Origin(
-        path=file.resolve(), folder=file.resolve().parent, missing=tuple(document.missing)
+        path=file.resolve(),
+        folder=file.resolve().parent,
+        missing=tuple(document.missing),
+        lines={dotted(key): line for key, line in document.lines.items()},
     )
     return config.from_file(origin)
 

@@ -313,3 +313,13 @@ class Origin(Section):
     path: Path | None = None
     folder: Path = Field(default_factory=Path.cwd)
     missing: tuple[MissingVariable, ...] = ()
+    lines: dict[str, int] = {}
+
+    def place(self, key: str) -> str:
+        """``file:line: key``, with the line of the nearest section that the file has."""
+        parts = key.split(".")
+        for length in range(len(parts), 0, -1):
+            line = self.lines.get(".".join(parts[:length]))
+            if line is not None:
+                return f"{self.path.name if self.path else ''}:{line}: {key}"
+        return key

@@ -1,0 +1,6 @@
+"""``python -m penny``."""
+
+from penny.cli.main import main
+
+
+raise SystemExit(main())
