@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_
 from config.prices import ALIASES, PRICES, ModelPrices
 from config.section import Section, key_error
 from config.worker import Profile, WorkerSection, default_profiles
+from runpod_worker.settings import LibrarySettings, WorkerSettings
 
 
 ModeName = Literal["SELF_HOSTED", "EXTERNAL"]
@@ -283,6 +284,27 @@ class Config(Section):
     def profile(self) -> Profile:
         """The engines that the local worker runs."""
         return self.profiles[self.penny.profile]
+
+    def worker_settings(self) -> WorkerSettings:
+        """All that a worker of this configuration is told."""
+        return WorkerSettings(
+            choice=self.profile,
+            turns=self.worker.turns,
+            deadlines=self.worker.deadlines,
+            spoken=self.worker.spoken,
+            engines=self.worker.engines,
+            library=LibrarySettings(
+                documents=self.resolve(self.kb.documents),
+                index=self.resolve(self.kb.index),
+                ref=self.kb.default_ref,
+            ),
+            models=self.resolve(Path("var/models")),
+            language=self.session.language,
+            slots=self.worker.max_sessions,
+            session_max_s=round(self.gateway.session_max_s),
+            log_level=self.logs.level,
+            log_format=self.logs.format,
+        )
 
     @property
     def origin(self) -> Origin:

@@ -27,6 +27,7 @@ from penny.realtime.commands import (
     EngineReport,
     Generate,
     Hangup,
+    ItemAudio,
     Output,
     Send,
     TranscriptDone,
@@ -38,7 +39,7 @@ from runpod_worker.engines.registry import Engines
 from runpod_worker.listener import Listener
 from runpod_worker.responder import Responder
 from runpod_worker.settings import WorkerSettings
-from runpod_worker.stages import Transcript, Utterance, Voice
+from runpod_worker.stages import Transcript, Utterance
 
 
 log = structlog.get_logger()
@@ -87,14 +88,6 @@ class Connection:
             on_partial=self._offer_partial,
             on_turn_decided=self._note_turn,
         )
-        self._responder = Responder(
-            llm=engines.llm,
-            tts=engines.tts,
-            deadlines=settings.deadlines,
-            spoken=settings.spoken,
-            report=self._report,
-            on_first_token=self._note_first_token,
-        )
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -133,6 +126,8 @@ class Connection:
                     self._listener.feed(pcm)
                 case CommitBuffer(item_id=item_id):
                     self._transcribe(item_id)
+                case ItemAudio(item_id=item_id, pcm=pcm):
+                    self._transcribe_item(item_id, pcm)
                 case Generate():
                     self._answer(output)
                 case CancelGeneration(response_id=response_id):
@@ -188,14 +183,24 @@ class Connection:
     # -- transcripts --------------------------------------------------------------------------
 
     def _transcribe(self, item_id: str) -> None:
-        future: asyncio.Future[Transcript] = asyncio.get_running_loop().create_future()
-        self._transcripts[item_id] = future
+        future = self._expect_transcript(item_id)
 
         def take(utterance: Utterance, audio_ms: int) -> None:
             work = self._finish(item_id, utterance, audio_ms, future)
             self._tasks.spawn(work, name=f"transcript {item_id}")
 
         self._listener.commit(take)
+
+    def _transcribe_item(self, item_id: str, pcm: bytes) -> None:
+        """Audio that came inside an item, whole: heard at once, past the turn decisions."""
+        utterance = self._listener.begin_apart(pcm)
+        work = self._finish(item_id, utterance, len(pcm) // 48, self._expect_transcript(item_id))
+        self._tasks.spawn(work, name=f"transcript {item_id}")
+
+    def _expect_transcript(self, item_id: str) -> asyncio.Future[Transcript]:
+        future: asyncio.Future[Transcript] = asyncio.get_running_loop().create_future()
+        self._transcripts[item_id] = future
+        return future
 
     async def _finish(
         self,
@@ -256,11 +261,19 @@ class Connection:
         if request is None:
             return
         language = self._reply_language(heard)
+        responder = Responder(
+            llm=self._engines.llm,
+            tts=self._engines.tts,
+            deadlines=self._settings.deadlines,
+            report=self._report,
+            on_first_token=self._note_first_token,
+        )
         if heard is not None and not heard.understood:
-            text = self._settings.spoken.not_understood.get(language, "")
-            await self._responder.apologise(request, text, language)
+            spoken = self._settings.spoken
+            text = spoken.in_language(spoken.not_understood, language)
+            await responder.apologise(request, text, language)
             return
-        await self._responder.run(request, language=language, session_id=self._session_id)
+        await responder.run(request, language=language, session_id=self._session_id)
 
     def _reply_language(self, heard: Transcript | None) -> str:
         return (heard.language if heard is not None and heard.language else "") or self._language

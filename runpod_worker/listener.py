@@ -91,7 +91,7 @@ class Listener:
         detection = audio_in.get("turn_detection")
         if detection != self._detection:
             self._detection = detection
-            self._segmenter.configure(self._segmenter_settings(detection or {}))
+            self._replace_segmenter(self._segmenter_settings(detection or {}))
             self._endpointing = self._make_endpointing(detection or {})
 
     @property
@@ -116,6 +116,13 @@ class Listener:
             self._take(take)
         else:
             self._backlog.put_mark(lambda: self._take(take))
+
+    def begin_apart(self, pcm24k: bytes) -> Utterance:
+        """An utterance of its own for audio that is not part of the stream."""
+        utterance = self._stt.begin(self._options)
+        to_16k = Resampler(24_000, STT_RATE_HZ)
+        utterance.feed(to_16k.process(pcm24k) + to_16k.flush())
+        return utterance
 
     async def run(self) -> None:
         async for entry in self._backlog.entries():
@@ -239,6 +246,13 @@ class Listener:
             self._report(IdleTimeout(int(self._idle_from_ms), int(self._heard_ms)))
             self._idle_from_ms = None
             self._agent.spoke = False
+
+    def _replace_segmenter(self, settings: SegmenterSettings) -> None:
+        """New rules from here on; the clock goes on and a turn in progress is forgotten."""
+        position_ms = self._segmenter.position_ms
+        self._segmenter = Segmenter(settings)
+        self._segmenter.position_ms = position_ms
+        self._segmenter.reset()
 
     # -- settings ---------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ while the rest is still generated. Cancelling ``run`` closes both engines' strea
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import TypeVar
 
@@ -21,13 +21,14 @@ from penny.realtime.commands import (
     GenerationDone,
     GenerationFailed,
     GenerationRequest,
+    GenerationUsage,
     PhraseDelta,
     TextDelta,
     ToolCallDelta,
     ToolCallDone,
 )
 from runpod_worker.phrases import PhraseSplitter
-from runpod_worker.settings import DeadlineSettings, SpokenSettings
+from runpod_worker.settings import DeadlineSettings
 from runpod_worker.stages import (
     Llm,
     LlmDelta,
@@ -46,7 +47,7 @@ Report = Callable[[EngineReport], None]
 T = TypeVar("T")
 
 PHRASES_AHEAD = 4
-"""Phrases waiting for TTS before the LLM is paused: enough to never starve, little to throw away."""
+"""Phrases waiting for TTS before the LLM is paused: never starve, little to throw away."""
 
 
 class Responder:
@@ -58,21 +59,22 @@ class Responder:
         llm: Llm,
         tts: Tts,
         deadlines: DeadlineSettings,
-        spoken: SpokenSettings,
         report: Report,
         on_first_token: Callable[[str], None],
     ) -> None:
         self._llm = llm
         self._tts = tts
         self._deadlines = deadlines
-        self._spoken = spoken
         self._report = report
         self._on_first_token = on_first_token
+        self._input_tokens = 0
+        self._output_tokens = 0
 
     async def run(self, request: GenerationRequest, *, language: str, session_id: str) -> None:
-        """Answer ``request``. Reports exactly one GenerationDone or GenerationFailed unless cancelled."""
+        """Answer; report exactly one GenerationDone or GenerationFailed unless cancelled."""
         try:
             verbatim = request.metadata.get("penny_say")
+            self._count_input(request)
             if verbatim:
                 usage = await self._say(request, str(verbatim), language)
             elif request.modality == "text":
@@ -94,12 +96,29 @@ class Responder:
             )
         )
 
+    def _count_input(self, request: GenerationRequest) -> None:
+        """Usage of a response that is cancelled before the engine tells its own counts."""
+        self._input_tokens = self._llm.count_tokens(request.instructions) + sum(
+            self._llm.count_tokens(part.get("text") or part.get("transcript") or "")
+            for item in request.items
+            for part in item.get("content") or ()
+        )
+        self._output_tokens = 0
+
+    def _count_output(self, response_id: str, text: str) -> None:
+        self._output_tokens += self._llm.count_tokens(text)
+        self._report(
+            GenerationUsage(
+                response_id,
+                input_text_tokens=self._input_tokens,
+                output_text_tokens=self._output_tokens,
+            )
+        )
+
     async def apologise(self, request: GenerationRequest, text: str, language: str) -> None:
         """Answer with a fixed sentence (not understood) and nothing else."""
         usage = await self._say(request, text, language)
-        self._report(
-            GenerationDone(request.response_id, output_text_tokens=usage.output_tokens)
-        )
+        self._report(GenerationDone(request.response_id, output_text_tokens=usage.output_tokens))
 
     # -- the three ways to answer -------------------------------------------------------------
 
@@ -110,13 +129,12 @@ class Responder:
             await self._pronounce(request.response_id, text, _voice(request, language))
         return LlmUsage(0, 0, self._llm.count_tokens(text))
 
-    async def _write(
-        self, request: GenerationRequest, language: str, session_id: str
-    ) -> LlmUsage:
+    async def _write(self, request: GenerationRequest, language: str, session_id: str) -> LlmUsage:
         usage = LlmUsage(0, 0, 0)
         async for delta in self._read(request, language, session_id):
             match delta:
                 case LlmText(text=text):
+                    self._count_output(request.response_id, text)
                     self._report(TextDelta(request.response_id, text))
                 case LlmToolCall():
                     self._report_tool_call(request.response_id, delta)
@@ -124,9 +142,7 @@ class Responder:
                     usage = delta
         return usage
 
-    async def _speak(
-        self, request: GenerationRequest, language: str, session_id: str
-    ) -> LlmUsage:
+    async def _speak(self, request: GenerationRequest, language: str, session_id: str) -> LlmUsage:
         phrases: Channel[str] = Channel(PHRASES_AHEAD, on_full="pause")
         usage = LlmUsage(0, 0, 0)
 
@@ -140,12 +156,12 @@ class Responder:
                             for phrase in splitter.feed(text):
                                 await phrases.send(phrase)
                         case LlmToolCall():
-                            for phrase in splitter.drain():
+                            for phrase in splitter.flush():
                                 await phrases.send(phrase)
                             self._report_tool_call(request.response_id, delta)
                         case LlmUsage():
                             usage = delta
-                for phrase in splitter.drain():
+                for phrase in splitter.flush():
                     await phrases.send(phrase)
             finally:
                 phrases.close()
@@ -181,7 +197,9 @@ class Responder:
         )
         limit_s = self._deadlines.llm_first_token_ms / 1000
         first = True
-        async with aclosing(_deadlined(stream, limit_s, self._deadlines.llm_gap_ms / 1000, "llm")) as deltas:
+        async with aclosing(
+            _deadlined(stream, limit_s, self._deadlines.llm_gap_ms / 1000, "llm")
+        ) as deltas:
             async for delta in deltas:
                 if first and not isinstance(delta, LlmUsage):
                     first = False
@@ -189,12 +207,15 @@ class Responder:
                 yield delta
 
     async def _pronounce(self, response_id: str, phrase: str, voice: Voice) -> None:
+        self._count_output(response_id, phrase)
         self._report(PhraseDelta(response_id, phrase))
         if not any(character.isalnum() for character in phrase):
             return
         stream = self._tts.synthesize(phrase, voice)
         first_s = self._deadlines.tts_first_audio_ms / 1000
-        async with aclosing(_deadlined(stream, first_s, self._deadlines.tts_gap_ms / 1000, "tts")) as chunks:
+        async with aclosing(
+            _deadlined(stream, first_s, self._deadlines.tts_gap_ms / 1000, "tts")
+        ) as chunks:
             async for pcm in chunks:
                 self._report(AudioDelta(response_id, pcm))
 
@@ -219,7 +240,7 @@ def _first_engine_error(failures: BaseExceptionGroup[BaseException]) -> BaseExce
 
 async def _deadlined(
     stream: AsyncIterator[T], first_s: float, gap_s: float, stage: str
-) -> AsyncIterator[T]:
+) -> AsyncGenerator[T, None]:
     """Pass a stream on; raise EngineError when its first item or the next one comes too late."""
     limit_s = first_s
     iterator = aiter(stream)

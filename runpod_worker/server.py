@@ -188,7 +188,9 @@ async def serve(settings: WorkerSettings, host: str, port: int, *, announce: boo
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     if announce:
-        sys.stdout.write(json.dumps({"ready": True, "port": bound[1], "info": worker.info()}) + "\n")
+        sys.stdout.write(
+            json.dumps({"ready": True, "port": bound[1], "info": worker.info()}) + "\n"
+        )
         sys.stdout.flush()
         loop.add_reader(sys.stdin.fileno(), _watch_parent, stop)
     try:

@@ -150,7 +150,9 @@ class EngineSettings(Section):
     openai_compatible: OpenAiCompatibleSettings = Field(
         default_factory=OpenAiCompatibleSettings, description="LLM behind an HTTP server"
     )
-    espeak: EspeakSettings = Field(default_factory=EspeakSettings, description="TTS without weights")
+    espeak: EspeakSettings = Field(
+        default_factory=EspeakSettings, description="TTS without weights"
+    )
     xtts: XttsSettings = Field(default_factory=XttsSettings, description="TTS with XTTS's weights")
 
 

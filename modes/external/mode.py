@@ -29,7 +29,9 @@ class ExternalMode:
     def availability(self) -> Availability:
         if self._section.portavoz_base_url is None and not os.environ.get(KEY_VARIABLE):
             return Availability(
-                False, f"{KEY_VARIABLE} is not set", f"export {KEY_VARIABLE}=… and start Penny again"
+                False,
+                f"{KEY_VARIABLE} is not set",
+                f"export {KEY_VARIABLE}=… and start Penny again",
             )
         return Availability(True)
 

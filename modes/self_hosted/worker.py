@@ -21,12 +21,14 @@ import structlog
 from penny.errors import ModeUnavailable
 from penny.session.mode import Availability
 
+
 log = structlog.get_logger()
 
 Json = dict[str, Any]
 
 RESTART_DELAYS_S = (0.2, 1.0, 5.0, 15.0)
 STOP_TIMEOUT_S = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerAddress:
@@ -35,6 +37,7 @@ class WorkerAddress:
     url: str
     headers: dict[str, str] = field(default_factory=dict)
     info: Json = field(default_factory=dict)
+
 
 class WorkerSource(Protocol):
     def availability(self) -> Availability: ...
@@ -46,6 +49,7 @@ class WorkerSource(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
 
 class RemoteWorker:
     """A worker somebody else runs, reached by URL."""
@@ -73,6 +77,7 @@ class RemoteWorker:
 
     async def aclose(self) -> None:
         return None
+
 
 class LocalWorker:
     """Starts ``python -m penny worker`` on a free loopback port and keeps one running.
@@ -136,7 +141,7 @@ class LocalWorker:
                 code = await self._process.wait()
                 self._lose(f"the worker ended with exit code {code}")
             except (OSError, TimeoutError, ValueError) as error:
-                self._lose(f"the worker did not start: {error or type(error).__name__}")
+                self._lose(f"the worker did not start: {str(error) or type(error).__name__}")
                 await self._stop()
             delay_s = RESTART_DELAYS_S[min(failures, len(RESTART_DELAYS_S) - 1)]
             failures += 1

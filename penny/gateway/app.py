@@ -98,8 +98,7 @@ class Gateway:
             default = " (default)" if mode["default"] else ""
             if mode["available"]:
                 lines.append(f"  {mode['name']}{default}: ready, {mode['label']}")
-                for text in (mode["notice"] or {}).values():
-                    lines.append(f"    {text}")
+                lines.extend(f"    {text}" for text in (mode["notice"] or {}).values())
             else:
                 lines.append(f"  {mode['name']}{default}: {mode['reason']}")
                 lines.append(f"    -> {mode['remedy']}")

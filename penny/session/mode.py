@@ -30,8 +30,9 @@ class SessionSpec:
     """What a caller asked for, checked and complete: all a mode needs to open a speaker.
 
     ``portavoz``, ``cerebro`` and ``context`` are the specification's objects, validated.
-    ``language`` is the one to speak; ``fixed_language`` is set only when the caller named one, else
-    the ears may find another. ``history`` seeds the conversation (GA items) when a session moves between modes.
+    ``language`` is the one to speak; ``fixed_language`` is set only when the caller named one,
+    else the ears may find another. ``history`` seeds the conversation (GA items) when a session
+    moves between modes.
     """
 
     session_id: str

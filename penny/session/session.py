@@ -103,7 +103,7 @@ class Session:
             self._ending.set_result(reason)
 
     def tell_caller(self, event: Json) -> None:
-        """Let an observer say something to the caller (a ``penny.*`` event), after what is queued."""
+        """Let an observer say something (a ``penny.*`` event) to the caller, after what is queued."""
         task = asyncio.ensure_future(self._edge.deliver(event))
         task.add_done_callback(self._on_told)
 
@@ -152,7 +152,9 @@ class Session:
             log.warning("speaker_lost", session_id=self.id, mode=self.mode, code=error.code)
             self.end("speaker_lost")
         else:
-            log.error("session_task_failed", session_id=self.id, task=task.get_name(), exc_info=error)
+            log.error(
+                "session_task_failed", session_id=self.id, task=task.get_name(), exc_info=error
+            )
             self.end("error")
 
     def _on_told(self, task: asyncio.Future[None]) -> None:

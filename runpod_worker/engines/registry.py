@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 import structlog
 
-from runpod_worker.settings import WorkerSettings
 from runpod_worker.stages import Llm, Stt, Tts, Vad
 
 

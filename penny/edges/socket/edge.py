@@ -131,9 +131,7 @@ class SocketEdge:
             return
         for field in message.ignored:
             self.post(
-                SessionWarning(
-                    code="field_ignored", message=f"{field}: is not known", field=field
-                )
+                SessionWarning(code="field_ignored", message=f"{field}: is not known", field=field)
             )
         await self._take_message(message)
 

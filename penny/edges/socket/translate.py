@@ -32,7 +32,9 @@ from penny.protocol.metering import Cost, TurnMetrics
 
 Json = dict[str, Any]
 
-BENIGN_ERRORS = frozenset({"response_cancel_not_active", "conversation_already_has_active_response"})
+BENIGN_ERRORS = frozenset(
+    {"response_cancel_not_active", "conversation_already_has_active_response"}
+)
 """Races that every Realtime client meets and none can avoid (realtime-protocol.md, section 6)."""
 
 PENNY_EVENTS: dict[str, type[ServerEvent]] = {
@@ -49,7 +51,7 @@ PENNY_EVENTS: dict[str, type[ServerEvent]] = {
 
 @dataclass(slots=True)
 class Effects:
-    """What one event causes: messages to the caller and Realtime events to the speaker, in order."""
+    """What one event causes: messages to the caller, Realtime events to the speaker, in order."""
 
     to_caller: list[ServerEvent] = field(default_factory=list)
     to_speaker: list[Json] = field(default_factory=list)
@@ -323,9 +325,7 @@ class Translator:
             effects.to_speaker.append(_cut_history(cut))
         heard = cuts[0] if cuts else None
         unheard = "".join(cut.cut_text for cut in cuts)
-        turn_id = (
-            self._turns.of_response(heard.response_id) if heard else self._turns.last_answered
-        )
+        turn_id = self._turns.of_response(heard.response_id) if heard else self._turns.last_answered
         effects.to_caller.append(
             Interruption(
                 turn_id=turn_id,
