@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from traceback import walk_tb
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -97,10 +98,5 @@ class TaskOwner:
 
 def _place(error: BaseException) -> str:
     """File, line and function that raised."""
-    step = error.__traceback__
-    if step is None:
-        return ""
-    while step.tb_next is not None:
-        step = step.tb_next
-    code = step.tb_frame.f_code
-    return f"{code.co_filename}:{step.tb_lineno} {code.co_name}"
+    *_, (frame, line) = walk_tb(error.__traceback__)
+    return f"{frame.f_code.co_filename}:{line} {frame.f_code.co_name}"
