@@ -46,23 +46,15 @@ class AudioFormat:
 
     def to_pcm16(self, data: bytes) -> bytes:
         """``data`` in this encoding -> PCM16 at the same rate."""
-        match self.encoding:
-            case "pcm16":
-                return data
-            case "pcmu":
-                return g711.ulaw_decode(data)
-            case "pcma":
-                return g711.alaw_decode(data)
+        if self.encoding == "pcm16":
+            return data
+        return g711.ulaw_decode(data) if self.encoding == "pcmu" else g711.alaw_decode(data)
 
     def from_pcm16(self, pcm16: bytes) -> bytes:
         """PCM16 at this rate -> this encoding. Raises ValueError for half a sample (G.711)."""
-        match self.encoding:
-            case "pcm16":
-                return pcm16
-            case "pcmu":
-                return g711.ulaw_encode(pcm16)
-            case "pcma":
-                return g711.alaw_encode(pcm16)
+        if self.encoding == "pcm16":
+            return pcm16
+        return g711.ulaw_encode(pcm16) if self.encoding == "pcmu" else g711.alaw_encode(pcm16)
 
 
 PCM24K = AudioFormat("pcm16", 24_000)

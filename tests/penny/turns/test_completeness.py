@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+
+from penny.turns.completeness import judge_text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "¿A qué hora abren?",
+        "What is it for?",
+        "Quiero una habitación doble.",
+        "¡Perfecto!",
+        '"Me llamo Ana."',
+        "muchas gracias",
+        "Sí",
+        "vale",
+        "cuánto cuesta la habitación",
+        "where is the station",
+    ],
+)
+def test_finished(text: str) -> None:
+    assert judge_text(text) == "finished"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "quiero ir a",
+        "quiero ir a.",
+        "Pues, y",
+        "una habitación para",
+        "no puedo, pero",
+        "necesito el",
+        "eh",
+        "Eeeeh.",
+        "mi número es el, mmm",
+        "este",
+        "cuánto cuesta la",
+        "and",
+        "I would like the",
+        "because I'm",
+        "because I’m",
+        "lo que pasa...",
+        "lo que pasa…",
+        "primero,",
+    ],
+)
+def test_open(text: str) -> None:
+    assert judge_text(text) == "open"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "   ", "…", "mañana por la tarde", "si", "dónde", "turn it on", "mi nombre es Ana"]
+)
+def test_unknown(text: str) -> None:
+    assert judge_text(text) == "unknown"
