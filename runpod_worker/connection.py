@@ -8,7 +8,7 @@ before the next call. The only writer to the socket is the task that drains ``ou
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import structlog
@@ -62,7 +62,7 @@ class Connection:
         *,
         penny_events: bool,
         send_event: Callable[[Json], Awaitable[None]],
-        hang_up: Callable[[Hangup], Awaitable[None]],
+        hang_up: Callable[[Hangup], Coroutine[Any, Any, None]],
     ) -> None:
         self._core = core
         self._engines = engines
@@ -77,6 +77,7 @@ class Connection:
         self._session_id = ""
         self._language = settings.language
         self._transcripts: dict[str, asyncio.Future[Transcript]] = {}
+        self._responses: dict[str, asyncio.Task[None]] = {}
         self._speech_item_id = ""
         self._turn: tuple[int, int] | None = None
         self._listener = Listener(
@@ -131,8 +132,7 @@ class Connection:
                 case Generate():
                     self._answer(output)
                 case CancelGeneration(response_id=response_id):
-                    self._tasks.cancel(f"response {response_id}")
-                    self._agent.stop(self._listener.position_ms)
+                    self._cancel(response_id)
                 case ClearBuffer():
                     self._listener.clear()
                 case Configure(session=session):
@@ -248,7 +248,16 @@ class Connection:
     # -- answers ------------------------------------------------------------------------------
 
     def _answer(self, command: Generate) -> None:
-        self._tasks.spawn(self._respond(command), name=f"response {command.response_id}")
+        response_id = command.response_id
+        task = self._tasks.spawn(self._respond(command), name=f"response {response_id}")
+        self._responses[response_id] = task
+        task.add_done_callback(lambda _: self._responses.pop(response_id, None))
+
+    def _cancel(self, response_id: str) -> None:
+        task = self._responses.get(response_id)
+        if task is not None:
+            task.cancel()
+        self._agent.stop(self._listener.position_ms)
 
     async def _respond(self, command: Generate) -> None:
         heard: Transcript | None = None

@@ -20,6 +20,8 @@ from penny.turns.heard import HeardText
 
 
 FRAME_MS = 20
+LATE_S = 0.02
+"""A frame later than this is an underrun; less is a timer's jitter and keeps the schedule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,8 +261,10 @@ class Player:
         if not item.started:
             item.started = True
             out.append(ItemStarted(item.item_id, item.response_id))
-        if self._head_at_s < now_s or not item.anchors:
-            self._head_at_s = max(self._head_at_s, now_s)
+        underrun = now_s - self._head_at_s > LATE_S
+        if underrun:
+            self._head_at_s = now_s
+        if underrun or not item.anchors:
             item.anchors.append((self._head_at_s, item.sent_ms))
         data = item.frames.popleft()
         audio_ms = self._output.ms_of(len(data))

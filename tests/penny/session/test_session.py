@@ -1,0 +1,126 @@
+"""A session's life on a clock that jumps."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from penny.session.session import Session, SessionLimits
+from tests.doubles.parties import ScriptedEdge, ScriptedSpeaker
+
+
+pytestmark = pytest.mark.virtual_time
+
+Json = dict[str, Any]
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str]] = []
+        self.end: str | None = None
+
+    def caller_event(self, event: Json, at_s: float) -> None:
+        self.seen.append(("caller", event["type"]))
+
+    def speaker_event(self, event: Json, at_s: float) -> None:
+        self.seen.append(("speaker", event["type"]))
+
+    def ended(self, reason: str, at_s: float) -> None:
+        self.end = reason
+
+
+class Clumsy(Recorder):
+    def caller_event(self, event: Json, at_s: float) -> None:
+        raise ValueError("an observer's own fault")
+
+
+def make(edge: ScriptedEdge, speaker: ScriptedSpeaker, *observers: Recorder) -> Session:
+    limits = SessionLimits(max_s=600, idle_s=60)
+    clock = asyncio.get_running_loop().time
+    return Session("sess_1", "TEST", edge, speaker, observers, limits, clock)
+
+
+async def test_events_go_both_ways_past_the_observers_in_order() -> None:
+    edge, speaker, recorder = ScriptedEdge(), ScriptedSpeaker(), Recorder()
+    session = make(edge, speaker, recorder)
+    running = asyncio.create_task(session.run())
+    await edge.said.send({"type": "response.create"})
+    await speaker.says.send({"type": "response.created"})
+    await asyncio.sleep(1)
+    edge.said.close()
+    assert await running == "client_gone"
+    assert [event["type"] for event in speaker.sent] == ["response.create"]
+    assert [event["type"] for event in edge.delivered] == ["response.created"]
+    assert set(recorder.seen) == {("caller", "response.create"), ("speaker", "response.created")}
+    assert recorder.end == "client_gone"
+    assert edge.closed is not None
+    assert speaker.closed
+
+
+async def test_a_speaker_that_breaks_off_ends_the_session_by_name() -> None:
+    edge, speaker = ScriptedEdge(), ScriptedSpeaker()
+    running = asyncio.create_task(make(edge, speaker).run())
+    await asyncio.sleep(1)
+    speaker.break_off()
+    assert await running == "speaker_lost"
+    assert edge.closed is not None
+    assert edge.closed[0] == "speaker_lost"
+
+
+async def test_an_observer_that_fails_stops_nothing() -> None:
+    edge, speaker, recorder = ScriptedEdge(), ScriptedSpeaker(), Recorder()
+    running = asyncio.create_task(make(edge, speaker, Clumsy(), recorder).run())
+    await edge.said.send({"type": "response.create"})
+    await asyncio.sleep(1)
+    edge.said.close()
+    await running
+    assert speaker.sent == [{"type": "response.create"}]
+    assert recorder.seen == [("caller", "response.create")]
+
+
+async def test_a_session_in_which_nobody_speaks_ends_as_idle() -> None:
+    edge, speaker = ScriptedEdge(), ScriptedSpeaker()
+    started = asyncio.get_running_loop().time()
+    assert await make(edge, speaker).run() == "idle"
+    assert asyncio.get_running_loop().time() - started == pytest.approx(60, abs=0.1)
+
+
+async def test_a_lively_session_ends_at_its_time_limit() -> None:
+    edge, speaker = ScriptedEdge(), ScriptedSpeaker()
+    running = asyncio.create_task(make(edge, speaker).run())
+    started = asyncio.get_running_loop().time()
+
+    async def chat() -> None:
+        while True:
+            await asyncio.sleep(30)
+            await speaker.says.send({"type": "response.created"})
+
+    chatting = asyncio.create_task(chat())
+    assert await running == "time_limit"
+    chatting.cancel()
+    assert asyncio.get_running_loop().time() - started == pytest.approx(600, abs=0.1)
+
+
+async def test_the_first_reason_to_end_is_the_one_that_counts() -> None:
+    edge, speaker = ScriptedEdge(), ScriptedSpeaker()
+    session = make(edge, speaker)
+    running = asyncio.create_task(session.run())
+    await asyncio.sleep(1)
+    session.end("operator")
+    session.end("drain")
+    assert await running == "operator"
+
+
+async def test_no_task_is_left_behind() -> None:
+    edge, speaker = ScriptedEdge(), ScriptedSpeaker()
+    session = make(edge, speaker)
+    running = asyncio.create_task(session.run())
+    await asyncio.sleep(1)
+    session.tell_caller({"type": "penny.cost"})
+    await asyncio.sleep(0.1)
+    session.end("operator")
+    await running
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert {"type": "penny.cost"} in edge.delivered
