@@ -5,9 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
+import hypothesis
 import pytest
 
 from tests.virtual_time import VirtualTimeLoop
+
+
+# A busy machine is no failure: how long one example takes is not what these tests are about.
+hypothesis.settings.register_profile("penny", deadline=None)
+hypothesis.settings.load_profile("penny")
 
 
 def pytest_asyncio_loop_factories(
