@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
-
-from kb.cli import add_commands
+from importlib import import_module
+from importlib.util import find_spec
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    add_commands(commands)
+    """The knowledge base adds its parser and sets ``run`` on it, as the commands here do."""
+    if find_spec("kb.cli") is not None:
+        import_module("kb.cli").add_commands(commands)

@@ -1,0 +1,145 @@
+"""What ``check`` finds: modes, engines, credentials, and everything that is wrong or will be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from typing import Any, Literal
+
+from config.credentials import PURPOSES, Problem, find_problems, read_secret
+from config.schema import Config
+from runpod_worker.stages import EngineInfo
+
+
+Json = dict[str, Any]
+
+RETIREMENT_NOTICE = timedelta(days=90)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``place`` is ``file:line: key`` as far as the file has them."""
+
+    level: Literal["error", "warning"]
+    place: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    stage: str
+    name: str
+    languages: tuple[str, ...]
+    notice: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ModeState:
+    name: str
+    label: str
+    default: bool
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    modes: tuple[ModeState, ...]
+    engines: tuple[Engine, ...]
+    credentials: dict[str, bool]
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not any(finding.level == "error" for finding in self.findings)
+
+    def as_json(self) -> Json:
+        return {"ok": self.ok, **asdict(self)}
+
+
+def describe_engine(stage: str, info: EngineInfo) -> Engine:
+    return Engine(stage, info.name, info.languages, info.notice)
+
+
+def examine(
+    config: Config,
+    environment: Mapping[str, str],
+    engines: Sequence[Engine],
+    engine_failure: str | None,
+    today: date,
+) -> Examination:
+    """Put together what the file, the environment and the loaded engines tell.
+
+    Args:
+        engines: what the local worker's profile loaded; empty when a worker is reached by URL.
+        engine_failure: why the profile did not load, with the remedy; None when it did.
+    """
+    modes = tuple(
+        _examine_mode(config, name, environment, engine_failure) for name in _names(config)
+    )
+    findings = [
+        *_examine_default_mode(config, modes),
+        *_examine_models(config, today),
+        *_examine_documents(config),
+    ]
+    credentials = {name: read_secret(name, environment) is not None for name in PURPOSES}
+    return Examination(modes, tuple(engines), credentials, tuple(findings))
+
+
+def _names(config: Config) -> list[str]:
+    return [name for name, _ in config.penny.modes.enabled()]
+
+
+def _examine_mode(
+    config: Config, name: str, environment: Mapping[str, str], engine_failure: str | None
+) -> ModeState:
+    problems = find_problems(config, name, environment)
+    if name == "SELF_HOSTED" and engine_failure:
+        key = config.origin.place("penny.profile")
+        problems += (Problem(engine_failure, f"see profile '{config.penny.profile}' ({key})"),)
+    section = dict(config.penny.modes.enabled())[name]  # type: ignore[index]  # a name of theirs
+    return ModeState(name, section.label, name == config.penny.default_mode, problems)
+
+
+def _examine_default_mode(config: Config, modes: Sequence[ModeState]) -> list[Finding]:
+    return [
+        Finding(
+            "error",
+            config.origin.place("penny.default_mode"),
+            f"{mode.name} cannot talk: {problem.reason}; {problem.remedy}",
+        )
+        for mode in modes
+        if mode.default
+        for problem in mode.problems
+    ]
+
+
+def _examine_models(config: Config, today: date) -> list[Finding]:
+    external = config.penny.modes.EXTERNAL
+    if not external.enabled:
+        return []
+    findings = []
+    for key in ("portavoz_model", "cerebro_model"):
+        name = getattr(external, key)
+        place = config.origin.place(f"penny.modes.EXTERNAL.{key}")
+        current = config.models.current(name)
+        prices = config.models.prices.get(current)
+        if current != name:
+            findings.append(Finding("warning", place, f"{name} is retired; {current} is used"))
+        if prices is None:
+            findings.append(
+                Finding("warning", place, f"{current} has no row in models.prices: cost unknown")
+            )
+        elif prices.retires_on and prices.retires_on <= today + RETIREMENT_NOTICE:
+            findings.append(
+                Finding("warning", place, f"{current} is turned off on {prices.retires_on}")
+            )
+    return findings
+
+
+def _examine_documents(config: Config) -> list[Finding]:
+    folder = config.resolve(config.kb.documents)
+    if folder.is_dir():
+        return []
+    place = config.origin.place("kb.documents")
+    return [Finding("error", place, f"there is no folder {folder}; make it, or name another")]
