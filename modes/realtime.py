@@ -101,7 +101,12 @@ async def _configure(speaker: RealtimeSpeaker, session: Json, spec: SessionSpec)
     await _expect(speaker, "session.created")
     await speaker.send({"type": "session.update", "session": {"type": "realtime", **session}})
     updated = await _expect(speaker, "session.updated")
+    if spec.session:
+        wishes = {"type": "realtime", **spec.session}
+        await speaker.send({"type": "session.update", "session": wishes})
+        updated = await _expect(speaker, "session.updated")
     effective = updated["session"]
+    speaker.info["session"] = effective
     speaker.info.setdefault("model", effective.get("model", ""))
     output = (effective.get("audio") or {}).get("output") or {}
     speaker.info["voice"] = output.get("voice")

@@ -51,15 +51,14 @@ class ExternalMode:
         return None
 
     def _session(self, spec: SessionSpec) -> Json:
-        transcription: Json = {"model": "gpt-realtime-whisper", "language": spec.language}
+        heard: Json = {"turn_detection": {"type": "server_vad", "silence_duration_ms": 500}}
+        if spec.transcripts:
+            heard["transcription"] = {"model": "gpt-realtime-whisper", "language": spec.language}
         return {
             "instructions": spec.instructions,
             "output_modalities": ["audio"],
             "audio": {
-                "input": {
-                    "transcription": transcription,
-                    "turn_detection": {"type": "server_vad", "silence_duration_ms": 500},
-                },
+                "input": heard,
                 "output": {"voice": spec.voice or self._section.portavoz_voice},
             },
         }

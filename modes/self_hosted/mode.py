@@ -42,15 +42,14 @@ class SelfHostedMode:
 
 def _session(spec: SessionSpec) -> Json:
     """The Realtime session of a private call. Without a language the ears find it out."""
-    session: Json = {
-        "instructions": spec.instructions,
-        "audio": {"input": {"transcription": {"model": "penny"}}},
-        "penny_language": spec.language,
-    }
-    if spec.fixed_language:
-        session["audio"]["input"]["transcription"]["language"] = spec.fixed_language
+    session: Json = {"instructions": spec.instructions, "penny_language": spec.language}
+    if spec.transcripts:
+        transcription = {"model": "penny"}
+        if spec.fixed_language:
+            transcription["language"] = spec.fixed_language
+        session["audio"] = {"input": {"transcription": transcription}}
     if spec.voice:
-        session["audio"]["output"] = {"voice": spec.voice}
+        session.setdefault("audio", {})["output"] = {"voice": spec.voice}
     return session
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+import time
 from collections.abc import Callable
 
 import aiohttp
@@ -14,8 +15,10 @@ from aiohttp import web
 
 from config.schema import Config
 from modes.registry import build_modes
+from penny.gateway.client_secrets import ClientSecrets
 from penny.gateway.logs import configure_logs
 from penny.gateway.metrics import Metrics
+from penny.gateway.realtime import RealtimeDoor
 from penny.gateway.routes import Routes
 from penny.gateway.socket import SocketDoor
 from penny.session.broker import Broker, BrokerSettings
@@ -52,6 +55,7 @@ class Gateway:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         self.routes.add_to(app)
         app.router.add_get("/ws", SocketDoor(broker, config, clock))
+        RealtimeDoor(broker, config, ClientSecrets(time.time), clock).add_to(app)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
         await self._runner.setup()
         await asyncio.gather(*(mode.start() for mode in modes.values()))

@@ -32,7 +32,9 @@ class SessionSpec:
     ``portavoz``, ``cerebro`` and ``context`` are the specification's objects, validated.
     ``language`` is the one to speak; ``fixed_language`` is set only when the caller named one,
     else the ears may find another. ``history`` seeds the conversation (GA items) when a session
-    moves between modes.
+    moves between modes. ``transcripts``: whether the edge needs the caller's words from the start
+    (a Realtime client asks for them itself). ``session``: Realtime session fields that the edge
+    wants set when the speaker opens, over the mode's own.
     """
 
     session_id: str
@@ -40,6 +42,8 @@ class SessionSpec:
     fixed_language: str = ""
     instructions: str = ""
     voice: str = ""
+    transcripts: bool = True
+    session: Json = field(default_factory=dict)
     portavoz: Json = field(default_factory=dict)
     cerebro: Json = field(default_factory=dict)
     context: Json = field(default_factory=dict)

@@ -18,8 +18,9 @@ Json = dict[str, Any]
 
 STAGES = ("turn_decided", "transcript", "first_token", "first_audio", "done")
 KEPT_TURNS = 8
-BASE64_BYTES_PER_MS = 64
+PCM24K_CHARS_PER_MS = 64.0
 """24 000 Hz x 2 bytes = 48 bytes a millisecond, 64 characters of base64."""
+G711_CHARS_PER_MS = 32 / 3
 
 
 @dataclass(slots=True)
@@ -61,7 +62,9 @@ class TurnTiming:
         self._record = record
         self._silence_ms = silence_ms
         self._clock = AudioClock()
-        self._arrived_chars = 0
+        self._arrived_ms = 0.0
+        self._chars_in = self._chars_out = PCM24K_CHARS_PER_MS
+        self._typed_at_s: float | None = None
         self._turns: dict[str, _Turn] = {}
         self._newest: _Turn | None = None
         self._started_ms = 0
@@ -71,13 +74,22 @@ class TurnTiming:
     def caller_event(self, event: Json, at_s: float) -> None:
         kind = event["type"]
         if kind == "input_audio_buffer.append":
-            self._arrived_chars += len(event["audio"])
-            self._clock.mark(self._arrived_chars / BASE64_BYTES_PER_MS, at_s)
-        elif kind == "conversation.item.create" and event["item"].get("role") == "user":
-            self._begin(_Turn(event["item"].get("id", ""), typed=True, origin_s=at_s))
+            audio = event.get("audio")
+            if isinstance(audio, str):
+                self._arrived_ms += len(audio) / self._chars_in
+                self._clock.mark(self._arrived_ms, at_s)
+        elif kind == "conversation.item.create":
+            # An item without an id gets one from the speaker; its turn begins when that is told.
+            item = event.get("item")
+            if isinstance(item, dict) and item.get("role") == "user":
+                self._typed_at_s = at_s
 
     def speaker_event(self, event: Json, at_s: float) -> None:
         match event["type"]:
+            case "session.updated":
+                self._note_formats(event["session"])
+            case "conversation.item.added":
+                self._begin_typed(event["item"])
             case "input_audio_buffer.speech_started":
                 self._started_ms = event["audio_start_ms"]
             case "input_audio_buffer.speech_stopped":
@@ -108,6 +120,16 @@ class TurnTiming:
         self._turns[turn.item_id] = self._newest = turn
         while len(self._turns) > KEPT_TURNS:
             del self._turns[next(iter(self._turns))]
+
+    def _begin_typed(self, item: Json) -> None:
+        if self._typed_at_s is not None and item.get("role") == "user":
+            self._begin(_Turn(item["id"], typed=True, origin_s=self._typed_at_s))
+            self._typed_at_s = None
+
+    def _note_formats(self, session: Json) -> None:
+        audio = session.get("audio") or {}
+        self._chars_in = _chars_per_ms((audio.get("input") or {}).get("format"))
+        self._chars_out = _chars_per_ms((audio.get("output") or {}).get("format"))
 
     def _speech_stopped(self, event: Json, at_s: float) -> None:
         end_ms = max(0, event["audio_end_ms"] - self._silence_ms)
@@ -160,7 +182,12 @@ class TurnTiming:
                 "input": "text" if turn.typed else "speech",
                 "interrupted": response["status"] == "cancelled",
                 "speech_ms": turn.speech_ms,
-                "audio_ms": round(turn.audio_chars / BASE64_BYTES_PER_MS) or None,
+                "audio_ms": round(turn.audio_chars / self._chars_out) or None,
             }
         )
         del self._turns[turn.item_id]
+
+
+def _chars_per_ms(audio_format: Json | None) -> float:
+    g711 = (audio_format or {}).get("type") in ("audio/pcmu", "audio/pcma")
+    return G711_CHARS_PER_MS if g711 else PCM24K_CHARS_PER_MS

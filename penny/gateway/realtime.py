@@ -1,0 +1,157 @@
+"""`/v1/realtime`: from the upgrade to the session, for any Realtime client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from config.schema import Config
+from penny.edges.realtime.edge import RealtimeEdge
+from penny.errors import ModeUnavailable, PennyError, ProtocolError, SessionRefused
+from penny.gateway.client_secrets import ClientSecrets
+from penny.ids import new_id
+from penny.realtime.settings import CoreSettings
+from penny.session.broker import Broker
+from penny.session.mode import Mode, SessionSpec
+
+
+log = structlog.get_logger()
+
+Json = dict[str, Any]
+
+MODEL_MODES = {"penny-self-hosted": "SELF_HOSTED", "penny-external": "EXTERNAL"}
+"""Any other model name, ``penny`` included, means the default mode."""
+KEY_PROTOCOL = "openai-insecure-api-key."
+SECRET_PREFIX = "ek_"
+
+
+class RealtimeDoor:
+    """Opens sessions for Realtime clients and mints their client secrets."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        config: Config,
+        secrets: ClientSecrets,
+        clock: Callable[[], float],
+    ) -> None:
+        self._broker = broker
+        self._config = config
+        self._secrets = secrets
+        self._clock = clock
+
+    def add_to(self, app: web.Application) -> None:
+        app.router.add_get("/v1/realtime", self._connect)
+        app.router.add_post("/v1/realtime/client_secrets", self._mint)
+
+    # -- sessions -----------------------------------------------------------------------------
+
+    async def _connect(self, request: web.Request) -> web.StreamResponse:
+        try:
+            wishes = self._session_of(_key_of(request))
+            model = request.query.get("model") or wishes.get("model") or "penny"
+            mode = self._broker.choose(MODEL_MODES.get(model))
+            async with self._broker.admit():
+                return await self._open(request, mode, model, wishes)
+        except ModeUnavailable as error:
+            return _refusal(503, error)
+        except SessionRefused as error:
+            return _refusal(503, error, {"Retry-After": "5"})
+        except ProtocolError as error:
+            return _refusal(401 if error.code == "invalid_api_key" else 400, error)
+
+    async def _open(
+        self, request: web.Request, mode: Mode, model: str, wishes: Json
+    ) -> web.StreamResponse:
+        spec = SessionSpec(
+            session_id=new_id("sess"),
+            language=self._config.session.language,
+            instructions=self._config.session.instructions,
+            transcripts=False,
+            session={name: value for name, value in wishes.items() if name != "model"},
+        )
+        speaker = await self._broker.open(mode, spec)
+        socket = web.WebSocketResponse(
+            max_msg_size=CoreSettings().max_message_bytes,
+            heartbeat=self._config.gateway.heartbeat_s,
+            compress=False,
+            protocols=("realtime",),
+        )
+        await socket.prepare(request)
+        edge = RealtimeEdge(
+            socket, model=model, penny_events=request.query.get("penny_events") == "1"
+        )
+        edge.open(speaker.info["session"])
+        tasks = [
+            asyncio.create_task(edge.read(), name=f"{spec.session_id} reader"),
+            asyncio.create_task(edge.write(), name=f"{spec.session_id} writer"),
+        ]
+        try:
+            await self._broker.run(mode, spec, edge, speaker)
+        finally:
+            for task in tasks:
+                task.cancel()
+            for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(outcome, Exception) and not isinstance(outcome, ConnectionError):
+                    log.error("edge_failed", session_id=spec.session_id, exc_info=outcome)
+        return socket
+
+    def _session_of(self, key: str) -> Json:
+        """The session a client secret is bound to; {} for any other key."""
+        if not key.startswith(SECRET_PREFIX):
+            return {}
+        secret = self._secrets.find(key)
+        if secret is None:
+            raise ProtocolError(
+                "the client secret is unknown or has expired; mint another one",
+                code="invalid_api_key",
+            )
+        return secret.session
+
+    # -- client secrets -----------------------------------------------------------------------
+
+    async def _mint(self, request: web.Request) -> web.Response:
+        try:
+            body = await request.json() if request.can_read_body else {}
+            if not isinstance(body, dict):
+                raise ProtocolError("the body must be a JSON object")
+            secret = self._secrets.mint(body)
+        except ValueError:
+            return _refusal(400, ProtocolError("the body is not JSON"))
+        except ProtocolError as error:
+            return _refusal(429 if error.code == "rate_limited" else 400, error)
+        session = {
+            "type": "realtime",
+            "object": "realtime.session",
+            "id": new_id("sess"),
+            "model": "penny",
+            **secret.session,
+        }
+        return web.json_response(
+            {"value": secret.value, "expires_at": secret.expires_at, "session": session}
+        )
+
+
+def _key_of(request: web.Request) -> str:
+    """The key a client shows: Bearer header, WebSocket subprotocol, or ``api_key`` query."""
+    authorization = request.headers.get("Authorization", "")
+    if authorization.startswith("Bearer "):
+        return authorization.removeprefix("Bearer ").strip()
+    for offered in request.headers.get("Sec-WebSocket-Protocol", "").split(","):
+        if offered.strip().startswith(KEY_PROTOCOL):
+            return offered.strip().removeprefix(KEY_PROTOCOL)
+    return request.query.get("api_key", "")
+
+
+def _refusal(status: int, error: PennyError, headers: dict[str, str] | None = None) -> web.Response:
+    fault = {
+        "type": "invalid_request_error" if status < 500 else "server_error",
+        "code": error.code,
+        "message": error.message,
+        "param": error.field,
+    }
+    return web.json_response({"error": fault}, status=status, headers=headers)
