@@ -34,6 +34,7 @@ export class PennyClient extends EventTarget {
   #reported = new Map(); // item -> ms last told to Penny
   #started = null; // {resolve, reject} while waiting for session_started
   #ended = false; // session_ended came
+  #cancelled = false; // end() came before there was a connection
   #rateHz = RATE_HZ;
   #muted = false;
 
@@ -62,6 +63,7 @@ export class PennyClient extends EventTarget {
     try {
       this.#player = await this.#openPlayer();
       if (microphone) this.#microphone = await this.#openMicrophone(deviceId);
+      if (this.#cancelled) throw new PennyError({ code: "cancelled", message: "ended by the caller" });
       this.session = await this.#openSession(wishes);
       this.#setState("open");
       return this.session;
@@ -101,6 +103,7 @@ export class PennyClient extends EventTarget {
   /** Hang up. Resolves when the connection is closed. */
   async end() {
     const socket = this.#socket;
+    this.#cancelled = true;
     if (socket === null || socket.readyState === WebSocket.CLOSED) return;
     const closed = new Promise((resolve) => socket.addEventListener("close", resolve));
     if (socket.readyState === WebSocket.OPEN) {
@@ -116,6 +119,7 @@ export class PennyClient extends EventTarget {
     Object.assign(this, { session: null, droppedFrames: 0 });
     this.#rateHz = rateHz;
     this.#ended = false;
+    this.#cancelled = false;
     this.#item = null;
     this.#reported.clear();
     this.#setState("connecting");
