@@ -9,11 +9,11 @@ import yaml
 from pydantic import BaseModel
 
 from config.credentials import PURPOSES
+from config.document import read_document
 from config.loader import load
 from config.prices import ALIASES, PRICES
 from config.reference import README, replace_table
 from config.schema import Config
-from penny.errors import ConfigErrors
 
 
 ROOT = Path(__file__).parents[2]
@@ -53,20 +53,12 @@ def test_penny_yaml_has_every_row_of_the_tables() -> None:
 
 
 def test_every_key_of_penny_yaml_says_why() -> None:
-    lines = (ROOT / "penny.yaml").read_text(encoding="utf-8").splitlines()
-    tables = [
-        number for number, line in enumerate(lines) if line.startswith(("profiles:", "models:"))
-    ]
-    ends = [
-        next(n for n in range(start + 1, len(lines) + 1) if n == len(lines) or not lines[n])
-        for start in tables
-    ]
-    in_table = {n for start, end in zip(tables, ends, strict=True) for n in range(start + 1, end)}
+    text = (ROOT / "penny.yaml").read_text(encoding="utf-8")
+    lines = read_document(text, {}).lines
+    by_name = {".".join(map(str, key)): line for key, line in lines.items()}
 
     bare = [
-        line
-        for number, line in enumerate(lines)
-        if ":" in line and "#" not in line and number not in in_table
+        key for key in keys_of_model(Config()) if "  # " not in text.splitlines()[by_name[key] - 1]
     ]
     assert bare == []
 
@@ -89,18 +81,7 @@ def test_default_models_have_prices() -> None:
     assert external.cerebro_model in PRICES
 
 
-def test_dump_and_repr_hold_no_secret(monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    for name in PURPOSES:
-        monkeypatch.setenv(name, "canary")
-
-    import os
-
-    config = load(ROOT / "penny.yaml", os.environ)
+def test_dump_and_repr_hold_no_secret() -> None:
+    config = load(ROOT / "penny.yaml", dict.fromkeys(PURPOSES, "canary"))
 
     assert "canary" not in config.model_dump_json() + repr(config) + repr(config.origin)
-
-
-def test_errors_of_a_file_are_one_exception() -> None:
-    failure = ConfigErrors([])
-
-    assert failure.errors == ()
