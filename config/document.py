@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import yaml
+from yaml.reader import ReaderError
 
 from config.credentials import is_secret
 from config.schema import MissingVariable
@@ -20,6 +21,7 @@ Key = tuple[str | int, ...]
 Value = object
 
 _MAX_DEPTH = 20
+_TOO_DEEP = "too many levels"
 _VARIABLE = re.compile(r"\$(?:(?P<escaped>\$)|\{(?P<name>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\})")
 _BROKEN_VARIABLE = re.compile(r"(?<!\$)(?:\$\$)*\$\{(?![A-Za-z_]\w*(?::-[^}]*)?\})")
 
@@ -60,27 +62,33 @@ def dotted(key: Key) -> str:
 def read_document(text: str, environment: Mapping[str, str]) -> Document:
     """Parse ``text``. What is wrong with it is in ``errors``; the rest is there all the same."""
     document = Document()
+    try:
+        document.data = _read_sections(text, document, environment)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        document.refuse((), f"not YAML: {error.problem}", mark.line + 1 if mark else None)
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        document.refuse((), f"not YAML: {error.reason}", line)
+    except RecursionError:
+        document.refuse((), _TOO_DEEP, 1)
+    return document
+
+
+def _read_sections(
+    text: str, document: Document, environment: Mapping[str, str]
+) -> dict[str, Value]:
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
         if node is None:
-            return document
-        if not isinstance(node, yaml.MappingNode):
-            document.refuse((), "the file is not a mapping of sections", 1)
-            return document
-        data = _Reader(loader, document, environment).read(node, ())
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        document.refuse((), f"not YAML: {error.problem}", mark.line + 1 if mark else None)
-        return document
-    except yaml.YAMLError as error:
-        document.refuse((), f"not YAML: {error}")
-        return document
+            return {}
+        if isinstance(node, yaml.MappingNode):
+            return _Reader(loader, document, environment).read_mapping(node, ())
+        document.refuse((), "the file is not a mapping of sections", node.start_mark.line + 1)
+        return {}
     finally:
         loader.dispose()
-    assert isinstance(data, dict)
-    document.data = data
-    return document
 
 
 @dataclass(slots=True)
@@ -91,9 +99,9 @@ class _Reader:
 
     def read(self, node: yaml.Node, key: Key) -> Value:
         if len(key) > _MAX_DEPTH:
-            raise yaml.MarkedYAMLError(problem="too deep", problem_mark=node.start_mark)
+            raise yaml.MarkedYAMLError(problem=_TOO_DEEP, problem_mark=node.start_mark)
         if isinstance(node, yaml.MappingNode):
-            return self._read_mapping(node, key)
+            return self.read_mapping(node, key)
         if isinstance(node, yaml.SequenceNode):
             for index, child in enumerate(node.value):
                 self.document.lines[(*key, index)] = child.start_mark.line + 1
@@ -101,10 +109,14 @@ class _Reader:
         assert isinstance(node, yaml.ScalarNode)
         if node.tag == "tag:yaml.org,2002:str" and "$" in node.value:
             return self._fill(node, key)
-        value: Value = self.loader.construct_object(node)
+        try:
+            value: Value = self.loader.construct_object(node)
+        except ValueError as error:  # a date such as 2026-13-01, a number such as !!int ten
+            self.document.refuse(key, f"'{node.value}': {error}", node.start_mark.line + 1)
+            return None
         return value
 
-    def _read_mapping(self, node: yaml.MappingNode, key: Key) -> dict[str, Value]:
+    def read_mapping(self, node: yaml.MappingNode, key: Key) -> dict[str, Value]:
         mapping: dict[str, Value] = {}
         for name_node, child in node.value:
             line = name_node.start_mark.line + 1

@@ -1,0 +1,68 @@
+"""Which secrets a mode needs, by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from config.credentials import find_problems, is_secret, read_secret, required_keys
+from config.loader import load
+from config.schema import Config, ExternalMode
+
+
+KEYS = {"OPENAI_API_KEY": "sk-1", "ANTHROPIC_API_KEY": "sk-2"}
+
+
+def test_external_without_keys_names_each_and_the_remedy() -> None:
+    problems = find_problems(Config(), "EXTERNAL", {})
+
+    assert [problem.reason for problem in problems] == [
+        "OPENAI_API_KEY is not set",
+        "ANTHROPIC_API_KEY is not set",
+    ]
+    assert "export OPENAI_API_KEY=" in problems[0].remedy
+
+
+def test_modes_with_all_they_need_have_no_problem() -> None:
+    assert find_problems(Config(), "EXTERNAL", KEYS) == ()
+    assert find_problems(Config(), "SELF_HOSTED", {}) == ()
+
+
+def test_blank_key_counts_as_unset() -> None:
+    assert read_secret("OPENAI_API_KEY", {"OPENAI_API_KEY": "  "}) is None
+
+
+def test_secret_does_not_print() -> None:
+    assert "sk-1" not in repr(read_secret("OPENAI_API_KEY", KEYS))
+
+
+@pytest.mark.parametrize(
+    ("url", "keys"),
+    [
+        (None, ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")),
+        ("http://127.0.0.1:8080/v1", ("ANTHROPIC_API_KEY",)),
+        ("http://[::1]:8080/v1", ("ANTHROPIC_API_KEY",)),
+        ("http://localhost:8080/v1", ("ANTHROPIC_API_KEY",)),
+        ("https://127.0.0.1.example.com/v1", ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")),
+    ],
+)
+def test_server_on_loopback_needs_no_key(url: str | None, keys: tuple[str, ...]) -> None:
+    assert required_keys(ExternalMode(portavoz_base_url=url)) == keys
+
+
+def test_variable_missing_in_a_mode_is_that_mode_s_problem_alone(tmp_path: Path) -> None:
+    path = tmp_path / "penny.yaml"
+    path.write_text("penny:\n  modes:\n    SELF_HOSTED:\n      endpoint: wss://${PENNY_POD}/ws\n")
+    config = load(path, {})
+
+    [problem] = find_problems(config, "SELF_HOSTED", {})
+    assert problem.reason == "PENNY_POD is not set"
+    assert "line 4" in problem.remedy
+    assert find_problems(config, "EXTERNAL", KEYS) == ()
+
+
+def test_names_that_hold_secrets_are_known_by_their_endings() -> None:
+    assert is_secret("OPENAI_API_KEY")
+    assert is_secret("ACME_TOKEN")
+    assert not is_secret("PENNY_ENDPOINT")

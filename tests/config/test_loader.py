@@ -1,0 +1,294 @@
+"""Errors name key and line, all at once; variables come from the environment; secrets do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.document import read_document
+from config.loader import load
+from config.schema import Config
+from penny.errors import ConfigError, ConfigErrors
+
+
+def load_text(
+    folder: Path,
+    text: str,
+    environment: dict[str, str] | None = None,
+    overrides: dict[str, object] | None = None,
+) -> Config:
+    path = folder / "penny.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load(path, environment or {}, overrides)
+
+
+def errors_of(
+    folder: Path, text: str, environment: dict[str, str] | None = None
+) -> tuple[ConfigError, ...]:
+    with pytest.raises(ConfigErrors) as caught:
+        load_text(folder, text, environment)
+    return caught.value.errors
+
+
+def test_empty_file_is_all_defaults(tmp_path: Path) -> None:
+    assert load_text(tmp_path, "").model_dump() == Config().model_dump()
+
+
+def test_section_with_every_key_commented_out_is_its_defaults(tmp_path: Path) -> None:
+    assert load_text(tmp_path, "gateway:\n  # port: 9000\n").gateway.port == 8080
+
+
+def test_specification_example_is_accepted_as_it_stands(tmp_path: Path) -> None:
+    config = load_text(
+        tmp_path,
+        """\
+penny:
+  default_mode: SELF_HOSTED
+  allow_user_selection: true
+  modes:
+    SELF_HOSTED:
+      label: "Privado (modelos locales)"
+      description: "Mayor privacidad, latencia 2-4s"
+      endpoint: "wss://api.runpod.ai/v2/${PENNY_ENDPOINT}/ws"
+    EXTERNAL:
+      label: "Rapido (APIs externas)"
+      description: "Conversacion fluida, latencia ~300ms"
+      portavoz_provider: "openai"
+      cerebro_provider: "anthropic"
+""",
+        {"PENNY_ENDPOINT": "abc123"},
+    )
+
+    assert config.penny.modes.SELF_HOSTED.endpoint == "wss://api.runpod.ai/v2/abc123/ws"
+    assert config.penny.modes.EXTERNAL.label == "Rapido (APIs externas)"
+
+
+def test_every_error_is_told_at_once_with_key_and_line(tmp_path: Path) -> None:
+    errors = errors_of(
+        tmp_path,
+        "gateway:\n  port: 99999\n  hots: 1.2.3.4\n"
+        "penny:\n  default_mode: FAST\nkb:\n  watch: maybe\n",
+    )
+
+    assert [(error.key, error.line) for error in errors] == [
+        ("gateway.port", 2),
+        ("gateway.hots", 3),
+        ("penny.default_mode", 5),
+        ("kb.watch", 7),
+    ]
+    assert "less than or equal to 65535, got '99999'" in errors[0].message
+    assert errors[1].message.endswith(
+        "penny.yaml:3: gateway.hots: unknown key; did you mean 'host'?"
+    )
+    assert "'SELF_HOSTED' or 'EXTERNAL', got 'FAST'" in errors[2].message
+
+
+def test_unknown_key_like_no_other_lists_the_known_ones(tmp_path: Path) -> None:
+    [error] = errors_of(tmp_path, "metrics:\n  zzz: 1\n")
+
+    assert "unknown key; known here: enabled" in error.message
+
+
+def test_unknown_key_inside_a_table_row_is_found(tmp_path: Path) -> None:
+    [error] = errors_of(tmp_path, "models:\n  prices:\n    gpt-realtime-2.1: {txt_in: 1}\n")
+
+    assert error.key == 'models.prices."gpt-realtime-2.1".txt_in'
+    assert error.line == 3
+    assert "did you mean 'text_in'?" in error.message
+
+
+def test_key_given_twice_is_an_error_on_the_second_line(tmp_path: Path) -> None:
+    [error] = errors_of(tmp_path, "gateway:\n  port: 1\n  port: 2\n")
+
+    assert (error.key, error.line) == ("gateway.port", 3)
+    assert "given twice; first on line 2" in error.message
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("gateway:\n  port: [1\n", 3, "not YAML"),
+        ("- a\n- b\n", 1, "not a mapping of sections"),
+        ("gateway:\n\tport: 1\n", 2, "not YAML"),
+        ("? [a, b]\n: c\n", 1, "a key is a plain word"),
+        ("a: &a [*a]\n", 1, "too many levels"),
+        ("[" * 5000, 1, "too many levels"),
+        ("gateway:\n  host: \x07\n", 2, "special characters are not allowed"),
+        ("logs: {level: !secret x}\n", 1, "could not determine a constructor"),
+        ("models: {prices: {x: {retires_on: 2026-13-01}}}\n", 1, "month must be in 1..12"),
+    ],
+)
+def test_broken_yaml_names_its_line(tmp_path: Path, text: str, line: int, words: str) -> None:
+    errors = errors_of(tmp_path, text)
+
+    assert errors[0].line == line
+    assert words in errors[0].message
+
+
+def test_missing_file_says_where_to_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigErrors, match="start in Penny's folder, or name the file"):
+        load(tmp_path / "none.yaml", {})
+
+
+def test_path_comes_from_the_environment_when_none_is_given(tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text("gateway: {port: 9001}\n")
+
+    config = load(None, {"PENNY_CONFIG": str(tmp_path / "other.yaml")})
+
+    assert config.gateway.port == 9001
+    assert config.resolve(config.kb.documents) == (tmp_path / "kb/documents").resolve()
+
+
+# --- variables -----------------------------------------------------------------------------
+
+
+def test_variable_is_filled_and_takes_the_type_of_its_key(tmp_path: Path) -> None:
+    config = load_text(tmp_path, "gateway: {port: '${PORT}'}\n", {"PORT": "9000"})
+
+    assert config.gateway.port == 9000
+
+
+@pytest.mark.parametrize("environment", [{}, {"HOST": ""}])
+def test_default_stands_in_for_an_unset_or_empty_variable(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    config = load_text(tmp_path, "gateway: {host: '${HOST:-0.0.0.0}'}\n", environment)
+
+    assert config.gateway.host == "0.0.0.0"
+
+
+def test_empty_default_of_a_plain_value_is_null(tmp_path: Path) -> None:
+    text = "penny:\n  modes:\n    SELF_HOSTED:\n      endpoint: ${URL:-}\n"
+
+    assert load_text(tmp_path, text).penny.modes.SELF_HOSTED.endpoint is None
+
+
+def test_value_of_a_variable_cannot_add_keys(tmp_path: Path) -> None:
+    config = load_text(
+        tmp_path, "session:\n  greeting: ${WORDS}\n", {"WORDS": "hola\nlanguage: en"}
+    )
+
+    assert config.session.greeting == "hola\nlanguage: en"
+    assert config.session.language == "es"
+
+
+def test_variable_missing_in_a_mode_makes_that_mode_tell_and_the_rest_start(
+    tmp_path: Path,
+) -> None:
+    text = "penny:\n  modes:\n    SELF_HOSTED:\n      endpoint: wss://h/${PENNY_ENDPOINT}/ws\n"
+
+    config = load_text(tmp_path, text)
+
+    [missing] = config.origin.missing
+    assert (missing.name, missing.line) == ("PENNY_ENDPOINT", 4)
+    assert missing.key == "penny.modes.SELF_HOSTED.endpoint"
+
+
+def test_variable_missing_elsewhere_is_an_error(tmp_path: Path) -> None:
+    [error] = errors_of(tmp_path, "gateway:\n  host: ${HOST}\n")
+
+    assert (error.key, error.line) == ("gateway.host", 2)
+    assert "HOST is not set; set it, or write ${HOST:-default}" in error.message
+
+
+def test_doubled_dollar_is_a_plain_one(tmp_path: Path) -> None:
+    config = load_text(tmp_path, "session: {greeting: 'cuesta $${X} o $5'}\n")
+
+    assert config.session.greeting == "cuesta ${X} o $5"
+
+
+def test_malformed_variable_is_an_error(tmp_path: Path) -> None:
+    [error] = errors_of(tmp_path, "session:\n  greeting: 'hola ${NAME'\n")
+
+    assert "write ${NAME}, ${NAME:-default}, or $${" in error.message
+
+
+def test_secret_in_the_file_is_refused_and_not_shown(tmp_path: Path) -> None:
+    errors = errors_of(
+        tmp_path,
+        "penny:\n  modes:\n    EXTERNAL:\n      portavoz_voice: ${OPENAI_API_KEY}\n",
+        {"OPENAI_API_KEY": "sk-canary"},
+    )
+
+    assert "OPENAI_API_KEY is a secret" in errors[0].message
+    assert "sk-canary" not in "".join(error.message for error in errors)
+
+
+def test_wrong_value_from_the_environment_is_not_shown(tmp_path: Path) -> None:
+    [error] = errors_of(tmp_path, "gateway:\n  port: ${PORT}\n", {"PORT": "canary"})
+
+    assert "canary" not in error.message
+    assert "the value comes from the environment" in error.message
+
+
+# --- the command line and the sections' own checks -----------------------------------------
+
+
+def test_command_line_wins_over_the_file(tmp_path: Path) -> None:
+    config = load_text(tmp_path, "gateway: {port: 1}\n", overrides={"gateway.port": 0})
+
+    assert config.gateway.port == 0
+
+
+def test_wrong_value_on_the_command_line_is_told_without_a_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigErrors) as caught:
+        load_text(tmp_path, "", overrides={"gateway.port": -1})
+
+    assert caught.value.errors[0].key == "gateway.port"
+    assert caught.value.errors[0].line is None
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "line"),
+    [
+        ("penny:\n  profile: fast\n", "penny.profile", 2),
+        (
+            "penny:\n  modes:\n    SELF_HOSTED: {enabled: false}\n",
+            "penny.default_mode",
+            1,
+        ),
+        ("session:\n  input_audio:\n    encoding: pcmu\n", "session.input_audio.rate_hz", 2),
+        ("penny:\n  modes:\n    SELF_HOSTED:\n      endpoint: http://x\n", None, 4),
+        ("kb:\n  default_ref: empresa\n", "kb.default_ref", 2),
+        ("gateway:\n  heartbeat_s: .nan\n", "gateway.heartbeat_s", 2),
+    ],
+)
+def test_sections_check_what_types_cannot(
+    tmp_path: Path, text: str, key: str | None, line: int
+) -> None:
+    errors = errors_of(tmp_path, text)
+
+    assert errors[0].key == (key or "penny.modes.SELF_HOSTED.endpoint")
+    assert errors[0].line == line
+
+
+def test_own_rows_add_to_the_tables(tmp_path: Path) -> None:
+    config = load_text(
+        tmp_path,
+        "models:\n  aliases: {mine: gpt-live-1}\n  prices: {own-model: {per_minute: 1}}\n"
+        "profiles:\n  whisper: {stt: faster-whisper}\n",
+    )
+
+    assert config.models.current("mine") == "gpt-live-1"
+    assert config.models.current("gpt-4o-realtime") == "gpt-realtime-2.1"
+    assert config.models.prices["own-model"].per_minute == 1
+    assert config.models.prices["claude-haiku-5-5"].text_in == 0.1
+    assert set(config.profiles) >= {"embedded", "gpu", "whisper"}
+
+
+def test_place_names_the_nearest_line_that_the_file_has(tmp_path: Path) -> None:
+    config = load_text(tmp_path, "gateway:\n  port: 1\nkb:\n  watch: true\n")
+
+    assert config.origin.place("gateway.port") == "penny.yaml:2: gateway.port"
+    assert config.origin.place("kb.documents") == "penny.yaml:3: kb.documents"
+    assert config.origin.place("logs.level") == "logs.level"
+
+
+@given(st.text(max_size=200) | st.text("ab:${}[]-'\"&*!?|>%@ \n\t#01.~,", max_size=60))
+def test_any_text_is_a_document_or_a_list_of_errors(text: str) -> None:
+    document = read_document(text, {})
+
+    assert all(isinstance(error, ConfigError) for error in document.errors)

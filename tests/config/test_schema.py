@@ -1,0 +1,87 @@
+"""penny.yaml, the schema and the README say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel
+
+from config.credentials import PURPOSES
+from config.document import read_document
+from config.loader import load
+from config.prices import ALIASES, PRICES
+from config.reference import README, replace_table
+from config.schema import Config
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def keys_of_model(section: BaseModel, prefix: str = "") -> Iterator[str]:
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        yield prefix + name
+        if isinstance(value, BaseModel):
+            yield from keys_of_model(value, f"{prefix}{name}.")
+
+
+def keys_of_data(data: dict[str, object], prefix: str = "") -> Iterator[str]:
+    for name, value in data.items():
+        yield prefix + name
+        if isinstance(value, dict):
+            yield from keys_of_data(value, f"{prefix}{name}.")
+
+
+def test_penny_yaml_holds_every_default() -> None:
+    assert load(ROOT / "penny.yaml", {}).model_dump() == Config().model_dump()
+
+
+def test_penny_yaml_has_every_key_of_the_schema() -> None:
+    data = yaml.safe_load((ROOT / "penny.yaml").read_text(encoding="utf-8"))
+
+    assert set(keys_of_model(Config())) - set(keys_of_data(data)) == set()
+
+
+def test_penny_yaml_has_every_row_of_the_tables() -> None:
+    data = yaml.safe_load((ROOT / "penny.yaml").read_text(encoding="utf-8"))
+
+    assert data["models"]["aliases"] == ALIASES
+    assert set(data["models"]["prices"]) == set(PRICES)
+    assert set(data["profiles"]) == set(Config().profiles)
+
+
+def test_every_key_of_penny_yaml_says_why() -> None:
+    text = (ROOT / "penny.yaml").read_text(encoding="utf-8")
+    lines = read_document(text, {}).lines
+    by_name = {".".join(map(str, key)): line for key, line in lines.items()}
+
+    bare = [
+        key for key in keys_of_model(Config()) if "  # " not in text.splitlines()[by_name[key] - 1]
+    ]
+    assert bare == []
+
+
+def test_readme_table_is_made_from_the_schema() -> None:
+    text = README.read_text(encoding="utf-8")
+
+    assert replace_table(text) == text
+
+
+def test_every_alias_leads_to_a_model_with_a_price() -> None:
+    assert {target for target in ALIASES.values() if target not in PRICES} == set()
+    assert not set(ALIASES) & set(ALIASES.values())
+
+
+def test_default_models_have_prices() -> None:
+    external = Config().penny.modes.EXTERNAL
+
+    assert external.portavoz_model in PRICES
+    assert external.cerebro_model in PRICES
+
+
+def test_dump_and_repr_hold_no_secret() -> None:
+    config = load(ROOT / "penny.yaml", dict.fromkeys(PURPOSES, "canary"))
+
+    assert "canary" not in config.model_dump_json() + repr(config) + repr(config.origin)
