@@ -62,8 +62,8 @@ class InputBuffer:
             self._start_bytes = self._total_bytes
         else:
             self._start_bytes = max(self._start_bytes, min(end * BYTES_PER_MS, self._total_bytes))
-            if self._start_bytes < self._total_bytes and self.state == "empty":
-                self.state = "holding"
+            if self._start_bytes < self._total_bytes:
+                self.apply("append")  # what was said or silent after the turn stays
         self.item_id = None
         return start, end
 

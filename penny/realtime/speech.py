@@ -78,6 +78,8 @@ class Speech:
     def heard_text(self) -> str:
         """Return the words inside the heard audio, whole words only."""
         is_whole = self.heard_ms >= self.audio_ms
+        if is_whole and self._finished and self._bytes:
+            return self.text
         left: float = self._bytes if is_whole else self.heard_ms * BYTES_PER_MS
         heard: list[str] = []
         for index, phrase in enumerate(self._phrases):

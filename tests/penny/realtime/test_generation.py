@@ -1,0 +1,188 @@
+"""Races between client, caller and engine, each answered as the real server answers it."""
+
+from __future__ import annotations
+
+import pytest
+
+from penny.realtime import commands as c
+from tests.penny.realtime.talk import Talk, kinds, the, the_error
+
+
+def test_a_second_response_while_one_is_active_is_refused_by_name() -> None:
+    talk = Talk()
+    first = talk.respond()
+    error = the_error(talk.send("response.create", event_id="evt_9"))
+    assert error["code"] == "conversation_already_has_active_response"
+    assert error["type"] == "invalid_request_error"
+    assert error["event_id"] == "evt_9"
+    assert first in error["message"]
+    assert talk.core.active_response_id == first
+
+
+def test_a_cancel_followed_at_once_by_a_create_starts_the_new_response() -> None:
+    talk = Talk()
+    first = talk.respond()
+    talk.send("response.cancel")
+    second = talk.respond()
+    assert second != first
+    assert talk.core.request(first) is None
+    assert talk.report(c.TextDelta(first, "tarde"), c.GenerationDone(first)) == []
+
+
+def test_a_cancel_with_nothing_active_is_refused_by_name() -> None:
+    talk = Talk()
+    assert the_error(talk.send("response.cancel"))["code"] == "response_cancel_not_active"
+    ended = talk.respond()
+    talk.report(c.GenerationDone(ended))
+    error = the_error(talk.send("response.cancel", response_id=ended))
+    assert error["code"] == "response_cancel_not_active"
+
+
+def test_reports_for_a_response_that_ended_are_dropped() -> None:
+    talk = Talk()
+    gone = talk.respond()
+    talk.report(c.GenerationDone(gone))
+    late = [
+        c.TextDelta(gone, "x"),
+        c.PhraseDelta(gone, "x"),
+        c.AudioDelta(gone, b"\0\0"),
+        c.ToolCallDelta(gone, "call", "f", "{"),
+        c.ToolCallDone(gone, "call", "f", "{}"),
+        c.GenerationUsage(gone, 1),
+        c.GenerationDone(gone),
+        c.GenerationFailed(gone, "engine_failed", "late"),
+    ]
+    assert talk.report(*late) == []
+
+
+def test_two_turns_that_end_while_an_answer_goes_on_are_answered_once_after_it() -> None:
+    talk = Talk()
+    vad = {"type": "server_vad", "interrupt_response": False}
+    talk.update(audio={"input": {"turn_detection": vad}})
+    first = talk.speak(0, 500)[-1]["response"]["id"]
+    for start in (1000, 2000):
+        events = talk.speak(start, start + 500)
+        assert kinds(events)[-1] == "conversation.item.done"
+    events = talk.report(c.GenerationDone(first))
+    assert kinds(events) == ["response.done", "rate_limits.updated", "response.created"]
+    second = events[-1]["response"]["id"]
+    assert len(talk.last_command(c.Generate).needs) == 3
+    assert kinds(talk.report(c.GenerationDone(second))) == ["response.done", "rate_limits.updated"]
+
+
+def test_a_waiting_answer_is_forgotten_when_the_caller_speaks_again() -> None:
+    talk = Talk()
+    talk.append(300)
+    talk.report(c.SpeechStarted(0))
+    asked = talk.respond()
+    talk.report(c.SpeechStopped(300))
+    events = talk.report(c.SpeechStarted(400))
+    assert kinds(events).count("response.done") == 1
+    assert "response.created" not in kinds(events)
+    assert talk.core.request(asked) is None
+
+
+def test_without_interrupt_response_caller_speech_lets_the_answer_go_on() -> None:
+    talk = Talk()
+    vad = {"type": "semantic_vad", "interrupt_response": False, "create_response": False}
+    talk.update(audio={"input": {"turn_detection": vad}})
+    running = talk.respond()
+    events = talk.speak()
+    assert "response.created" not in kinds(events)
+    assert "response.done" not in kinds(events)
+    assert talk.core.active_response_id == running
+
+
+def test_responses_beside_the_conversation_are_bounded() -> None:
+    talk = Talk(max_side_responses=2)
+    talk.respond()
+    talk.respond(conversation="none")
+    talk.respond(conversation="none")
+    error = the_error(talk.send("response.create", response={"conversation": "none"}))
+    assert error["code"] == "too_many_responses"
+
+
+def test_overrides_hold_for_one_response_only() -> None:
+    talk = Talk()
+    talk.update(instructions="Sé breve.", max_output_tokens=500)
+    tool = {"type": "function", "name": "pagar"}
+    first = talk.respond(
+        instructions="Canta.",
+        tools=[tool],
+        tool_choice={"type": "function", "name": "pagar"},
+        output_modalities=["text"],
+        max_output_tokens=7,
+        audio={"output": {"voice": {"id": "voz_1"}}},
+        metadata={"a": "b"},
+    )
+    request = talk.ask(first)
+    assert request.instructions == "Canta."
+    assert request.tools == (tool,)
+    assert request.tool_choice == {"type": "function", "name": "pagar"}
+    assert (request.modality, request.max_output_tokens) == ("text", 7)
+    assert (request.voice, request.metadata) == ("voz_1", {"a": "b"})
+    talk.send("response.cancel")
+    request = talk.ask(talk.respond())
+    assert (request.instructions, request.tools, request.tool_choice) == ("Sé breve.", (), "auto")
+    assert (request.modality, request.max_output_tokens) == ("audio", 500)
+
+
+def test_a_session_update_reaches_the_next_response_not_the_running_one() -> None:
+    talk = Talk()
+    first = talk.respond()
+    talk.update(instructions="Nuevas.", audio={"output": {"speed": 1.5}})
+    assert (talk.ask(first).instructions, talk.ask(first).speed) == ("", 1.0)
+    talk.send("response.cancel")
+    request = talk.ask(talk.respond())
+    assert (request.instructions, request.speed) == ("Nuevas.", 1.5)
+
+
+def test_the_context_is_taken_when_the_engine_asks_for_it() -> None:
+    talk = Talk()
+    response_id = talk.respond()
+    talk.say("llegó después")
+    assert len(talk.ask(response_id).items) == 1
+
+
+@pytest.mark.parametrize(
+    ("response", "param", "code"),
+    [
+        ({"output_modalities": ["audio", "text"]}, "response.output_modalities", "invalid_value"),
+        ({"max_output_tokens": 0}, "response.max_output_tokens", "invalid_value"),
+        ({"max_output_tokens": True}, "response.max_output_tokens", "invalid_type"),
+        ({"instructions": 4}, "response.instructions", "invalid_type"),
+        ({"conversation": "other"}, "response.conversation", "invalid_value"),
+        ({"metadata": {str(n): "v" for n in range(17)}}, "response.metadata", None),
+        ({"metadata": {"k": 1}}, "response.metadata.k", "invalid_type"),
+        ({"metadata": {"k" * 65: "v"}}, "response.metadata", "string_above_max_length"),
+        ({"input": [{"type": "item_reference", "id": "no"}]}, "response.input[0].id", None),
+        ({"input": [{"type": "item_reference"}]}, "response.input[0].id", None),
+        ({"input": "hola"}, "response.input", "invalid_type"),
+        ({"tools": [{"type": "mcp"}]}, "response.tools[0].type", "unsupported_tool"),
+        ({"tool_choice": "maybe"}, "response.tool_choice", "invalid_value"),
+        ({"audio": {"output": {"voice": 3}}}, "response.audio.output.voice", "invalid_type"),
+    ],
+)
+def test_a_wrong_option_is_refused_by_its_path_and_starts_nothing(
+    response: dict[str, object], param: str, code: str | None
+) -> None:
+    talk = Talk()
+    error = the_error(talk.send("response.create", response=response))
+    assert error["param"] == param
+    assert code is None or error["code"] == code
+    assert talk.core.active_response_id is None
+
+
+def test_audio_of_the_context_counts_by_what_it_holds_there() -> None:
+    talk = Talk()
+    first = talk.speak(0, 950)[-1]["response"]["id"]
+    talk.report(c.TranscriptDone("item_1", "hola", 950))
+    talk.phrase(first, "Uno dos tres cuatro", 2000)
+    talk.report(c.GenerationDone(first))
+    talk.truncate("item_2", 990)
+    second = talk.respond()
+    talk.ask(second)
+    done = the(talk.report(c.GenerationDone(second, 11)), "response.done")["response"]
+    # 950 ms in = 10 tokens; 990 ms heard of the answer = 20 tokens.
+    assert done["usage"]["input_token_details"]["audio_tokens"] == 30
+    assert done["usage"]["input_tokens"] == 41
