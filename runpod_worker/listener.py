@@ -74,8 +74,6 @@ class Listener:
         self._detection: Json | None = None
         self._segmenter = Segmenter(self._segmenter_settings({}))
         self._endpointing = Endpointing("server_vad", turns.silence_duration_ms, "auto")
-        self._pauses_ms: list[int] = []
-        self._speech_from_ms = 0
 
     # -- what the connection calls ----------------------------------------------------------
 
@@ -162,8 +160,8 @@ class Listener:
         silence_ms = None
         if self._utterance is not None:
             silence_ms = self._endpointing.silence_ms(
-                speech_ms=at_ms - self._speech_from_ms,
-                pauses_ms=tuple(self._pauses_ms),
+                speech_ms=self._segmenter.speech_ms,
+                pauses_ms=self._segmenter.pauses_ms,
                 partial_text=self._utterance.partial(),
                 turn_probability=None,
             )
@@ -180,8 +178,7 @@ class Listener:
                 case Paused():
                     if self._utterance is not None:
                         self._utterance.pause()
-                case Resumed(at_ms=resumed_ms):
-                    self._pauses_ms.append(max(0, int(resumed_ms - self._speech_from_ms)))
+                case Resumed():
                     if self._utterance is not None:
                         self._utterance.resume()
                 case Stopped(audio_end_ms=end_ms):
@@ -190,8 +187,6 @@ class Listener:
     def _on_started(self, start_ms: int) -> None:
         self._drop_utterance()
         self._begin_utterance(max(0, int(self._heard_ms - start_ms)))
-        self._speech_from_ms = start_ms
-        self._pauses_ms.clear()
         self._last_partial_ms = self._heard_ms
         self._report(SpeechStarted(start_ms))
 

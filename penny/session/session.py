@@ -103,7 +103,7 @@ class Session:
             self._ending.set_result(reason)
 
     def tell_caller(self, event: Json) -> None:
-        """Let an observer say something (a ``penny.*`` event) to the caller, after what is queued."""
+        """Let an observer say something (a ``penny.*`` event) to the caller."""
         task = asyncio.ensure_future(self._edge.deliver(event))
         task.add_done_callback(self._on_told)
 

@@ -81,12 +81,12 @@ class RealtimeEdge:
         try:
             message = load_message(data, self._limits)
         except ClientError as error:
-            self._post(describe_error(error, new_id("event"), None))
+            self._post(_error_event(error, None))
             return
         try:
             read_type(message)
         except ClientError as error:
-            self._post(describe_error(error, new_id("event"), read_event_id(message)))
+            self._post(_error_event(error, read_event_id(message)))
             return
         await self._inbound.send(message)
 
@@ -147,3 +147,10 @@ class RealtimeEdge:
                 await self._socket.close(code=code)
         except (ConnectionError, TimeoutError):
             log.info("client_left_before_goodbye", reason=reason)
+
+
+def _error_event(error: ClientError, client_event_id: str | None) -> Json:
+    fault = describe_error(
+        error.code, error.message, error.field, client_event_id, "invalid_request_error"
+    )
+    return {"type": "error", "event_id": new_id("event"), "error": fault}
