@@ -24,3 +24,7 @@ class Engines:
     async def aclose(self) -> None:
         for engine in (self.vad, self.stt, self.llm, self.tts):
             await engine.aclose()
+
+
+async def load_engines(settings: WorkerSettings) -> Engines:
+    raise NotImplementedError

@@ -1,0 +1,255 @@
+"""A worker over a real socket: Silero listens and eSpeak speaks, the rest has fixed latency."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from runpod_worker.engines.registry import Engines
+from runpod_worker.engines.silero import SileroVad
+from runpod_worker.server import Worker
+from runpod_worker.settings import WorkerSettings
+from runpod_worker.stages import LlmToolCall
+from tests.doubles.engines import FixedLlm, FixedStt, FixedTts
+from tests.doubles.speech import silence, speak
+
+
+pytestmark = pytest.mark.engines
+
+Json = dict[str, Any]
+CHUNK_BYTES = 48 * 20
+
+
+class Client:
+    """A Realtime client that keeps everything it was told, in order."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+        self.events: list[Json] = []
+        self._read_to = 0
+
+    async def send(self, kind: str, **fields: Any) -> None:
+        await self._socket.send_json({"type": kind, **fields})
+
+    async def stream(self, pcm: bytes) -> None:
+        """Faster than real time: decisions are made on the audio clock."""
+        for at in range(0, len(pcm), CHUNK_BYTES):
+            audio = base64.b64encode(pcm[at : at + CHUNK_BYTES]).decode()
+            await self.send("input_audio_buffer.append", audio=audio)
+
+    async def until(self, kind: str, **having: Any) -> Json:
+        """The next event of this kind after the last one waited for."""
+        while True:
+            while self._read_to < len(self.events):
+                event = self.events[self._read_to]
+                self._read_to += 1
+                if event["type"] == kind and all(event[k] == v for k, v in having.items()):
+                    return event
+            async with asyncio.timeout(20):
+                self.events.append(await self._socket.receive_json())
+
+    def kinds(self) -> list[str]:
+        return [event["type"] for event in self.events]
+
+
+@asynccontextmanager
+async def connected(
+    engines: Engines, settings: WorkerSettings | None = None, query: str = "?penny_events=1"
+) -> AsyncIterator[Client]:
+    worker = Worker(settings or WorkerSettings(), engines)
+    runner = web.AppRunner(worker.app())
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    try:
+        async with aiohttp.ClientSession() as http:
+            url = f"ws://127.0.0.1:{port}/v1/realtime{query}"
+            async with http.ws_connect(url, max_msg_size=0) as socket:
+                yield Client(socket)
+    finally:
+        await runner.cleanup()
+        await engines.vad.aclose()
+
+
+def make_engines(
+    stt: FixedStt | None = None, llm: FixedLlm | None = None, tts: FixedTts | None = None
+) -> Engines:
+    return Engines(SileroVad(), stt or FixedStt(), llm or FixedLlm(), tts or FixedTts())
+
+
+TRANSCRIBE = {"type": "realtime", "audio": {"input": {"transcription": {"model": "penny"}}}}
+
+
+async def test_a_spoken_question_is_answered_in_the_order_of_the_protocol() -> None:
+    stt = FixedStt("cuándo vence mi factura")
+    async with connected(make_engines(stt), query="") as client:
+        await client.until("session.created")
+        await client.send("session.update", session=TRANSCRIBE)
+        await client.stream(silence(300) + speak("¿Cuándo vence mi factura?") + silence(1500))
+        done = await client.until("response.done")
+    assert done["response"]["status"] == "completed"
+    seen = [k for k in client.kinds() if "delta" not in k and k != "rate_limits.updated"]
+    transcript = "conversation.item.input_audio_transcription.completed"
+    seen.remove(transcript)  # at any time after the commit
+    assert seen == [
+        "session.created",
+        "session.updated",
+        "input_audio_buffer.speech_started",
+        "input_audio_buffer.speech_stopped",
+        "input_audio_buffer.committed",
+        "conversation.item.added",
+        "conversation.item.done",
+        "response.created",
+        "response.output_item.added",
+        "conversation.item.added",
+        "response.content_part.added",
+        "response.output_audio.done",
+        "response.output_audio_transcript.done",
+        "response.content_part.done",
+        "conversation.item.done",
+        "response.output_item.done",
+        "response.done",
+    ]
+    assert not [k for k in client.kinds() if k.startswith("penny.")]
+    assert stt.heard_ms[0] > 1000
+
+
+async def test_speech_starts_before_the_answer_is_generated_whole() -> None:
+    llm = FixedLlm("Una frase. " + "y otra cosa más " * 20, gap_s=0.02)
+    async with connected(make_engines(llm=llm)) as client:
+        await client.send("response.create")
+        await client.until("response.output_audio.delta")
+        assert "response.output_audio_transcript.done" not in client.kinds()
+        await client.until("response.done")
+
+
+async def test_speech_over_the_answer_cancels_llm_and_tts_at_once() -> None:
+    llm = FixedLlm("palabra " * 400, gap_s=0.02)
+    tts = FixedTts()
+    async with connected(make_engines(llm=llm, tts=tts)) as client:
+        await client.send("response.create")
+        await client.until("response.output_audio.delta")
+        await client.stream(silence(100) + speak("Espera un momento, por favor") + silence(100))
+        done = await client.until("response.done")
+        assert done["response"]["status"] == "cancelled"
+        assert done["response"]["status_details"]["reason"] == "turn_detected"
+        assert llm.aborted == 1
+        before = len(tts.phrases)
+        await client.stream(silence(200))
+        await client.send("input_audio_buffer.clear")
+        await client.until("input_audio_buffer.cleared")
+        assert len(tts.phrases) == before
+
+
+async def test_a_short_burst_over_the_answer_does_not_interrupt() -> None:
+    llm = FixedLlm("palabra " * 60, gap_s=0.02)
+    burst = speak("ah")[: 48 * 220]
+    async with connected(make_engines(llm=llm)) as client:
+        await client.send("response.create")
+        await client.until("response.output_audio.delta")
+        await client.stream(silence(100) + burst + silence(800))
+        done = await client.until("response.done")
+    assert done["response"]["status"] == "completed"
+    assert "input_audio_buffer.speech_started" not in client.kinds()
+
+
+async def test_a_manual_commit_hears_everything_that_was_appended_before_it() -> None:
+    stt = FixedStt("uno dos tres")
+    async with connected(make_engines(stt)) as client:
+        manual = {"type": "realtime", "audio": {"input": {"turn_detection": None}}}
+        await client.send("session.update", session=manual)
+        await client.stream(speak("uno dos tres"))
+        expected_ms = len(speak("uno dos tres")) // 48
+        await client.send("input_audio_buffer.commit")
+        await client.send("response.create")
+        await client.until("response.done")
+    assert stt.heard_ms == [pytest.approx(expected_ms, abs=25)]
+
+
+async def test_words_that_are_not_trusted_are_asked_for_again() -> None:
+    llm = FixedLlm()
+    async with connected(make_engines(FixedStt(default=""), llm)) as client:
+        await client.stream(silence(300) + speak("bla bla bla bla") + silence(1500))
+        done = await client.until("response.done")
+    said = done["response"]["output"][0]["content"][0]["transcript"]
+    assert said == "Perdone, no le he entendido. ¿Puede repetirlo?"
+    assert llm.requests == []
+
+
+async def test_a_function_call_reaches_the_client_and_its_output_the_model() -> None:
+    call = LlmToolCall("call_1", "consultar_factura", '{"id":"F-2024-1234"}', done=True)
+    llm = FixedLlm(call=call)
+    tool = {
+        "type": "function",
+        "name": "consultar_factura",
+        "parameters": {"type": "object", "properties": {"id": {"type": "string"}}},
+    }
+    async with connected(make_engines(llm=llm)) as client:
+        await client.send("session.update", session={"type": "realtime", "tools": [tool]})
+        await client.send("response.create")
+        done = await client.until("response.function_call_arguments.done")
+        assert (done["name"], done["arguments"]) == ("consultar_factura", '{"id":"F-2024-1234"}')
+        await client.until("response.done")
+        llm.call = None
+        output = {"type": "function_call_output", "call_id": "call_1", "output": "pendiente"}
+        await client.send("conversation.item.create", item=output)
+        await client.send("response.create")
+        await client.until("response.done")
+    assert [item["type"] for item in llm.requests[-1].items] == [
+        "function_call",
+        "function_call_output",
+    ]
+
+
+async def test_a_stage_that_says_nothing_fails_its_turn_and_not_the_session() -> None:
+    llm = FixedLlm(first_s=30)
+    settings = WorkerSettings.model_validate({"deadlines": {"llm_first_token_ms": 500}})
+    async with connected(make_engines(llm=llm), settings) as client:
+        await client.send("response.create")
+        done = await client.until("response.done")
+        assert done["response"]["status"] == "failed"
+        assert done["response"]["status_details"]["error"]["code"] == "llm_timeout"
+        llm.first_s = 0
+        await client.send("response.create")
+        again = await client.until("response.done")
+    assert again["response"]["status"] == "completed"
+
+
+async def test_a_client_that_leaves_in_the_middle_leaves_no_task() -> None:
+    before = asyncio.all_tasks()
+    async with connected(make_engines(llm=FixedLlm("palabra " * 400, gap_s=0.05))) as client:
+        await client.send("response.create")
+        await client.until("response.output_audio.delta")
+    assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize("count", [6])
+async def test_sessions_side_by_side_do_not_mix(count: int) -> None:
+    llm = FixedLlm("hola a todos")
+    engines = make_engines(FixedStt(default="qué tal"), llm)
+    worker = Worker(WorkerSettings(), engines)
+    runner = web.AppRunner(worker.app())
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"ws://127.0.0.1:{runner.addresses[0][1]}/v1/realtime"
+    question = silence(300) + speak("¿Qué tal está usted hoy?") + silence(1200)
+
+    async def call(http: aiohttp.ClientSession) -> Json:
+        async with http.ws_connect(url, max_msg_size=0) as socket:
+            client = Client(socket)
+            await client.stream(question)
+            return await client.until("response.done")
+
+    async with aiohttp.ClientSession() as http:
+        answers = await asyncio.gather(*(call(http) for _ in range(count)))
+    await runner.cleanup()
+    await engines.vad.aclose()
+    assert [answer["response"]["status"] for answer in answers] == ["completed"] * count
+    assert len({answer["response"]["id"] for answer in answers}) == count
