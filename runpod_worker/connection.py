@@ -216,6 +216,13 @@ class Connection:
             self._report(TranscriptFailed(item_id, error.code, error.message))
             future.set_result(Transcript("", self._language, understood=False))
             return
+        self._send_penny(
+            "penny.transcript",
+            item_id=item_id,
+            understood=transcript.understood,
+            confidence=transcript.confidence,
+            language=transcript.language,
+        )
         self._report(
             TranscriptDone(
                 item_id,
@@ -224,13 +231,6 @@ class Connection:
                 text_tokens=self._engines.stt.count_tokens(transcript.text),
                 language=transcript.language,
             )
-        )
-        self._send_penny(
-            "penny.transcript",
-            item_id=item_id,
-            understood=transcript.understood,
-            confidence=transcript.confidence,
-            language=transcript.language,
         )
         future.set_result(transcript)
 

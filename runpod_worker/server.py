@@ -97,17 +97,24 @@ class Worker:
         await socket.prepare(request)
         self._sockets.add(socket)
         try:
-            await self._serve(socket, penny_events=request.query.get("penny_events") == "1")
+            await self._serve(
+                socket,
+                model=request.query.get("model") or "penny",
+                penny_events=request.query.get("penny_events") == "1",
+            )
         finally:
             self._sockets.discard(socket)
         return socket
 
-    async def _serve(self, socket: web.WebSocketResponse, *, penny_events: bool) -> None:
+    async def _serve(
+        self, socket: web.WebSocketResponse, *, model: str, penny_events: bool
+    ) -> None:
         async def hang_up(hangup: Hangup) -> None:
             await socket.close(code=hangup.code, message=hangup.reason.encode())
 
         core = RealtimeCore(
             CoreSettings(
+                model=model,
                 session_max_s=self._settings.session_max_s,
                 voices=tuple(self._engines.tts.voices()),
                 penny_events=penny_events,

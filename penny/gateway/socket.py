@@ -43,7 +43,7 @@ class SocketDoor:
         self._config = config
         self._clock = clock
 
-    async def __call__(self, request: web.Request) -> web.StreamResponse:
+    async def connect(self, request: web.Request) -> web.StreamResponse:
         gateway = self._config.gateway
         socket = web.WebSocketResponse(
             max_msg_size=max(gateway.max_message_bytes, MAX_AUDIO_BYTES + 1),

@@ -15,6 +15,8 @@ Json = dict[str, Any]
 
 class Edge(Protocol):
     name: str
+    end_reason: str
+    """Why this caller's events ended: ``client_ended`` (said goodbye) or ``client_gone``."""
 
     def events(self) -> AsyncIterator[Json]:
         """Realtime client events of the caller until they hang up."""

@@ -115,7 +115,7 @@ class Session:
             for observer in self._observers:
                 self._show(observer.caller_event, event, now_s)
             await self._speaker.send(event)
-        self.end("client_gone")
+        self.end(self._edge.end_reason)
 
     async def _carry_out(self) -> None:
         async for event in self._speaker.events():

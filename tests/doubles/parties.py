@@ -19,6 +19,7 @@ class ScriptedEdge:
     name = "scripted"
 
     def __init__(self) -> None:
+        self.end_reason = "client_gone"
         self.said: Channel[Json] = Channel(1000)
         self.delivered: list[Json] = []
         self.closed: tuple[str, Json] | None = None

@@ -61,6 +61,7 @@ class RealtimeEdge:
         self._inbound: Channel[Json] = Channel(INBOUND_EVENTS)
         self._outbound: Channel[str] = Channel(OUTBOUND_EVENTS)
         self._written = asyncio.Event()
+        self.end_reason = "client_gone"
         self._closing = False
 
     # -- reading ------------------------------------------------------------------------------
@@ -75,6 +76,9 @@ class RealtimeEdge:
         except ChannelClosed:
             pass  # the session ended while the client still spoke
         finally:
+            # Closing the socket is how a Realtime client says goodbye; losing it is not.
+            if self._socket.close_code in (1000, 1001):
+                self.end_reason = "client_ended"
             self._inbound.close()
 
     async def _take(self, data: str | bytes) -> None:

@@ -30,7 +30,6 @@ from penny.protocol.error import CloseCode, SessionError, SessionWarning
 from penny.protocol.message import ClientMessage, ServerEvent
 from penny.protocol.session import (
     AudioFormats,
-    EndReason,
     Ping,
     Pong,
     SessionEnd,
@@ -92,7 +91,7 @@ class SocketEdge:
         self._control: deque[str] = deque()
         self._wake = asyncio.Event()
         self._closed = False
-        self.end_reason: EndReason = "client_gone"
+        self.end_reason = "client_gone"
 
     # -- reading ------------------------------------------------------------------------------
 
