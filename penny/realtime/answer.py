@@ -103,8 +103,6 @@ class Answer:
         else:
             if event == "finish":
                 item.speech.finish()
-                if self._encoder is not None:
-                    self._send_audio(item, self._encoder.flush())
             words = item.speech.text
             self._send_part("response.output_audio.done", item)
             self._send_part("response.output_audio_transcript.done", item, transcript=words)

@@ -29,9 +29,6 @@ class Conversation:
     def __iter__(self) -> Iterator[Item]:
         return (self._items[item_id] for item_id in self._order)
 
-    def __len__(self) -> int:
-        return len(self._order)
-
     def __contains__(self, item_id: str) -> bool:
         return item_id in self._items
 

@@ -32,25 +32,22 @@ class Dialogue:
         if after is not None:
             after = check_string(after, "previous_item_id")
         item = Item(item_id, body)
-        pcm = self._decode(audio)
-        if pcm:
-            item.audio_ms = len(pcm) // BYTES_PER_MS
-            index = item.find_audio_part() or 0
-            item.pending = body["content"][index]["transcript"] is None
-            item.transcribe = item.pending and state.transcribes
+        pcm = b"" if audio is None else self._decode(item, audio)
         self._check_call(body)
         previous = state.conversation.insert(item, after)
         state.announce_item(item, previous)
         if item.pending:
             state.outbox.command(ItemAudio(item.id, pcm, item.transcribe))
 
-    def _decode(self, audio: Json) -> bytes:
-        wire = self._state.session["audio"]["input"]["format"]
-        for index, encoded in audio.items():
-            param = f"item.content[{index}].audio"
-            data = decode_audio(encoded, param, self._state.settings.max_append_bytes)
-            return InputDecoder(wire).feed(data)
-        return b""
+    def _decode(self, item: Item, audio: object) -> bytes:
+        state, index = self._state, item.find_audio_part()
+        param = f"item.content[{index}].audio"
+        data = decode_audio(audio, param, state.settings.max_append_bytes)
+        pcm = InputDecoder(state.session["audio"]["input"]["format"]).feed(data)
+        item.audio_ms = len(pcm) // BYTES_PER_MS
+        item.pending = item.body["content"][index]["transcript"] is None
+        item.transcribe = item.pending and state.transcribes
+        return pcm
 
     def _check_call(self, body: Json) -> None:
         if not self._state.settings.strict or body["type"] != "function_call_output":

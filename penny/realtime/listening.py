@@ -180,7 +180,7 @@ class Listening:
             self._state.outbox.send(
                 "conversation.item.input_audio_transcription.completed",
                 item_id=item.id,
-                content_index=item.find_audio_part() or 0,
+                content_index=item.find_audio_part(),
                 transcript=report.text,
                 usage=describe_transcription(report.audio_ms, report.text_tokens),
             )
@@ -195,7 +195,7 @@ class Listening:
             self._state.outbox.send(
                 "conversation.item.input_audio_transcription.failed",
                 item_id=item.id,
-                content_index=item.find_audio_part() or 0,
+                content_index=item.find_audio_part(),
                 error={
                     "type": "transcription_error",
                     "code": report.code,
