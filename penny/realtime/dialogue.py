@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from penny.realtime.commands import ItemAudio, Json
 from penny.realtime.errors import ClientError
 from penny.realtime.fields import check_id, check_integer, check_string, need
@@ -31,7 +33,7 @@ class Dialogue:
         after = message.get("previous_item_id")
         if after is not None:
             after = check_string(after, "previous_item_id")
-        item = Item(item_id, body)
+        item = Item(item_id, body, chars=len(json.dumps(body)))
         pcm = b"" if audio is None else self._decode(item, audio)
         self._check_call(body)
         previous = state.conversation.insert(item, after)

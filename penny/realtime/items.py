@@ -21,13 +21,14 @@ CONTENT_TYPES = {
 }
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Item:
     """One item. ``body`` is its GA form without id, object and status.
 
     Attributes:
         state: in the table ``ITEM``; ``status`` is what the wire shows.
         audio_ms: audio of a user's item. An answer's is in ``speech``.
+        chars: what a client's item takes of ``max_conversation_chars``.
         pending: the transcript is still to come.
         transcribe: the client wants transcription events for it.
     """
@@ -37,6 +38,7 @@ class Item:
     state: str = "completed"
     status: str = "completed"
     audio_ms: int = 0
+    chars: int = 0
     pending: bool = False
     transcribe: bool = False
     speech: Speech | None = None

@@ -194,6 +194,14 @@ def test_a_full_conversation_refuses_the_client_and_makes_room_for_the_caller() 
     assert [item["content"][0].get("text") for item in items] == ["b", None]
 
 
+def test_a_conversation_full_of_characters_takes_more_after_a_delete() -> None:
+    talk = Talk(max_conversation_chars=250)
+    talk.say("a" * 100)
+    assert the_error(talk.say("b" * 100))["code"] == "conversation_full"
+    talk.send("conversation.item.delete", item_id="item_1")
+    assert kinds(talk.say("b" * 100))[0] == "conversation.item.added"
+
+
 def test_an_output_without_its_call_is_kept_and_refused_only_when_strict() -> None:
     output: Json = {"type": "function_call_output", "call_id": "call_7", "output": ""}
     assert kinds(Talk().create(output)) == ["conversation.item.added", "conversation.item.done"]
@@ -268,7 +276,7 @@ def test_two_audio_parts_in_one_item_are_refused() -> None:
 
 
 def test_deleted_ids_are_remembered_within_bounds_and_may_be_used_again() -> None:
-    conversation = Conversation("conv", 10)
+    conversation = Conversation("conv", 10, 1000)
     for number in range(REMEMBERED_DELETIONS + 1):
         item = Item(f"i{number}", {"type": "message", "role": "user", "content": []})
         conversation.insert(item, None)
