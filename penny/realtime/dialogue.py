@@ -21,8 +21,10 @@ class Dialogue:
         self._state = state
 
     def create(self, message: Json) -> None:
-        """Raises:
-        ClientError: a wrong field, a taken id, or no such previous item.
+        """Add a client's item where it wants it; its audio goes to be transcribed.
+
+        Raises:
+            ClientError: a wrong field, a taken id, or no such previous item.
         """
         state, settings = self._state, self._state.settings
         given = need(message, "item", "item")
@@ -65,13 +67,15 @@ class Dialogue:
             )
 
     def retrieve(self, message: Json) -> None:
-        """Raises:
-        ClientError: no such item.
+        """Show an item as it stands.
+
+        Raises:
+            ClientError: no such item.
         """
         item_id = self._read_id(message)
         item = self._state.conversation.find(item_id)
         if item is None:
-            raise self._missing("retriev", item_id)
+            raise _missing("retrieve", "retrieving", item_id)
         self._state.outbox.send("conversation.item.retrieved", item=item.to_json())
 
     def delete(self, message: Json) -> None:
@@ -85,7 +89,7 @@ class Dialogue:
         if item_id in conversation:
             conversation.delete(item_id)
         elif self._state.settings.strict or not conversation.was_deleted(item_id):
-            raise self._missing("delet", item_id)
+            raise _missing("delete", "deleting", item_id)
         self._state.outbox.send("conversation.item.deleted", item_id=item_id)
 
     def truncate(self, message: Json) -> None:
@@ -101,7 +105,7 @@ class Dialogue:
         item = state.conversation.find(item_id)
         if item is None:
             if state.settings.strict or not state.conversation.was_deleted(item_id):
-                raise self._missing("truncat", item_id)
+                raise _missing("truncate", "truncating", item_id)
             self._acknowledge_cut(item_id, index, 0)
             return
         if item.speech is None:
@@ -151,10 +155,10 @@ class Dialogue:
     def _read_id(self, message: Json) -> str:
         return check_id(need(message, "item_id", "item_id"), "item_id", 512)
 
-    @staticmethod
-    def _missing(verb: str, item_id: str) -> ClientError:
-        return ClientError(
-            f"item_{verb}e_invalid_item_id",
-            f"Error {verb}ing item: the item with id '{item_id}' does not exist.",
-            "item_id",
-        )
+
+def _missing(verb: str, doing: str, item_id: str) -> ClientError:
+    return ClientError(
+        f"item_{verb}_invalid_item_id",
+        f"Error {doing} item: the item with id '{item_id}' does not exist.",
+        "item_id",
+    )

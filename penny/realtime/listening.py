@@ -35,8 +35,10 @@ class Listening:
     # --- client events ---------------------------------------------------------------------
 
     def append(self, message: Json) -> None:
-        """Raises:
-        ClientError: not base64, too much at once, or the buffer is full (manual turns only).
+        """Pass audio on to the engine, in the core's format.
+
+        Raises:
+            ClientError: not base64, too much at once, or the buffer is full (manual turns only).
         """
         state, settings = self._state, self._state.settings
         if "audio" not in message:
@@ -66,8 +68,10 @@ class Listening:
         self._state.outbox.command(ClearBuffer())
 
     def commit(self) -> None:
-        """Raises:
-        ClientError: less than ``min_commit_ms`` is in the buffer.
+        """Make the buffer a user's item.
+
+        Raises:
+            ClientError: less than ``min_commit_ms`` is in the buffer.
         """
         buffer, least = self._state.buffer, self._state.settings.min_commit_ms
         held = buffer.uncommitted_ms

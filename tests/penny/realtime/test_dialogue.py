@@ -292,3 +292,17 @@ def test_an_ended_item_takes_no_more_words() -> None:
     item = Item("i", {"type": "message", "role": "user", "content": []})
     assert not item.apply("delta")
     assert item.status == "completed"
+
+
+def test_a_call_deleted_while_it_is_written_ends_once() -> None:
+    talk = Talk()
+    response_id = talk.respond()
+    added = talk.report(c.ToolCallDelta(response_id, "call_1", "f", "{"))
+    talk.send("conversation.item.delete", item_id=added[0]["item"]["id"])
+    ends = talk.report(
+        c.ToolCallDone(response_id, "call_1", "f", "{}"),
+        c.ToolCallDone(response_id, "call_1", "f", "{}"),
+        c.GenerationDone(response_id),
+    )
+    assert kinds(ends).count("response.function_call_arguments.done") == 1
+    assert kinds(ends).count("response.output_item.done") == 1
