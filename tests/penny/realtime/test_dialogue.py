@@ -302,7 +302,9 @@ def test_a_call_deleted_while_it_is_written_ends_once() -> None:
     ends = talk.report(
         c.ToolCallDone(response_id, "call_1", "f", "{}"),
         c.ToolCallDone(response_id, "call_1", "f", "{}"),
+        c.ToolCallDelta(response_id, "call_1", "f", "late"),
         c.GenerationDone(response_id),
     )
+    assert kinds(ends).count("response.function_call_arguments.delta") == 1
     assert kinds(ends).count("response.function_call_arguments.done") == 1
     assert kinds(ends).count("response.output_item.done") == 1
