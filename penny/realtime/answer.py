@@ -53,7 +53,7 @@ class Answer:
             self._send_part("response.output_audio.delta", message, delta=delta)
 
     def write_call(self, call_id: str, name: str, arguments: str) -> None:
-        if call_id in self._calls and self._calls[call_id].state == "completed":
+        if call_id in self._calls and self._calls[call_id].status == "completed":
             return
         item = self._open_call(call_id, name)
         item.body["arguments"] += arguments
@@ -62,7 +62,7 @@ class Answer:
 
     def finish_call(self, call_id: str, name: str, arguments: str) -> None:
         """Close a call with its whole arguments; what was not sent as deltas is sent now."""
-        if call_id in self._calls and self._calls[call_id].state == "completed":
+        if call_id in self._calls and self._calls[call_id].status == "completed":
             return
         item = self._open_call(call_id, name)
         sent = item.body["arguments"]
@@ -103,8 +103,6 @@ class Answer:
         else:
             if event == "finish":
                 item.speech.finish()
-                if self._encoder is not None:
-                    self._send_audio(item, self._encoder.flush())
             words = item.speech.text
             self._send_part("response.output_audio.done", item)
             self._send_part("response.output_audio_transcript.done", item, transcript=words)

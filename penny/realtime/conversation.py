@@ -13,24 +13,23 @@ ROOT = "root"
 
 
 class Conversation:
-    """Items in order; at most ``max_items``.
+    """Items in order; at most ``max_items``, and ``max_chars`` of the client's own.
 
     A client cannot add more. The session's own items (speech, answers) always find room: the
     oldest item leaves the context, as with OpenAI's automatic truncation.
     """
 
-    def __init__(self, conversation_id: str, max_items: int) -> None:
+    def __init__(self, conversation_id: str, max_items: int, max_chars: int) -> None:
         self.id = conversation_id
         self._max_items = max_items
+        self._max_chars = max_chars
+        self._chars = 0
         self._order: list[str] = []
         self._items: dict[str, Item] = {}
         self._deleted: dict[str, None] = {}
 
     def __iter__(self) -> Iterator[Item]:
         return (self._items[item_id] for item_id in self._order)
-
-    def __len__(self) -> int:
-        return len(self._order)
 
     def __contains__(self, item_id: str) -> bool:
         return item_id in self._items
@@ -53,10 +52,10 @@ class Conversation:
     def append(self, item: Item) -> str | None:
         """Add one of the session's own items; return the previous item's id."""
         if len(self._order) >= self._max_items:
-            self._items.pop(self._order.pop(0))
+            self._chars -= self._items.pop(self._order.pop(0)).chars
         previous = self.last_id
         self._order.append(item.id)
-        self._items[item.id] = item
+        self._add(item)
         return previous
 
     def insert(self, item: Item, after: str | None) -> str | None:
@@ -71,10 +70,11 @@ class Conversation:
                 f"Error adding item: an item with id '{item.id}' already exists; choose another.",
                 "item.id",
             )
-        if len(self._order) >= self._max_items:
+        if len(self._order) >= self._max_items or self._chars + item.chars > self._max_chars:
             raise ClientError(
                 "conversation_full",
-                f"The conversation holds {self._max_items} items; delete some first.",
+                f"The conversation holds {len(self._order)} of {self._max_items} items and "
+                f"{self._chars} of {self._max_chars} characters; delete some items first.",
                 "item",
             )
         if after is None:
@@ -88,13 +88,18 @@ class Conversation:
             )
         index = 0 if after == ROOT else self._order.index(after) + 1
         self._order.insert(index, item.id)
-        self._items[item.id] = item
-        self._deleted.pop(item.id, None)
+        self._add(item)
         return self.find_previous(item.id)
+
+    def _add(self, item: Item) -> None:
+        self._items[item.id] = item
+        self._chars += item.chars
+        self._deleted.pop(item.id, None)
 
     def delete(self, item_id: str) -> None:
         item = self._items.pop(item_id)
         self._order.remove(item_id)
+        self._chars -= item.chars
         item.apply("delete")
         self._deleted[item_id] = None
         if len(self._deleted) > REMEMBERED_DELETIONS:

@@ -44,7 +44,9 @@ class RealtimeCore:
         outbox = Outbox(new_id)
         self._outbox = outbox
         session = describe_session(settings, new_id("sess"), 0)
-        conversation = Conversation(new_id("conv"), settings.max_items)
+        conversation = Conversation(
+            new_id("conv"), settings.max_items, settings.max_conversation_chars
+        )
         self._state = SessionState(settings, new_id, outbox, session, conversation)
         self._generation = Generation(self._state)
         self._dialogue = Dialogue(self._state)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from penny.realtime.commands import ItemAudio, Json
 from penny.realtime.errors import ClientError
 from penny.realtime.fields import check_id, check_integer, check_string, need
@@ -19,8 +21,10 @@ class Dialogue:
         self._state = state
 
     def create(self, message: Json) -> None:
-        """Raises:
-        ClientError: a wrong field, a taken id, or no such previous item.
+        """Add a client's item where it wants it; its audio goes to be transcribed.
+
+        Raises:
+            ClientError: a wrong field, a taken id, or no such previous item.
         """
         state, settings = self._state, self._state.settings
         given = need(message, "item", "item")
@@ -31,26 +35,23 @@ class Dialogue:
         after = message.get("previous_item_id")
         if after is not None:
             after = check_string(after, "previous_item_id")
-        item = Item(item_id, body)
-        pcm = self._decode(audio)
-        if pcm:
-            item.audio_ms = len(pcm) // BYTES_PER_MS
-            index = item.find_audio_part() or 0
-            item.pending = body["content"][index]["transcript"] is None
-            item.transcribe = item.pending and state.transcribes
+        item = Item(item_id, body, chars=len(json.dumps(body)))
+        pcm = b"" if audio is None else self._decode(item, audio)
         self._check_call(body)
         previous = state.conversation.insert(item, after)
         state.announce_item(item, previous)
         if item.pending:
             state.outbox.command(ItemAudio(item.id, pcm, item.transcribe))
 
-    def _decode(self, audio: Json) -> bytes:
-        wire = self._state.session["audio"]["input"]["format"]
-        for index, encoded in audio.items():
-            param = f"item.content[{index}].audio"
-            data = decode_audio(encoded, param, self._state.settings.max_append_bytes)
-            return InputDecoder(wire).feed(data)
-        return b""
+    def _decode(self, item: Item, audio: object) -> bytes:
+        state, index = self._state, item.find_audio_part()
+        param = f"item.content[{index}].audio"
+        data = decode_audio(audio, param, state.settings.max_append_bytes)
+        pcm = InputDecoder(state.session["audio"]["input"]["format"]).feed(data)
+        item.audio_ms = len(pcm) // BYTES_PER_MS
+        item.pending = item.body["content"][index]["transcript"] is None
+        item.transcribe = item.pending and state.transcribes
+        return pcm
 
     def _check_call(self, body: Json) -> None:
         if not self._state.settings.strict or body["type"] != "function_call_output":
@@ -66,13 +67,15 @@ class Dialogue:
             )
 
     def retrieve(self, message: Json) -> None:
-        """Raises:
-        ClientError: no such item.
+        """Show an item as it stands.
+
+        Raises:
+            ClientError: no such item.
         """
         item_id = self._read_id(message)
         item = self._state.conversation.find(item_id)
         if item is None:
-            raise self._missing("retriev", item_id)
+            raise _missing("retrieve", "retrieving", item_id)
         self._state.outbox.send("conversation.item.retrieved", item=item.to_json())
 
     def delete(self, message: Json) -> None:
@@ -86,7 +89,7 @@ class Dialogue:
         if item_id in conversation:
             conversation.delete(item_id)
         elif self._state.settings.strict or not conversation.was_deleted(item_id):
-            raise self._missing("delet", item_id)
+            raise _missing("delete", "deleting", item_id)
         self._state.outbox.send("conversation.item.deleted", item_id=item_id)
 
     def truncate(self, message: Json) -> None:
@@ -102,7 +105,7 @@ class Dialogue:
         item = state.conversation.find(item_id)
         if item is None:
             if state.settings.strict or not state.conversation.was_deleted(item_id):
-                raise self._missing("truncat", item_id)
+                raise _missing("truncate", "truncating", item_id)
             self._acknowledge_cut(item_id, index, 0)
             return
         if item.speech is None:
@@ -152,10 +155,10 @@ class Dialogue:
     def _read_id(self, message: Json) -> str:
         return check_id(need(message, "item_id", "item_id"), "item_id", 512)
 
-    @staticmethod
-    def _missing(verb: str, item_id: str) -> ClientError:
-        return ClientError(
-            f"item_{verb}e_invalid_item_id",
-            f"Error {verb}ing item: the item with id '{item_id}' does not exist.",
-            "item_id",
-        )
+
+def _missing(verb: str, doing: str, item_id: str) -> ClientError:
+    return ClientError(
+        f"item_{verb}_invalid_item_id",
+        f"Error {doing} item: the item with id '{item_id}' does not exist.",
+        "item_id",
+    )

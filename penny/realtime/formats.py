@@ -47,14 +47,14 @@ class InputDecoder:
 
 
 class OutputEncoder:
-    """Core audio to client audio, for one item of an answer."""
+    """Core audio to client audio, for one item of an answer.
+
+    As long out as in: the filter's delay (under 2 ms) comes before the audio, and that much of
+    its end is never sent, so that positions on both sides stay the same.
+    """
 
     def __init__(self, wire: Json) -> None:
         self._converter = Converter(CORE_FORMAT, WIRE_FORMATS[wire["type"]])
 
     def feed(self, pcm: bytes) -> bytes:
         return self._converter.process(pcm)
-
-    def flush(self) -> bytes:
-        """Return the last milliseconds, which rate conversion holds back."""
-        return self._converter.flush()

@@ -47,10 +47,6 @@ class Generation:
         """The response that writes to the default conversation now."""
         return self._active
 
-    @property
-    def running_ids(self) -> tuple[str, ...]:
-        return tuple(self._answers)
-
     # --- beginning -------------------------------------------------------------------------
 
     def create(self, given: object) -> None:
@@ -102,7 +98,7 @@ class Generation:
                 )
             return found
         body, audio = parse_item(given, at, state.settings)
-        if audio and not any(part.get("transcript") for part in body["content"]):
+        if audio is not None and not any(part.get("transcript") for part in body["content"]):
             raise ClientError(
                 "unsupported_content_type",
                 f"'{at}.content': audio here needs its 'transcript'; or create the item in the "

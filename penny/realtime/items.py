@@ -21,13 +21,14 @@ CONTENT_TYPES = {
 }
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Item:
     """One item. ``body`` is its GA form without id, object and status.
 
     Attributes:
         state: in the table ``ITEM``; ``status`` is what the wire shows.
         audio_ms: audio of a user's item. An answer's is in ``speech``.
+        chars: what a client's item takes of ``max_conversation_chars``.
         pending: the transcript is still to come.
         transcribe: the client wants transcription events for it.
     """
@@ -37,6 +38,7 @@ class Item:
     state: str = "completed"
     status: str = "completed"
     audio_ms: int = 0
+    chars: int = 0
     pending: bool = False
     transcribe: bool = False
     speech: Speech | None = None
@@ -54,17 +56,13 @@ class Item:
             self.status = following
         return True
 
-    def find_audio_part(self) -> int | None:
-        """Return the index of the first audio part."""
-        for index, part in enumerate(self.body.get("content", ())):
-            if part.get("type") in ("input_audio", "output_audio"):
-                return index
-        return None
+    def find_audio_part(self) -> int:
+        """Return the index of the part that holds the user's audio, in an item that has one."""
+        kinds = [part["type"] for part in self.body["content"]]
+        return kinds.index("input_audio")
 
     def set_transcript(self, text: str) -> None:
-        index = self.find_audio_part()
-        if index is not None:
-            self.body["content"][index]["transcript"] = text
+        self.body["content"][self.find_audio_part()]["transcript"] = text
 
     def to_json(self) -> Json:
         """Return the item as the wire shows it now: a copy, without audio."""
@@ -99,11 +97,11 @@ class Item:
         return body
 
 
-def parse_item(value: object, param: str, settings: CoreSettings) -> tuple[Json, Json]:
+def parse_item(value: object, param: str, settings: CoreSettings) -> tuple[Json, Any | None]:
     """Check a client's item.
 
     Returns:
-        Its body, and its audio: content index -> base64, taken out of the body.
+        Its body, and the audio of its one audio part, not yet decoded.
 
     Raises:
         ClientError: the field at fault and what to send instead.
@@ -119,14 +117,14 @@ def parse_item(value: object, param: str, settings: CoreSettings) -> tuple[Json,
             "call_id": _text(given, "call_id", param, settings.max_id_chars),
             "output": _text(given, "output", param, limit),
         }
-        return body, {}
+        return body, None
     body = {
         "type": kind,
         "name": _text(given, "name", param, 64),
         "call_id": _text(given, "call_id", param, settings.max_id_chars),
         "arguments": _text(given, "arguments", param, limit),
     }
-    return body, {}
+    return body, None
 
 
 def _text(given: Json, key: str, param: str, max_chars: int) -> str:
@@ -134,23 +132,21 @@ def _text(given: Json, key: str, param: str, max_chars: int) -> str:
     return check_string(need(given, key, at), at, max_chars)
 
 
-def _parse_message(given: Json, param: str, settings: CoreSettings) -> tuple[Json, Json]:
+def _parse_message(given: Json, param: str, settings: CoreSettings) -> tuple[Json, Any | None]:
     role_at = f"{param}.role"
     role = check_choice(need(given, "role", role_at), role_at, tuple(CONTENT_TYPES))
     at = f"{param}.content"
     parts = check_array(need(given, "content", at), at, 256)
     content: list[Json] = []
-    audio: Json = {}
+    sounds: list[Any | None] = []
     for index, part in enumerate(parts):
         parsed, sound = _parse_part(part, role, f"{at}[{index}]", settings)
-        if sound is not None:
-            if audio:
-                raise ClientError(
-                    "invalid_value", f"'{at}': send one 'input_audio' part per item.", at
-                )
-            audio[str(index)] = sound
         content.append(parsed)
-    return {"type": "message", "role": role, "content": content}, audio
+        if parsed["type"] == "input_audio":
+            sounds.append(sound)
+    if len(sounds) > 1:
+        raise ClientError("invalid_value", f"'{at}': send one 'input_audio' part per item.", at)
+    return {"type": "message", "role": role, "content": content}, next(iter(sounds), None)
 
 
 def _parse_part(

@@ -35,8 +35,10 @@ class Listening:
     # --- client events ---------------------------------------------------------------------
 
     def append(self, message: Json) -> None:
-        """Raises:
-        ClientError: not base64, too much at once, or the buffer is full (manual turns only).
+        """Pass audio on to the engine, in the core's format.
+
+        Raises:
+            ClientError: not base64, too much at once, or the buffer is full (manual turns only).
         """
         state, settings = self._state, self._state.settings
         if "audio" not in message:
@@ -66,8 +68,10 @@ class Listening:
         self._state.outbox.command(ClearBuffer())
 
     def commit(self) -> None:
-        """Raises:
-        ClientError: less than ``min_commit_ms`` is in the buffer.
+        """Make the buffer a user's item.
+
+        Raises:
+            ClientError: less than ``min_commit_ms`` is in the buffer.
         """
         buffer, least = self._state.buffer, self._state.settings.min_commit_ms
         held = buffer.uncommitted_ms
@@ -180,7 +184,7 @@ class Listening:
             self._state.outbox.send(
                 "conversation.item.input_audio_transcription.completed",
                 item_id=item.id,
-                content_index=item.find_audio_part() or 0,
+                content_index=item.find_audio_part(),
                 transcript=report.text,
                 usage=describe_transcription(report.audio_ms, report.text_tokens),
             )
@@ -195,7 +199,7 @@ class Listening:
             self._state.outbox.send(
                 "conversation.item.input_audio_transcription.failed",
                 item_id=item.id,
-                content_index=item.find_audio_part() or 0,
+                content_index=item.find_audio_part(),
                 error={
                     "type": "transcription_error",
                     "code": report.code,

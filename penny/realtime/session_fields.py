@@ -161,12 +161,16 @@ def check_include(value: object, param: str) -> list[Any]:
 def check_prompt(value: object, param: str) -> Json:
     given = check_object(value, param)
     check_string(given.get("id"), f"{param}.id", 512)
+    if given.get("version") is not None:
+        check_string(given["version"], f"{param}.version", 512)
+    for name, value in check_object(given.get("variables") or {}, f"{param}.variables").items():
+        check_string(value, f"{param}.variables.{name}")
     return given
 
 
 def check_reasoning(value: object, param: str) -> Json:
     given = check_object(value, param)
     if given.get("effort") is not None:
-        efforts = ("none", "minimal", "low", "medium", "high", "xhigh")
+        efforts = ("minimal", "low", "medium", "high", "xhigh")
         check_choice(given["effort"], f"{param}.effort", efforts)
     return given

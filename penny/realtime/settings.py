@@ -38,6 +38,8 @@ class CoreSettings:
     """OpenAI refuses to commit less."""
     max_items: int = 2000
     max_item_chars: int = 200_000
+    max_conversation_chars: int = 8_000_000
+    """Of all the client's items together, images included."""
     max_instructions_chars: int = 200_000
     max_session_chars: int = 1_000_000
     """Of the whole session object as JSON, which is echoed on every update."""

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from penny.realtime import commands as c
+from penny.realtime.conversation import REMEMBERED_DELETIONS, Conversation
+from penny.realtime.items import Item
 from tests.penny.realtime.talk import MS, Json, Talk, kinds, the_error
 
 
@@ -109,6 +111,7 @@ def test_a_late_truncate_is_clamped_and_acknowledged() -> None:
 def test_a_late_truncate_is_refused_in_openais_words_when_strict() -> None:
     talk = Talk(strict=True)
     item_id = spoken(talk)
+    assert talk.truncate(item_id, 1000)[0]["audio_end_ms"] == 1000
     error = the_error(talk.truncate(item_id, 1001))
     assert error["message"] == "Audio content of 1000ms is already shorter than 1001ms"
 
@@ -191,6 +194,14 @@ def test_a_full_conversation_refuses_the_client_and_makes_room_for_the_caller() 
     assert [item["content"][0].get("text") for item in items] == ["b", None]
 
 
+def test_a_conversation_full_of_characters_takes_more_after_a_delete() -> None:
+    talk = Talk(max_conversation_chars=250)
+    talk.say("a" * 100)
+    assert the_error(talk.say("b" * 100))["code"] == "conversation_full"
+    talk.send("conversation.item.delete", item_id="item_1")
+    assert kinds(talk.say("b" * 100))[0] == "conversation.item.added"
+
+
 def test_an_output_without_its_call_is_kept_and_refused_only_when_strict() -> None:
     output: Json = {"type": "function_call_output", "call_id": "call_7", "output": ""}
     assert kinds(Talk().create(output)) == ["conversation.item.added", "conversation.item.done"]
@@ -206,6 +217,7 @@ def test_images_are_refused_unless_an_engine_sees() -> None:
     assert error["param"] == "item.content[0].type"
     talk = Talk(accept_images=True)
     talk.create(item)
+    talk.create(message([{"type": "input_image", "image_url": "data:"}]))
     assert talk.ask(talk.respond()).items[0]["content"] == [part]
 
 
@@ -246,3 +258,53 @@ def test_an_item_longer_than_the_limit_is_refused() -> None:
     error = the_error(Talk(max_item_chars=5).say("123456"))
     assert error["code"] == "string_above_max_length"
     assert error["param"] == "item.content[0].text"
+
+
+def test_a_seeded_call_and_its_output_are_in_the_context() -> None:
+    talk = Talk(strict=True)
+    call: Json = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
+    talk.create(call)
+    talk.create({"type": "function_call_output", "call_id": "c1", "output": "ok"})
+    kept = talk.ask(talk.respond()).items
+    assert [item["type"] for item in kept] == ["function_call", "function_call_output"]
+
+
+def test_two_audio_parts_in_one_item_are_refused() -> None:
+    parts = [{"type": "input_audio", "transcript": word} for word in ("uno", "dos")]
+    error = the_error(Talk().create({"type": "message", "role": "user", "content": parts}))
+    assert error["param"] == "item.content"
+
+
+def test_deleted_ids_are_remembered_within_bounds_and_may_be_used_again() -> None:
+    conversation = Conversation("conv", 10, 1000)
+    for number in range(REMEMBERED_DELETIONS + 1):
+        item = Item(f"i{number}", {"type": "message", "role": "user", "content": []})
+        conversation.insert(item, None)
+        conversation.delete(item.id)
+    assert not conversation.was_deleted("i0")
+    assert conversation.was_deleted("i1")
+    conversation.insert(Item("i1", {"type": "message", "role": "user", "content": []}), "root")
+    assert not conversation.was_deleted("i1")
+    assert conversation.find_previous("i1") is None
+
+
+def test_an_ended_item_takes_no_more_words() -> None:
+    item = Item("i", {"type": "message", "role": "user", "content": []})
+    assert not item.apply("delta")
+    assert item.status == "completed"
+
+
+def test_a_call_deleted_while_it_is_written_ends_once() -> None:
+    talk = Talk()
+    response_id = talk.respond()
+    added = talk.report(c.ToolCallDelta(response_id, "call_1", "f", "{"))
+    talk.send("conversation.item.delete", item_id=added[0]["item"]["id"])
+    ends = talk.report(
+        c.ToolCallDone(response_id, "call_1", "f", "{}"),
+        c.ToolCallDone(response_id, "call_1", "f", "{}"),
+        c.ToolCallDelta(response_id, "call_1", "f", "late"),
+        c.GenerationDone(response_id),
+    )
+    assert kinds(ends).count("response.function_call_arguments.delta") == 1
+    assert kinds(ends).count("response.function_call_arguments.done") == 1
+    assert kinds(ends).count("response.output_item.done") == 1

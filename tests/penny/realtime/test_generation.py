@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from penny.realtime import commands as c
+from penny.realtime.responses import Response, take_options
+from penny.realtime.table import RESPONSE
 from tests.penny.realtime.talk import Talk, kinds, the, the_error
 
 
@@ -186,3 +190,90 @@ def test_audio_of_the_context_counts_by_what_it_holds_there() -> None:
     # 950 ms in = 10 tokens; 990 ms heard of the answer = 20 tokens.
     assert done["usage"]["input_token_details"]["audio_tokens"] == 30
     assert done["usage"]["input_tokens"] == 41
+
+
+def test_an_item_deleted_before_the_engine_asks_is_not_in_a_referring_context() -> None:
+    talk = Talk()
+    talk.say("hola")
+    reference = {"type": "item_reference", "id": "item_1"}
+    side = talk.respond(conversation="none", input=[reference])
+    talk.send("conversation.item.delete", item_id="item_1")
+    assert talk.ask(side).items == ()
+
+
+def test_a_response_does_not_find_its_own_words_in_its_context() -> None:
+    talk = Talk()
+    response_id = talk.respond()
+    talk.phrase(response_id, "Hola", 400)
+    assert talk.ask(response_id).items == ()
+    assert len(talk.ask(talk.respond(conversation="none")).items) == 1
+
+
+def test_audio_in_an_inline_input_needs_its_transcript() -> None:
+    talk = Talk()
+    part = {"type": "input_audio", "audio": "AAAA"}
+    item = {"type": "message", "role": "user", "content": [part]}
+    error = the_error(talk.send("response.create", response={"input": [item]}))
+    assert error["code"] == "unsupported_content_type"
+    part["transcript"] = "hola"
+    asked = talk.ask(talk.respond(input=[item])).items[0]
+    assert asked["content"] == [{"type": "input_audio", "transcript": "hola"}]
+
+
+def test_what_has_no_place_on_the_wire_of_an_answer_is_left_out() -> None:
+    talk = Talk()
+    spoken = talk.respond()
+    written = talk.respond(conversation="none", output_modalities=["text"])
+    assert talk.report(c.TextDelta(spoken, "x"), c.PhraseDelta(spoken, "")) == []
+    assert talk.report(c.PhraseDelta(written, "x"), c.AudioDelta(written, bytes(96))) == []
+    assert talk.report(c.AudioDelta(spoken, b""), c.TextDelta(written, "")) == []
+
+
+def test_an_answer_whose_words_never_sounded_closes_without_audio() -> None:
+    talk = Talk()
+    response_id = talk.respond()
+    talk.report(c.PhraseDelta(response_id, "Hola"))
+    done = the(talk.report(c.GenerationDone(response_id)), "response.done")["response"]
+    assert done["usage"]["output_token_details"]["audio_tokens"] == 0
+    assert talk.ask(talk.respond()).items == ()
+
+
+def test_a_call_goes_on_where_it_was_when_its_end_is_not_reported() -> None:
+    talk = Talk()
+    response_id = talk.respond()
+    talk.report(c.ToolCallDelta(response_id, "call_1", "f", "{}"))
+    done = talk.report(c.GenerationDone(response_id))
+    assert the(done, "response.function_call_arguments.done")["arguments"] == "{}"
+    assert the(done, "response.output_item.done")["item"]["status"] == "completed"
+
+
+def test_deltas_after_a_finished_call_are_dropped() -> None:
+    talk = Talk()
+    response_id = talk.respond()
+    talk.report(c.ToolCallDone(response_id, "call_1", "f", "{}"))
+    assert talk.report(c.ToolCallDelta(response_id, "call_1", "f", "x")) == []
+
+
+def test_a_response_keeps_the_output_format_it_asked_for() -> None:
+    talk = Talk()
+    output = {"format": {"type": "audio/pcmu"}, "voice": None}
+    response_id = talk.respond(audio={"output": output}, instructions=None)
+    talk.phrase(response_id, "Hola", 1000)
+    done = talk.report(c.GenerationDone(response_id))
+    n_bytes = sum(
+        len(base64.b64decode(event["delta"]))
+        for event in talk.events
+        if event["type"] == "response.output_audio.delta"
+    )
+    assert n_bytes == 8000  # as long as what was generated: positions stay the same
+    response = the(done, "response.done")["response"]
+    assert response["audio"]["output"]["format"] == {"type": "audio/pcmu"}
+    assert talk.core.session["audio"]["output"]["format"]["type"] == "audio/pcm"
+
+
+def test_an_ended_response_refuses_every_event_of_its_table() -> None:
+    talk = Talk()
+    response = Response("resp", take_options(talk.core.session), None)
+    assert response.apply("cancel")
+    assert not any(response.apply(event) for event in RESPONSE["created"])
+    assert response.state == "cancelled"

@@ -204,3 +204,38 @@ def test_the_language_of_the_caller_is_remembered() -> None:
     talk.speak()
     talk.report(c.TranscriptDone("item_1", "hello", 1000, 1, "en"))
     assert talk.ask(talk.core.active_response_id or "").language == "en"
+
+
+def test_a_second_transcript_of_the_same_item_is_dropped() -> None:
+    talk = Talk()
+    talk.update(audio={"input": {"transcription": {}}})
+    talk.speak()
+    assert len(talk.report(c.TranscriptDone("item_1", "hola", 1000))) == 1
+    assert talk.report(c.TranscriptDone("item_1", "adiós", 1000)) == []
+    assert talk.report(c.TranscriptDelta("item_1", "más")) == []
+
+
+def test_half_a_sample_before_a_clear_does_not_shift_what_follows() -> None:
+    talk = Talk()
+    talk.send("input_audio_buffer.append", audio=base64.b64encode(b"\x01").decode())
+    talk.send("input_audio_buffer.clear")
+    talk.send("input_audio_buffer.append", audio=base64.b64encode(b"\x02\x03").decode())
+    assert talk.commands[-1] == c.BufferAudio(b"\x02\x03")
+
+
+def test_an_idle_timeout_that_nobody_asked_for_or_that_comes_during_speech_is_dropped() -> None:
+    talk = Talk()
+    talk.append(500)
+    assert talk.report(c.IdleTimeout(0, 500)) == []
+    talk.update(audio={"input": {"turn_detection": {"idle_timeout_ms": 400}}})
+    talk.report(c.SpeechStarted(100))
+    assert talk.report(c.IdleTimeout(0, 500)) == []
+
+
+def test_a_users_seeded_audio_with_its_transcript_is_not_transcribed_again() -> None:
+    talk = Talk()
+    audio = base64.b64encode(bytes(200 * MS)).decode()
+    part = {"type": "input_audio", "audio": audio, "transcript": "hola"}
+    talk.create({"type": "message", "role": "user", "content": [part]})
+    assert not any(isinstance(each, c.ItemAudio) for each in talk.commands)
+    assert talk.report(c.TranscriptDone("item_1", "otra", 200)) == []

@@ -161,6 +161,7 @@ class SessionMachine(RuleBasedStateMachine):
     def commit(self) -> None:
         self.talk.send("input_audio_buffer.commit")
 
+    @precondition(lambda self: len(self.talk.events) % 4 == 0)
     @rule()
     def clear(self) -> None:
         self.talk.send("input_audio_buffer.clear")
@@ -273,5 +274,5 @@ class SessionMachine(RuleBasedStateMachine):
         assert self.talk.send("response.create") == []
 
 
-SessionMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=80, deadline=None)
+SessionMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=100, deadline=None)
 TestSessionMachine = SessionMachine.TestCase

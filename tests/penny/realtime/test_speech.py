@@ -96,3 +96,12 @@ def test_hearing_longer_never_hears_fewer_words(
 ) -> None:
     short, long = sorted((one, other))
     assert cut(say(*phrases), long).startswith(cut(say(*phrases), short))
+
+
+def test_audio_before_any_word_carries_no_words() -> None:
+    speech = Speech()
+    speech.add_audio(100 * BYTES_PER_MS)
+    speech.add_words("Hola")
+    speech.add_audio(400 * BYTES_PER_MS)
+    speech.finish()
+    assert cut(speech, 100) == ""
