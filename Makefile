@@ -17,7 +17,17 @@ run: $(RUN_STAMP) ## set everything up and start Penny on http://127.0.0.1:8080
 setup: $(RUN_STAMP) ## the environment alone
 setup-dev: $(DEV_STAMP) ## the environment with the test and check tools
 
-test: $(DEV_STAMP) ## set everything up and pass the tests
+setup-browser: ## a Chromium for the tests of the page, where there is none
+	@command -v chromium chromium-browser google-chrome >/dev/null || [ -n "$$PENNY_CHROMIUM" ] || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing Chromium for the tests of the page (once) ..."; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	else \
+	  echo "The tests of the page need a Chromium, and only root can install one:"; \
+	  echo "  sudo apt-get install chromium    (or set PENNY_CHROMIUM to a browser's path)"; exit 1; \
+	fi
+
+test: $(DEV_STAMP) setup-browser ## set everything up and pass the tests
 	@$(BIN)/python -m pytest -q
 
 check: $(DEV_STAMP) ## lint, types, floors

@@ -10,6 +10,8 @@ const RATE_HZ = 24000;
 const REPORT_EVERY_MS = 200; // how often playback is reported to Penny
 const MAX_UNSENT_BYTES = 192_000; // four seconds of audio that the network has not taken yet
 const CLOSED_BY_US = 1000;
+const GOODBYE_MS = 2000; // how long a hang-up waits for Penny's totals
+const CANCELLED = { code: "cancelled", message: "ended by the caller" };
 const START_TIMEOUT_MS = 120_000; // a cold private mode may take this long to wake up
 
 /** A session that could not start or was cut: `code` is stable, `message` is for people. */
@@ -63,7 +65,7 @@ export class PennyClient extends EventTarget {
     try {
       this.#player = await this.#openPlayer();
       if (microphone) this.#microphone = await this.#openMicrophone(deviceId);
-      if (this.#cancelled) throw new PennyError({ code: "cancelled", message: "ended by the caller" });
+      if (this.#cancelled) throw new PennyError(CANCELLED);
       this.session = await this.#openSession(wishes);
       this.#setState("open");
       return this.session;
@@ -100,19 +102,20 @@ export class PennyClient extends EventTarget {
     return this.#microphone !== null;
   }
 
-  /** Hang up. Resolves when the connection is closed. */
+  /** Hang up. Resolves when the connection is closed, two seconds from now at the latest. */
   async end() {
-    const socket = this.#socket;
     this.#cancelled = true;
-    if (socket === null || socket.readyState === WebSocket.CLOSED) return;
-    const closed = new Promise((resolve) => socket.addEventListener("close", resolve));
-    if (socket.readyState === WebSocket.OPEN) {
-      this.#send({ type: "session_end" });
-      setTimeout(() => socket.close(CLOSED_BY_US), 2000);
-    } else {
-      socket.close(CLOSED_BY_US);
+    if (this.state === "connecting") {
+      this.#started?.reject(new PennyError(CANCELLED));
+      return;
     }
-    await closed;
+    if (this.state !== "open") return;
+    const socket = this.#socket;
+    const closed = new Promise((resolve) => socket.addEventListener("close", resolve));
+    this.#send({ type: "session_end" });
+    const patience = new Promise((resolve) => setTimeout(resolve, GOODBYE_MS));
+    await Promise.race([closed, patience]);
+    this.#onClose(socket, { code: CLOSED_BY_US, reason: "" });
   }
 
   #begin(rateHz) {

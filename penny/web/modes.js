@@ -9,20 +9,13 @@ function element(tag, text = "", className = "") {
   return made;
 }
 
-const seconds = (ms) => (ms < 1000 ? `${ms} ms` : `${+(ms / 1000).toFixed(1)} s`);
-
-function latencyText(latency) {
-  if (latency === null || latency === undefined) return "";
-  return Array.isArray(latency) ? latency.map(seconds).join(" – ") : `~${seconds(latency)}`;
-}
-
 function facts(mode) {
   const say = words();
   const list = element("dl");
   const rows = [
-    [say.latency, latencyText(mode.typical_latency_ms)],
-    [say.cost, mode.usd_per_minute == null ? "" : `~$${mode.usd_per_minute}${say.perMinute}`],
-    [say.privacy, say.privacies[mode.privacy] ?? mode.privacy ?? ""],
+    [say.latency, mode.latency ?? ""],
+    [say.cost, mode.cost_per_minute_usd == null ? "" : `~$${mode.cost_per_minute_usd}${say.perMinute}`],
+    [say.privacy, mode.privacy ?? ""],
   ];
   for (const [name, value] of rows) {
     if (value) list.append(element("dt", name), element("dd", value));
@@ -48,8 +41,8 @@ export class Modes {
   async load() {
     const response = await fetch("/v1/modes", { headers: { accept: "application/json" } });
     if (!response.ok) throw new Error(`/v1/modes answered ${response.status}`);
-    const { modes, default_mode: preferred, allow_user_selection: free } = await response.json();
-    this.#list = modes.map((mode) => ({ ...mode, selectable: mode.selectable ?? free !== false }));
+    const { modes, default_mode: preferred } = await response.json();
+    this.#list = modes;
     const open = this.#list.filter((mode) => mode.available);
     const first = open.find((mode) => mode.name === preferred) ?? open[0];
     this.#chosen = this.chosen?.available ? this.#chosen : (first?.name ?? null);

@@ -93,6 +93,9 @@ function follow(event) {
     speech_stopped: "thinking",
     audio_started: "speaking",
     interruption: idle,
+    // A turn can end without a sound: nothing to answer, or a stage that failed.
+    turn_metrics: status === "thinking" ? idle : undefined,
+    error: status === "thinking" ? idle : undefined,
   }[event.type];
   if (next !== undefined && penny.state === "open") show(next);
   drawControls();

@@ -75,16 +75,23 @@ export class Transcript {
     const headline = latency_ms.first_audio ?? latency_ms.done;
     details.append(element("summary", headline === null ? "…" : words().answered(headline)));
     const longest = Math.max(1, ...known.map((stage) => latency_ms[stage]));
-    for (const stage of known) details.append(this.#bar(stage, latency_ms[stage], longest));
+    let before = 0;
+    for (const stage of known) {
+      details.append(this.#bar(stage, before, latency_ms[stage], longest));
+      before = latency_ms[stage];
+    }
     row.querySelector(".latency")?.remove();
     row.append(details);
     this.#follow();
   }
 
-  #bar(stage, ms, longest) {
+  /** One step of the waterfall: it begins where the stage before it ended. */
+  #bar(stage, before, ms, longest) {
+    const percent = (value) => Math.max(0, (100 * value) / longest);
     const row = element("span", "", "stage");
     const bar = element("i");
-    bar.style.inlineSize = `${Math.max(0, (100 * ms) / longest)}%`;
+    bar.style.marginInlineStart = `${percent(Math.min(before, ms))}%`;
+    bar.style.inlineSize = `${Math.max(1, percent(ms) - percent(Math.min(before, ms)))}%`;
     const track = element("span", "", "track");
     track.append(bar);
     row.append(element("span", words().stages[stage]), track, element("b", `${ms} ms`));

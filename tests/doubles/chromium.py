@@ -15,6 +15,7 @@ from playwright.async_api import Browser, async_playwright
 
 
 RATE_HZ = 48_000
+VOICE_HZ = 140
 
 
 def find_chromium() -> str:
@@ -51,13 +52,13 @@ async def launch_chromium(microphone: Path | None = None) -> AsyncIterator[Brows
             await browser.close()
 
 
-def voice(duration_ms: int, pitch_hz: float = 140.0) -> list[float]:
+def voice(duration_ms: int, pitch_hz: float = VOICE_HZ) -> list[float]:
     """Return a voice-like buzz: harmonics with a syllable rhythm, which noise suppression keeps."""
-    samples = []
+    samples, phase = [], 0.0
     for n in range(duration_ms * RATE_HZ // 1000):
         at_s = n / RATE_HZ
-        glide = pitch_hz * (1 + 0.12 * math.sin(2 * math.pi * 2.3 * at_s))
-        buzz = sum(math.sin(2 * math.pi * glide * k * at_s) / k for k in range(1, 13))
+        phase += 2 * math.pi * pitch_hz * (1 + 0.1 * math.sin(2 * math.pi * 2.3 * at_s)) / RATE_HZ
+        buzz = sum(math.sin(phase * k) / k for k in range(1, 13))
         samples.append(0.3 * buzz * (0.25 + 0.75 * math.sin(math.pi * 4.5 * at_s) ** 2))
     return samples
 

@@ -16,6 +16,7 @@ import numpy as np
 from aiohttp import WSMsgType, web
 
 from penny.errors import ProtocolError
+from penny.gateway.routes import SECURITY_HEADERS, WEB_ROOT
 from penny.protocol.codec import check_audio, dump, parse_client_message
 from penny.protocol.conversation import (
     AudioDone,
@@ -44,7 +45,6 @@ from penny.protocol.session import (
     SpeakerInfo,
     Totals,
 )
-from penny.web import FILES, HEADERS, ROOT
 
 
 Event = TypeVar("Event", bound=ServerEvent)
@@ -58,20 +58,26 @@ MODES = {
             "name": "SELF_HOSTED",
             "label": "Privado (modelos locales)",
             "description": "Mayor privacidad, latencia 2-4s",
-            "typical_latency_ms": [2000, 4000],
-            "usd_per_minute": 0.01,
-            "privacy": "full",
+            "latency": "2-4s",
+            "cost_per_minute_usd": 0.01,
+            "privacy": "Total",
             "available": True,
+            "reason": None,
+            "remedy": None,
+            "notice": None,
+            "default": True,
             "selectable": True,
         },
         {
             "name": "EXTERNAL",
             "label": "Rápido (APIs externas)",
             "description": "Conversación fluida, latencia ~300ms",
-            "typical_latency_ms": 300,
-            "usd_per_minute": 0.08,
-            "privacy": "external",
+            "latency": "~300ms",
+            "cost_per_minute_usd": 0.08,
+            "privacy": "APIs externas",
             "available": False,
+            "notice": None,
+            "default": False,
             "reason": "OPENAI_API_KEY is not set",
             "remedy": "export OPENAI_API_KEY",
             "selectable": True,
@@ -292,12 +298,12 @@ class Call:
             self.answer = None
 
 
-async def _serve_file(request: web.Request) -> web.StreamResponse:
-    path = ROOT / request.match_info.get("name", "index.html")
-    if path.suffix not in FILES or not path.is_file():
-        raise web.HTTPNotFound
-    headers = {**HEADERS, "Content-Type": FILES[path.suffix]}
-    return web.Response(body=path.read_bytes(), headers=headers)
+async def _serve_page(_: web.Request) -> web.FileResponse:
+    return web.FileResponse(WEB_ROOT / "index.html")
+
+
+async def _secure(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(SECURITY_HEADERS)
 
 
 @asynccontextmanager
@@ -315,8 +321,9 @@ async def serve(penny: ScriptedPenny) -> AsyncIterator[ScriptedPenny]:
         return web.json_response(penny.modes)
 
     app = web.Application()
-    app.router.add_get("/", _serve_file)
-    app.router.add_get("/web/{name}", _serve_file)
+    app.router.add_get("/", _serve_page)
+    app.router.add_static("/web", WEB_ROOT)
+    app.on_response_prepare.append(_secure)
     app.router.add_get("/v1/modes", list_modes)
     app.router.add_get("/ws", answer_call)
     runner = web.AppRunner(app, shutdown_timeout=0.1)

@@ -1,0 +1,193 @@
+"""PennyClient in a real browser against a server that speaks the protocol."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from penny.protocol.conversation import (
+    Interrupt,
+    Interruption,
+    SpeechStarted,
+    SpeechStopped,
+    TextInput,
+    TranscriptHeard,
+)
+from penny.protocol.error import SessionError
+from penny.protocol.session import SessionEnded
+from tests.doubles.chromium import VOICE_HZ
+from tests.penny.web.conftest import VOICE_MS, Visit
+
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+
+OPEN = """async (wishes) => {
+  const { PennyClient } = await import("/web/client.js");
+  const penny = new PennyClient();
+  Object.assign(window, { penny, seen: [], played: [], closings: [] });
+  penny.addEventListener("message", ({ detail }) => seen.push(detail));
+  penny.addEventListener("played", ({ detail }) => played.push(detail));
+  penny.addEventListener("closed", ({ detail }) => closings.push(detail));
+  try {
+    return await penny.start(wishes);
+  } catch (error) {
+    return { name: error.name, code: error.code, message: error.message };
+  }
+}"""
+
+
+async def open_session(visit: Visit, **wishes: Any) -> dict[str, Any]:
+    result: dict[str, Any] = await visit.page.evaluate(OPEN, wishes)
+    return result
+
+
+async def test_session_start_carries_the_wishes_and_the_audio_format(visit: Visit) -> None:
+    session = await open_session(
+        visit, microphone=False, mode="SELF_HOSTED", language="es", context={"user_id": "u1"}
+    )
+
+    (start,) = visit.penny.starts
+    assert start.mode == "SELF_HOSTED"
+    assert start.context.user_id == "u1"
+    assert start.audio.agree().input.rate_hz == 24_000
+    assert start.ignored == ()
+    assert session["session_id"] == "sess_1"
+
+
+@pytest.mark.parametrize("rate_hz", [16_000, 24_000])
+async def test_microphone_arrives_in_real_time_at_the_agreed_rate(
+    visit: Visit, rate_hz: int
+) -> None:
+    await open_session(visit, rateHz=rate_hz)
+    await visit.until(lambda: visit.penny.events(SpeechStopped))
+
+    (started,), (stopped,) = (
+        visit.penny.events(kind)[:1] for kind in (SpeechStarted, SpeechStopped)
+    )
+    assert abs((stopped.at_ms - started.at_ms) - VOICE_MS) < 250
+    pcm = np.frombuffer(bytes(visit.penny.audio), dtype="<i2") / 32768
+    middle_ms = (started.at_ms + stopped.at_ms) / 2
+    loud = pcm[int((middle_ms - 100) * rate_hz / 1000) : int((middle_ms + 100) * rate_hz / 1000)]
+    assert abs(pitch_of(loud, rate_hz) - VOICE_HZ) < 0.2 * VOICE_HZ
+
+
+def pitch_of(samples: np.ndarray, rate_hz: int) -> float:
+    """The frequency at which the samples repeat, between 80 and 400 Hz."""
+    likeness = np.correlate(samples, samples, "full")[len(samples) - 1 :]
+    shortest = rate_hz // 400
+    return rate_hz / (shortest + int(np.argmax(likeness[shortest : rate_hz // 80])))
+
+
+async def test_answer_is_played_and_reported_to_its_end(visit: Visit) -> None:
+    await open_session(visit, microphone=False)
+    await visit.page.evaluate("penny.sendText('Hola')")
+    await visit.until(lambda: visit.penny.events(TranscriptHeard))
+
+    (heard,) = visit.penny.events(TranscriptHeard)
+    assert abs(heard.heard_ms - visit.penny.answer_ms) <= 20
+    reports = visit.penny.reports(heard.item_id)
+    positions = [report.played_ms for report in reports]
+    assert len(reports) >= 4
+    assert positions == sorted(positions)
+    assert [report.ended for report in reports] == [False] * (len(reports) - 1) + [True]
+    loud = [sample["at"] for sample in await visit.heard() if sample["level"] > 0.05]
+    assert abs((loud[-1] - loud[0]) - visit.penny.answer_ms) < 250
+
+
+async def test_speaking_over_penny_flushes_playback_and_reports_what_was_heard(
+    visit: Visit,
+) -> None:
+    visit.penny.answer_ms = 8000
+    await open_session(visit)
+    await visit.until(lambda: visit.penny.events(Interruption))
+    (interruption,) = visit.penny.events(Interruption)
+    item_id = str(interruption.item_id)
+    await visit.until(lambda: visit.penny.reports(item_id)[-1].ended)
+
+    last = visit.penny.reports(item_id)[-1]
+    assert 500 < interruption.heard_ms < 6000
+    assert interruption.heard_ms <= last.played_ms <= interruption.heard_ms + 600
+    dropped = await visit.page.evaluate("played.at(-1)")
+    assert dropped == {
+        "item_id": item_id,
+        "played_ms": last.played_ms,
+        "ended": True,
+        "dropped": True,
+    }
+
+
+async def test_button_silences_the_loudspeaker_before_the_server_answers(visit: Visit) -> None:
+    visit.penny.answer_ms = 8000
+    await open_session(visit, microphone=False)
+    await visit.page.evaluate("penny.sendText('Hola')")
+    await visit.page.wait_for_function(
+        "() => window.heard.filter((x) => x.level > 0.05).length > 20"
+    )
+    pressed = await visit.page.evaluate("(penny.interrupt(), performance.now())")
+    await visit.until(lambda: any(isinstance(m, Interrupt) for m in visit.penny.messages))
+    await visit.until(lambda: visit.penny.events(Interruption))
+    await visit.page.wait_for_function("(t) => performance.now() > t + 600", arg=pressed)
+
+    later = [sample for sample in await visit.heard() if sample["at"] > pressed + 150]
+    assert later
+    assert max(sample["level"] for sample in later) < 0.01
+
+
+async def test_cut_connection_is_reported_and_the_client_can_call_again(visit: Visit) -> None:
+    await open_session(visit, microphone=False)
+    await visit.page.evaluate("penny.sendText('corta')")
+    await visit.page.wait_for_function("() => closings.length > 0")
+
+    (closed,) = await visit.page.evaluate("closings")
+    assert closed["expected"] is False
+    assert closed["code"] == 1006
+    assert await visit.page.evaluate("penny.state") == "closed"
+    again = await visit.page.evaluate("penny.start({microphone: false})")
+    assert again["type"] == "session_started"
+    assert len(visit.penny.starts) == 2
+
+
+async def test_refused_start_rejects_with_code_and_remedy(visit: Visit) -> None:
+    visit.penny.refuse = SessionError(
+        code="mode_unavailable",
+        message="mode: EXTERNAL cannot talk now: OPENAI_API_KEY is not set",
+        retryable=False,
+        field="mode",
+    )
+    refused = await open_session(visit, microphone=False, mode="EXTERNAL")
+
+    assert refused["name"] == "PennyError"
+    assert refused["code"] == "mode_unavailable"
+    assert "OPENAI_API_KEY" in refused["message"]
+    assert await visit.page.evaluate("penny.state") == "closed"
+
+
+async def test_end_says_goodbye_and_waits_for_the_totals(visit: Visit) -> None:
+    await open_session(visit, microphone=False)
+    await visit.page.evaluate("penny.end()")
+
+    assert visit.penny.events(SessionEnded)[0].reason == "client_ended"
+    assert await visit.page.evaluate("seen.at(-1).type") == "session_ended"
+    (closed,) = await visit.page.evaluate("closings")
+    assert closed["expected"] is True
+
+
+async def test_muted_microphone_goes_on_as_silence(visit: Visit) -> None:
+    await visit.page.evaluate(OPEN, {"microphone": False})
+    await visit.page.evaluate("penny.end()")
+    await visit.page.evaluate("penny.muted = true")
+    await visit.page.evaluate("penny.start({})")
+    await visit.until(lambda: len(visit.penny.audio) >= 24_000 * 2 * 2)
+
+    pcm = np.frombuffer(bytes(visit.penny.audio), dtype="<i2")
+    assert int(np.abs(pcm).max()) == 0
+
+
+async def test_typed_text_arrives_as_it_was_written(visit: Visit) -> None:
+    await open_session(visit, microphone=False)
+    await visit.page.evaluate("penny.sendText('¿Cuánto debo? «€»')")
+    await visit.until(lambda: any(isinstance(m, TextInput) for m in visit.penny.messages))
+
+    assert TextInput(text="¿Cuánto debo? «€»") in visit.penny.messages
