@@ -249,3 +249,16 @@ def test_microphone_without_portaudio_says_what_to_install(
 
     assert left.value.code == 2
     assert "libportaudio2" in capsys.readouterr().err
+
+
+@pytest.mark.virtual_time
+async def test_silent_answer_that_was_spoken_over_is_not_taken_for_one(
+    question: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = Script(answer=bytes(144_000))
+
+    status, events = await talk(script, capsys, question, question, "--over", "400")
+
+    assert status == 1
+    assert f"{question}: the answer cannot be heard" in events[-1]["reason"]
+    assert [turn["interrupted"] for turn in events[-1]["turns"]] == [True, False]
