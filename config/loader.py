@@ -79,7 +79,9 @@ def _validate(document: Document) -> Config | None:
     # A section whose keys are all commented out reads as null; it means the defaults.
     data = {key: value for key, value in document.data.items() if value is not None}
     try:
-        return Config.model_validate(data)
+        config = Config.model_validate(data)
+        _refuse_booleans(data, config, (), document)
+        return config
     except ValidationError as error:
         reported = {refused.key for refused in document.errors}
         for detail in error.errors(include_url=False):
@@ -87,6 +89,16 @@ def _validate(document: Document) -> Config | None:
             if dotted(key) not in reported:
                 document.refuse(key, _explain(detail, key, document))
         return None
+
+
+def _refuse_booleans(data: object, value: object, key: Key, document: Document) -> None:
+    """YAML reads ``no`` and ``on`` as booleans; pydantic takes those for the numbers 0 and 1."""
+    if isinstance(data, dict):
+        for name, inner in data.items():
+            found = value.get(name) if isinstance(value, dict) else getattr(value, name, None)
+            _refuse_booleans(inner, found, (*key, name), document)
+    elif isinstance(data, bool) and isinstance(value, int | float) and not isinstance(value, bool):
+        document.refuse(key, f"should be a number, got {str(data).lower()}")
 
 
 def _key_of(detail: ErrorDetails) -> Key:

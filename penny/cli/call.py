@@ -29,6 +29,7 @@ QUIET_MS = 700
 LEAD_MS = 300
 """Silence before the first word, for the ears to learn the room."""
 LARGEST_MESSAGE_BYTES = 4 * 1024 * 1024
+CONNECT_TIMEOUT_S = 30.0
 END_TIMEOUT_S = 5.0
 
 
@@ -55,7 +56,7 @@ async def hold_call(
     call: Call | None = None
     try:
         async with (
-            aiohttp.ClientSession() as http,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CONNECT_TIMEOUT_S)) as http,
             http.ws_connect(
                 options.url, max_msg_size=LARGEST_MESSAGE_BYTES, heartbeat=20.0
             ) as socket,
@@ -70,7 +71,9 @@ async def hold_call(
     except aiohttp.InvalidURL:
         return call, f"{options.url} is not an address; try ws://127.0.0.1:8080/ws"
     except (aiohttp.ClientConnectionError, OSError):
-        return call, f"cannot connect to {options.url}; start Penny with: make run"
+        if call is not None:
+            return call, "the connection was lost"
+        return None, f"cannot connect to {options.url}; start Penny with: make run"
     return call, None
 
 
@@ -91,8 +94,9 @@ class Call:
         self._deadline_s = self._began_s
         self._quiet_since_ms = 0.0
         self._progress_ms = 0.0
-        self._end: CallFailed | None = None
+        self._reader: asyncio.Task[None] | None = None
         self._live: LiveAudio | None = None
+        self._played_bytes = 0
         self._reports: list[Report] = []
 
     @property
@@ -119,14 +123,15 @@ class Call:
 
     async def run(self, converse: Converse) -> None:
         """Converse while a task of its own reads. Raises CallFailed."""
-        reader = asyncio.create_task(self._read(), name="talk-reader")
+        reader = self._reader = asyncio.create_task(self._read(), name="talk-reader")
         try:
             await converse(self)
-            await self._hang_up(reader)
+            await self._send({"type": "session_end"})
+            await asyncio.wait([reader], timeout=END_TIMEOUT_S)
         except ConnectionError as error:
             # What the server said before it closed may still be on its way in.
             await asyncio.wait([reader], timeout=1.0)
-            raise self._end or self._explain_end() from error
+            raise self._explain_end() from error
         finally:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
@@ -134,14 +139,20 @@ class Call:
     async def say_all(self, utterances: Sequence[Utterance]) -> None:
         """Speak each after the answer to the one before, or over it. Raises CallFailed."""
         await self._until(lambda: self._is_quiet(LEAD_MS), self._why_silent)
+        firsts: list[int] = []
+        ends_ms: list[float] = []
         for number, utterance in enumerate(utterances):
             first = len(self.log.turns)
-            ended_ms = await self._say(utterance)
+            firsts.append(first)
+            ends_ms.append(await self._say(utterance))
             is_last = number == len(utterances) - 1
             over = self._options.over_ms is not None and not is_last
             is_reached = self._is_time_to_interrupt if over else self._is_answered
             await self._until(partial(is_reached, first), self._why_silent, first)
-            self._check_heard(utterance, first, ended_ms)
+        # Not before: an answer that was spoken over has then been heard as far as it will be.
+        lasts = [*firsts[1:], len(self.log.turns)]
+        for utterance, first, last, end_ms in zip(utterances, firsts, lasts, ends_ms, strict=True):
+            self._check_heard(utterance, self.log.items_between(first, last), end_ms)
 
     async def talk_live(self, live: LiveAudio, stop: asyncio.Event) -> None:
         """Let a person talk until ``stop``."""
@@ -181,31 +192,29 @@ class Call:
         return self.log.answered_since(first) and self._is_quiet(QUIET_MS)
 
     def _is_time_to_interrupt(self, first: int) -> bool:
-        started_ms = self.player.started_at_ms(self.log.items_since(first))
+        started_ms = self.player.started_at_ms(self.log.items_between(first))
         if started_ms is not None and self.player.busy:
             return self.now_ms - started_ms >= (self._options.over_ms or 0)
         return self._is_answered(first)
 
-    def _check_heard(self, utterance: Utterance, first: int, ended_ms: float) -> None:
-        items = self.log.items_since(first)
+    def _check_heard(self, utterance: Utterance, items: list[str], ended_ms: float) -> None:
         started_ms = self.player.started_at_ms(items)
         self.answer_delays_ms.append(None if started_ms is None else round(started_ms - ended_ms))
         loudness = measure(self.player.heard(items))
-        if self.player.busy or loudness.audible:
-            return
         if not loudness.duration_ms:
-            raise CallFailed(f"{utterance.name}: {self._why_silent(first)}")
-        raise CallFailed(
-            f"{utterance.name}: the answer cannot be heard "
-            f"({loudness.duration_ms} ms at {loudness.rms_dbfs} dBFS)"
-        )
+            raise CallFailed(f"{utterance.name}: no answer: the turn was taken, but no audio came")
+        if not loudness.audible:
+            raise CallFailed(
+                f"{utterance.name}: the answer cannot be heard "
+                f"({loudness.duration_ms} ms at {loudness.rms_dbfs} dBFS)"
+            )
 
     def _why_silent(self, first: int) -> str:
         if self.log.errors:
             return f"no answer; {self.log.errors[-1]}"
         if len(self.log.turns) <= first:
             return "no answer: Penny noticed no speech"
-        if not self.log.items_since(first):
+        if not self.log.items_between(first):
             return "no answer: the turn was taken, but no audio came"
         return "the answer did not come to its end"
 
@@ -216,14 +225,14 @@ class Call:
         if late_s > 1.0:
             self._deadline_s = self._clock()  # this machine slept: do not send a burst
         await asyncio.sleep(max(0.0, -late_s))
-        if self._end is not None:
-            raise self._end
+        if self._reader is not None and self._reader.done():
+            await self._reader  # raises why it ended
         now_ms = self.now_ms
-        played = len(self.player.timeline)
         reports = self._reports + self.player.advance(now_ms)
         self._reports = []
         if self._live is not None:
-            self._live.play(bytes(self.player.timeline[played:]))
+            self._live.play(bytes(self.player.timeline[self._played_bytes :]))
+            self._played_bytes = len(self.player.timeline)
         if self.player.busy or self.log.waiting or reports:
             self._quiet_since_ms = now_ms
         if reports:
@@ -246,11 +255,9 @@ class Call:
         await self._socket.send_str(json.dumps(message))
 
     async def _read(self) -> None:
-        try:
-            while True:
-                await self._receive_one()
-        except CallFailed as error:
-            self._end = error
+        """Runs until the connection ends; raises CallFailed then."""
+        while True:
+            await self._receive_one()
 
     async def _receive_one(self) -> None:
         message = await self._socket.receive()
@@ -279,13 +286,8 @@ class Call:
             case "audio_done":
                 self.player.finish(item_id)
             case "interruption":
-                self.player.advance(self.now_ms)
-                self._reports += self.player.drop()
+                self._reports += self.player.advance(self.now_ms) + self.player.drop()
         self._emit(event)
-
-    async def _hang_up(self, reader: asyncio.Task[None]) -> None:
-        await self._send({"type": "session_end"})
-        await asyncio.wait([reader], timeout=END_TIMEOUT_S)
 
     def _explain_end(self) -> CallFailed:
         if self.log.ended is not None:

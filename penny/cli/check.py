@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from config.schema import Config
 from penny.cli.configured import add_config_option, load_config
@@ -110,12 +110,14 @@ def _print(found: Examination, config: Config, console: Console) -> None:
 
 
 def _mode_table(found: Examination) -> Table:
-    table = Table("mode", "label", "state", "remedy")
+    table = Table(Column("mode", no_wrap=True), Column("state", no_wrap=True), "remedy")
     for mode in found.modes:
         name = f"{mode.name} (default)" if mode.default else mode.name
-        reasons = "\n".join(escape(problem.reason) for problem in mode.problems)
-        remedies = "\n".join(escape(problem.remedy) for problem in mode.problems)
-        table.add_row(name, escape(mode.label), reasons or "[green]available[/green]", remedies)
+        if not mode.problems:
+            table.add_row(name, "[green]available[/green]", "")
+        for problem in mode.problems:
+            table.add_row(name, escape(problem.reason), escape(problem.remedy))
+            name = ""
     return table
 
 

@@ -5,11 +5,18 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from config.loader import load
-from config.schema import Config
+from config.schema import Config, GatewaySection
+from config.worker import WorkerSection
 from penny.errors import ConfigError
+
+
+_ADDRESS_ERRORS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
 
 
 def add_config_option(parser: argparse.ArgumentParser) -> None:
@@ -38,15 +45,21 @@ def load_config(arguments: argparse.Namespace) -> Config:
     return load(arguments.config, os.environ, overrides)
 
 
-ADDRESS_ERRORS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
-
-
-def explain_address(config: Config, section: str, error: OSError) -> ConfigError:
-    """What to tell when ``section``'s host and port cannot be listened on."""
-    settings = getattr(config, section)
-    return ConfigError(
-        f"{config.origin.place(f'{section}.port')}: cannot listen on "
-        f"{settings.host}:{settings.port}: {os.strerror(error.errno or 0)}; "
-        "choose another with --port or --host",
-        key=f"{section}.port",
-    )
+@contextmanager
+def address_errors(config: Config, section: str) -> Iterator[None]:
+    """Say in words that ``section``'s host and port cannot be listened on. Raises ConfigError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _ADDRESS_ERRORS and not isinstance(error, socket.gaierror):
+            raise
+        settings: GatewaySection | WorkerSection = getattr(config, section)
+        key = f"{section}.port" if error.errno == errno.EADDRINUSE else f"{section}.host"
+        # asyncio puts a sentence of its own in strerror; a resolver's errno is not the system's.
+        is_name = isinstance(error, socket.gaierror)
+        reason = error.strerror if is_name else os.strerror(error.errno or 0)
+        raise ConfigError(
+            f"{config.origin.place(key)}: cannot listen on {settings.host}:{settings.port}: "
+            f"{reason}; choose another with --host or --port",
+            key=key,
+        ) from error

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 
 from penny.cli.configured import (
-    ADDRESS_ERRORS,
     add_address_options,
     add_config_option,
-    explain_address,
+    address_errors,
     load_config,
 )
 
@@ -26,10 +25,6 @@ def run(arguments: argparse.Namespace) -> int:
     # Here, not above: the other commands start in a fraction of the time without the gateway.
     from penny.gateway.app import main
 
-    try:
+    with address_errors(config, "gateway"):
         main(config)
-    except OSError as error:
-        if error.errno not in ADDRESS_ERRORS:
-            raise
-        raise explain_address(config, "gateway", error) from error
     return 0

@@ -26,7 +26,6 @@ Json = dict[str, Any]
 
 DEFAULT_URL = "ws://127.0.0.1:8080/ws"
 NO_ANSWER = 1
-BAD_USAGE = 2
 _NOT_WORTH_TELLING = {"transcript_delta", "pong", "playback"}
 _STAGES = {
     "turn_decided": "turn decided",
@@ -64,6 +63,34 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def run(arguments: argparse.Namespace) -> int:
+    try:
+        return asyncio.run(talk(arguments))
+    except MicrophoneMissing as error:
+        parser: argparse.ArgumentParser = arguments.parser
+        parser.error(str(error))
+
+
+async def talk(arguments: argparse.Namespace) -> int:
+    """Hold the call and tell of it. Returns the exit status. Raises MicrophoneMissing."""
+    utterances = _prepare(arguments)
+    tell = _print_json if arguments.json else _Narrator(Console(highlight=False)).tell
+    options = CallOptions(
+        url=arguments.url,
+        mode=arguments.mode,
+        language=arguments.language,
+        over_ms=arguments.over,
+        answer_timeout_s=arguments.timeout,
+    )
+    call, failure = await _hold(options, tell, utterances)
+    if call is not None and arguments.out is not None:
+        write_wav(arguments.out, bytes(call.player.timeline), FORMAT.rate_hz)
+    summary = summarize(call, failure)
+    tell(summary)
+    return 0 if summary["ok"] else NO_ANSWER
+
+
+def _prepare(arguments: argparse.Namespace) -> list[Utterance]:
+    """Read what is to be said; exits with 2 when the command line is wrong."""
     parser: argparse.ArgumentParser = arguments.parser
     ways = [bool(arguments.files), bool(arguments.text), arguments.mic]
     if sum(ways) != 1:
@@ -74,26 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
         utterances = [read_utterance(path) for path in arguments.files]
     except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
-    utterances += [Utterance(name=f"text {text!r}", text=text) for text in arguments.text]
-    tell = _print_json if arguments.json else _Narrator(Console(highlight=False)).tell
-    options = CallOptions(
-        url=arguments.url,
-        mode=arguments.mode,
-        language=arguments.language,
-        over_ms=arguments.over,
-        answer_timeout_s=arguments.timeout,
-    )
-    try:
-        call, failure = asyncio.run(_hold(options, tell, utterances))
-    except MicrophoneMissing as error:
-        parser.error(str(error))
-    except KeyboardInterrupt:
-        return 130
-    if call is not None and arguments.out is not None:
-        write_wav(arguments.out, bytes(call.player.timeline), FORMAT.rate_hz)
-    summary = summarize(call, failure)
-    tell(summary)
-    return 0 if summary["ok"] else NO_ANSWER
+    return utterances + [Utterance(name=f"text {text!r}", text=text) for text in arguments.text]
 
 
 async def _hold(

@@ -74,8 +74,9 @@ class TurnLog:
         """Whether the newest of the turns from number ``first`` on has its answer."""
         return len(self.turns) > first and self.turns[-1].answered
 
-    def items_since(self, first: int) -> list[str]:
-        return [item for turn in self.turns[first:] for item in turn.items]
+    def items_between(self, first: int, last: int | None = None) -> list[str]:
+        """Penny's items in the turns from number ``first`` up to but without ``last``."""
+        return [item for turn in self.turns[first:last] for item in turn.items]
 
     def feed(self, event: Json) -> None:
         kind = str(event.get("type", ""))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 
 from penny.cli.configured import (
-    ADDRESS_ERRORS,
     add_address_options,
     add_config_option,
-    explain_address,
+    address_errors,
     load_config,
 )
 
@@ -31,15 +30,11 @@ def run(arguments: argparse.Namespace) -> int:
     # Here, not above: engines take a while to import, and only this command needs them.
     from runpod_worker.server import main
 
-    try:
+    with address_errors(config, "worker"):
         main(
             config.worker_settings(),
             config.worker.host,
             config.worker.port,
             announce=arguments.announce,
         )
-    except OSError as error:
-        if error.errno not in ADDRESS_ERRORS:
-            raise
-        raise explain_address(config, "worker", error) from error
     return 0

@@ -128,6 +128,14 @@ def test_broken_yaml_names_its_line(tmp_path: Path, text: str, line: int, words:
     assert words in errors[0].message
 
 
+@pytest.mark.parametrize("word", ["no", "on", "true"])
+def test_boolean_is_no_number(tmp_path: Path, word: str) -> None:
+    [error] = errors_of(tmp_path, f"gateway:\n  port: {word}\n")
+
+    assert (error.key, error.line) == ("gateway.port", 2)
+    assert "should be a number" in error.message
+
+
 def test_missing_file_says_where_to_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigErrors, match="start in Penny's folder, or name the file"):
         load(tmp_path / "none.yaml", {})

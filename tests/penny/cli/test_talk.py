@@ -1,4 +1,4 @@
-"""The whole command against a scripted session over a real socket, in real time."""
+"""The whole command against a scripted session over a real socket, on a clock that jumps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pytest
 
 from penny.audio.level import rms_dbfs
 from penny.audio.wav import read_audio, write_wav
-from penny.cli.main import main
+from penny.cli.main import build_parser, main
+from penny.cli.talk import talk as call_penny
 from penny.protocol.conversation import TextInput
 from penny.protocol.error import SessionError
 from penny.protocol.session import SessionEnd, SessionStart
@@ -35,11 +36,12 @@ async def talk(
     script: Script, capsys: pytest.CaptureFixture[str], *arguments: str
 ) -> tuple[int, list[Json]]:
     async with running_session(script) as url:
-        # A thread of its own: the command brings its own event loop.
-        status = await asyncio.to_thread(main, ["talk", *arguments, "--url", url, "--json"])
+        parsed = build_parser().parse_args(["talk", *arguments, "--url", url, "--json"])
+        status = await call_penny(parsed)
     return status, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
+@pytest.mark.virtual_time
 async def test_recording_is_answered_and_the_summary_tells_the_turn(
     question: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -67,6 +69,7 @@ async def test_recording_is_answered_and_the_summary_tells_the_turn(
     assert isinstance(script.messages[-1], SessionEnd)
 
 
+@pytest.mark.virtual_time
 async def test_what_was_heard_is_written_where_it_was_heard(
     question: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -82,6 +85,7 @@ async def test_what_was_heard_is_written_where_it_was_heard(
     assert rms_dbfs(after) == pytest.approx(-13.5, abs=0.5)
 
 
+@pytest.mark.virtual_time
 async def test_playback_is_reported_as_it_goes_and_once_at_its_end(
     question: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,6 +100,7 @@ async def test_playback_is_reported_as_it_goes_and_once_at_its_end(
     assert played[-1] == 500
 
 
+@pytest.mark.virtual_time
 async def test_second_recording_over_the_answer_interrupts_it_and_stops_playback(
     question: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -114,6 +119,7 @@ async def test_second_recording_over_the_answer_interrupts_it_and_stops_playback
     assert events[-1]["audio"]["duration_ms"] == pytest.approx(3000 + cut.played_ms, abs=1)
 
 
+@pytest.mark.virtual_time
 async def test_second_recording_waits_for_the_end_of_the_first_answer(
     question: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,6 +132,7 @@ async def test_second_recording_waits_for_the_end_of_the_first_answer(
     assert starts[1] > ends[0]
 
 
+@pytest.mark.virtual_time
 async def test_typed_text_is_answered(capsys: pytest.CaptureFixture[str]) -> None:
     script = Script()
 
@@ -139,6 +146,7 @@ async def test_typed_text_is_answered(capsys: pytest.CaptureFixture[str]) -> Non
     ]
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
@@ -170,6 +178,7 @@ async def test_call_without_an_audible_answer_fails_with_the_reason(
     assert reason in events[-1]["reason"]
 
 
+@pytest.mark.virtual_time
 async def test_recording_of_silence_is_told_as_such(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -240,3 +249,16 @@ def test_microphone_without_portaudio_says_what_to_install(
 
     assert left.value.code == 2
     assert "libportaudio2" in capsys.readouterr().err
+
+
+@pytest.mark.virtual_time
+async def test_silent_answer_that_was_spoken_over_is_not_taken_for_one(
+    question: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = Script(answer=bytes(144_000))
+
+    status, events = await talk(script, capsys, question, question, "--over", "400")
+
+    assert status == 1
+    assert f"{question}: the answer cannot be heard" in events[-1]["reason"]
+    assert [turn["interrupted"] for turn in events[-1]["turns"]] == [True, False]
