@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from kb.collection import Collection
+from kb.collection import Collection, View
 from kb.index import INDEX_VERSION
 from kb.indexer import Progress
 from kb.lock import FolderLock
@@ -75,10 +75,13 @@ class KnowledgeBase:
         Raises:
             UnknownCollection: there is no such collection.
         """
-        view = self._collection(ref).view
         return search_view(
-            view, text, self._settings, limit=limit, language=language, filters=filters
+            self.view(ref), text, self._settings, limit=limit, language=language, filters=filters
         )
+
+    def view(self, ref: str) -> View:
+        """Return the last commit of a collection, unchanging. Raises UnknownCollection."""
+        return self._collection(ref).view
 
     def questions(self, ref: str, language: Language) -> list[Question]:
         """Return the questions that the documents list. Raises UnknownCollection."""

@@ -19,7 +19,7 @@ from kb.passage import IndexUnavailable, Passage
 
 
 # Part of the folder's name: a change of fields or of normalisation asks for a new index.
-INDEX_VERSION = "1"
+INDEX_VERSION = "4"
 _BLANK = "blank"
 _RAW = "raw"
 _FACT_CHARS = 200
@@ -38,12 +38,14 @@ class FileState:
 
 @dataclass(frozen=True, slots=True)
 class StoredPassage:
-    """A passage with the keys of its parts, as they were indexed."""
+    """A passage with the keys of its parts, as they were indexed; ``sequence`` keeps their order."""
 
     passage: Passage
     body: frozenset[str]
-    heading: tuple[str, ...]
-    questions: tuple[tuple[str, ...], ...]
+    sequence: str
+    heading: frozenset[str]
+    context: frozenset[str]
+    questions: tuple[frozenset[str], ...]
 
 
 def _build_schema() -> tantivy.Schema:
@@ -120,9 +122,10 @@ class IndexWriter:
 
     def add_passage(self, passage: Passage) -> None:
         body = keys_of(passage.text, passage.language)
-        heading = keys_of(" ".join(passage.heading[-2:]), passage.language)
+        heading = keys_of(passage.heading[-1], passage.language)
+        context = keys_of(" ".join(passage.heading[:-1]), passage.language)
         asked = [keys_of(question, passage.language) for question in passage.questions]
-        weighted = body + 2 * heading + [key for each in asked for key in each]
+        weighted = body + 2 * heading + context + [key for each in asked for key in each]
         distinct = dict.fromkeys(weighted)
         self._add(
             id=passage.id,
@@ -144,8 +147,9 @@ class IndexWriter:
                     passage.fields,
                     passage.questions,
                     passage.speakable,
-                    " ".join(dict.fromkeys(body)),
+                    " ".join(body),
                     " ".join(heading),
+                    " ".join(dict.fromkeys(context)),
                     [" ".join(each) for each in asked],
                 ]
             ),
@@ -180,16 +184,22 @@ def _facts(passage: Passage) -> Iterator[tuple[str, object]]:
         yield name, value.lower()[:_FACT_CHARS] if isinstance(value, str) else value
 
 
+def _read_data(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> bytes:
+    return bytes(searcher.doc(address).get_first("data") or b"null")
+
+
 def read_passage(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> StoredPassage:
-    row = orjson.loads(bytes(searcher.doc(address).get_first("data")))
+    row = orjson.loads(_read_data(searcher, address))
     passage = Passage(
         row[0], row[1], row[2], tuple(row[3]), row[4], row[5], row[6], row[7], tuple(row[8]), row[9]
     )
     return StoredPassage(
         passage,
         frozenset(row[10].split()),
-        tuple(row[11].split()),
-        tuple(tuple(each.split()) for each in row[12]),
+        f" {row[11]} {row[10]} ",
+        frozenset(row[11].split()),
+        frozenset(row[12].split()),
+        tuple(frozenset(each.split()) for each in row[13]),
     )
 
 
@@ -198,7 +208,7 @@ def read_all(searcher: tantivy.Searcher, kind: str) -> Iterable[bytes]:
     query = tantivy.Query.term_query(SCHEMA, "kind", kind, "basic")
     count = max(1, searcher.num_docs)
     for _, address in searcher.search(query, limit=count, count=False).hits:
-        yield bytes(searcher.doc(address).get_first("data"))
+        yield _read_data(searcher, address)
 
 
 def read_files(searcher: tantivy.Searcher) -> dict[str, FileState]:

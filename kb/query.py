@@ -8,9 +8,18 @@ from dataclasses import dataclass
 import tantivy
 
 from kb.normal.analysis import Kind, Token, analyse
+from kb.normal.stems import key_of
+from kb.normal.stopwords import weak_keys
 from kb.passage import Language
 from kb.spelling import SpellingIndex
 from kb.synonyms import load_synonyms
+
+
+# What a word tells that the collection does not have: as much as a rare one.
+_UNKNOWN_WEIGHT = 0.8
+_LEAST_WEIGHT = 0.1
+_WEAK_SHARE = 0.3
+_CODE_WEIGHT = 2.0
 
 
 @dataclass(slots=True)
@@ -18,8 +27,8 @@ class Concept:
     """One thing the caller names.
 
     ``keys``: index keys with how well each stands for the concept (1 = the word itself).
-    ``weight``: how much it tells, 0..1, by how rare it is. ``known``: the words of the
-    collection have it, or something that sounds like it.
+    ``weight``: how much it tells: how rare it is, less for an everyday word. ``known``: the
+    collection has it, or something that sounds like it or means it.
     """
 
     kind: Kind
@@ -27,6 +36,7 @@ class Concept:
     keys: dict[str, float]
     weight: float
     known: bool
+    weak: bool = False
 
 
 class Vocabulary:
@@ -42,19 +52,38 @@ class Vocabulary:
         return int(self._searcher.doc_freq("keys", key))
 
     def rarity(self, frequency: int) -> float:
-        """Return 0..1: the inverse document frequency over that of a word in one document."""
-        idf = math.log(1 + (self.documents - frequency + 0.5) / (frequency + 0.5))
+        """Return 0..1: the inverse document frequency over that of a word in no document."""
+        idf = math.log(1 + max(0.0, self.documents - frequency + 0.5) / (frequency + 0.5))
         return min(1.0, max(0.0, idf / self._most))
 
 
 def build_concepts(text: str, language: Language, vocabulary: Vocabulary) -> list[Concept]:
     """Return what the question is about, in order, each thing once."""
     concepts: dict[str, Concept] = {}
+    before: Token | None = None
     for token in analyse(text, language):
-        if token.stop or token.keys[0] in concepts:
+        if token.stop:
+            before = token if token.kind == "word" else None
             continue
-        concepts[token.keys[0]] = _concept(token, language, vocabulary)
+        concept = concepts.get(token.keys[0])
+        if concept is None:
+            concept = _concept(token, language, vocabulary)
+            concepts[token.keys[0]] = concept
+        if before is not None and token.kind == "word" and not concept.known:
+            _join(before, token, concept, language, vocabulary)
+        before = token if token.kind == "word" else None
     return list(concepts.values())
+
+
+def _join(
+    before: Token, token: Token, concept: Concept, language: Language, vocabulary: Vocabulary
+) -> None:
+    """``kilo vatio``: a word heard as two is tried as one."""
+    key = key_of(before.surface + token.surface, language)
+    frequency = vocabulary.frequency(key)
+    if frequency:
+        concept.keys = {key: 0.95}
+        concept.weight, concept.known = vocabulary.rarity(frequency), True
 
 
 def _concept(token: Token, language: Language, vocabulary: Vocabulary) -> Concept:
@@ -63,20 +92,51 @@ def _concept(token: Token, language: Language, vocabulary: Vocabulary) -> Concep
     if token.kind != "word":
         return _exact_concept(token, vocabulary)
     key = token.keys[0]
+    weak = key in weak_keys(language)
+    keys = _word_keys(key, token.surface, language, vocabulary)
+    best = max(keys.values(), default=0.0)
+    frequency = max((vocabulary.frequency(k) for k, q in keys.items() if q == best), default=0)
+    weight = vocabulary.rarity(frequency) if keys else _UNKNOWN_WEIGHT
+    if weak:
+        weight *= _WEAK_SHARE
+    return Concept("word", token.surface, keys, max(_LEAST_WEIGHT, weight), bool(keys), weak)
+
+
+def _word_keys(
+    key: str, surface: str, language: Language, vocabulary: Vocabulary
+) -> dict[str, float]:
+    """The word itself; else what sounds like it; and what stands for any of these."""
+    related = load_synonyms(language)
     keys: dict[str, float] = {}
-    frequency = vocabulary.frequency(key)
-    if frequency:
-        keys[key] = 1.0
+    bases: dict[str, float] = {}
+    if vocabulary.frequency(key):
+        keys[key] = bases[key] = 1.0
+    elif key in related:
+        bases[key] = 1.0
     else:
-        for found, quality in vocabulary.spelling.near(key):
-            keys[found] = quality
-            frequency = max(frequency, vocabulary.frequency(found))
-    for base, quality in list(keys.items()) or [(key, 1.0)]:
-        for other, weight in load_synonyms(language).get(base, {}).items():
-            if vocabulary.frequency(other):
-                keys[other] = max(keys.get(other, 0.0), weight * quality)
-    weight = vocabulary.rarity(frequency) if frequency else 0.7
-    return Concept(token.kind, token.surface, keys, max(0.15, weight), bool(keys))
+        with_h = key_of("h" + surface, language) if surface[0] in "aeiou" else key
+        if with_h != key and (vocabulary.frequency(with_h) or with_h in related):
+            bases[with_h] = 0.95
+            if vocabulary.frequency(with_h):
+                keys[with_h] = 0.95
+        else:
+            keys = _conjugated(key, vocabulary) or dict(vocabulary.spelling.near(key))
+            bases = {found: q for found, q in keys.items() if q >= 0.8}
+    for base, quality in bases.items():
+        for other, share in related.get(base, {}).items():
+            if share * quality > keys.get(other, 0.0) and vocabulary.frequency(other):
+                keys[other] = share * quality
+    return keys
+
+
+def _conjugated(key: str, vocabulary: Vocabulary) -> dict[str, float]:
+    """``abrís``: an ending that the stemmer does not know, cut off by hand."""
+    for cut in (1, 2, 3):
+        if len(key) - cut < max(3, cut + 1):
+            break
+        if vocabulary.frequency(key[:-cut]):
+            return {key[:-cut]: 0.9}
+    return {}
 
 
 def _exact_concept(token: Token, vocabulary: Vocabulary) -> Concept:
@@ -86,8 +146,8 @@ def _exact_concept(token: Token, vocabulary: Vocabulary) -> Concept:
         if vocabulary.frequency(key)
     }
     first = token.keys[0]
-    weight = vocabulary.rarity(vocabulary.frequency(first)) if first in keys else 0.7
-    return Concept(token.kind, token.surface, keys, max(0.15, weight), bool(keys))
+    weight = vocabulary.rarity(vocabulary.frequency(first)) if first in keys else _UNKNOWN_WEIGHT
+    return Concept(token.kind, token.surface, keys, max(_LEAST_WEIGHT, weight), bool(keys))
 
 
 def _code_concept(token: Token, vocabulary: Vocabulary) -> Concept:
@@ -95,4 +155,4 @@ def _code_concept(token: Token, vocabulary: Vocabulary) -> Concept:
     keys = {
         key: 1.0 - 0.05 * at for at, key in enumerate(token.keys[:2]) if vocabulary.frequency(key)
     }
-    return Concept("code", token.surface, keys, 2.0, bool(keys))
+    return Concept("code", token.surface, keys, _CODE_WEIGHT, bool(keys))

@@ -11,61 +11,121 @@ from kb.query import Concept
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Each 0..1. ``coverage``: the weight of what the caller named that the passage has.
-    ``asked``: likeness to the nearest question the passage lists. ``headed``: likeness to its
-    heading. ``lexical``: BM25 over the best candidate's. ``missing_code``: a code not in it.
+    """What speaks for a passage, each 0..1 and more being better but for the last two.
+
+    ``coverage``: the weight of what the caller named that the passage has. ``strong``: the same
+    without everyday words. ``asked``: likeness to the nearest question the passage lists.
+    ``headed``: likeness to its heading. ``titled``: the share of the heading that the caller
+    named. ``lexical``: BM25 over the best candidate's. ``mass``: how much was found in all.
+    ``unknown``: the weight of what the whole collection has no word for. ``missing_code``: 1 when
+    the caller named a code that is not in the passage.
     """
 
     coverage: float
+    strong: float
     asked: float
     headed: float
+    titled: float
     lexical: float
+    mass: float
+    together: float
+    unknown: float
     missing_code: float
 
 
+# Fitted on kb/eval/dev.jsonl by tests/bench/kb_calibrate.py: in the order of Evidence.
+BIAS = -8.40
+WEIGHTS = (2.44, 1.49, 1.41, 0.98, 2.27, 4.13, 2.20, 0.77, -0.67, -6.0)
+# This much matched weight counts as full: about three rare words.
+_FULL_MASS = 3.0
+
+
 def weigh(stored: StoredPassage, concepts: list[Concept], lexical: float) -> Evidence:
-    heading = frozenset(stored.heading)
-    named = [frozenset(each) for each in stored.questions]
-    total = found = missing = 0.0
+    """Compare one candidate with the question; ``lexical`` is its share of the best BM25."""
+    total = found = strong_total = strong = unknown = missing = 0.0
     for concept in concepts:
         best = 0.0
         for key, quality in concept.keys.items():
             if quality > best and (
-                key in stored.body or key in heading or any(key in each for each in named)
+                key in stored.body
+                or key in stored.heading
+                or key in stored.context
+                or any(key in asked for asked in stored.questions)
             ):
                 best = quality
         total += concept.weight
         found += concept.weight * best
+        if not concept.weak:
+            strong_total += concept.weight
+            strong += concept.weight * best
+        if not concept.known:
+            unknown += concept.weight
         if concept.kind == "code" and not best:
             missing = 1.0
-    asked = max((_likeness(each, concepts, total) for each in named), default=0.0)
-    headed = _likeness(heading, concepts, total)
-    return Evidence(found / total if total else 0.0, asked, headed, lexical, missing)
+    if not total:
+        return Evidence(0.0, 0.0, 0.0, 0.0, 0.0, lexical, 0.0, 0.0, 0.0, 0.0)
+    asked = max((_likeness(each, concepts, total)[0] for each in stored.questions), default=0.0)
+    headed, titled = _likeness(stored.heading, concepts, total)
+    return Evidence(
+        found / total,
+        strong / strong_total if strong_total else 0.0,
+        asked,
+        headed,
+        titled,
+        lexical,
+        min(1.0, found / _FULL_MASS),
+        _together(stored.sequence, concepts),
+        unknown / total,
+        missing,
+    )
 
 
-def _likeness(keys: frozenset[str], concepts: list[Concept], total: float) -> float:
-    """Weight shared over the weight of both: 1 when each side says what the other says."""
-    if not keys or not total:
-        return 0.0
-    shared = 0.0
+def _together(sequence: str, concepts: list[Concept]) -> float:
+    pairs = found = 0
+    for one, two in zip(concepts, concepts[1:], strict=False):
+        pairs += 1
+        found += any(
+            f" {first} {second} " in sequence for first in one.keys for second in two.keys
+        )
+    return found / pairs if pairs else 0.0
+
+
+def _likeness(
+    keys: frozenset[str], concepts: list[Concept], total: float
+) -> tuple[float, float]:
+    """Return (weight shared over the weight of both, share of the keys that were named)."""
+    if not keys:
+        return 0.0, 0.0
+    shared = named = 0.0
     matched: set[str] = set()
     for concept in concepts:
-        hits = [(quality, key) for key, quality in concept.keys.items() if key in keys]
-        if hits:
-            shared += concept.weight * max(hits)[0]
-            matched.update(key for _, key in hits)
-    rest = len(keys) - len(matched)
-    return shared / (total + 0.5 * max(0, rest))
+        best = 0.0
+        for key, quality in concept.keys.items():
+            if key in keys:
+                best = max(best, quality)
+                if key not in matched:
+                    matched.add(key)
+                    named += quality
+        shared += concept.weight * best
+    return shared / (total + 0.5 * (len(keys) - len(matched))), named / len(keys)
+
+
+def features(evidence: Evidence) -> tuple[float, ...]:
+    return (
+        evidence.coverage,
+        evidence.strong,
+        evidence.asked,
+        evidence.headed,
+        evidence.titled,
+        evidence.lexical,
+        evidence.mass,
+        evidence.together,
+        evidence.unknown,
+        evidence.missing_code,
+    )
 
 
 def judge(evidence: Evidence) -> float:
     """Return 0..1, 0.5 being as likely right as wrong."""
-    sum_ = (
-        -4.5
-        + 5.0 * evidence.coverage
-        + 4.0 * evidence.asked
-        + 1.5 * evidence.headed
-        + 0.5 * evidence.lexical
-        - 6.0 * evidence.missing_code
-    )
-    return 1.0 / (1.0 + math.exp(-sum_))
+    odds = BIAS + sum(w * x for w, x in zip(WEIGHTS, features(evidence), strict=True))
+    return 1.0 / (1.0 + math.exp(-odds))

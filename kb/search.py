@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import tantivy
 
 from kb.collection import View
-from kb.index import SCHEMA, read_passage
+from kb.index import SCHEMA, StoredPassage, read_passage
 from kb.normal.analysis import guess_language
 from kb.passage import FieldValue, Hit, Language, SearchResult
 from kb.query import Concept, build_concepts
-from kb.ranking import judge, weigh
+from kb.ranking import Evidence, judge, weigh
 from kb.settings import KbSettings
 
 
@@ -21,6 +22,38 @@ _CANDIDATES = 20
 _MAX_QUERY_CHARS = 1000
 # Another language's passage answers a little worse than one the caller can read.
 _FOREIGN = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    stored: StoredPassage
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    concepts: list[Concept]
+    candidates: list[Candidate]
+
+
+def find_candidates(
+    view: View,
+    text: str,
+    language: Language | None,
+    filters: Mapping[str, Filter] | None,
+) -> Found:
+    """Return what the words alone find, best BM25 first, each with its evidence."""
+    text = text[:_MAX_QUERY_CHARS]
+    concepts = build_concepts(text, language or guess_language(text), view.vocabulary)
+    query = _build_query(concepts, filters)
+    if query is None:
+        return Found(concepts, [])
+    hits = view.searcher.search(query, limit=_CANDIDATES, count=False).hits
+    candidates: list[Candidate] = []
+    for score, address in hits:
+        stored = read_passage(view.searcher, address)
+        candidates.append(Candidate(stored, weigh(stored, concepts, score / hits[0][0])))
+    return Found(concepts, candidates)
 
 
 def search_view(
@@ -32,25 +65,20 @@ def search_view(
     language: Language | None,
     filters: Mapping[str, Filter] | None,
 ) -> SearchResult:
+    """Find, judge and cut off; ``took_ms`` is the whole of it."""
     started = time.perf_counter()
-    text = text[:_MAX_QUERY_CHARS]
-    spoken = language or guess_language(text)
-    concepts = build_concepts(text, spoken, view.vocabulary)
+    found = find_candidates(view, text, language, filters)
     hits: list[Hit] = []
-    query = _build_query(concepts, filters)
-    if query is not None:
-        found = view.searcher.search(query, limit=_CANDIDATES, count=False).hits
-        best = found[0][0] if found else 1.0
-        for score, address in found:
-            stored = read_passage(view.searcher, address)
-            sure = judge(weigh(stored, concepts, score / best))
-            if language and stored.passage.language != language:
-                sure *= _FOREIGN
-            hits.append(Hit(stored.passage, sure, sure))
-        hits.sort(key=lambda hit: -hit.score)
+    for candidate in found.candidates:
+        passage = candidate.stored.passage
+        sure = judge(candidate.evidence)
+        if language and passage.language != language:
+            sure *= _FOREIGN
+        hits.append(Hit(passage, sure, sure))
+    hits.sort(key=lambda hit: -hit.score)
     relevant = bool(hits) and hits[0].score >= settings.relevance
     kept = tuple(hits[:limit]) if relevant else ()
-    normalized = " ".join(next(iter(each.keys), each.surface) for each in concepts)
+    normalized = " ".join(next(iter(each.keys), each.surface) for each in found.concepts)
     return SearchResult(kept, relevant, normalized, (time.perf_counter() - started) * 1000)
 
 

@@ -12,7 +12,7 @@ from kb.passage import Language, Passage
 from kb.sources.blocks import Block, FileContent
 
 
-_SLUG = re.compile(r"[^a-z0-9ñ]+")
+_SLUG = re.compile(r"[^a-z0-9]+")
 _SENTENCE_END = re.compile(r"(?<=[.!?:])\s+(?=[A-ZÁÉÍÓÚÑ¿¡0-9])")
 SPEAKABLE_CHARS = 280
 
@@ -107,7 +107,7 @@ def _unique(name: str, seen: dict[str, int]) -> str:
 
 
 def _slug(heading: str) -> str:
-    return _SLUG.sub("-", fold_accents(heading.lower())).strip("-")
+    return _SLUG.sub("-", fold_accents(heading.lower()).replace("ñ", "n")).strip("-")
 
 
 def _questions_for(

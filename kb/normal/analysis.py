@@ -11,23 +11,22 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from kb.normal.numbers import ENGLISH_NUMBERS, SPANISH_NUMBERS, Language, canonical_number
+from kb.normal.numbers import ENGLISH_NUMBERS, SPANISH_NUMBERS, Language, canonical_number, mend_numbers
 from kb.normal.spelled import Code, read_code, read_email
 from kb.normal.stems import key_of
-from kb.normal.stopwords import ENGLISH, ENGLISH_SIGNS, SPANISH, SPANISH_SIGNS
+from kb.normal.stopwords import is_stop, language_signs
 from kb.normal.words import cut_words, fold_accents
 
 
 Kind = Literal["word", "number", "code", "date", "email"]
 
-_MONTHS = {
-    "es": (
-        "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre"
-    ).split(),
-    "en": (
-        "january february march april may june july august september october november december"
-    ).split(),
-}
+_SPANISH_MONTHS = (
+    "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre"
+)
+_ENGLISH_MONTHS = (
+    "january february march april may june july august september october november december"
+)
+_MONTHS = {"es": _SPANISH_MONTHS.split(), "en": _ENGLISH_MONTHS.split()}
 _CODE = re.compile(r"([a-zñ]*)((?:[-/]?\d+)+)([a-z]?)$")
 _DIGITS = re.compile(r"\d+")
 _UNITS = frozenset(["euro", "euros"])
@@ -47,13 +46,17 @@ class Token:
     stop: bool = False
 
 
+_PERCENT = Token(("porsient",), "word", "por ciento")
+
+
 def guess_language(text: str, default: Language = "es") -> Language:
     """Return the language that the small words of the text belong to."""
     spanish = english = 0
+    spanish_signs, english_signs = language_signs("es"), language_signs("en")
     for _, word in cut_words(text):
         folded = fold_accents(word)
-        spanish += folded in SPANISH_SIGNS or folded != word
-        english += folded in ENGLISH_SIGNS
+        spanish += folded in spanish_signs or folded != word
+        english += folded in english_signs
     if english == spanish:
         return default
     return "en" if english > spanish else "es"
@@ -62,6 +65,8 @@ def guess_language(text: str, default: Language = "es") -> Language:
 def analyse(text: str, language: Language) -> list[Token]:
     """Return the tokens of a text, in order, stop words marked."""
     cut = cut_words(text)
+    if language == "es":
+        cut = mend_numbers(cut)
     words = [fold_accents(word) for _, word in cut]
     tokens: list[Token] = []
     at = 0
@@ -93,8 +98,7 @@ def code_token(code: Code, surface: str) -> Token:
 
 
 def _word_token(word: str, folded: str, language: Language) -> Token:
-    stops = SPANISH if language == "es" else ENGLISH
-    return Token((key_of(word, language),), "word", folded, folded in stops)
+    return Token((key_of(word, language),), "word", folded, is_stop(folded, language))
 
 
 def _written_token(kind: str, word: str, language: Language) -> Token:
@@ -142,6 +146,9 @@ def _read_spoken(words: list[str], at: int, language: Language, tokens: list[Tok
 
 def _read_number(words: list[str], at: int, language: Language, tokens: list[Token]) -> int:
     word = words[at]
+    if word == "por" and words[at + 1 : at + 2] == ["ciento"]:
+        tokens.append(_PERCENT)
+        return 2
     if word[0].isdigit() and not word.isdigit():
         tokens.append(Token((canonical_number(word),), "number", word))
         return 1
@@ -202,4 +209,4 @@ def _read_sign(words: list[str], at: int, tokens: list[Token]) -> None:
     if words[at] == "€":
         tokens.append(Token(("eur",), "word", "euros"))
     elif words[at] == "%":
-        tokens.append(Token(("porsient",), "word", "por ciento"))
+        tokens.append(_PERCENT)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
+
+from kb.normal.sounds import sound_of
+from kb.normal.words import fold_accents
 
 
 Language = Literal["es", "en"]
@@ -13,9 +17,7 @@ _ES_SMALL = (
     "veinticuatro veinticinco veintiseis veintisiete veintiocho veintinueve"
 )
 _ES_TENS = "treinta cuarenta cincuenta sesenta setenta ochenta noventa"
-_ES_HUNDREDS = (
-    "doscient trescient cuatrocient quinient seiscient setecient ochocient novecient".split()
-)
+_ES_HUNDREDS = "doscient trescient cuatrocient quinient seiscient setecient ochocient novecient"
 _EN_SMALL = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
     "fifteen sixteen seventeen eighteen nineteen twenty"
@@ -26,11 +28,9 @@ _EN_TENS = "thirty forty fifty sixty seventy eighty ninety"
 def _spanish_values() -> dict[str, int]:
     values = {word: value for value, word in enumerate(_ES_SMALL.split())}
     values |= {word: 30 + 10 * step for step, word in enumerate(_ES_TENS.split())}
-    for step, stem in enumerate(_ES_HUNDREDS):
+    for step, stem in enumerate(_ES_HUNDREDS.split()):
         values |= {f"{stem}{ending}": 200 + 100 * step for ending in ("os", "as")}
     values |= {"cien": 100, "ciento": 100, "veintiun": 21, "veintiuna": 21}
-    # What recognisers write for the same sounds.
-    values |= {"onse": 11, "dose": 12, "trese": 13, "catorse": 14, "quinse": 15, "beinte": 20}
     return values
 
 
@@ -54,6 +54,11 @@ class NumberReader:
         self._millions = _MILLIONS[language]
         self._and = _AND[language]
         self._english = language == "en"
+        self._names = frozenset(self._values) | self._thousands | self._millions
+
+    @property
+    def names(self) -> frozenset[str]:
+        return self._names
 
     def starts(self, word: str) -> bool:
         """Whether a number may begin with this folded word."""
@@ -123,6 +128,40 @@ def _limit_after(value: int, english: bool) -> int:
     if english and value >= 20 and value % 10 == 0:
         return 10
     return 1
+
+
+_BY_SOUND = {
+    sound_of(word): word for word in [*_spanish_values(), "mil", "millon", "millones"]
+}
+_GLUED = re.compile(r"(\w+?)(mil)$|(\w+ta)[yi](\w+)$")
+
+
+def mend_numbers(cut: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return Spanish (kind, word) pairs with misheard number words put right.
+
+    Glued words are cut (``dosmil``, ``treintaycuatro``). A word that only sounds like a number
+    (``siento``) becomes one beside another number, since alone it is its own word.
+    """
+    names = SPANISH_NUMBERS.names
+    mended: list[tuple[str, str]] = []
+    for kind, word in cut:
+        glued = _GLUED.match(word) if kind == "word" and word not in names else None
+        parts = [part for part in glued.groups() if part] if glued else []
+        if parts and all(_number_word(part) for part in parts):
+            joint = [("word", "y")] if parts[0].endswith("ta") else []
+            mended += [("word", parts[0]), *joint, ("word", parts[1])]
+        else:
+            mended.append((kind, word))
+    for at, (kind, word) in enumerate(mended):
+        named = _number_word(word) if kind == "word" and word not in names else None
+        beside = mended[max(0, at - 1) : at] + mended[at + 1 : at + 2]
+        if named and any(kin == "number" or _number_word(other) for kin, other in beside):
+            mended[at] = ("word", named)
+    return mended
+
+
+def _number_word(word: str) -> str | None:
+    return _BY_SOUND.get(sound_of(fold_accents(word)))
 
 
 SPANISH_NUMBERS = NumberReader("es")

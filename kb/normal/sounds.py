@@ -43,15 +43,15 @@ def sound_of(folded: str, following: str = "") -> str:
                 sound, step = "g", 2
             else:
                 sound = "g"
-        elif letter == "h":
-            sound = ""
+        elif letter == "h" or (letter == "y" and at and at + 1 == len(text)):
+            sound = "i" if letter == "y" else ""
         elif letter == "l" and after == "l":
             sound, step = "y", 2
         elif letter in "vw":
             sound = "b"
-        elif letter == "z":
-            sound = "s"
-        elif letter == "x":
+        elif letter == "s" and after == "h":
+            sound, step = "x", 2
+        elif letter in "zx":
             sound = "s"
         elif letter == "u" and after == "e" and out:
             sound, step = "o", 2

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
-from typing import Literal
 
 import snowballstemmer
 
+from kb.normal.numbers import Language
 from kb.normal.sounds import sound_of
 from kb.normal.words import fold_accents
 
 
-Language = Literal["es", "en"]
-
 _SPANISH = snowballstemmer.stemmer("spanish")
 _ENGLISH = snowballstemmer.stemmer("english")
-# Transcripts lose accents; the Spanish stemmer knows these endings only with theirs.
-_LOST_ACCENTS = (("cion", "ción"), ("sion", "sión"), ("xion", "xión"))
+# What the stemmer knows in the right spelling only, and how transcripts write it.
+_SPELLINGS = (
+    (re.compile(r"(?:cc|cs|ct|c|s|x)i[oó]n$"), "ción"),
+    (re.compile(r"(?:cc|cs|ct|c|s|x)iones$"), "ciones"),
+    (re.compile(r"nsia(s?)$"), r"ncia\1"),
+    (re.compile(r"([ai])vle(s?)$"), r"\1ble\2"),
+    (re.compile(r"tib([oa]s?)$"), r"tiv\1"),
+    (re.compile(r"k(?=[eiéí])"), "qu"),
+    (re.compile(r"k"), "c"),
+)
+
+
+# The stemmer leaves short words whole (abre, abren, abrir); their endings go by this.
+_SHORT_ENDINGS = re.compile(r"^(.{3,}?)(?:ad[oa]s?|id[oa]s?|[aei][rn]|[aeo]s|is|[aeo])$")
 
 
 @lru_cache(maxsize=131_072)
@@ -24,10 +35,11 @@ def key_of(word: str, language: Language) -> str:
     """Return the index key of one lower-case word: ``vence``, ``venze`` and ``vencer`` are one."""
     if language == "en":
         return fold_accents(str(_ENGLISH.stemWord(word)))
-    for bare, accented in _LOST_ACCENTS:
-        if word.endswith(bare):
-            word = word[: -len(bare)] + accented
+    for wrong, right in _SPELLINGS:
+        word = wrong.sub(right, word)
     stem = fold_accents(str(_SPANISH.stemWord(word)))
+    if stem == fold_accents(word):
+        stem = _SHORT_ENDINGS.sub(r"\1", stem)
     key = sound_of(stem, fold_accents(word)[len(stem) :])
     # averia/avería: a lost accent leaves an i that the accented form does not have.
     return key[:-1] if len(key) > 3 and key[-1] == "i" else key
