@@ -96,6 +96,7 @@ class LocalWorker:
         self._reason = "the worker has not been started"
         self._keeper: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
+        self._settled = asyncio.Event()
 
     def availability(self) -> Availability:
         if self._address is None:
@@ -109,9 +110,7 @@ class LocalWorker:
     async def start(self) -> None:
         """Start the worker and wait until it is ready or clearly is not."""
         self._keeper = asyncio.create_task(self._keep(), name="worker keeper")
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._start_timeout_s):
-                await self._ready.wait()
+        await self._settled.wait()
 
     async def acquire(self) -> WorkerAddress:
         if self._address is None:
@@ -170,12 +169,14 @@ class LocalWorker:
             announced["info"],
         )
         self._ready.set()
+        self._settled.set()
         log.info("worker_ready", port=announced["port"], pid=self._process.pid)
 
     def _lose(self, reason: str) -> None:
         self._reason = reason
         self._address = None
         self._ready.clear()
+        self._settled.set()
 
     async def _stop(self) -> None:
         process = self._process

@@ -58,7 +58,6 @@ class Gateway:
         RealtimeDoor(broker, config, ClientSecrets(time.time), clock).add_to(app)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
         await self._runner.setup()
-        await asyncio.gather(*(mode.start() for mode in modes.values()))
         site = web.TCPSite(
             self._runner,
             config.gateway.host if host is None else host,
@@ -67,6 +66,8 @@ class Gateway:
         await site.start()
         self.host, self.port = self._runner.addresses[0][:2]
         log.info("gateway_listens", host=self.host, port=self.port)
+        # Listening comes first: health and page answer while a mode still loads, and say so.
+        await asyncio.gather(*(mode.start() for mode in modes.values()))
 
     async def stop(self, drain_s: float) -> None:
         """Drain live sessions, then let everything go."""
