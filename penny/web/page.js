@@ -92,7 +92,7 @@ function follow(event) {
     speech_started: "hearing",
     speech_stopped: "thinking",
     audio_started: "speaking",
-    interruption: idle,
+    interruption: status === "hearing" ? undefined : idle, // the caller's voice said so first
     // A turn can end without a sound: nothing to answer, or a stage that failed.
     turn_metrics: status === "thinking" ? idle : undefined,
     error: status === "thinking" ? idle : undefined,

@@ -1,0 +1,74 @@
+"""The bar of the first voice: a fake microphone asks the real Penny on her page and is answered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+
+from penny.audio.wav import write_wav
+from runpod_worker.engines.espeak import EspeakTts
+from runpod_worker.stages import TTS_RATE_HZ, Voice
+from tests.doubles.chromium import launch_chromium
+
+
+pytestmark = [pytest.mark.browser, pytest.mark.engines, pytest.mark.process]
+
+# One that kb/documents lists: the embedded ears understand those in Spanish, and no others.
+QUESTION = "¿Qué plazo tengo para pagar?"
+ANSWER_TIMEOUT_MS = 30_000
+
+
+async def record_question(path: Path) -> Path:
+    """A second of silence, the question, and enough silence for the answer to be heard out."""
+    tts = EspeakTts(pool_size=1)
+    try:
+        pcm = b"".join(
+            [part async for part in tts.synthesize(QUESTION, Voice(name="", language="es"))]
+        )
+    finally:
+        await tts.aclose()
+    silence = bytes(TTS_RATE_HZ * 2)
+    write_wav(path, silence + pcm + 30 * silence, TTS_RATE_HZ)
+    return path
+
+
+async def test_question_through_the_microphone_is_answered_on_the_page(
+    penny_url: str, tmp_path: Path
+) -> None:
+    complaints: list[str] = []
+    requests: list[str] = []
+    microphone = await record_question(tmp_path / "question.wav")
+    async with launch_chromium(microphone) as browser:
+        page = await browser.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda line: line.type == "error" and complaints.append(line.text))
+        page.on("request", lambda request: requests.append(request.url))
+        await page.goto(penny_url)
+        await expect(page.get_by_role("radio").first).to_be_checked()
+        await page.get_by_role("button", name="Hablar").click()
+
+        user, penny = page.locator(".user p").first, page.locator(".penny p").first
+        await expect(user).to_contain_text("plazo", timeout=ANSWER_TIMEOUT_MS)
+        await expect(penny).not_to_be_empty(timeout=ANSWER_TIMEOUT_MS)
+        heard = page.locator(".penny small", has_text="oído entero").first
+        await expect(heard).to_be_visible(timeout=ANSWER_TIMEOUT_MS)
+        await expect(page.locator(".latency summary").first).to_contain_text("Respuesta en")
+        await page.get_by_role("button", name="Colgar").click()
+        await expect(page.get_by_role("status")).to_have_text("Llamada terminada.")
+
+    assert complaints == []
+    assert all(url.startswith(penny_url.rstrip("/")) for url in requests)
+
+
+async def test_typed_question_is_answered_on_the_page(penny_url: str) -> None:
+    async with launch_chromium() as browser:
+        page = await browser.new_page()
+        await page.goto(penny_url)
+        await expect(page.get_by_role("button", name="Hablar")).to_be_enabled()
+        await page.locator("#text").fill(QUESTION)
+        await page.locator("#text").press("Enter")
+        await expect(page.locator(".user p")).to_have_text(QUESTION)
+        await expect(page.locator(".penny p").first).not_to_be_empty(timeout=ANSWER_TIMEOUT_MS)
+        await expect(page.get_by_role("alert")).to_be_hidden()
