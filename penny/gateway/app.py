@@ -87,12 +87,19 @@ class Gateway:
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stop.set)
+        starting = asyncio.create_task(self.start(host, port), name="gateway start")
+        stopping = asyncio.create_task(stop.wait(), name="gateway stop signal")
         try:
-            await self.start(host, port)
-            sys.stdout.write(self.banner())
-            sys.stdout.flush()
-            await stop.wait()
+            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                await starting
+                sys.stdout.write(self.banner())
+                sys.stdout.flush()
+                await stopping
         finally:
+            for task in (starting, stopping):
+                task.cancel()
+            await asyncio.gather(starting, stopping, return_exceptions=True)
             await self.stop(self._config.gateway.drain_s)
 
     def banner(self) -> str:

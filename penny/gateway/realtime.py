@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ from config.schema import Config
 from penny.edges.realtime.edge import RealtimeEdge
 from penny.errors import ModeUnavailable, PennyError, ProtocolError, SessionRefused
 from penny.gateway.client_secrets import ClientSecrets
+from penny.gateway.doorway import host
 from penny.ids import new_id
 from penny.realtime.settings import CoreSettings
 from penny.session.broker import Broker
@@ -86,18 +86,7 @@ class RealtimeDoor:
             socket, model=model, penny_events=request.query.get("penny_events") == "1"
         )
         edge.open(speaker.info["session"])
-        tasks = [
-            asyncio.create_task(edge.read(), name=f"{spec.session_id} reader"),
-            asyncio.create_task(edge.write(), name=f"{spec.session_id} writer"),
-        ]
-        try:
-            await self._broker.run(mode, spec, edge, speaker)
-        finally:
-            for task in tasks:
-                task.cancel()
-            for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-                if isinstance(outcome, Exception) and not isinstance(outcome, ConnectionError):
-                    log.error("edge_failed", session_id=spec.session_id, exc_info=outcome)
+        await host(self._broker, mode, spec, edge, speaker)
         return socket
 
     def _session_of(self, key: str) -> Json:

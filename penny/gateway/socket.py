@@ -13,6 +13,7 @@ from aiohttp import WSMsgType, web
 from config.schema import Config
 from penny.edges.socket.edge import PlaybackSettings, SocketEdge
 from penny.errors import ModeUnavailable, PennyError, ProtocolError, SessionRefused
+from penny.gateway.doorway import host
 from penny.ids import new_id
 from penny.protocol.codec import MAX_AUDIO_BYTES, dump, parse_client_message
 from penny.protocol.error import CloseCode, SessionError, SessionWarning
@@ -114,23 +115,7 @@ class SocketDoor:
         for warning in self._warnings(start, mode):
             edge.post(warning)
         await self._greet(speaker, self._greeting(start))
-        tasks = [
-            asyncio.create_task(edge.read(), name=f"{spec.session_id} reader"),
-            asyncio.create_task(edge.write(), name=f"{spec.session_id} writer"),
-        ]
-        try:
-            await self._broker.run(mode, spec, edge, speaker)
-        finally:
-            for task in tasks:
-                task.cancel()
-            for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-                self._note(spec.session_id, outcome)
-
-    def _note(self, session_id: str, outcome: object) -> None:
-        if isinstance(outcome, ConnectionError | asyncio.CancelledError) or outcome is None:
-            return
-        if isinstance(outcome, BaseException):
-            log.error("edge_failed", session_id=session_id, exc_info=outcome)
+        await host(self._broker, mode, spec, edge, speaker)
 
     # -- what the caller asked for ------------------------------------------------------------
 
