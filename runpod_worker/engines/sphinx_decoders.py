@@ -39,7 +39,8 @@ def prepare(pcm: bytes) -> bytes:
     samples = np.frombuffer(pcm, np.int16).astype(np.int32)
     padded = np.pad(samples, PAD_SAMPLES)
     noise = np.random.default_rng(0).integers(-DITHER_LSB, DITHER_LSB + 1, len(padded))
-    return np.clip(padded + noise, -32768, 32767).astype(np.int16).tobytes()
+    prepared: bytes = np.clip(padded + noise, -32768, 32767).astype(np.int16).tobytes()
+    return prepared
 
 
 def decode(decoder: Decoder, prepared: bytes) -> Decoded:
