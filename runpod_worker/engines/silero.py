@@ -30,9 +30,8 @@ STATE_SHAPE = (2, 1, 128)
 
 # No gain in time per row beyond this many rows.
 MAX_BATCH = 32
-# From this many open streams on, a row waits GATHER_S for others that are about to be due.
+# From this many open streams on, a row waits a little for others that are about to be due.
 GATHER_FROM_STREAMS = 4
-GATHER_S = 0.004
 # A larger batch takes longer than a loop turn should (0.3 ms): it runs in the engine's thread.
 MAX_INLINE_ROWS = 2
 
@@ -93,8 +92,12 @@ class SileroVad:
 
     window_ms = WINDOW_SAMPLES * 1000 // STT_RATE_HZ
 
-    def __init__(self) -> None:
-        """Raises EngineError if the model file is not installed or does not load."""
+    def __init__(self, *, gather_ms: float = 2.0) -> None:
+        """``gather_ms``: how long a row waits for others, where several callers are open.
+
+        Raises EngineError if the model file is not installed or does not load.
+        """
+        self._gather_s = gather_ms / 1000
         self.info = EngineInfo(name="silero-vad", languages=("*",))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -133,7 +136,7 @@ class SileroVad:
             self._start(loop)
         elif self._timer is None and self._running is None:
             few = len(self._streams) < GATHER_FROM_STREAMS
-            self._timer = loop.call_later(0 if few else GATHER_S, self._start, loop)
+            self._timer = loop.call_later(0 if few else self._gather_s, self._start, loop)
         return await row.probability
 
     async def aclose(self) -> None:

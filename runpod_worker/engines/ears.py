@@ -1,0 +1,155 @@
+"""The embedded ears: free English, and in Spanish the phrases that the knowledge base expects.
+
+Both languages are tried at once. A Spanish phrase is believed when the grammar explains the sound
+about as well as free phones do, or when the small Whisper hears the same; else English words are,
+when they look like English; else the caller was not understood, and is told so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from penny.errors import EngineError
+from runpod_worker.engines.second_ear import SecondEar, SecondHearing
+from runpod_worker.engines.sphinx import SphinxPool, SphinxUtterance
+from runpod_worker.engines.sphinx_judgement import (
+    ENGLISH_GIVEN,
+    ENGLISH_SURE,
+    Decoded,
+    Heard,
+    PhraseBook,
+    rate_english,
+)
+from runpod_worker.stages import EngineInfo, SttOptions, Transcript, Word
+from runpod_worker.tokens import count_tokens
+
+
+NOTICE = {
+    "es": "Los oídos incluidos entienden inglés libre y, en español, solo las preguntas de la "
+    "base de conocimiento y unas órdenes; el español libre necesita los pesos de Whisper "
+    "large-v3. Escribir funciona en ambos idiomas.",
+    "en": "The built-in ears understand free English and, in Spanish, only the knowledge base's "
+    "own questions and a few commands; free Spanish needs the Whisper large-v3 weights. Typing "
+    "works in both.",
+}
+_LANGUAGES = ("es", "en")
+
+
+class EmbeddedEars:
+    """Stt. ``start`` loads the decoders; ``phrases`` are written as transcripts shall have them."""
+
+    def __init__(
+        self, phrases: Sequence[str], *, children: int = 2, second_ear: SecondEar | None = None
+    ) -> None:
+        self.info = EngineInfo(
+            name="pocketsphinx", languages=_LANGUAGES, notice=NOTICE, closed_set=True
+        )
+        self._book = PhraseBook(phrases)
+        self._pool = SphinxPool(phrases, size=children)
+        self._second_ear = second_ear
+
+    async def start(self) -> None:
+        """Raises EngineError if pocketsphinx does not come up."""
+        try:
+            await self._pool.start()
+        except BaseException:
+            await self._pool.aclose()
+            raise
+
+    def begin(self, options: SttOptions) -> EarsUtterance:
+        """Raises EngineError when closed."""
+        wanted = (options.language or "").lower()[:2]
+        language = wanted if wanted in _LANGUAGES else "auto"
+        hearing = self._second_ear.begin() if self._second_ear and language != "en" else None
+        return EarsUtterance(self._book, self._pool.begin(language), hearing, language)
+
+    def count_tokens(self, text: str) -> int:
+        return count_tokens(text)
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()
+        if self._second_ear is not None:
+            self._second_ear.close()
+
+
+class EarsUtterance:
+    """Utterance. Decoding starts at each pause, so the words are mostly there at the end."""
+
+    def __init__(
+        self,
+        book: PhraseBook,
+        sphinx: SphinxUtterance,
+        hearing: SecondHearing | None,
+        language: str,
+    ) -> None:
+        self._book = book
+        self._sphinx = sphinx
+        self._hearing = hearing
+        self._language = language
+
+    def feed(self, pcm: bytes) -> None:
+        self._sphinx.feed(pcm)
+        if self._hearing is not None:
+            self._hearing.feed(pcm)
+
+    def pause(self) -> None:
+        self._sphinx.pause()
+        if self._hearing is not None:
+            self._hearing.pause()
+
+    def resume(self) -> None:
+        self._sphinx.resume()
+        if self._hearing is not None:
+            self._hearing.resume()
+
+    def partial(self) -> str:
+        """English as it comes when the session is English; else what the last pause told."""
+        if self._sphinx.early is not None:
+            transcript = self._decide(self._sphinx.early, "")
+            return transcript.text if transcript.understood else ""
+        return self._sphinx.partial
+
+    async def finish(self) -> Transcript:
+        """Raises EngineError if the decoder failed."""
+        try:
+            if self._hearing is None:
+                return self._decide(await self._sphinx.finish(), "")
+            heard, second = await asyncio.gather(self._sphinx.finish(), self._second())
+            return self._decide(heard, second)
+        finally:
+            self.cancel()
+
+    def cancel(self) -> None:
+        self._sphinx.cancel()
+        if self._hearing is not None:
+            self._hearing.cancel()
+
+    async def _second(self) -> str:
+        """The second ear only ever confirms: without it the turn goes on."""
+        assert self._hearing is not None
+        try:
+            return await self._hearing.finish()
+        except EngineError:
+            return ""
+
+    def _decide(self, heard: Heard, second: str) -> Transcript:
+        if self._language != "en":
+            phrase = self._book.accept(heard, second)
+            if phrase is not None:
+                return _transcribe(phrase, "es", heard.spanish)
+        rating = rate_english(heard.english, heard.loop)
+        least = ENGLISH_GIVEN if self._language == "en" else ENGLISH_SURE
+        if self._language != "es" and rating >= least:
+            return _transcribe(heard.english.text, "en", heard.english)
+        guess = self._language if self._language != "auto" else "en" if rating > 0.5 else "es"
+        return Transcript("", guess, understood=False)
+
+
+def _transcribe(text: str, language: str, decoded: Decoded) -> Transcript:
+    """Word times are the decoder's; it has no confidence worth telling (0 means unknown)."""
+    words = tuple(
+        Word(word.text, round(word.start_s * 1000), round(word.end_s * 1000), 0.0)
+        for word in decoded.words
+    )
+    return Transcript(text, language, understood=True, words=words)

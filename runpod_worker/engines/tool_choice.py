@@ -1,0 +1,109 @@
+"""Which of the offered tools a caller's words ask for, and with what arguments. Pure.
+
+The reader has no language model: it goes by words in common, and fills arguments with the codes,
+numbers and choices that were said.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+
+Json = dict[str, Any]
+
+_CODE = re.compile(r"\b[A-Za-z]{1,4}-\d+(?:-\d+)*\b")
+_NUMBER = re.compile(r"\b\d+(?:[.,]\d+)?\b")
+# Words that tools and sentences share without meaning the same.
+_SHARED = """
+que para por con una los las del the and for with get set from this that uno como esta user usuario
+call function herramienta tool todos todas what you your can"""
+_EMPTY = frozenset(_SHARED.split())
+_STEM = 5
+# A name is short and chosen: two of its words, or all of it, plainly mean the tool.
+_PLAIN = 2
+
+
+def choose_tool(tools: tuple[Json, ...], choice: str | Json, words: str) -> Json | None:
+    """The tool to call now, or None to answer in words."""
+    functions = [tool for tool in tools if tool.get("type") == "function" and tool.get("name")]
+    if not functions or choice == "none":
+        return None
+    if isinstance(choice, dict):
+        return next((tool for tool in functions if tool["name"] == choice.get("name")), None)
+    scored = [(_likeness(tool, words), -i, tool) for i, tool in enumerate(functions)]
+    score, _, best = max(scored, key=lambda one: one[:2])
+    return best if choice == "required" or score >= _PLAIN else None
+
+
+def fill_arguments(tool: Json, words: str) -> Json:
+    """Arguments that satisfy the required properties of the tool's schema."""
+    schema = tool.get("parameters") or {}
+    properties: Json = schema.get("properties") or {}
+    numbers = [match[0] for match in _NUMBER.finditer(_CODE.sub(" ", words))]
+    codes = _CODE.findall(words)
+    return {
+        name: _fill(properties.get(name) or {}, name, words, numbers, codes)
+        for name in schema.get("required") or ()
+    }
+
+
+def _fill(schema: Json, name: str, words: str, numbers: list[str], codes: list[str]) -> Any:
+    if "const" in schema:
+        return schema["const"]
+    if schema.get("enum"):
+        said = _fold(words)
+        return next((o for o in schema["enum"] if _fold(str(o)) in said), schema["enum"][0])
+    kind = schema.get("type", "string")
+    kind = next((k for k in kind if k != "null"), "null") if isinstance(kind, list) else kind
+    match kind:
+        case "integer":
+            whole = int(float(numbers.pop(0).replace(",", "."))) if numbers else 0
+            return max(whole, int(schema.get("minimum", whole)))
+        case "number":
+            value = float(numbers.pop(0).replace(",", ".")) if numbers else 0.0
+            return max(value, float(schema.get("minimum", value)))
+        case "boolean":
+            return True
+        case "array":
+            items = schema.get("items") or {}
+            return [_fill(items, name, words, numbers, codes)] if schema.get("minItems") else []
+        case "object":
+            inner = {"parameters": schema}
+            return fill_arguments(inner, words)
+        case "null":
+            return None
+        case _:
+            return _fill_text(name, words, numbers, codes)
+
+
+def _fill_text(name: str, words: str, numbers: list[str], codes: list[str]) -> str:
+    if codes:
+        return codes.pop(0).upper()
+    if numbers and re.search(r"num|id|code|codigo|factura|invoice|phone|telefono", _fold(name)):
+        return numbers.pop(0)
+    place = re.search(
+        r"\b(?:in|en|at|for|para)\s+(?:la |el |the )?([^\W\d_][\w ]*?)[?.!,]*$", words
+    )
+    if place and re.search(r"city|ciudad|location|lugar|place|where|town", _fold(name)):
+        return place[1].strip()
+    return words.strip()
+
+
+def _likeness(tool: Json, words: str) -> int:
+    """Words in common: those of the name count double."""
+    said = _stems(words)
+    named = _stems(re.sub(r"(?<=[a-z])(?=[A-Z])|[_\-.]", " ", tool["name"]))
+    described = _stems(str(tool.get("description") or ""))
+    return 2 * len(said & named) + len(said & (described - named))
+
+
+def _stems(text: str) -> set[str]:
+    words = re.findall(r"[^\W_]+", _fold(text))
+    return {word[:_STEM] for word in words if len(word) > 2 and word not in _EMPTY}
+
+
+def _fold(text: str) -> str:
+    plain = unicodedata.normalize("NFD", text.lower())
+    return "".join(char for char in plain if not unicodedata.combining(char))

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kb.base import KnowledgeBase
+from kb.settings import KbSettings
+from runpod_worker.engines.reader import Reader, write_output
+from runpod_worker.engines.reader_words import REPLIES, UNKNOWN
+from runpod_worker.stages import LlmRequest, LlmText, LlmToolCall, LlmUsage
+
+
+REF = "kb://empresa/documentos"
+DOCUMENT = """---
+titulo: Facturas
+idioma: es
+preguntas:
+  Plazo de pago:
+    - qué plazo tengo para pagar
+---
+# Facturas
+
+## Plazo de pago
+
+Tiene veinte días naturales para pagar desde la fecha de emisión.
+"""
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[Reader]:
+    folder = tmp_path / "documents" / "empresa" / "documentos"
+    folder.mkdir(parents=True)
+    (folder / "facturas.md").write_text(DOCUMENT, encoding="utf-8")
+    base = KnowledgeBase.open(KbSettings(tmp_path / "documents", tmp_path / "index"))
+    yield Reader(base, REF)
+    base.close()
+
+
+def user(text: str) -> dict[str, Any]:
+    return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+
+
+def assistant(text: str) -> dict[str, Any]:
+    part = {"type": "output_audio", "transcript": text}
+    return {"type": "message", "role": "assistant", "content": [part]}
+
+
+async def answer(reader: Reader, *items: dict[str, Any], **options: Any) -> str:
+    request = LlmRequest(instructions="", items=items, **options)
+    deltas = [delta async for delta in reader.generate(request)]
+    assert isinstance(deltas[-1], LlmUsage)
+    return "".join(delta.text for delta in deltas if isinstance(delta, LlmText))
+
+
+async def test_reader_speaks_the_passage_that_answers(reader: Reader) -> None:
+    assert "veinte días" in await answer(reader, user("¿Qué plazo tengo para pagar?"))
+
+
+async def test_reader_says_that_it_does_not_know(reader: Reader) -> None:
+    assert await answer(reader, user("¿Quién ganó la liga de fútbol?")) == UNKNOWN["es"]
+    english = await answer(reader, user("what is the weather in paris"))
+    assert english == UNKNOWN["en"]
+
+
+async def test_reader_greets_in_the_language_of_the_caller(reader: Reader) -> None:
+    assert await answer(reader, user("Hola")) == REPLIES["es"]["greet"]
+    assert await answer(reader, user("Hello!")) == REPLIES["en"]["greet"]
+
+
+async def test_reader_repeats_its_last_answer(reader: Reader) -> None:
+    items = (user("hola"), assistant("Veinte días."), user("Repite, por favor."))
+
+    assert await answer(reader, *items) == "Veinte días."
+    assert await answer(reader, user("repite por favor")) == REPLIES["es"]["repeat"]
+
+
+async def test_reader_stops_at_the_token_limit_and_says_so(reader: Reader) -> None:
+    request = LlmRequest("", (user("¿Qué plazo tengo para pagar?"),), max_output_tokens=5)
+    deltas = [delta async for delta in reader.generate(request)]
+
+    usage = deltas[-1]
+    assert isinstance(usage, LlmUsage)
+    assert usage.stop == "length"
+    assert 0 < usage.output_tokens <= 5
+
+
+async def test_reader_calls_a_required_tool_then_speaks_its_output(reader: Reader) -> None:
+    tool = {
+        "type": "function",
+        "name": "get_weather",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}},
+            "required": ["city"],
+        },
+    }
+    question = user("what is the weather in paris")
+    request = LlmRequest("", (question,), tools=(tool,), tool_choice="required")
+
+    deltas = [delta async for delta in reader.generate(request)]
+
+    call, usage = deltas
+    assert isinstance(call, LlmToolCall)
+    assert isinstance(usage, LlmUsage)
+    assert (call.name, call.arguments, call.done) == ("get_weather", '{"city": "paris"}', True)
+    assert usage.stop == "tool"
+    output = {"type": "function_call_output", "call_id": call.call_id, "output": '{"sky": "clear"}'}
+    assert await answer(reader, question, output, tools=(tool,)) == "sky: clear"
+
+
+def test_tool_output_is_written_in_plain_words() -> None:
+    assert (
+        write_output('{"due_date": "2025-01-15", "paid": false}')
+        == "due date: 2025-01-15. paid: no"
+    )
+    assert write_output("plain text") == "plain text"

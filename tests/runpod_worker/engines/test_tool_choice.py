@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema
+import pytest
+
+from runpod_worker.engines.tool_choice import choose_tool, fill_arguments
+
+
+INVOICE: dict[str, Any] = {
+    "type": "function",
+    "name": "consultar_factura",
+    "description": "Consulta una factura por su número",
+    "parameters": {
+        "type": "object",
+        "properties": {"numero": {"type": "string"}, "copias": {"type": "integer", "minimum": 1}},
+        "required": ["numero", "copias"],
+    },
+}
+WEATHER: dict[str, Any] = {
+    "type": "function",
+    "name": "get_weather",
+    "description": "Get the weather in a city",
+    "parameters": {
+        "type": "object",
+        "properties": {"city": {"type": "string"}, "unit": {"enum": ["celsius", "fahrenheit"]}},
+        "required": ["city", "unit"],
+    },
+}
+TOOLS = (INVOICE, WEATHER)
+
+
+def test_words_that_name_a_tool_call_it() -> None:
+    assert choose_tool(TOOLS, "auto", "quiero consultar la factura F-2024-1234") is INVOICE
+    assert choose_tool(TOOLS, "auto", "what is the weather in paris") is WEATHER
+
+
+def test_other_words_call_none_unless_one_is_required() -> None:
+    assert choose_tool(TOOLS, "auto", "buenos días") is None
+    assert choose_tool(TOOLS, "required", "buenos días") in TOOLS
+    assert choose_tool(TOOLS, "none", "what is the weather") is None
+
+
+def test_a_named_tool_is_called_whatever_was_said() -> None:
+    forced = {"type": "function", "name": "get_weather"}
+
+    assert choose_tool(TOOLS, forced, "hola") is WEATHER
+
+
+def test_arguments_are_taken_from_the_words() -> None:
+    assert fill_arguments(INVOICE, "dos copias de la f-2024-1234, o sea 2") == {
+        "numero": "F-2024-1234",
+        "copias": 2,
+    }
+    assert fill_arguments(WEATHER, "what is the weather in paris?") == {
+        "city": "paris",
+        "unit": "celsius",
+    }
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize("words", ["", "hola", "3", "F-1 7.5 en Madrid"])
+def test_arguments_always_satisfy_the_schema(tool: dict[str, Any], words: str) -> None:
+    jsonschema.validate(fill_arguments(tool, words), tool["parameters"])
