@@ -25,6 +25,7 @@ import uvloop
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from penny.ids import new_id
+from penny.logs import configure_logs
 from penny.realtime.commands import Hangup
 from penny.realtime.core import RealtimeCore
 from penny.realtime.settings import CoreSettings
@@ -215,4 +216,5 @@ def _watch_parent(stop: asyncio.Event) -> None:
 
 def main(settings: WorkerSettings, host: str, port: int, *, announce: bool = False) -> None:
     """Run a worker until it is told to stop."""
+    configure_logs(settings.log_level, settings.log_format)
     uvloop.run(serve(settings, host, port, announce=announce))

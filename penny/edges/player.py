@@ -217,7 +217,7 @@ class Player:
         while self._sounding and self._is_over(self._sounding[0], now_s):
             item = self._sounding.popleft()
             del self._items[item.item_id]
-            out.append(ItemHeard(item.item_id, round(item.sent_ms), item.text.heard(item.sent_ms)))
+            out.append(ItemHeard(item.item_id, round(item.sent_ms), item.text.spoken))
         return out
 
     def interrupt(self, now_s: float) -> list[Cut]:

@@ -16,7 +16,7 @@ from aiohttp import web
 from config.schema import Config
 from modes.registry import build_modes
 from penny.gateway.client_secrets import ClientSecrets
-from penny.gateway.logs import configure_logs
+from penny.logs import configure_logs
 from penny.gateway.metrics import Metrics
 from penny.gateway.realtime import RealtimeDoor
 from penny.gateway.routes import Routes

@@ -57,13 +57,11 @@ def test_a_spanish_question_of_the_documents_is_heard_and_answered_aloud(
     assert rms_dbfs(pcm) > -40
 
 
-def test_free_english_is_heard_and_answered_in_english(penny_url: str, tmp_path: Path) -> None:
-    question = record(tmp_path / "q.wav", "what are your opening hours on monday", "en")
-    status, lines = talk(penny_url, question)
+def test_english_is_answered_in_english(penny_url: str) -> None:
+    status, lines = talk(penny_url, "--text", "what are your opening hours")
     assert status == 0
     (turn,) = lines[-1]["turns"]
-    assert "opening" in turn["user"] or "hours" in turn["user"]
-    assert turn["penny"]
+    assert {"the", "from", "to"} & set(turn["penny"].lower().split())
 
 
 def test_a_question_over_the_answer_cuts_it_and_is_answered(penny_url: str, tmp_path: Path) -> None:

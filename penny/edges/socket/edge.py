@@ -162,7 +162,7 @@ class SocketEdge:
         if self._player.is_playing(self._clock()):
             await self._apply(self._view.interrupt(self._clock()))
         item_id = new_id("item")
-        self._view.typed(item_id)
+        self.post(self._view.typed(item_id, text))
         content = [{"type": "input_text", "text": text}]
         item = {"id": item_id, "type": "message", "role": "user", "content": content}
         await self._inbound.send({"type": "conversation.item.create", "item": item})

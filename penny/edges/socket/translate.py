@@ -67,9 +67,7 @@ class Translator:
     def __init__(self, player: Player) -> None:
         self._player = player
         self._turns = TurnBook()
-        self._texts: dict[str, str] = {}
-        self._heard_early: dict[str, bool] = {}
-        self._understood: dict[str, bool] = {}
+        self._understood: dict[str, tuple[bool, str | None]] = {}
         self._active: set[str] = set()
         self._cut_responses: set[str] = set()
         self.interruptions = 0
@@ -120,9 +118,12 @@ class Translator:
         self._interrupt(now_s, effects)
         return effects
 
-    def typed(self, item_id: str) -> None:
-        """A typed turn begins with this item."""
-        self._turns.begin(item_id)
+    def typed(self, item_id: str, text: str) -> ServerEvent:
+        """A typed turn begins with this item; what was typed stands in the transcript as it is."""
+        turn_id = self._turns.begin(item_id)
+        return TranscriptFinal(
+            role="user", turn_id=turn_id, item_id=item_id, text=text, understood=True
+        )
 
     def played(self, due: Due) -> ServerEvent | bytes:
         """Turn what the player lets go into a message or audio for the caller."""
@@ -177,19 +178,19 @@ class Translator:
         )
 
     def _note_understood(self, event: Json, _now_s: float, _effects: Effects) -> None:
-        self._understood[event["item_id"]] = bool(event["understood"])
+        self._understood[event["item_id"]] = (bool(event["understood"]), event.get("language"))
 
     def _user_final(self, event: Json, _now_s: float, effects: Effects) -> None:
         item_id = event["item_id"]
-        languages = event.get("languages") or [None]
+        understood, language = self._understood.pop(item_id, (None, None))
         effects.to_caller.append(
             TranscriptFinal(
                 role="user",
                 turn_id=self._turns.of_item(item_id),
                 item_id=item_id,
                 text=event["transcript"],
-                understood=self._understood.pop(item_id, None),
-                language=languages[0] if isinstance(languages[0], str) else None,
+                understood=understood,
+                language=language,
             )
         )
 
