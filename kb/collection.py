@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import structlog
 import tantivy
 
-from kb.index import SCHEMA, CollectionIndex, FileState, read_files, read_passage
+from kb.index import SCHEMA, CollectionIndex, FileState, StoredPassage, read_files, read_passage
 from kb.indexer import Changes, Progress, sync_collection
 from kb.passage import Language, Question
 from kb.query import Vocabulary
@@ -18,19 +18,28 @@ from kb.settings import KbSettings
 
 log = structlog.get_logger()
 
+_READY_PASSAGES = 4096
 
-@dataclass(frozen=True, slots=True)
+
 class View:
-    """One commit, unchanging: searches that began on it end on it."""
+    """One commit, unchanging: searches that began on it end on it. Safe for many threads.
 
-    searcher: tantivy.Searcher
-    vocabulary: Vocabulary
-    files: dict[str, FileState]
-    stamp: tuple[int, int]
+    The passages read last (at most 4096) are kept ready.
+    """
 
-    @property
-    def passages(self) -> int:
-        return sum(state.passages for state in self.files.values())
+    def __init__(self, searcher: tantivy.Searcher, stamp: tuple[int, int]) -> None:
+        self.searcher = searcher
+        self.stamp = stamp
+        self.files: dict[str, FileState] = read_files(searcher)
+        self.passages = sum(state.passages for state in self.files.values())
+        self.vocabulary = Vocabulary(searcher, self.passages)
+        self._read = lru_cache(maxsize=_READY_PASSAGES)(self._read_place)
+
+    def passage(self, address: tantivy.DocAddress) -> StoredPassage:
+        return self._read(address.segment_ord, address.doc)
+
+    def _read_place(self, segment: int, document: int) -> StoredPassage:
+        return read_passage(self.searcher, tantivy.DocAddress(segment, document))
 
 
 class Collection:
@@ -76,10 +85,7 @@ class Collection:
 
     def _read_view(self) -> View:
         stamp = self._index.stamp()  # before the reading: a commit in between is seen again
-        searcher = self._index.searcher()
-        files = read_files(searcher)
-        passages = sum(state.passages for state in files.values())
-        return View(searcher, Vocabulary(searcher, passages), files, stamp)
+        return View(self._index.searcher(), stamp)
 
 
 def _read_questions(view: View) -> dict[Language, list[Question]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import tantivy
 
 from kb.collection import View
-from kb.index import SCHEMA, StoredPassage, read_passage
+from kb.index import SCHEMA, StoredPassage
 from kb.normal.analysis import guess_language
 from kb.passage import FieldValue, Hit, Language, SearchResult
 from kb.query import Concept, build_concepts
@@ -18,7 +18,7 @@ from kb.settings import KbSettings
 
 
 Filter = FieldValue | tuple[FieldValue | None, FieldValue | None]
-_CANDIDATES = 20
+_CANDIDATES = 12
 _MAX_QUERY_CHARS = 1000
 # Another language's passage answers a little worse than one the caller can read.
 _FOREIGN = 0.9
@@ -51,7 +51,7 @@ def find_candidates(
     hits = view.searcher.search(query, limit=_CANDIDATES, count=False).hits
     candidates: list[Candidate] = []
     for score, address in hits:
-        stored = read_passage(view.searcher, address)
+        stored = view.passage(address)
         candidates.append(Candidate(stored, weigh(stored, concepts, score / hits[0][0])))
     return Found(concepts, candidates)
 
