@@ -86,9 +86,7 @@ def _run_index(arguments: argparse.Namespace) -> int:
         with _opened(arguments) as base:
             table = Table("collection", "documents", "passages", "problems")
             for info in base.collections():
-                table.add_row(
-                    info.ref, str(info.documents), str(info.passages), str(info.problems)
-                )
+                table.add_row(info.ref, str(info.documents), str(info.passages), str(info.problems))
             problems = base.problems()
     except (PennyError, OSError) as error:
         return _guarded(error)

@@ -9,14 +9,18 @@ from pathlib import Path
 import structlog
 import tantivy
 
+from kb.embedder import EmbeddingFailed
 from kb.index import SCHEMA, CollectionIndex, FileState, StoredPassage, read_files, read_passage
 from kb.indexer import Changes, Progress, sync_collection
 from kb.passage import Language, Question
 from kb.query import Vocabulary
 from kb.settings import KbSettings
+from kb.vectors import VectorIndex, make_vectors, read_vectors
 
 
 log = structlog.get_logger()
+
+Stamp = tuple[int, int]
 
 _READY_PASSAGES = 4096
 
@@ -27,9 +31,12 @@ class View:
     The passages read last (at most 4096) are kept ready.
     """
 
-    def __init__(self, searcher: tantivy.Searcher, stamp: tuple[int, int]) -> None:
+    def __init__(
+        self, searcher: tantivy.Searcher, stamp: Stamp, vectors: VectorIndex | None
+    ) -> None:
         self.searcher = searcher
         self.stamp = stamp
+        self.vectors = vectors
         self.files: dict[str, FileState] = read_files(searcher)
         self.passages = sum(state.passages for state in self.files.values())
         self.vocabulary = Vocabulary(searcher, self.passages)
@@ -59,6 +66,7 @@ class Collection:
         with self._lock:
             changes = sync_collection(self._index, self.folder, self.ref, self._settings, progress)
             self._swap()
+            self._embed()
         return changes
 
     def follow(self) -> bool:
@@ -85,7 +93,23 @@ class Collection:
 
     def _read_view(self) -> View:
         stamp = self._index.stamp()  # before the reading: a commit in between is seen again
-        return View(self._index.searcher(), stamp)
+        searcher = self._index.searcher()
+        embedder = self._settings.embedder
+        vectors = read_vectors(searcher, self._index.folder, embedder) if embedder else None
+        return View(searcher, stamp, vectors)
+
+    def _embed(self) -> None:
+        """Make the vectors of the last commit; without them its passages are found by words."""
+        embedder = self._settings.embedder
+        if embedder is None:
+            return
+        try:
+            made = make_vectors(self._index.searcher(), self._index.folder, embedder)
+        except EmbeddingFailed as error:
+            log.warning("kb_vectors_missing", ref=self.ref, reason=error.message)
+            return
+        if made:
+            self.view = self._read_view()
 
 
 def _read_questions(view: View) -> dict[Language, list[Question]]:

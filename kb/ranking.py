@@ -34,6 +34,8 @@ class Evidence:
     missing_code: float
 
 
+NOTHING = Evidence(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
 # Fitted on kb/eval/dev.jsonl by tests/bench/kb_calibrate.py: in the order of Evidence.
 BIAS = -8.40
 WEIGHTS = (2.44, 1.49, 1.41, 0.98, 2.27, 4.13, 2.20, 0.77, -0.67, -6.0)
