@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from kb.lock import FolderLock
 from kb.passage import CollectionInfo, Language, Problem, Question, SearchResult, UnknownCollection
 from kb.search import Filter, search_view
 from kb.settings import KbSettings
+from kb.watch import Watcher
 
 
 log = structlog.get_logger()
@@ -36,6 +38,9 @@ class KnowledgeBase:
         self._writer = FolderLock(self._root / ".writer")
         self._first_pass = FolderLock(self._root / ".first-pass")
         self._collections: dict[str, Collection] = {}
+        self._refreshing = threading.Lock()
+        self._watcher: Watcher | None = None
+        self._missing = False
 
     @classmethod
     def open(cls, settings: KbSettings, progress: Progress | None = None) -> KnowledgeBase:
@@ -109,19 +114,40 @@ class KnowledgeBase:
 
     def refresh(self, progress: Progress | None = None) -> None:
         """Read what changed in the documents (writer), or show the last commit (reader)."""
-        self._writer.try_acquire()
-        for ref, folder in self._folders():
-            collection = self._collections.get(ref)
-            if collection is None:
-                company, name = ref.removeprefix("kb://").split("/")
-                collection = Collection(ref, folder, self._root / company / name, self._settings)
-                self._collections = {**self._collections, ref: collection}
-            if self._writer.held:
-                collection.sync(progress)
-            else:
-                collection.follow()
+        with self._refreshing:
+            self._writer.try_acquire()
+            folders = self._folders()
+            for ref, folder in folders.items():
+                self._refresh_one(ref, folder, progress)
+            if folders and any(ref not in folders for ref in self._collections):
+                kept = {ref: c for ref, c in self._collections.items() if ref in folders}
+                self._collections = kept
+
+    def _refresh_one(self, ref: str, folder: Path, progress: Progress | None) -> None:
+        collection = self._collections.get(ref)
+        if collection is None:
+            company, name = ref.removeprefix("kb://").split("/")
+            collection = Collection(ref, folder, self._root / company / name, self._settings)
+        if self._writer.held:
+            collection.sync(progress)
+        else:
+            collection.follow()
+        if ref not in self._collections:
+            self._collections = {**self._collections, ref: collection}
+
+    def watch(self) -> None:
+        """Keep up with the documents from a thread named ``kb-watch``, until ``close``."""
+        if self._watcher is None:
+            self._watcher = Watcher(
+                self._settings.documents, lambda: self._writer.held, self.refresh
+            )
+            self._watcher.start()
 
     def close(self) -> None:
+        """End the watching and let another process write. Searches still work afterwards."""
+        if self._watcher is not None:
+            self._watcher.stop()
+            self._watcher = None
         self._writer.release()
 
     def _collection(self, ref: str) -> Collection:
@@ -131,14 +157,22 @@ class KnowledgeBase:
             raise UnknownCollection(ref)
         return found
 
-    def _folders(self) -> list[tuple[str, Path]]:
-        """Every ``<company>/<collection>`` folder with a usable name."""
-        if not self._settings.documents.is_dir():
-            return []
-        return [
-            (f"kb://{company.name}/{collection.name}", collection)
-            for company in sorted(self._settings.documents.iterdir())
+    def _folders(self) -> dict[str, Path]:
+        """Every ``<company>/<collection>`` folder with a usable name.
+
+        While the documents' folder itself is away, what was served stays served.
+        """
+        documents = self._settings.documents
+        if not documents.is_dir():
+            if not self._missing:
+                log.warning("kb_documents_missing", folder=str(documents))
+            self._missing = True
+            return {}
+        self._missing = False
+        return {
+            f"kb://{company.name}/{collection.name}": collection
+            for company in sorted(documents.iterdir())
             if company.is_dir() and _NAME.fullmatch(company.name)
             for collection in sorted(company.iterdir())
             if collection.is_dir() and _NAME.fullmatch(collection.name)
-        ]
+        }

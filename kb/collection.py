@@ -3,34 +3,50 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import structlog
 import tantivy
 
-from kb.index import SCHEMA, CollectionIndex, FileState, read_files, read_passage
+from kb.embedder import EmbeddingFailed
+from kb.index import SCHEMA, CollectionIndex, FileState, StoredPassage, read_files, read_passage
 from kb.indexer import Changes, Progress, sync_collection
 from kb.passage import Language, Question
 from kb.query import Vocabulary
 from kb.settings import KbSettings
+from kb.vectors import VectorIndex, make_vectors, read_vectors
 
 
 log = structlog.get_logger()
 
+Stamp = tuple[int, int]
 
-@dataclass(frozen=True, slots=True)
+_READY_PASSAGES = 4096
+
+
 class View:
-    """One commit, unchanging: searches that began on it end on it."""
+    """One commit, unchanging: searches that began on it end on it. Safe for many threads.
 
-    searcher: tantivy.Searcher
-    vocabulary: Vocabulary
-    files: dict[str, FileState]
-    stamp: tuple[int, int]
+    The passages read last (at most 4096) are kept ready.
+    """
 
-    @property
-    def passages(self) -> int:
-        return sum(state.passages for state in self.files.values())
+    def __init__(
+        self, searcher: tantivy.Searcher, stamp: Stamp, vectors: VectorIndex | None
+    ) -> None:
+        self.searcher = searcher
+        self.stamp = stamp
+        self.vectors = vectors
+        self.files: dict[str, FileState] = read_files(searcher)
+        self.passages = sum(state.passages for state in self.files.values())
+        self.vocabulary = Vocabulary(searcher, self.passages)
+        self._read = lru_cache(maxsize=_READY_PASSAGES)(self._read_place)
+
+    def passage(self, address: tantivy.DocAddress) -> StoredPassage:
+        return self._read(address.segment_ord, address.doc)
+
+    def _read_place(self, segment: int, document: int) -> StoredPassage:
+        return read_passage(self.searcher, tantivy.DocAddress(segment, document))
 
 
 class Collection:
@@ -50,6 +66,7 @@ class Collection:
         with self._lock:
             changes = sync_collection(self._index, self.folder, self.ref, self._settings, progress)
             self._swap()
+            self._embed()
         return changes
 
     def follow(self) -> bool:
@@ -77,9 +94,22 @@ class Collection:
     def _read_view(self) -> View:
         stamp = self._index.stamp()  # before the reading: a commit in between is seen again
         searcher = self._index.searcher()
-        files = read_files(searcher)
-        passages = sum(state.passages for state in files.values())
-        return View(searcher, Vocabulary(searcher, passages), files, stamp)
+        embedder = self._settings.embedder
+        vectors = read_vectors(searcher, self._index.folder, embedder) if embedder else None
+        return View(searcher, stamp, vectors)
+
+    def _embed(self) -> None:
+        """Make the vectors of the last commit; without them its passages are found by words."""
+        embedder = self._settings.embedder
+        if embedder is None:
+            return
+        try:
+            made = make_vectors(self._index.searcher(), self._index.folder, embedder)
+        except EmbeddingFailed as error:
+            log.warning("kb_vectors_missing", ref=self.ref, reason=error.message)
+            return
+        if made:
+            self.view = self._read_view()
 
 
 def _read_questions(view: View) -> dict[Language, list[Question]]:

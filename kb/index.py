@@ -41,10 +41,9 @@ class StoredPassage:
     """A passage with the keys of its parts, as they were indexed; ``sequence`` keeps their order."""
 
     passage: Passage
-    body: frozenset[str]
+    keys: frozenset[str]
     sequence: str
     heading: frozenset[str]
-    context: frozenset[str]
     questions: tuple[frozenset[str], ...]
 
 
@@ -193,13 +192,14 @@ def read_passage(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> Sto
     passage = Passage(
         row[0], row[1], row[2], tuple(row[3]), row[4], row[5], row[6], row[7], tuple(row[8]), row[9]
     )
+    body, heading, context, asked = row[10:14]
+    every = " ".join((body, heading, context, *asked))
     return StoredPassage(
         passage,
-        frozenset(row[10].split()),
-        f" {row[11]} {row[10]} ",
-        frozenset(row[11].split()),
-        frozenset(row[12].split()),
-        tuple(frozenset(each.split()) for each in row[13]),
+        frozenset(every.split()),
+        f" {heading} {body} ",
+        frozenset(heading.split()),
+        tuple(frozenset(each.split()) for each in asked),
     )
 
 

@@ -21,7 +21,7 @@ log = structlog.get_logger()
 Progress = Callable[[int, int], None]
 """Told (files done, files in all) after each file."""
 # Passages between commits of one long pass: what a crash may cost to read again.
-_COMMIT_EVERY = 20_000
+_COMMIT_EVERY = 50_000
 
 
 @dataclass(frozen=True, slots=True)

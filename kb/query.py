@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import tantivy
 
@@ -47,8 +48,10 @@ class Vocabulary:
         self.documents = max(1, documents)
         self._most = math.log(1 + (self.documents + 0.5) / 0.5)
         self.spelling = SpellingIndex(searcher)
+        self.frequency = lru_cache(maxsize=65_536)(self._frequency)
 
-    def frequency(self, key: str) -> int:
+    def _frequency(self, key: str) -> int:
+        """Return how many passages have the key."""
         return int(self._searcher.doc_freq("keys", key))
 
     def rarity(self, frequency: int) -> float:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter, mul
 
 from kb.index import StoredPassage
 from kb.query import Concept
@@ -33,38 +34,40 @@ class Evidence:
     missing_code: float
 
 
+NOTHING = Evidence(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
 # Fitted on kb/eval/dev.jsonl by tests/bench/kb_calibrate.py: in the order of Evidence.
 BIAS = -8.40
 WEIGHTS = (2.44, 1.49, 1.41, 0.98, 2.27, 4.13, 2.20, 0.77, -0.67, -6.0)
 # This much matched weight counts as full: about three rare words.
 _FULL_MASS = 3.0
+_FEATURES = attrgetter(*(field.name for field in fields(Evidence)))
 
 
 def weigh(stored: StoredPassage, concepts: list[Concept], lexical: float) -> Evidence:
     """Compare one candidate with the question; ``lexical`` is its share of the best BM25."""
+    present = stored.keys
     total = found = strong_total = strong = unknown = missing = 0.0
     for concept in concepts:
         best = 0.0
         for key, quality in concept.keys.items():
-            if quality > best and (
-                key in stored.body
-                or key in stored.heading
-                or key in stored.context
-                or any(key in asked for asked in stored.questions)
-            ):
+            if quality > best and key in present:
                 best = quality
-        total += concept.weight
-        found += concept.weight * best
+        weight = concept.weight
+        total += weight
+        found += weight * best
         if not concept.weak:
-            strong_total += concept.weight
-            strong += concept.weight * best
+            strong_total += weight
+            strong += weight * best
         if not concept.known:
-            unknown += concept.weight
+            unknown += weight
         if concept.kind == "code" and not best:
             missing = 1.0
-    if not total:
-        return Evidence(0.0, 0.0, 0.0, 0.0, 0.0, lexical, 0.0, 0.0, 0.0, 0.0)
-    asked = max((_likeness(each, concepts, total)[0] for each in stored.questions), default=0.0)
+    if not found:
+        return Evidence(0.0, 0.0, 0.0, 0.0, 0.0, lexical, 0.0, 0.0, 0.0, missing)
+    asked = 0.0
+    for each in stored.questions:
+        asked = max(asked, _likeness(each, concepts, total)[0])
     headed, titled = _likeness(stored.heading, concepts, total)
     return Evidence(
         found / total,
@@ -74,58 +77,55 @@ def weigh(stored: StoredPassage, concepts: list[Concept], lexical: float) -> Evi
         titled,
         lexical,
         min(1.0, found / _FULL_MASS),
-        _together(stored.sequence, concepts),
+        _together(stored, concepts),
         unknown / total,
         missing,
     )
 
 
-def _together(sequence: str, concepts: list[Concept]) -> float:
-    pairs = found = 0
-    for one, two in zip(concepts, concepts[1:], strict=False):
-        pairs += 1
-        found += any(
-            f" {first} {second} " in sequence for first in one.keys for second in two.keys
-        )
-    return found / pairs if pairs else 0.0
+def _together(stored: StoredPassage, concepts: list[Concept]) -> float:
+    here = [[key for key in concept.keys if key in stored.keys] for concept in concepts]
+    found = 0
+    for at in range(len(here) - 1):
+        if here[at] and here[at + 1]:
+            found += _neighbours(stored.sequence, here[at], here[at + 1])
+    return found / (len(here) - 1) if len(here) > 1 else 0.0
 
 
-def _likeness(
-    keys: frozenset[str], concepts: list[Concept], total: float
-) -> tuple[float, float]:
+def _neighbours(sequence: str, left: list[str], right: list[str]) -> bool:
+    for first in left:
+        for second in right:
+            if f" {first} {second} " in sequence:
+                return True
+    return False
+
+
+def _likeness(keys: frozenset[str], concepts: list[Concept], total: float) -> tuple[float, float]:
     """Return (weight shared over the weight of both, share of the keys that were named)."""
-    if not keys:
-        return 0.0, 0.0
     shared = named = 0.0
     matched: set[str] = set()
     for concept in concepts:
         best = 0.0
         for key, quality in concept.keys.items():
             if key in keys:
-                best = max(best, quality)
+                if quality > best:
+                    best = quality
                 if key not in matched:
                     matched.add(key)
                     named += quality
         shared += concept.weight * best
+    if not matched:
+        return 0.0, 0.0
     return shared / (total + 0.5 * (len(keys) - len(matched))), named / len(keys)
 
 
 def features(evidence: Evidence) -> tuple[float, ...]:
-    return (
-        evidence.coverage,
-        evidence.strong,
-        evidence.asked,
-        evidence.headed,
-        evidence.titled,
-        evidence.lexical,
-        evidence.mass,
-        evidence.together,
-        evidence.unknown,
-        evidence.missing_code,
-    )
+    """Return the evidence in the order of WEIGHTS."""
+    values: tuple[float, ...] = _FEATURES(evidence)
+    return values
 
 
 def judge(evidence: Evidence) -> float:
     """Return 0..1, 0.5 being as likely right as wrong."""
-    odds = BIAS + sum(w * x for w, x in zip(WEIGHTS, features(evidence), strict=True))
+    odds = BIAS + sum(map(mul, WEIGHTS, _FEATURES(evidence)))
     return 1.0 / (1.0 + math.exp(-odds))

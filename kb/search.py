@@ -6,19 +6,24 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import structlog
 import tantivy
 
 from kb.collection import View
-from kb.index import SCHEMA, StoredPassage, read_passage
+from kb.embedder import EmbeddingFailed
+from kb.index import SCHEMA, StoredPassage
 from kb.normal.analysis import guess_language
 from kb.passage import FieldValue, Hit, Language, SearchResult
 from kb.query import Concept, build_concepts
-from kb.ranking import Evidence, judge, weigh
+from kb.ranking import NOTHING, Evidence, judge, weigh
 from kb.settings import KbSettings
+from kb.vectors import fuse, likelihood
 
+
+log = structlog.get_logger()
 
 Filter = FieldValue | tuple[FieldValue | None, FieldValue | None]
-_CANDIDATES = 20
+_CANDIDATES = 12
 _MAX_QUERY_CHARS = 1000
 # Another language's passage answers a little worse than one the caller can read.
 _FOREIGN = 0.9
@@ -28,6 +33,7 @@ _FOREIGN = 0.9
 class Candidate:
     stored: StoredPassage
     evidence: Evidence
+    address: tantivy.DocAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +57,9 @@ def find_candidates(
     hits = view.searcher.search(query, limit=_CANDIDATES, count=False).hits
     candidates: list[Candidate] = []
     for score, address in hits:
-        stored = read_passage(view.searcher, address)
-        candidates.append(Candidate(stored, weigh(stored, concepts, score / hits[0][0])))
+        stored = view.passage(address)
+        evidence = weigh(stored, concepts, score / hits[0][0])
+        candidates.append(Candidate(stored, evidence, address))
     return Found(concepts, candidates)
 
 
@@ -68,18 +75,43 @@ def search_view(
     """Find, judge and cut off; ``took_ms`` is the whole of it."""
     started = time.perf_counter()
     found = find_candidates(view, text, language, filters)
+    cosines = _compare(view, text, found.candidates, settings) if not filters else []
     hits: list[Hit] = []
-    for candidate in found.candidates:
+    for at, candidate in enumerate(found.candidates):
         passage = candidate.stored.passage
-        sure = judge(candidate.evidence)
+        lexical = sure = judge(candidate.evidence)
+        cosine = cosines[at] if cosines else None
+        if cosine is not None:
+            sure = fuse(lexical, likelihood(cosine, settings.vector_relevance))
         if language and passage.language != language:
             sure *= _FOREIGN
-        hits.append(Hit(passage, sure, sure))
+        hits.append(Hit(passage, sure, lexical, cosine))
     hits.sort(key=lambda hit: -hit.score)
     relevant = bool(hits) and hits[0].score >= settings.relevance
     kept = tuple(hits[:limit]) if relevant else ()
     normalized = " ".join(next(iter(each.keys), each.surface) for each in found.concepts)
     return SearchResult(kept, relevant, normalized, (time.perf_counter() - started) * 1000)
+
+
+def _compare(
+    view: View, text: str, candidates: list[Candidate], settings: KbSettings
+) -> list[float | None]:
+    """Add the nearest passages to the candidates; return every candidate's cosine, or nothing."""
+    if view.vectors is None or settings.embedder is None:
+        return []
+    try:
+        query = settings.embedder.embed([text[:_MAX_QUERY_CHARS]])[0]
+        cosines = [view.vectors.cosine(query, each.address) for each in candidates]
+        nearest = view.vectors.nearest(query, _CANDIDATES)
+    except (EmbeddingFailed, ValueError) as error:
+        log.warning("kb_vectors_skipped", error=type(error).__name__)
+        return []
+    present = {(each.address.segment_ord, each.address.doc) for each in candidates}
+    for cosine, address in nearest:
+        if (address.segment_ord, address.doc) not in present:
+            candidates.append(Candidate(view.passage(address), NOTHING, address))
+            cosines.append(cosine)
+    return cosines
 
 
 def _build_query(

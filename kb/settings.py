@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from kb.embedder import Embedder
+
 
 @dataclass(frozen=True, slots=True)
 class KbSettings:
@@ -17,6 +19,8 @@ class KbSettings:
     ``writer_memory_mb``: what the engine may hold while indexing (its least is 15).
     ``open_wait_s``: how long a reader waits for the writer's first pass before it serves the
     last commit.
+    ``embedder``: adds vectors to the words, or None. ``vector_relevance``: the cosine at which
+    its best passage is as likely right as wrong; it belongs to the model.
     """
 
     documents: Path = Path("kb/documents")
@@ -26,3 +30,5 @@ class KbSettings:
     max_file_mb: int = 50
     writer_memory_mb: int = 64
     open_wait_s: float = 5.0
+    vector_relevance: float = 0.6
+    embedder: Embedder | None = None

@@ -7,15 +7,20 @@ engine keeps its terms sorted, so both are ranges of it and nothing is held in m
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import tantivy
 from rapidfuzz.distance import OSA
+from rapidfuzz.process import extract
 
 
-_CANDIDATES = 300
+_CANDIDATES = 400
 # Two words of one family: the shared beginning, and the most that each may have after it.
 _FAMILY_CHARS = 5
 _FAMILY_ENDING = 3
 _FAMILY_QUALITY = 0.7
+_FIRST_LETTER_COST = 0.1
+_MEMORY = 4096
 
 
 class SpellingIndex:
@@ -23,44 +28,45 @@ class SpellingIndex:
 
     def __init__(self, searcher: tantivy.Searcher) -> None:
         self._searcher = searcher
+        self.near = lru_cache(maxsize=_MEMORY)(self._near)
 
-    def near(self, key: str, limit: int = 3) -> list[tuple[str, float]]:
-        """Return up to ``limit`` (term, quality 0..1), the nearest first; nothing far."""
+    def _near(self, key: str) -> tuple[tuple[str, float], ...]:
+        """Return up to three (term, quality 0..1), the nearest first; nothing far."""
         size = len(key)
-        if size < 3 or not key.isalpha():
-            return []
+        if size < 4 or not key.isalpha():
+            return ()
         allowed = 1 if size < 8 else 2
-        half = 2 if size < 6 else 3
         found: dict[str, float] = {}
-        for term in self._candidates(key, half):
-            if term in found or not term.isalpha():
-                continue
-            quality = _quality(key, term, allowed)
-            if quality > 0:
-                found[term] = quality
+        for term, distance in self._nearest(key, allowed):
+            shorter, longer = sorted((size, len(term)))
+            if term.isalpha() and (shorter > 4 or size == longer == shorter):
+                cost = _FIRST_LETTER_COST if key[0] != term[0] else 0.0
+                found[term] = 1.0 - distance / longer - cost
+        if not found and size >= _FAMILY_CHARS:
+            for term, _ in self._searcher.terms_with_prefix("keys", key[: max(5, size - 3)]):
+                if len(term) <= size + _FAMILY_ENDING and _shared(key, term) >= _FAMILY_CHARS:
+                    found.setdefault(term, _FAMILY_QUALITY)
         ranked = sorted(found.items(), key=lambda each: (-each[1], each[0]))
-        best = ranked[0][1] if ranked else 0.0
-        return [each for each in ranked[:limit] if each[1] >= best - 0.1]
+        return tuple(each for each in ranked[:3] if each[1] >= ranked[0][1] - 0.1)
 
-    def _candidates(self, key: str, half: int) -> list[str]:
-        terms = self._searcher.terms_with_prefix("keys", key[:half], limit=_CANDIDATES)
-        ends = self._searcher.terms_with_prefix("ends", key[::-1][:half], limit=_CANDIDATES)
-        return [term for term, _ in terms] + [term[::-1] for term, _ in ends]
+    def _nearest(self, key: str, allowed: int) -> list[tuple[str, int]]:
+        """Terms within ``allowed`` wrong letters; the ends are looked at when the beginnings fail."""
+        half = min(4, len(key) // 2)
+        for field, wanted in (("keys", key), ("ends", key[::-1])):
+            pairs = self._searcher.terms_with_prefix(field, wanted[:half], limit=_CANDIDATES)
+            terms = [term for term, _ in pairs]
+            near = extract(wanted, terms, scorer=OSA.distance, score_cutoff=allowed, limit=8)
+            if near:
+                straight = field == "keys"
+                return [(t if straight else t[::-1], int(distance)) for t, distance, _ in near]
+        return []
 
 
-def _quality(key: str, term: str, allowed: int) -> float:
-    """How well a term stands for a word: 1 minus the share of wrong letters; 0 for no likeness."""
-    longer = max(len(key), len(term))
-    if abs(len(key) - len(term)) <= allowed and min(len(key), len(term)) >= 3:
-        distance = OSA.distance(key, term, score_cutoff=allowed)
-        shorter = min(len(key), len(term))
-        if distance <= allowed and (shorter > 4 or len(key) == len(term) == 4):
-            return 1.0 - distance / longer - (0.1 if key[0] != term[0] else 0.0)
+def _shared(one: str, other: str) -> int:
+    """How many letters the two have in common at their beginning, ends within reach."""
     shared = 0
-    for one, other in zip(key, term, strict=False):
-        if one != other:
+    for left, right in zip(one, other, strict=False):
+        if left != right:
             break
         shared += 1
-    if shared >= _FAMILY_CHARS and longer - shared <= _FAMILY_ENDING:
-        return _FAMILY_QUALITY
-    return 0.0
+    return shared if max(len(one), len(other)) - shared <= _FAMILY_ENDING else 0

@@ -11,7 +11,13 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from kb.normal.numbers import ENGLISH_NUMBERS, SPANISH_NUMBERS, Language, canonical_number, mend_numbers
+from kb.normal.numbers import (
+    ENGLISH_NUMBERS,
+    SPANISH_NUMBERS,
+    Language,
+    canonical_number,
+    mend_numbers,
+)
 from kb.normal.spelled import Code, read_code, read_email
 from kb.normal.stems import key_of
 from kb.normal.stopwords import is_stop, language_signs

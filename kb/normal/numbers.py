@@ -130,9 +130,7 @@ def _limit_after(value: int, english: bool) -> int:
     return 1
 
 
-_BY_SOUND = {
-    sound_of(word): word for word in [*_spanish_values(), "mil", "millon", "millones"]
-}
+_BY_SOUND = {sound_of(word): word for word in [*_spanish_values(), "mil", "millon", "millones"]}
 _GLUED = re.compile(r"(\w+?)(mil)$|(\w+ta)[yi](\w+)$")
 
 

@@ -21,7 +21,9 @@ _ENGLISH_LETTERS = {
 }  # fmt: skip
 # Also everyday words: alone they begin a code only when a hyphen is spoken after the number.
 _WEAK = frozenset(["a", "de", "e", "te", "o", "u", "y", "i", "en", "el", "ese", "ve", "ex", "em"])
-_SEPARATORS = frozenset(["guion", "guiom", "gion", "giom", "barra", "raya", "menos", "dash", "hyphen", "slash"])
+_SEPARATORS = frozenset(
+    ["guion", "guiom", "gion", "giom", "barra", "raya", "menos", "dash", "hyphen", "slash"]
+)
 _AT = frozenset(["arroba", "@"])
 _DOTS = frozenset(["punto", "dot"])
 _JOINERS = {"guion": "-", "dash": "-", "hyphen": "-"}

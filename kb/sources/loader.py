@@ -7,8 +7,11 @@ from pathlib import Path
 
 from kb.sources.blocks import FileContent, UnreadableFile
 from kb.sources.front_matter import FrontMatter, parse_front_matter
+from kb.sources.html import read_html
 from kb.sources.markdown import read_markdown
+from kb.sources.office import read_docx, read_pdf
 from kb.sources.records import read_csv, read_json
+from kb.sources.text import read_text
 
 
 def _decode(data: bytes) -> str:
@@ -28,6 +31,11 @@ def _clean(data: bytes) -> str:
 _READERS: dict[str, Callable[[bytes, FrontMatter], FileContent]] = {
     ".md": lambda data, _: read_markdown(_clean(data)),
     ".markdown": lambda data, _: read_markdown(_clean(data)),
+    ".txt": lambda data, _: read_text(_clean(data)),
+    ".html": lambda data, matter: read_html(_clean(data), matter),
+    ".htm": lambda data, matter: read_html(_clean(data), matter),
+    ".pdf": read_pdf,
+    ".docx": read_docx,
     ".csv": lambda data, matter: read_csv(_clean(data), matter),
     ".json": read_json,
     ".jsonl": read_json,

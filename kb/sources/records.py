@@ -20,9 +20,20 @@ from kb.sources.blocks import FileContent, Record, UnreadableFile
 from kb.sources.front_matter import FrontMatter
 
 
-MONTHS = (
-    "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre"
-).split()
+MONTHS = [
+    "enero",
+    "febrero",
+    "marzo",
+    "abril",
+    "mayo",
+    "junio",
+    "julio",
+    "agosto",
+    "septiembre",
+    "octubre",
+    "noviembre",
+    "diciembre",
+]
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,14})$")
 _DECIMAL = re.compile(r"-?(0|[1-9]\d{0,14})\.\d{1,6}$")
 _BOOLEANS = {"true": True, "false": False, "sí": True, "si": True, "no": False}

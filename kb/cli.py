@@ -1,0 +1,161 @@
+"""``penny kb index|search|eval``: what the knowledge base serves, finds, and gets right."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from kb.base import KnowledgeBase
+from kb.evaluation import EvalReport, Score, evaluate, read_questions
+from kb.indexer import Progress as OnProgress
+from kb.settings import KbSettings
+from penny.errors import PennyError
+
+
+_SAMPLE = "kb://empresa/documentos"
+_BAR_FROM_FILES = 50
+
+
+def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``kb`` with its own commands; each sets ``run`` to what it calls."""
+    parser = subparsers.add_parser("kb", help="the knowledge base: index, search, eval")
+    commands = parser.add_subparsers(dest="kb_command", required=True, metavar="COMMAND")
+    index = commands.add_parser("index", help="bring the index up to the documents")
+    index.set_defaults(run=_run_index)
+    search = commands.add_parser("search", help="ask as a caller would")
+    search.add_argument("text", nargs="+", help="the question")
+    search.add_argument("--limit", type=int, default=5)
+    search.add_argument("--language", choices=["es", "en"])
+    search.set_defaults(run=_run_search)
+    evaluation = commands.add_parser("eval", help="recall, latency and false answers")
+    evaluation.add_argument("file", nargs="?", type=Path, default=Path("kb/eval/test.jsonl"))
+    evaluation.add_argument("--misses", action="store_true", help="list what was not found first")
+    evaluation.set_defaults(run=_run_eval)
+    defaults = KbSettings()
+    for command in (index, search, evaluation):
+        command.add_argument("--documents", type=Path, default=defaults.documents)
+        command.add_argument("--index", type=Path, default=defaults.index)
+        if command is not index:
+            command.add_argument("--ref", default=_SAMPLE, help=f"default {_SAMPLE}")
+
+
+@contextmanager
+def show_progress(console: Console | None = None) -> Iterator[OnProgress]:
+    """Draw a bar on the error stream once a pass has many files; yields what to tell."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console or Console(stderr=True),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("Indexing", total=None, visible=False)
+
+        def tell(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, visible=total >= _BAR_FROM_FILES)
+
+        yield tell
+
+
+@contextmanager
+def _opened(arguments: argparse.Namespace) -> Iterator[KnowledgeBase]:
+    with show_progress() as progress:
+        base = KnowledgeBase.open(KbSettings(arguments.documents, arguments.index), progress)
+    try:
+        yield base
+    finally:
+        base.close()
+
+
+def _guarded(error: PennyError | OSError) -> int:
+    Console(stderr=True).print(f"[red]{error}[/red]", highlight=False)
+    return 1
+
+
+def _run_index(arguments: argparse.Namespace) -> int:
+    try:
+        with _opened(arguments) as base:
+            table = Table("collection", "documents", "passages", "problems")
+            for info in base.collections():
+                table.add_row(info.ref, str(info.documents), str(info.passages), str(info.problems))
+            problems = base.problems()
+    except (PennyError, OSError) as error:
+        return _guarded(error)
+    Console().print(table)
+    for problem in problems:
+        Console(stderr=True).print(f"{problem.file}: {problem.reason}", highlight=False)
+    return 1 if problems else 0
+
+
+def _run_search(arguments: argparse.Namespace) -> int:
+    try:
+        with _opened(arguments) as base:
+            result = base.search(
+                arguments.ref,
+                " ".join(arguments.text),
+                limit=arguments.limit,
+                language=arguments.language,
+            )
+    except (PennyError, OSError) as error:
+        return _guarded(error)
+    console = Console()
+    console.print(f"{result.query_normalized}  ({result.took_ms:.2f} ms)", style="dim")
+    if not result.relevant:
+        console.print("nothing relevant")
+        return 3
+    for hit in result.hits:
+        where = f"{hit.passage.source}, {hit.passage.position}"
+        console.print(f"[bold]{hit.score:.2f}[/bold] {' > '.join(hit.passage.heading)}  ({where})")
+        console.print(f"     {hit.passage.speakable}", highlight=False)
+    return 0
+
+
+def _run_eval(arguments: argparse.Namespace) -> int:
+    try:
+        questions = read_questions(arguments.file)
+        with _opened(arguments) as base:
+            report = evaluate(lambda text: base.search(arguments.ref, text), questions)
+    except (PennyError, OSError) as error:
+        return _guarded(error)
+    _print_report(report, Console(file=sys.stdout))
+    if arguments.misses:
+        for text, wanted, found in report.misses:
+            Console().print(f"{text}\n    wanted {wanted}, found {found}", highlight=False)
+    return 0
+
+
+def _print_report(report: EvalReport, console: Console) -> None:
+    table = Table("questions", "asked", "recall@1", "recall@5", "MRR")
+    whole = Score()
+    for name, score in sorted(report.groups.items()):
+        _add_score(table, name, score)
+        whole.asked += score.asked
+        whole.first += score.first
+        whole.in_five += score.in_five
+        whole.reciprocal += score.reciprocal
+    _add_score(table, "all", whole)
+    console.print(table)
+    console.print(
+        f"unanswerable {report.unanswerable}, false answers {report.false_answers} "
+        f"({report.false_answer_rate:.1%}); latency p50 {report.p50_ms:.2f} ms, "
+        f"p99 {report.p99_ms:.2f} ms"
+    )
+
+
+def _add_score(table: Table, name: str, score: Score) -> None:
+    table.add_row(
+        name,
+        str(score.asked),
+        f"{score.recall_1:.3f}",
+        f"{score.recall_5:.3f}",
+        f"{score.mrr:.3f}",
+    )

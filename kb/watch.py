@@ -1,0 +1,81 @@
+"""Follows the documents (writer) or the writer's commits (reader) in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+from watchfiles import watch
+
+
+log = structlog.get_logger()
+
+# A burst of saves is read once it pauses this long; with the reading it stays below 2 s.
+_DEBOUNCE_MS = 300
+_STEP_MS = 50
+# How often a reader looks for a commit, and whether the writer is gone.
+_FOLLOW_S = 0.25
+
+
+class Watcher:
+    """One thread, ``kb-watch``, from ``start`` to ``stop``.
+
+    Args:
+        documents: the folder watched; while it is missing it is looked for.
+        is_writer: whether this process writes the index now (it may begin to at any time).
+        refresh: brings the index, or the view of it, up to date; its errors are logged and the
+            watching goes on.
+    """
+
+    def __init__(
+        self, documents: Path, is_writer: Callable[[], bool], refresh: Callable[[], None]
+    ) -> None:
+        self._documents = documents
+        self._is_writer = is_writer
+        self._refresh = refresh
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="kb-watch", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and wait for it."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            if self._is_writer() and self._documents.is_dir():
+                self._follow_documents()
+            else:
+                self._safely_refresh()
+                self._stopped.wait(_FOLLOW_S)
+
+    def _follow_documents(self) -> None:
+        self._safely_refresh()  # what changed before the watch began
+        try:
+            for _ in watch(
+                self._documents,
+                stop_event=self._stopped,
+                debounce=_DEBOUNCE_MS,
+                step=_STEP_MS,
+                rust_timeout=1000,
+                yield_on_timeout=True,
+                raise_interrupt=False,
+            ):
+                self._safely_refresh()
+                if not self._documents.is_dir():
+                    return
+        except OSError:
+            log.exception("kb_watch_interrupted", folder=self._documents.name)
+            self._stopped.wait(_FOLLOW_S)
+
+    def _safely_refresh(self) -> None:
+        try:
+            self._refresh()
+        except Exception:
+            log.exception("kb_refresh_failed")

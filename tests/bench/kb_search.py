@@ -1,0 +1,191 @@
+"""Search over 100,000 passages: Penny's whole search beside bare engines, in one run.
+
+    python -m tests.bench.kb_search [--passages 100000] [--queries 2000]
+
+Penny's time is the whole of ``KnowledgeBase.search`` (normalising, spelling, candidates, ranking,
+judging, passages built); the others' time is their query alone, on stems prepared before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tantivy
+
+from kb import KbSettings, KnowledgeBase
+from kb.cli import show_progress
+from kb.normal.analysis import keys_of
+
+
+REF = "kb://banco/pasajes"
+SYLLABLES = (
+    "ba be bo ca ce co cu da de di do fa fe fi ga go gue ha he ja ji la le li lo lla ma me mi mo "
+    "mu na ne no ña pa pe pi po pu que ra re ri ro sa se si so su ta te ti to tra tre va ve vi "
+    "xa ya za zo bri cla cri fra gre pla pro tri"
+)
+STARTERS = ("oye mira quería saber", "me podría decir", "cómo es que", "cuándo", "por favor qué")
+VOCABULARY = 50_000
+PASSAGE_WORDS = 24
+SECTIONS_PER_FILE = 100
+
+
+def build_words(random_: random.Random) -> list[str]:
+    pieces = SYLLABLES.split()
+    words: dict[str, None] = {}
+    while len(words) < VOCABULARY:
+        words["".join(random_.choices(pieces, k=random_.randint(2, 5)))] = None
+    return list(words)
+
+
+def build_corpus(folder: Path, passages: int, seed: int) -> tuple[list[str], list[str]]:
+    """Write Markdown files with Zipf-distributed words; return (passages' texts, queries)."""
+    random_ = random.Random(seed)
+    words = build_words(random_)
+    ranks = np.arange(1, VOCABULARY + 1)
+    chances = 1 / ranks**0.9
+    drawn = np.random.default_rng(seed).choice(
+        VOCABULARY, size=passages * (PASSAGE_WORDS + 3), p=chances / chances.sum()
+    )
+    texts: list[str] = []
+    step = PASSAGE_WORDS + 3
+    for first in range(0, passages, SECTIONS_PER_FILE):
+        lines = ["---\nidioma: es\n---\n"]
+        for at in range(first, min(first + SECTIONS_PER_FILE, passages)):
+            mine = [words[index] for index in drawn[at * step : (at + 1) * step]]
+            text = " ".join(mine[3:]).capitalize() + "."
+            lines.append(f"## {' '.join(mine[:3]).capitalize()} {at}\n\n{text}\n")
+            texts.append(" ".join(mine))
+        (folder / f"{first:06d}.md").write_text("\n".join(lines), encoding="utf-8")
+    return texts, build_queries(texts, random_)
+
+
+def build_queries(texts: list[str], random_: random.Random, count: int = 2000) -> list[str]:
+    """Three to six words of a passage as a caller says them, one in three with a wrong letter."""
+    queries = []
+    for number in range(count):
+        words = random_.sample(random_.choice(texts).split(), random_.randint(3, 6))
+        if number % 3 == 0:
+            at = random_.randrange(len(words))
+            word = words[at]
+            cut = random_.randrange(len(word))
+            words[at] = word[:cut] + random_.choice("aeiours") + word[cut + 1 :]
+        queries.append(f"{random_.choice(STARTERS)} {' '.join(words)}")
+    return queries
+
+
+def measure(name: str, search: Callable[[str], object], queries: list[str], build_s: float) -> None:
+    for query in queries[:100]:
+        search(query)
+    took = []
+    for query in queries:
+        started = time.perf_counter()
+        search(query)
+        took.append((time.perf_counter() - started) * 1000)
+    took.sort()
+    p50, p99 = took[len(took) // 2], took[int(len(took) * 0.99)]
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(f"| {name} | {build_s:.1f} | {p50:.2f} | {p99:.2f} | {memory} |", flush=True)
+
+
+def run_penny(folder: Path, queries: list[str]) -> None:
+    settings = KbSettings(folder / "documents", folder / "index")
+    started = time.perf_counter()
+    with show_progress() as progress:
+        base = KnowledgeBase.open(settings, progress)
+    build_s = time.perf_counter() - started
+    base.close()
+    started = time.perf_counter()
+    base = KnowledgeBase.open(settings)
+    opened_ms = (time.perf_counter() - started) * 1000
+    measure("Penny, whole search", lambda text: base.search(REF, text), queries, build_s)
+    print(f"(opened again in {opened_ms:.0f} ms)")
+    base.close()
+
+
+def run_tantivy(texts: list[str], queries: list[str]) -> None:
+    schema = tantivy.SchemaBuilder().add_text_field("body", tokenizer_name="whitespace").build()
+    index = tantivy.Index(schema)
+    started = time.perf_counter()
+    writer = index.writer(64 << 20, num_threads=1)
+    for text in texts:
+        writer.add_document(tantivy.Document(body=text))
+    writer.commit()
+    writer.wait_merging_threads()
+    index.reload()
+    searcher = index.searcher()
+    build_s = time.perf_counter() - started
+
+    def search(text: str) -> object:
+        query, _ = index.parse_query_lenient(text, ["body"])
+        return searcher.search(query, 10, count=False).hits
+
+    measure("tantivy, bare", search, queries, build_s)
+
+
+def run_fts5(texts: list[str], queries: list[str]) -> None:
+    base = sqlite3.connect(":memory:")
+    started = time.perf_counter()
+    base.execute("CREATE VIRTUAL TABLE p USING fts5(body)")
+    base.executemany("INSERT INTO p VALUES (?)", ((text,) for text in texts))
+    base.commit()
+    build_s = time.perf_counter() - started
+
+    def search(text: str) -> object:
+        wanted = " OR ".join(f'"{word}"' for word in text.split())
+        return base.execute(
+            "SELECT rowid FROM p WHERE p MATCH ? ORDER BY rank LIMIT 10", (wanted,)
+        ).fetchall()
+
+    measure("SQLite FTS5", search, queries, build_s)
+
+
+def run_bm25s(texts: list[str], queries: list[str]) -> None:
+    try:
+        import bm25s
+    except ImportError:
+        print("| bm25s | not installed: pip install -r requirements/bench.in | | | |")
+        return
+    started = time.perf_counter()
+    engine = bm25s.BM25()
+    engine.index([text.split() for text in texts], show_progress=False)
+    build_s = time.perf_counter() - started
+
+    def search(text: str) -> object:
+        return engine.retrieve([text.split()], k=10, show_progress=False)
+
+    measure("bm25s", search, queries, build_s)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--passages", type=int, default=100_000)
+    parser.add_argument("--queries", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=7)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        documents = folder / "documents" / "banco" / "pasajes"
+        documents.mkdir(parents=True)
+        texts, queries = build_corpus(documents, options.passages, options.seed)
+        queries = queries[: options.queries]
+        print(json.dumps({"passages": len(texts), "queries": len(queries), "seed": options.seed}))
+        print("| engine | build s | p50 ms | p99 ms | process peak MB |\n|---|---|---|---|---|")
+        run_penny(folder, queries)
+        stems = [" ".join(keys_of(text, "es")) for text in texts]
+        asked = [" ".join(keys_of(text, "es")) or "nada" for text in queries]
+        run_tantivy(stems, asked)
+        run_bm25s(stems, asked)
+        run_fts5(stems, asked)
+
+
+if __name__ == "__main__":
+    main()
