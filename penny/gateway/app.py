@@ -16,11 +16,11 @@ from aiohttp import web
 from config.schema import Config
 from modes.registry import build_modes
 from penny.gateway.client_secrets import ClientSecrets
-from penny.logs import configure_logs
 from penny.gateway.metrics import Metrics
 from penny.gateway.realtime import RealtimeDoor
 from penny.gateway.routes import Routes
 from penny.gateway.socket import SocketDoor
+from penny.logs import configure_logs
 from penny.session.broker import Broker, BrokerSettings
 from penny.session.session import Session, SessionLimits
 from penny.session.turn_timing import TurnTiming
