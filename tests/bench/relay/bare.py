@@ -1,0 +1,63 @@
+"""The floor: a relay that does nothing but relay, on the socket library that Penny uses.
+
+Client leg raw PCM16, upstream leg Realtime events; no session, no metering, no pacing. Run as
+``python -m tests.bench.relay.bare PORT UPSTREAM_URL``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from base64 import b64decode, b64encode
+
+import aiohttp
+import orjson
+import uvloop
+from aiohttp import WSMsgType, web
+
+
+async def relay(request: web.Request) -> web.WebSocketResponse:
+    client = web.WebSocketResponse(compress=False, max_msg_size=0)
+    await client.prepare(request)
+    await client.receive()  # session_start, as Penny's clients send it
+    http: aiohttp.ClientSession = request.app[HTTP]
+    async with http.ws_connect(request.app[UPSTREAM], compress=0, max_msg_size=0) as upstream:
+        await client.send_str('{"type":"session_started"}')
+        down = asyncio.create_task(carry_down(upstream, client))
+        async for message in client:
+            if message.type is not WSMsgType.BINARY:
+                break
+            audio = b64encode(message.data).decode("ascii")
+            event = {"type": "input_audio_buffer.append", "audio": audio}
+            await upstream.send_str(orjson.dumps(event).decode())
+        down.cancel()
+    return client
+
+
+async def carry_down(upstream: aiohttp.ClientWebSocketResponse, client: web.WebSocketResponse) -> None:
+    async for message in upstream:
+        if message.type is WSMsgType.TEXT:
+            event = orjson.loads(message.data)
+            if event["type"] == "response.output_audio.delta":
+                await client.send_bytes(b64decode(event["delta"]))
+
+
+HTTP = web.AppKey("http", aiohttp.ClientSession)
+UPSTREAM = web.AppKey("upstream", str)
+
+
+async def make_app() -> web.Application:
+    app = web.Application()
+    app[HTTP] = aiohttp.ClientSession()
+    app[UPSTREAM] = sys.argv[2]
+    app.router.add_get("/ws", relay)
+    return app
+
+
+def main() -> None:
+    uvloop.install()
+    web.run_app(make_app(), host="127.0.0.1", port=int(sys.argv[1]), print=None, access_log=None)
+
+
+if __name__ == "__main__":
+    main()
