@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import structlog
+
 from penny.errors import EngineError
 from runpod_worker.engines.second_ear import SecondEar, SecondHearing
 from runpod_worker.engines.sphinx import SphinxPool, SphinxUtterance
@@ -24,6 +26,8 @@ from runpod_worker.engines.sphinx_judgement import (
 from runpod_worker.stages import EngineInfo, SttOptions, Transcript, Word
 from runpod_worker.tokens import count_tokens
 
+
+log = structlog.get_logger()
 
 NOTICE = {
     "es": "Los oídos incluidos entienden inglés libre y, en español, solo las preguntas de la "
@@ -130,7 +134,8 @@ class EarsUtterance:
         assert self._hearing is not None
         try:
             return await self._hearing.finish()
-        except EngineError:
+        except EngineError as error:
+            log.warning("second_ear_failed", code=error.code)
             return ""
 
     def _decide(self, heard: Heard, second: str) -> Transcript:
