@@ -14,6 +14,7 @@ import structlog
 
 from penny.errors import EngineError
 from runpod_worker.engines.second_ear import SecondEar, SecondHearing
+from runpod_worker.engines.spanish_phones import is_pronounceable
 from runpod_worker.engines.sphinx import SphinxPool, SphinxUtterance
 from runpod_worker.engines.sphinx_judgement import (
     ENGLISH_GIVEN,
@@ -49,8 +50,11 @@ class EmbeddedEars:
         self.info = EngineInfo(
             name="pocketsphinx", languages=_LANGUAGES, notice=NOTICE, closed_set=True
         )
-        self._book = PhraseBook(phrases)
-        self._pool = SphinxPool(phrases, size=children)
+        known = [phrase for phrase in phrases if is_pronounceable(phrase)]
+        if len(known) < len(phrases):
+            log.warning("phrases_not_pronounceable", count=len(phrases) - len(known))
+        self._book = PhraseBook(known)
+        self._pool = SphinxPool(known, size=children)
         self._second_ear = second_ear
 
     async def start(self) -> None:
