@@ -10,8 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import structlog
+
 from penny.errors import EngineError
 from runpod_worker.engines.second_ear import SecondEar, SecondHearing
+from runpod_worker.engines.spanish_phones import is_pronounceable
 from runpod_worker.engines.sphinx import SphinxPool, SphinxUtterance
 from runpod_worker.engines.sphinx_judgement import (
     ENGLISH_GIVEN,
@@ -24,6 +27,8 @@ from runpod_worker.engines.sphinx_judgement import (
 from runpod_worker.stages import EngineInfo, SttOptions, Transcript, Word
 from runpod_worker.tokens import count_tokens
 
+
+log = structlog.get_logger()
 
 NOTICE = {
     "es": "Los oídos incluidos entienden inglés libre y, en español, solo las preguntas de la "
@@ -45,8 +50,11 @@ class EmbeddedEars:
         self.info = EngineInfo(
             name="pocketsphinx", languages=_LANGUAGES, notice=NOTICE, closed_set=True
         )
-        self._book = PhraseBook(phrases)
-        self._pool = SphinxPool(phrases, size=children)
+        known = [phrase for phrase in phrases if is_pronounceable(phrase)]
+        if len(known) < len(phrases):
+            log.warning("phrases_not_pronounceable", count=len(phrases) - len(known))
+        self._book = PhraseBook(known)
+        self._pool = SphinxPool(known, size=children)
         self._second_ear = second_ear
 
     async def start(self) -> None:
@@ -130,7 +138,8 @@ class EarsUtterance:
         assert self._hearing is not None
         try:
             return await self._hearing.finish()
-        except EngineError:
+        except EngineError as error:
+            log.warning("second_ear_failed", code=error.code)
             return ""
 
     def _decide(self, heard: Heard, second: str) -> Transcript:

@@ -85,3 +85,11 @@ def pronounce(word: str) -> list[str]:
 def split_words(phrase: str) -> list[str]:
     """The words of a phrase without punctuation, lower case, accents kept."""
     return re.findall(r"[^\W\d_]+", unicodedata.normalize("NFC", phrase.lower()))
+
+
+def is_pronounceable(phrase: str) -> bool:
+    """Whether a grammar can hold the phrase: words with sounds, and no digits (write them out)."""
+    words = split_words(phrase)
+    return (
+        bool(words) and not any(char.isdigit() for char in phrase) and all(map(spell_sounds, words))
+    )

@@ -131,7 +131,7 @@ class SphinxUtterance:
         self._send(RESUME)
 
     async def finish(self) -> Heard:
-        """Raises EngineError if the child dies twice over this utterance, or the pool closes."""
+        """Raises EngineError if the child dies over this utterance, or the pool closes."""
         self._send(FINISH)
         try:
             return await self._result
@@ -259,9 +259,13 @@ class SphinxPool:
         if isinstance(owner, SphinxUtterance):
             owner.detach()
             owner.fail(EngineError("pocketsphinx ended in the middle of a turn", stage="stt"))
-        task = asyncio.create_task(self._add(), name="sphinx replacement")
+        task = asyncio.create_task(self._restart(child), name="sphinx replacement")
         self._starting.add(task)
         task.add_done_callback(self._added)
+
+    async def _restart(self, dead: SphinxChild) -> None:
+        await dead.aclose()
+        await self._add()
 
     def _added(self, task: asyncio.Task[None]) -> None:
         self._starting.discard(task)

@@ -3,7 +3,12 @@ from __future__ import annotations
 import pytest
 
 from runpod_worker.commands import SPANISH_COMMANDS
-from runpod_worker.engines.spanish_phones import pronounce, spell_sounds, split_words
+from runpod_worker.engines.spanish_phones import (
+    is_pronounceable,
+    pronounce,
+    spell_sounds,
+    split_words,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,3 +44,10 @@ def test_every_word_of_the_commands_can_be_pronounced() -> None:
 def test_a_word_without_sounds_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="'h'"):
         pronounce("h")
+
+
+def test_a_phrase_with_digits_or_without_sounds_is_not_for_a_grammar() -> None:
+    assert is_pronounceable("¿Qué plazo tengo?")
+    assert not is_pronounceable("factura 1234")
+    assert not is_pronounceable("h")
+    assert not is_pronounceable("¿?")

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from penny.errors import EngineError
+from runpod_worker.engines.registry import load_engines
+from runpod_worker.settings import EngineChoice, LibrarySettings, WorkerSettings
+from runpod_worker.stages import SttOptions, Voice
+from tests.runpod_worker.engines.speech import speak
+
+
+pytestmark = pytest.mark.engines
+
+
+async def test_embedded_profile_loads_and_hears_a_question_of_the_kb(tmp_path: Path) -> None:
+    settings = WorkerSettings(
+        library=LibrarySettings(index=tmp_path / "index"), models=tmp_path / "models"
+    )
+    engines = await load_engines(settings)
+
+    utterance = engines.stt.begin(SttOptions())
+    utterance.feed(await speak("cómo cambio mi número de cuenta", Voice(name="coral")))
+    utterance.pause()
+    transcript = await utterance.finish()
+
+    assert (transcript.text, transcript.language) == ("cómo cambio mi número de cuenta", "es")
+    assert engines.stt.info.closed_set
+    assert "large-v3" in engines.stt.info.notice["es"]
+    await engines.aclose()
+
+
+async def test_an_engine_that_is_not_built_is_named_with_what_there_is(tmp_path: Path) -> None:
+    settings = WorkerSettings(
+        choice=EngineChoice(tts="xtts"), library=LibrarySettings(index=tmp_path / "index"),
+        models=tmp_path / "models",
+    )  # fmt: skip
+
+    with pytest.raises(EngineError, match="tts: xtts is not part of this build; available: espeak"):
+        await load_engines(settings)
