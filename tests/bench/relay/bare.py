@@ -34,7 +34,9 @@ async def relay(request: web.Request) -> web.WebSocketResponse:
     return client
 
 
-async def carry_down(upstream: aiohttp.ClientWebSocketResponse, client: web.WebSocketResponse) -> None:
+async def carry_down(
+    upstream: aiohttp.ClientWebSocketResponse, client: web.WebSocketResponse
+) -> None:
     async for message in upstream:
         if message.type is WSMsgType.TEXT:
             event = orjson.loads(message.data)

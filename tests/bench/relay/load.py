@@ -36,7 +36,10 @@ class Load:
         async with aiohttp.ClientSession() as http:
             loop = asyncio.get_running_loop()
             begin_s = loop.time() + 0.5 + self.sessions * 0.02
-            calls = [self._call(http, begin_s + n * FRAME_S / self.sessions) for n in range(self.sessions)]
+            calls = [
+                self._call(http, begin_s + n * FRAME_S / self.sessions)
+                for n in range(self.sessions)
+            ]
             for outcome in await asyncio.gather(*calls, return_exceptions=True):
                 self.failed += isinstance(outcome, BaseException)
 
