@@ -1,7 +1,7 @@
 """Which eSpeak NG voice, pitch and pace stand for a voice name of the Realtime API.
 
 The names are OpenAI's, so a session that asks for one of them gets a voice that differs from the
-others. The variants are the less harsh ones of eSpeak NG 1.52 by name and pitch; nobody has listened to them side by side; all of them
+others. The variants are chosen from eSpeak NG 1.52's by name and pitch, not by ear; all of them
 are formant voices and sound like machines.
 """
 
