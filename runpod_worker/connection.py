@@ -285,7 +285,10 @@ class Connection:
         await responder.run(request, language=language, session_id=self._session_id)
 
     def _reply_language(self, heard: Transcript | None) -> str:
-        return (heard.language if heard is not None and heard.language else "") or self._language
+        # Ears that do not trust the words cannot be trusted with their language either.
+        if heard is None or not heard.understood:
+            return self._language
+        return heard.language or self._language
 
     # -- small talk with the gateway ----------------------------------------------------------
 

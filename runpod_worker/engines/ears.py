@@ -114,7 +114,7 @@ class EarsUtterance:
     def partial(self) -> str:
         """English as it comes when the session is English; else what the last pause told."""
         if self._sphinx.early is not None:
-            transcript = self._decide(self._sphinx.early, "")
+            transcript = self._decide(self._sphinx.early, None)
             return transcript.text if transcript.understood else ""
         return self._sphinx.partial
 
@@ -122,7 +122,7 @@ class EarsUtterance:
         """Raises EngineError if the decoder failed."""
         try:
             if self._hearing is None:
-                return self._decide(await self._sphinx.finish(), "")
+                return self._decide(await self._sphinx.finish(), None)
             heard, second = await asyncio.gather(self._sphinx.finish(), self._second())
             return self._decide(heard, second)
         finally:
@@ -133,16 +133,16 @@ class EarsUtterance:
         if self._hearing is not None:
             self._hearing.cancel()
 
-    async def _second(self) -> str:
+    async def _second(self) -> str | None:
         """The second ear only ever confirms: without it the turn goes on."""
         assert self._hearing is not None
         try:
             return await self._hearing.finish()
         except EngineError as error:
             log.warning("second_ear_failed", code=error.code)
-            return ""
+            return None
 
-    def _decide(self, heard: Heard, second: str) -> Transcript:
+    def _decide(self, heard: Heard, second: str | None) -> Transcript:
         if self._language != "en":
             phrase = self._book.accept(heard, second)
             if phrase is not None:

@@ -64,3 +64,10 @@ def test_english_that_explains_the_sound_is_rated_sure_and_other_speech_is_not()
     assert rate_english(good, LOOP) > ENGLISH_SURE
     assert rate_english(bad, LOOP) < ENGLISH_SURE
     assert rate_english(NOTHING, LOOP) < ENGLISH_SURE
+
+
+def test_a_second_ear_that_heard_nothing_makes_the_first_prove_more() -> None:
+    heard = Heard(decoded("qué plazo tengo para pagar", -0.9), NOTHING, LOOP)
+
+    assert BOOK.accept(heard) is not None
+    assert BOOK.accept(heard, "") is None
