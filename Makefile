@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.run
 DEV_STAMP := $(VENV)/.dev
 
-.PHONY: help run setup setup-dev setup-browser test check protocol check-protocol format lock clean
+.PHONY: bench-kb help run setup setup-dev setup-browser test check protocol check-protocol format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -68,6 +68,10 @@ $(DEV_STAMP): requirements/dev.txt requirements/vad.txt | $(VENV)/bin/python
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/vad.txt
 	@touch $@ $(RUN_STAMP)
+
+bench-kb: $(DEV_STAMP) ## knowledge base: 100,000 passages beside tantivy, bm25s and FTS5
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/bench.in
+	@$(BIN)/python -m tests.bench.kb_search
 
 clean: ## remove the environment and what Penny wrote
 	@rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache
