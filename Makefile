@@ -8,17 +8,21 @@ RUN_STAMP := $(VENV)/.run
 DEV_STAMP := $(VENV)/.dev
 CLIENTS_STAMP := $(CLIENTS)/.installed
 
-.PHONY: help run setup setup-dev setup-browser test conformance check protocol check-protocol format lock clean
 
+.PHONY: help
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
+.PHONY: run
 run: $(RUN_STAMP) ## set everything up and start Penny on http://127.0.0.1:8080
 	@$(BIN)/python -m penny serve
 
+.PHONY: setup
 setup: $(RUN_STAMP) ## the environment alone
+.PHONY: setup-dev
 setup-dev: $(DEV_STAMP) ## the environment with the test and check tools
 
+.PHONY: setup-browser
 setup-browser: ## a Chromium for the tests of the page, where there is none
 	@command -v chromium chromium-browser google-chrome >/dev/null || [ -n "$$PENNY_CHROMIUM" ] || \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -29,12 +33,15 @@ setup-browser: ## a Chromium for the tests of the page, where there is none
 	  echo "  sudo apt-get install chromium    (or set PENNY_CHROMIUM to a browser's path)"; exit 1; \
 	fi
 
+.PHONY: test
 test: $(DEV_STAMP) setup-browser ## set everything up and pass the tests
 	@$(BIN)/python -m pytest -q
 
+.PHONY: conformance
 conformance: $(DEV_STAMP) $(CLIENTS_STAMP) ## four unmodified Realtime clients talk with Penny (PENNY_URL: with that one)
 	@$(BIN)/python -m tests.conformance.run
 
+.PHONY: check
 check: $(DEV_STAMP) ## lint, types, floors
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -42,16 +49,20 @@ check: $(DEV_STAMP) ## lint, types, floors
 	@$(BIN)/lint-imports --no-cache
 	@$(MAKE) --no-print-directory check-protocol
 
+.PHONY: protocol
 protocol: $(RUN_STAMP) ## write the session protocol's JSON Schema and TypeScript types
 	@$(BIN)/python -m penny.protocol.generate
 
+.PHONY: check-protocol
 check-protocol: $(RUN_STAMP) ## fail when the written schema or types are not the models'
 	@$(BIN)/python -m penny.protocol.generate --check
 
+.PHONY: format
 format: $(DEV_STAMP) ## write the code the way ruff would
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+.PHONY: lock
 lock: $(DEV_STAMP) ## compile the hashed requirements again from requirements/*.in
 	@$(BIN)/pip install -q uv
 	@cd requirements && for f in base dev conformance; do ../$(BIN)/uv pip compile -q --generate-hashes --no-header --python-version 3.11 $$f.in -o $$f.txt; done
@@ -79,6 +90,11 @@ $(CLIENTS_STAMP): requirements/conformance.txt | $(VENV)/bin/python
 	@$(PYTHON) -m venv $(CLIENTS)
 	@$(CLIENTS)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/conformance.txt
 	@touch $@
+.PHONY: bench-kb
+bench-kb: $(DEV_STAMP) ## knowledge base: 100,000 passages beside tantivy, bm25s and FTS5
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/bench.in
+	@$(BIN)/python -m tests.bench.kb_search
 
+.PHONY: clean
 clean: ## remove the environment and what Penny wrote
 	@rm -rf $(VENV) $(CLIENTS) var .mypy_cache .ruff_cache .pytest_cache

@@ -35,6 +35,7 @@ _ENGLISH_MONTHS = (
 _MONTHS = {"es": _SPANISH_MONTHS.split(), "en": _ENGLISH_MONTHS.split()}
 _CODE = re.compile(r"([a-zñ]*)((?:[-/]?\d+)+)([a-z]?)$")
 _DIGITS = re.compile(r"\d+")
+_BIGGER = (["hundred"], ["thousand"], ["million"])
 _UNITS = frozenset(["euro", "euros"])
 
 
@@ -134,7 +135,7 @@ def _date_token(day: int, month: int, year: int, surface: str, language: Languag
 
 
 def _read_spoken(words: list[str], at: int, language: Language, tokens: list[Token]) -> int:
-    """Append what is spoken from ``at`` on, if it is more than one plain word; return words used."""
+    """Append what begins at ``at`` if it is more than a plain word; return the words used."""
     if at + 1 < len(words):
         code = read_code(words, at, language)
         if code:
@@ -159,9 +160,13 @@ def _read_number(words: list[str], at: int, language: Language, tokens: list[Tok
         tokens.append(Token((canonical_number(word),), "number", word))
         return 1
     numbers = SPANISH_NUMBERS if language == "es" else ENGLISH_NUMBERS
+    digits, used = numbers.read_digits(words, at)
+    if used:
+        tokens.append(Token((digits.lstrip("0") or "0",), "number", digits))
+        return used
     if word in ("un", "one") and at + 1 < len(words) and words[at + 1] in _UNITS:
         value, used = 1, 1
-    elif word in ("uno", "one"):
+    elif word in ("uno", "one") and words[at + 1 : at + 2] not in _BIGGER:
         return 0
     else:
         value, used = numbers.read(words, at) if numbers.starts(word) else (0, 0)

@@ -2,7 +2,8 @@
 
 What a table cannot say of itself stands beside it in ``<file>.yaml``: ``titulo``, ``idioma``,
 ``identificadores`` (the columns that name a record), ``tipos`` (``fecha``, ``importe_eur``,
-``texto``; the rest is guessed), ``hablado`` (how to say a record, with ``{column}``), ``preguntas``.
+``texto``; the rest is guessed), ``hablado`` (how to say a record, with ``{column}``) and
+``preguntas``.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ def _content(rows: list[tuple[str, dict[str, object]]], matter: FrontMatter) -> 
     if unknown:
         raise UnreadableFile(f"no column is called {', '.join(unknown)}")
     records = tuple(_records(rows, {str(k): str(v) for k, v in kinds.items()}, names, spoken))
-    return FileContent(matter.title, matter.language, (), records, matter.questions)
+    return FileContent(matter.title, matter.language, (), records, matter.questions, matter.words)
 
 
 def _records(
