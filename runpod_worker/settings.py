@@ -7,7 +7,7 @@ Pure data. ``penny.yaml`` holds these sections under ``profiles:`` and ``worker:
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,13 +24,18 @@ class EngineChoice(Section):
     """One engine for each stage of the pipeline."""
 
     vad: Literal["silero"] = Field(default="silero", description="finds speech")
-    stt: Literal["embedded", "faster-whisper"] = Field(
+    stt: Literal["embedded", "faster-whisper", "triton", "openai-compatible"] = Field(
         default="embedded", description="speech to text"
     )
-    llm: Literal["reader", "openai-compatible"] = Field(
+    llm: Literal["reader", "openai-compatible", "transformers", "ctranslate2"] = Field(
         default="reader", description="text to answer"
     )
-    tts: Literal["espeak", "xtts"] = Field(default="espeak", description="answer to speech")
+    tts: Literal["espeak", "xtts", "openai-compatible"] = Field(
+        default="espeak", description="answer to speech"
+    )
+    turn: Literal["none", "smart-turn"] = Field(
+        default="none", description="judges whether a caller who paused has finished"
+    )
 
 
 class TurnSettings(Section):
@@ -123,8 +128,22 @@ class OpenAiCompatibleSettings(Section):
     model: str = Field(
         default="Qwen/Qwen2.5-7B-Instruct", description="model name the server knows"
     )
+    api_key_variable: str = Field(
+        default="", description="environment variable of the server's key; empty sends none"
+    )
     temperature: float = Field(default=0.7, ge=0, le=2, description="0 repeats itself, 2 wanders")
     max_tokens: int = Field(default=400, ge=1, le=8192, description="longest answer")
+    connect_timeout_s: float = Field(default=3.0, gt=0, description="time to open a connection")
+    late_system_role: Literal["system", "user"] = Field(
+        default="system",
+        description="role of system messages after the first; user where a template allows one",
+    )
+    tokenizer: Path | None = Field(
+        default=None, description="tokenizer.json that counts exactly; null estimates"
+    )
+    extra_body: dict[str, Any] = Field(
+        default={}, description="more fields of a request, as the server names them"
+    )
 
 
 class EspeakSettings(Section):
