@@ -146,6 +146,48 @@ class OpenAiCompatibleSettings(Section):
     )
 
 
+class TritonSettings(Section):
+    url: str = Field(default="http://127.0.0.1:8000", description="Triton's HTTP address")
+    model: str = Field(default="whisper", description="model of its repository")
+    connect_timeout_s: float = Field(default=1.0, gt=0, description="time to open a connection")
+    max_failures: int = Field(default=2, ge=1, description="failed calls that turn to local")
+    failure_window: int = Field(default=5, ge=1, description="of so many last calls")
+    recovery_s: float = Field(default=10.0, gt=0, description="rest before it is tried again")
+
+
+class OpenAiSttSettings(Section):
+    base_url: str = Field(
+        default="http://127.0.0.1:8001/v1", description="server of the transcription endpoint"
+    )
+    model: str = Field(default="whisper-1", description="model name the server knows")
+    api_key_variable: str = Field(
+        default="", description="environment variable of the server's key; empty sends none"
+    )
+    connect_timeout_s: float = Field(default=3.0, gt=0, description="time to open a connection")
+    response_format: Literal["verbose_json", "json"] = Field(
+        default="verbose_json", description="verbose_json tells confidences; json where it fails"
+    )
+
+
+class OpenAiTtsSettings(Section):
+    base_url: str = Field(
+        default="http://127.0.0.1:8880/v1", description="server of the speech endpoint"
+    )
+    model: str = Field(default="kokoro", description="model name the server knows")
+    voice: str = Field(default="ef_dora", description="voice of sessions that ask for no other")
+    voices: tuple[str, ...] = Field(
+        default=("em_alex", "em_santa"), description="other voices the server has"
+    )
+    rate_hz: int = Field(default=24_000, ge=8000, le=48_000, description="rate of its raw PCM")
+    api_key_variable: str = Field(
+        default="", description="environment variable of the server's key; empty sends none"
+    )
+    connect_timeout_s: float = Field(default=3.0, gt=0, description="time to open a connection")
+    extra_body: dict[str, Any] = Field(
+        default={}, description="more fields of a request, as the server names them"
+    )
+
+
 class EspeakSettings(Section):
     pool_size: int = Field(default=2, ge=1, le=32, description="phrases synthesised at once")
 
