@@ -119,6 +119,27 @@ class FasterWhisperSettings(Section):
         default="default", description="CTranslate2 type: default, int8, float16 …"
     )
     beam_size: int = Field(default=5, ge=1, le=10, description="beams of the search")
+    temperatures: tuple[float, ...] = Field(
+        default=(0.0, 0.4, 0.8),
+        min_length=1,
+        description="the first always, the others when a text does not pass the thresholds",
+    )
+    log_prob_threshold: float = Field(
+        default=-1.0, le=0, description="a text less likely than this is not trusted"
+    )
+    no_speech_threshold: float = Field(
+        default=0.6, ge=0, le=1, description="above it an unlikely text counts as silence"
+    )
+    compression_ratio_threshold: float = Field(
+        default=2.4, gt=0, description="a text that repeats itself more is not trusted"
+    )
+    hot_words: int = Field(
+        default=40, ge=0, le=100, description="terms of the knowledge base it is told to expect"
+    )
+    batch_window_ms: float = Field(
+        default=15.0, ge=0, le=100, description="time callers wait to be decoded together"
+    )
+    max_batch: int = Field(default=8, ge=1, le=64, description="callers decoded together at most")
 
 
 class OpenAiCompatibleSettings(Section):
@@ -144,6 +165,39 @@ class OpenAiCompatibleSettings(Section):
     extra_body: dict[str, Any] = Field(
         default={}, description="more fields of a request, as the server names them"
     )
+
+
+class TransformersSettings(Section):
+    model: Path = Field(
+        default=Path("var/models/qwen2.5-7b-instruct"), description="folder of the weights"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where it computes")
+    dtype: Literal["float32", "float16", "bfloat16"] = Field(
+        default="float32", description="number type of the weights"
+    )
+    temperature: float = Field(default=0.7, ge=0, le=2, description="0 repeats itself, 2 wanders")
+    max_tokens: int = Field(default=400, ge=1, le=8192, description="longest answer")
+
+
+class CTranslate2Settings(Section):
+    model: Path = Field(
+        default=Path("var/models/qwen2.5-ct2"), description="folder of the converted weights"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where it computes")
+    compute_type: str = Field(default="default", description="default, int8, float16 …")
+    threads: int = Field(default=1, ge=1, le=16, description="answers computed at once")
+    temperature: float = Field(default=0.7, ge=0, le=2, description="0 repeats itself, 2 wanders")
+    max_tokens: int = Field(default=400, ge=1, le=8192, description="longest answer")
+
+
+class SmartTurnSettings(Section):
+    model: Path = Field(
+        default=Path("var/models/smart-turn-v3.onnx"), description="ONNX file of the model"
+    )
+    time_limit_ms: int = Field(
+        default=300, ge=20, le=2000, description="an opinion that comes later is not used"
+    )
+    threads: int = Field(default=1, ge=1, le=16, description="opinions computed at once")
 
 
 class TritonSettings(Section):
@@ -198,23 +252,53 @@ class XttsSettings(Section):
         description="true accepts XTTS's non-commercial licence (CPML); it will not load without",
     )
     model: Path = Field(default=Path("var/models/xtts-v2"), description="folder of the weights")
+    voices: Path = Field(default=Path("var/voices"), description="folder of the cloned voices")
+    voice: str = Field(
+        default="", description="voice of sessions that ask for no other; empty is the first"
+    )
+    processes: int = Field(
+        default=2, ge=1, le=16, description="phrases spoken at once; each takes about 2 GB"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where it computes")
+    python: Path | None = Field(
+        default=None, description="Python that has coqui-tts; null is the worker's own"
+    )
+    start_timeout_s: float = Field(default=180.0, gt=0, description="time its weights have to load")
 
 
 class EngineSettings(Section):
     silero: SileroSettings = Field(default_factory=SileroSettings, description="VAD")
+    smart_turn: SmartTurnSettings = Field(
+        default_factory=SmartTurnSettings, description="end of turn by a model of speech"
+    )
     embedded: EmbeddedSttSettings = Field(
         default_factory=EmbeddedSttSettings, description="STT without weights"
     )
     faster_whisper: FasterWhisperSettings = Field(
         default_factory=FasterWhisperSettings, description="STT with Whisper's weights"
     )
+    triton: TritonSettings = Field(
+        default_factory=TritonSettings, description="STT on Triton; faster_whisper stands behind it"
+    )
+    openai_stt: OpenAiSttSettings = Field(
+        default_factory=OpenAiSttSettings, description="STT behind an HTTP server"
+    )
     openai_compatible: OpenAiCompatibleSettings = Field(
         default_factory=OpenAiCompatibleSettings, description="LLM behind an HTTP server"
+    )
+    transformers: TransformersSettings = Field(
+        default_factory=TransformersSettings, description="LLM in process, with torch"
+    )
+    ctranslate2: CTranslate2Settings = Field(
+        default_factory=CTranslate2Settings, description="LLM in process, without torch"
     )
     espeak: EspeakSettings = Field(
         default_factory=EspeakSettings, description="TTS without weights"
     )
     xtts: XttsSettings = Field(default_factory=XttsSettings, description="TTS with XTTS's weights")
+    openai_tts: OpenAiTtsSettings = Field(
+        default_factory=OpenAiTtsSettings, description="TTS behind an HTTP server"
+    )
 
 
 class LibrarySettings(Section):

@@ -99,14 +99,18 @@ class WhisperBatch:
             self._changed.notify()
         return await waiting.answer
 
-    async def aclose(self) -> None:
-        """Take nothing more and let the run in progress end."""
+    def close(self) -> None:
+        """Take nothing more; the run in progress ends by itself, and with it the thread."""
         with self._changed:
             self._closed = True
             rest, self._waiting = self._waiting, []
             self._changed.notify()
         for waiting in rest:
             _deliver(waiting, EngineError("the STT is closed", stage="stt", retryable=False))
+
+    async def aclose(self) -> None:
+        """As ``close``, and wait for the run in progress."""
+        self.close()
         await asyncio.to_thread(self._thread.join)
 
     # -- the model's thread ---------------------------------------------------------------------
