@@ -96,6 +96,7 @@ class Connection:
             report=self._report,
             on_partial=self._offer_partial,
             on_turn_decided=self._note_turn,
+            turn=engines.turn,
         )
 
     # -- life ---------------------------------------------------------------------------------
