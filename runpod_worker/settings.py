@@ -33,8 +33,9 @@ class EngineChoice(Section):
     tts: Literal["espeak", "xtts", "openai-compatible"] = Field(
         default="espeak", description="answer to speech"
     )
-    turn: Literal["none", "smart-turn"] = Field(
-        default="none", description="judges whether a caller who paused has finished"
+    turn: Literal["none", "auto", "smart-turn"] = Field(
+        default="none",
+        description="judges whether a caller who paused has finished; auto where its model is",
     )
 
 
@@ -122,7 +123,7 @@ class FasterWhisperSettings(Section):
     temperatures: tuple[float, ...] = Field(
         default=(0.0, 0.4, 0.8),
         min_length=1,
-        description="the first always, the others when a text does not pass the thresholds",
+        description="the others where the first gives a text that is not trusted",
     )
     log_prob_threshold: float = Field(
         default=-1.0, le=0, description="a text less likely than this is not trusted"
@@ -157,7 +158,7 @@ class OpenAiCompatibleSettings(Section):
     connect_timeout_s: float = Field(default=3.0, gt=0, description="time to open a connection")
     late_system_role: Literal["system", "user"] = Field(
         default="system",
-        description="role of system messages after the first; user where a template allows one",
+        description="role of later system messages; some templates want user",
     )
     tokenizer: Path | None = Field(
         default=None, description="tokenizer.json that counts exactly; null estimates"
@@ -249,7 +250,7 @@ class EspeakSettings(Section):
 class XttsSettings(Section):
     accept_license: bool = Field(
         default=False,
-        description="true accepts XTTS's non-commercial licence (CPML); it will not load without",
+        description="true accepts XTTS's non-commercial licence; needed to load it",
     )
     model: Path = Field(default=Path("var/models/xtts-v2"), description="folder of the weights")
     voices: Path = Field(default=Path("var/voices"), description="folder of the cloned voices")

@@ -3,8 +3,8 @@
     python -m tests.checkpoints.tiny_qwen FOLDER
 
 Writes ``FOLDER/hf`` (transformers) and ``FOLDER/ct2`` (CTranslate2, int8). The architecture, the
-chat template and the loading code are the real ones; only what it knows is small. About a minute
-and a half of one CPU; steps are counted, so the same machine makes the same model.
+chat template and the loading code are the real ones; only what it knows is small. Under a minute
+of one CPU; steps are counted, so the same machine makes the same model.
 """
 
 from __future__ import annotations
@@ -55,20 +55,12 @@ TOOL = {
         "parameters": {"type": "object", "properties": {"mes": {"type": "string"}}},
     },
 }
-MONTHS = ("enero", "febrero", "marzo", "abril", "mayo", "junio")
+ASKED = "¿Cuánto debo de enero?"
+CALL = '<tool_call>\n{"name": "consultar_factura", "arguments": {"mes": "enero"}}\n</tool_call>'
 TEMPLATE = Path(__file__).with_name("chatml.jinja")
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-STEPS, BATCH, RATE = 420, 16, 3e-3
+STEPS, BATCH, RATE = 240, 16, 3e-3
 WIDTH = 96
-
-
-def question(month: str) -> str:
-    return f"¿Cuánto debo de {month}?"
-
-
-def call(month: str) -> str:
-    name = TOOL["function"]["name"]  # type: ignore[index]
-    return f'<tool_call>\n{{"name": "{name}", "arguments": {{"mes": "{month}"}}}}\n</tool_call>'
 
 
 def roughen(text: str, chance: random.Random) -> str:
@@ -85,11 +77,10 @@ def roughen(text: str, chance: random.Random) -> str:
 
 def dialogue(chance: random.Random) -> tuple[str, list[str]]:
     """A prompt's head and the pieces that follow: answer, next question, answer …"""
-    if chance.random() < 0.3:
-        month = chance.choice(MONTHS)
-        asked = roughen(question(month), chance)
+    if chance.random() < 0.15:
+        asked = roughen(ASKED, chance)
         messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": asked}]
-        return write_prompt(messages, [TOOL]), [call(month)]
+        return write_prompt(messages, [TOOL]), [CALL]
     messages = [{"role": "system", "content": SYSTEM}] if chance.random() < 0.8 else []
     turns = [chance.choice(list(ANSWERS.items())) for _ in range(chance.choice((1, 1, 2, 3)))]
     asked = roughen(turns[0][0], chance)
