@@ -92,7 +92,7 @@ $(CLIENTS_STAMP): requirements/conformance.txt | $(VENV)/bin/python
 	@touch $@
 .PHONY: bench-kb
 bench-kb: $(DEV_STAMP) ## knowledge base: 100,000 passages beside tantivy, bm25s and FTS5
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/bench.in
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/bench-kb.in
 	@$(BIN)/python -m tests.bench.kb_search
 
 .PHONY: clean

@@ -73,7 +73,7 @@ def _default_of(field: FieldInfo) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return "[]" if not value else ", ".join(value)
+        return "[]" if not value else ", ".join(map(str, value))
     text = str(value)
     return "(empty)" if not text else text if len(text) <= 60 else text[:57] + "…"
 

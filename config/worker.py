@@ -23,7 +23,7 @@ Profile = EngineChoice
 def default_profiles() -> dict[str, Profile]:
     return {
         "embedded": Profile(),
-        "gpu": Profile(stt="faster-whisper", llm="openai-compatible", tts="xtts"),
+        "gpu": Profile(stt="faster-whisper", llm="openai-compatible", tts="xtts", turn="auto"),
     }
 
 

@@ -87,6 +87,8 @@ class SpeakerLost(PennyError):
 class EngineError(PennyError):
     code = "engine_failed"
 
-    def __init__(self, message: str, *, stage: str, code: str | None = None) -> None:
-        super().__init__(message, code=code, retryable=True)
+    def __init__(
+        self, message: str, *, stage: str, code: str | None = None, retryable: bool = True
+    ) -> None:
+        super().__init__(message, code=code, retryable=retryable)
         self.stage = stage

@@ -20,7 +20,8 @@ from penny.turns.segmenter import Paused, Resumed, Segmenter, SegmenterSettings,
 from runpod_worker.agent_voice import AgentVoice
 from runpod_worker.backlog import Backlog
 from runpod_worker.settings import TurnSettings
-from runpod_worker.stages import STT_RATE_HZ, Stt, SttOptions, Utterance, Vad
+from runpod_worker.stages import STT_RATE_HZ, Stt, SttOptions, TurnDetector, Utterance, Vad
+from runpod_worker.turn_judge import TurnJudge
 
 
 log = structlog.get_logger()
@@ -52,6 +53,7 @@ class Listener:
         report: Report,
         on_partial: Callable[[str], None],
         on_turn_decided: Callable[[int, int], None],
+        turn: TurnDetector | None = None,
     ) -> None:
         self._stt = stt
         self._turns = turns
@@ -60,6 +62,7 @@ class Listener:
         self._on_partial = on_partial
         self._on_turn_decided = on_turn_decided
         self._vad = vad.open()
+        self._judge = TurnJudge(turn)
         self._window_ms = vad.window_ms
         self._to_16k = Resampler(24_000, STT_RATE_HZ)
         self._backlog = Backlog(BACKLOG_BYTES)
@@ -148,6 +151,7 @@ class Listener:
             self._utterance.feed(pcm)
             return
         self._pre_roll.feed(pcm)
+        self._judge.feed(pcm)
         if self._utterance is not None:
             self._utterance.feed(pcm)
         for probability in await self._vad.feed(pcm):
@@ -167,7 +171,7 @@ class Listener:
                 speech_ms=self._segmenter.speech_ms,
                 pauses_ms=self._segmenter.pauses_ms,
                 partial_text=self._utterance.partial(),
-                turn_probability=None,
+                turn_probability=self._judge.probability,
             )
         decisions = self._segmenter.feed(
             probability,
@@ -182,9 +186,11 @@ class Listener:
                 case Paused():
                     if self._utterance is not None:
                         self._utterance.pause()
+                        self._judge.ask(self._heard_ms - self._utterance_from_ms)
                 case Resumed():
                     if self._utterance is not None:
                         self._utterance.resume()
+                        self._judge.forget()
                 case Stopped(audio_end_ms=end_ms):
                     self._on_stopped(end_ms)
 
@@ -211,6 +217,7 @@ class Listener:
     def _take(self, take: Callable[[Utterance, int], None]) -> None:
         utterance = self._utterance or self._begin_utterance(0)
         self._utterance = None
+        self._judge.forget()
         take(utterance, int(self._heard_ms - self._utterance_from_ms))
 
     def _clear(self) -> None:
@@ -222,6 +229,7 @@ class Listener:
         if self._utterance is not None:
             self._utterance.cancel()
             self._utterance = None
+            self._judge.forget()
 
     def _offer_partial(self) -> None:
         due = self._heard_ms - self._last_partial_ms >= self.PARTIAL_EVERY_MS

@@ -7,7 +7,7 @@ Pure data. ``penny.yaml`` holds these sections under ``profiles:`` and ``worker:
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,13 +24,19 @@ class EngineChoice(Section):
     """One engine for each stage of the pipeline."""
 
     vad: Literal["silero"] = Field(default="silero", description="finds speech")
-    stt: Literal["embedded", "faster-whisper"] = Field(
+    stt: Literal["embedded", "faster-whisper", "triton", "openai-compatible"] = Field(
         default="embedded", description="speech to text"
     )
-    llm: Literal["reader", "openai-compatible"] = Field(
+    llm: Literal["reader", "openai-compatible", "transformers", "ctranslate2"] = Field(
         default="reader", description="text to answer"
     )
-    tts: Literal["espeak", "xtts"] = Field(default="espeak", description="answer to speech")
+    tts: Literal["espeak", "xtts", "openai-compatible"] = Field(
+        default="espeak", description="answer to speech"
+    )
+    turn: Literal["none", "auto", "smart-turn"] = Field(
+        default="none",
+        description="judges whether a caller who paused has finished; auto where its model is",
+    )
 
 
 class TurnSettings(Section):
@@ -114,6 +120,27 @@ class FasterWhisperSettings(Section):
         default="default", description="CTranslate2 type: default, int8, float16 …"
     )
     beam_size: int = Field(default=5, ge=1, le=10, description="beams of the search")
+    temperatures: tuple[float, ...] = Field(
+        default=(0.0, 0.4, 0.8),
+        min_length=1,
+        description="the others where the first gives a text that is not trusted",
+    )
+    log_prob_threshold: float = Field(
+        default=-1.0, le=0, description="a text less likely than this is not trusted"
+    )
+    no_speech_threshold: float = Field(
+        default=0.6, ge=0, le=1, description="above it an unlikely text counts as silence"
+    )
+    compression_ratio_threshold: float = Field(
+        default=2.4, gt=0, description="a text that repeats itself more is not trusted"
+    )
+    hot_words: int = Field(
+        default=40, ge=0, le=100, description="terms of the knowledge base it is told to expect"
+    )
+    batch_window_ms: float = Field(
+        default=15.0, ge=0, le=100, description="time callers wait to be decoded together"
+    )
+    max_batch: int = Field(default=8, ge=1, le=64, description="callers decoded together at most")
 
 
 class OpenAiCompatibleSettings(Section):
@@ -123,8 +150,97 @@ class OpenAiCompatibleSettings(Section):
     model: str = Field(
         default="Qwen/Qwen2.5-7B-Instruct", description="model name the server knows"
     )
+    api_key_variable: str = Field(
+        default="", description="environment variable of the server's key; empty sends none"
+    )
     temperature: float = Field(default=0.7, ge=0, le=2, description="0 repeats itself, 2 wanders")
     max_tokens: int = Field(default=400, ge=1, le=8192, description="longest answer")
+    connect_timeout_s: float = Field(default=3.0, gt=0, description="time to open a connection")
+    late_system_role: Literal["system", "user"] = Field(
+        default="system",
+        description="role of later system messages; some templates want user",
+    )
+    tokenizer: Path | None = Field(
+        default=None, description="tokenizer.json that counts exactly; null estimates"
+    )
+    extra_body: dict[str, Any] = Field(
+        default={}, description="more fields of a request, as the server names them"
+    )
+
+
+class TransformersSettings(Section):
+    model: Path = Field(
+        default=Path("var/models/qwen2.5-7b-instruct"), description="folder of the weights"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where it computes")
+    dtype: Literal["float32", "float16", "bfloat16"] = Field(
+        default="float32", description="number type of the weights"
+    )
+    temperature: float = Field(default=0.7, ge=0, le=2, description="0 repeats itself, 2 wanders")
+    max_tokens: int = Field(default=400, ge=1, le=8192, description="longest answer")
+
+
+class CTranslate2Settings(Section):
+    model: Path = Field(
+        default=Path("var/models/qwen2.5-ct2"), description="folder of the converted weights"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where it computes")
+    compute_type: str = Field(default="default", description="default, int8, float16 …")
+    threads: int = Field(default=1, ge=1, le=16, description="answers computed at once")
+    temperature: float = Field(default=0.7, ge=0, le=2, description="0 repeats itself, 2 wanders")
+    max_tokens: int = Field(default=400, ge=1, le=8192, description="longest answer")
+
+
+class SmartTurnSettings(Section):
+    model: Path = Field(
+        default=Path("var/models/smart-turn-v3.onnx"), description="ONNX file of the model"
+    )
+    time_limit_ms: int = Field(
+        default=300, ge=20, le=2000, description="an opinion that comes later is not used"
+    )
+    threads: int = Field(default=1, ge=1, le=16, description="opinions computed at once")
+
+
+class TritonSettings(Section):
+    url: str = Field(default="http://127.0.0.1:8000", description="Triton's HTTP address")
+    model: str = Field(default="whisper", description="model of its repository")
+    connect_timeout_s: float = Field(default=1.0, gt=0, description="time to open a connection")
+    max_failures: int = Field(default=2, ge=1, description="failed calls that turn to local")
+    failure_window: int = Field(default=5, ge=1, description="of so many last calls")
+    recovery_s: float = Field(default=10.0, gt=0, description="rest before it is tried again")
+
+
+class OpenAiSttSettings(Section):
+    base_url: str = Field(
+        default="http://127.0.0.1:8001/v1", description="server of the transcription endpoint"
+    )
+    model: str = Field(default="whisper-1", description="model name the server knows")
+    api_key_variable: str = Field(
+        default="", description="environment variable of the server's key; empty sends none"
+    )
+    connect_timeout_s: float = Field(default=3.0, gt=0, description="time to open a connection")
+    response_format: Literal["verbose_json", "json"] = Field(
+        default="verbose_json", description="verbose_json tells confidences; json where it fails"
+    )
+
+
+class OpenAiTtsSettings(Section):
+    base_url: str = Field(
+        default="http://127.0.0.1:8880/v1", description="server of the speech endpoint"
+    )
+    model: str = Field(default="kokoro", description="model name the server knows")
+    voice: str = Field(default="ef_dora", description="voice of sessions that ask for no other")
+    voices: tuple[str, ...] = Field(
+        default=("em_alex", "em_santa"), description="other voices the server has"
+    )
+    rate_hz: int = Field(default=24_000, ge=8000, le=48_000, description="rate of its raw PCM")
+    api_key_variable: str = Field(
+        default="", description="environment variable of the server's key; empty sends none"
+    )
+    connect_timeout_s: float = Field(default=3.0, gt=0, description="time to open a connection")
+    extra_body: dict[str, Any] = Field(
+        default={}, description="more fields of a request, as the server names them"
+    )
 
 
 class EspeakSettings(Section):
@@ -134,26 +250,56 @@ class EspeakSettings(Section):
 class XttsSettings(Section):
     accept_license: bool = Field(
         default=False,
-        description="true accepts XTTS's non-commercial licence (CPML); it will not load without",
+        description="true accepts XTTS's non-commercial licence; needed to load it",
     )
     model: Path = Field(default=Path("var/models/xtts-v2"), description="folder of the weights")
+    voices: Path = Field(default=Path("var/voices"), description="folder of the cloned voices")
+    voice: str = Field(
+        default="", description="voice of sessions that ask for no other; empty is the first"
+    )
+    processes: int = Field(
+        default=2, ge=1, le=16, description="phrases spoken at once; each takes about 2 GB"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where it computes")
+    python: Path | None = Field(
+        default=None, description="Python that has coqui-tts; null is the worker's own"
+    )
+    start_timeout_s: float = Field(default=180.0, gt=0, description="time its weights have to load")
 
 
 class EngineSettings(Section):
     silero: SileroSettings = Field(default_factory=SileroSettings, description="VAD")
+    smart_turn: SmartTurnSettings = Field(
+        default_factory=SmartTurnSettings, description="end of turn by a model of speech"
+    )
     embedded: EmbeddedSttSettings = Field(
         default_factory=EmbeddedSttSettings, description="STT without weights"
     )
     faster_whisper: FasterWhisperSettings = Field(
         default_factory=FasterWhisperSettings, description="STT with Whisper's weights"
     )
+    triton: TritonSettings = Field(
+        default_factory=TritonSettings, description="STT on Triton; faster_whisper stands behind it"
+    )
+    openai_stt: OpenAiSttSettings = Field(
+        default_factory=OpenAiSttSettings, description="STT behind an HTTP server"
+    )
     openai_compatible: OpenAiCompatibleSettings = Field(
         default_factory=OpenAiCompatibleSettings, description="LLM behind an HTTP server"
+    )
+    transformers: TransformersSettings = Field(
+        default_factory=TransformersSettings, description="LLM in process, with torch"
+    )
+    ctranslate2: CTranslate2Settings = Field(
+        default_factory=CTranslate2Settings, description="LLM in process, without torch"
     )
     espeak: EspeakSettings = Field(
         default_factory=EspeakSettings, description="TTS without weights"
     )
     xtts: XttsSettings = Field(default_factory=XttsSettings, description="TTS with XTTS's weights")
+    openai_tts: OpenAiTtsSettings = Field(
+        default_factory=OpenAiTtsSettings, description="TTS behind an HTTP server"
+    )
 
 
 class LibrarySettings(Section):

@@ -51,6 +51,26 @@ class Vad(Protocol):
     async def aclose(self) -> None: ...
 
 
+# --- end of turn ---------------------------------------------------------------------------
+
+
+class TurnDetector(Protocol):
+    """Whether a caller who paused has finished, by how the speech sounded."""
+
+    info: EngineInfo
+    time_limit_ms: int
+    """An opinion that takes longer is not waited for."""
+
+    async def judge(self, pcm: bytes) -> float:
+        """The probability 0..1 that the turn is complete, of speech up to a pause just begun.
+
+        Only the last seconds count (the engine cuts). Raises EngineError.
+        """
+        ...
+
+    async def aclose(self) -> None: ...
+
+
 # --- STT -----------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 
 from penny.errors import EngineError
-from runpod_worker.engines.faster_whisper import FasterWhisper, WhisperSettings, WhisperUtterance
+from runpod_worker.engines.faster_whisper import FasterWhisper, WhisperSettings
 from runpod_worker.stages import SttOptions
 
 
@@ -53,7 +53,7 @@ class ClosedHearing:
     """SecondHearing."""
 
     def __init__(self, whisper: FasterWhisper) -> None:
-        self._utterance = WhisperUtterance(whisper, SttOptions(language="es"))
+        self._utterance = whisper.begin(SttOptions(language="es"))
         self.feed = self._utterance.feed
         self.pause = self._utterance.pause
         self.resume = self._utterance.resume

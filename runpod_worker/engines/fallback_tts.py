@@ -1,0 +1,118 @@
+"""A natural voice with the embedded one behind it: a TTS that fails does not leave silence.
+
+The phrase that failed is spoken by the fallback from the word where the audio broke off, and a
+breaker keeps later phrases from waiting for a dead engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+
+import structlog
+
+from penny.errors import EngineError
+from runpod_worker.breaker import Breaker
+from runpod_worker.stages import TTS_RATE_HZ, EngineInfo, Tts, Voice
+
+
+log = structlog.get_logger()
+
+MS_PER_CHARACTER = 65
+"""Spanish at a talking pace is about 15 characters a second: how much of a phrase was spoken."""
+BYTES_PER_MS = TTS_RATE_HZ * 2 // 1000
+
+
+class FallbackTts:
+    """Speaks with ``first``; with ``second`` where ``first`` fails or is too slow to begin.
+
+    Args:
+        first_audio_s: how long a phrase may take to its first audio before ``second`` takes it.
+    """
+
+    def __init__(
+        self, first: Tts, second: Tts, *, first_audio_s: float, breaker: Breaker | None = None
+    ) -> None:
+        self.info = EngineInfo(
+            name=f"{first.info.name} (or {second.info.name})",
+            languages=first.info.languages,
+            notice=first.info.notice,
+        )
+        self._first = first
+        self._second = second
+        self._first_audio_s = first_audio_s
+        self.breaker = breaker or Breaker()
+        self.fallbacks = 0
+        """Phrases that the second engine spoke, whole or from the break on."""
+
+    def voices(self) -> Sequence[str]:
+        return self._first.voices()
+
+    async def synthesize(self, phrase: str, voice: Voice) -> AsyncIterator[bytes]:
+        """Stream PCM16 at 24 kHz. Raises EngineError if both engines fail."""
+        said = 0
+        # A canary is a phrase like any other: it costs its caller one time limit at most.
+        if self.breaker.allows() or self.breaker.wants_canary(time.monotonic()):
+            stream = self._first.synthesize(phrase, voice)
+            succeeded: bool | None = None
+            try:
+                async with aclosing(self._begin_in_time(stream)) as chunks:
+                    async for pcm in chunks:
+                        said += len(pcm)
+                        yield pcm
+                succeeded = True
+                return
+            except EngineError as error:
+                succeeded = False
+                log.exception("tts_failed", code=error.code, engine=self._first.info.name)
+            finally:
+                # An interrupted phrase that had begun to sound speaks for the engine.
+                if succeeded is None:
+                    succeeded = said > 0
+                self.breaker.note(succeeded, time.monotonic())
+        self.fallbacks += 1
+        async with aclosing(
+            _closable(self._second.synthesize(_unsaid(phrase, said), voice))
+        ) as rest:
+            async for pcm in rest:
+                yield pcm
+
+    async def aclose(self) -> None:
+        await self._first.aclose()
+        await self._second.aclose()
+
+    async def _begin_in_time(self, stream: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+        async with aclosing(_closable(stream)) as chunks:
+            try:
+                async with asyncio.timeout(self._first_audio_s):
+                    first = await anext(chunks, None)
+            except TimeoutError:
+                raise EngineError(
+                    f"no audio within {self._first_audio_s:.1f} s", stage="tts", code="tts_timeout"
+                ) from None
+            if first is not None:
+                yield first
+                async for pcm in chunks:
+                    yield pcm
+
+
+async def _closable(stream: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """The stream as a generator: the Protocol promises an iterator, which need not have aclose."""
+    try:
+        async for pcm in stream:
+            yield pcm
+    finally:
+        close = getattr(stream, "aclose", None)
+        if close is not None:
+            await close()
+
+
+def _unsaid(phrase: str, said_bytes: int) -> str:
+    """What is left of a phrase after so much audio, from the start of a word."""
+    at = said_bytes // BYTES_PER_MS // MS_PER_CHARACTER
+    if at == 0:
+        return phrase
+    space = phrase.find(" ", at)
+    return phrase[space:] if space >= 0 else ""

@@ -1,0 +1,196 @@
+"""How each engine is made from the settings; its file is imported only here, when it is chosen."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from kb.base import KnowledgeBase
+from kb.passage import UnknownCollection
+from kb.settings import KbSettings
+from penny.errors import EngineError
+from runpod_worker.commands import SPANISH_COMMANDS
+from runpod_worker.hot_words import choose_hot_words
+from runpod_worker.settings import WorkerSettings
+from runpod_worker.stages import Llm, Stt, Tts, TurnDetector, Vad
+
+
+if TYPE_CHECKING:
+    from runpod_worker.engines.faster_whisper import FasterWhisper
+
+log = structlog.get_logger()
+
+FALLBACK_SHARE = 0.3
+"""Of the TTS's deadline: a caller should not hear silence for all of it before the fallback."""
+
+
+class Loading:
+    """What the loaders share: the settings, and the knowledge base opened once."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self.settings = settings
+        self._base: KnowledgeBase | None = None
+
+    async def knowledge_base(self) -> KnowledgeBase:
+        if self._base is None:
+            library = self.settings.library
+            settings = KbSettings(documents=library.documents, index=library.index)
+            self._base = await asyncio.to_thread(KnowledgeBase.open, settings)
+        return self._base
+
+    def close(self) -> None:
+        if self._base is not None:
+            self._base.close()
+
+
+async def load_silero(loading: Loading) -> Vad:
+    from runpod_worker.engines.silero import SileroVad
+
+    gather_ms = loading.settings.engines.silero.batch_window_ms
+    return await asyncio.to_thread(SileroVad, gather_ms=gather_ms)
+
+
+async def load_ears(loading: Loading) -> Stt:
+    from runpod_worker.engines.ears import EmbeddedEars
+    from runpod_worker.engines.whisper_closed import open_closed_whisper
+
+    base = await loading.knowledge_base()
+    try:
+        questions = base.questions(loading.settings.library.ref, "es")
+    except UnknownCollection:  # an empty library still leaves the commands and English
+        log.warning("kb_collection_missing", ref=loading.settings.library.ref)
+        questions = []
+    phrases = list(dict.fromkeys([*(question.text for question in questions), *SPANISH_COMMANDS]))
+    second_ear = await asyncio.to_thread(open_closed_whisper, loading.settings.models)
+    children = loading.settings.engines.embedded.threads
+    ears = EmbeddedEars(phrases, children=children, second_ear=second_ear)
+    await ears.start()
+    return ears
+
+
+async def load_faster_whisper(loading: Loading) -> FasterWhisper:
+    from runpod_worker.engines.faster_whisper import FasterWhisper, WhisperSettings
+
+    chosen = loading.settings.engines.faster_whisper
+    folder = loading.settings.models / chosen.model
+    settings = WhisperSettings(
+        model=str(folder if folder.is_dir() else chosen.model),
+        device=chosen.device,
+        compute_type=chosen.compute_type,
+        beam_size=chosen.beam_size,
+        temperatures=chosen.temperatures,
+        log_prob=chosen.log_prob_threshold,
+        no_speech=chosen.no_speech_threshold,
+        compression_ratio=chosen.compression_ratio_threshold,
+        hot_words=await _find_hot_words(loading, chosen.hot_words),
+        batch_window_ms=chosen.batch_window_ms,
+        max_batch=chosen.max_batch,
+    )
+    return await asyncio.to_thread(FasterWhisper, settings)
+
+
+async def load_triton(loading: Loading) -> Stt:
+    from runpod_worker.engines.triton_stt import TritonStt
+
+    local = await load_faster_whisper(loading)
+    return TritonStt(loading.settings.engines.triton, local, local)
+
+
+async def load_openai_stt(loading: Loading) -> Stt:
+    from runpod_worker.engines.openai_stt import OpenAiStt
+
+    return OpenAiStt(loading.settings.engines.openai_stt)
+
+
+async def load_reader(loading: Loading) -> Llm:
+    from runpod_worker.engines.reader import Reader
+
+    return Reader(await loading.knowledge_base(), loading.settings.library.ref)
+
+
+async def load_openai_llm(loading: Loading) -> Llm:
+    from runpod_worker.engines.openai_llm import OpenAiLlm
+
+    try:
+        llm = OpenAiLlm(loading.settings.engines.openai_compatible)
+    except FileNotFoundError as error:
+        raise EngineError(f"worker.engines.openai_compatible.{error}", stage="llm") from error
+    await llm.calibrate()
+    return llm
+
+
+async def load_transformers(loading: Loading) -> Llm:
+    from runpod_worker.engines.transformers_llm import TransformersLlm
+
+    return await asyncio.to_thread(TransformersLlm, loading.settings.engines.transformers)
+
+
+async def load_ctranslate2(loading: Loading) -> Llm:
+    from runpod_worker.engines.ctranslate2_llm import CTranslate2Llm
+
+    return await asyncio.to_thread(CTranslate2Llm, loading.settings.engines.ctranslate2)
+
+
+async def load_espeak(loading: Loading) -> Tts:
+    from runpod_worker.engines.espeak import EspeakTts
+
+    pool_size = loading.settings.engines.espeak.pool_size
+    return await asyncio.to_thread(EspeakTts, pool_size=pool_size)
+
+
+async def load_xtts(loading: Loading) -> Tts:
+    from runpod_worker.engines.xtts import XttsTts
+
+    tts = XttsTts(loading.settings.engines.xtts)
+    await tts.start()
+    return await _stand_behind(tts, loading)
+
+
+async def load_openai_tts(loading: Loading) -> Tts:
+    from runpod_worker.engines.openai_tts import OpenAiTts
+
+    return await _stand_behind(OpenAiTts(loading.settings.engines.openai_tts), loading)
+
+
+async def load_no_turn(_loading: Loading) -> TurnDetector | None:
+    return None
+
+
+async def load_turn_where_present(loading: Loading) -> TurnDetector | None:
+    from runpod_worker.engines.smart_turn import find_model
+
+    try:
+        find_model(loading.settings.engines.smart_turn.model)
+    except FileNotFoundError:
+        log.info("turn_model_missing", instead="silence alone ends a turn")
+        return None
+    return await load_smart_turn(loading)
+
+
+async def load_smart_turn(loading: Loading) -> TurnDetector | None:
+    from runpod_worker.engines.smart_turn import SmartTurn
+
+    return await asyncio.to_thread(SmartTurn, loading.settings.engines.smart_turn)
+
+
+async def _stand_behind(first: Tts, loading: Loading) -> Tts:
+    """The embedded voice takes a phrase that the natural one cannot say in time."""
+    from runpod_worker.engines.fallback_tts import FallbackTts
+
+    limit_s = loading.settings.deadlines.tts_first_audio_ms / 1000
+    second = await load_espeak(loading)
+    return FallbackTts(first, second, first_audio_s=limit_s * FALLBACK_SHARE)
+
+
+async def _find_hot_words(loading: Loading, limit: int) -> tuple[str, ...]:
+    if not limit:
+        return ()
+    base = await loading.knowledge_base()
+    try:
+        questions = base.questions(loading.settings.library.ref, "es")
+    except UnknownCollection:
+        log.warning("kb_collection_missing", ref=loading.settings.library.ref)
+        return ()
+    return choose_hot_words([question.text for question in questions], limit)

@@ -1,0 +1,105 @@
+"""STT behind any OpenAI-compatible transcription endpoint: vLLM's Whisper, speaches, LocalAI …"""
+
+from __future__ import annotations
+
+import io
+import wave
+from math import exp
+from typing import Any
+
+import aiohttp
+
+from runpod_worker.engines.http_server import HttpServer
+from runpod_worker.engines.tokens import TokenCounter
+from runpod_worker.engines.whole_utterance import WholeUtterance
+from runpod_worker.settings import OpenAiSttSettings
+from runpod_worker.stages import STT_RATE_HZ, EngineInfo, SttOptions, Transcript, Word
+
+
+Json = dict[str, Any]
+
+MIN_LOG_PROB = -1.0
+MAX_NO_SPEECH = 0.6
+"""Whisper's own thresholds, applied where the server tells its numbers."""
+_LANGUAGES = {"spanish": "es", "english": "en", "catalan": "ca", "portuguese": "pt"}
+"""Some servers name the language in words."""
+
+
+class OpenAiStt:
+    """One server and one model; recorded utterances, tried at pauses."""
+
+    def __init__(self, settings: OpenAiSttSettings) -> None:
+        self.info = EngineInfo(name=f"openai-compatible {settings.model}", languages=("*",))
+        self._settings = settings
+        self._counter = TokenCounter()
+        self._server = HttpServer(
+            "stt",
+            settings.base_url,
+            key_variable=settings.api_key_variable,
+            connect_s=settings.connect_timeout_s,
+        )
+
+    def begin(self, options: SttOptions) -> WholeUtterance:
+        return WholeUtterance(self, options)
+
+    def count_tokens(self, text: str) -> int:
+        return self._counter.count(text)
+
+    async def transcribe(self, pcm: bytes, options: SttOptions) -> Transcript:
+        """Send the audio as WAV. Raises EngineError."""
+        form = aiohttp.FormData()
+        form.add_field("file", _write_wav(pcm), filename="audio.wav", content_type="audio/wav")
+        form.add_field("model", self._settings.model)
+        form.add_field("response_format", self._settings.response_format)
+        form.add_field("temperature", "0")
+        if options.language:
+            form.add_field("language", options.language)
+        prompt = " ".join(filter(None, (options.prompt, ", ".join(options.hot_words))))
+        if prompt:  # the API has no hot words; a prompt that lists them does the same
+            form.add_field("prompt", prompt)
+        async with self._server.post("/audio/transcriptions", data=form) as response:
+            try:
+                return _read(await response.json(content_type=None), options)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise self._server.failure("malformed", "it sent no transcript") from error
+
+    async def aclose(self) -> None:
+        await self._server.aclose()
+
+
+def _write_wav(pcm: bytes) -> bytes:
+    written = io.BytesIO()
+    with wave.open(written, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(STT_RATE_HZ)
+        file.writeframes(pcm)
+    return written.getvalue()
+
+
+def _read(told: Json, options: SttOptions) -> Transcript:
+    """``json`` tells the text alone; ``verbose_json`` also how sure the model is."""
+    text = str(told["text"]).strip()
+    language = str(told.get("language") or options.language or "")
+    segments = told.get("segments") or []
+    logprobs = [float(one["avg_logprob"]) for one in segments if "avg_logprob" in one]
+    mean = sum(logprobs) / len(logprobs) if logprobs else None
+    silent = bool(segments) and all(
+        one.get("no_speech_prob", 0.0) > MAX_NO_SPEECH for one in segments
+    )
+    trusted = mean is None or (mean >= MIN_LOG_PROB and not silent)
+    return Transcript(
+        text,
+        _LANGUAGES.get(language.lower(), language),
+        understood=bool(text) and trusted,
+        confidence=None if mean is None else exp(mean),
+        words=tuple(
+            Word(
+                str(word["word"]).strip(),
+                round(float(word["start"]) * 1000),
+                round(float(word["end"]) * 1000),
+                float(word.get("probability", 1.0)),
+            )
+            for word in told.get("words") or ()
+        ),
+    )

@@ -1,0 +1,322 @@
+"""What a Whisper model of faster-whisper makes of several callers' audio in one run.
+
+faster-whisper's own batching cuts one file into pieces that share a prompt and a language, and
+ignores the temperature fallback. Calls differ in all three, so a batch is put together here:
+prompt and language per caller, and a caller whose text does not pass the thresholds is decoded
+again alone. A batch of one is faster-whisper's plain ``transcribe``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from faster_whisper import WhisperModel
+from faster_whisper.tokenizer import Tokenizer
+from faster_whisper.transcribe import TranscriptionOptions, get_compression_ratio
+
+from runpod_worker.stages import STT_RATE_HZ, SttOptions, Transcript, Word
+
+
+Floats = npt.NDArray[np.float32]
+
+WINDOW_S = 30
+"""Whisper's encoder takes exactly this much; longer audio is walked through, alone."""
+FRAMES = 3000
+FRAME_SAMPLES = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How to search and what to trust; the thresholds are Whisper's own."""
+
+    beam_size: int = 5
+    temperatures: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+    compression_ratio_threshold: float = 2.4
+    log_prob_threshold: float = -1.0
+    no_speech_threshold: float = 0.6
+    word_confidences: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One caller's audio, float32 at 16 kHz, and how to hear it."""
+
+    audio: Floats
+    options: SttOptions
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    tokens: list[int]
+    text: str
+    avg_logprob: float
+    no_speech_prob: float
+
+
+class WhisperDecoder:
+    """Not for two threads at once."""
+
+    def __init__(self, model: WhisperModel, decoding: Decoding) -> None:
+        self._model = model
+        self._decoding = decoding
+        self._tokenizers: dict[str, Tokenizer] = {}
+
+    def group(self, passage: Passage) -> Hashable:
+        """Passages of one group may share a batch.
+
+        CTranslate2 wants the start token at the same place in all prompts of a batch, and the
+        word alignment one language; audio beyond the window is never batched.
+        """
+        if len(passage.audio) > WINDOW_S * STT_RATE_HZ:
+            return id(passage)
+        language = passage.options.language
+        # The length does not depend on the language: its token is one in every language.
+        return language, len(self._prompt(passage.options, language or self._any_language()))
+
+    def decode(self, passages: Sequence[Passage]) -> list[Transcript]:
+        """A transcript per passage, in order; the passages are of one group."""
+        if len(passages) == 1:
+            return [self._decode_alone(passages[0], passages[0].options.language)]
+        features = np.stack([self._features(passage.audio) for passage in passages])
+        encoded = self._model.encode(features)
+        language = passages[0].options.language
+        if language is None:
+            spoken = self._detect(encoded, len(passages))
+            if len(set(spoken)) > 1:
+                pairs = zip(passages, spoken, strict=True)
+                return [self._decode_alone(passage, language) for passage, language in pairs]
+            language = spoken[0]
+        decoded = self._generate(encoded, features, passages, language)
+        words = self._align(encoded, decoded, passages, language)
+        return [self._judge(one, language, said) for one, said in zip(decoded, words, strict=True)]
+
+    def count_tokens(self, text: str) -> int:
+        return len(self._tokenizer(self._any_language()).encode(text)) if text else 0
+
+    # -- one caller alone -----------------------------------------------------------------------
+
+    def _decode_alone(self, passage: Passage, language: str | None) -> Transcript:
+        decoding, options = self._decoding, passage.options
+        segments, info = self._model.transcribe(
+            passage.audio,
+            language=language,
+            beam_size=decoding.beam_size,
+            temperature=list(decoding.temperatures),
+            compression_ratio_threshold=decoding.compression_ratio_threshold,
+            log_prob_threshold=decoding.log_prob_threshold,
+            no_speech_threshold=decoding.no_speech_threshold,
+            condition_on_previous_text=False,
+            initial_prompt=options.prompt or None,
+            hotwords=" ".join(options.hot_words) or None,
+            word_timestamps=decoding.word_confidences,
+        )
+        found = list(segments)
+        text = "".join(segment.text for segment in found).strip()
+        words = tuple(
+            _word(word.word, word.start, word.end, word.probability)
+            for segment in found
+            for word in segment.words or ()
+        )
+        trusted = all(
+            segment.avg_logprob >= decoding.log_prob_threshold
+            and segment.compression_ratio <= decoding.compression_ratio_threshold
+            for segment in found
+        )
+        logprob = np.mean([segment.avg_logprob for segment in found]) if found else -math.inf
+        return Transcript(
+            text,
+            info.language,
+            understood=bool(text) and trusted,
+            confidence=math.exp(float(logprob)),
+            words=words,
+        )
+
+    # -- several callers ------------------------------------------------------------------------
+
+    def _features(self, audio: Floats) -> Floats:
+        """As faster-whisper: log-mel, the rest of the window zeros."""
+        mel = self._model.feature_extractor(audio)[:, :FRAMES]
+        padded: Floats = np.pad(mel, ((0, 0), (0, FRAMES - mel.shape[1])))
+        return padded
+
+    def _detect(self, encoded: Any, count: int) -> list[str]:
+        if not self._model.model.is_multilingual:
+            return ["en"] * count
+        results = self._model.model.detect_language(encoded)
+        return [ranked[0][0].strip("<|>") for ranked in results]
+
+    def _generate(
+        self, encoded: Any, features: Floats, passages: Sequence[Passage], language: str
+    ) -> list[_Decoded]:
+        options = self._options((self._decoding.temperatures[0],))
+        prompts = [self._prompt(passage.options, language) for passage in passages]
+        tokenizer = self._tokenizer(language)
+        results = self._model.model.generate(
+            encoded,
+            prompts,
+            beam_size=options.beam_size,
+            patience=options.patience,
+            length_penalty=options.length_penalty,
+            max_length=self._model.max_length,
+            suppress_blank=options.suppress_blank,
+            suppress_tokens=options.suppress_tokens,
+            max_initial_timestamp_index=round(
+                options.max_initial_timestamp / self._model.time_precision
+            ),
+            return_scores=True,
+            return_no_speech_prob=True,
+        )
+        decoded = [_read(result, tokenizer) for result in results]
+        return [
+            one if self._passes(one) else self._retry(features[i], prompts[i], tokenizer, one)
+            for i, one in enumerate(decoded)
+        ]
+
+    def _retry(
+        self, features: Floats, prompt: list[int], tokenizer: Tokenizer, first: _Decoded
+    ) -> _Decoded:
+        """The temperatures after the first, for this caller alone."""
+        rest = self._decoding.temperatures[1:]
+        if not rest:
+            return first
+        result, avg_logprob, _, _ = self._model.generate_with_fallback(
+            self._model.encode(features), prompt, tokenizer, self._options(rest)
+        )
+        again = _read(result, tokenizer)
+        return again if avg_logprob > first.avg_logprob or self._passes(again) else first
+
+    def _passes(self, decoded: _Decoded) -> bool:
+        decoding = self._decoding
+        if self._is_silence(decoded):
+            return True
+        return (
+            decoded.avg_logprob >= decoding.log_prob_threshold
+            and get_compression_ratio(decoded.text) <= decoding.compression_ratio_threshold
+        )
+
+    def _is_silence(self, decoded: _Decoded) -> bool:
+        return (
+            decoded.no_speech_prob > self._decoding.no_speech_threshold
+            and decoded.avg_logprob < self._decoding.log_prob_threshold
+        )
+
+    def _align(
+        self,
+        encoded: Any,
+        decoded: Sequence[_Decoded],
+        passages: Sequence[Passage],
+        language: str,
+    ) -> list[tuple[Word, ...]]:
+        if not self._decoding.word_confidences:
+            return [()] * len(decoded)
+        tokenizer = self._tokenizer(language)
+        tokens = [[token for token in one.tokens if token < tokenizer.eot] for one in decoded]
+        frames = [
+            min(FRAMES, math.ceil(len(passage.audio) / FRAME_SAMPLES)) for passage in passages
+        ]
+        alignments = self._model.find_alignment(tokenizer, tokens, encoded, frames)
+        return [
+            tuple(
+                _word(word["word"], word["start"], word["end"], word["probability"])
+                for word in _join_punctuation(alignment)
+            )
+            for alignment in alignments
+        ]
+
+    def _judge(self, decoded: _Decoded, language: str, words: tuple[Word, ...]) -> Transcript:
+        text = "" if self._is_silence(decoded) else decoded.text
+        return Transcript(
+            text,
+            language,
+            understood=bool(text) and self._passes(decoded),
+            confidence=math.exp(decoded.avg_logprob),
+            words=words if text else (),
+        )
+
+    # -- prompts --------------------------------------------------------------------------------
+
+    def _prompt(self, options: SttOptions, language: str) -> list[int]:
+        tokenizer = self._tokenizer(language)
+        previous = tokenizer.encode(" " + options.prompt.strip()) if options.prompt else []
+        prompt: list[int] = self._model.get_prompt(
+            tokenizer, previous, hotwords=" ".join(options.hot_words) or None
+        )
+        return prompt
+
+    def _tokenizer(self, language: str) -> Tokenizer:
+        if language not in self._tokenizers:
+            self._tokenizers[language] = Tokenizer(
+                self._model.hf_tokenizer,
+                self._model.model.is_multilingual,
+                task="transcribe",
+                language=language,
+            )
+        return self._tokenizers[language]
+
+    def _any_language(self) -> str:
+        return "es" if self._model.model.is_multilingual else "en"
+
+    def _options(self, temperatures: tuple[float, ...]) -> TranscriptionOptions:
+        decoding = self._decoding
+        return TranscriptionOptions(
+            beam_size=decoding.beam_size,
+            best_of=5,
+            patience=1,
+            length_penalty=1,
+            repetition_penalty=1,
+            no_repeat_ngram_size=0,
+            log_prob_threshold=decoding.log_prob_threshold,
+            no_speech_threshold=decoding.no_speech_threshold,
+            compression_ratio_threshold=decoding.compression_ratio_threshold,
+            condition_on_previous_text=False,
+            prompt_reset_on_temperature=0.5,
+            temperatures=list(temperatures),
+            initial_prompt=None,
+            prefix=None,
+            suppress_blank=True,
+            suppress_tokens=[-1],
+            without_timestamps=False,
+            max_initial_timestamp=1.0,
+            word_timestamps=False,
+            prepend_punctuations="",
+            append_punctuations="",
+            multilingual=False,
+            max_new_tokens=None,
+            clip_timestamps="0",
+            hallucination_silence_threshold=None,
+            hotwords=None,
+        )
+
+
+def _read(result: Any, tokenizer: Tokenizer) -> _Decoded:
+    tokens = result.sequences_ids[0]
+    text = tokenizer.decode([token for token in tokens if token < tokenizer.eot]).strip()
+    # The score is the sum over the tokens and the end, averaged without the end.
+    avg_logprob = result.scores[0] * len(tokens) / (len(tokens) + 1)
+    return _Decoded(tokens, text, avg_logprob, result.no_speech_prob)
+
+
+def _word(text: str, start_s: float, end_s: float, probability: float) -> Word:
+    return Word(text.strip(), round(start_s * 1000), round(end_s * 1000), float(probability))
+
+
+def _join_punctuation(alignment: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Marks belong to the word beside them: ``¿`` to the next, ``.`` to the one before."""
+    joined: list[dict[str, Any]] = []
+    opening = ""
+    for is_word, run in groupby(alignment, key=lambda one: any(c.isalnum() for c in one["word"])):
+        for one in run:
+            if is_word:
+                joined.append({**one, "word": opening + one["word"].strip()})
+                opening = ""
+            elif one["word"].strip() in "¿¡([{«\"'" or not joined:
+                opening += one["word"].strip()
+            else:
+                joined[-1]["word"] += one["word"].strip()
+    return joined

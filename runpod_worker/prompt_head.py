@@ -1,0 +1,55 @@
+"""The stable head of a session's prompt, computed by the LLM's server before the first question."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import structlog
+
+from runpod_worker.stages import Llm, LlmRequest
+
+
+log = structlog.get_logger()
+
+Json = dict[str, Any]
+
+
+class PromptHead:
+    """Primes once per change of instructions or tools; a change ends the priming before it."""
+
+    def __init__(self, llm: Llm) -> None:
+        self._llm = llm
+        self._primed = ""
+        self._task: asyncio.Task[None] | None = None
+
+    def offer(self, session: Json, language: str) -> None:
+        """Take the effective session; begin to prime if its head is new and worth it."""
+        instructions = session.get("instructions") or ""
+        tools = session.get("tools") or []
+        head = json.dumps([instructions, tools], sort_keys=True)
+        if head == self._primed or not (instructions or tools):
+            return
+        self.close()
+        self._primed = head
+        request = LlmRequest(
+            instructions=instructions,
+            items=(),
+            tools=tuple(tools),
+            tool_choice=session.get("tool_choice") or "auto",
+            language=language,
+            session_id=session.get("id", ""),
+        )
+        self._task = asyncio.create_task(self._llm.prime(request), name="llm prime")
+        self._task.add_done_callback(_note)
+
+    def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+
+def _note(task: asyncio.Task[None]) -> None:
+    """Engines report what they expect to fail; what else fails must not go unseen."""
+    if not task.cancelled() and (failure := task.exception()) is not None:
+        log.error("llm_prime_failed", exc_info=failure)

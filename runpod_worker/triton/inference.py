@@ -1,0 +1,80 @@
+"""One inference in the v2 protocol's binary form: a JSON head, then the tensors' bytes.
+
+Pure. https://github.com/kserve/kserve: docs/predict-api/v2, "binary data extension".
+"""
+
+from __future__ import annotations
+
+import json
+from math import exp
+from typing import Any
+
+from runpod_worker.stages import SttOptions, Transcript, Word
+
+
+Json = dict[str, Any]
+
+HEAD_LENGTH = "Inference-Header-Content-Length"
+"""HTTP header: bytes of the JSON head."""
+MIN_LOG_PROB = -1.0
+"""Whisper's own threshold: text less likely than this is not trusted."""
+
+
+def write_request(pcm16: bytes, options: SttOptions) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of ``POST /v2/models/whisper/infer``."""
+    told = json.dumps(
+        {
+            "language": options.language,
+            "prompt": options.prompt,
+            "hot_words": list(options.hot_words),
+        }
+    ).encode()
+    head = json.dumps(
+        {
+            "inputs": [
+                _describe("PCM16", "INT16", len(pcm16) // 2, len(pcm16)),
+                _describe("OPTIONS", "UINT8", len(told), len(told)),
+            ],
+            "outputs": [{"name": "TRANSCRIPT", "parameters": {"binary_data": True}}],
+        }
+    ).encode()
+    headers = {HEAD_LENGTH: str(len(head)), "Content-Type": "application/octet-stream"}
+    return head + pcm16 + told, headers
+
+
+def read_response(body: bytes, head_length: str | None) -> Transcript:
+    """The transcript in a response. Raises ValueError for anything else."""
+    size = int(head_length) if head_length else len(body)
+    head = json.loads(body[:size])
+    rest = body[size:]
+    for output in head.get("outputs") or ():
+        length = (output.get("parameters") or {}).get("binary_data_size")
+        data = rest[:length] if length is not None else bytes(output["data"])
+        rest = rest[length or 0 :]
+        if output["name"] == "TRANSCRIPT":
+            return _read_transcript(json.loads(data))
+    raise ValueError("the response has no TRANSCRIPT")
+
+
+def _describe(name: str, datatype: str, count: int, size: int) -> Json:
+    return {
+        "name": name,
+        "datatype": datatype,
+        "shape": [count],
+        "parameters": {"binary_data_size": size},
+    }
+
+
+def _read_transcript(told: Json) -> Transcript:
+    logprob = told.get("avg_logprob")
+    text = str(told["text"])
+    return Transcript(
+        text,
+        str(told["language"]),
+        understood=bool(text) and (logprob is None or logprob >= MIN_LOG_PROB),
+        confidence=None if logprob is None else exp(logprob),
+        words=tuple(
+            Word(str(word), round(start * 1000), round(end * 1000), float(probability))
+            for word, start, end, probability in told.get("words") or ()
+        ),
+    )

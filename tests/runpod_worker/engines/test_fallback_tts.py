@@ -1,0 +1,99 @@
+"""A voice that fails in the middle, and the one that takes over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+
+from penny.errors import EngineError
+from runpod_worker.breaker import Breaker
+from runpod_worker.engines.fallback_tts import BYTES_PER_MS, MS_PER_CHARACTER, FallbackTts
+from runpod_worker.stages import Voice
+from tests.doubles.engines import FixedTts, tone
+
+
+PHRASE = "Su factura de enero vence el día quince."
+
+
+class FailingTts(FixedTts):
+    """Speaks ``good_ms`` and fails, as long as ``failing``."""
+
+    def __init__(self, good_ms: int = 0) -> None:
+        super().__init__()
+        self.good_ms = good_ms
+        self.failing = True
+
+    async def synthesize(self, phrase: str, voice: Voice) -> AsyncIterator[bytes]:
+        if not self.failing:
+            async for pcm in super().synthesize(phrase, voice):
+                yield pcm
+            return
+        self.phrases.append(phrase)
+        for _ in range(self.good_ms // 100):
+            yield tone(100)
+        raise EngineError("CUDA", stage="tts")
+
+
+async def speak(tts: FallbackTts, phrase: str = PHRASE) -> int:
+    return sum([len(pcm) async for pcm in tts.synthesize(phrase, Voice())]) // BYTES_PER_MS
+
+
+async def test_a_healthy_engine_speaks_alone() -> None:
+    second = FixedTts()
+    tts = FallbackTts(FixedTts(), second, first_audio_s=1)
+
+    assert await speak(tts) == pytest.approx(len(PHRASE) * FixedTts.MS_PER_CHARACTER, abs=100)
+    assert (second.phrases, tts.fallbacks) == ([], 0)
+
+
+async def test_a_phrase_that_never_sounded_is_spoken_whole_by_the_other() -> None:
+    second = FixedTts()
+    tts = FallbackTts(FailingTts(), second, first_audio_s=1)
+    await speak(tts)
+
+    assert second.phrases == [PHRASE]
+
+
+async def test_a_phrase_that_broke_off_goes_on_at_the_next_word() -> None:
+    second = FixedTts()
+    tts = FallbackTts(FailingTts(good_ms=12 * MS_PER_CHARACTER), second, first_audio_s=1)
+    await speak(tts)
+
+    assert second.phrases == [" de enero vence el día quince."]
+
+
+async def test_an_engine_too_slow_to_begin_is_not_waited_for() -> None:
+    slow, second = FixedTts(first_s=60), FixedTts()
+    tts = FallbackTts(slow, second, first_audio_s=0.02)
+    await speak(tts)
+
+    assert second.phrases == [PHRASE]
+    assert slow.stopped == 1
+
+
+async def test_after_two_failures_the_dead_engine_is_left_alone_and_later_tried_again() -> None:
+    first, second = FailingTts(), FixedTts()
+    tts = FallbackTts(first, second, first_audio_s=1, breaker=Breaker(rest_s=0.05))
+    for _ in range(3):
+        await speak(tts)
+    assert (len(first.phrases), len(second.phrases), tts.fallbacks) == (2, 3, 3)
+    first.failing = False
+    async with asyncio.timeout(5):
+        while not tts.breaker.allows():
+            await speak(tts)
+    await speak(tts)
+    assert tts.breaker.opened == 1
+
+
+async def test_an_interruption_stops_the_engine_and_is_no_failure() -> None:
+    first = FixedTts()
+    tts = FallbackTts(first, FixedTts(), first_audio_s=1)
+    for _ in range(5):
+        async with aclosing(tts.synthesize(PHRASE, Voice())) as chunks:  # type: ignore[type-var]
+            await anext(chunks)
+
+    assert first.stopped == 5
+    assert tts.breaker.allows()
