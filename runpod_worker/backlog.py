@@ -13,9 +13,9 @@ Mark = Callable[[], None]
 class Backlog:
     """Ordered queue of audio chunks and marks (commit, clear) between socket and listener.
 
-    Bounded by audio: past ``limit_bytes`` the oldest *audio* goes and is counted, because a
-    worker that is seconds behind answers a question nobody remembers. Marks are never dropped:
-    a lost commit would be a lost turn.
+    Bounded by audio, and it pauses: past ``limit_bytes`` whoever puts waits in :meth:`room`, so
+    that a client that sends a whole recording at once is read no faster than it is heard. Nothing
+    is dropped; the bound may be passed by the one message that was being read.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -23,23 +23,29 @@ class Backlog:
         self._limit_bytes = limit_bytes
         self._bytes = 0
         self._filled = asyncio.Event()
+        self._roomy = asyncio.Event()
+        self._roomy.set()
         self._closed = False
-        self.dropped_bytes = 0
 
     def put_audio(self, pcm: bytes) -> None:
         self._entries.append(pcm)
         self._bytes += len(pcm)
-        while self._bytes > self._limit_bytes:
-            self._drop_oldest_audio()
+        if self._bytes > self._limit_bytes and not self._closed:
+            self._roomy.clear()
         self._filled.set()
 
     def put_mark(self, mark: Mark) -> None:
         self._entries.append(mark)
         self._filled.set()
 
+    async def room(self) -> None:
+        """Wait until no more than ``limit_bytes`` are left to hear, or the backlog is closed."""
+        await self._roomy.wait()
+
     def close(self) -> None:
         self._closed = True
         self._filled.set()
+        self._roomy.set()
 
     async def entries(self) -> AsyncIterator[bytes | Mark]:
         """Yield entries until closed; what is still queued at the close is not heard."""
@@ -51,12 +57,6 @@ class Backlog:
             entry = self._entries.popleft()
             if isinstance(entry, bytes):
                 self._bytes -= len(entry)
+                if self._bytes <= self._limit_bytes:
+                    self._roomy.set()
             yield entry
-
-    def _drop_oldest_audio(self) -> None:
-        for index, entry in enumerate(self._entries):
-            if isinstance(entry, bytes):
-                del self._entries[index]
-                self._bytes -= len(entry)
-                self.dropped_bytes += len(entry)
-                return

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import structlog
 
 from penny.aio.channel import Channel, ChannelClosed
 from penny.aio.tasks import TaskOwner
-from penny.errors import EngineError
 from penny.ids import new_id
 from penny.realtime.commands import (
     AudioDelta,
@@ -26,20 +26,22 @@ from penny.realtime.commands import (
     Configure,
     EngineReport,
     Generate,
+    GenerationFailed,
+    GenerationRequest,
     Hangup,
     ItemAudio,
     Output,
     Send,
-    TranscriptDone,
-    TranscriptFailed,
 )
 from penny.realtime.core import RealtimeCore
+from penny.realtime.speech import BYTES_PER_MS
 from runpod_worker.agent_voice import AgentVoice
 from runpod_worker.engines.registry import Engines
 from runpod_worker.listener import Listener
 from runpod_worker.responder import Responder
 from runpod_worker.settings import WorkerSettings
-from runpod_worker.stages import Transcript, Utterance
+from runpod_worker.stages import Transcript
+from runpod_worker.transcripts import Transcripts
 
 
 log = structlog.get_logger()
@@ -76,7 +78,13 @@ class Connection:
         self._session: Json = {}
         self._session_id = ""
         self._language = settings.language
-        self._transcripts: dict[str, asyncio.Future[Transcript]] = {}
+        self._transcripts = Transcripts(
+            engines.stt,
+            settings.deadlines.stt_ms / 1000,
+            report=self._report,
+            announce=self._announce_transcript,
+            spawn=lambda work, name: self._tasks.spawn(work, name=name),
+        )
         self._responses: dict[str, asyncio.Task[None]] = {}
         self._speech_item_id = ""
         self._turn: tuple[int, int] | None = None
@@ -98,7 +106,8 @@ class Connection:
         self._carry_out(self._core.open(now_s))
 
     async def receive(self, message: str | bytes) -> None:
-        """Take one client message. Never raises for what a client sends."""
+        """Take one client message, when what came before is heard. Never raises for its content."""
+        await self._listener.room()
         self._carry_out(self._core.receive(message))
 
     def tick(self, now_s: float) -> None:
@@ -115,7 +124,7 @@ class Connection:
     def _report(self, report: EngineReport) -> None:
         if isinstance(report, AudioDelta):
             # Position before the core turns it into a delta: what is sent is soon audible.
-            self._agent.sent(self._listener.position_ms, len(report.pcm) / 48)
+            self._agent.sent(self._listener.position_ms, len(report.pcm) / BYTES_PER_MS)
         self._carry_out(self._core.report(report))
 
     def _carry_out(self, outputs: list[Output]) -> None:
@@ -183,39 +192,16 @@ class Connection:
     # -- transcripts --------------------------------------------------------------------------
 
     def _transcribe(self, item_id: str) -> None:
-        future = self._expect_transcript(item_id)
-
-        def take(utterance: Utterance, audio_ms: int) -> None:
-            work = self._finish(item_id, utterance, audio_ms, future)
-            self._tasks.spawn(work, name=f"transcript {item_id}")
-
-        self._listener.commit(take)
+        self._transcripts.expect(item_id)
+        self._listener.commit(partial(self._transcripts.finish, item_id))
 
     def _transcribe_item(self, item_id: str, pcm: bytes) -> None:
         """Audio that came inside an item, whole: heard at once, past the turn decisions."""
+        self._transcripts.expect(item_id)
         utterance = self._listener.begin_apart(pcm)
-        work = self._finish(item_id, utterance, len(pcm) // 48, self._expect_transcript(item_id))
-        self._tasks.spawn(work, name=f"transcript {item_id}")
+        self._transcripts.finish(item_id, utterance, len(pcm) // BYTES_PER_MS)
 
-    def _expect_transcript(self, item_id: str) -> asyncio.Future[Transcript]:
-        future: asyncio.Future[Transcript] = asyncio.get_running_loop().create_future()
-        self._transcripts[item_id] = future
-        return future
-
-    async def _finish(
-        self,
-        item_id: str,
-        utterance: Utterance,
-        audio_ms: int,
-        future: asyncio.Future[Transcript],
-    ) -> None:
-        try:
-            transcript = await self._finish_utterance(utterance)
-        except EngineError as error:
-            log.exception("transcription_failed", code=error.code)
-            self._report(TranscriptFailed(item_id, error.code, error.message))
-            future.set_result(Transcript("", self._language, understood=False))
-            return
+    def _announce_transcript(self, item_id: str, transcript: Transcript) -> None:
         self._send_penny(
             "penny.transcript",
             item_id=item_id,
@@ -223,27 +209,6 @@ class Connection:
             confidence=transcript.confidence,
             language=transcript.language,
         )
-        self._report(
-            TranscriptDone(
-                item_id,
-                transcript.text,
-                audio_ms,
-                text_tokens=self._engines.stt.count_tokens(transcript.text),
-                language=transcript.language,
-            )
-        )
-        future.set_result(transcript)
-
-    async def _finish_utterance(self, utterance: Utterance) -> Transcript:
-        limit_s = self._settings.deadlines.stt_ms / 1000
-        try:
-            async with asyncio.timeout(limit_s):
-                return await utterance.finish()
-        except TimeoutError:
-            utterance.cancel()
-            raise EngineError(
-                f"the stt stage took longer than {limit_s:.1f} s", stage="stt", code="stt_timeout"
-            ) from None
 
     # -- answers ------------------------------------------------------------------------------
 
@@ -260,16 +225,27 @@ class Connection:
         self._agent.stop(self._listener.position_ms)
 
     async def _respond(self, command: Generate) -> None:
-        heard: Transcript | None = None
-        for item_id in command.needs:
-            future = self._transcripts.get(item_id)
-            if future is not None:
-                heard = await asyncio.shield(future)
-                self._transcripts.pop(item_id, None)
-        request = self._core.request(command.response_id)
-        if request is None:
-            return
-        language = self._reply_language(heard)
+        try:
+            await self._transcripts.wait(command.needs)
+            request = self._core.request(command.response_id)
+            if request is not None:
+                await self._generate(request)
+        except Exception:
+            # The fault is the owner's to log; a response ends all the same, once.
+            self._report(
+                GenerationFailed(command.response_id, "engine_failed", "the answer had a fault")
+            )
+            raise
+
+    async def _generate(self, request: GenerationRequest) -> None:
+        heard = self._find_heard(request)
+        language = (heard.language if heard else "") or request.language or self._language
+        instead = ""
+        if heard is not None and not heard.understood:
+            # Ears that do not trust the words cannot be trusted with their language either.
+            language = self._language
+            spoken = self._settings.spoken
+            instead = spoken.in_language(spoken.not_understood, language)
         responder = Responder(
             llm=self._engines.llm,
             tts=self._engines.tts,
@@ -277,18 +253,14 @@ class Connection:
             report=self._report,
             on_first_token=self._note_first_token,
         )
-        if heard is not None and not heard.understood:
-            spoken = self._settings.spoken
-            text = spoken.in_language(spoken.not_understood, language)
-            await responder.apologise(request, text, language)
-            return
-        await responder.run(request, language=language, session_id=self._session_id)
+        await responder.run(
+            request, language=language, session_id=self._session_id, instead=instead
+        )
 
-    def _reply_language(self, heard: Transcript | None) -> str:
-        # Ears that do not trust the words cannot be trusted with their language either.
-        if heard is None or not heard.understood:
-            return self._language
-        return heard.language or self._language
+    def _find_heard(self, request: GenerationRequest) -> Transcript | None:
+        """The transcript of the caller's last words, when they are what is answered to."""
+        last = request.items[-1] if request.items else {}
+        return self._transcripts.find(last.get("id", "")) if last.get("role") == "user" else None
 
     # -- small talk with the gateway ----------------------------------------------------------
 

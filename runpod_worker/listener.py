@@ -30,7 +30,7 @@ Report = Callable[[SpeechStarted | SpeechStopped | IdleTimeout], None]
 
 BYTES_PER_MS = STT_RATE_HZ * 2 // 1000
 BACKLOG_BYTES = 48_000 * 15
-"""Fifteen seconds of 24 kHz audio: a whole question may arrive at once, a whole call may not."""
+"""Fifteen seconds of 24 kHz audio: a whole question is taken at once, then the client waits."""
 
 
 class Listener:
@@ -96,6 +96,10 @@ class Listener:
     def position_ms(self) -> float:
         """How much of the caller's audio was heard, on the input audio clock."""
         return self._heard_ms
+
+    async def room(self) -> None:
+        """Wait until the caller's audio is not too far ahead of the ears."""
+        await self._backlog.room()
 
     def feed(self, pcm24k: bytes) -> None:
         self._backlog.put_audio(pcm24k)

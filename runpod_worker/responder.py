@@ -22,6 +22,7 @@ from penny.realtime.commands import (
     GenerationFailed,
     GenerationRequest,
     GenerationUsage,
+    Json,
     PhraseDelta,
     TextDelta,
     ToolCallDelta,
@@ -70,10 +71,15 @@ class Responder:
         self._input_tokens = 0
         self._output_tokens = 0
 
-    async def run(self, request: GenerationRequest, *, language: str, session_id: str) -> None:
-        """Answer; report exactly one GenerationDone or GenerationFailed unless cancelled."""
+    async def run(
+        self, request: GenerationRequest, *, language: str, session_id: str, instead: str = ""
+    ) -> None:
+        """Answer; report exactly one GenerationDone or GenerationFailed unless cancelled.
+
+        ``instead``: a fixed sentence to say without asking the LLM.
+        """
         try:
-            verbatim = request.metadata.get("penny_say")
+            verbatim = instead or request.metadata.get("penny_say")
             self._count_input(request)
             if verbatim:
                 usage = await self._say(request, str(verbatim), language)
@@ -99,9 +105,7 @@ class Responder:
     def _count_input(self, request: GenerationRequest) -> None:
         """Usage of a response that is cancelled before the engine tells its own counts."""
         self._input_tokens = self._llm.count_tokens(request.instructions) + sum(
-            self._llm.count_tokens(part.get("text") or part.get("transcript") or "")
-            for item in request.items
-            for part in item.get("content") or ()
+            self._llm.count_tokens(text) for item in request.items for text in _texts(item)
         )
         self._output_tokens = 0
 
@@ -114,11 +118,6 @@ class Responder:
                 output_text_tokens=self._output_tokens,
             )
         )
-
-    async def apologise(self, request: GenerationRequest, text: str, language: str) -> None:
-        """Answer with a fixed sentence (not understood) and nothing else."""
-        usage = await self._say(request, text, language)
-        self._report(GenerationDone(request.response_id, output_text_tokens=usage.output_tokens))
 
     # -- the three ways to answer -------------------------------------------------------------
 
@@ -222,6 +221,12 @@ class Responder:
     def _report_tool_call(self, response_id: str, call: LlmToolCall) -> None:
         kind = ToolCallDone if call.done else ToolCallDelta
         self._report(kind(response_id, call.call_id, call.name, call.arguments))
+
+
+def _texts(item: Json) -> list[str]:
+    """All that an LLM reads of an item."""
+    parts = [part.get("text") or part.get("transcript") or "" for part in item.get("content") or ()]
+    return parts + [item[key] for key in ("name", "arguments", "output") if item.get(key)]
 
 
 def _voice(request: GenerationRequest, language: str) -> Voice:

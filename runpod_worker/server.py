@@ -38,8 +38,8 @@ log = structlog.get_logger()
 
 Json = dict[str, Any]
 
-MAX_MESSAGE_BYTES = 20 * 1024 * 1024
-"""GA allows 15 MiB of base64 in one append (realtime-protocol.md, section 7, rule g)."""
+MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+"""Past the core's own limit: what is too long is refused by name, what is absurd by a close."""
 TOKEN_VARIABLE = "PENNY_WORKER_TOKEN"
 
 

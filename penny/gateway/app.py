@@ -55,7 +55,7 @@ class Gateway:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         self.routes.add_to(app)
         app.router.add_get("/ws", SocketDoor(broker, config, clock).connect)
-        RealtimeDoor(broker, config, ClientSecrets(time.time), clock).add_to(app)
+        RealtimeDoor(broker, config, ClientSecrets(time.time), time.time).add_to(app)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
         await self._runner.setup()
         site = web.TCPSite(

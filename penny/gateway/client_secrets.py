@@ -14,6 +14,8 @@ from typing import Any
 
 from penny.errors import ProtocolError
 from penny.ids import new_id
+from penny.realtime.session_config import describe_session, update_session
+from penny.realtime.settings import CoreSettings
 
 
 Json = dict[str, Any]
@@ -27,9 +29,12 @@ MAX_SECRETS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class ClientSecret:
+    """``session`` is what was asked for, ``effective`` the session object that follows from it."""
+
     value: str
     expires_at: int
     session: Json
+    effective: Json
 
 
 class ClientSecrets:
@@ -46,19 +51,13 @@ class ClientSecrets:
     def mint(self, request: Json) -> ClientSecret:
         """Return a new secret. Raises ProtocolError naming the field that is wrong."""
         life_s = self._life_s(request.get("expires_after"))
-        session = request.get("session") or {}
-        if not isinstance(session, dict):
-            raise ProtocolError("session: must be an object", field="session")
-        if session.get("type", "realtime") != "realtime":
-            raise ProtocolError(
-                "session.type: only 'realtime' is available here", field="session.type"
-            )
+        session, effective = _check_session(request.get("session"))
         self._forget_expired()
         if len(self._known) >= MAX_SECRETS:
             raise ProtocolError(
                 "too many client secrets are alive; let some expire", code="rate_limited"
             )
-        secret = ClientSecret(new_id("ek"), int(self._wall_clock()) + life_s, session)
+        secret = ClientSecret(new_id("ek"), int(self._wall_clock()) + life_s, session, effective)
         self._known[_digest(secret.value)] = secret
         return secret
 
@@ -72,7 +71,13 @@ class ClientSecrets:
     def _life_s(self, expires_after: Any) -> int:
         if expires_after is None:
             return DEFAULT_LIFE_S
-        seconds = expires_after.get("seconds") if isinstance(expires_after, dict) else None
+        if not isinstance(expires_after, dict):
+            raise ProtocolError("expires_after: must be an object", field="expires_after")
+        if expires_after.get("anchor", "created_at") != "created_at":
+            raise ProtocolError(
+                "expires_after.anchor: only 'created_at' exists", field="expires_after.anchor"
+            )
+        seconds = expires_after.get("seconds")
         if seconds is None:
             return DEFAULT_LIFE_S
         if isinstance(seconds, bool) or not isinstance(seconds, int):
@@ -91,6 +96,21 @@ class ClientSecrets:
         now_s = self._wall_clock()
         for digest in [d for d, secret in self._known.items() if secret.expires_at <= now_s]:
             del self._known[digest]
+
+
+def _check_session(given: Any) -> tuple[Json, Json]:
+    """The session asked for and the whole object it leads to; the one who mints hears of faults."""
+    if given is None:
+        given = {}
+    if not isinstance(given, dict):
+        raise ProtocolError("session: must be an object", field="session")
+    model = given.get("model")
+    if model is not None and (not isinstance(model, str) or not 0 < len(model) <= 128):
+        raise ProtocolError("session.model: must be a model's name", field="session.model")
+    settings = CoreSettings(model=model or "penny")
+    wanted = {"type": "realtime", **given, "model": settings.model}
+    default = describe_session(settings, new_id("sess"), 0)
+    return given, update_session(default, wanted, settings, spoke=False)
 
 
 def _digest(value: str) -> bytes:

@@ -14,9 +14,8 @@ from penny.errors import ModeUnavailable, PennyError, ProtocolError, SessionRefu
 from penny.gateway.client_secrets import ClientSecrets
 from penny.gateway.doorway import host
 from penny.ids import new_id
-from penny.realtime.settings import CoreSettings
 from penny.session.broker import Broker
-from penny.session.mode import Mode, SessionSpec
+from penny.session.mode import Mode, SessionSpec, Speaker
 
 
 log = structlog.get_logger()
@@ -27,22 +26,28 @@ MODEL_MODES = {"penny-self-hosted": "SELF_HOSTED", "penny-external": "EXTERNAL"}
 """Any other model name, ``penny`` included, means the default mode."""
 KEY_PROTOCOL = "openai-insecure-api-key."
 SECRET_PREFIX = "ek_"
+MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+"""Past the edge's own limit: what is too long is refused by name, what is absurd by a close."""
 
 
 class RealtimeDoor:
-    """Opens sessions for Realtime clients and mints their client secrets."""
+    """Opens sessions for Realtime clients and mints their client secrets.
+
+    Args:
+        wall_clock: Unix time in seconds, from which ``expires_at`` follows.
+    """
 
     def __init__(
         self,
         broker: Broker,
         config: Config,
         secrets: ClientSecrets,
-        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
     ) -> None:
         self._broker = broker
         self._config = config
         self._secrets = secrets
-        self._clock = clock
+        self._wall_clock = wall_clock
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/v1/realtime", self._connect)
@@ -53,12 +58,12 @@ class RealtimeDoor:
     async def _connect(self, request: web.Request) -> web.StreamResponse:
         try:
             wishes = self._session_of(_key_of(request))
-            model = request.query.get("model") or wishes.get("model") or "penny"
+            model = wishes.get("model") or request.query.get("model") or "penny"
             mode = self._broker.choose(MODEL_MODES.get(model))
             async with self._broker.admit():
                 return await self._open(request, mode, model, wishes)
         except ModeUnavailable as error:
-            return _refusal(503, error)
+            return _refusal(503, error, {"Retry-After": "5"} if error.retryable else None)
         except SessionRefused as error:
             return _refusal(503, error, {"Retry-After": "5"})
         except ProtocolError as error:
@@ -74,20 +79,44 @@ class RealtimeDoor:
             transcripts=False,
             session={name: value for name, value in wishes.items() if name != "model"},
         )
-        speaker = await self._broker.open(mode, spec)
         socket = web.WebSocketResponse(
-            max_msg_size=CoreSettings().max_message_bytes,
+            max_msg_size=MAX_MESSAGE_BYTES,
             heartbeat=self._config.gateway.heartbeat_s,
             compress=False,
             protocols=("realtime",),
         )
-        await socket.prepare(request)
+        if not socket.can_prepare(request).ok:
+            raise ProtocolError(
+                "connect with a WebSocket; this is no page", code="upgrade_required"
+            )
+        speaker = await self._broker.open(mode, spec)
+        try:
+            await socket.prepare(request)
+            await self._serve(request, socket, mode, model, spec, speaker)
+        finally:
+            await speaker.aclose()
+            if not socket.closed and request.transport is not None:
+                # A client that reads nothing would hold the closing handshake up for ever.
+                request.transport.abort()
+        return socket
+
+    async def _serve(
+        self,
+        request: web.Request,
+        socket: web.WebSocketResponse,
+        mode: Mode,
+        model: str,
+        spec: SessionSpec,
+        speaker: Speaker,
+    ) -> None:
         edge = RealtimeEdge(
-            socket, model=model, penny_events=request.query.get("penny_events") == "1"
+            socket,
+            model=model,
+            expires_at=int(self._wall_clock() + self._config.gateway.session_max_s),
+            penny_events=request.query.get("penny_events") == "1",
         )
         edge.open(speaker.info["session"])
         await host(self._broker, mode, spec, edge, speaker)
-        return socket
 
     def _session_of(self, key: str) -> Json:
         """The session a client secret is bound to; {} for any other key."""
@@ -113,15 +142,12 @@ class RealtimeDoor:
             return _refusal(400, ProtocolError("the body is not JSON"))
         except ProtocolError as error:
             return _refusal(429 if error.code == "rate_limited" else 400, error)
-        session = {
-            "type": "realtime",
-            "object": "realtime.session",
-            "id": new_id("sess"),
-            "model": "penny",
-            **secret.session,
-        }
         return web.json_response(
-            {"value": secret.value, "expires_at": secret.expires_at, "session": session}
+            {
+                "value": secret.value,
+                "expires_at": secret.expires_at,
+                "session": secret.effective,
+            }
         )
 
 

@@ -30,7 +30,8 @@ class CoreSettings:
     accept_images: bool = False
     """Keep ``input_image`` parts for an engine that sees; otherwise they are refused."""
 
-    max_message_bytes: int = 20 * MIB
+    max_message_bytes: int = 21 * MIB
+    """An append of ``max_append_bytes`` is 20 MiB as base64, and there is JSON around it."""
     max_append_bytes: int = 15 * MIB
     """Decoded audio of one append; 15 MiB is OpenAI's."""
     max_buffer_ms: int = 15 * 60 * 1000

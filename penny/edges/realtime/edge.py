@@ -48,15 +48,20 @@ class RealtimeEdge:
 
     Args:
         model: the name the client asked for; every session object it sees carries it.
+        expires_at: Unix time at which the gateway ends the session; a speaker's earlier end counts.
         penny_events: whether it asked for ``penny.*``.
     """
 
     name = "realtime"
 
-    def __init__(self, socket: web.WebSocketResponse, *, model: str, penny_events: bool) -> None:
+    def __init__(
+        self, socket: web.WebSocketResponse, *, model: str, expires_at: int, penny_events: bool
+    ) -> None:
         self._socket = socket
         self._model = model
+        self._expires_at = expires_at
         self._penny_events = penny_events
+        self._has_expired = False
         self._limits = CoreSettings()
         self._inbound: Channel[Json] = Channel(INBOUND_EVENTS)
         self._outbound: Channel[str] = Channel(OUTBOUND_EVENTS)
@@ -82,17 +87,33 @@ class RealtimeEdge:
             self._inbound.close()
 
     async def _take(self, data: str | bytes) -> None:
+        event_id = None
         try:
             message = load_message(data, self._limits)
+            event_id = read_event_id(message)
+            if read_type(message) == "session.update":
+                message = self._without_model(message)
         except ClientError as error:
-            self._post(_error_event(error, None))
-            return
-        try:
-            read_type(message)
-        except ClientError as error:
-            self._post(_error_event(error, read_event_id(message)))
+            self._post(_error_event(error, event_id))
             return
         await self._inbound.send(message)
+
+    def _without_model(self, message: Json) -> Json:
+        """The update less its ``model``: what answers has another name than what was asked for.
+
+        Raises:
+            ClientError: it is another model than the session's.
+        """
+        session = message.get("session")
+        if not isinstance(session, dict) or session.get("model") in (None, self._model):
+            kept = {k: v for k, v in session.items() if k != "model"} if session else session
+            return {**message, "session": kept} if isinstance(session, dict) else message
+        raise ClientError(
+            "cannot_update_model",
+            f"'session.model' cannot change once connected (it is '{self._model}'); connect again "
+            "with ?model=… or leave it out.",
+            "session.model",
+        )
 
     # -- the session's side -------------------------------------------------------------------
 
@@ -109,10 +130,15 @@ class RealtimeEdge:
         kind = event["type"]
         if kind.startswith("penny.") and not self._penny_events:
             return
+        if kind == "error" and event["error"].get("code") == "session_expired":
+            self._has_expired = True
         self._post(self._named(event) if kind == "session.updated" else event)
 
     def _named(self, event: Json) -> Json:
-        return {**event, "session": {**event["session"], "model": self._model}}
+        """The session as this client should see it: its model, its end, nothing of Penny's own."""
+        session = {k: v for k, v in event["session"].items() if not k.startswith("penny_")}
+        expires_at = min(self._expires_at, session.get("expires_at") or self._expires_at)
+        return {**event, "session": {**session, "model": self._model, "expires_at": expires_at}}
 
     def _post(self, event: Json) -> None:
         try:
@@ -139,10 +165,12 @@ class RealtimeEdge:
         self._closing = True
         self._inbound.close()
         code, error_code, sentence = GOODBYES.get(reason, (1000, "", ""))
+        if self._has_expired:
+            # The speaker's own limit came first, and it has told the client.
+            code, error_code = 1001, ""
         if error_code:
-            fault = {"type": "invalid_request_error", "code": error_code, "message": sentence}
-            if error_code in ("server_error", "speaker_lost"):
-                fault["type"] = "server_error"
+            kind = "server_error" if code == 1011 else "invalid_request_error"
+            fault = describe_error(error_code, sentence, None, None, kind)
             self._post({"type": "error", "event_id": new_id("event"), "error": fault})
         self._outbound.close()
         try:
@@ -155,6 +183,6 @@ class RealtimeEdge:
 
 def _error_event(error: ClientError, client_event_id: str | None) -> Json:
     fault = describe_error(
-        error.code, error.message, error.field, client_event_id, "invalid_request_error"
+        error.code, error.message, error.param, client_event_id, "invalid_request_error"
     )
     return {"type": "error", "event_id": new_id("event"), "error": fault}

@@ -1,0 +1,105 @@
+"""The caller's words of one connection: each utterance finished, reported and remembered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from penny.errors import EngineError
+from penny.realtime.commands import TranscriptDone, TranscriptFailed
+from runpod_worker.stages import Stt, Transcript, Utterance
+
+
+log = structlog.get_logger()
+
+REMEMBERED = 64
+"""Finished transcripts whose language and trust are kept for answers that come late."""
+
+
+class Transcripts:
+    """Finishes utterances; an answer waits here for the words it answers to.
+
+    Args:
+        limit_s: how long one utterance may take to finish.
+        report: takes exactly one TranscriptDone or TranscriptFailed per item.
+        announce: tells a finished transcript's ``penny.transcript`` (item id, transcript).
+        spawn: starts a named task that the connection owns.
+    """
+
+    def __init__(
+        self,
+        stt: Stt,
+        limit_s: float,
+        *,
+        report: Callable[[TranscriptDone | TranscriptFailed], None],
+        announce: Callable[[str, Transcript], None],
+        spawn: Callable[[Coroutine[Any, Any, None], str], object],
+    ) -> None:
+        self._stt = stt
+        self._limit_s = limit_s
+        self._report = report
+        self._announce = announce
+        self._spawn = spawn
+        self._coming: dict[str, asyncio.Future[None]] = {}
+        self._known: dict[str, Transcript] = {}
+
+    def expect(self, item_id: str) -> None:
+        """From now on ``wait`` waits for this item."""
+        self._coming[item_id] = asyncio.get_running_loop().create_future()
+
+    def finish(self, item_id: str, utterance: Utterance, audio_ms: int) -> None:
+        """Finish an expected utterance in a task of its own."""
+        self._spawn(self._finish(item_id, utterance, audio_ms), f"transcript {item_id}")
+
+    async def wait(self, item_ids: tuple[str, ...]) -> None:
+        """Wait until each of the items has its transcript or has failed."""
+        for item_id in item_ids:
+            coming = self._coming.get(item_id)
+            if coming is not None:
+                await asyncio.shield(coming)
+
+    def find(self, item_id: str) -> Transcript | None:
+        """A finished transcript that is still remembered."""
+        return self._known.get(item_id)
+
+    async def _finish(self, item_id: str, utterance: Utterance, audio_ms: int) -> None:
+        transcript = Transcript("", "", understood=False)
+        try:
+            transcript = await self._read(utterance)
+            self._announce(item_id, transcript)
+            tokens = self._stt.count_tokens(transcript.text)
+            self._report(
+                TranscriptDone(item_id, transcript.text, audio_ms, tokens, transcript.language)
+            )
+        except EngineError as error:
+            log.exception("transcription_failed", code=error.code)
+            self._report(TranscriptFailed(item_id, error.code, error.message))
+        except Exception:
+            # The fault is the owner's to log; the caller's turn must not wait for ever.
+            self._report(TranscriptFailed(item_id, "engine_failed", "the stt stage had a fault"))
+            raise
+        finally:
+            self._remember(item_id, transcript)
+
+    async def _read(self, utterance: Utterance) -> Transcript:
+        try:
+            async with asyncio.timeout(self._limit_s):
+                return await utterance.finish()
+        except TimeoutError:
+            utterance.cancel()
+            raise EngineError(
+                f"the stt stage took longer than {self._limit_s:.1f} s",
+                stage="stt",
+                code="stt_timeout",
+            ) from None
+
+    def _remember(self, item_id: str, transcript: Transcript) -> None:
+        self._known[item_id] = transcript
+        if len(self._known) > REMEMBERED:
+            del self._known[next(iter(self._known))]
+        coming = self._coming.pop(item_id, None)
+        if coming is not None and not coming.done():
+            coming.set_result(None)
