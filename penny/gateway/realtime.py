@@ -26,6 +26,8 @@ MODEL_MODES = {"penny-self-hosted": "SELF_HOSTED", "penny-external": "EXTERNAL"}
 """Any other model name, ``penny`` included, means the default mode."""
 KEY_PROTOCOL = "openai-insecure-api-key."
 SECRET_PREFIX = "ek_"
+REFUSALS = {"invalid_api_key": 401, "upgrade_required": 426, "rate_limited": 429}
+"""Error code -> HTTP status; any other fault of the client is a 400."""
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 """Past the edge's own limit: what is too long is refused by name, what is absurd by a close."""
 
@@ -67,7 +69,7 @@ class RealtimeDoor:
         except SessionRefused as error:
             return _refusal(503, error, {"Retry-After": "5"})
         except ProtocolError as error:
-            return _refusal(401 if error.code == "invalid_api_key" else 400, error)
+            return _refusal(REFUSALS.get(error.code, 400), error)
 
     async def _open(
         self, request: web.Request, mode: Mode, model: str, wishes: Json
@@ -141,7 +143,7 @@ class RealtimeDoor:
         except ValueError:
             return _refusal(400, ProtocolError("the body is not JSON"))
         except ProtocolError as error:
-            return _refusal(429 if error.code == "rate_limited" else 400, error)
+            return _refusal(REFUSALS.get(error.code, 400), error)
         return web.json_response(
             {
                 "value": secret.value,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,51 +17,19 @@ from runpod_worker.server import Worker
 from runpod_worker.settings import WorkerSettings
 from runpod_worker.stages import LlmToolCall
 from tests.doubles.engines import FixedLlm, FixedStt, FixedTts
+from tests.doubles.realtime_client import RealtimeClient
 from tests.doubles.speech import silence, speak
 
 
 pytestmark = pytest.mark.engines
 
 Json = dict[str, Any]
-CHUNK_BYTES = 48 * 20
-
-
-class Client:
-    """A Realtime client that keeps everything it was told, in order."""
-
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        self._socket = socket
-        self.events: list[Json] = []
-        self._read_to = 0
-
-    async def send(self, kind: str, **fields: Any) -> None:
-        await self._socket.send_json({"type": kind, **fields})
-
-    async def stream(self, pcm: bytes) -> None:
-        """Faster than real time: decisions are made on the audio clock."""
-        for at in range(0, len(pcm), CHUNK_BYTES):
-            audio = base64.b64encode(pcm[at : at + CHUNK_BYTES]).decode()
-            await self.send("input_audio_buffer.append", audio=audio)
-
-    async def until(self, kind: str, **having: Any) -> Json:
-        """The next event of this kind after the last one waited for."""
-        while True:
-            while self._read_to < len(self.events):
-                event = self.events[self._read_to]
-                self._read_to += 1
-                if event["type"] == kind and all(event[k] == v for k, v in having.items()):
-                    return event
-            async with asyncio.timeout(20):
-                self.events.append(await self._socket.receive_json())
-
-    def kinds(self) -> list[str]:
-        return [event["type"] for event in self.events]
 
 
 @asynccontextmanager
 async def connected(
     engines: Engines, settings: WorkerSettings | None = None, query: str = "?penny_events=1"
-) -> AsyncIterator[Client]:
+) -> AsyncIterator[RealtimeClient]:
     worker = Worker(settings or WorkerSettings(), engines)
     runner = web.AppRunner(worker.app())
     await runner.setup()
@@ -72,7 +39,7 @@ async def connected(
         async with aiohttp.ClientSession() as http:
             url = f"ws://127.0.0.1:{port}/v1/realtime{query}"
             async with http.ws_connect(url, max_msg_size=0) as socket:
-                yield Client(socket)
+                yield RealtimeClient(socket)
     finally:
         await runner.cleanup()
         await engines.vad.aclose()
@@ -243,7 +210,7 @@ async def test_sessions_side_by_side_do_not_mix(count: int) -> None:
 
     async def call(http: aiohttp.ClientSession) -> Json:
         async with http.ws_connect(url, max_msg_size=0) as socket:
-            client = Client(socket)
+            client = RealtimeClient(socket)
             await client.stream(question)
             return await client.until("response.done")
 
