@@ -74,6 +74,11 @@ class RealtimeClient:
     def kinds(self) -> list[str]:
         return [event["type"] for event in self.events]
 
+    def without_deltas(self, since: int = 0) -> list[str]:
+        """Kinds from the event numbered ``since`` on, less what may come at any time."""
+        transcript = "conversation.item.input_audio_transcription.completed"
+        return [k for k in self.kinds()[since:] if "delta" not in k and k != transcript]
+
     def turn(self, response_id: str) -> list[str]:
         """Kinds of the events of one response, deltas left out."""
         mine = [

@@ -105,15 +105,16 @@ class RealtimeEdge:
             ClientError: it is another model than the session's.
         """
         session = message.get("session")
-        if not isinstance(session, dict) or session.get("model") in (None, self._model):
-            kept = {k: v for k, v in session.items() if k != "model"} if session else session
-            return {**message, "session": kept} if isinstance(session, dict) else message
-        raise ClientError(
-            "cannot_update_model",
-            f"'session.model' cannot change once connected (it is '{self._model}'); connect again "
-            "with ?model=… or leave it out.",
-            "session.model",
-        )
+        if not isinstance(session, dict) or "model" not in session:
+            return message
+        if session["model"] not in (None, self._model):
+            raise ClientError(
+                "cannot_update_model",
+                f"'session.model' cannot change once connected (it is '{self._model}'); connect "
+                "again with ?model=… or leave it out.",
+                "session.model",
+            )
+        return {**message, "session": {k: v for k, v in session.items() if k != "model"}}
 
     # -- the session's side -------------------------------------------------------------------
 

@@ -185,24 +185,25 @@ async def test_any_other_key_and_none_are_let_in_as_the_gateway_stands() -> None
 
 
 async def test_the_time_limit_is_announced_and_closes_as_the_real_one_does() -> None:
-    async with running_penny(gateway={"session_max_s": 0.5}) as url:
-        async with connected_to(url) as client:
-            session = (await client.until("session.created"))["session"]
-            assert isinstance(session["expires_at"], int)
-            assert session["expires_at"] <= time.time() + 1
-            error = await client.the_error()
-            assert error["code"] == "session_expired"
-            assert await client.closed() == 1001
+    async with running_penny(gateway={"session_max_s": 0.5}) as url, connected_to(url) as client:
+        session = (await client.until("session.created"))["session"]
+        assert isinstance(session["expires_at"], int)
+        assert session["expires_at"] <= time.time() + 1
+        error = await client.the_error()
+        assert error["code"] == "session_expired"
+        assert await client.closed() == 1001
 
 
 async def test_a_workers_own_time_limit_is_told_once() -> None:
-    async with running_penny(settings=WorkerSettings(session_max_s=1)) as url:
-        async with connected_to(url) as client:
-            session = (await client.until("session.created"))["session"]
-            assert session["expires_at"] <= time.time() + 2
-            assert await client.closed() == 1001
-            errors = [event["error"]["code"] for event in client.events if event["type"] == "error"]
-            assert errors == ["session_expired"]
+    async with (
+        running_penny(settings=WorkerSettings(session_max_s=1)) as url,
+        connected_to(url) as client,
+    ):
+        session = (await client.until("session.created"))["session"]
+        assert session["expires_at"] <= time.time() + 2
+        assert await client.closed() == 1001
+        errors = [event["error"]["code"] for event in client.events if event["type"] == "error"]
+        assert errors == ["session_expired"]
 
 
 async def test_a_draining_gateway_tells_its_clients_and_admits_nobody() -> None:
