@@ -3,10 +3,12 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CLIENTS := .venv-conformance
 RUN_STAMP := $(VENV)/.run
 DEV_STAMP := $(VENV)/.dev
+CLIENTS_STAMP := $(CLIENTS)/.installed
 
-.PHONY: help run setup setup-dev setup-browser test check protocol check-protocol format lock clean
+.PHONY: help run setup setup-dev setup-browser test conformance check protocol check-protocol format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -30,6 +32,9 @@ setup-browser: ## a Chromium for the tests of the page, where there is none
 test: $(DEV_STAMP) setup-browser ## set everything up and pass the tests
 	@$(BIN)/python -m pytest -q
 
+conformance: $(DEV_STAMP) $(CLIENTS_STAMP) ## four unmodified Realtime clients talk with Penny (PENNY_URL: with that one)
+	@$(BIN)/python -m tests.conformance.run
+
 check: $(DEV_STAMP) ## lint, types, floors
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -49,7 +54,7 @@ format: $(DEV_STAMP) ## write the code the way ruff would
 
 lock: $(DEV_STAMP) ## compile the hashed requirements again from requirements/*.in
 	@$(BIN)/pip install -q uv
-	@cd requirements && for f in base dev; do ../$(BIN)/uv pip compile -q --generate-hashes --no-header --python-version 3.11 $$f.in -o $$f.txt; done
+	@cd requirements && for f in base dev conformance; do ../$(BIN)/uv pip compile -q --generate-hashes --no-header --python-version 3.11 $$f.in -o $$f.txt; done
 	@cd requirements && ../$(BIN)/uv pip compile -q --generate-hashes --no-header --no-deps vad.in -o vad.txt
 
 $(VENV)/bin/python:
@@ -69,5 +74,11 @@ $(DEV_STAMP): requirements/dev.txt requirements/vad.txt | $(VENV)/bin/python
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/vad.txt
 	@touch $@ $(RUN_STAMP)
 
+$(CLIENTS_STAMP): requirements/conformance.txt | $(VENV)/bin/python
+	@echo "Installing the Realtime clients into an environment of their own (once, about two minutes) ..."
+	@$(PYTHON) -m venv $(CLIENTS)
+	@$(CLIENTS)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/conformance.txt
+	@touch $@
+
 clean: ## remove the environment and what Penny wrote
-	@rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf $(VENV) $(CLIENTS) var .mypy_cache .ruff_cache .pytest_cache

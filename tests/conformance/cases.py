@@ -1,0 +1,64 @@
+"""What every client has to get through, and how it says that it did.
+
+Imported in the clients' own environment: the standard library only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+
+CASES = ("voice turn", "interruption", "function call", "text turn", "system item", "out of band")
+CASE_LIMIT_S = 40.0
+RATE_HZ = 24_000
+FRAME_BYTES = RATE_HZ * 2 // 50
+
+QUESTION = "¿Cuál es el horario de atención?"
+INTERRUPTION = "Espera un momento, por favor"
+TOOL_REQUEST = "Quiero consultar la factura F-2024-1234"
+TOOL_NAME = "consultar_factura"
+TOOL_OUTPUT = "La factura está pendiente de pago."
+
+Json = dict[str, Any]
+Case = Callable[["Penny"], Awaitable[None]]
+
+
+class Penny:
+    """Where she listens, and speech to say to her (PCM16 at 24 000 Hz)."""
+
+    def __init__(self, url: str, speech: Path) -> None:
+        self.http_url = url
+        self.ws_url = url.replace("http", "ws", 1)
+        self.question = (speech / "question.pcm").read_bytes()
+        self.interruption = (speech / "interruption.pcm").read_bytes()
+
+
+async def stream(pcm: bytes, send: Callable[[bytes], Awaitable[None]], speed: float = 4.0) -> None:
+    """Send ``pcm`` in 20 ms frames, ``speed`` times as fast as it was spoken."""
+    for at in range(0, len(pcm), FRAME_BYTES):
+        await send(pcm[at : at + FRAME_BYTES])
+        await asyncio.sleep(0.02 / speed)
+
+
+async def run_all(client: str, penny: Penny, cases: dict[str, Case]) -> None:
+    """Run each case on its own and print one line of JSON for it."""
+    for name, case in cases.items():
+        assert name in CASES, name
+        problem = ""
+        try:
+            async with asyncio.timeout(CASE_LIMIT_S):
+                await case(penny)
+        except Exception as error:  # whatever a client raises is that case's result
+            traceback.print_exc(file=sys.stderr)
+            problem = f"{type(error).__name__}: {error}".splitlines()[0]
+        print(json.dumps({"client": client, "case": name, "problem": problem}), flush=True)
+
+
+def main(client: str, cases: dict[str, Case]) -> None:
+    asyncio.run(run_all(client, Penny(sys.argv[1], Path(sys.argv[2])), cases))
