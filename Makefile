@@ -41,6 +41,9 @@ test: $(DEV_STAMP) setup-browser ## set everything up and pass the tests
 conformance: $(DEV_STAMP) $(CLIENTS_STAMP) ## four unmodified Realtime clients talk with Penny (PENNY_URL: with that one)
 	@$(BIN)/python -m tests.conformance.run
 
+conformance: $(DEV_STAMP) $(CLIENTS_STAMP) ## four unmodified Realtime clients talk with Penny (PENNY_URL: with that one)
+	@$(BIN)/python -m tests.conformance.run
+
 .PHONY: check
 check: $(DEV_STAMP) ## lint, types, floors
 	@$(BIN)/ruff check .
@@ -94,6 +97,7 @@ $(CLIENTS_STAMP): requirements/conformance.txt | $(VENV)/bin/python
 bench-kb: $(DEV_STAMP) ## knowledge base: 100,000 passages beside tantivy, bm25s and FTS5
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/bench-kb.in
 	@$(BIN)/python -m tests.bench.kb_search
+
 
 .PHONY: clean
 clean: ## remove the environment and what Penny wrote

@@ -38,7 +38,6 @@ from penny.realtime.speech import BYTES_PER_MS
 from runpod_worker.agent_voice import AgentVoice
 from runpod_worker.engines.registry import Engines
 from runpod_worker.listener import Listener
-from runpod_worker.prompt_head import PromptHead
 from runpod_worker.responder import Responder
 from runpod_worker.settings import WorkerSettings
 from runpod_worker.stages import Transcript
@@ -89,7 +88,6 @@ class Connection:
         self._responses: dict[str, asyncio.Task[None]] = {}
         self._speech_item_id = ""
         self._turn: tuple[int, int] | None = None
-        self._head = PromptHead(engines.llm)
         self._listener = Listener(
             vad=engines.vad,
             stt=engines.stt,
@@ -98,7 +96,6 @@ class Connection:
             report=self._report,
             on_partial=self._offer_partial,
             on_turn_decided=self._note_turn,
-            turn=engines.turn,
         )
 
     # -- life ---------------------------------------------------------------------------------
@@ -119,7 +116,6 @@ class Connection:
     async def aclose(self) -> None:
         """Stop hearing and speaking; every task of this connection ends here."""
         self._listener.close()
-        self._head.close()
         self._outbound.close()
         await self._tasks.aclose()
 
@@ -192,7 +188,6 @@ class Connection:
             "penny_language", self._settings.language
         )
         self._listener.configure(session)
-        self._head.offer(session, self._language)
 
     # -- transcripts --------------------------------------------------------------------------
 
@@ -244,11 +239,11 @@ class Connection:
 
     async def _generate(self, request: GenerationRequest) -> None:
         heard = self._find_heard(request)
-        # Ears that do not trust the words cannot be trusted with their language either.
-        trusted = heard.language if heard is not None and heard.understood else ""
-        language = trusted or request.language or self._language
+        language = (heard.language if heard else "") or request.language or self._language
         instead = ""
         if heard is not None and not heard.understood:
+            # Ears that do not trust the words cannot be trusted with their language either.
+            language = self._language
             spoken = self._settings.spoken
             instead = spoken.in_language(spoken.not_understood, language)
         responder = Responder(

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
+from unittest.mock import patch
 
 from aiohttp import web
 
 from config.schema import Config
 from penny.gateway.app import Gateway
+from runpod_worker import server
 from runpod_worker.engines.registry import Engines
 from runpod_worker.engines.silero import SileroVad
 from runpod_worker.server import Worker
 from runpod_worker.settings import WorkerSettings
 from tests.doubles.engines import FixedLlm, FixedStt, FixedTts
+from tests.realtime_schema import assert_server_event_valid
 
 
 Json = dict[str, Any]
+SendEvent = Callable[[Json], Awaitable[None]]
 
 
 def make_engines(
@@ -27,16 +31,40 @@ def make_engines(
     return Engines(SileroVad(), stt or FixedStt(), llm or FixedLlm(), tts or FixedTts())
 
 
+@contextmanager
+def checked_events() -> Iterator[None]:
+    """Validate strictly whatever a worker sends meanwhile, whoever reads it."""
+    wrong: list[str] = []
+    make_sender = server._sender
+
+    def make_checked_sender(socket: web.WebSocketResponse) -> SendEvent:
+        send = make_sender(socket)
+
+        async def send_checked(event: Json) -> None:
+            try:
+                assert_server_event_valid(event)
+            except (AssertionError, KeyError, ValueError) as error:
+                wrong.append(f"{event.get('type')}: {error}")
+            await send(event)
+
+        return send_checked
+
+    with patch.object(server, "_sender", make_checked_sender):
+        yield
+    assert not wrong, wrong
+
+
 @asynccontextmanager
 async def running_worker(
     engines: Engines, settings: WorkerSettings | None = None
 ) -> AsyncIterator[str]:
-    """The worker's Realtime address."""
+    """The worker's Realtime address. Fails at the end if the worker sent an invalid event."""
     runner = web.AppRunner(Worker(settings or WorkerSettings(), engines).app())
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        yield f"ws://127.0.0.1:{runner.addresses[0][1]}/v1/realtime"
+        with checked_events():
+            yield f"ws://127.0.0.1:{runner.addresses[0][1]}/v1/realtime"
     finally:
         await runner.cleanup()
         await engines.aclose()
