@@ -14,12 +14,13 @@ from typing import Any
 import orjson
 import tantivy
 
+from kb.intent import held_by
 from kb.normal.analysis import keys_of
 from kb.passage import IndexUnavailable, Passage
 
 
 # Part of the folder's name: a change of fields or of normalisation asks for a new index.
-INDEX_VERSION = "4"
+INDEX_VERSION = "7"
 _BLANK = "blank"
 _RAW = "raw"
 _FACT_CHARS = 200
@@ -38,13 +39,17 @@ class FileState:
 
 @dataclass(frozen=True, slots=True)
 class StoredPassage:
-    """A passage with the keys of its parts, as they were indexed; ``sequence`` keeps their order."""
+    """A passage with the keys of its parts, as they were indexed.
+
+    ``sequence`` keeps their order; ``holds``: the kinds of answer in the text.
+    """
 
     passage: Passage
     keys: frozenset[str]
     sequence: str
     heading: frozenset[str]
     questions: tuple[frozenset[str], ...]
+    holds: frozenset[str]
 
 
 def _build_schema() -> tantivy.Schema:
@@ -122,7 +127,8 @@ class IndexWriter:
     def add_passage(self, passage: Passage) -> None:
         body = keys_of(passage.text, passage.language)
         heading = keys_of(passage.heading[-1], passage.language)
-        context = keys_of(" ".join(passage.heading[:-1]), passage.language)
+        aside = " ".join((*passage.heading[:-1], passage.words))
+        context = keys_of(aside, passage.language)
         asked = [keys_of(question, passage.language) for question in passage.questions]
         weighted = body + 2 * heading + context + [key for each in asked for key in each]
         distinct = dict.fromkeys(weighted)
@@ -150,6 +156,7 @@ class IndexWriter:
                     " ".join(heading),
                     " ".join(dict.fromkeys(context)),
                     [" ".join(each) for each in asked],
+                    sorted(held_by(passage.text)),
                 ]
             ),
         )
@@ -200,6 +207,7 @@ def read_passage(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> Sto
         f" {heading} {body} ",
         frozenset(heading.split()),
         tuple(frozenset(each.split()) for each in asked),
+        frozenset(row[14]),
     )
 
 

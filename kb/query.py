@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,6 +22,10 @@ _UNKNOWN_WEIGHT = 0.8
 _LEAST_WEIGHT = 0.1
 _WEAK_SHARE = 0.3
 _CODE_WEIGHT = 2.0
+# A number of three digits or more that is nowhere names something that is not there.
+_UNKNOWN_NUMBER_WEIGHT = 1.5
+_TELLING_DIGITS = 3
+_VERB_ENDING = re.compile(r"(.{3,}?)(?:[aei]?is|[aei]mos|[aei]n|[ae]s|[aei]r|[ai]d[oa]s?|[aeo])$")
 
 
 @dataclass(slots=True)
@@ -134,11 +139,9 @@ def _word_keys(
 
 def _conjugated(key: str, vocabulary: Vocabulary) -> dict[str, float]:
     """``abrís``: an ending that the stemmer does not know, cut off by hand."""
-    for cut in (1, 2, 3):
-        if len(key) - cut < max(3, cut + 1):
-            break
-        if vocabulary.frequency(key[:-cut]):
-            return {key[:-cut]: 0.9}
+    cut = _VERB_ENDING.match(key)
+    if cut and vocabulary.frequency(cut[1]):
+        return {cut[1]: 0.9}
     return {}
 
 
@@ -149,7 +152,11 @@ def _exact_concept(token: Token, vocabulary: Vocabulary) -> Concept:
         if vocabulary.frequency(key)
     }
     first = token.keys[0]
-    weight = vocabulary.rarity(vocabulary.frequency(first)) if first in keys else _UNKNOWN_WEIGHT
+    if first in keys:
+        weight = vocabulary.rarity(vocabulary.frequency(first))
+    else:
+        telling = token.kind == "number" and len(first) >= _TELLING_DIGITS
+        weight = _UNKNOWN_NUMBER_WEIGHT if telling else _UNKNOWN_WEIGHT
     return Concept(token.kind, token.surface, keys, max(_LEAST_WEIGHT, weight), bool(keys))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from operator import attrgetter, mul
 
 from kb.index import StoredPassage
@@ -30,21 +30,40 @@ class Evidence:
     lexical: float
     mass: float
     together: float
+    intent: float
     unknown: float
     missing_code: float
 
 
-NOTHING = Evidence(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+NOTHING = Evidence(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
-# Fitted on kb/eval/dev.jsonl by tests/bench/kb_calibrate.py: in the order of Evidence.
-BIAS = -8.40
-WEIGHTS = (2.44, 1.49, 1.41, 0.98, 2.27, 4.13, 2.20, 0.77, -0.67, -6.0)
+# Fitted on kb/eval/dev.jsonl by tests/bench/kb_calibrate.py: in the order of ``features``.
+BIAS = -10.40
+WEIGHTS = (
+    2.62,
+    0.39,
+    0.59,
+    0.14,
+    1.09,
+    2.91,
+    2.17,
+    0.67,
+    0.90,
+    -0.35,
+    -6.0,
+    1.08,
+    2.52,
+    0.88,
+    0.69,
+)
 # This much matched weight counts as full: about three rare words.
 _FULL_MASS = 3.0
 _FEATURES = attrgetter(*(field.name for field in fields(Evidence)))
 
 
-def weigh(stored: StoredPassage, concepts: list[Concept], lexical: float) -> Evidence:
+def weigh(
+    stored: StoredPassage, concepts: list[Concept], lexical: float, wanted: str | None = None
+) -> Evidence:
     """Compare one candidate with the question; ``lexical`` is its share of the best BM25."""
     present = stored.keys
     total = found = strong_total = strong = unknown = missing = 0.0
@@ -64,7 +83,7 @@ def weigh(stored: StoredPassage, concepts: list[Concept], lexical: float) -> Evi
         if concept.kind == "code" and not best:
             missing = 1.0
     if not found:
-        return Evidence(0.0, 0.0, 0.0, 0.0, 0.0, lexical, 0.0, 0.0, 0.0, missing)
+        return replace(NOTHING, lexical=lexical, missing_code=missing)
     asked = 0.0
     for each in stored.questions:
         asked = max(asked, _likeness(each, concepts, total)[0])
@@ -78,6 +97,7 @@ def weigh(stored: StoredPassage, concepts: list[Concept], lexical: float) -> Evi
         lexical,
         min(1.0, found / _FULL_MASS),
         _together(stored, concepts),
+        1.0 if wanted is None or wanted in stored.holds else 0.0,
         unknown / total,
         missing,
     )
@@ -120,12 +140,18 @@ def _likeness(keys: frozenset[str], concepts: list[Concept], total: float) -> tu
 
 
 def features(evidence: Evidence) -> tuple[float, ...]:
-    """Return the evidence in the order of WEIGHTS."""
+    """Return the evidence in its own order, then four that hold only together."""
     values: tuple[float, ...] = _FEATURES(evidence)
-    return values
+    return (
+        *values,
+        evidence.strong * evidence.titled,
+        evidence.lexical * evidence.strong,
+        evidence.strong * evidence.strong,
+        max(evidence.asked, evidence.headed),
+    )
 
 
 def judge(evidence: Evidence) -> float:
     """Return 0..1, 0.5 being as likely right as wrong."""
-    odds = BIAS + sum(map(mul, WEIGHTS, _FEATURES(evidence)))
+    odds = BIAS + sum(map(mul, WEIGHTS, features(evidence)))
     return 1.0 / (1.0 + math.exp(-odds))

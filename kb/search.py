@@ -12,6 +12,7 @@ import tantivy
 from kb.collection import View
 from kb.embedder import EmbeddingFailed
 from kb.index import SCHEMA, StoredPassage
+from kb.intent import wanted_of
 from kb.normal.analysis import guess_language
 from kb.passage import FieldValue, Hit, Language, SearchResult
 from kb.query import Concept, build_concepts
@@ -56,9 +57,10 @@ def find_candidates(
         return Found(concepts, [])
     hits = view.searcher.search(query, limit=_CANDIDATES, count=False).hits
     candidates: list[Candidate] = []
+    wanted = wanted_of(text)
     for score, address in hits:
         stored = view.passage(address)
-        evidence = weigh(stored, concepts, score / hits[0][0])
+        evidence = weigh(stored, concepts, score / hits[0][0], wanted)
         candidates.append(Candidate(stored, evidence, address))
     return Found(concepts, candidates)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kb.normal.analysis import guess_language
 from kb.normal.words import fold_accents
@@ -26,21 +26,24 @@ class _Section:
 def cut_passages(
     content: FileContent, *, ref: str, source: str, max_chars: int
 ) -> tuple[list[Passage], list[str]]:
-    """Return (passages, questions' headings that the file does not have).
+    """Return (passages, headings named by the front matter that the file does not have).
 
     A section is one passage while it has at most ``max_chars``; a longer one is cut between its
     blocks, a long paragraph between its sentences, and a table or list item never.
     """
     language = content.language or _language_of(content)
     unbound = {_slug(heading) for heading in content.questions}
+    aliases = {_slug(heading): words for heading, words in content.words.items()}
     passages: list[Passage] = []
     seen: dict[str, int] = {}
     for section in _sections(content):
         asked = _questions_for(section.heading, content, unbound)
+        words = aliases.pop(_slug(section.heading[-1]), "") if section.heading else ""
         for part in _parts(section.blocks, max_chars):
-            passages.append(
-                _passage(part, section.heading, content.title, source, ref, language, asked, seen)
+            passage = _passage(
+                part, section.heading, content.title, source, ref, language, asked, seen
             )
+            passages.append(replace(passage, words=words))
             asked = ()
     for record in content.records:
         asked = content.questions.get(record.name, ())
@@ -57,9 +60,11 @@ def cut_passages(
                 fields=record.fields,
                 questions=asked,
                 speakable=record.speakable,
+                words=aliases.pop(_slug(record.name), ""),
             )
         )
     missing = [heading for heading in content.questions if _slug(heading) in unbound]
+    missing += [heading for heading in content.words if _slug(heading) in aliases]
     return passages, missing
 
 

@@ -159,6 +159,10 @@ def _read_number(words: list[str], at: int, language: Language, tokens: list[Tok
         tokens.append(Token((canonical_number(word),), "number", word))
         return 1
     numbers = SPANISH_NUMBERS if language == "es" else ENGLISH_NUMBERS
+    digits, used = numbers.read_digits(words, at)
+    if used:
+        tokens.append(Token((digits.lstrip("0") or "0",), "number", digits))
+        return used
     if word in ("un", "one") and at + 1 < len(words) and words[at + 1] in _UNITS:
         value, used = 1, 1
     elif word in ("uno", "one"):

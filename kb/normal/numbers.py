@@ -56,6 +56,16 @@ class NumberReader:
         self._english = language == "en"
         self._names = frozenset(self._values) | self._thousands | self._millions
 
+    def read_digits(self, words: list[str], at: int) -> tuple[str, int]:
+        """Return (digits, words used) of at least three digits said one by one."""
+        digits = ""
+        while at + len(digits) < len(words):
+            value = self._values.get(words[at + len(digits)], 10)
+            if value > 9:
+                break
+            digits += str(value)
+        return (digits, len(digits)) if len(digits) > 2 else ("", 0)
+
     @property
     def names(self) -> frozenset[str]:
         return self._names

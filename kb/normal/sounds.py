@@ -51,6 +51,8 @@ def sound_of(folded: str, following: str = "") -> str:
             sound = "b"
         elif letter == "s" and after == "h":
             sound, step = "x", 2
+        elif letter == "z" and after == "z":
+            sound, step = "ts", 2
         elif letter in "zx":
             sound = "s"
         elif letter == "u" and after == "e" and out:

@@ -78,6 +78,9 @@ def _read_digits(words: list[str], at: int, numbers: NumberReader) -> tuple[str,
         return word, 1
     if word in ("un", "una"):
         return "", 0
+    digits, used = numbers.read_digits(words, at)
+    if used:
+        return digits, used
     value, used = numbers.read(words, at)
     if not used:
         return "", 0

@@ -38,10 +38,13 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class FileContent:
-    """A file, read. ``questions`` maps a heading or a record's name to the questions it answers."""
+    """A file, read. ``questions`` maps a heading or a record's name to the questions it answers;
+    ``words`` maps it to what callers call it.
+    """
 
     title: str
     language: Language | None
     blocks: tuple[Block, ...] = ()
     records: tuple[Record, ...] = ()
     questions: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    words: dict[str, str] = field(default_factory=dict)

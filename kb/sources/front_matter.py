@@ -1,4 +1,4 @@
-"""The YAML a document begins with: ``titulo``, ``idioma``, ``preguntas``. Pure."""
+"""The YAML a document begins with: ``titulo``, ``idioma``, ``preguntas``, ``palabras``. Pure."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class FrontMatter:
     title: str = ""
     language: Language | None = None
     questions: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    words: dict[str, str] = field(default_factory=dict)
     rest: dict[str, object] = field(default_factory=dict)
 
 
@@ -58,7 +59,16 @@ def parse_front_matter(source: str) -> FrontMatter:
         raise UnreadableFile(f"idioma must be es or en, not {language!r}")
     rest = {str(key): value for key, value in data.items() if key in _KEYS}
     title = str(data.get("titulo", data.get("title", "")) or "")
-    return FrontMatter(title, language, _read_questions(data.get("preguntas")), rest)
+    asked = _read_questions(data.get("preguntas"))
+    return FrontMatter(title, language, asked, _read_words(data.get("palabras")), rest)
+
+
+def _read_words(value: object) -> dict[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
+        raise UnreadableFile("palabras must map each heading to the words callers use for it")
+    return {str(heading): words for heading, words in value.items()}
 
 
 def _read_questions(value: object) -> dict[str, tuple[str, ...]]:

@@ -28,7 +28,11 @@ def read_html(text: str, matter: FrontMatter) -> FileContent:
     head = tree.css_first("title")
     title = matter.title or (_clean(head.text()) if head is not None else "")
     return FileContent(
-        title, matter.language or _language(tree), tuple(blocks), questions=matter.questions
+        title,
+        matter.language or _language(tree),
+        tuple(blocks),
+        questions=matter.questions,
+        words=matter.words,
     )
 
 

@@ -20,7 +20,9 @@ def read_markdown(text: str) -> FileContent:
     for node in SyntaxTreeNode(_PARSER.parse(body)).children:
         _add_block(node, before, blocks)
     title = matter.title or next((b.text for b in blocks if b.kind == "heading"), "")
-    return FileContent(title, matter.language, tuple(blocks), questions=matter.questions)
+    return FileContent(
+        title, matter.language, tuple(blocks), questions=matter.questions, words=matter.words
+    )
 
 
 def _add_block(node: SyntaxTreeNode, before: int, blocks: list[Block]) -> None:

@@ -39,7 +39,9 @@ def read_pdf(data: bytes, matter: FrontMatter) -> FileContent:
     blocks: list[Block] = []
     for number, page in enumerate(pages, 1):
         _add_page(page, f"page {number}", blocks)
-    return FileContent(title, matter.language, tuple(blocks), questions=matter.questions)
+    return FileContent(
+        title, matter.language, tuple(blocks), questions=matter.questions, words=matter.words
+    )
 
 
 def _add_page(page: str, position: str, blocks: list[Block]) -> None:
@@ -92,7 +94,9 @@ def read_docx(data: bytes, matter: FrontMatter) -> FileContent:
         else:
             _add_paragraph(part, position, blocks)
     title = matter.title or document.core_properties.title or ""
-    return FileContent(title, matter.language, tuple(blocks), questions=matter.questions)
+    return FileContent(
+        title, matter.language, tuple(blocks), questions=matter.questions, words=matter.words
+    )
 
 
 def _add_paragraph(part: Paragraph, position: str, blocks: list[Block]) -> None:

@@ -30,7 +30,9 @@ def read_text(text: str) -> FileContent:
         else:
             _flush(held, first, blocks)
     title = matter.title or next((b.text for b in blocks if b.kind == "heading"), "")
-    return FileContent(title, matter.language, tuple(blocks), questions=matter.questions)
+    return FileContent(
+        title, matter.language, tuple(blocks), questions=matter.questions, words=matter.words
+    )
 
 
 def _flush(held: list[str], first: int, blocks: list[Block]) -> None:

@@ -22,7 +22,7 @@ from kb.search import find_candidates
 
 ROOT = Path(__file__).resolve().parents[2]
 REF = "kb://empresa/documentos"
-SIGNS = np.array([1, 1, 1, 1, 1, 1, 1, 1, -1, -1])
+SIGNS = np.array([1, 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, 1, 1, 1, 1])
 RIDGE = 0.003
 LEFT_OUT_SHARE = 0.3  # the same question with its answers taken away should find nothing
 LISTED_SHARE = 0.2  # a listed question, word for word, is the easy case

@@ -1,0 +1,81 @@
+"""What kind of answer a question wants, and what kinds a passage holds. Pure.
+
+"Cuánto cuesta" wants an amount, "cuánto tarda" a time, "dónde" a place. It parts passages that
+are about the same thing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from kb.normal.words import fold_accents
+
+
+Wanted = Literal["amount", "time", "place", "steps"]
+
+_WANTS: tuple[tuple[Wanted, re.Pattern[str]], ...] = (
+    (
+        "time",
+        re.compile(
+            r"\b[ck]uant[oa]s?\s+(?:se\s+)?(?:tiempo|dias?|h?oras?|meses|años|semanas|tarda\w*|dura\w*)"
+            r"|\b[ck]uando\b|\ba que h?ora|\bh?orario\b|\bque dias?\b|\bplaso\b|\bplazo\b"
+            r"|\bhow long\b|\bwhen\b|\bwhat time\b|\bhours\b"
+        ),
+    ),
+    (
+        "amount",
+        re.compile(
+            r"\b[ck]uanto\s+(?:me\s+|se\s+|os\s+)?(?:[ck]uesta\w*|[bv]ale\w*|sale\w*|co[bv]r\w*|"
+            r"pag\w*|es\b|de[bv]o)|\ba [ck]uanto\b|\bprecio\b|\btarifa\b|\bimporte\b"
+            r"|\bhow much\b|\bprice\b|\bcost"
+        ),
+    ),
+    ("place", re.compile(r"\bdonde\b|\bdireccion\b|\bwhere\b|\baddress\b")),
+    (
+        "steps",
+        re.compile(r"\b[ck]omo\b|\bque (?:h?ago|tengo que)\b|\b(?:qu|k)iero\b|\bhow (?:do|can)\b"),
+    ),
+)
+_HOLDS: tuple[tuple[Wanted, re.Pattern[str]], ...] = (
+    (
+        "amount",
+        re.compile(r"euro|centimo|€|por ciento|%|gratis|gratuit|\bcents?\b|free\b|per cent"),
+    ),
+    (
+        "time",
+        re.compile(
+            r"\bdias?\b|\bhoras?\b|\bmes(?:es)?\b|\baños?\b|semanas?|lunes|viernes|sabado|domingo"
+            r"|\bmañana|enero|abril|septiembre|de \w+ a \w+|\bdays?\b|\bhours?\b|\bmonths?\b|\bo'clock"
+        ),
+    ),
+    (
+        "place",
+        re.compile(
+            r"\bcalle\b|avenida|plaza|\ben (?:el|la|las|los) |oficina|pagina|@|portal|fachada"
+            r"|\bin the\b|\bat the\b|\boffices?\b"
+        ),
+    ),
+    (
+        "steps",
+        re.compile(
+            r"llam[ea]\w*|pulse|envi[ea]\w*|pida\w*|puede|necesit\w+|solicit\w+|hace falta|compruebe"
+            r"|cambie|descarg\w+|\bcall\b|\bpress\b|\bsend\b|you can"
+        ),
+    ),
+)
+
+
+def wanted_of(question: str) -> Wanted | None:
+    """Return the kind of answer wanted, the most telling first; None for a plain statement."""
+    folded = fold_accents(question.lower())
+    for kind, pattern in _WANTS:
+        if pattern.search(folded):
+            return kind
+    return None
+
+
+def held_by(text: str) -> frozenset[Wanted]:
+    """Return the kinds of answer that a passage holds."""
+    folded = fold_accents(text.lower())
+    return frozenset(kind for kind, pattern in _HOLDS if pattern.search(folded))
