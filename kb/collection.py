@@ -12,6 +12,7 @@ import tantivy
 from kb.embedder import EmbeddingFailed
 from kb.index import SCHEMA, CollectionIndex, FileState, StoredPassage, read_files, read_passage
 from kb.indexer import Changes, Progress, sync_collection
+from kb.normal.words import plain_words
 from kb.passage import Language, Question
 from kb.query import Vocabulary
 from kb.settings import KbSettings
@@ -40,6 +41,8 @@ class View:
         self.files: dict[str, FileState] = read_files(searcher)
         self.passages = sum(state.passages for state in self.files.values())
         self.vocabulary = Vocabulary(searcher, self.passages)
+        self.questions = _read_questions(searcher)
+        self.listed = _by_words(self.questions)
         self._read = lru_cache(maxsize=_READY_PASSAGES)(self._read_place)
 
     def passage(self, address: tantivy.DocAddress) -> StoredPassage:
@@ -58,7 +61,6 @@ class Collection:
         self._settings = settings
         self._index = CollectionIndex(index_folder)
         self._lock = threading.Lock()
-        self._questions: dict[Language, list[Question]] | None = None
         self.view = self._read_view()
 
     def sync(self, progress: Progress | None = None) -> Changes:
@@ -78,17 +80,12 @@ class Collection:
 
     def questions(self, language: Language) -> list[Question]:
         """Return the listed questions of one language, in the order of the documents."""
-        held = self._questions
-        if held is None:
-            held = _read_questions(self.view)
-            self._questions = held
-        return list(held.get(language, ()))
+        return [each for each in self.view.questions if each.language == language]
 
     def _swap(self) -> bool:
         if self._index.stamp() == self.view.stamp:
             return False
         self.view = self._read_view()
-        self._questions = None
         return True
 
     def _read_view(self) -> View:
@@ -112,17 +109,26 @@ class Collection:
             self.view = self._read_view()
 
 
-def _read_questions(view: View) -> dict[Language, list[Question]]:
-    found: dict[Language, list[Question]] = {}
+def _read_questions(searcher: tantivy.Searcher) -> list[Question]:
+    """Every listed question, in the order of the documents."""
     query = tantivy.Query.term_query(SCHEMA, "kind", "asked", "basic")
-    hits = view.searcher.search(query, limit=max(1, view.searcher.num_docs), count=False).hits
-    passages = [read_passage(view.searcher, address).passage for _, address in hits]
-    for passage in sorted(passages, key=lambda each: (each.source, _line(each.position))):
-        for text in passage.questions:
-            found.setdefault(passage.language, []).append(
-                Question(text, passage.id, passage.language)
-            )
-    return found
+    hits = searcher.search(query, limit=max(1, searcher.num_docs), count=False).hits
+    passages = [read_passage(searcher, address).passage for _, address in hits]
+    passages.sort(key=lambda each: (each.source, _line(each.position)))
+    return [
+        Question(text, passage.id, passage.language)
+        for passage in passages
+        for text in passage.questions
+    ]
+
+
+def _by_words(questions: list[Question]) -> dict[str, frozenset[str]]:
+    """Return the plain words of each listed question with the passages that answer it."""
+    listed: dict[str, frozenset[str]] = {}
+    for question in questions:
+        words = plain_words(question.text)
+        listed[words] = listed.get(words, frozenset()) | {question.passage_id}
+    return listed
 
 
 def _line(position: str) -> int:

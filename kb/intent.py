@@ -46,7 +46,8 @@ _HOLDS: tuple[tuple[Wanted, re.Pattern[str]], ...] = (
         "time",
         re.compile(
             r"\bdias?\b|\bhoras?\b|\bmes(?:es)?\b|\baños?\b|semanas?|lunes|viernes|sabado|domingo"
-            r"|\bmañana|enero|abril|septiembre|de \w+ a \w+|\bdays?\b|\bhours?\b|\bmonths?\b|\bo'clock"
+            r"|\bmañana|enero|abril|septiembre|de \w+ a \w+|\bdays?\b|\bhours?\b|\bmonths?\b"
+            r"|\bo'clock"
         ),
     ),
     (
@@ -59,8 +60,8 @@ _HOLDS: tuple[tuple[Wanted, re.Pattern[str]], ...] = (
     (
         "steps",
         re.compile(
-            r"llam[ea]\w*|pulse|envi[ea]\w*|pida\w*|puede|necesit\w+|solicit\w+|hace falta|compruebe"
-            r"|cambie|descarg\w+|\bcall\b|\bpress\b|\bsend\b|you can"
+            r"llam[ea]\w*|pulse|envi[ea]\w*|pida\w*|puede|necesit\w+|solicit\w+|hace falta"
+            r"|compruebe|cambie|descarg\w+|\bcall\b|\bpress\b|\bsend\b|you can"
         ),
     ),
 )

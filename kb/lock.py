@@ -1,4 +1,4 @@
-"""Which of the processes that open one index folder writes it. The kernel frees a dead one's lock."""
+"""Which of the processes on one index folder writes it; the kernel frees a dead one's lock."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
-from operator import attrgetter, mul
+from dataclasses import dataclass
+from operator import mul
 
 from kb.index import StoredPassage
 from kb.query import Concept
@@ -12,53 +12,101 @@ from kb.query import Concept
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What speaks for a passage, each 0..1 and more being better but for the last two.
+    """What speaks for a passage, each 0..1 unless said.
 
     ``coverage``: the weight of what the caller named that the passage has. ``strong``: the same
     without everyday words. ``asked``: likeness to the nearest question the passage lists.
     ``headed``: likeness to its heading. ``titled``: the share of the heading that the caller
     named. ``lexical``: BM25 over the best candidate's. ``mass``: how much was found in all.
-    ``unknown``: the weight of what the whole collection has no word for. ``missing_code``: 1 when
-    the caller named a code that is not in the passage.
+    ``together``: the share of neighbouring things that are neighbours there too. ``intent``: 1
+    when it holds the kind of answer wanted. ``unknown``: the weight of what the whole collection
+    has no word for. ``missing_code``: 1 when the caller named a code that is not in it.
+    ``lost``: the weight of strong words not found, from 0 up. ``lost_most``: that of the most
+    telling one. ``named``: strong things found, 1 for three. ``exact``: the share of strong
+    weight found word for word. ``complete``: all strong words found, times the most telling one.
     """
 
-    coverage: float
-    strong: float
-    asked: float
-    headed: float
-    titled: float
-    lexical: float
-    mass: float
-    together: float
-    intent: float
-    unknown: float
-    missing_code: float
+    coverage: float = 0.0
+    strong: float = 0.0
+    asked: float = 0.0
+    headed: float = 0.0
+    titled: float = 0.0
+    lexical: float = 0.0
+    mass: float = 0.0
+    together: float = 0.0
+    intent: float = 0.0
+    unknown: float = 0.0
+    missing_code: float = 0.0
+    lost: float = 0.0
+    lost_most: float = 0.0
+    named: float = 0.0
+    exact: float = 0.0
+    complete: float = 0.0
 
 
-NOTHING = Evidence(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+NOTHING = Evidence()
 
-# Fitted on kb/eval/dev.jsonl by tests/bench/kb_calibrate.py: in the order of ``features``.
-BIAS = -10.40
-WEIGHTS = (
-    2.62,
-    0.39,
-    0.59,
-    0.14,
-    1.09,
-    2.91,
-    2.17,
+# Both fitted on kb/eval/dev.jsonl by tests/bench/kb_calibrate.py; a missing code is a rule.
+RANK_BIAS = -10.28
+RANK_WEIGHTS = (
+    2.63,
+    0.17,
+    0.73,
+    0.04,
+    1.20,
+    3.02,
+    2.29,
     0.67,
-    0.90,
-    -0.35,
+    1.04,
+    -0.47,
     -6.0,
-    1.08,
-    2.52,
-    0.88,
-    0.69,
+    1.05,
+    2.31,
+    0.71,
+    0.82,
 )
+TRUST_BIAS = -5.45
+TRUST_WEIGHTS = (2.32, 2.09, 2.22, 0.57, 1.09, 1.65, -1.60, 3.83, 0.14, -1.36, 0.00, -9.0)
 # This much matched weight counts as full: about three rare words.
 _FULL_MASS = 3.0
-_FEATURES = attrgetter(*(field.name for field in fields(Evidence)))
+_FULL_NAMED = 3
+_FOUND = 0.7
+_NOTHING_LOST = 0.05
+_WORD_FOR_WORD = 0.95
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Sums over the concepts of a question for one passage."""
+
+    total: float = 0.0
+    found: float = 0.0
+    strong_total: float = 0.0
+    strong: float = 0.0
+    unknown: float = 0.0
+    missing_code: float = 0.0
+    lost_most: float = 0.0
+    found_most: float = 0.0
+    named: int = 0
+    exact: float = 0.0
+
+    def add(self, concept: Concept, best: float) -> None:
+        weight = concept.weight
+        self.total += weight
+        self.found += weight * best
+        if not concept.known:
+            self.unknown += weight
+        if concept.kind == "code" and not best:
+            self.missing_code = 1.0
+        if concept.weak:
+            return
+        self.strong_total += weight
+        self.strong += weight * best
+        self.named += best >= _FOUND
+        self.found_most = max(self.found_most, weight * best)
+        self.lost_most = max(self.lost_most, weight * (1.0 - best))
+        if best >= _WORD_FOR_WORD:
+            self.exact += weight
 
 
 def weigh(
@@ -66,40 +114,36 @@ def weigh(
 ) -> Evidence:
     """Compare one candidate with the question; ``lexical`` is its share of the best BM25."""
     present = stored.keys
-    total = found = strong_total = strong = unknown = missing = 0.0
+    tally = _Tally()
     for concept in concepts:
         best = 0.0
         for key, quality in concept.keys.items():
             if quality > best and key in present:
                 best = quality
-        weight = concept.weight
-        total += weight
-        found += weight * best
-        if not concept.weak:
-            strong_total += weight
-            strong += weight * best
-        if not concept.known:
-            unknown += weight
-        if concept.kind == "code" and not best:
-            missing = 1.0
-    if not found:
-        return replace(NOTHING, lexical=lexical, missing_code=missing)
+        tally.add(concept, best)
+    if not tally.found:
+        return Evidence(lexical=lexical, missing_code=tally.missing_code, lost=tally.strong_total)
     asked = 0.0
     for each in stored.questions:
-        asked = max(asked, _likeness(each, concepts, total)[0])
-    headed, titled = _likeness(stored.heading, concepts, total)
+        asked = max(asked, _likeness(each, concepts, tally.total)[0])
+    headed, titled = _likeness(stored.heading, concepts, tally.total)
     return Evidence(
-        found / total,
-        strong / strong_total if strong_total else 0.0,
-        asked,
-        headed,
-        titled,
-        lexical,
-        min(1.0, found / _FULL_MASS),
-        _together(stored, concepts),
-        1.0 if wanted is None or wanted in stored.holds else 0.0,
-        unknown / total,
-        missing,
+        coverage=tally.found / tally.total,
+        strong=tally.strong / tally.strong_total if tally.strong_total else 0.0,
+        asked=asked,
+        headed=headed,
+        titled=titled,
+        lexical=lexical,
+        mass=min(1.0, tally.found / _FULL_MASS),
+        together=_together(stored, concepts),
+        intent=1.0 if wanted is None or wanted in stored.holds else 0.0,
+        unknown=tally.unknown / tally.total,
+        missing_code=tally.missing_code,
+        lost=tally.strong_total - tally.strong,
+        lost_most=tally.lost_most,
+        named=min(1.0, tally.named / _FULL_NAMED),
+        exact=tally.exact / tally.strong_total if tally.strong_total else 0.0,
+        complete=tally.found_most if tally.lost_most < _NOTHING_LOST else 0.0,
     )
 
 
@@ -139,11 +183,20 @@ def _likeness(keys: frozenset[str], concepts: list[Concept], total: float) -> tu
     return shared / (total + 0.5 * (len(keys) - len(matched))), named / len(keys)
 
 
-def features(evidence: Evidence) -> tuple[float, ...]:
-    """Return the evidence in its own order, then four that hold only together."""
-    values: tuple[float, ...] = _FEATURES(evidence)
+def rank_features(evidence: Evidence) -> tuple[float, ...]:
+    """Return what orders the candidates of one question, some of it only together."""
     return (
-        *values,
+        evidence.coverage,
+        evidence.strong,
+        evidence.asked,
+        evidence.headed,
+        evidence.titled,
+        evidence.lexical,
+        evidence.mass,
+        evidence.together,
+        evidence.intent,
+        evidence.unknown,
+        evidence.missing_code,
         evidence.strong * evidence.titled,
         evidence.lexical * evidence.strong,
         evidence.strong * evidence.strong,
@@ -151,7 +204,30 @@ def features(evidence: Evidence) -> tuple[float, ...]:
     )
 
 
-def judge(evidence: Evidence) -> float:
-    """Return 0..1, 0.5 being as likely right as wrong."""
-    odds = BIAS + sum(map(mul, WEIGHTS, features(evidence)))
+def trust_features(evidence: Evidence) -> tuple[float, ...]:
+    """Return what tells an answer from the nearest wrong thing; not its rank among the rest."""
+    return (
+        evidence.coverage,
+        evidence.titled,
+        evidence.mass,
+        evidence.together,
+        evidence.intent,
+        evidence.strong * evidence.titled,
+        evidence.lost,
+        evidence.named,
+        evidence.exact,
+        evidence.lost_most,
+        evidence.complete,
+        evidence.missing_code,
+    )
+
+
+def rank(evidence: Evidence) -> float:
+    """Return the log-odds that this candidate, not another, is the answer."""
+    return RANK_BIAS + math.fsum(map(mul, RANK_WEIGHTS, rank_features(evidence)))
+
+
+def trust(evidence: Evidence) -> float:
+    """Return 0..1, 0.5 being as likely an answer as not."""
+    odds = TRUST_BIAS + math.fsum(map(mul, TRUST_WEIGHTS, trust_features(evidence)))
     return 1.0 / (1.0 + math.exp(-odds))

@@ -14,11 +14,12 @@ from kb.embedder import EmbeddingFailed
 from kb.index import SCHEMA, StoredPassage
 from kb.intent import wanted_of
 from kb.normal.analysis import guess_language
+from kb.normal.words import plain_words
 from kb.passage import FieldValue, Hit, Language, SearchResult
 from kb.query import Concept, build_concepts
-from kb.ranking import NOTHING, Evidence, judge, weigh
+from kb.ranking import NOTHING, Evidence, rank, trust, weigh
 from kb.settings import KbSettings
-from kb.vectors import fuse, likelihood
+from kb.vectors import fuse, likelihood, log_odds
 
 
 log = structlog.get_logger()
@@ -27,7 +28,10 @@ Filter = FieldValue | tuple[FieldValue | None, FieldValue | None]
 _CANDIDATES = 12
 _MAX_QUERY_CHARS = 1000
 # Another language's passage answers a little worse than one the caller can read.
-_FOREIGN = 0.9
+_FOREIGN_COST = 1.0
+# A listed question asked word for word comes first and is certain.
+_LISTED_ODDS = 20.0
+_WORD_FOR_WORD = 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +82,44 @@ def search_view(
     started = time.perf_counter()
     found = find_candidates(view, text, language, filters)
     cosines = _compare(view, text, found.candidates, settings) if not filters else []
+    listed = view.listed.get(plain_words(text), frozenset())
+    best = _order(found.candidates, cosines, language, settings, listed)[:limit]
     hits: list[Hit] = []
-    for at, candidate in enumerate(found.candidates):
-        passage = candidate.stored.passage
-        lexical = sure = judge(candidate.evidence)
-        cosine = cosines[at] if cosines else None
+    ceiling = 1.0
+    for candidate, cosine in best:
+        asked = candidate.stored.passage.id in listed
+        sure = lexical = _WORD_FOR_WORD if asked else trust(candidate.evidence)
         if cosine is not None:
             sure = fuse(lexical, likelihood(cosine, settings.vector_relevance))
-        if language and passage.language != language:
-            sure *= _FOREIGN
-        hits.append(Hit(passage, sure, lexical, cosine))
-    hits.sort(key=lambda hit: -hit.score)
+        ceiling = min(ceiling, sure)
+        hits.append(Hit(candidate.stored.passage, ceiling, lexical, cosine))
     relevant = bool(hits) and hits[0].score >= settings.relevance
-    kept = tuple(hits[:limit]) if relevant else ()
+    kept = tuple(hits) if relevant else ()
     normalized = " ".join(next(iter(each.keys), each.surface) for each in found.concepts)
     return SearchResult(kept, relevant, normalized, (time.perf_counter() - started) * 1000)
+
+
+def _order(
+    candidates: list[Candidate],
+    cosines: list[float | None],
+    language: Language | None,
+    settings: KbSettings,
+    listed: frozenset[str],
+) -> list[tuple[Candidate, float | None]]:
+    """Sort by the log-odds of the words, and of the vectors where there are any."""
+
+    def key(pair: tuple[Candidate, float | None]) -> float:
+        candidate, cosine = pair
+        odds = rank(candidate.evidence)
+        if candidate.stored.passage.id in listed:
+            odds += _LISTED_ODDS
+        if cosine is not None:
+            odds += log_odds(cosine, settings.vector_relevance)
+        foreign = language is not None and candidate.stored.passage.language != language
+        return odds - _FOREIGN_COST if foreign else odds
+
+    pairs = zip(candidates, cosines or [None] * len(candidates), strict=True)
+    return sorted(pairs, key=key, reverse=True)
 
 
 def _compare(

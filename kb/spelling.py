@@ -50,7 +50,7 @@ class SpellingIndex:
         return tuple(each for each in ranked[:3] if each[1] >= ranked[0][1] - 0.1)
 
     def _nearest(self, key: str, allowed: int) -> list[tuple[str, int]]:
-        """Terms within ``allowed`` wrong letters; the ends are looked at when the beginnings fail."""
+        """Terms within ``allowed`` wrong letters, by their beginnings, failing that their ends."""
         half = min(4, len(key) // 2)
         for field, wanted in (("keys", key), ("ends", key[::-1])):
             pairs = self._searcher.terms_with_prefix(field, wanted[:half], limit=_CANDIDATES)

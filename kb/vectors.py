@@ -50,7 +50,11 @@ class VectorIndex:
 
 def likelihood(cosine: float, relevance: float) -> float:
     """Return 0..1; ``relevance`` is the cosine at which right and wrong are as likely."""
-    return 1.0 / (1.0 + math.exp(-_SLOPE * (cosine - relevance)))
+    return 1.0 / (1.0 + math.exp(-log_odds(cosine, relevance)))
+
+
+def log_odds(cosine: float, relevance: float) -> float:
+    return _SLOPE * (cosine - relevance)
 
 
 def fuse(lexical: float, vector: float) -> float:

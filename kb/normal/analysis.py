@@ -134,7 +134,7 @@ def _date_token(day: int, month: int, year: int, surface: str, language: Languag
 
 
 def _read_spoken(words: list[str], at: int, language: Language, tokens: list[Token]) -> int:
-    """Append what is spoken from ``at`` on, if it is more than one plain word; return words used."""
+    """Append what begins at ``at`` if it is more than a plain word; return the words used."""
     if at + 1 < len(words):
         code = read_code(words, at, language)
         if code:

@@ -33,3 +33,8 @@ def cut_words(text: str) -> list[tuple[str, str]]:
 def fold_accents(word: str) -> str:
     """Return the word without accents; ``ñ`` is a letter of its own and stays."""
     return word if word.isascii() else word.translate(_FOLDS)
+
+
+def plain_words(text: str) -> str:
+    """Return the words folded, in order, without punctuation: two equal ones are one question."""
+    return " ".join(fold_accents(word) for _, word in cut_words(text))

@@ -2,7 +2,8 @@
 
 What a table cannot say of itself stands beside it in ``<file>.yaml``: ``titulo``, ``idioma``,
 ``identificadores`` (the columns that name a record), ``tipos`` (``fecha``, ``importe_eur``,
-``texto``; the rest is guessed), ``hablado`` (how to say a record, with ``{column}``), ``preguntas``.
+``texto``; the rest is guessed), ``hablado`` (how to say a record, with ``{column}``) and
+``preguntas``.
 """
 
 from __future__ import annotations

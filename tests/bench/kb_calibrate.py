@@ -1,7 +1,8 @@
 """Fits the weights of kb/ranking.py on the dev questions and prints them.
 
-Each question chooses among its candidates and "nothing" (whose score is 0), so a score above 0
-means: more likely the answer than none. Signs are kept as meant; the test set is never read.
+Rank: each question chooses among its candidates and "nothing". Trust: whether the first of them
+answers at all, both kinds of question weighing the same. Signs are kept as meant; the rule for a
+missing code is not fitted; the test set is never read.
 
     python -m tests.bench.kb_calibrate
 """
@@ -9,6 +10,7 @@ means: more likely the answer than none. Signs are kept as meant; the test set i
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +18,16 @@ from numpy.typing import NDArray
 
 from kb import KbSettings, KnowledgeBase
 from kb.evaluation import EvalQuestion, read_questions
-from kb.ranking import features
+from kb.ranking import rank, rank_features, trust_features
 from kb.search import find_candidates
 
 
 ROOT = Path(__file__).resolve().parents[2]
 REF = "kb://empresa/documentos"
-SIGNS = np.array([1, 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, 1, 1, 1, 1])
+RANK_SIGNS = np.array([1, 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, 1, 1, 1, 1])
+TRUST_SIGNS = np.array([1, 1, 1, 1, 1, 1, -1, 1, 1, -1, 1, -1])
 RIDGE = 0.003
+TRUST_RIDGE = 0.001
 LEFT_OUT_SHARE = 0.3  # the same question with its answers taken away should find nothing
 LISTED_SHARE = 0.2  # a listed question, word for word, is the easy case
 Array = NDArray[np.float64]
@@ -33,7 +37,7 @@ def read_cases(base: KnowledgeBase, asked: list[EvalQuestion]) -> list[tuple[Arr
     cases = []
     for question in asked:
         found = find_candidates(base.view(REF), question.text, None, None).candidates
-        rows = np.array([features(each.evidence) for each in found])
+        rows = np.array([rank_features(each.evidence) for each in found])
         right = np.array([each.stored.passage.id in question.answers for each in found])
         if not len(rows):
             continue
@@ -44,23 +48,61 @@ def read_cases(base: KnowledgeBase, asked: list[EvalQuestion]) -> list[tuple[Arr
     return cases
 
 
-def fit(cases: list[tuple[Array, Array, float]], rounds: int = 6000, rate: float = 0.05) -> Array:
-    """Gradient ascent with momentum on the likelihood; returns the bias and the weights."""
-    theta = np.concatenate([[-3.0], 2.0 * SIGNS])
-    mean, square = np.zeros_like(theta), np.zeros_like(theta)
-    for step in range(1, rounds + 1):
-        gradient = -RIDGE * np.concatenate([[0.0], theta[1:]])
+def read_first(base: KnowledgeBase, asked: list[EvalQuestion]) -> tuple[Array, Array]:
+    """Return the trust features of each question's first candidate, and whether it has answers."""
+    rows, answered = [], []
+    for question in asked:
+        found = find_candidates(base.view(REF), question.text, None, None).candidates
+        if found:
+            first = max(found, key=lambda each: rank(each.evidence))
+            rows.append(trust_features(first.evidence))
+            answered.append(bool(question.answers))
+    return np.array(rows), np.array(answered, dtype=float)
+
+
+def fit_rank(cases: list[tuple[Array, Array, float]]) -> Array:
+    """Return the bias and the weights under which the right candidates are likeliest."""
+
+    def gradient(theta: Array) -> Array:
+        slope = -RIDGE * np.concatenate([[0.0], theta[1:]])
         for rows, right, share in cases:
             odds = np.exp(theta[0] + rows @ theta[1:])
             chance = odds / (1 + odds.sum())
             wanted = chance * right / (chance[right].sum()) if right.any() else 0.0 * chance
             pull = wanted - chance
-            gradient += share * np.concatenate([[pull.sum()], pull @ rows]) / len(cases)
-        mean = 0.9 * mean + 0.1 * gradient
-        square = 0.999 * square + 0.001 * gradient**2
-        theta += rate * (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
-        theta[1:] = np.where(theta[1:] * SIGNS < 0, 0, theta[1:])
+            slope += share * np.concatenate([[pull.sum()], pull @ rows]) / len(cases)
+        return slope
+
+    return climb(gradient, RANK_SIGNS)
+
+
+def fit_trust(rows: Array, answered: Array) -> Array:
+    share = np.where(answered == 1, 0.5 / answered.sum(), 0.5 / (1 - answered).sum())
+
+    def gradient(theta: Array) -> Array:
+        pull = share * (answered - 1 / (1 + np.exp(-(theta[0] + rows @ theta[1:]))))
+        ridge = TRUST_RIDGE * np.concatenate([[0.0], theta[1:]])
+        return np.concatenate([[pull.sum()], pull @ rows]) - ridge
+
+    return climb(gradient, TRUST_SIGNS)
+
+
+def climb(gradient: Callable[[Array], Array], signs: Array, steps: int = 1500) -> Array:
+    """Gradient ascent with momentum; a weight that leaves its sign stops at 0."""
+    theta = np.concatenate([[-3.0], signs.astype(float)])
+    mean, square = np.zeros_like(theta), np.zeros_like(theta)
+    for step in range(1, steps + 1):
+        slope = gradient(theta)
+        mean = 0.9 * mean + 0.1 * slope
+        square = 0.999 * square + 0.001 * slope**2
+        theta += 0.05 * (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
+        theta[1:] = np.where(theta[1:] * signs < 0, 0, theta[1:])
     return theta
+
+
+def show(name: str, theta: Array) -> None:
+    print(f"{name}_BIAS = {theta[0]:.2f}")
+    print(f"{name}_WEIGHTS = (" + ", ".join(f"{weight:.2f}" for weight in theta[1:]) + ")")
 
 
 def main() -> None:
@@ -73,10 +115,9 @@ def main() -> None:
         ]
         cases = read_cases(base, asked)
         cases += [(rows, right, LISTED_SHARE) for rows, right, _ in read_cases(base, listed)]
-        theta = fit(cases, rounds=1500)
+        show("RANK", fit_rank(cases))
+        show("TRUST", fit_trust(*read_first(base, asked)))
         base.close()
-    print(f"BIAS = {theta[0]:.2f}")
-    print("WEIGHTS = (" + ", ".join(f"{weight:.2f}" for weight in theta[1:]) + ")")
 
 
 if __name__ == "__main__":
