@@ -9,6 +9,7 @@ DEV_STAMP := $(VENV)/.dev
 CLIENTS_STAMP := $(CLIENTS)/.installed
 
 .PHONY: help run setup setup-dev setup-browser test conformance check protocol check-protocol format lock clean
+.PHONY: bench-kb
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -79,6 +80,10 @@ $(CLIENTS_STAMP): requirements/conformance.txt | $(VENV)/bin/python
 	@$(PYTHON) -m venv $(CLIENTS)
 	@$(CLIENTS)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/conformance.txt
 	@touch $@
+
+bench-kb: $(DEV_STAMP) ## knowledge base: 100,000 passages beside tantivy, bm25s and FTS5
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/bench.in
+	@$(BIN)/python -m tests.bench.kb_search
 
 clean: ## remove the environment and what Penny wrote
 	@rm -rf $(VENV) $(CLIENTS) var .mypy_cache .ruff_cache .pytest_cache

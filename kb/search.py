@@ -15,7 +15,7 @@ from kb.index import SCHEMA, StoredPassage
 from kb.intent import wanted_of
 from kb.normal.analysis import guess_language
 from kb.normal.words import plain_words
-from kb.passage import FieldValue, Hit, Language, SearchResult
+from kb.passage import FieldValue, Hit, Language, Passage, SearchResult
 from kb.query import Concept, build_concepts
 from kb.ranking import NOTHING, Evidence, rank, trust, weigh
 from kb.settings import KbSettings
@@ -24,9 +24,12 @@ from kb.vectors import fuse, likelihood, log_odds
 
 log = structlog.get_logger()
 
-Filter = FieldValue | tuple[FieldValue | None, FieldValue | None]
+Ends = tuple[FieldValue | None, FieldValue | None]
+Filter = FieldValue | Ends
 _CANDIDATES = 12
 _MAX_QUERY_CHARS = 1000
+# The engine has no ranges over a record's fields: so many of the best are looked through.
+_RANGED_CANDIDATES = 500
 # Another language's passage answers a little worse than one the caller can read.
 _FOREIGN_COST = 1.0
 # A listed question asked word for word comes first and is certain.
@@ -59,11 +62,15 @@ def find_candidates(
     query = _build_query(concepts, filters)
     if query is None:
         return Found(concepts, [])
-    hits = view.searcher.search(query, limit=_CANDIDATES, count=False).hits
+    ranges = {name: ends for name, ends in (filters or {}).items() if isinstance(ends, tuple)}
+    limit = _RANGED_CANDIDATES if ranges else _CANDIDATES
+    hits = view.searcher.search(query, limit=limit, count=False).hits
     candidates: list[Candidate] = []
     wanted = wanted_of(text)
     for score, address in hits:
         stored = view.passage(address)
+        if ranges and not _within(stored.passage, ranges):
+            continue
         evidence = weigh(stored, concepts, score / hits[0][0], wanted)
         candidates.append(Candidate(stored, evidence, address))
     return Found(concepts, candidates)
@@ -81,8 +88,10 @@ def search_view(
     """Find, judge and cut off; ``took_ms`` is the whole of it."""
     started = time.perf_counter()
     found = find_candidates(view, text, language, filters)
-    cosines = _compare(view, text, found.candidates, settings) if not filters else []
     listed = view.listed.get(plain_words(text), frozenset())
+    if not filters:
+        _add_listed(view, listed, found.candidates)
+    cosines = _compare(view, text, found.candidates, settings) if not filters else []
     best = _order(found.candidates, cosines, language, settings, listed)[:limit]
     hits: list[Hit] = []
     ceiling = 1.0
@@ -97,6 +106,14 @@ def search_view(
     kept = tuple(hits) if relevant else ()
     normalized = " ".join(next(iter(each.keys), each.surface) for each in found.concepts)
     return SearchResult(kept, relevant, normalized, (time.perf_counter() - started) * 1000)
+
+
+def _add_listed(view: View, listed: frozenset[str], candidates: list[Candidate]) -> None:
+    """A passage that lists the very question is a candidate however common its words are."""
+    for wanted in listed - {each.stored.passage.id for each in candidates}:
+        query = tantivy.Query.term_query(SCHEMA, "id", wanted, "basic")
+        for _, address in view.searcher.search(query, limit=1, count=False).hits:
+            candidates.append(Candidate(view.passage(address), NOTHING, address))
 
 
 def _order(
@@ -160,25 +177,40 @@ def _build_query(
         for key, boost in weights.items()
     ]
     query = tantivy.Query.boolean_query(words)
-    if not filters:
-        return query
-    must = [(tantivy.Occur.Must, query)]
-    must += [(tantivy.Occur.Must, _filter(name, value)) for name, value in filters.items()]
-    return tantivy.Query.boolean_query(must)
+    exact = [
+        (tantivy.Occur.Must, _filter(name, value))
+        for name, value in (filters or {}).items()
+        if not isinstance(value, tuple)
+    ]
+    return tantivy.Query.boolean_query([(tantivy.Occur.Must, query), *exact]) if exact else query
 
 
-def _filter(name: str, value: Filter) -> tantivy.Query:
-    if name == "source" and isinstance(value, str):
-        return tantivy.Query.term_query(SCHEMA, "file", value, "basic")
-    if name == "language" and isinstance(value, str):
-        return tantivy.Query.term_query(SCHEMA, "language", value, "basic")
-    path = f"fields.{name}"
-    if not isinstance(value, tuple):
-        exact = value.lower() if isinstance(value, str) else value
-        return tantivy.Query.term_query(SCHEMA, path, exact, "basic")
-    return _range(path, *value)
+def _filter(name: str, value: FieldValue) -> tantivy.Query:
+    if name == "source":
+        return tantivy.Query.term_query(SCHEMA, "file", str(value), "basic")
+    if name == "language":
+        return tantivy.Query.term_query(SCHEMA, "language", str(value), "basic")
+    wanted = value.lower() if isinstance(value, str) else value
+    return tantivy.Query.term_query(SCHEMA, f"fields.{name}", wanted, "basic")
 
 
-def _range(path: str, low: FieldValue | None, high: FieldValue | None) -> tantivy.Query:
-    kind = tantivy.FieldType.Text if isinstance(low or high, str) else tantivy.FieldType.Float
-    return tantivy.Query.range_query(SCHEMA, path, kind, low, high)
+def _within(
+    passage: Passage, ranges: dict[str, tuple[FieldValue | None, FieldValue | None]]
+) -> bool:
+    """Whether every ranged field is there, comparable, and inside its ends."""
+    for name, (low, high) in ranges.items():
+        value = passage.fields.get(name)
+        for end, sign in ((low, 1), (high, -1)):
+            if end is None:
+                continue
+            if isinstance(value, str) and isinstance(end, str):
+                inside = value >= end if sign > 0 else value <= end
+            elif isinstance(value, int | float) and isinstance(end, int | float):
+                inside = (value - end) * sign >= 0
+            else:
+                return False
+            if not inside:
+                return False
+        if value is None:
+            return False
+    return True

@@ -35,6 +35,7 @@ _ENGLISH_MONTHS = (
 _MONTHS = {"es": _SPANISH_MONTHS.split(), "en": _ENGLISH_MONTHS.split()}
 _CODE = re.compile(r"([a-zñ]*)((?:[-/]?\d+)+)([a-z]?)$")
 _DIGITS = re.compile(r"\d+")
+_BIGGER = (["hundred"], ["thousand"], ["million"])
 _UNITS = frozenset(["euro", "euros"])
 
 
@@ -165,7 +166,7 @@ def _read_number(words: list[str], at: int, language: Language, tokens: list[Tok
         return used
     if word in ("un", "one") and at + 1 < len(words) and words[at + 1] in _UNITS:
         value, used = 1, 1
-    elif word in ("uno", "one"):
+    elif word in ("uno", "one") and words[at + 1 : at + 2] not in _BIGGER:
         return 0
     else:
         value, used = numbers.read(words, at) if numbers.starts(word) else (0, 0)

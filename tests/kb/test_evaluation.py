@@ -1,0 +1,78 @@
+"""The sample's questions keep to their bar, and the figures are counted right."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kb import Hit, KnowledgeBase, Passage, SearchResult
+from kb.cli import add_commands
+from kb.evaluation import EvalQuestion, InvalidEvalSet, evaluate, read_questions
+from tests.kb.conftest import ROOT, SAMPLE
+
+
+def answer(*ids: str) -> Callable[[str], SearchResult]:
+    hits = tuple(Hit(Passage(each, "r", "s", (), "line 1", "t", "es"), 0.9, 0.9) for each in ids)
+    return lambda text: SearchResult(hits, bool(hits), text, 0.1)
+
+
+def test_an_answer_in_second_place_counts_half_in_mrr() -> None:
+    report = evaluate(answer("a", "b"), [EvalQuestion("q", ("b",), "clean")])
+
+    score = report.groups["clean"]
+    assert (score.recall_1, score.recall_5, score.mrr) == (0.0, 1.0, 0.5)
+
+
+def test_an_answer_to_the_unanswerable_is_false() -> None:
+    assert evaluate(answer("a"), [EvalQuestion("q", (), "clean")]).false_answer_rate == 1.0
+    assert evaluate(answer(), [EvalQuestion("q", (), "clean")]).false_answer_rate == 0.0
+
+
+def test_a_wrong_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl"
+    path.write_text('{"question": "a", "answers": []}\n{"question": "b"}\n')
+
+    with pytest.raises(InvalidEvalSet, match="line 2"):
+        read_questions(path)
+
+
+def test_the_test_questions_are_answered(sample: KnowledgeBase) -> None:
+    questions = read_questions(ROOT / "kb" / "eval" / "test.jsonl")
+
+    report = evaluate(lambda text: sample.search(SAMPLE, text), questions)
+
+    assert report.groups["clean"].recall_1 >= 0.85
+    assert report.groups["stt"].recall_1 >= 0.75
+    assert report.false_answer_rate <= 0.10
+
+
+def test_every_answer_of_the_sets_is_a_passage(sample: KnowledgeBase) -> None:
+    view = sample.view(SAMPLE)
+    for name in ("dev", "test"):
+        for question in read_questions(ROOT / "kb" / "eval" / f"{name}.jsonl"):
+            for wanted in question.answers:
+                assert view.searcher.doc_freq("id", wanted) >= 1, (name, wanted)
+
+
+def run(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    add_commands(parser.add_subparsers(required=True))
+    parsed = parser.parse_args(arguments)
+    return int(parsed.run(parsed))
+
+
+def test_the_commands_index_search_and_evaluate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ["--documents", str(ROOT / "kb" / "documents"), "--index", str(tmp_path)]
+
+    assert run("kb", "index", *place) == 0
+    assert run("kb", "search", "cuándo", "abren", "los", "sábados", *place) == 0
+    assert "Sábados" in capsys.readouterr().out
+    assert run("kb", "search", "cuéntame un chiste", *place) == 3
+    assert run("kb", "search", "hola", "--ref", "kb://otra/cosa", *place) == 1
+    assert run("kb", "eval", str(ROOT / "kb" / "eval" / "test.jsonl"), *place) == 0
+    assert "recall@5" in capsys.readouterr().out
