@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 Ends = tuple[FieldValue | None, FieldValue | None]
 Filter = FieldValue | Ends
-_CANDIDATES = 12
+_CANDIDATES = 10
 _MAX_QUERY_CHARS = 1000
 # The engine has no ranges over a record's fields: so many of the best are looked through.
 _RANGED_CANDIDATES = 500
