@@ -98,11 +98,6 @@ bench-kb: $(DEV_STAMP) ## knowledge base: 100,000 passages beside tantivy, bm25s
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/bench-kb.in
 	@$(BIN)/python -m tests.bench.kb_search
 
-
-bench-kb: $(DEV_STAMP) ## knowledge base: 100,000 passages beside tantivy, bm25s and FTS5
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/bench.in
-	@$(BIN)/python -m tests.bench.kb_search
-
 .PHONY: clean
 clean: ## remove the environment and what Penny wrote
 	@rm -rf $(VENV) $(CLIENTS) var .mypy_cache .ruff_cache .pytest_cache

@@ -155,7 +155,7 @@ def run_bm25s(texts: list[str], queries: list[str]) -> None:
     try:
         import bm25s
     except ImportError:
-        print("| bm25s | not installed: pip install -r requirements/bench.in | | | |")
+        print("| bm25s | not installed: pip install -r requirements/bench-kb.in | | | |")
         return
     started = time.perf_counter()
     engine = bm25s.BM25()
