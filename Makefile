@@ -41,8 +41,6 @@ test: $(DEV_STAMP) setup-browser ## set everything up and pass the tests
 conformance: $(DEV_STAMP) $(CLIENTS_STAMP) ## four unmodified Realtime clients talk with Penny (PENNY_URL: with that one)
 	@$(BIN)/python -m tests.conformance.run
 
-conformance: $(DEV_STAMP) $(CLIENTS_STAMP) ## four unmodified Realtime clients talk with Penny (PENNY_URL: with that one)
-	@$(BIN)/python -m tests.conformance.run
 
 .PHONY: check
 check: $(DEV_STAMP) ## lint, types, floors
