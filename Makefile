@@ -8,7 +8,6 @@ RUN_STAMP := $(VENV)/.run
 DEV_STAMP := $(VENV)/.dev
 CLIENTS_STAMP := $(CLIENTS)/.installed
 
-
 .PHONY: help
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -40,7 +39,6 @@ test: $(DEV_STAMP) setup-browser ## set everything up and pass the tests
 .PHONY: conformance
 conformance: $(DEV_STAMP) $(CLIENTS_STAMP) ## four unmodified Realtime clients talk with Penny (PENNY_URL: with that one)
 	@$(BIN)/python -m tests.conformance.run
-
 
 .PHONY: check
 check: $(DEV_STAMP) ## lint, types, floors
