@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from penny.errors import EngineError
-from penny.realtime.commands import TranscriptDone, TranscriptFailed
+from penny.realtime.commands import TranscriptDelta, TranscriptDone, TranscriptFailed
 from runpod_worker.stages import Stt, Transcript, Utterance
 
 
@@ -24,7 +24,7 @@ class Transcripts:
 
     Args:
         limit_s: how long one utterance may take to finish.
-        report: takes exactly one TranscriptDone or TranscriptFailed per item.
+        report: takes exactly one TranscriptDone (after its delta) or TranscriptFailed per item.
         announce: tells a finished transcript's ``penny.transcript`` (item id, transcript).
         spawn: starts a named task that the connection owns.
     """
@@ -34,7 +34,7 @@ class Transcripts:
         stt: Stt,
         limit_s: float,
         *,
-        report: Callable[[TranscriptDone | TranscriptFailed], None],
+        report: Callable[[TranscriptDelta | TranscriptDone | TranscriptFailed], None],
         announce: Callable[[str, Transcript], None],
         spawn: Callable[[Coroutine[Any, Any, None], str], object],
     ) -> None:
@@ -70,6 +70,9 @@ class Transcripts:
         try:
             transcript = await self._read(utterance)
             self._announce(item_id, transcript)
+            if transcript.text:
+                # Engines that hear whole utterances have one increment: all of it.
+                self._report(TranscriptDelta(item_id, transcript.text))
             tokens = self._stt.count_tokens(transcript.text)
             self._report(
                 TranscriptDone(item_id, transcript.text, audio_ms, tokens, transcript.language)
