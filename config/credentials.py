@@ -21,12 +21,14 @@ ANTHROPIC_API_KEY = "ANTHROPIC_API_KEY"
 RUNPOD_API_KEY = "RUNPOD_API_KEY"
 LLM_API_KEY = "PENNY_LLM_API_KEY"
 WORKER_TOKEN = "PENNY_WORKER_TOKEN"
+REDIS_PASSWORD = "PENNY_REDIS_PASSWORD"
 
 PURPOSES: dict[str, str] = {
     OPENAI_API_KEY: "EXTERNAL's speaker (portavoz)",
     ANTHROPIC_API_KEY: "EXTERNAL's brain (cerebro)",
     RUNPOD_API_KEY: "workers leased on RunPod",
     LLM_API_KEY: "the server of engines.openai_compatible, where it asks for a key",
+    REDIS_PASSWORD: "the Redis of redis.url, where it asks for a password",
     WORKER_TOKEN: "what a worker reached by URL asks of the gateway, where it asks",
 }
 
@@ -77,11 +79,15 @@ def required_keys(mode: ExternalMode) -> tuple[str, ...]:
         (mode.portavoz_provider, mode.portavoz_base_url),
         (mode.cerebro_provider, mode.cerebro_base_url),
     )
-    return tuple(_PROVIDER_KEYS[provider] for provider, url in sides if not _is_loopback(url))
+    return tuple(_PROVIDER_KEYS[provider] for provider, url in sides if not _is_loopback_url(url))
 
 
-def _is_loopback(url: str | None) -> bool:
-    host = urlsplit(url).hostname if url else None
+def _is_loopback_url(url: str | None) -> bool:
+    return is_loopback(urlsplit(url).hostname if url else None)
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether a host, as listened on or connected to, is this machine and nothing else."""
     if not host:
         return False
     if host == "localhost":

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_
 
 from config.prices import ALIASES, PRICES, ModelPrices
 from config.section import Section, key_error
+from config.trust import KeysSection, LimitsSection, RedisSection, ResumeSection, TenantSection
 from config.worker import Profile, WorkerSection, default_profiles
 from runpod_worker.settings import LibrarySettings, WorkerSettings
 
@@ -145,6 +146,9 @@ class GatewaySection(Section):
     drain_s: float = Field(
         default=30.0, ge=0, description="time live sessions have to finish on SIGTERM"
     )
+    reuse_port: bool = Field(
+        default=False, description="a second gateway may take over on the same port"
+    )
     allowed_origins: tuple[str, ...] = Field(
         default=(), description="pages of other origins that may connect; the own page always may"
     )
@@ -259,6 +263,19 @@ class Config(Section):
         default_factory=ModelsSection, description="vendors' models: names and prices"
     )
     kb: KbSection = Field(default_factory=KbSection, description="knowledge base")
+    keys: KeysSection = Field(default_factory=KeysSection, description="API keys")
+    tenants: dict[str, TenantSection] = Field(
+        default_factory=dict, description="whose keys they are, and what those may do"
+    )
+    limits: LimitsSection = Field(
+        default_factory=LimitsSection, description="of every tenant unless its own section says so"
+    )
+    redis: RedisSection = Field(
+        default_factory=RedisSection, description="what several gateways share"
+    )
+    resume: ResumeSection = Field(
+        default_factory=ResumeSection, description="clients whose connection was lost"
+    )
     logs: LogsSection = Field(
         default_factory=LogsSection, description="what Penny writes of itself"
     )

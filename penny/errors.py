@@ -4,7 +4,9 @@ PennyError
 ├── ConfigError          penny.yaml or the environment is wrong; names the key and the line
 │   └── ConfigErrors     all that is wrong with a file, at once
 ├── ProtocolError        a peer broke its protocol; names the field and the fix
+├── Unauthorized         no key, or one that does not admit this
 ├── SessionRefused       the broker does not admit this session
+│   └── LimitReached     a tenant or a key has used up what it may
 ├── ModeUnavailable      the mode cannot talk now; carries the remedy
 ├── SpeakerLost          the connection to what talks back ended
 └── EngineError          a stage of the pipeline failed (stt, llm, tts, vad)
@@ -66,9 +68,23 @@ class ProtocolError(PennyError):
     code = "invalid_message"
 
 
+class Unauthorized(PennyError):
+    code = "unauthorized"
+
+
 class SessionRefused(PennyError):
     code = "session_refused"
     retryable = True
+
+
+class LimitReached(SessionRefused):
+    """``code`` names the limit; ``retry_after_s`` tells when it may be open again."""
+
+    code = "limit_reached"
+
+    def __init__(self, message: str, *, code: str, retry_after_s: float) -> None:
+        super().__init__(message, code=code)
+        self.retry_after_s = retry_after_s
 
 
 class ModeUnavailable(PennyError):

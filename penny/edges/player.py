@@ -183,6 +183,22 @@ class Player:
         if ended and item in self._sounding and played >= item.sent_ms - FRAME_MS:
             item.report = (now_s - 3600.0, item.sent_ms)
 
+    def resend(self, item_id: str, audio_ms: float, now_s: float) -> None:
+        """Audio of an item that was sent and never arrived leaves once more, all at once.
+
+        ``audio_ms`` is how much; it is heard after whatever was resent before it.
+        """
+        item = self._items.get(item_id)
+        if item is None or (item not in self._waiting and item not in self._sounding):
+            return  # interrupted meanwhile: the client drops what it gets of it
+        item.anchors.append((self._head_at_s, max(0.0, item.sent_ms - audio_ms)))
+        item.report = None
+        self._head_at_s = max(self._head_at_s, now_s) + audio_ms / 1000
+
+    def start_again(self, now_s: float) -> None:
+        """The caller is back: what is resent or sent from now on is heard from ``now_s`` on."""
+        self._head_at_s = now_s
+
     # -- playing ------------------------------------------------------------------------------
 
     @property

@@ -15,11 +15,15 @@ from aiohttp import web
 
 from config.schema import Config
 from modes.registry import build_modes
-from penny.gateway.client_secrets import ClientSecrets
-from penny.gateway.metrics import Metrics
+from penny.aio.tasks import TaskOwner
+from penny.gateway.admin import AdminRoutes
+from penny.gateway.listener import Listener
+from penny.gateway.loop_lag import LoopLag
+from penny.gateway.metrics import Metrics, TrustCollector
 from penny.gateway.realtime import RealtimeDoor
 from penny.gateway.routes import Routes
 from penny.gateway.socket import SocketDoor
+from penny.gateway.trust import Trust, build_trust
 from penny.logs import configure_logs
 from penny.session.broker import Broker, BrokerSettings
 from penny.session.session import Session, SessionLimits
@@ -29,6 +33,8 @@ from penny.session.turn_timing import TurnTiming
 log = structlog.get_logger()
 
 MAX_BODY_BYTES = 1024 * 1024
+STARTING_GRACE_S = 2.0
+"""Who connected before another gateway took over may still start a session here."""
 
 
 class Gateway:
@@ -38,43 +44,69 @@ class Gateway:
         self._config = config
         self._http: aiohttp.ClientSession | None = None
         self._runner: web.AppRunner | None = None
+        self._listener: Listener | None = None
+        self._tasks = TaskOwner("gateway")
         self.broker: Broker | None = None
         self.routes: Routes | None = None
+        self.trust: Trust | None = None
         self.port = config.gateway.port
 
     async def start(self, host: str | None = None, port: int | None = None) -> None:
-        """Build, start the modes, listen. ``port`` tells the one that was taken."""
+        """Build, start the modes, listen. ``port`` tells the one that was taken.
+
+        Raises:
+            ConfigError: it would listen beyond loopback without any API key.
+        """
         config = self._config
         clock = asyncio.get_running_loop().time
+        host = config.gateway.host if host is None else host
         self._http = aiohttp.ClientSession()
         modes = build_modes(config, self._http)
         self.broker = broker = Broker(modes, _broker_settings(config), (), clock)
         metrics = Metrics(broker)
         broker.add_observer(_turn_timing(metrics, config))
-        self.routes = Routes(broker, config, metrics)
-        app = web.Application(client_max_size=MAX_BODY_BYTES)
-        self.routes.add_to(app)
-        app.router.add_get("/ws", SocketDoor(broker, config, clock).connect)
-        RealtimeDoor(broker, config, ClientSecrets(time.time), time.time).add_to(app)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
-        await self._runner.setup()
-        site = web.TCPSite(
-            self._runner,
-            config.gateway.host if host is None else host,
-            config.gateway.port if port is None else port,
+        self.trust = trust = build_trust(config, broker, host, clock)
+        await trust.gate.check_exposure(host)
+        self._runner = web.AppRunner(
+            self._build_app(broker, trust, metrics, clock), access_log=None, shutdown_timeout=2.0
         )
-        await site.start()
-        self.host, self.port = self._runner.addresses[0][:2]
+        await self._runner.setup()
+        await trust.admission.start()
+        lag = LoopLag(metrics.loop_lag.observe, clock)
+        self._tasks.spawn(lag.watch(), name="loop lag")
+        self._listener = Listener(self._runner, host, reuse_port=config.gateway.reuse_port)
+        await self._listener.open(config.gateway.port if port is None else port)
+        self.host, self.port = self._listener.address
         log.info("gateway_listens", host=self.host, port=self.port)
         # Listening comes first: health and page answer while a mode still loads, and say so.
         await asyncio.gather(*(mode.start() for mode in modes.values()))
 
+    def _build_app(
+        self, broker: Broker, trust: Trust, metrics: Metrics, clock: Callable[[], float]
+    ) -> web.Application:
+        config = self._config
+        self.routes = Routes(broker, config, metrics, trust)
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        self.routes.add_to(app)
+        door = SocketDoor(broker, config, trust.gate, clock)
+        app.router.add_get("/ws", door.connect)
+        RealtimeDoor(broker, config, trust.gate, trust.secrets, time.time).add_to(app)
+        AdminRoutes(trust.gate, trust.store, trust.watches, clock).add_to(app)
+        metrics.registry.register(TrustCollector(trust, door.held))
+        return app
+
     async def stop(self, drain_s: float) -> None:
         """Drain live sessions, then let everything go."""
-        if self.broker is not None:
+        if self._listener is not None and self.broker is not None:
+            if await self._listener.hand_over():
+                log.info("another_gateway_took_over", port=self.port)
+                await self.broker.settle(STARTING_GRACE_S)
             await self.broker.drain(drain_s)
         if self._runner is not None:
             await self._runner.cleanup()
+        await self._tasks.aclose()
+        if self.trust is not None:
+            await self.trust.admission.aclose()
         if self.broker is not None:
             for mode in self.broker.modes.values():
                 await mode.aclose()

@@ -10,6 +10,7 @@ import structlog
 from penny.session.broker import Broker
 from penny.session.edge import Edge
 from penny.session.mode import Mode, SessionSpec, Speaker
+from penny.session.session import SessionLimits
 
 
 log = structlog.get_logger()
@@ -24,15 +25,24 @@ class SocketBoundEdge(Edge, Protocol):
 
 
 async def host(
-    broker: Broker, mode: Mode, spec: SessionSpec, edge: SocketBoundEdge, speaker: Speaker
+    broker: Broker,
+    mode: Mode,
+    spec: SessionSpec,
+    edge: SocketBoundEdge,
+    speaker: Speaker,
+    limits: SessionLimits | None = None,
 ) -> str:
-    """Run the session with the edge's reader and writer; all have ended when this returns."""
+    """Run the session with the edge's reader and writer; all have ended when this returns.
+
+    Args:
+        limits: of this session, where they are not the gateway's own.
+    """
     tasks = [
         asyncio.create_task(edge.read(), name=f"{spec.session_id} reader"),
         asyncio.create_task(edge.write(), name=f"{spec.session_id} writer"),
     ]
     try:
-        return await broker.run(mode, spec, edge, speaker)
+        return await broker.run(mode, spec, edge, speaker, limits)
     finally:
         for task in tasks:
             task.cancel()

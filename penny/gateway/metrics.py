@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from penny.gateway.held_sessions import HeldSessions
+from penny.gateway.trust import Trust
 from penny.session.broker import Broker
+from penny.trust.resilient_store import ResilientStore
 
 
 STAGE_BUCKETS_S = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+LAG_BUCKETS_S = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 class BrokerCollector:
@@ -46,6 +50,44 @@ class BrokerCollector:
         yield refused
 
 
+class TrustCollector:
+    """Who was refused, which limit said no, and whether the shared store answers."""
+
+    def __init__(self, trust: Trust, held: HeldSessions) -> None:
+        self._trust = trust
+        self._held = held
+
+    def collect(self) -> Iterator[Metric]:
+        refused = CounterMetricFamily(
+            "penny_callers_refused", "Callers refused before a session", labels=["reason"]
+        )
+        for reason, count in self._trust.gate.refused.items():
+            refused.add_metric([reason], count)
+        yield refused
+        limited = CounterMetricFamily(
+            "penny_sessions_limited", "Sessions that a limit refused", labels=["limit"]
+        )
+        for limit, count in self._trust.admission.denials.items():
+            limited.add_metric([limit], count)
+        yield limited
+        yield CounterMetricFamily(
+            "penny_sessions_resumed", "Lost clients that came back", value=self._held.resumed
+        )
+        if isinstance(self._trust.store, ResilientStore):
+            state = self._trust.store.state
+            yield GaugeMetricFamily(
+                "penny_shared_store_up", "Whether Redis answers", value=float(state.shared)
+            )
+            yield CounterMetricFamily(
+                "penny_shared_store_losses", "Times Redis was lost", value=state.losses
+            )
+            yield CounterMetricFamily(
+                "penny_sessions_admitted_alone",
+                "Sessions admitted under this gateway's limits alone",
+                value=state.admitted_alone,
+            )
+
+
 class Metrics:
     """The gateway's registry."""
 
@@ -57,6 +99,13 @@ class Metrics:
             "From the end of the caller's speech to each stage of the turn",
             ["stage"],
             buckets=STAGE_BUCKETS_S,
+            registry=self.registry,
+        )
+
+        self.loop_lag = Histogram(
+            "penny_loop_lag_seconds",
+            "How late the event loop runs",
+            buckets=LAG_BUCKETS_S,
             registry=self.registry,
         )
 

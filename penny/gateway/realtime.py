@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,12 +11,22 @@ from aiohttp import web
 
 from config.schema import Config
 from penny.edges.realtime.edge import RealtimeEdge
-from penny.errors import ModeUnavailable, PennyError, ProtocolError, SessionRefused
-from penny.gateway.client_secrets import ClientSecrets
+from penny.errors import (
+    LimitReached,
+    ModeUnavailable,
+    PennyError,
+    ProtocolError,
+    SessionRefused,
+    Unauthorized,
+)
 from penny.gateway.doorway import host
+from penny.gateway.gate import Gate
 from penny.ids import new_id
 from penny.session.broker import Broker
 from penny.session.mode import Mode, SessionSpec, Speaker
+from penny.trust.client_secrets import ClientSecrets
+from penny.trust.identity import Identity
+from penny.trust.tenants import Policy
 
 
 log = structlog.get_logger()
@@ -24,9 +35,7 @@ Json = dict[str, Any]
 
 MODEL_MODES = {"penny-self-hosted": "SELF_HOSTED", "penny-external": "EXTERNAL"}
 """Any other model name, ``penny`` included, means the default mode."""
-KEY_PROTOCOL = "openai-insecure-api-key."
-SECRET_PREFIX = "ek_"
-REFUSALS = {"invalid_api_key": 401, "upgrade_required": 426, "rate_limited": 429}
+REFUSALS = {"upgrade_required": 426, "rate_limited": 429}
 """Error code -> HTTP status; any other fault of the client is a 400."""
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 """Past the edge's own limit: what is too long is refused by name, what is absurd by a close."""
@@ -43,11 +52,13 @@ class RealtimeDoor:
         self,
         broker: Broker,
         config: Config,
+        gate: Gate,
         secrets: ClientSecrets,
         wall_clock: Callable[[], float],
     ) -> None:
         self._broker = broker
         self._config = config
+        self._gate = gate
         self._secrets = secrets
         self._wall_clock = wall_clock
 
@@ -59,30 +70,37 @@ class RealtimeDoor:
 
     async def _connect(self, request: web.Request) -> web.StreamResponse:
         try:
-            wishes = self._session_of(_key_of(request))
-            model = wishes.get("model") or request.query.get("model") or "penny"
+            self._gate.check_page(request)
+            identity = await self._gate.identify(request)
+            policy = self._gate.policy(identity)
+            policy.check_session(identity.session, "session")
+            model = identity.session.get("model") or request.query.get("model") or "penny"
             mode = self._broker.choose(MODEL_MODES.get(model))
+            policy.check_mode(mode.name)
             async with self._broker.admit():
-                return await self._open(request, mode, model, wishes)
-        except ModeUnavailable as error:
-            return _refusal(503, error, {"Retry-After": "5"} if error.retryable else None)
-        except SessionRefused as error:
-            return _refusal(503, error, {"Retry-After": "5"})
-        except ProtocolError as error:
-            return _refusal(REFUSALS.get(error.code, 400), error)
+                return await self._admit(request, mode, model, identity, policy)
+        except PennyError as error:
+            return _answer(error)
 
-    async def _open(
-        self, request: web.Request, mode: Mode, model: str, wishes: Json
+    async def _admit(
+        self, request: web.Request, mode: Mode, model: str, identity: Identity, policy: Policy
     ) -> web.StreamResponse:
         spec = SessionSpec(
             session_id=new_id("sess"),
             language=self._config.session.language,
-            instructions=self._config.session.instructions,
+            instructions=policy.instructions(None, self._config.session.instructions),
             transcripts=False,
-            session={name: value for name, value in wishes.items() if name != "model"},
+            session={name: value for name, value in identity.session.items() if name != "model"},
+            tenant=policy.name,
         )
+        async with self._gate.admit(spec.session_id, identity, mode.name, RealtimeEdge.name):
+            return await self._open(request, mode, model, spec, policy)
+
+    async def _open(
+        self, request: web.Request, mode: Mode, model: str, spec: SessionSpec, policy: Policy
+    ) -> web.StreamResponse:
         socket = web.WebSocketResponse(
-            max_msg_size=MAX_MESSAGE_BYTES,
+            max_msg_size=self._gate.max_message_bytes(policy, MAX_MESSAGE_BYTES),
             heartbeat=self._config.gateway.heartbeat_s,
             compress=False,
             protocols=("realtime",),
@@ -94,7 +112,7 @@ class RealtimeDoor:
         speaker = await self._broker.open(mode, spec)
         try:
             await socket.prepare(request)
-            await self._serve(request, socket, mode, model, spec, speaker)
+            await self._serve(request, socket, mode, model, spec, speaker, policy)
         finally:
             await speaker.aclose()
             if not socket.closed and request.transport is not None:
@@ -110,40 +128,34 @@ class RealtimeDoor:
         model: str,
         spec: SessionSpec,
         speaker: Speaker,
+        policy: Policy,
     ) -> None:
+        limits = self._gate.session_limits(policy)
         edge = RealtimeEdge(
             socket,
             model=model,
-            expires_at=int(self._wall_clock() + self._config.gateway.session_max_s),
+            expires_at=int(self._wall_clock() + limits.max_s),
             penny_events=request.query.get("penny_events") == "1",
+            check=policy.check_event,
+            rate=self._gate.message_rate(policy),
         )
         edge.open(speaker.info["session"])
-        await host(self._broker, mode, spec, edge, speaker)
-
-    def _session_of(self, key: str) -> Json:
-        """The session a client secret is bound to; {} for any other key."""
-        if not key.startswith(SECRET_PREFIX):
-            return {}
-        secret = self._secrets.find(key)
-        if secret is None:
-            raise ProtocolError(
-                "the client secret is unknown or has expired; mint another one",
-                code="invalid_api_key",
-            )
-        return secret.session
+        await host(self._broker, mode, spec, edge, speaker, limits)
 
     # -- client secrets -----------------------------------------------------------------------
 
     async def _mint(self, request: web.Request) -> web.Response:
         try:
-            body = await request.json() if request.can_read_body else {}
-            if not isinstance(body, dict):
-                raise ProtocolError("the body must be a JSON object")
-            secret = self._secrets.mint(body)
-        except ValueError:
-            return _refusal(400, ProtocolError("the body is not JSON"))
-        except ProtocolError as error:
-            return _refusal(REFUSALS.get(error.code, 400), error)
+            self._gate.check_page(request)
+            identity = await self._gate.identify(request)
+            if identity.by_secret:
+                raise Unauthorized("a client secret cannot mint another; use the API key")
+            body = await _read_body(request)
+            if isinstance(body.get("session"), dict):
+                self._gate.policy(identity).check_session(body["session"], "session")
+            secret = await self._secrets.mint(body, identity)
+        except PennyError as error:
+            return _answer(error)
         return web.json_response(
             {
                 "value": secret.value,
@@ -153,21 +165,39 @@ class RealtimeDoor:
         )
 
 
-def _key_of(request: web.Request) -> str:
-    """The key a client shows: Bearer header, WebSocket subprotocol, or ``api_key`` query."""
-    authorization = request.headers.get("Authorization", "")
-    if authorization.startswith("Bearer "):
-        return authorization.removeprefix("Bearer ").strip()
-    for offered in request.headers.get("Sec-WebSocket-Protocol", "").split(","):
-        if offered.strip().startswith(KEY_PROTOCOL):
-            return offered.strip().removeprefix(KEY_PROTOCOL)
-    return request.query.get("api_key", "")
+async def _read_body(request: web.Request) -> Json:
+    try:
+        body = await request.json() if request.can_read_body else {}
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError("the body is not JSON") from error
+    if not isinstance(body, dict):
+        raise ProtocolError("the body must be a JSON object")
+    return body
 
 
-def _refusal(status: int, error: PennyError, headers: dict[str, str] | None = None) -> web.Response:
+def _answer(error: PennyError) -> web.Response:
+    """An error in OpenAI's shape, with its status."""
+    match error:
+        case Unauthorized(code="origin_refused"):
+            return _refusal(403, error)
+        case Unauthorized():
+            return _refusal(401, error, code="invalid_api_key")
+        case LimitReached(retry_after_s=retry_after_s):
+            return _refusal(429, error, {"Retry-After": str(math.ceil(retry_after_s))})
+        case SessionRefused():
+            return _refusal(503, error, {"Retry-After": "5"})
+        case ModeUnavailable():
+            return _refusal(503, error, {"Retry-After": "5"} if error.retryable else None)
+        case _:
+            return _refusal(REFUSALS.get(error.code, 400), error)
+
+
+def _refusal(
+    status: int, error: PennyError, headers: dict[str, str] | None = None, code: str = ""
+) -> web.Response:
     fault = {
         "type": "invalid_request_error" if status < 500 else "server_error",
-        "code": error.code,
+        "code": code or error.code,
         "message": error.message,
         "param": error.field,
     }

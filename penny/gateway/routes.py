@@ -11,7 +11,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from config.schema import Config
 from penny import __version__
 from penny.gateway.metrics import Metrics
+from penny.gateway.trust import Trust
 from penny.session.broker import Broker
+from penny.trust.resilient_store import ResilientStore
 
 
 Json = dict[str, Any]
@@ -32,10 +34,11 @@ SECURITY_HEADERS = {
 class Routes:
     """The gateway's plain HTTP side."""
 
-    def __init__(self, broker: Broker, config: Config, metrics: Metrics) -> None:
+    def __init__(self, broker: Broker, config: Config, metrics: Metrics, trust: Trust) -> None:
         self._broker = broker
         self._config = config
         self._metrics = metrics
+        self._trust = trust
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/", self._page)
@@ -59,9 +62,19 @@ class Routes:
             reasons.append("draining")
         if not any(mode.availability().available for mode in self._broker.modes.values()):
             reasons.append("no mode is available")
-        return web.json_response(
-            {"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200
-        )
+        store = self._trust.store
+        degraded = []
+        if isinstance(store, ResilientStore) and not store.state.shared:
+            degraded.append("Redis does not answer: limits hold on this gateway alone")
+        modes = {name: mode.availability() for name, mode in self._broker.modes.items()}
+        detail = {
+            "ready": not reasons,
+            "reasons": reasons,
+            "degraded": degraded,
+            "sessions": len(self._broker.sessions),
+            "modes": {name: state.reason or "ready" for name, state in modes.items()},
+        }
+        return web.json_response(detail, status=503 if reasons else 200)
 
     async def _modes(self, _request: web.Request) -> web.Response:
         return web.json_response(self.describe_modes())

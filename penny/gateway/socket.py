@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 
 import structlog
@@ -12,8 +12,18 @@ from aiohttp import WSMsgType, web
 
 from config.schema import Config
 from penny.edges.socket.edge import PlaybackSettings, SocketEdge
-from penny.errors import ModeUnavailable, PennyError, ProtocolError, SessionRefused
+from penny.edges.socket.wire import HoldSettings, Line
+from penny.errors import (
+    LimitReached,
+    ModeUnavailable,
+    PennyError,
+    ProtocolError,
+    SessionRefused,
+    Unauthorized,
+)
 from penny.gateway.doorway import host
+from penny.gateway.gate import Gate
+from penny.gateway.held_sessions import HeldSessions
 from penny.ids import new_id
 from penny.protocol.codec import MAX_AUDIO_BYTES, dump, parse_client_message
 from penny.protocol.error import CloseCode, SessionError, SessionWarning
@@ -23,12 +33,15 @@ from penny.protocol.session import (
     AudioFormats,
     Capabilities,
     Notice,
+    SessionResume,
     SessionStart,
     SessionStarted,
     SpeakerInfo,
 )
 from penny.session.broker import Broker
 from penny.session.mode import Mode, SessionSpec, Speaker
+from penny.trust.identity import Identity
+from penny.trust.tenants import Policy
 
 
 log = structlog.get_logger()
@@ -37,44 +50,74 @@ Json = dict[str, Any]
 
 
 class SocketDoor:
-    """Opens sessions for WebSocket clients."""
+    """Opens sessions for WebSocket clients, and takes lost ones up again."""
 
-    def __init__(self, broker: Broker, config: Config, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, broker: Broker, config: Config, gate: Gate, clock: Callable[[], float]
+    ) -> None:
         self._broker = broker
         self._config = config
+        self._gate = gate
         self._clock = clock
+        self.held = HeldSessions()
 
     async def connect(self, request: web.Request) -> web.StreamResponse:
-        gateway = self._config.gateway
+        try:
+            self._gate.check_page(request)
+        except Unauthorized as error:
+            fault = {"code": error.code, "message": error.message}
+            return web.json_response({"error": fault}, status=403)
+        identity, refusal = await self._identify(request)
+        policy = self._gate.policy(identity)
+        most = max(self._config.gateway.max_message_bytes, MAX_AUDIO_BYTES + 1)
         socket = web.WebSocketResponse(
-            max_msg_size=max(gateway.max_message_bytes, MAX_AUDIO_BYTES + 1),
-            heartbeat=gateway.heartbeat_s,
+            max_msg_size=self._gate.max_message_bytes(policy, most),
+            heartbeat=self._config.gateway.heartbeat_s,
             compress=False,
+            protocols=("penny",),
         )
         await socket.prepare(request)
         try:
-            await self._serve(socket)
-        except _Refused as refusal:
+            if refusal is not None:
+                raise refusal
+            await self._serve(socket, Line(socket, _aborter(request)), identity, policy)
+        except _Refused as refused:
             with suppress(ConnectionError):
-                await socket.send_str(dump(refusal.event))
-                await socket.close(code=refusal.close_code)
+                await socket.send_str(dump(refused.event))
+                await socket.close(code=refused.close_code)
         return socket
 
-    async def _serve(self, socket: web.WebSocketResponse) -> None:
+    async def _identify(self, request: web.Request) -> tuple[Identity, _Refused | None]:
+        """A browser reads why only from an open WebSocket, so the refusal waits for it."""
+        try:
+            return await self._gate.identify(request), None
+        except Unauthorized as error:
+            return Identity(), _Refused(error, CloseCode.UNAUTHORIZED)
+
+    async def _serve(
+        self, socket: web.WebSocketResponse, line: Line, identity: Identity, policy: Policy
+    ) -> None:
         start = await self._read_start(socket)
         try:
+            if isinstance(start, SessionResume):
+                await self.held.resume(start, line, identity).read(line)
+                return
             mode = self._broker.choose(start.mode)
+            policy.check_mode(mode.name)
             async with self._broker.admit():
-                await self._open(socket, start, mode)
+                await self._open(line, start, mode, identity, policy)
         except ProtocolError as error:
             raise _Refused(error, CloseCode.INVALID_START) from error
         except ModeUnavailable as error:
             raise _Refused(error, CloseCode.MODE_UNAVAILABLE) from error
+        except LimitReached as error:
+            retry_ms = round(error.retry_after_s * 1000)
+            raise _Refused(error, CloseCode.SESSION_REFUSED, retry_after_ms=retry_ms) from error
         except SessionRefused as error:
             raise _Refused(error, CloseCode.SESSION_REFUSED, retry_after_ms=5_000) from error
 
-    async def _read_start(self, socket: web.WebSocketResponse) -> SessionStart:
-        """The first message, which must be session_start; bad ones may be corrected in time."""
+    async def _read_start(self, socket: web.WebSocketResponse) -> SessionStart | SessionResume:
+        """The first message, which must start or resume; bad ones may be corrected in time."""
         try:
             async with asyncio.timeout(self._config.gateway.start_timeout_s):
                 async for message in socket:
@@ -92,7 +135,9 @@ class SocketDoor:
             raise _Refused(error, CloseCode.START_TIMEOUT) from None
         raise _Refused(ProtocolError("the client left"), CloseCode.NORMAL)
 
-    async def _parse_start(self, socket: web.WebSocketResponse, text: str) -> SessionStart | None:
+    async def _parse_start(
+        self, socket: web.WebSocketResponse, text: str
+    ) -> SessionStart | SessionResume | None:
         try:
             message = parse_client_message(text)
         except ProtocolError as error:
@@ -101,36 +146,72 @@ class SocketDoor:
             )
             await socket.send_str(dump(event))
             return None
-        if isinstance(message, SessionStart):
+        if isinstance(message, SessionStart | SessionResume):
             return message
         await socket.send_str(dump(_not_started()))
         return None
 
-    async def _open(self, socket: web.WebSocketResponse, start: SessionStart, mode: Mode) -> None:
-        spec = self._specify(start)
-        formats = start.audio.agree()
-        speaker = await self._broker.open(mode, spec)
-        edge = SocketEdge(socket, formats, PlaybackSettings(), clock=self._clock)
-        edge.post(self._started(spec, mode, formats, speaker))
+    async def _open(
+        self, line: Line, start: SessionStart, mode: Mode, identity: Identity, policy: Policy
+    ) -> None:
+        spec = self._specify(start, policy)
+        async with (
+            self._gate.admit(spec.session_id, identity, mode.name, SocketEdge.name),
+            aclosing(await self._broker.open(mode, spec)) as speaker,
+        ):
+            await self._run(line, start, mode, spec, speaker, identity, policy)
+
+    async def _run(
+        self,
+        line: Line,
+        start: SessionStart,
+        mode: Mode,
+        spec: SessionSpec,
+        speaker: Speaker,
+        identity: Identity,
+        policy: Policy,
+    ) -> None:
+        formats, resume = start.audio.agree(), self._config.resume
+        edge = SocketEdge(
+            line,
+            formats,
+            PlaybackSettings(),
+            clock=self._clock,
+            hold=HoldSettings(resume.hold_s, resume.max_audio_bytes),
+            rate=self._gate.message_rate(policy),
+        )
+        token = self.held.add(spec.session_id, edge, identity) if resume.hold_s else None
+        limits = self._gate.session_limits(policy)
+        edge.post(self._started(spec, mode, formats, speaker, limits.max_s, token))
         for warning in self._warnings(start, mode):
             edge.post(warning)
-        await self._greet(speaker, self._greeting(start))
-        await host(self._broker, mode, spec, edge, speaker)
+        try:
+            await self._greet(speaker, self._greeting(start))
+            await host(self._broker, mode, spec, edge, speaker, limits)
+        finally:
+            if token is not None:
+                self.held.forget(token)
 
     # -- what the caller asked for ------------------------------------------------------------
 
-    def _specify(self, start: SessionStart) -> SessionSpec:
+    def _specify(self, start: SessionStart, policy: Policy) -> SessionSpec:
         portavoz = start.portavoz.model_dump(exclude_none=True) if start.portavoz else {}
         cerebro = start.cerebro.model_dump(exclude_none=True) if start.cerebro else {}
+        policy.check_voice(portavoz.get("voice"), "portavoz.voice")
+        policy.check_collection(cerebro.get("knowledge_base_ref"))
+        if policy.default_collection is not None:
+            cerebro.setdefault("knowledge_base_ref", policy.default_collection)
+        asked = portavoz.get("initial_system_prompt")
         return SessionSpec(
             session_id=new_id("sess"),
             language=start.wanted_language or self._config.session.language,
             fixed_language=start.wanted_language or "",
-            instructions=portavoz.get("initial_system_prompt") or self._config.session.instructions,
+            instructions=policy.instructions(asked, self._config.session.instructions),
             voice=portavoz.get("voice", ""),
             portavoz=portavoz,
             cerebro=cerebro,
             context=start.context.model_dump(exclude_none=True),
+            tenant=policy.name,
         )
 
     def _greeting(self, start: SessionStart) -> str:
@@ -143,7 +224,13 @@ class SocketDoor:
             await speaker.send({"type": "response.create", "response": response})
 
     def _started(
-        self, spec: SessionSpec, mode: Mode, formats: AudioFormats, speaker: Speaker
+        self,
+        spec: SessionSpec,
+        mode: Mode,
+        formats: AudioFormats,
+        speaker: Speaker,
+        max_s: float,
+        resume_token: str | None,
     ) -> SessionStarted:
         notice = mode.availability().notice
         return SessionStarted(
@@ -157,8 +244,10 @@ class SocketDoor:
                 provider=speaker.info.get("provider"),
             ),
             notice=Notice(es=notice["es"], en=notice["en"]) if notice else None,
-            capabilities=Capabilities(),
-            max_duration_ms=round(self._config.gateway.session_max_s * 1000),
+            capabilities=Capabilities(resume=resume_token is not None),
+            max_duration_ms=round(max_s * 1000),
+            resume_token=resume_token,
+            resume_within_ms=round(self._config.resume.hold_s * 1000) if resume_token else None,
         )
 
     def _warnings(self, start: SessionStart, mode: Mode) -> list[ServerEvent]:
@@ -196,6 +285,14 @@ class SocketDoor:
                     )
                 )
         return warnings
+
+
+def _aborter(request: web.Request) -> Callable[[], None]:
+    def abort() -> None:
+        if request.transport is not None:
+            request.transport.abort()
+
+    return abort
 
 
 _MAJOR = PROTOCOL_VERSION.split(".")[0]

@@ -26,6 +26,8 @@ from .session import (
     SessionEnd,
     SessionEnded,
     SessionProgress,
+    SessionResume,
+    SessionResumed,
     SessionStart,
     SessionStarted,
 )
@@ -37,13 +39,14 @@ def _name(model: type[Part]) -> str:
 
 CLIENT_MESSAGES: dict[str, type[ClientMessage]] = {
     _name(model): model
-    for model in (SessionStart, TextInput, Playback, Interrupt, Ping, SessionEnd)
+    for model in (SessionStart, SessionResume, TextInput, Playback, Interrupt, Ping, SessionEnd)
 }
 SERVER_EVENTS: dict[str, type[ServerEvent]] = {
     _name(model): model
     for model in (
         SessionProgress,
         SessionStarted,
+        SessionResumed,
         SpeechStarted,
         SpeechStopped,
         TranscriptDelta,

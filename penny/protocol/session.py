@@ -125,13 +125,6 @@ class Context(Part):
     """Names of the actions the session may take."""
 
 
-class Resume(Part):
-    """Reserved: take a cut session up again."""
-
-    resume_token: Name
-    """The token that ``session_started`` gave."""
-
-
 class SessionStart(ClientMessage):
     """The first message of a connection: who shall answer, and how the audio travels."""
 
@@ -152,8 +145,6 @@ class SessionStart(ClientMessage):
     """The brain of EXTERNAL."""
     context: Context = Context()
     """What the application knows about the session."""
-    resume: Resume | None = None
-    """Reserved: take a cut session up again."""
 
     @model_validator(mode="before")
     @classmethod
@@ -167,6 +158,17 @@ class SessionStart(ClientMessage):
     def wanted_language(self) -> str | None:
         """The language asked for, wherever it stands."""
         return self.language or (self.portavoz.language if self.portavoz else None)
+
+
+class SessionResume(ClientMessage):
+    """The first message of a connection that takes a cut session up again."""
+
+    type: Literal["session_resume"] = "session_resume"
+    resume_token: Name
+    """The token that ``session_started`` gave."""
+    received: Annotated[int, Field(ge=1)]
+    """Messages received in this session, text and binary alike; ``session_started`` is number 1,
+    and ``session_resumed`` does not count."""
 
 
 class SessionEnd(ClientMessage):
@@ -225,7 +227,7 @@ class Capabilities(Part):
     cost: bool = False
     """``cost`` comes after each turn."""
     resume: bool = False
-    """``resume_token`` works."""
+    """``resume_token`` takes the session up again after a lost connection."""
 
 
 class SessionStarted(ServerEvent):
@@ -251,7 +253,21 @@ class SessionStarted(ServerEvent):
     max_duration_ms: Milliseconds | None = None
     """The session ends by itself after this long; null when unlimited."""
     resume_token: str | None = None
-    """Reserved: takes a cut session up again; null when resuming is off."""
+    """Takes the session up again when the connection is lost; null when resuming is off."""
+    resume_within_ms: Milliseconds | None = None
+    """How long a lost session waits for ``session_resume``; null when resuming is off."""
+
+
+class SessionResumed(ServerEvent):
+    """The session goes on; every message that was missed follows, in order."""
+
+    type: Literal["session_resumed"] = "session_resumed"
+    session_id: str
+    """The session taken up again."""
+    replayed: Annotated[int, Field(ge=0)]
+    """How many missed messages follow, text and binary."""
+    lost_audio_ms: Milliseconds = 0
+    """Missed audio that is no longer kept: the oldest goes first. Events are never lost."""
 
 
 class SessionProgress(ServerEvent):

@@ -155,11 +155,21 @@ class Broker:
             )
             raise
 
-    async def run(self, mode: Mode, spec: SessionSpec, edge: Edge, speaker: Speaker) -> str:
-        """Join edge and speaker until the session ends; returns the reason."""
-        session = Session(
-            spec.session_id, mode.name, edge, speaker, (), self._settings.limits, self._clock
-        )
+    async def run(
+        self,
+        mode: Mode,
+        spec: SessionSpec,
+        edge: Edge,
+        speaker: Speaker,
+        limits: SessionLimits | None = None,
+    ) -> str:
+        """Join edge and speaker until the session ends; returns the reason.
+
+        Args:
+            limits: of this session, where they are not the gateway's own.
+        """
+        limits = limits or self._settings.limits
+        session = Session(spec.session_id, mode.name, edge, speaker, (), limits, self._clock)
         for make in self._observers:
             session.add_observer(make(session))
         self._sessions[session.id] = session
@@ -181,6 +191,14 @@ class Broker:
             )
         return reason
 
+    async def settle(self, limit_s: float) -> None:
+        """Wait until no session is left, but no longer; new ones are still admitted."""
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._empty.wait()
+        except TimeoutError:
+            return
+
     async def drain(self, limit_s: float) -> None:
         """Admit nobody any more; let live sessions finish, end the rest after ``limit_s``."""
         self._draining = True
@@ -196,6 +214,13 @@ class Broker:
                     await self._empty.wait()
             except TimeoutError:
                 log.error("sessions_did_not_end", sessions=len(self._sessions))  # noqa: TRY400
+
+    def end_session(self, session_id: str, reason: str) -> bool:
+        """Ask a live session to end; False when there is none of that id here."""
+        session = self._sessions.get(session_id)
+        if session is not None:
+            session.end(reason)
+        return session is not None
 
     def _refuse(self, reason: str, message: str) -> None:
         self._count_refusal(reason)

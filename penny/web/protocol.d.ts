@@ -2,6 +2,7 @@
 
 export type ClientMessage =
   | SessionStart
+  | SessionResume
   | TextInput
   | Playback
   | Interrupt
@@ -11,6 +12,7 @@ export type ClientMessage =
 export type ServerMessage =
   | SessionProgress
   | SessionStarted
+  | SessionResumed
   | SpeechStarted
   | SpeechStopped
   | TranscriptDelta
@@ -83,7 +85,7 @@ export interface Capabilities {
   tools: boolean;
   /** `cost` comes after each turn. */
   cost: boolean;
-  /** `resume_token` works. */
+  /** `resume_token` takes the session up again after a lost connection. */
   resume: boolean;
 }
 
@@ -315,12 +317,6 @@ export interface ResponseDone {
   status: "completed" | "cancelled" | "failed" | "incomplete";
 }
 
-/** Reserved: take a cut session up again. */
-export interface Resume {
-  /** The token that `session_started` gave. */
-  resume_token: string;
-}
-
 /** The client hangs up; Penny answers `session_ended` and closes. */
 export interface SessionEnd {
   type: "session_end";
@@ -365,6 +361,29 @@ export interface SessionProgress {
   eta_ms: number | null;
 }
 
+/** The first message of a connection that takes a cut session up again. */
+export interface SessionResume {
+  type: "session_resume";
+  /** The token that `session_started` gave. */
+  resume_token: string;
+  /**
+   * Messages received in this session, text and binary alike; `session_started` is number 1,
+   * and `session_resumed` does not count.
+   */
+  received: number;
+}
+
+/** The session goes on; every message that was missed follows, in order. */
+export interface SessionResumed {
+  type: "session_resumed";
+  /** The session taken up again. */
+  session_id: string;
+  /** How many missed messages follow, text and binary. */
+  replayed: number;
+  /** Missed audio that is no longer kept: the oldest goes first. Events are never lost. */
+  lost_audio_ms: number;
+}
+
 /** The first message of a connection: who shall answer, and how the audio travels. */
 export interface SessionStart {
   type: "session_start";
@@ -384,8 +403,6 @@ export interface SessionStart {
   cerebro?: Cerebro | null;
   /** What the application knows about the session. */
   context?: Context;
-  /** Reserved: take a cut session up again. */
-  resume?: Resume | null;
 }
 
 /** The session is open; audio may flow both ways. */
@@ -409,8 +426,10 @@ export interface SessionStarted {
   capabilities: Capabilities;
   /** The session ends by itself after this long; null when unlimited. */
   max_duration_ms: number | null;
-  /** Reserved: takes a cut session up again; null when resuming is off. */
+  /** Takes the session up again when the connection is lost; null when resuming is off. */
   resume_token: string | null;
+  /** How long a lost session waits for `session_resume`; null when resuming is off. */
+  resume_within_ms: number | null;
 }
 
 /** Something was put right or left out; the session goes on. */

@@ -21,6 +21,8 @@ class Caller:
         self.events: list[Json] = []
         self.audio = bytearray()
         self.close_code: int | None = None
+        self.received = 0
+        """Messages of this session, text and binary, as ``session_resume`` counts them."""
         self._read_to = 0
 
     async def send(self, kind: str, **fields: Any) -> None:
@@ -41,6 +43,13 @@ class Caller:
                     return event
             await self._receive(kind)
 
+    def vanish(self) -> None:
+        """Drop the connection without a goodbye, as a lost network does."""
+        response = self.socket._response
+        assert response.connection is not None
+        assert response.connection.transport is not None
+        response.connection.transport.abort()
+
     async def closed(self) -> int | None:
         """Read to the end of the connection; its close code."""
         while self.close_code is None:
@@ -55,8 +64,14 @@ class Caller:
             message = await self.socket.receive()
         if message.type is aiohttp.WSMsgType.BINARY:
             self.audio += message.data
+            self.received += 1
         elif message.type is aiohttp.WSMsgType.TEXT:
-            self.events.append(message.json())
+            event = message.json()
+            self.events.append(event)
+            if event["type"] == "session_started":
+                self.received = 1
+            elif self.received and event["type"] != "session_resumed":
+                self.received += 1
         else:
             self.close_code = self.socket.close_code
             if awaited != "the close":
@@ -64,7 +79,13 @@ class Caller:
 
 
 @asynccontextmanager
-async def calling(url: str) -> AsyncIterator[Caller]:
+async def calling(
+    url: str, *, key: str = "", headers: dict[str, str] | None = None
+) -> AsyncIterator[Caller]:
     """Connect to the gateway at ``url`` (http://…); no session is started."""
-    async with aiohttp.ClientSession() as http, http.ws_connect(f"{url}/ws") as socket:
+    shown = {**(headers or {}), **({"Authorization": f"Bearer {key}"} if key else {})}
+    async with (
+        aiohttp.ClientSession() as http,
+        http.ws_connect(f"{url}/ws", headers=shown) as socket,
+    ):
         yield Caller(socket)

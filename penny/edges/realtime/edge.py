@@ -9,7 +9,8 @@ client owns its playback, as the protocol has it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import orjson
@@ -17,10 +18,12 @@ import structlog
 from aiohttp import WSMsgType, web
 
 from penny.aio.channel import Channel, ChannelClosed
+from penny.errors import ProtocolError
 from penny.ids import new_id
 from penny.realtime.errors import ClientError, describe_error
 from penny.realtime.parse import load_message, read_event_id, read_type
 from penny.realtime.settings import CoreSettings
+from penny.trust.limits import MessageRate
 
 
 log = structlog.get_logger()
@@ -50,12 +53,23 @@ class RealtimeEdge:
         model: the name the client asked for; every session object it sees carries it.
         expires_at: Unix time at which the gateway ends the session; a speaker's earlier end counts.
         penny_events: whether it asked for ``penny.*``.
+        check: raises ProtocolError for an event that this client may not send.
+        rate: of its messages; one too many is answered by an error and not taken.
+        clock: seconds, for ``rate``.
     """
 
     name = "realtime"
 
     def __init__(
-        self, socket: web.WebSocketResponse, *, model: str, expires_at: int, penny_events: bool
+        self,
+        socket: web.WebSocketResponse,
+        *,
+        model: str,
+        expires_at: int,
+        penny_events: bool,
+        check: Callable[[Json], None] | None = None,
+        rate: MessageRate | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._socket = socket
         self._model = model
@@ -63,6 +77,9 @@ class RealtimeEdge:
         self._penny_events = penny_events
         self._has_expired = False
         self._limits = CoreSettings()
+        self._check = check
+        self._rate = rate or MessageRate(None)
+        self._clock = clock
         self._inbound: Channel[Json] = Channel(INBOUND_EVENTS)
         self._outbound: Channel[str] = Channel(OUTBOUND_EVENTS)
         self._written = asyncio.Event()
@@ -93,10 +110,22 @@ class RealtimeEdge:
             event_id = read_event_id(message)
             if read_type(message) == "session.update":
                 message = self._without_model(message)
-        except ClientError as error:
+            self._check_rate(message)
+            if self._check is not None:
+                self._check(message)
+        except ProtocolError as error:
             self._post(_error_event(error, event_id))
             return
         await self._inbound.send(message)
+
+    def _check_rate(self, message: Json) -> None:
+        """Raises ClientError ``rate_limited``."""
+        # Audio is paced by the session itself; counting its pieces would punish small ones.
+        if message["type"] == "input_audio_buffer.append":
+            return
+        wait_s = self._rate.take(self._clock())
+        if wait_s > 0:
+            raise ClientError("rate_limited", f"Too many messages; try again in {wait_s:.1f} s.")
 
     def _without_model(self, message: Json) -> Json:
         """The update less its ``model``: what answers has another name than what was asked for.
@@ -182,8 +211,8 @@ class RealtimeEdge:
             log.info("client_left_before_goodbye", reason=reason)
 
 
-def _error_event(error: ClientError, client_event_id: str | None) -> Json:
+def _error_event(error: ProtocolError, client_event_id: str | None) -> Json:
     fault = describe_error(
-        error.code, error.message, error.param, client_event_id, "invalid_request_error"
+        error.code, error.message, error.field, client_event_id, "invalid_request_error"
     )
     return {"type": "error", "event_id": new_id("event"), "error": fault}

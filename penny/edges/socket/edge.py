@@ -3,25 +3,30 @@
 Two tasks touch the socket: the reader (``read``, run by the gateway's handler) and the writer
 (``write``), which alone sends. What the writer sends first is control messages, then audio that
 is due: an interruption never waits behind the voice it interrupts.
+
+The edge outlives its socket: a connection that is lost without a goodbye leaves the edge waiting
+``hold_s`` for another (``resume``), which gets every message the first one missed. The session
+behind it notices nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from aiohttp import WSMsgType, web
+from aiohttp import WSMsgType
 
-from penny.aio.channel import Channel, ChannelClosed
+from penny.aio.channel import ChannelClosed
 from penny.audio.convert import Converter
 from penny.audio.format import PCM24K, AudioFormat
-from penny.edges.player import Player
+from penny.edges.player import FRAME_MS, ItemStarted, Player
+from penny.edges.socket.inbox import Inbox
 from penny.edges.socket.translate import Effects, Translator
+from penny.edges.socket.wire import HoldSettings, Line, Playing, Wire
 from penny.errors import PennyError, ProtocolError
 from penny.ids import new_id
 from penny.protocol.codec import check_audio, dump, parse_client_message
@@ -34,21 +39,18 @@ from penny.protocol.session import (
     Pong,
     SessionEnd,
     SessionEnded,
+    SessionResume,
+    SessionResumed,
     SessionStart,
     StreamFormat,
     Totals,
 )
+from penny.trust.limits import MessageRate
 
 
 log = structlog.get_logger()
 
 Json = dict[str, Any]
-
-INBOUND_EVENTS = 256
-"""Caller events waiting for the speaker (five seconds of 20 ms audio). When it is full the reader
-stops reading and TCP holds the client back."""
-CONTROL_EVENTS = 4_096
-"""Messages waiting for a client that does not read; past that the session ends."""
 
 CLOSE_CODES: dict[str, int] = {
     "client_ended": CloseCode.NORMAL,
@@ -73,32 +75,73 @@ class SocketEdge:
 
     def __init__(
         self,
-        socket: web.WebSocketResponse,
+        line: Line,
         formats: AudioFormats,
         settings: PlaybackSettings,
         *,
         clock: Callable[[], float],
+        hold: HoldSettings | None = None,
+        rate: MessageRate | None = None,
     ) -> None:
-        self._socket = socket
         self._formats = formats
         self._clock = clock
+        self._rate = rate or MessageRate(None)
         self._to_24k = Converter(_format(formats.input), PCM24K)
-        self._player = Player(
-            _format(formats.output), lead_ms=settings.lead_ms, limit_ms=settings.limit_ms
-        )
+        self._output = _format(formats.output)
+        self._player = Player(self._output, lead_ms=settings.lead_ms, limit_ms=settings.limit_ms)
         self._view = Translator(self._player)
-        self._inbound: Channel[Json] = Channel(INBOUND_EVENTS, on_full="pause")
-        self._control: deque[str] = deque()
-        self._wake = asyncio.Event()
+        self._inbox = Inbox()
+        self._wire = Wire(line, hold or HoldSettings(), self._inbox.close)
+        self._sounding_item = ""
         self._closed = False
         self.end_reason = "client_gone"
+        self.resumed = 0
+        """Times the client came back."""
+
+    @property
+    def dropped_in(self) -> int:
+        """Audio messages of the caller that a frozen speaker never took."""
+        return self._inbox.dropped
+
+    # -- connections --------------------------------------------------------------------------
+
+    def resume(self, session_id: str, line: Line, received: int) -> bool:
+        """Go on over another connection; False when that is not possible any more.
+
+        Args:
+            received: messages the client has of this session.
+        """
+        missed = None if self._is_leaving else self._wire.resume(line, received)
+        if missed is None:
+            return False
+        self.resumed += 1
+        now_s = self._clock()
+        self._player.start_again(now_s)
+        for item_id, audio_ms in missed.audio_ms.items():
+            self._player.resend(item_id, audio_ms, now_s)
+        resumed = SessionResumed(
+            session_id=session_id,
+            replayed=missed.messages,
+            lost_audio_ms=missed.lost_frames * FRAME_MS,
+        )
+        self._wire.greet(dump(resumed))
+        return True
+
+    @property
+    def _is_leaving(self) -> bool:
+        return self._closed or self.end_reason == "client_ended"
 
     # -- reading ------------------------------------------------------------------------------
 
-    async def read(self) -> None:
-        """Read the socket until it ends; then no more events come from this caller."""
+    async def read(self, line: Line | None = None) -> None:
+        """Read a connection (the first one unless given) until it ends or another replaces it."""
+        line = line or self._wire.line
+        if line is None:
+            return
         try:
-            async for message in self._socket:
+            async for message in line.socket:
+                if line is not self._wire.line:
+                    return
                 if message.type is WSMsgType.BINARY:
                     await self._take_audio(message.data)
                 elif message.type is WSMsgType.TEXT:
@@ -106,9 +149,9 @@ class SocketEdge:
                 else:
                     break
         except ChannelClosed:
-            pass
+            return
         finally:
-            self._inbound.close()
+            self._wire.lose(line, leaving=self._is_leaving)
 
     async def _take_audio(self, data: bytes) -> None:
         try:
@@ -118,11 +161,15 @@ class SocketEdge:
             return
         pcm = self._to_24k.process(data)
         if pcm:
-            await self._inbound.send(
+            await self._inbox.put_audio(
                 {"type": "input_audio_buffer.append", "audio": b64encode(pcm).decode("ascii")}
             )
 
     async def _take_text(self, text: str) -> None:
+        wait_s = self._rate.take(self._clock())
+        if wait_s > 0:
+            self.post(_too_fast(wait_s))
+            return
         try:
             message = parse_client_message(text)
         except ProtocolError as error:
@@ -139,17 +186,17 @@ class SocketEdge:
         match message:
             case Playback(item_id=item_id, played_ms=played_ms, ended=ended):
                 self._player.report(item_id, played_ms, now_s, ended=ended)
-                self._wake.set()
+                self._wire.wake.set()
             case TextInput(text=text):
-                await self._take_typed(text)
+                self._take_typed(text)
             case Interrupt():
-                await self._apply(self._view.interrupt(now_s))
+                self._apply(self._view.interrupt(now_s))
             case Ping(nonce=nonce):
                 self.post(Pong(nonce=nonce))
             case SessionEnd():
                 self.end_reason = "client_ended"
-                self._inbound.close()
-            case SessionStart():
+                self._inbox.close()
+            case SessionStart() | SessionResume():
                 self.post(
                     SessionError(
                         code="session_already_started",
@@ -158,76 +205,81 @@ class SocketEdge:
                     )
                 )
 
-    async def _take_typed(self, text: str) -> None:
+    def _take_typed(self, text: str) -> None:
         if self._player.is_playing(self._clock()):
-            await self._apply(self._view.interrupt(self._clock()))
+            self._apply(self._view.interrupt(self._clock()))
         item_id = new_id("item")
         self.post(self._view.typed(item_id, text))
         content = [{"type": "input_text", "text": text}]
         item = {"id": item_id, "type": "message", "role": "user", "content": content}
-        await self._inbound.send({"type": "conversation.item.create", "item": item})
-        await self._inbound.send({"type": "response.create"})
+        self._inbox.put({"type": "conversation.item.create", "item": item})
+        self._inbox.put({"type": "response.create"})
 
     # -- the session's side -------------------------------------------------------------------
 
     async def events(self) -> AsyncIterator[Json]:
-        async for event in self._inbound:
+        async for event in self._inbox:
             yield event
 
     async def deliver(self, event: Json) -> None:
-        await self._apply(self._view.speaker_event(event, self._clock()))
-        self._wake.set()
+        self._apply(self._view.speaker_event(event, self._clock()))
+        self._wire.wake.set()
 
-    async def _apply(self, effects: Effects) -> None:
+    def _apply(self, effects: Effects) -> None:
         for event in effects.to_caller:
             self.post(event)
         for realtime in effects.to_speaker:
             try:
-                await self._inbound.send(realtime)
+                self._inbox.put(realtime)
             except ChannelClosed:
                 return  # the caller hung up meanwhile; there is no history left to cut
 
     def post(self, event: ServerEvent) -> None:
         """Queue a message for the client. A client that reads nothing loses its session."""
-        if len(self._control) >= CONTROL_EVENTS:
-            log.warning("client_does_not_read", waiting=len(self._control))
-            self._inbound.close()
-            return
-        self._control.append(dump(event))
-        self._wake.set()
+        if not self._wire.post(dump(event)):
+            log.warning("client_does_not_read", waiting=self._wire.waiting)
+            self._inbox.close()
 
     async def write(self) -> None:
         """Send what is queued, control first, audio when it is due, until the edge closes."""
         while not self._closed:
-            self._wake.clear()
-            await self._send_control()
-            for due in self._player.due(self._clock()):
-                sent = self._view.played(due)
-                if isinstance(sent, bytes):
-                    await self._socket.send_bytes(sent)
-                else:
-                    self._control.append(dump(sent))
-                    await self._send_control()
-                if self._control:
-                    await self._send_control()
+            self._wire.wake.clear()
+            line = self._wire.line
+            if line is None:
+                await self._wire.wake.wait()
+                continue
+            try:
+                await self._wire.send_control(line)
+                self._take_due()
+                await self._wire.send_all(line)
+            except ConnectionError:
+                self._wire.lose(line, leaving=self._is_leaving)
+                continue
             await self._rest()
 
-    async def _send_control(self) -> None:
-        while self._control:
-            await self._socket.send_str(self._control.popleft())
+    def _take_due(self) -> None:
+        for due in self._player.due(self._clock()):
+            if isinstance(due, ItemStarted):
+                self._sounding_item = due.item_id
+            sent = self._view.played(due)
+            if isinstance(sent, bytes):
+                audio_ms = self._output.ms_of(len(sent))
+                self._wire.play(Playing(sent, self._sounding_item, audio_ms))
+            else:
+                self._wire.play(Playing(dump(sent)))
 
     async def _rest(self) -> None:
         """Sleep until something is posted or the next frame is due."""
-        if self._control:
+        if self._wire.waiting:
             return
         now_s = self._clock()
         due_s = self._player.next_due_s(now_s)
         if due_s is None:
-            await self._wake.wait()
+            await self._wire.wake.wait()
         elif due_s > now_s:
-            timer = asyncio.get_running_loop().call_at(due_s, self._wake.set)
+            timer = asyncio.get_running_loop().call_at(due_s, self._wire.wake.set)
             try:
-                await self._wake.wait()
+                await self._wire.wake.wait()
             finally:
                 timer.cancel()
 
@@ -236,9 +288,11 @@ class SocketEdge:
         if self._closed:
             return
         self._closed = True
-        self._inbound.close()
-        self._wake.set()
-        if self._socket.closed:
+        self._inbox.close()
+        self._wire.wake.set()
+        self._wire.forget_hold()
+        line = self._wire.line
+        if line is None or line.socket.closed:
             return
         ended = SessionEnded(
             reason=reason,  # type: ignore[arg-type]  # the session's reasons are the protocol's
@@ -253,11 +307,21 @@ class SocketEdge:
         )
         try:
             async with asyncio.timeout(2.0):
-                await self._send_control()
-                await self._socket.send_str(dump(ended))
-                await self._socket.close(code=CLOSE_CODES.get(reason, CloseCode.NORMAL))
+                await self._wire.send_control(line)
+                await line.socket.send_str(dump(ended))
+                await line.socket.close(code=CLOSE_CODES.get(reason, CloseCode.NORMAL))
         except (ConnectionError, TimeoutError):
             log.info("client_left_before_goodbye", reason=reason)
+            line.abort()
+
+
+def _too_fast(wait_s: float) -> SessionError:
+    return SessionError(
+        code="rate_limited",
+        message="too many messages; this one was not taken",
+        retryable=True,
+        retry_after_ms=round(wait_s * 1000),
+    )
 
 
 def _format(stream: StreamFormat) -> AudioFormat:

@@ -102,7 +102,11 @@ def test_unknown_fields_are_named_and_ignored() -> None:
 @pytest.mark.parametrize(
     ("text", "field", "words"),
     [
-        ('{"type":"sing"}', "type", "'sing' is not a client message; known: session_start, text"),
+        (
+            '{"type":"sing"}',
+            "type",
+            "'sing' is not a client message; known: session_start, session_resume, text",
+        ),
         ('{"mode":"EXTERNAL"}', "type", "type: is missing; known: session_start"),
         ('{"type":["ping"]}', "type", "is not a client message"),
         (

@@ -1,0 +1,102 @@
+"""Who may do what: ``keys``, ``tenants``, ``limits``, ``redis``, ``resume`` of ``penny.yaml``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+from config.section import Section
+
+
+def _check_redis_url(url: str | None) -> str | None:
+    if url is None:
+        return None
+    if not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("a Redis address starts with redis://, rediss:// or unix://")
+    if urlsplit(url).password:
+        raise ValueError(
+            "a password does not stand in this file; set PENNY_REDIS_PASSWORD in the environment"
+        )
+    return url
+
+
+RedisUrl = Annotated[str | None, AfterValidator(_check_redis_url)]
+Count = Annotated[int | None, Field(ge=1)]
+Amount = Annotated[float | None, Field(gt=0)]
+
+
+class LimitsSection(Section):
+    """Null is unlimited here; what ``gateway:`` says holds all the same."""
+
+    max_sessions: Count = Field(default=None, description="sessions at once")
+    sessions_per_minute: Count = Field(
+        default=None, description="new sessions a minute; as many may come at once"
+    )
+    minutes_per_day: Amount = Field(default=None, description="minutes of talk a UTC day")
+    usd_per_day: Amount = Field(default=None, description="US dollars a UTC day")
+    session_max_s: Amount = Field(default=None, description="longest session")
+    idle_timeout_s: Amount = Field(default=None, description="a session without speech ends")
+    max_message_bytes: Annotated[int | None, Field(ge=1024)] = Field(
+        default=None, description="longest message of a client"
+    )
+    messages_per_s: Amount = Field(
+        default=None, description="JSON messages of one client; ten seconds' worth may come at once"
+    )
+
+
+class TenantSection(Section):
+    """One customer of this Penny. An empty list allows all."""
+
+    modes: tuple[Literal["SELF_HOSTED", "EXTERNAL"], ...] = Field(
+        default=(), description="modes its sessions may have"
+    )
+    kb_collections: tuple[str, ...] = Field(
+        default=(), description="kb:// collections it may name; the first is its own default"
+    )
+    voices: tuple[str, ...] = Field(default=(), description="voices its sessions may name")
+    instructions: str | None = Field(
+        default=None, max_length=20_000, description="system prompt of its sessions"
+    )
+    own_instructions: bool = Field(
+        default=True, description="whether a session may bring a system prompt"
+    )
+    limits: LimitsSection = Field(
+        default_factory=LimitsSection, description="of all its keys together"
+    )
+    key_limits: LimitsSection = Field(
+        default_factory=LimitsSection, description="of each of its keys"
+    )
+
+
+class KeysSection(Section):
+    file: Path = Field(default=Path("var/keys.sqlite"), description="where hashed API keys are")
+    required: Literal["auto", "always"] = Field(
+        default="auto", description="auto asks for keys only beyond loopback"
+    )
+
+
+class RedisSection(Section):
+    url: RedisUrl = Field(
+        default=None, description="shared by every gateway; null keeps all in this process"
+    )
+    prefix: str = Field(
+        default="penny", pattern=r"^[\w.-]+$", description="what its keys begin with"
+    )
+    timeout_s: float = Field(
+        default=0.5, gt=0, description="an answer later than this counts as lost"
+    )
+    lease_s: float = Field(
+        default=30.0, ge=3, description="a dead gateway's sessions are forgotten after this"
+    )
+
+
+class ResumeSection(Section):
+    hold_s: float = Field(
+        default=30.0, ge=0, description="time a vanished client has to come back; 0 is off"
+    )
+    max_audio_bytes: int = Field(
+        default=2_000_000, ge=0, description="sent audio kept for it; the oldest goes first"
+    )

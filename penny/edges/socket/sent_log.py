@@ -1,0 +1,61 @@
+"""What was sent to a client, so that one who comes back gets exactly what it missed. Pure.
+
+The client counts every message since ``session_started``, which is number 1, text and binary
+alike; a WebSocket keeps their order, so one number says where its stream broke off. Audio is
+bounded in bytes: the oldest goes first and is counted. Texts are bounded in number: a client
+that misses one that is gone cannot resume, since no event may be lost in silence.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+
+MAX_TEXTS = 2_048
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One message. ``audio_ms`` and ``item_id`` belong to binary ones."""
+
+    number: int
+    data: str | bytes
+    item_id: str = ""
+    audio_ms: float = 0.0
+
+
+class SentLog:
+    """Args:
+    max_audio_bytes: kept of what was played; 0 keeps no audio.
+    """
+
+    def __init__(self, max_audio_bytes: int) -> None:
+        self._max_audio_bytes = max_audio_bytes
+        self._texts: deque[Sent] = deque()
+        self._frames: deque[Sent] = deque()
+        self._audio_bytes = 0
+        self._oldest_text = 1
+        self.count = 0
+        self.dropped_frames = 0
+
+    def add_text(self, text: str) -> None:
+        self.count += 1
+        self._texts.append(Sent(self.count, text))
+        if len(self._texts) > MAX_TEXTS:
+            self._oldest_text = self._texts.popleft().number + 1
+
+    def add_audio(self, data: bytes, item_id: str, audio_ms: float) -> None:
+        self.count += 1
+        self._frames.append(Sent(self.count, data, item_id, audio_ms))
+        self._audio_bytes += len(data)
+        while self._audio_bytes > self._max_audio_bytes:
+            self._audio_bytes -= len(self._frames.popleft().data)
+            self.dropped_frames += 1
+
+    def since(self, received: int) -> list[Sent] | None:
+        """What came after ``received`` messages, in order; None when texts of it are gone."""
+        if not self._oldest_text - 1 <= received <= self.count:
+            return None
+        missed = [sent for sent in (*self._texts, *self._frames) if sent.number > received]
+        return sorted(missed, key=lambda sent: sent.number)

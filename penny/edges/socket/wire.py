@@ -1,0 +1,186 @@
+"""The sending side of one client: its queues, what it was sent, and the connection of the moment.
+
+Three queues leave in this order: what the client missed on a lost connection, control, audio that
+is due. Only the edge's writer sends. A message is logged in the same step in which it leaves its
+queue, so at any moment it is either still to be sent or what a client who comes back can ask for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from aiohttp import WSCloseCode, web
+
+from penny.edges.socket.sent_log import Sent, SentLog
+
+
+log = structlog.get_logger()
+
+CONTROL_EVENTS = 4_096
+"""Messages waiting for a client that does not read; past that the session ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldSettings:
+    """Args:
+    hold_s: how long a lost client may take to come back; 0: not at all.
+    max_audio_bytes: sent audio kept for it.
+    """
+
+    hold_s: float = 0.0
+    max_audio_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One connection. ``abort`` drops it at once: a half-open one would never say it is gone."""
+
+    socket: web.WebSocketResponse
+    abort: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Playing:
+    """A message that the player let go: audio of an item, or a word about it."""
+
+    data: str | bytes
+    item_id: str = ""
+    audio_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """What a client that came back gets again. ``audio_ms`` by item includes what was due."""
+
+    messages: int
+    lost_frames: int
+    audio_ms: dict[str, float]
+
+
+class Wire:
+    """Args:
+    on_gone: called once when the client is gone for good.
+    """
+
+    def __init__(self, line: Line, hold: HoldSettings, on_gone: Callable[[], None]) -> None:
+        self.line: Line | None = line
+        self._hold_s = hold.hold_s
+        self._log = SentLog(hold.max_audio_bytes)
+        self._on_gone = on_gone
+        self._greeting: str | None = None
+        self._missed: deque[str | bytes] = deque()
+        self._control: deque[str] = deque()
+        self._due: deque[Playing] = deque()
+        self._giving_up: asyncio.TimerHandle | None = None
+        self.wake = asyncio.Event()
+
+    # -- queues -------------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """Control messages not sent yet."""
+        return len(self._control)
+
+    def post(self, text: str) -> bool:
+        """Queue a control message; False when the client reads nothing and too many wait."""
+        if len(self._control) >= CONTROL_EVENTS:
+            return False
+        self._control.append(text)
+        self.wake.set()
+        return True
+
+    def play(self, playing: Playing) -> None:
+        """Queue what is due now; the player paces, so a few frames wait here at most."""
+        self._due.append(playing)
+
+    # -- connections --------------------------------------------------------------------------
+
+    def lose(self, line: Line, *, leaving: bool) -> None:
+        """This connection is gone: wait for another, or give up at once.
+
+        Args:
+            leaving: the client said goodbye, or the session is over.
+        """
+        if line is not self.line:
+            return
+        self.line = None
+        self.wake.set()
+        if leaving or line.socket.close_code in _GOODBYES or not self._hold_s:
+            self._on_gone()
+            return
+        log.info("client_lost", hold_s=self._hold_s)
+        self._giving_up = asyncio.get_running_loop().call_later(self._hold_s, self._on_gone)
+
+    def resume(self, line: Line, received: int) -> Missed | None:
+        """Go on over another connection; None when messages are gone that it would need."""
+        sent = self._log.since(received)
+        if sent is None:
+            return None
+        self.forget_hold()
+        if self.line is not None:
+            self.line.abort()
+        self.line = line
+        self._missed = deque(message.data for message in sent)
+        audio_ms: dict[str, float] = {}
+        again: list[Sent | Playing] = [*sent, *self._due]
+        for message in again:
+            if isinstance(message.data, bytes):
+                audio_ms[message.item_id] = audio_ms.get(message.item_id, 0.0) + message.audio_ms
+        self.wake.set()
+        return Missed(len(sent), self._log.count - received - len(sent), audio_ms)
+
+    def greet(self, text: str) -> None:
+        """The first message on a new connection. It is not logged: it belongs to it alone."""
+        self._greeting = text
+
+    def forget_hold(self) -> None:
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+            self._giving_up = None
+
+    # -- sending ------------------------------------------------------------------------------
+
+    async def send_all(self, line: Line) -> None:
+        """Send everything that is queued. Raises ConnectionError."""
+        if self._greeting is not None:
+            greeting, self._greeting = self._greeting, None
+            await line.socket.send_str(greeting)
+        while self._missed:
+            self._check(line)
+            await _send(line, self._missed.popleft())
+        await self.send_control(line)
+        while self._due:
+            self._check(line)
+            playing = self._due.popleft()
+            if isinstance(playing.data, bytes):
+                self._log.add_audio(playing.data, playing.item_id, playing.audio_ms)
+            else:
+                self._log.add_text(playing.data)
+            await _send(line, playing.data)
+            await self.send_control(line)
+
+    async def send_control(self, line: Line) -> None:
+        while self._control:
+            self._check(line)
+            text = self._control.popleft()
+            self._log.add_text(text)
+            await _send(line, text)
+
+    def _check(self, line: Line) -> None:
+        if self.line is not line:
+            raise ConnectionResetError("another connection took over")
+
+
+_GOODBYES = frozenset({WSCloseCode.OK, WSCloseCode.GOING_AWAY})
+"""Close codes of a client that leaves on purpose; without a close frame there is none."""
+
+
+async def _send(line: Line, data: str | bytes) -> None:
+    if isinstance(data, bytes):
+        await line.socket.send_bytes(data)
+    else:
+        await line.socket.send_str(data)

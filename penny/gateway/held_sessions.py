@@ -1,0 +1,71 @@
+"""Sessions of this gateway that a lost client may take up again, by the token it was given."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from penny.edges.socket.edge import SocketEdge
+from penny.edges.socket.wire import Line
+from penny.errors import ProtocolError
+from penny.ids import new_id
+from penny.protocol.session import SessionResume
+from penny.trust.identity import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    session_id: str
+    edge: SocketEdge
+    identity: Identity
+
+
+class HeldSessions:
+    """Bounded by the live sessions; only digests of tokens are kept."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, _Held] = {}
+        self.resumed = 0
+
+    def add(self, session_id: str, edge: SocketEdge, identity: Identity) -> str:
+        """Return the token that takes this session up again."""
+        token = new_id("resume")
+        self._held[_digest(token)] = _Held(session_id, edge, identity)
+        return token
+
+    def forget(self, token: str) -> None:
+        self._held.pop(_digest(token), None)
+
+    def resume(self, message: SessionResume, line: Line, identity: Identity) -> SocketEdge:
+        """Give a session its new connection.
+
+        Raises:
+            ProtocolError: ``resume_failed``: another's session, one that is over, or one that
+                went on for too long.
+        """
+        held = self._held.get(_digest(message.resume_token))
+        # Another's token and none at all get the same answer: nobody learns what exists.
+        mine = held is not None and (held.identity.tenant, held.identity.key_id) == (
+            identity.tenant,
+            identity.key_id,
+        )
+        if (
+            held is None
+            or not mine
+            or not held.edge.resume(held.session_id, line, message.received)
+        ):
+            raise ProtocolError(
+                "resume_token: this session is over or not known here; start another",
+                code="resume_failed",
+                field="resume_token",
+            )
+        self.resumed += 1
+        return held.edge
+
+
+def _owner(identity: Identity) -> tuple[str, str]:
+    return identity.tenant, identity.key_id
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,111 @@
+"""An operator's eyes on live sessions: what each is, what it costs, its events as they come."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from weakref import WeakValueDictionary
+
+from penny.aio.channel import Channel
+from penny.session.session import Session
+
+
+Json = dict[str, Any]
+
+WATCHED_EVENTS = 500
+"""Events waiting for an operator's page; the oldest go first: it must never slow a call."""
+AUDIO_EVENTS = frozenset({"input_audio_buffer.append", "response.output_audio.delta"})
+
+
+class Meter:
+    """What a session has cost: as metered, else by its mode's price of a minute."""
+
+    def __init__(self, usd_per_minute: float) -> None:
+        self._usd_per_minute = usd_per_minute
+        self.session: Session | None = None
+
+    def __call__(self, elapsed_s: float) -> float:
+        """Dollars since the start of a session that has lasted ``elapsed_s``."""
+        usd = self.session.state.totals.get("usd") if self.session is not None else None
+        return float(usd) if usd is not None else elapsed_s / 60 * self._usd_per_minute
+
+
+class SessionWatch:
+    """Observes one session. Audio is told as its size: nobody listens in here."""
+
+    def __init__(self, watches: SessionWatches, session: Session) -> None:
+        self._watches = watches
+        self._session = session
+        self._readers: set[Channel[Json]] = set()
+        self.turns = 0
+
+    def caller_event(self, event: Json, at_s: float) -> None:
+        self._show("caller", event, at_s)
+
+    def speaker_event(self, event: Json, at_s: float) -> None:
+        if event["type"] == "response.created":
+            self.turns += 1
+        self._show("speaker", event, at_s)
+
+    def ended(self, reason: str, at_s: float) -> None:
+        del self._watches.live[self._session.id]
+        self._show("session", {"type": "ended", "reason": reason}, at_s)
+        for reader in self._readers:
+            reader.close()
+
+    def describe(self, now_s: float) -> Json:
+        state = self._session.state
+        return {
+            "duration_s": round(now_s - state.started_s, 1),
+            "idle_s": round(now_s - state.last_activity_s, 1),
+            "responses": self.turns,
+            "usd": state.totals.get("usd"),
+        }
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Channel[Json]]:
+        """Every event from now on until the session ends."""
+        reader: Channel[Json] = Channel(WATCHED_EVENTS, on_full="drop_oldest")
+        self._readers.add(reader)
+        try:
+            yield reader
+        finally:
+            self._readers.discard(reader)
+
+    def _show(self, source: str, event: Json, at_s: float) -> None:
+        if not self._readers:
+            return
+        if event["type"] in AUDIO_EVENTS:
+            event = {
+                name: len(value) if name in ("audio", "delta") else value
+                for name, value in event.items()
+            }
+        at_ms = round((at_s - self._session.state.started_s) * 1000)
+        for reader in self._readers:
+            reader.try_send({"from": source, "at_ms": at_ms, "event": event})
+
+
+class SessionWatches:
+    """Makes the watch of each session; give ``watch`` to ``Broker.add_observer``.
+
+    Args:
+        usd_per_minute: by mode, for sessions that nobody meters.
+    """
+
+    def __init__(self, usd_per_minute: Mapping[str, float]) -> None:
+        self._usd_per_minute = dict(usd_per_minute)
+        self._meters: WeakValueDictionary[str, Meter] = WeakValueDictionary()
+        self.live: dict[str, SessionWatch] = {}
+
+    def meter(self, session_id: str, mode: str) -> Meter:
+        """The cost of a session that is about to run. It lives as long as its lease holds it."""
+        meter = self._meters[session_id] = Meter(self._usd_per_minute.get(mode, 0.0))
+        return meter
+
+    def watch(self, session: Session) -> SessionWatch:
+        meter = self._meters.get(session.id)
+        if meter is not None:
+            meter.session = session
+        watch = self.live[session.id] = SessionWatch(self, session)
+        return watch

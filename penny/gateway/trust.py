@@ -1,0 +1,78 @@
+"""Builds the gateway's trust from its configuration: store, admission, gate, secrets."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from config.credentials import REDIS_PASSWORD, read_secret
+from config.schema import Config
+from penny.gateway.gate import Gate
+from penny.gateway.session_watch import SessionWatches
+from penny.session.broker import Broker
+from penny.trust.admission import Admission
+from penny.trust.client_secrets import ClientSecrets
+from penny.trust.keys import KeyFile
+from penny.trust.memory_store import MemoryStore
+from penny.trust.redis_store import RedisStore, connect_redis
+from penny.trust.resilient_store import ResilientStore
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Everything that decides who may talk."""
+
+    store: MemoryStore | ResilientStore
+    admission: Admission
+    secrets: ClientSecrets
+    watches: SessionWatches
+    gate: Gate
+
+
+def build_trust(config: Config, broker: Broker, host: str, clock: Callable[[], float]) -> Trust:
+    """Nothing is connected or started yet."""
+    store = build_store(config)
+    keys = KeyFile(config.resolve(config.keys.file), time.time)
+    secrets = ClientSecrets(store, time.time)
+    prices: dict[str, float] = {
+        name: section.cost_per_minute_usd for name, section in config.penny.modes.enabled()
+    }
+    watches = SessionWatches(prices)
+    broker.add_observer(watches.watch)
+
+    async def is_key_alive(key_id: str) -> bool:
+        return await gate.is_key_alive(key_id)
+
+    admission = Admission(
+        store,
+        clock,
+        end_session=broker.end_session,
+        is_key_alive=is_key_alive,
+        renew_s=config.redis.lease_s / 3,
+        node=f"{socket.gethostname()}:{os.getpid()}",
+    )
+    gate = Gate(config, host, keys, secrets, admission, watches)
+    return Trust(store, admission, secrets, watches, gate)
+
+
+def build_store(config: Config) -> MemoryStore | ResilientStore:
+    """The shared store when ``redis.url`` is set, else this process's own."""
+    local = MemoryStore(time.time)
+    if config.redis.url is None:
+        return local
+    password = read_secret(REDIS_PASSWORD, os.environ)
+    redis = connect_redis(
+        config.redis.url,
+        password.get_secret_value() if password else None,
+        config.redis.timeout_s,
+    )
+    shared = RedisStore(
+        redis,
+        prefix=config.redis.prefix,
+        lease_s=config.redis.lease_s,
+        timeout_s=config.redis.timeout_s,
+    )
+    return ResilientStore(shared, local)

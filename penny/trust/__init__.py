@@ -1,0 +1,1 @@
+"""Who may talk to Penny and how much: keys, tenants, limits, and the store gateways share."""

@@ -1,0 +1,164 @@
+"""API keys, hashed at rest in one SQLite file.
+
+A key is 128 random bits, so nobody can guess it and nobody can search for it: a slow hash
+(bcrypt, argon2) buys time against the guessing of human passwords and would buy nothing here,
+while each connection would pay for it. A keyed BLAKE2b is enough; its random pepper makes the
+digests of two installations differ.
+
+The file is opened for each question and never kept open: a key revoked from the command line is
+refused by a running gateway at its next call.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from penny.errors import ConfigError
+from penny.ids import new_id
+
+
+PREFIX = "penny"
+KEY_ID_CHARACTERS = 12
+BUSY_TIMEOUT_S = 2.0
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS pepper (value BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS keys (
+    digest TEXT PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    admin INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    revoked_at INTEGER
+);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """What is known of a key; the key itself is not kept."""
+
+    id: str
+    name: str
+    tenant: str
+    admin: bool
+    created_at: int
+    revoked_at: int | None = None
+
+
+class KeyFile:
+    """Creates, finds, lists and revokes keys.
+
+    Args:
+        path: made with its folder by the first ``create``, readable by its owner alone.
+        wall_clock: seconds since the epoch.
+    """
+
+    def __init__(self, path: Path, wall_clock: Callable[[], float]) -> None:
+        self._path = path
+        self._wall_clock = wall_clock
+
+    def create(self, tenant: str, name: str, *, admin: bool = False) -> tuple[str, ApiKey]:
+        """Return a new key, which is told this once, and its entry."""
+        value = new_id(PREFIX)
+        created_at = int(self._wall_clock())
+        with self._open(write=True) as db:
+            digest = _digest(value, _pepper(db))
+            key = ApiKey(f"key_{digest[:KEY_ID_CHARACTERS]}", name, tenant, admin, created_at)
+            db.execute(
+                "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, NULL)",
+                (digest, key.id, name, tenant, int(admin), created_at),
+            )
+        return value, key
+
+    def find(self, value: str) -> ApiKey | None:
+        """The entry of a key that was not revoked. Raises ConfigError when the file is broken."""
+        if not self._path.exists():
+            return None
+        with self._open(write=False) as db:
+            row = db.execute(
+                f"SELECT {_COLUMNS} FROM keys WHERE digest = ? AND revoked_at IS NULL",
+                (_digest(value, _pepper(db)),),
+            ).fetchone()
+        return None if row is None else _key(row)
+
+    def is_alive(self, key_id: str) -> bool:
+        return any(key.id == key_id and key.revoked_at is None for key in self.list_keys())
+
+    def list_keys(self) -> list[ApiKey]:
+        """Every key ever created, oldest first."""
+        if not self._path.exists():
+            return []
+        with self._open(write=False) as db:
+            rows = db.execute(f"SELECT {_COLUMNS} FROM keys ORDER BY created_at, id")
+            return [_key(row) for row in rows]
+
+    def has_keys(self) -> bool:
+        return any(key.revoked_at is None for key in self.list_keys())
+
+    def revoke(self, key_id: str) -> ApiKey | None:
+        """Refuse this key from now on; None when there is none of that id."""
+        if not self._path.exists():
+            return None
+        with self._open(write=True) as db:
+            db.execute(
+                "UPDATE keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL",
+                (int(self._wall_clock()), key_id),
+            )
+            row = db.execute(
+                f"SELECT {_COLUMNS} FROM keys WHERE id = ?",
+                (key_id,),
+            ).fetchone()
+        return None if row is None else _key(row)
+
+    @contextmanager
+    def _open(self, *, write: bool) -> Iterator[sqlite3.Connection]:
+        if write and not self._path.exists():
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600))
+        mode = "rw" if write else "ro"
+        try:
+            with closing(
+                sqlite3.connect(
+                    f"{self._path.resolve().as_uri()}?mode={mode}",
+                    uri=True,
+                    timeout=BUSY_TIMEOUT_S,
+                )
+            ) as db:
+                if write:
+                    db.executescript(_SCHEMA)
+                with db:
+                    yield db
+        except sqlite3.Error as error:
+            raise ConfigError(
+                f"{self._path} cannot be used: {error}; restore it, or take it away and create "
+                "new keys",
+                key="keys.file",
+            ) from error
+
+
+_COLUMNS = "id, name, tenant, admin, created_at, revoked_at"
+
+
+def _key(row: tuple[str, str, str, int, int, int | None]) -> ApiKey:
+    return ApiKey(row[0], row[1], row[2], bool(row[3]), row[4], row[5])
+
+
+def _pepper(db: sqlite3.Connection) -> bytes:
+    row = db.execute("SELECT value FROM pepper").fetchone()
+    if row is None:
+        row = (secrets.token_bytes(32),)
+        db.execute("INSERT INTO pepper VALUES (?)", row)
+    return bytes(row[0])
+
+
+def _digest(value: str, pepper: bytes) -> str:
+    return hashlib.blake2b(value.encode(), key=pepper, digest_size=32).hexdigest()
