@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CLIENTS := .venv-conformance
+RUNPOD_VENV := .venv-runpod
 RUN_STAMP := $(VENV)/.run
 DEV_STAMP := $(VENV)/.dev
 CLIENTS_STAMP := $(CLIENTS)/.installed
@@ -40,6 +41,10 @@ test: $(DEV_STAMP) setup-browser ## set everything up and pass the tests
 conformance: $(DEV_STAMP) $(CLIENTS_STAMP) ## four unmodified Realtime clients talk with Penny (PENNY_URL: with that one)
 	@$(BIN)/python -m tests.conformance.run
 
+.PHONY: test-runpod
+test-runpod: $(DEV_STAMP) $(RUNPOD_VENV)/.ready ## pass the worker's tests with RunPod's own SDK
+	@PENNY_RUNPOD_PYTHON=$(RUNPOD_VENV)/bin/python $(BIN)/python -m pytest -q tests/runpod_sdk
+
 .PHONY: check
 check: $(DEV_STAMP) ## lint, types, floors
 	@$(BIN)/ruff check .
@@ -64,7 +69,7 @@ format: $(DEV_STAMP) ## write the code the way ruff would
 .PHONY: lock
 lock: $(DEV_STAMP) ## compile the hashed requirements again from requirements/*.in
 	@$(BIN)/pip install -q uv
-	@cd requirements && for f in base dev conformance; do ../$(BIN)/uv pip compile -q --generate-hashes --no-header --python-version 3.11 $$f.in -o $$f.txt; done
+	@cd requirements && for f in base dev conformance runpod; do ../$(BIN)/uv pip compile -q --generate-hashes --no-header --python-version 3.11 $$f.in -o $$f.txt; done
 	@cd requirements && ../$(BIN)/uv pip compile -q --generate-hashes --no-header --no-deps vad.in -o vad.txt
 
 $(VENV)/bin/python:
@@ -89,6 +94,14 @@ $(CLIENTS_STAMP): requirements/conformance.txt | $(VENV)/bin/python
 	@$(PYTHON) -m venv $(CLIENTS)
 	@$(CLIENTS)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/conformance.txt
 	@touch $@
+
+$(RUNPOD_VENV)/.ready: requirements/runpod.txt requirements/vad.txt
+	@echo "Installing RunPod's SDK in an environment of its own (once, about a minute) ..."
+	@$(PYTHON) -m venv $(RUNPOD_VENV)
+	@$(RUNPOD_VENV)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/runpod.txt
+	@$(RUNPOD_VENV)/bin/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/vad.txt
+	@touch $@
+
 .PHONY: bench-kb
 bench-kb: $(DEV_STAMP) ## knowledge base: 100,000 passages beside tantivy, bm25s and FTS5
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/bench-kb.in
@@ -96,4 +109,4 @@ bench-kb: $(DEV_STAMP) ## knowledge base: 100,000 passages beside tantivy, bm25s
 
 .PHONY: clean
 clean: ## remove the environment and what Penny wrote
-	@rm -rf $(VENV) $(CLIENTS) var .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf $(VENV) $(CLIENTS) $(RUNPOD_VENV) var .mypy_cache .ruff_cache .pytest_cache

@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import orjson
 import structlog
+from aiohttp import web
 
 from penny.errors import ModeUnavailable, SpeakerLost
 from penny.session.mode import Json, SessionSpec
@@ -24,10 +25,14 @@ CONNECT_TIMEOUT_S = 10.0
 MAX_MESSAGE_BYTES = 20 * 1024 * 1024
 
 
+RealtimeSocket = aiohttp.ClientWebSocketResponse | web.WebSocketResponse
+"""Who opened the connection makes no difference: a rented worker dials in."""
+
+
 class RealtimeSpeaker:
     """An open, configured Realtime connection."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse, info: Json) -> None:
+    def __init__(self, socket: RealtimeSocket, info: Json) -> None:
         self._socket = socket
         self._lock = asyncio.Lock()
         self.info = info
@@ -82,6 +87,13 @@ async def connect(
             remedy="see whether it runs and listens at the configured address",
             retryable=True,
         ) from error
+    return await open_on(socket, session, spec, info)
+
+
+async def open_on(
+    socket: RealtimeSocket, session: Json, spec: SessionSpec, info: Json
+) -> RealtimeSpeaker:
+    """Configure a connection that is open already, and seed it. Raises ModeUnavailable."""
     speaker = RealtimeSpeaker(socket, info)
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):

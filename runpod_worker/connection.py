@@ -205,6 +205,7 @@ class Connection:
         self._send_penny(
             "penny.transcript",
             item_id=item_id,
+            text=transcript.text,
             understood=transcript.understood,
             confidence=transcript.confidence,
             language=transcript.language,

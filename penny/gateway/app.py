@@ -14,9 +14,10 @@ import uvloop
 from aiohttp import web
 
 from config.schema import Config
-from modes.registry import build_modes
+from modes.registry import build_modes, find_desk, find_hosts
 from penny.aio.tasks import TaskOwner
 from penny.gateway.admin import AdminRoutes
+from penny.gateway.egress_metrics import EgressCollector
 from penny.gateway.listener import Listener
 from penny.gateway.loop_lag import LoopLag
 from penny.gateway.metrics import Metrics, TrustCollector
@@ -24,6 +25,7 @@ from penny.gateway.realtime import RealtimeDoor
 from penny.gateway.routes import Routes
 from penny.gateway.socket import SocketDoor
 from penny.gateway.trust import Trust, build_trust
+from penny.gateway.worker_door import WorkerDoor
 from penny.logs import configure_logs
 from penny.session.broker import Broker, BrokerSettings
 from penny.session.session import Session, SessionLimits
@@ -93,6 +95,11 @@ class Gateway:
         RealtimeDoor(broker, config, trust.gate, trust.secrets, time.time).add_to(app)
         AdminRoutes(trust.gate, trust.store, trust.watches, clock).add_to(app)
         metrics.registry.register(TrustCollector(trust, door.held))
+        hosts, desk = find_hosts(broker.modes), find_desk(broker.modes)
+        if hosts is not None:
+            metrics.registry.register(EgressCollector(hosts))
+        if desk is not None:
+            WorkerDoor(desk).add_to(app)
         return app
 
     async def stop(self, drain_s: float) -> None:
