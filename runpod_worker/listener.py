@@ -270,16 +270,20 @@ class Listener:
             min_speech_ms=turns.min_speech_ms,
             min_interruption_ms=turns.min_interruption_ms,
             prefix_padding_ms=_given(detection, "prefix_padding_ms", turns.prefix_padding_ms),
-            silence_duration_ms=_given(detection, "silence_duration_ms", turns.silence_duration_ms),
+            silence_duration_ms=self._silence_ms(detection),
             max_turn_ms=turns.max_turn_ms,
         )
 
     def _make_endpointing(self, detection: Json) -> Endpointing:
         return Endpointing(
             "semantic_vad" if detection.get("type") == "semantic_vad" else "server_vad",
-            _given(detection, "silence_duration_ms", self._turns.silence_duration_ms),
+            self._silence_ms(detection),
             detection.get("eagerness") or "auto",
         )
+
+    def _silence_ms(self, detection: Json) -> int:
+        # A client may say 0; even so it takes a window without speech to know of the silence.
+        return max(1, _given(detection, "silence_duration_ms", self._turns.silence_duration_ms))
 
 
 def _given(values: Json, key: str, default: int) -> int:
