@@ -30,8 +30,7 @@ export interface Options {
 }
 
 /** What `start` takes: the wishes of `session_start`, and where the voice comes from. */
-export interface Wishes
-  extends Omit<SessionStart, "type" | "protocol_version" | "audio" | "resume"> {
+export interface Wishes extends Omit<SessionStart, "type" | "protocol_version" | "audio"> {
   /** False for a session of typed turns. Default true. */
   microphone?: boolean;
   /** A microphone from `navigator.mediaDevices.enumerateDevices()`. */

@@ -30,6 +30,7 @@ export class PennyClient extends EventTarget {
   #item = null; // whose audio the binary messages are
   #reported = new Map(); // item -> ms last told to Penny
   #untold = new Map(); // item -> its last report, when the connection was not there to take it
+  #received = 0; // messages of this session, session_started being the first
   #ended = false; // session_ended came
   #cancel = null; // gives up connecting
   #rateHz = RATE_HZ;
@@ -59,7 +60,7 @@ export class PennyClient extends EventTarget {
     const cancelled = this.#begin(rateHz, wishes);
     try {
       await Promise.race([this.#openAudio(microphone, deviceId), cancelled]);
-      this.session = await Promise.race([this.#connect(), cancelled]);
+      this.session = await Promise.race([this.#connect(this.#startMessage()), cancelled]);
       this.#setState("open");
       return this.session;
     } catch (error) {
@@ -119,6 +120,7 @@ export class PennyClient extends EventTarget {
     this.#rateHz = rateHz;
     this.#wishes = wishes;
     this.#ended = false;
+    this.#received = 0;
     this.#item = null;
     this.#reported.clear();
     this.#untold.clear();
@@ -152,26 +154,25 @@ export class PennyClient extends EventTarget {
     ears.enabled = !this.#muted;
   }
 
-  /** Open a connection and the session on it; `extra` goes into its session_start. */
-  async #connect(extra = {}) {
+  #startMessage(extra = {}) {
+    const stream = { encoding: "pcm16", rate_hz: this.#rateHz };
+    const audio = { input: stream, output: stream };
+    const protocol_version = PROTOCOL_VERSION;
+    return { type: "session_start", protocol_version, audio, ...this.#wishes, ...extra };
+  }
+
+  /** Open a connection, and with this message the session on it. */
+  async #connect(message) {
     const context = this.#context;
     const { clientSecret, protocols } = this.#options;
     const secret = typeof clientSecret === "function" ? await clientSecret() : clientSecret;
     if (this.#context !== context) throw new PennyError(CANCELLED);
-    const stream = { encoding: "pcm16", rate_hz: this.#rateHz };
-    const connection = new Connection(this.url, protocols ?? protocolsFor(secret), {
+    this.#connection = new Connection(this.url, protocols ?? protocolsFor(secret), {
       onEvent: (event) => this.#onEvent(event),
-      onAudio: (pcm) => this.#item !== null && this.#player?.play(this.#item, pcm),
+      onAudio: (pcm) => this.#onAudio(pcm),
       onClosed: (close) => this.#onClosed(close),
     });
-    this.#connection = connection;
-    return connection.start({
-      type: "session_start",
-      protocol_version: PROTOCOL_VERSION,
-      audio: { input: stream, output: stream },
-      ...this.#wishes,
-      ...extra,
-    });
+    return this.#connection.open(message);
   }
 
   #send(message) {
@@ -185,7 +186,14 @@ export class PennyClient extends EventTarget {
     if (this.droppedFrames % 50 === 1) this.#emit("congested", { frames: this.droppedFrames });
   }
 
+  #onAudio(pcm) {
+    this.#received += 1;
+    if (this.#item !== null) this.#player?.play(this.#item, pcm);
+  }
+
   #onEvent(event) {
+    if (event.type === "session_started") this.#received = 1;
+    else if (event.type !== "session_resumed") this.#received += 1;
     if (event.type === "audio_started") {
       this.#item = event.item_id;
     } else if (event.type === "audio_done" && this.#item === event.item_id) {
@@ -233,34 +241,36 @@ export class PennyClient extends EventTarget {
     else this.#finish(close);
   }
 
-  /** The connection broke under an open session: take it up again, or begin a new one in its place. */
+  /** The connection broke under an open session: take it up again, or begin a new one for it. */
   async #reconnect(close) {
-    const token = this.session?.resume_token ?? null;
     const patience = new Patience(this.#options.reconnectMs);
     const context = this.#context;
-    let resume = token === null ? null : { resume_token: token };
-    if (resume === null) this.#dropPlayback(); // the answer it belongs to is gone
+    const token = this.session.resume_token;
+    let resuming = token !== null;
+    if (!resuming) this.#dropPlayback(); // the answer it belongs to is gone
     this.#setState("reconnecting");
     while (await patience.wait()) {
       if (this.#context !== context) return; // hung up meanwhile
       this.#emit("reconnecting", { attempt: patience.attempt });
+      const resume = { type: "session_resume", resume_token: token, received: this.#received };
       try {
-        this.session = await this.#connect(resume ? { resume } : { greeting: "" });
-        this.#resume(resume !== null, patience);
+        const opened = await this.#connect(resuming ? resume : this.#startMessage({ greeting: "" }));
+        this.#goOn(opened, resuming, patience);
         return;
       } catch (error) {
         if (this.#context !== context) return;
         this.#connection?.close();
         if (error.code === "connection_lost" || error.retryable) continue;
-        if (resume === null) break; // refused: trying again is no use
-        resume = null;
+        if (!resuming) break; // refused: trying again is no use
+        resuming = false; // that session is over
         this.#dropPlayback();
       }
     }
     if (this.#context === context) this.#finish(close);
   }
 
-  #resume(resumed, { attempt, waitedMs }) {
+  #goOn(opened, resumed, { attempt, waitedMs }) {
+    if (!resumed) this.session = opened;
     for (const report of this.#untold.values()) if (resumed) this.#send(report);
     this.#untold.clear();
     this.#setState("open");

@@ -2,7 +2,8 @@
 
 const START_TIMEOUT_MS = 120_000; // a cold private mode may take this long to wake up
 const MAX_UNSENT_BYTES = 192_000; // four seconds of audio that the network has not taken yet
-const SECRET_PROTOCOL = "openai-insecure-api-key."; // as on /v1/realtime: browsers set no headers
+const KEY_PROTOCOL = "penny-key."; // browsers cannot set headers on a WebSocket
+const OPENED = new Set(["session_started", "session_resumed"]);
 
 /** A session that could not start or was cut: `code` is stable, `message` is for people. */
 export class PennyError extends Error {
@@ -15,12 +16,12 @@ export class PennyError extends Error {
 
 /** Subprotocols that carry a client secret; none without one. */
 export function protocolsFor(secret) {
-  return secret ? ["realtime", SECRET_PROTOCOL + secret] : [];
+  return secret ? ["penny", KEY_PROTOCOL + secret] : [];
 }
 
 export class Connection {
   #socket;
-  #waiting; // {resolve, reject} until session_started
+  #waiting; // {resolve, reject} until the session is open
   #closed = false;
 
   /** `handlers`: onEvent(event), onAudio(ArrayBuffer), onClosed({code, reason}) of an open session. */
@@ -32,8 +33,8 @@ export class Connection {
     this.#socket.onclose = (close) => this.#onClose(close);
   }
 
-  /** Send `session_start` and wait for its answer. Rejects with PennyError. */
-  start(message) {
+  /** Send `session_start` or `session_resume` and wait for its answer. Rejects with PennyError. */
+  open(message) {
     return new Promise((resolve, reject) => {
       const late = { code: "start_timeout", message: "no session_started", retryable: true };
       const timer = setTimeout(() => this.cancel(new PennyError(late)), START_TIMEOUT_MS);
@@ -80,10 +81,10 @@ export class Connection {
       return;
     }
     const event = JSON.parse(data);
-    if (event.type === "session_started") this.#waiting?.resolve(event);
+    this.handlers.onEvent(event);
+    if (OPENED.has(event.type)) this.#waiting?.resolve(event);
     // Before the session is open nothing else can come of an error.
     else if (event.type === "error") this.#waiting?.reject(new PennyError(event));
-    this.handlers.onEvent(event);
   }
 
   #onClose({ code, reason }) {

@@ -7,6 +7,7 @@ through the protocol's models, every client message through its parser.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -109,6 +110,8 @@ class ScriptedPenny:
     audio: bytearray = field(default_factory=bytearray)
     call: Call | None = None
     protocols: list[str] = field(default_factory=list)
+    resumes: list[dict[str, Any]] = field(default_factory=list)
+    audio_messages: int = 0
 
     def drop(self) -> None:
         """Cut the live connection without a word, as a network does."""
@@ -153,7 +156,21 @@ class Call:
         finally:
             await self.stop_answer()
 
+    async def resume(self, message: dict[str, Any]) -> None:
+        self.penny.resumes.append(message)
+        if not self.penny.resumable:
+            gone = "resume_token: this session is over"
+            await self.send(SessionError(code="resume_failed", message=gone, retryable=False))
+            await self.socket.close(code=4400)
+            return
+        resumed = {"session_id": "sess_1", "replayed": 0, "lost_audio_ms": 0}
+        await self.socket.send_json({"type": "session_resumed", **resumed})
+
     async def take_text(self, text: str) -> None:
+        raw = json.loads(text)
+        if raw["type"] == "session_resume":
+            await self.resume(raw)
+            return
         try:
             message = parse_client_message(text)
         except ProtocolError as error:
@@ -185,10 +202,6 @@ class Call:
 
     async def start(self, message: SessionStart) -> None:
         self.penny.starts.append(message)
-        if message.resume is not None and not self.penny.resumable:
-            gone = "resume: that session is gone"
-            await self.send(SessionError(code="session_unknown", message=gone, retryable=False))
-            return
         if self.penny.refuse is not None:
             await self.send(self.penny.refuse)
             return
@@ -262,6 +275,7 @@ class Call:
         due_s = loop.time()
         for start_ms in range(0, self.penny.answer_ms, FRAME_MS):
             await self.socket.send_bytes(self.tone(start_ms))
+            self.penny.audio_messages += 1
             due_s += FRAME_MS / 1000
             await asyncio.sleep(max(0.0, due_s - loop.time()))
         duration_ms = self.penny.answer_ms
@@ -344,7 +358,7 @@ async def serve(penny: ScriptedPenny) -> AsyncIterator[ScriptedPenny]:
             penny.refusals -= 1
             assert request.transport is not None
             request.transport.abort()
-        socket = web.WebSocketResponse(protocols=("realtime",))
+        socket = web.WebSocketResponse(protocols=("penny",))
         await socket.prepare(request)
         penny.call = Call(penny, socket)
         await penny.call.run()

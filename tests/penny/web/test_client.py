@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from penny.protocol.conversation import (
-    AudioDone,
     Interrupt,
     Interruption,
     SpeechStarted,
@@ -17,6 +16,7 @@ from penny.protocol.conversation import (
     TranscriptHeard,
 )
 from penny.protocol.error import SessionError
+from penny.protocol.metering import TurnMetrics
 from penny.protocol.session import SessionEnded
 from tests.doubles.chromium import VOICE_HZ
 from tests.penny.web.conftest import VOICE_MS, Visit
@@ -159,7 +159,8 @@ async def test_cut_session_is_resumed_with_its_token_and_its_playback(visit: Vis
     visit.penny.resumable = True
     await open_session(visit, microphone=False)
     await visit.page.evaluate("penny.sendText('Hola')")
-    await visit.until(lambda: visit.penny.events(AudioDone))
+    await visit.until(lambda: visit.penny.events(TurnMetrics))
+    await visit.page.wait_for_function("() => seen.at(-1).type === 'turn_metrics'")
     visit.penny.refusals = 2
     visit.penny.drop()
     await visit.page.wait_for_function("() => returns.length > 0")
@@ -168,9 +169,10 @@ async def test_cut_session_is_resumed_with_its_token_and_its_playback(visit: Vis
     assert back["resumed"] is True
     assert back["attempt"] == 3
     assert back["gap_ms"] < 5000
-    resume = visit.penny.starts[-1].resume
-    assert resume is not None
-    assert resume.resume_token == "token_1"
+    (resume,) = visit.penny.resumes
+    assert resume["resume_token"] == "token_1"
+    assert resume["received"] == len(visit.penny.sent) + visit.penny.audio_messages
+    assert len(visit.penny.starts) == 1
     # What was buffered is heard out, and Penny learns of it although the line was down.
     await visit.until(lambda: any(report.ended for report in visit.penny.reports("item_turn_1")))
     last = visit.penny.reports("item_turn_1")[-1]
@@ -189,9 +191,8 @@ async def test_session_that_is_gone_is_replaced_by_a_new_one_without_a_greeting(
 
     (back,) = await visit.page.evaluate("returns")
     assert back["resumed"] is False
-    first, attempt, anew = visit.penny.starts
-    assert attempt.resume is not None
-    assert anew.resume is None
+    assert len(visit.penny.resumes) == 1
+    first, anew = visit.penny.starts
     assert anew.greeting == ""
     assert anew.mode == first.mode
     assert await visit.page.evaluate("penny.state") == "open"
@@ -222,11 +223,11 @@ async def test_patience_ends_and_the_loss_is_told(visit: Visit) -> None:
 
 async def test_client_secret_is_fetched_anew_for_each_connection(visit: Visit) -> None:
     await open_session(visit, microphone=False, secrets=["ek_1", "ek_2"])
-    assert visit.penny.protocols == ["realtime", "openai-insecure-api-key.ek_1"]
+    assert visit.penny.protocols == ["penny", "penny-key.ek_1"]
     visit.penny.drop()
     await visit.page.wait_for_function("() => returns.length > 0")
 
-    assert visit.penny.protocols == ["realtime", "openai-insecure-api-key.ek_2"]
+    assert visit.penny.protocols == ["penny", "penny-key.ek_2"]
 
 
 async def test_refused_start_rejects_with_code_and_remedy(visit: Visit) -> None:
