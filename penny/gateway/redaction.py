@@ -15,6 +15,10 @@ SHOWN = frozenset(
     {"type", "id", "object", "role", "status", "code", "reason", "phase", "name", "model", "voice"}
 )
 """Fields whose text says nothing of the conversation; ids besides, by the end of their name."""
+OPAQUE = frozenset(
+    {"context_update", "passages", "arguments", "result", "details", "metadata", "prompt"}
+)
+"""Objects whose very field names are somebody's own words: shown as nothing but their presence."""
 MAX_ITEMS = 16
 MAX_DEPTH = 8
 
@@ -25,6 +29,8 @@ def redact(event: Json) -> Json:
 
 
 def _redact(name: str, value: Any, depth: int) -> Any:
+    if name in OPAQUE and value is not None:
+        return "<hidden>"
     if isinstance(value, str):
         shown = name in SHOWN or name.endswith("_id")
         return value if shown else f"<{len(value)} characters>"

@@ -74,9 +74,8 @@ function row(session) {
     { dataset: { session: session.session_id } },
     element("th", { scope: "row" }, element("code", { text: session.session_id })),
     cell("state", element("span", { class: "chip", dataset: { state }, text: say.states[state] ?? state })),
-    cell("mode", session.mode),
+    cell("mode", session.mode, element("small", { text: session.edge ?? "" })),
     cell("tenant", session.tenant ?? "—"),
-    cell("edge", session.edge ?? "—"),
     cell("duration", seconds === null ? "—" : clock(seconds * 1000)),
     cell("turns", String(live.turns ?? session.responses ?? "—")),
     cell("latency", p50 === null ? "—" : `${Math.round(p50)} / ${ms(p95)}`),
@@ -92,7 +91,7 @@ function drawSessions() {
   // A row under the pointer or the focus must not be torn away by the next poll.
   const focused = document.activeElement?.closest?.("tr")?.dataset.session;
   const act = document.activeElement?.dataset?.act;
-  const names = ["id", "state", "mode", "tenant", "edge", "duration", "turns", "latency", "usd"];
+  const names = ["id", "state", "mode", "tenant", "duration", "turns", "latency", "usd"];
   const head = element("tr", {}, ...names.map((name) => element("th", { scope: "col", text: say.columns[name] })));
   head.append(element("td"));
   const body = element("tbody", {}, ...sessions.map(row));

@@ -6,7 +6,7 @@ import type {
   SessionError,
   SessionStart,
   SessionStarted,
-} from "./protocol";
+} from "./protocol.js";
 
 export type { ClientMessage, ServerMessage };
 

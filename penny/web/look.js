@@ -22,7 +22,7 @@ function detail(event) {
 
 export class Look {
   #api;
-  #watching = null; // {id, abort}
+  #watching = null; // {id, abort, over}
   #audio = null; // the row that counts audio messages in a row
 
   constructor(api, onFault) {
@@ -41,7 +41,7 @@ export class Look {
 
   async open(id, { words: spoken = false } = {}) {
     this.#watching?.abort.abort();
-    const watching = { id, abort: new AbortController() };
+    const watching = { id, abort: new AbortController(), over: false };
     this.#watching = watching;
     this.#audio = null;
     find("#look").hidden = false;
@@ -52,7 +52,8 @@ export class Look {
     const { signal } = watching.abort;
     try {
       await this.#api.watch(id, { words: spoken, signal, onEvent: (event) => this.#add(event) });
-      if (this.#watching === watching) find("#look-note").textContent = words().admin.over;
+      watching.over = true;
+      this.draw();
     } catch (error) {
       if (!signal.aborted) this.onFault(error);
     }
@@ -68,7 +69,8 @@ export class Look {
     if (this.#watching === null) return;
     const spoken = find("#look-words").getAttribute("aria-pressed") === "true";
     find("#look-title").textContent = `${words().admin.look}: ${this.#watching.id}`;
-    find("#look-note").textContent = spoken ? words().admin.wordsShown : words().admin.wordsHidden;
+    const note = spoken ? words().admin.wordsShown : words().admin.wordsHidden;
+    find("#look-note").textContent = this.#watching.over ? words().admin.over : note;
   }
 
   #add({ from, at_ms, event }) {
@@ -84,7 +86,7 @@ export class Look {
     const when = element("time", { text: clock(at_ms) });
     const who = element("span", { class: "from", text: words().admin.from[from] ?? from });
     const kind = element("code", { text: event.type });
-    list.append(element("li", { dataset: { from, dull: DULL.has(event.type) } }, when, who, kind, cell));
+    list.append(element("div", { dataset: { from, dull: DULL.has(event.type) } }, when, who, kind, cell));
     if (list.childElementCount > MAX_ROWS) list.firstElementChild.remove();
     if (near) list.scrollTop = list.scrollHeight;
   }

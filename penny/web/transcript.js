@@ -68,7 +68,7 @@ export class Transcript {
 
   /** What a brain, a tool or the line did, between the turns. */
   remark(kind, title, text = "") {
-    const row = element("li", { class: `remark ${kind}` }, element("strong", { text: title }));
+    const row = element("div", { class: `remark ${kind}` }, element("strong", { text: title }));
     if (text) row.append(element("span", { text }));
     this.#add(row);
   }
@@ -93,7 +93,7 @@ export class Transcript {
   #item(role, turnId, itemId) {
     const known = this.#items.get(itemId);
     if (known !== undefined) return known;
-    const row = element("li", { class: `${role} partial`, dataset: { item: itemId } });
+    const row = element("div", { class: `${role} partial`, dataset: { item: itemId } });
     const item = { row, text: element("p"), note: element("small") };
     const who = role === "user" ? words().you : "Penny";
     row.append(element("strong", { class: "who", text: who }), item.text, item.note);
