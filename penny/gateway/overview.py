@@ -143,7 +143,9 @@ class SessionOverview:
         self.latencies_ms: deque[int] = deque(maxlen=LATENCIES_A_SESSION)
 
     def caller_event(self, event: Json, at_s: float) -> None:
-        """Callers are seen through what the speaker makes of them."""
+        item = event.get("item") if event["type"] == "conversation.item.create" else None
+        if isinstance(item, dict) and item.get("role") == "user":
+            self.turns += 1  # typed; a spoken one is told by the speaker
 
     def speaker_event(self, event: Json, at_s: float) -> None:
         kind = event["type"]

@@ -21,7 +21,7 @@ const last = (values) => values.findLast((value) => value !== null) ?? null;
 const total = (values) => values.reduce((sum, value) => sum + (value ?? 0), 0);
 
 function complain(error) {
-  const asksKey = error.status === 401 || error.status === 403;
+  const asksKey = error.status === 401 || error.code === "not_admin";
   const problem = find("#problem");
   problem.hidden = asksKey && api.key === "";
   problem.querySelector("p").textContent = error.status ? error.message : words().admin.unreachable;
@@ -134,8 +134,10 @@ function draw() {
   find("#theme").title = say.themes[currentTheme()];
   look.draw();
   if (overview === null) return;
-  const { ready, reasons } = overview.readiness;
-  find("#health").textContent = ready ? say.admin.ready : `${say.admin.notReady}: ${reasons.join(", ")}`;
+  const { ready, reasons, degraded = [] } = overview.readiness;
+  const state = ready ? say.admin.ready : say.admin.notReady;
+  const why = [...reasons, ...degraded].join(", ");
+  find("#health").textContent = why ? `${state}: ${why}` : state;
   find("#health").dataset.ready = String(ready);
   drawCharts();
   drawSessions();

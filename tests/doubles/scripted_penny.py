@@ -7,7 +7,6 @@ through the protocol's models, every client message through its parser.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -33,7 +32,7 @@ from penny.protocol.conversation import (
     TranscriptFinal,
     TranscriptHeard,
 )
-from penny.protocol.error import SessionError
+from penny.protocol.error import CloseCode, SessionError
 from penny.protocol.message import ClientMessage, ServerEvent
 from penny.protocol.metering import LatencyMs, TurnMetrics
 from penny.protocol.session import (
@@ -42,6 +41,8 @@ from penny.protocol.session import (
     SessionEnd,
     SessionEnded,
     SessionProgress,
+    SessionResume,
+    SessionResumed,
     SessionStart,
     SessionStarted,
     SpeakerInfo,
@@ -110,7 +111,7 @@ class ScriptedPenny:
     audio: bytearray = field(default_factory=bytearray)
     call: Call | None = None
     protocols: list[str] = field(default_factory=list)
-    resumes: list[dict[str, Any]] = field(default_factory=list)
+    resumes: list[SessionResume] = field(default_factory=list)
     audio_messages: int = 0
 
     def drop(self) -> None:
@@ -156,21 +157,17 @@ class Call:
         finally:
             await self.stop_answer()
 
-    async def resume(self, message: dict[str, Any]) -> None:
+    async def resume(self, message: SessionResume) -> None:
         self.penny.resumes.append(message)
         if not self.penny.resumable:
             gone = "resume_token: this session is over"
             await self.send(SessionError(code="resume_failed", message=gone, retryable=False))
-            await self.socket.close(code=4400)
+            await self.socket.close(code=CloseCode.INVALID_START)
             return
-        resumed = {"session_id": "sess_1", "replayed": 0, "lost_audio_ms": 0}
-        await self.socket.send_json({"type": "session_resumed", **resumed})
+        # Belongs to its connection alone, and is not counted by either side.
+        await self.socket.send_str(dump(SessionResumed(session_id="sess_1", replayed=0)))
 
     async def take_text(self, text: str) -> None:
-        raw = json.loads(text)
-        if raw["type"] == "session_resume":
-            await self.resume(raw)
-            return
         try:
             message = parse_client_message(text)
         except ProtocolError as error:
@@ -180,6 +177,8 @@ class Call:
         match message:
             case SessionStart():
                 await self.start(message)
+            case SessionResume():
+                await self.resume(message)
             case TextInput(text="corta"):
                 self.penny.drop()
             case TextInput(text="falla"):

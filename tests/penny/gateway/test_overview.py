@@ -70,6 +70,15 @@ async def test_state_follows_the_call(overview: Overview) -> None:
     assert seen.describe()["turns"] == 1
 
 
+async def test_typed_turns_count_and_other_items_do_not(overview: Overview) -> None:
+    _, seen = await open_session(overview)
+    for role in ("user", "system"):
+        item = {"type": "message", "role": role}
+        seen.caller_event({"type": "conversation.item.create", "item": item}, 0.0)
+
+    assert seen.describe()["turns"] == 1
+
+
 async def test_answer_times_reach_the_session_and_the_minute(overview: Overview) -> None:
     await open_session(overview)
     for ms in (300, 500, 400, None):

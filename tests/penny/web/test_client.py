@@ -170,8 +170,8 @@ async def test_cut_session_is_resumed_with_its_token_and_its_playback(visit: Vis
     assert back["attempt"] == 3
     assert back["gap_ms"] < 5000
     (resume,) = visit.penny.resumes
-    assert resume["resume_token"] == "token_1"
-    assert resume["received"] == len(visit.penny.sent) + visit.penny.audio_messages
+    assert resume.resume_token == "token_1"
+    assert resume.received == len(visit.penny.sent) + visit.penny.audio_messages
     assert len(visit.penny.starts) == 1
     # What was buffered is heard out, and Penny learns of it although the line was down.
     await visit.until(lambda: any(report.ended for report in visit.penny.reports("item_turn_1")))
