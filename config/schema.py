@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
+from config.admin import AdminSection
 from config.prices import ALIASES, PRICES, ModelPrices
 from config.runpod import PrivacySection, RunpodSection
 from config.section import Section, key_error
@@ -282,6 +283,9 @@ class Config(Section):
     )
     resume: ResumeSection = Field(
         default_factory=ResumeSection, description="clients whose connection was lost"
+    )
+    admin: AdminSection = Field(
+        default_factory=AdminSection, description="the operator's page and routes"
     )
     logs: LogsSection = Field(
         default_factory=LogsSection, description="what Penny writes of itself"

@@ -57,6 +57,11 @@ class Routes:
         return web.json_response({"status": "ok", "version": __version__})
 
     async def _readyz(self, _request: web.Request) -> web.Response:
+        detail = self.describe_readiness()
+        return web.json_response(detail, status=200 if detail["ready"] else 503)
+
+    def describe_readiness(self) -> Json:
+        """Whether new sessions are taken; when not, why, and what works less well than usual."""
         reasons = []
         if self._broker.draining:
             reasons.append("draining")
@@ -67,14 +72,23 @@ class Routes:
         if isinstance(store, ResilientStore) and not store.state.shared:
             degraded.append("Redis does not answer: limits hold on this gateway alone")
         modes = {name: mode.availability() for name, mode in self._broker.modes.items()}
-        detail = {
+        return {
             "ready": not reasons,
             "reasons": reasons,
             "degraded": degraded,
             "sessions": len(self._broker.sessions),
             "modes": {name: state.reason or "ready" for name, state in modes.items()},
         }
-        return web.json_response(detail, status=503 if reasons else 200)
+
+    def describe_operation(self) -> Json:
+        """Readiness, and each mode with its sessions, for the operator."""
+        live = [session.mode for session in self._broker.sessions.values()]
+        started = self._broker.counts.started
+        modes = [
+            {**mode, "live": live.count(mode["name"]), "started": started.get(mode["name"], 0)}
+            for mode in self.describe_modes()["modes"]
+        ]
+        return {"modes": modes, "readiness": self.describe_readiness()}
 
     async def _modes(self, _request: web.Request) -> web.Response:
         return web.json_response(self.describe_modes())

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import re
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
 
 from tests.doubles.chromium import launch_chromium, voice, write_microphone
 from tests.doubles.scripted_penny import ScriptedPenny, serve
 
 
 VOICE_MS = 900
+TALK_OR_HANG_UP = re.compile("Hablar|Colgar|Talk|Hang up")
 
 # Everything that reaches the loudspeaker also reaches an analyser: what a person would hear.
 TAP = """
@@ -54,6 +56,12 @@ class Visit:
         samples: list[dict[str, float]] = await self.page.evaluate("window.heard")
         return samples
 
+    async def type(self, text: str) -> None:
+        """Type a turn and send it; begins a call when there is none."""
+        await expect(self.page.get_by_role("button", name=TALK_OR_HANG_UP)).to_be_enabled()
+        await self.page.locator("#text").fill(text)
+        await self.page.locator("#text").press("Enter")
+
     async def until(self, condition: Callable[[], Any], *, within_s: float = 15) -> None:
         """Wait for something the server saw."""
         async with asyncio.timeout(within_s):
@@ -61,25 +69,22 @@ class Visit:
                 await asyncio.sleep(0.01)
 
 
-OpenPage = Callable[..., Awaitable[Visit]]
-
-
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def scripted() -> AsyncIterator[ScriptedPenny]:
     async with serve(ScriptedPenny()) as penny:
         yield penny
     assert penny.faults == []
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
-    """A browser whose microphone says something for 0.9 s, every 4 s."""
+    """One for all tests; its microphone says something for 0.9 s, every 3 s."""
     path = tmp_path_factory.mktemp("microphone") / "voice.wav"
-    async with launch_chromium(write_microphone(path, 500, voice(VOICE_MS), 2600)) as browser:
+    async with launch_chromium(write_microphone(path, 400, voice(VOICE_MS), 1700)) as browser:
         yield browser
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def visit(scripted: ScriptedPenny, browser: Browser) -> AsyncIterator[Visit]:
     context = await browser.new_context(viewport={"width": 1280, "height": 800})
     page = await context.new_page()
