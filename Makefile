@@ -7,6 +7,13 @@ CLIENTS := .venv-conformance
 RUNPOD_VENV := .venv-runpod
 RUN_STAMP := $(VENV)/.run
 DEV_STAMP := $(VENV)/.dev
+WORKER := .venv-worker
+WORKER_STAMP := $(WORKER)/.made
+TRITON := .venv-triton
+TRITON_STAMP := $(TRITON)/.made
+PEER := .venv-bench
+PEER_STAMP := $(PEER)/.made
+TORCH ?= torch==2.13.0
 CLIENTS_STAMP := $(CLIENTS)/.installed
 
 .PHONY: help
@@ -36,6 +43,19 @@ setup-browser: ## a Chromium for the tests of the page, where there is none
 .PHONY: test
 test: $(DEV_STAMP) setup-browser ## set everything up and pass the tests
 	@$(BIN)/python -m pytest -q
+
+.PHONY: test-worker
+test-worker: $(WORKER_STAMP) $(TRITON_STAMP) ## the engines that need torch, and a real Triton (environments of their own)
+	@$(WORKER)/bin/python -m tests.worker_torch.checkpoints
+	@$(WORKER)/bin/python -m pytest -q tests/worker_torch
+
+.PHONY: bench-pipeline
+bench-pipeline: $(DEV_STAMP) $(PEER_STAMP) ## what the pipeline adds to its engines, beside pipecat
+	@$(BIN)/python -m tests.bench.pipeline
+
+.PHONY: bench-gpu
+bench-gpu: $(WORKER_STAMP) ## full-size models of random weights on a GPU
+	@$(WORKER)/bin/python -m tests.bench.gpu
 
 .PHONY: conformance
 conformance: $(DEV_STAMP) $(CLIENTS_STAMP) ## four unmodified Realtime clients talk with Penny (PENNY_URL: with that one)
@@ -69,8 +89,9 @@ format: $(DEV_STAMP) ## write the code the way ruff would
 .PHONY: lock
 lock: $(DEV_STAMP) ## compile the hashed requirements again from requirements/*.in
 	@$(BIN)/pip install -q uv
-	@cd requirements && for f in base dev conformance runpod; do ../$(BIN)/uv pip compile -q --generate-hashes --no-header --python-version 3.11 $$f.in -o $$f.txt; done
+	@cd requirements && for f in base dev conformance runpod triton; do ../$(BIN)/uv pip compile -q --generate-hashes --no-header --python-version 3.11 $$f.in -o $$f.txt; done
 	@cd requirements && ../$(BIN)/uv pip compile -q --generate-hashes --no-header --no-deps vad.in -o vad.txt
+	@cd requirements && for f in worker bench; do ../$(BIN)/uv pip compile -q --generate-hashes --no-header --python-version 3.11 --override overrides.in $$f.in -o $$f.txt; done
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Penny needs Python 3.11 or newer; found: $$($(PYTHON) --version). Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
@@ -88,6 +109,29 @@ $(DEV_STAMP): requirements/dev.txt requirements/vad.txt | $(VENV)/bin/python
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/vad.txt
 	@touch $@ $(RUN_STAMP)
+
+# torch first and by itself: it is in no lock, as its plain wheel brings gigabytes of CUDA and a
+# GPU machine wants another build. Any pip arguments do: make test-worker TORCH="torch==2.13.0+cpu …"
+$(WORKER_STAMP): requirements/worker.txt requirements/vad.txt
+	@echo "Installing torch and the models' libraries into an environment of their own (once, minutes) ..."
+	@$(PYTHON) -m venv $(WORKER)
+	@$(WORKER)/bin/python -m pip install -q --disable-pip-version-check $(TORCH)
+	@$(WORKER)/bin/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/worker.txt
+	@$(WORKER)/bin/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/vad.txt
+	@touch $@
+
+$(TRITON_STAMP): requirements/triton.txt
+	@echo "Installing a real tritonserver for the tests (once, about a minute) ..."
+	@$(PYTHON) -m venv $(TRITON)
+	@$(TRITON)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/triton.txt
+	@touch $@
+
+$(PEER_STAMP): requirements/bench.txt requirements/vad.txt
+	@echo "Installing the peer into an environment of its own (once, about a minute) ..."
+	@$(PYTHON) -m venv $(PEER)
+	@$(PEER)/bin/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/bench.txt
+	@$(PEER)/bin/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/vad.txt
+	@touch $@
 
 $(CLIENTS_STAMP): requirements/conformance.txt | $(VENV)/bin/python
 	@echo "Installing the Realtime clients into an environment of their own (once, about two minutes) ..."
@@ -110,3 +154,4 @@ bench-kb: $(DEV_STAMP) ## knowledge base: 100,000 passages beside tantivy, bm25s
 .PHONY: clean
 clean: ## remove the environment and what Penny wrote
 	@rm -rf $(VENV) $(CLIENTS) $(RUNPOD_VENV) var .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf $(VENV) $(WORKER) $(TRITON) $(PEER) $(CLIENTS) var .mypy_cache .ruff_cache .pytest_cache
