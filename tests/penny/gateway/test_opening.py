@@ -11,6 +11,7 @@ from aiohttp import web
 from config.schema import Config
 from penny.errors import ModeUnavailable
 from penny.gateway.socket import SocketDoor
+from penny.gateway.trust import build_trust
 from penny.session.broker import Broker, BrokerSettings
 from penny.session.mode import Availability, SessionSpec
 from penny.session.session import SessionLimits
@@ -51,7 +52,10 @@ async def running_door(mode: ColdMode, **sections: object) -> AsyncIterator[str]
     clock = asyncio.get_running_loop().time
     modes = {"SELF_HOSTED": mode, "EXTERNAL": ScriptedMode("EXTERNAL")}
     app = web.Application()
-    app.router.add_get("/ws", SocketDoor(Broker(modes, settings, (), clock), config, clock).connect)
+    broker = Broker(modes, settings, (), clock)
+    trust = build_trust(config, broker, "127.0.0.1", clock)
+    app.router.add_get("/ws", SocketDoor(broker, config, trust.gate, clock).connect)
+    await trust.admission.start()
     runner = web.AppRunner(app, shutdown_timeout=0.5)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -59,6 +63,7 @@ async def running_door(mode: ColdMode, **sections: object) -> AsyncIterator[str]
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+        await trust.admission.aclose()
 
 
 ALLOWED = {"privacy": {"external_when_cold": True}, "runpod": {"cold_budget_s": 0.05}}

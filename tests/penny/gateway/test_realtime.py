@@ -263,7 +263,10 @@ async def test_a_lost_speaker_is_named_before_the_close() -> None:
 
     async with aiohttp.ClientSession() as http:
         async with running_worker(make_engines()) as endpoint:
-            sections = {"penny": {"modes": {"SELF_HOSTED": {"endpoint": endpoint}}}}
+            sections = {
+                "penny": {"modes": {"SELF_HOSTED": {"endpoint": endpoint}}},
+                "worker": {"replace_timeout_s": 0.5},
+            }
             gateway = Gateway(Config.model_validate(sections))
             await gateway.start("127.0.0.1", 0)
             socket = await http.ws_connect(f"ws://127.0.0.1:{gateway.port}/v1/realtime")
