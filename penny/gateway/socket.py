@@ -184,6 +184,7 @@ class SocketDoor:
             clock=self._clock,
             hold=HoldSettings(resume.hold_s, resume.max_audio_bytes),
             rate=self._gate.message_rate(policy),
+            on_leave=lambda: self._broker.end_session(spec.session_id, "client_ended"),
         )
         token = self.held.add(spec.session_id, edge, identity) if resume.hold_s else None
         limits = self._gate.session_limits(policy)
