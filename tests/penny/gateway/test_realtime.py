@@ -242,6 +242,7 @@ async def test_a_client_that_stops_reading_is_let_go_and_leaves_nothing(
             b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
         )
+        await reader.readuntil(b"\r\n\r\n")
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         ask = b'{"type":"response.create"}'
         writer.write(b"\x81" + bytes([0x80 | len(ask)]) + bytes(4) + ask)
@@ -253,7 +254,6 @@ async def test_a_client_that_stops_reading_is_let_go_and_leaves_nothing(
                         break
                 await asyncio.sleep(0.05)
         writer.transport.abort()
-        del reader
     assert asyncio.all_tasks() == before
 
 
