@@ -28,6 +28,8 @@ Json = dict[str, Any]
 MAX_REPLACEMENTS = 3
 """In one session. Workers that die one after another die of this session."""
 _STAMPED = frozenset({"response.create", "session.update"})
+_STAMP = "pennystamp"
+"""Prefix of the ids given to events that came without one; the client never hears of them."""
 
 
 class PrivateSpeaker:
@@ -73,8 +75,8 @@ class PrivateSpeaker:
     async def send(self, event: Json) -> None:
         """Send one client event. What a dead worker did not take, the next one gets."""
         if event["type"] in _STAMPED and not event.get("event_id"):
-            event = {**event, "event_id": new_id("event")}
-        elif event["type"] == "conversation.item.create" and not event["item"].get("id"):
+            event = {**event, "event_id": new_id(_STAMP)}
+        elif event["type"] == "conversation.item.create" and _lacks_id(event.get("item")):
             event = {**event, "item": {**event["item"], "id": new_id("item")}}
         async with self._lock:
             self._mirror.caller_event(event)
@@ -121,7 +123,7 @@ class PrivateSpeaker:
         self._mirror.worker_event(event)
         if event["type"] == "input_audio_buffer.speech_started":
             self._to_ask.clear()  # what the caller says now will be answered instead
-        yield event
+        yield _unstamped(event) if event["type"] == "error" else event
         if event["type"] == "response.done":
             cost = self._cost()
             if cost is not None:
@@ -201,6 +203,18 @@ _REPLACED: Json = {
     "code": "degraded",
     "message": "the worker was lost; another one goes on with the conversation",
 }
+
+
+def _lacks_id(item: object) -> bool:
+    """Whether an item needs an id of ours. What is no item is the worker's to refuse."""
+    return isinstance(item, dict) and not item.get("id")
+
+
+def _unstamped(event: Json) -> Json:
+    fault = event["error"]
+    if not str(fault.get("event_id") or "").startswith(f"{_STAMP}_"):
+        return event
+    return {**event, "error": {**fault, "event_id": None}}
 
 
 def _failed(response_id: str) -> Json:

@@ -237,11 +237,16 @@ async def test_a_client_that_stops_reading_is_let_go_and_leaves_nothing(
     async with running_penny(make_engines(llm=llm)) as url:
         host, port = url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
-        writer.write(
-            b"GET /v1/realtime HTTP/1.1\r\nHost: localhost\r\n"
-            b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        lines = (
+            "GET /v1/realtime HTTP/1.1",
+            f"Host: {host}:{port}",
+            "Connection: Upgrade",
+            "Upgrade: websocket",
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
         )
+        writer.write("\r\n".join((*lines, "", "")).encode())
+        await reader.readuntil(b"\r\n\r\n")
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         ask = b'{"type":"response.create"}'
         writer.write(b"\x81" + bytes([0x80 | len(ask)]) + bytes(4) + ask)
@@ -253,7 +258,6 @@ async def test_a_client_that_stops_reading_is_let_go_and_leaves_nothing(
                         break
                 await asyncio.sleep(0.05)
         writer.transport.abort()
-        del reader
     assert asyncio.all_tasks() == before
 
 
