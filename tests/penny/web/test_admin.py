@@ -124,6 +124,9 @@ async def test_modes_and_errors_say_why(desk: Desk) -> None:
     page = desk.page
     await expect(page.locator("#modes")).to_contain_text("insufficient_quota")
     await expect(page.locator("#modes")).to_contain_text("2 en curso, 118 desde el arranque")
+    await expect(page.locator(".worker").first).to_have_text(
+        "lease_7f2 · attached · 2 live, 6 free"
+    )
     await expect(page.locator("#errors li").first).to_contain_text("engine_failed")
 
 
