@@ -22,7 +22,7 @@ import structlog
 from config.credentials import ANTHROPIC_API_KEY, OPENAI_API_KEY, RUNPOD_API_KEY, WORKER_TOKEN
 from modes.self_hosted.source import Place, dial
 from penny.errors import ModeUnavailable
-from penny.session.mode import Availability, SessionSpec
+from penny.session.mode import Availability, SessionSpec, WorkerState
 
 
 log = structlog.get_logger()
@@ -72,6 +72,12 @@ class LocalWorker:
             for language, text in engine.get("notice", {}).items():
                 notice[language] = f"{notice.get(language, '')} {text}".strip()
         return Availability(True, notice=notice)
+
+    def workers(self) -> list[WorkerState]:
+        if self._url:
+            return [WorkerState(f"pid {self.pid}", "ready")]
+        state = "starting" if self.pid is not None else "down"
+        return [WorkerState("local worker", state, self._reason)]
 
     async def start(self) -> None:
         """Start the worker and wait until it is ready or clearly is not."""

@@ -15,7 +15,7 @@ from modes.self_hosted.source import Place, WorkerSource
 from modes.self_hosted.speaker import PrivateSpeaker
 from penny.aio.allow_list import AllowList
 from penny.errors import ModeUnavailable
-from penny.session.mode import Availability, Json, SessionSpec
+from penny.session.mode import Availability, HasWorkers, Json, SessionSpec, WorkerState
 
 
 log = structlog.get_logger()
@@ -53,6 +53,9 @@ class SelfHostedMode:
 
     def availability(self) -> Availability:
         return self.source.availability()
+
+    def workers(self) -> list[WorkerState]:
+        return self.source.workers() if isinstance(self.source, HasWorkers) else []
 
     async def start(self) -> None:
         await self.source.start()

@@ -11,7 +11,7 @@ import structlog
 from config.credentials import RUNPOD_API_KEY, WORKER_TOKEN, read_secret
 from modes.self_hosted.source import Place, dial
 from penny.errors import ModeUnavailable
-from penny.session.mode import Availability, SessionSpec
+from penny.session.mode import Availability, SessionSpec, WorkerState
 
 
 log = structlog.get_logger()
@@ -55,6 +55,10 @@ class RemoteWorker:
                 f"export {RUNPOD_API_KEY}=…: RunPod's load balancer asks for it",
             )
         return Availability(True)
+
+    def workers(self) -> list[WorkerState]:
+        """The address alone: whether it answers is known when a session asks it."""
+        return [WorkerState(self._host, "configured")]
 
     async def start(self) -> None:
         if self._host == QUEUE_HOST:

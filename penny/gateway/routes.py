@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from penny import __version__
 from penny.gateway.metrics import Metrics
 from penny.gateway.trust import Trust
 from penny.session.broker import Broker
+from penny.session.mode import HasWorkers
 from penny.trust.resilient_store import ResilientStore
 
 
@@ -85,10 +87,19 @@ class Routes:
         live = [session.mode for session in self._broker.sessions.values()]
         started = self._broker.counts.started
         modes = [
-            {**mode, "live": live.count(mode["name"]), "started": started.get(mode["name"], 0)}
+            {
+                **mode,
+                "live": live.count(mode["name"]),
+                "started": started.get(mode["name"], 0),
+                "workers": self._workers(mode["name"]),
+            }
             for mode in self.describe_modes()["modes"]
         ]
         return {"modes": modes, "readiness": self.describe_readiness()}
+
+    def _workers(self, name: str) -> list[Json]:
+        mode = self._broker.modes[name]
+        return [asdict(worker) for worker in mode.workers()] if isinstance(mode, HasWorkers) else []
 
     async def _modes(self, _request: web.Request) -> web.Response:
         return web.json_response(self.describe_modes())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 Json = dict[str, Any]
@@ -27,6 +27,22 @@ class Availability:
 
 def _tell_nobody(_event: Json) -> None:
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """One process that a mode's sessions run on, for the operator: ``detail`` is a short phrase."""
+
+    name: str
+    state: str
+    detail: str = ""
+
+
+@runtime_checkable
+class HasWorkers(Protocol):
+    """A mode, or a source of workers, that can tell which ones it has."""
+
+    def workers(self) -> list[WorkerState]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,10 @@ def overview() -> Json:
                 "remedy": None,
                 "live": 2,
                 "started": 118,
+                "workers": [
+                    {"name": "lease_7f2", "state": "attached", "detail": "2 live, 6 free"},
+                    {"name": "lease_9c1", "state": "draining", "detail": "0 live, 0 free"},
+                ],
             },
             {
                 "name": "EXTERNAL",

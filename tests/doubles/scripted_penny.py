@@ -96,7 +96,7 @@ EXTERNAL_READY["modes"][1].update(available=True, reason=None, remedy=None)
 class ScriptedPenny:
     """What the server shall do, and what it saw."""
 
-    answer_ms: int = 1000
+    answer_ms: int = 500
     modes: dict[str, Any] = field(default_factory=lambda: MODES)
     refuse: SessionError | None = None
     cold_start_ms: int = 0

@@ -22,7 +22,7 @@ from modes.self_hosted.source import Place
 from penny.aio.tasks import TaskOwner
 from penny.errors import ModeUnavailable
 from penny.ids import new_id
-from penny.session.mode import Availability, SessionSpec
+from penny.session.mode import Availability, SessionSpec, WorkerState
 from runpod_worker.lease import REDIAL_PAUSE_S, REDIALS, LeaseJob
 
 
@@ -79,6 +79,12 @@ class RunpodWorkers:
         if self._trouble is not None and not self._trouble.retryable:
             return Availability(False, self._trouble.message, self._trouble.remedy)
         return Availability(True)
+
+    def workers(self) -> list[WorkerState]:
+        return [
+            WorkerState(lease.id, lease.state, f"{len(lease.live)} live, {len(lease.spare)} free")
+            for lease in self.desk.leases.values()
+        ]
 
     async def start(self) -> None:
         """Cancel what an earlier gateway left behind; begin to watch over leases."""

@@ -108,6 +108,7 @@ async def test_overview_tells_modes_readiness_live_calls_and_answer_times() -> N
     assert overview["readiness"]["ready"] is True
     (mode,) = [mode for mode in overview["modes"] if mode["name"] == "SELF_HOSTED"]
     assert (mode["available"], mode["live"], mode["started"]) == (True, 1, 1)
+    assert mode["workers"] == [{"name": "127.0.0.1", "state": "configured", "detail": ""}]
     live = overview["live"][session_id]
     assert live["turns"] == 1
     assert live["latency_ms"]["p50"] > 0

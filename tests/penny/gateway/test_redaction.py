@@ -60,7 +60,10 @@ def test_kinds_ids_states_and_numbers_stay() -> None:
 
 JSON = st.recursive(
     st.text(max_size=8) | st.integers() | st.none(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=12,
 )
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Page, expect
 
 from tests.doubles import scripted_admin
 from tests.doubles.scripted_penny import ANSWER, EXTERNAL_READY
-from tests.penny.web.conftest import Visit
+from tests.penny.web.conftest import Tab, Visit
 
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -72,10 +72,10 @@ async def test_call_that_ended(visit: Visit) -> None:
     assert await find_violations(visit.page) == []
 
 
-async def test_operators_page_with_a_call_looked_into_and_its_entry(browser: Browser) -> None:
+async def test_operators_page_with_a_call_looked_into_and_its_entry(tab: Tab) -> None:
     async with scripted_admin.serve(scripted_admin.ScriptedAdmin()) as admin:
-        page = await browser.new_page()
-        await page.goto(admin.url)
+        page = tab.page
+        await tab.open(admin.url)
         await page.get_by_role("button", name="Mirar: sess_1kq3v9").click()
         await expect(page.locator("#events > div")).to_have_count(5)
         assert await find_violations(page) == []
@@ -83,4 +83,4 @@ async def test_operators_page_with_a_call_looked_into_and_its_entry(browser: Bro
         await page.reload()
         await expect(page.get_by_role("button", name="Entrar")).to_be_visible()
         assert await find_violations(page) == []
-        await page.close()
+        await tab.close()

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Page, expect
 
 from tests.doubles.scripted_admin import KEY, ScriptedAdmin, serve
+from tests.penny.web.conftest import Tab
 
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -19,29 +19,20 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 @dataclass
 class Desk:
-    page: Page
+    tab: Tab
     admin: ScriptedAdmin
-    complaints: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
 
-    async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(10):
-            while not condition():
-                await asyncio.sleep(0.01)
+    @property
+    def page(self) -> Page:
+        return self.tab.page
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def desk(browser: Browser) -> AsyncIterator[Desk]:
+async def desk(tab: Tab) -> AsyncIterator[Desk]:
     async with serve(ScriptedAdmin()) as admin:
-        context = await browser.new_context(viewport={"width": 1280, "height": 800})
-        page = await context.new_page()
-        found = Desk(page, admin)
-        page.on("pageerror", lambda error: found.complaints.append(str(error)))
-        page.on("console", lambda line: line.type == "error" and found.complaints.append(line.text))
-        page.on("request", lambda request: found.requests.append(request.url))
-        await page.goto(admin.url)
-        yield found
-        await context.close()
+        await tab.open(admin.url)
+        yield Desk(tab, admin)
+        await tab.close()
 
 
 async def test_live_calls_are_listed_with_state_latency_and_cost(desk: Desk) -> None:
@@ -51,9 +42,9 @@ async def test_live_calls_are_listed_with_state_latency_and_cost(desk: Desk) -> 
     await expect(row).to_contain_text("$0.241")
     await expect(row).to_contain_text("banco-norte")
     await expect(desk.page.locator("tbody tr")).to_have_count(4)
-    assert desk.complaints == []
+    assert desk.tab.complaints == []
     own = desk.admin.url.removesuffix("/admin")
-    assert all(url.startswith(own) for url in desk.requests)
+    assert all(url.startswith(own) for url in desk.tab.requests)
 
 
 async def test_charts_cover_the_hours_that_are_chosen(desk: Desk) -> None:
@@ -133,6 +124,9 @@ async def test_modes_and_errors_say_why(desk: Desk) -> None:
     page = desk.page
     await expect(page.locator("#modes")).to_contain_text("insufficient_quota")
     await expect(page.locator("#modes")).to_contain_text("2 en curso, 118 desde el arranque")
+    await expect(page.locator(".worker").first).to_have_text(
+        "lease_7f2 · attached · 2 live, 6 free"
+    )
     await expect(page.locator("#errors li").first).to_contain_text("engine_failed")
 
 
