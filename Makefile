@@ -155,3 +155,18 @@ bench-kb: $(DEV_STAMP) ## knowledge base: 100,000 passages beside tantivy, bm25s
 clean: ## remove the environment and what Penny wrote
 	@rm -rf $(VENV) $(CLIENTS) $(RUNPOD_VENV) var .mypy_cache .ruff_cache .pytest_cache
 	@rm -rf $(VENV) $(WORKER) $(TRITON) $(PEER) $(CLIENTS) var .mypy_cache .ruff_cache .pytest_cache
+
+	@rm -rf $(VENV) $(CLIENTS) var .mypy_cache .ruff_cache .pytest_cache
+
+.PHONY: soak fuzz fuzz-guided
+soak: $(DEV_STAMP) ## minutes of paced calls beside injected faults, then 10,000 short sessions
+	@$(BIN)/python -m tests.soak.run
+	@PENNY_LEAK_SESSIONS=10000 $(BIN)/python -m pytest -q -s tests/faults/test_leaks.py
+
+fuzz: $(DEV_STAMP) ## a million mutated inputs for every parser and for whole sessions
+	@$(BIN)/python -m tests.fuzz.run --mutations 1000000
+
+fuzz-guided: $(DEV_STAMP) ## coverage-guided fuzzing with atheris, a minute a target
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/fuzz.in
+	@for target in protocol realtime_session tenant_policy addresses config caller_session; do \
+	  $(BIN)/python -m tests.fuzz.guided $$target -max_total_time=60 || exit 1; done

@@ -125,6 +125,6 @@ async def gateway_process(
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     arguments = ("-m", "penny", "serve", "--config", str(path), "--port", str(port))
     async with running(folder, name, port, *arguments, **(environment or {})) as gateway:
-        await gateway.logged("gateway_listens")
+        await gateway.logged("Penny listens on")
         await gateway.answers()
         yield gateway
