@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from pydantic import ValidationError
@@ -23,7 +24,11 @@ def read_settings(environment: Mapping[str, str]) -> WorkerSettings:
     if not text:
         return WorkerSettings()
     try:
-        return WorkerSettings.model_validate_json(text)
+        # Not model_validate_json: it refuses the defaults that are paths.
+        return WorkerSettings.model_validate(json.loads(text))
+    except json.JSONDecodeError as error:
+        reason = f"{SETTINGS_VARIABLE}: not JSON: {error.msg} at character {error.pos}"
+        raise ConfigErrors([ConfigError(reason, key=SETTINGS_VARIABLE)]) from None
     except ValidationError as failure:
         raise ConfigErrors([_explain(fault) for fault in _faults(failure)]) from None
 

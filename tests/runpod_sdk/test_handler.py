@@ -81,7 +81,7 @@ async def test_a_killed_worker_is_replaced_by_another_in_mid_answer(
         sdk_worker(fleet.server, "w2", tmp_path / "w2.log") as second,
     ):
         caller = Caller(await fleet.open())
-        await caller.ask("cuéntamelo despacio")
+        await caller.ask("cuéntamelo despacio y con todo detalle, que no hay prisa")
         await caller.until("response.output_audio.delta")
         holder = first if fleet.server.jobs["job-1"].worker == "w1" else second
         os.kill(holder.pid, signal.SIGKILL)
@@ -89,7 +89,10 @@ async def test_a_killed_worker_is_replaced_by_another_in_mid_answer(
         broken = await caller.until("response.done")
         assert broken["response"]["status_details"]["error"]["code"] == "worker_lost"
         assert await caller.answer() == "Perdone."
-        assert await caller.answer() == "Sé 1 cosas. cuéntamelo despacio"
+        assert (
+            await caller.answer()
+            == "Sé 1 cosas. cuéntamelo despacio y con todo detalle, que no hay prisa"
+        )
         await caller.aclose()
 
 
