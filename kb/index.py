@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from kb.passage import IndexUnavailable, Passage
 
 
 # Part of the folder's name: a change of fields or of normalisation asks for a new index.
-INDEX_VERSION = "7"
+INDEX_VERSION = "8"
 _BLANK = "blank"
 _RAW = "raw"
 _FACT_CHARS = 200
@@ -129,12 +130,14 @@ class IndexWriter:
         heading = keys_of(passage.heading[-1], passage.language)
         aside = " ".join((*passage.heading[:-1], passage.words))
         context = keys_of(aside, passage.language)
-        asked = [keys_of(question, passage.language) for question in passage.questions]
-        weighted = body + 2 * heading + context + [key for each in asked for key in each]
+        said = (*passage.questions, *passage.phrases)
+        asked = [keys_of(each, passage.language) for each in said]
+        # However often callers' words repeat one another, they count once.
+        weighted = body + 2 * heading + context + list(dict.fromkeys(chain(*asked)))
         distinct = dict.fromkeys(weighted)
         self._add(
             id=passage.id,
-            kind=("passage", "asked") if asked else "passage",
+            kind=("passage", "asked") if said else "passage",
             file=passage.source,
             language=passage.language,
             keys=" ".join(weighted),
@@ -157,6 +160,7 @@ class IndexWriter:
                     " ".join(dict.fromkeys(context)),
                     [" ".join(each) for each in asked],
                     sorted(held_by(passage.text)),
+                    passage.phrases,
                 ]
             ),
         )
@@ -197,7 +201,7 @@ def _read_data(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> bytes
 def read_passage(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> StoredPassage:
     row = orjson.loads(_read_data(searcher, address))
     passage = Passage(
-        row[0], row[1], row[2], tuple(row[3]), row[4], row[5], row[6], row[7], tuple(row[8]), row[9]
+        row[0], row[1], row[2], tuple(row[3]), row[4], row[5], row[6], row[7], tuple(row[8]), row[9], "", tuple(row[15])
     )
     body, heading, context, asked = row[10:14]
     every = " ".join((body, heading, context, *asked))
