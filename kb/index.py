@@ -17,6 +17,7 @@ import tantivy
 
 from kb.intent import held_by
 from kb.normal.analysis import keys_of
+from kb.normal.words import sounds_of
 from kb.passage import IndexUnavailable, Passage
 
 
@@ -42,7 +43,7 @@ class FileState:
 class StoredPassage:
     """A passage with the keys of its parts, as they were indexed.
 
-    ``sequence`` keeps their order; ``holds``: the kinds of answer in the text.
+    ``sequence`` keeps their order; ``sounds``: the listed questions and phrases as heard; ``holds``: the kinds of answer in the text.
     """
 
     passage: Passage
@@ -50,6 +51,7 @@ class StoredPassage:
     sequence: str
     heading: frozenset[str]
     questions: tuple[frozenset[str], ...]
+    sounds: tuple[str, ...]
     holds: frozenset[str]
 
 
@@ -127,8 +129,11 @@ class IndexWriter:
 
     def add_passage(self, passage: Passage) -> None:
         body = keys_of(passage.text, passage.language)
-        heading = keys_of(passage.heading[-1], passage.language)
-        aside = " ".join((*passage.heading[:-1], passage.words))
+        # A record is headed by its name; its file's title is beside it, as for prose.
+        name = passage.id.partition("#")[2] if passage.fields else passage.heading[-1]
+        heading = keys_of(name, passage.language)
+        above = passage.heading if passage.fields else passage.heading[:-1]
+        aside = " ".join((*above, passage.words))
         context = keys_of(aside, passage.language)
         said = (*passage.questions, *passage.phrases)
         asked = [keys_of(each, passage.language) for each in said]
@@ -161,6 +166,7 @@ class IndexWriter:
                     [" ".join(each) for each in asked],
                     sorted(held_by(passage.text)),
                     passage.phrases,
+                    [sounds_of(each) for each in said],
                 ]
             ),
         )
@@ -211,6 +217,7 @@ def read_passage(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> Sto
         f" {heading} {body} ",
         frozenset(heading.split()),
         tuple(frozenset(each.split()) for each in asked),
+        tuple(row[16]),
         frozenset(row[14]),
     )
 

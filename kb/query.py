@@ -14,7 +14,7 @@ from kb.normal.stems import key_of
 from kb.normal.stopwords import weak_keys
 from kb.passage import Language
 from kb.spelling import SpellingIndex
-from kb.synonyms import load_synonyms
+from kb.synonyms import load_elsewhere, load_synonyms
 
 
 # What a word tells that the collection does not have: as much as a rare one.
@@ -34,7 +34,8 @@ class Concept:
 
     ``keys``: index keys with how well each stands for the concept (1 = the word itself).
     ``weight``: how much it tells: how rare it is, less for an everyday word. ``known``: the
-    collection has it, or something that sounds like it or means it.
+    collection has it, or something that sounds like it or means it. ``elsewhere``: it names a
+    subject of other trades, and the collection does not have it.
     """
 
     kind: Kind
@@ -43,6 +44,7 @@ class Concept:
     weight: float
     known: bool
     weak: bool = False
+    elsewhere: bool = False
 
 
 class Vocabulary:
@@ -107,7 +109,10 @@ def _concept(token: Token, language: Language, vocabulary: Vocabulary) -> Concep
     weight = vocabulary.rarity(frequency) if keys else _UNKNOWN_WEIGHT
     if weak:
         weight *= _WEAK_SHARE
-    return Concept("word", token.surface, keys, max(_LEAST_WEIGHT, weight), bool(keys), weak)
+    elsewhere = key in load_elsewhere(language) and not vocabulary.frequency(key)
+    return Concept(
+        "word", token.surface, keys, max(_LEAST_WEIGHT, weight), bool(keys), weak, elsewhere
+    )
 
 
 def _word_keys(

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from operator import mul
 
+from rapidfuzz import fuzz
+
 from kb.index import StoredPassage
 from kb.query import Concept
 
@@ -42,6 +44,14 @@ class Evidence:
     named: float = 0.0
     exact: float = 0.0
     complete: float = 0.0
+    said: float = 0.0
+    echo: float = 0.0
+    within: float = 0.0
+    things: float = 0.0
+    unheard: float = 0.0
+    lost_share: float = 0.0
+    elsewhere: float = 0.0
+    guessed: float = 0.0
 
 
 NOTHING = Evidence()
@@ -71,6 +81,7 @@ TRUST_WEIGHTS = (2.32, 2.09, 2.22, 0.57, 1.09, 1.65, -1.60, 3.83, 0.14, -1.36, 0
 _FULL_MASS = 3.0
 _FULL_NAMED = 3
 _FOUND = 0.7
+_FOUND_ITSELF = 0.9
 _NOTHING_LOST = 0.05
 _WORD_FOR_WORD = 0.95
 
@@ -87,6 +98,10 @@ class _Tally:
     missing_code: float = 0.0
     lost_most: float = 0.0
     found_most: float = 0.0
+    unheard: float = 0.0
+    elsewhere: float = 0.0
+    guessed: float = 0.0
+    things: int = 0
     named: int = 0
     exact: float = 0.0
 
@@ -98,10 +113,17 @@ class _Tally:
             self.unknown += weight
         if concept.kind == "code" and not best:
             self.missing_code = 1.0
+        if concept.elsewhere:
+            self.elsewhere = 1.0
         if concept.weak:
             return
+        if 0.0 < best < _FOUND_ITSELF:
+            self.guessed += weight
         self.strong_total += weight
         self.strong += weight * best
+        self.things += 1
+        if not concept.known:
+            self.unheard += weight
         self.named += best >= _FOUND
         self.found_most = max(self.found_most, weight * best)
         self.lost_most = max(self.lost_most, weight * (1.0 - best))
@@ -110,7 +132,11 @@ class _Tally:
 
 
 def weigh(
-    stored: StoredPassage, concepts: list[Concept], lexical: float, wanted: str | None = None
+    stored: StoredPassage,
+    concepts: list[Concept],
+    lexical: float,
+    wanted: str | None = None,
+    sounds: str = "",
 ) -> Evidence:
     """Compare one candidate with the question; ``lexical`` is its share of the best BM25."""
     present = stored.keys
@@ -123,10 +149,18 @@ def weigh(
         tally.add(concept, best)
     if not tally.found:
         return Evidence(lexical=lexical, missing_code=tally.missing_code, lost=tally.strong_total)
-    asked = 0.0
+    asked = said = 0.0
     for each in stored.questions:
-        asked = max(asked, _likeness(each, concepts, tally.total)[0])
-    headed, titled = _likeness(stored.heading, concepts, tally.total)
+        likeness, share, shared = _likeness(each, concepts, tally.total)
+        asked = max(asked, likeness)
+        said = max(said, share * min(1.0, shared))
+    echo = within = 0.0
+    for each in stored.sounds:
+        echo = max(echo, fuzz.ratio(sounds, each, score_cutoff=40.0))
+        size = len(each)
+        if size > 5 and size <= len(sounds):
+            within = max(within, fuzz.partial_ratio(each, sounds, score_cutoff=60.0))
+    headed, titled, _ = _likeness(stored.heading, concepts, tally.total)
     return Evidence(
         coverage=tally.found / tally.total,
         strong=tally.strong / tally.strong_total if tally.strong_total else 0.0,
@@ -144,6 +178,14 @@ def weigh(
         named=min(1.0, tally.named / _FULL_NAMED),
         exact=tally.exact / tally.strong_total if tally.strong_total else 0.0,
         complete=tally.found_most if tally.lost_most < _NOTHING_LOST else 0.0,
+        said=said,
+        echo=echo / 100.0,
+        within=within / 100.0,
+        things=1.0 / (1 + tally.things),
+        unheard=tally.unheard,
+        elsewhere=tally.elsewhere,
+        guessed=tally.guessed / tally.strong_total if tally.strong_total else 0.0,
+        lost_share=1.0 - tally.strong / tally.strong_total if tally.strong_total else 0.0,
     )
 
 
@@ -164,7 +206,7 @@ def _neighbours(sequence: str, left: list[str], right: list[str]) -> bool:
     return False
 
 
-def _likeness(keys: frozenset[str], concepts: list[Concept], total: float) -> tuple[float, float]:
+def _likeness(keys: frozenset[str], concepts: list[Concept], total: float) -> tuple[float, float, float]:
     """Return (weight shared over the weight of both, share of the keys that were named)."""
     shared = named = 0.0
     matched: set[str] = set()
@@ -179,8 +221,9 @@ def _likeness(keys: frozenset[str], concepts: list[Concept], total: float) -> tu
                     named += quality
         shared += concept.weight * best
     if not matched:
-        return 0.0, 0.0
-    return shared / (total + 0.5 * (len(keys) - len(matched))), named / len(keys)
+        return 0.0, 0.0, 0.0
+    likeness = shared / (total + 0.5 * (len(keys) - len(matched)))
+    return likeness, named / len(keys), shared
 
 
 def rank_features(evidence: Evidence) -> tuple[float, ...]:

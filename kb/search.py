@@ -14,7 +14,7 @@ from kb.embedder import EmbeddingFailed
 from kb.index import SCHEMA, StoredPassage
 from kb.intent import wanted_of
 from kb.normal.analysis import guess_language
-from kb.normal.words import plain_words
+from kb.normal.words import plain_words, sounds_of
 from kb.passage import FieldValue, Hit, Language, Passage, SearchResult
 from kb.query import Concept, build_concepts
 from kb.ranking import NOTHING, Evidence, rank, trust, weigh
@@ -66,12 +66,12 @@ def find_candidates(
     limit = _RANGED_CANDIDATES if ranges else _CANDIDATES
     hits = view.searcher.search(query, limit=limit, count=False).hits
     candidates: list[Candidate] = []
-    wanted = wanted_of(text)
+    wanted, sounds = wanted_of(text), sounds_of(text)
     for score, address in hits:
         stored = view.passage(address)
         if ranges and not _within(stored.passage, ranges):
             continue
-        evidence = weigh(stored, concepts, score / hits[0][0], wanted)
+        evidence = weigh(stored, concepts, score / hits[0][0], wanted, sounds)
         candidates.append(Candidate(stored, evidence, address))
     return Found(concepts, candidates)
 
