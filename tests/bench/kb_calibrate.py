@@ -33,7 +33,7 @@ DEV = ("dev.jsonl", "dev_spoken.jsonl")
 # Every rank feature speaks for a passage, but for lost_most.
 RANK_SIGNS = np.array([1] * 6 + [-1] + [1] * 10)
 RANK_RIDGE = 0.003
-TRUST_RIDGE = 0.11
+TRUST_RIDGE = 0.05
 FOLDS = 5
 BARE_SHARE = 0.4
 LISTED_SHARE = 0.2  # a listed question, word for word, is the easy case
