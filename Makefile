@@ -153,10 +153,8 @@ bench-kb: $(DEV_STAMP) ## knowledge base: 100,000 passages beside tantivy, bm25s
 
 .PHONY: clean
 clean: ## remove the environment and what Penny wrote
-	@rm -rf $(VENV) $(CLIENTS) $(RUNPOD_VENV) var .mypy_cache .ruff_cache .pytest_cache
-	@rm -rf $(VENV) $(WORKER) $(TRITON) $(PEER) $(CLIENTS) var .mypy_cache .ruff_cache .pytest_cache
-
-	@rm -rf $(VENV) $(CLIENTS) var .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf $(VENV) $(WORKER) $(TRITON) $(PEER) $(CLIENTS) $(RUNPOD_VENV) var
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache
 
 .PHONY: soak fuzz fuzz-guided
 soak: $(DEV_STAMP) ## minutes of paced calls beside injected faults, then 10,000 short sessions
