@@ -39,6 +39,7 @@ def build_modes(config: Config, http: aiohttp.ClientSession) -> dict[str, Mode]:
                 _worker_source(config, private),
                 http=private,
                 hosts=hosts,
+                detection=config.worker.turns.detection,
                 excuse=config.worker.spoken.replaced,
                 replace_within_s=config.worker.replace_timeout_s,
             )

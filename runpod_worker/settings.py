@@ -42,6 +42,10 @@ class EngineChoice(Section):
 class TurnSettings(Section):
     """When speech counts, when a turn is over, when the caller interrupts."""
 
+    detection: Literal["semantic_vad", "server_vad"] = Field(
+        default="semantic_vad",
+        description="what ends a turn on /ws: the words heard too, or silence alone",
+    )
     threshold: float = Field(default=0.5, gt=0, lt=1, description="speech probability that counts")
     min_speech_ms: int = Field(
         default=96, ge=32, le=2000, description="shorter bursts are no speech"

@@ -32,6 +32,7 @@ class SelfHostedMode:
         source: where workers come from.
         excuse: what is said before a turn is answered again by another worker, by language.
         replace_within_s: how long a session waits for another worker before it ends.
+        detection: the Realtime turn detection of sessions on edges of Penny's own.
         http: the client of private sessions, closed with the mode. hosts: whom it may reach.
     """
 
@@ -45,9 +46,11 @@ class SelfHostedMode:
         replace_within_s: float = 30.0,
         http: aiohttp.ClientSession | None = None,
         hosts: AllowList | None = None,
+        detection: str = "semantic_vad",
     ) -> None:
         self.source = source
         self.hosts = hosts
+        self._detection = detection
         self._http = http
         self._excuse = excuse
         self._recorded: dict[Key, Excuse] = {}
@@ -93,7 +96,7 @@ class SelfHostedMode:
         place = await self.source.acquire(spec)
         info = {"model": _engines(place.info), "provider": None}
         try:
-            return await open_on(place.socket, _session(spec), spec, info), place
+            return await open_on(place.socket, _session(spec, self._detection), spec, info), place
         except BaseException:
             await place.release()
             raise
@@ -111,14 +114,15 @@ class SelfHostedMode:
             await asyncio.sleep(REPLACEMENT_PAUSE_S)
 
 
-def _session(spec: SessionSpec) -> Json:
+def _session(spec: SessionSpec, detection: str) -> Json:
     """The Realtime session of a private call. Without a language the ears find it out."""
     session: Json = {"instructions": spec.instructions, "penny_language": spec.language}
     if spec.transcripts:
         transcription = {"model": "penny"}
         if spec.fixed_language:
             transcription["language"] = spec.fixed_language
-        session["audio"] = {"input": {"transcription": transcription}}
+        heard = {"transcription": transcription, "turn_detection": {"type": detection}}
+        session["audio"] = {"input": heard}
     if spec.voice:
         session.setdefault("audio", {})["output"] = {"voice": spec.voice}
     return session
