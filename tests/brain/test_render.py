@@ -24,9 +24,7 @@ SPECIFIED = ContextUpdate.model_validate(
             "Ofrecer opciones de pago",
         ],
         "tone_guidance": "profesional pero cercano",
-        "warnings": [
-            "Cliente tiene 2 facturas mas pendientes - no mencionar a menos que pregunte"
-        ],
+        "warnings": ["Cliente tiene 2 facturas mas pendientes - no mencionar a menos que pregunte"],
     }
 )
 
@@ -102,7 +100,11 @@ def test_an_english_correction_says_what_holds() -> None:
     [
         ("Son 100 euros", "Son 1500 euros", "El importe correcto es 1500 euros."),
         ("Abrimos los domingos", "Cerramos los domingos", "Lo correcto es: Cerramos los domingos."),
-        ("F-2024 está pagada", "F-2024 vence el 2 de mayo", "La fecha correcta es vence el 2 de mayo."),
+        (
+            "F-2024 está pagada",
+            "F-2024 vence el 2 de mayo",
+            "La fecha correcta es vence el 2 de mayo.",
+        ),
     ],
 )
 def test_a_correction_names_what_was_wrong(said: str, correct: str, line: str) -> None:
@@ -118,7 +120,11 @@ def test_an_intent_that_fits_no_rule_stays_as_the_brain_wrote_it() -> None:
 def test_elements_that_are_no_infinitives_stay_as_they_are() -> None:
     update = ContextUpdate(
         user_intent="Consulta sobre contratos",
-        suggested_response_elements=("Pídele su DNI.", "Decir el plazo de entrega", "Ofrecer ayuda"),
+        suggested_response_elements=(
+            "Pídele su DNI.",
+            "Decir el plazo de entrega",
+            "Ofrecer ayuda",
+        ),
     )
     lines = render_update(update, 1, "es").splitlines()
     assert lines[1] == "El usuario pregunta por contratos."
