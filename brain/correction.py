@@ -171,6 +171,30 @@ def has_claim(text: str, language: str) -> bool:
 
 
 _DAY_WORDS = frozenset(
-    "manana hoy ayer lunes martes miercoles jueves viernes sabado domingo gratis nunca siempre "
-    "tomorrow today yesterday monday tuesday wednesday thursday friday saturday sunday free".split()
+    [
+        "manana",
+        "hoy",
+        "ayer",
+        "lunes",
+        "martes",
+        "miercoles",
+        "jueves",
+        "viernes",
+        "sabado",
+        "domingo",
+        "gratis",
+        "nunca",
+        "siempre",
+        "tomorrow",
+        "today",
+        "yesterday",
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+        "free",
+    ]
 )

@@ -9,9 +9,20 @@ from __future__ import annotations
 import re
 
 
-MONTHS = (
-    "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre"
-).split()
+MONTHS = [
+    "enero",
+    "febrero",
+    "marzo",
+    "abril",
+    "mayo",
+    "junio",
+    "julio",
+    "agosto",
+    "septiembre",
+    "octubre",
+    "noviembre",
+    "diciembre",
+]
 _IRREGULAR = {
     "decir": "di",
     "hacer": "haz",
@@ -48,11 +59,51 @@ _IRREGULAR = {
     "aprobar": "aprueba",
     "seguir": "sigue",
 }
-_MASCULINE_IN_A = frozenset("día problema tema sistema idioma programa mapa trámite".split())
+_MASCULINE_IN_A = frozenset(
+    ["día", "problema", "tema", "sistema", "idioma", "programa", "mapa", "trámite"]
+)
 _FEMININE_ENDINGS = ("ción", "cion", "sión", "sion", "dad", "tad", "umbre", "a")
 _DETERMINERS = frozenset(
-    "el la los las un una unos unas su sus este esta estos estas ese esa al del lo cada "
-    "todo toda todos todas otro otra otros otras si que cómo cuándo con a de en por para".split()
+    [
+        "el",
+        "la",
+        "los",
+        "las",
+        "un",
+        "una",
+        "unos",
+        "unas",
+        "su",
+        "sus",
+        "este",
+        "esta",
+        "estos",
+        "estas",
+        "ese",
+        "esa",
+        "al",
+        "del",
+        "lo",
+        "cada",
+        "todo",
+        "toda",
+        "todos",
+        "todas",
+        "otro",
+        "otra",
+        "otros",
+        "otras",
+        "si",
+        "que",
+        "cómo",
+        "cuándo",
+        "con",
+        "a",
+        "de",
+        "en",
+        "por",
+        "para",
+    ]
 )
 
 

@@ -135,9 +135,7 @@ class Action(Section):
         default_factory=lambda: {"type": "object", "properties": {}},
         description="JSON Schema of its arguments",
     )
-    endpoint: str | None = Field(
-        default=None, description="URL that gets a POST with the arguments"
-    )
+    endpoint: str | None = Field(default=None, description="URL that is sent a POST")
     callable: str | None = Field(default=None, description="module:function, sync or async")
     handoff: str | None = Field(default=None, description="destination: hands over to a person")
     timeout_s: float = Field(default=10.0, gt=0, le=300, description="then it has failed")
