@@ -9,19 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from brain.context import SectionName, SystemContext
-from brain.folio import DropReason, Folio, Kind, Move, Status
+from brain.context import SystemContext
+from brain.folio import DropReason, Folio, Move, Section, Status
 
 
 KEPT = 256
 """Folios remembered for the session's summary; the oldest that are over go first."""
-
-SECTION_OF: dict[Kind, SectionName] = {
-    "silent": "folio",
-    "instruction": "folio",
-    "correction": "correction",
-    "speakable": "results",
-}
 
 OnMove = Callable[[Folio, Move], None]
 
@@ -59,29 +52,29 @@ class FolioDesk:
         self.context = context
         self._on_move = on_move
         self._folios: list[Folio] = []
-        self._newest_turn: dict[SectionName, int] = {}
+        self._newest_turn: dict[Section, int] = {}
         self.worth = Effectiveness()
 
     # -- coming in ----------------------------------------------------------------------------
 
     def offer(self, folio: Folio, now_s: float) -> bool:
         """Take a folio; False when it comes too late or says nothing new."""
-        section = SECTION_OF[folio.kind]
+        section = folio.section
         self.worth.folios += 1
         self.worth.usd += folio.usd
         self._folios.append(folio)
         self._forget_old()
-        if folio.kind != "speakable" and folio.turn < self._newest_turn.get(section, 0):
+        if folio.section != "results" and folio.turn < self._newest_turn.get(section, 0):
             self._drop(folio, now_s, "stale")
             return False
-        if folio.kind != "speakable":
+        if folio.section != "results":
             self._newest_turn[section] = folio.turn
             folio.supersedes = tuple(self._supersede(folio, section, now_s))
         return True
 
-    def _supersede(self, newer: Folio, section: SectionName, now_s: float) -> Iterator[str]:
+    def _supersede(self, newer: Folio, section: Section, now_s: float) -> Iterator[str]:
         for folio in self._living():
-            if folio is newer or SECTION_OF[folio.kind] != section:
+            if folio is newer or folio.section != section:
                 continue
             yield folio.id
             if folio.status == "queued":
@@ -96,7 +89,7 @@ class FolioDesk:
 
     def sent(self, folio: Folio, placement: str, now_s: float) -> int:
         """It is on its way; returns the context's revision that carries it."""
-        folio.revision = self.context.put(SECTION_OF[folio.kind], folio.text)
+        folio.revision = self.context.put(folio.section, folio.text)
         folio.placement = placement
         self._move(folio, "sent", now_s, placement)
         return folio.revision
@@ -141,7 +134,7 @@ class FolioDesk:
                 self._drop(folio, now_s, "stale")
             else:
                 self._move(folio, "expired", now_s, "turns")
-            section = SECTION_OF[folio.kind]
+            section = folio.section
             if self.context.get(section) == folio.text:
                 self.context.remove(section)
 
@@ -156,7 +149,7 @@ class FolioDesk:
         for folio in self._living():
             if folio.id == folio_id and folio.status in ("acknowledged", "active"):
                 self._move(folio, "expired", now_s, "confirmed")
-                self.context.remove(SECTION_OF[folio.kind])
+                self.context.remove(folio.section)
 
     def upstream_replaced(self, now_s: float) -> None:
         """A new upstream was seeded with the whole context: what was in force still is."""
@@ -175,9 +168,9 @@ class FolioDesk:
     def folios(self) -> tuple[Folio, ...]:
         return tuple(self._folios)
 
-    def in_force(self, section: SectionName = "folio") -> Folio | None:
+    def in_force(self, section: Section = "folio") -> Folio | None:
         for folio in reversed(self._folios):
-            if SECTION_OF[folio.kind] == section and folio.status in ("acknowledged", "active"):
+            if folio.section == section and folio.status in ("acknowledged", "active"):
                 return folio
         return None
 

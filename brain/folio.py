@@ -16,6 +16,8 @@ Json = dict[str, Any]
 Kind = Literal["silent", "speakable", "instruction", "correction"]
 """``silent`` informs; ``speakable`` is to be said when it is quiet; ``instruction`` binds;
 ``correction`` puts a spoken mistake right."""
+Section = Literal["folio", "facts", "correction", "results"]
+"""Where in the speaker's context a folio stands; one of each is in force."""
 Status = Literal["queued", "sent", "acknowledged", "active", "expired", "dropped"]
 DropReason = Literal[
     "stale", "superseded", "interrupted", "refused", "not_heard", "upstream_replaced", "expired"
@@ -87,6 +89,7 @@ class Folio:
         turn: number of the caller's turn it was made from; 0 before the first.
         based_on: the item whose words it answers (a correction: the speaker's item at fault).
         text: what the speaker is to read, rendered in the session's language.
+        strong: only a rewrite of the instructions will do.
         expires_after_turns: it leaves the speaker's context that many turns after its own.
         epoch: the upstream generation it was made in.
     """
@@ -98,6 +101,8 @@ class Folio:
     text: str
     body: Json
     source: str = "claude"
+    section: Section = "folio"
+    strong: bool = False
     expires_after_turns: int = 3
     supersedes: tuple[str, ...] = ()
     epoch: int = 0
