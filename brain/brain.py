@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from brain.analysis import Analysis, AnalysisRequest, BrainFailure, BrainUsage, Exchange, Excerpt
+from brain.analysis import Analysis, AnalysisRequest, BrainFailure, BrainUsage, Excerpt, Exchange
 from brain.claude import BilledFailure
 from brain.correction import CorrectionDesk, CorrectionSettings, has_claim
 from brain.facts import Library, as_passages, update_from_facts
@@ -214,8 +214,8 @@ class SessionBrain:
     async def _think(self, request: AnalysisRequest) -> tuple[AnalysisRequest, Analysis, float]:
         """Ask, search for what it wants to know, ask again; raises BrainFailure."""
         depth, model = self._profile.depth, self._profile.model
-        usd = 0.0
-        for round_left in range(depth.searches, -1, -1):
+        usd, round_left = 0.0, depth.searches
+        while True:
             if self._usd >= self._settings.budget_usd:
                 raise BrainFailure("the session's brain budget is spent", code="budget")
             try:
@@ -236,13 +236,13 @@ class SessionBrain:
                 took_ms=analysis.took_ms,
             )
             if not analysis.queries or not round_left:
-                break
+                return request, analysis, usd
+            round_left -= 1
             known = {passage.id: passage for passage in request.passages}
             for query in analysis.queries:
                 for passage in await self._search(query, "brain"):
                     known.setdefault(passage.id, passage)
             request = replace(request, passages=tuple(known.values()))
-        return request, analysis, usd
 
     async def _search(self, text: str, by: str) -> tuple[Excerpt, ...]:
         found = await self._library.search(text, self._profile.depth.passages)
