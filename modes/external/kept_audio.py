@@ -1,4 +1,4 @@
-"""The caller's newest audio, kept so that a new upstream can be given what the old one lost. Pure."""
+"""The caller's newest audio, kept for a new upstream that must not miss it. Pure."""
 
 from __future__ import annotations
 

@@ -68,8 +68,9 @@ class OpenAIProvider:
         except (TimeoutError, SpeakerLost) as error:
             await speaker.aclose()
             final = isinstance(error, SpeakerLost) and not error.retryable
+            reason = error.message if isinstance(error, SpeakerLost) else "no answer in time"
             raise ModeUnavailable(
-                f"the speaker did not accept the session: {error or type(error).__name__}",
+                f"the speaker did not accept the session: {reason}",
                 remedy="see the provider's account" if final else "try again",
                 retryable=not final,
             ) from error
