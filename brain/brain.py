@@ -129,6 +129,10 @@ class SessionBrain:
         )
         return found
 
+    async def look_up(self, query: str) -> tuple[Excerpt, ...]:
+        """The speaker's own ``search_knowledge``."""
+        return await self._search(query, "speaker")
+
     def facts_folio(self, found: tuple[Excerpt, ...], item_id: str, turn: int) -> Folio:
         """The same-turn facts as a folio."""
         language = self._profile.language

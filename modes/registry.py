@@ -14,11 +14,11 @@ from penny.session.mode import Mode
 def build_modes(config: Config, http: aiohttp.ClientSession) -> dict[str, Mode]:
     """Every enabled mode by name, in the file's order, not yet started."""
     modes: dict[str, Mode] = {}
-    for name, section in config.penny.modes.enabled():
+    for name, _ in config.penny.modes.enabled():
         if name == "SELF_HOSTED":
             modes[name] = SelfHostedMode(_worker_source(config), http)
         else:
-            modes[name] = ExternalMode(section, config.models, http)  # type: ignore[arg-type]  # by name
+            modes[name] = ExternalMode(config, http, fallback=modes.get("SELF_HOSTED"))
     return modes
 
 

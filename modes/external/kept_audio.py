@@ -17,11 +17,13 @@ class KeptAudio:
         self._chunks: deque[tuple[float, str]] = deque()
         """(position of its end, the chunk)"""
         self._first_ms = 0.0
+        self.bytes_per_ms = BYTES_PER_MS
+        """Of the format that the caller's side sends."""
         self.position_ms = 0.0
         """Audio taken in since the session began."""
 
     def append(self, chunk: str) -> None:
-        self.position_ms += len(chunk) * 3 / 4 / BYTES_PER_MS
+        self.position_ms += len(chunk) * 3 / 4 / self.bytes_per_ms
         self._chunks.append((self.position_ms, chunk))
         while self._chunks and self.position_ms - self._chunks[0][0] > self._limit_ms:
             self._first_ms = self._chunks.popleft()[0]

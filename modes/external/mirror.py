@@ -105,6 +105,14 @@ class ConversationMirror:
         else:
             self._add(item_id, "tool", raw)
 
+    def remember(self, raw: Json) -> None:
+        """An item of before this call (another mode's conversation): known as text."""
+        self.item_added(raw)
+        item = self._items[raw["id"]]
+        texts = [part.get("text") or part.get("transcript") for part in raw.get("content") or ()]
+        item.words = " ".join(text for text in texts if text)
+        item.is_final = item.is_seeded = True
+
     def item_done(self, raw: Json) -> None:
         item = self._items.get(raw["id"])
         if item is not None:

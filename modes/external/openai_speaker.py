@@ -26,6 +26,7 @@ from penny.session.mode import Availability
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 OPEN_TIMEOUT_S = 10.0
+OWN_EVENTS = 256
 MAX_MESSAGE_BYTES = 20 * 1024 * 1024
 
 
@@ -100,7 +101,9 @@ class OpenAISpeaker:
         """Item id of each appended note -> its placement."""
         self._quiet: set[str] = set()
         """Items whose events stay here: seeds and notes."""
-        self._own_events: set[str] = set()
+        self._own_deletes: set[str] = set()
+        self._own_events: deque[str] = deque(maxlen=OWN_EVENTS)
+        """Events whose errors concern nobody outside."""
 
     # -- opening ------------------------------------------------------------------------------
 
@@ -117,10 +120,23 @@ class OpenAISpeaker:
 
     async def seed(self, item: Json) -> None:
         """Add an item that the conversation already has; its events are nobody's news."""
+        if item["id"] in self._quiet:
+            await self._delete(item["id"])
         self._quiet.add(item["id"])
-        event_id = new_id("event")
-        self._own_events.add(event_id)
+        event_id = self._own_event()
         await self._write({"type": "conversation.item.create", "event_id": event_id, "item": item})
+
+    async def _delete(self, item_id: str) -> None:
+        event_id = self._own_event()
+        self._own_deletes.add(item_id)
+        await self._write(
+            {"type": "conversation.item.delete", "event_id": event_id, "item_id": item_id}
+        )
+
+    def _own_event(self) -> str:
+        event_id = new_id("event")
+        self._own_events.append(event_id)
+        return event_id
 
     async def _expect(self, kind: str) -> Json:
         while True:
@@ -164,11 +180,7 @@ class OpenAISpeaker:
         wanted = set(placement_ids)
         for item_id in [item for item, owner in self._notes.items() if owner in wanted]:
             del self._notes[item_id]
-            event_id = new_id("event")
-            self._own_events.add(event_id)
-            await self._write(
-                {"type": "conversation.item.delete", "event_id": event_id, "item_id": item_id}
-            )
+            await self._delete(item_id)
 
     async def _write(self, event: Json) -> None:
         data = orjson.dumps(event).decode()
@@ -221,9 +233,11 @@ class OpenAISpeaker:
         if event["type"] == "conversation.item.added":
             return _placed(self._notes[item_id]) if item_id in self._notes else None
         if event["type"] == "conversation.item.deleted":
-            was_note = item_id not in self._notes
+            if item_id in self._own_deletes:
+                self._own_deletes.discard(item_id)
+                return None
             self._quiet.discard(item_id)
-            return None if was_note else event
+            return event
         return None
 
     def _filter_error(self, event: Json) -> Json | None:
@@ -232,7 +246,6 @@ class OpenAISpeaker:
         if code in TERMINAL_CODES:
             raise SpeakerLost(fault.get("message") or code, code=code, retryable=False)
         if event_id in self._own_events:
-            self._own_events.discard(event_id)
             return None
         if event_id in self._updates:
             self._updates.remove(event_id)

@@ -63,6 +63,13 @@ class UpstreamSpeaker(Protocol):
         """Take appended notes out again; ids it does not know are ignored. Raises SpeakerLost."""
         ...
 
+    async def seed(self, item: Json) -> None:
+        """Add an item that the conversation already has; nothing of it is told outside.
+
+        An item of that id that was seeded before is replaced. Raises SpeakerLost.
+        """
+        ...
+
     def events(self) -> AsyncIterator[Json]:
         """Server events; ends or raises SpeakerLost (not retryable: a terminal error)."""
         ...

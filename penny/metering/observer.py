@@ -94,7 +94,7 @@ class CostObserver:
         elif kind == "response.done":
             usage = event["response"].get("usage") or {}
             self._count(price_response(usage, self._model, self._prices), "portavoz", at_s)
-        elif kind == "conversation.item.input_audio_transcription.completed":
+        elif kind in _TRANSCRIBED:
             usage = event.get("usage") or {}
             charges = price_transcription(usage, self._transcription_model, self._prices)
             self._count(charges, "transcription", at_s)
@@ -137,3 +137,11 @@ class CostObserver:
         if level == "over" and self._end is None:
             tail_s = min(max(0.0, self._sounds_until_s - at_s), MAX_TAIL_S)
             self._end = self._call_later(tail_s, lambda: self._session.end("cost_limit"))
+
+
+_TRANSCRIBED = frozenset(
+    {
+        "conversation.item.input_audio_transcription.completed",
+        "penny.transcription_usage",  # of words that the caller's side did not ask for
+    }
+)
