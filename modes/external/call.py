@@ -15,6 +15,7 @@ import structlog
 from brain.brain import SessionBrain
 from brain.folio import Folio
 from brain.journal import Journal
+from brain.service import BrainCounts
 from modes.external.attendant import Attendant
 from modes.external.ear import Ear
 from modes.external.injector import Injector
@@ -48,7 +49,9 @@ class ExternalCall:
         journal: Journal,
         clock: Callable[[], float],
         session: Json,
+        counts: BrainCounts,
     ) -> None:
+        self._counts = counts
         self.info: Json = {}
         self.mirror = mirror
         self.view = view
@@ -60,6 +63,7 @@ class ExternalCall:
         self._error: SpeakerLost | None = None
         self._tasks = TaskOwner("call")
         self._pump_wanted = False
+        self._told_worth: Json = {}
         self._closed = False
         self._closing: list[Callable[[], None]] = []
 
@@ -92,6 +96,11 @@ class ExternalCall:
         effective = self.info.get("session") or {}
         self.info["session"] = self.view.inward(effective, self.injector.desk.context.base)
         heard = ((effective.get("audio") or {}).get("input") or {}).get("transcription") or {}
+        self.info["capabilities"] = {
+            "context_updates": self.brain is not None,
+            "tools": self.tools is not None,
+            "cost": True,
+        }
         self.tell(
             {
                 "type": "penny.speaker",
@@ -187,6 +196,10 @@ class ExternalCall:
         if self._pump_wanted:
             self._pump_wanted = False
             await self.injector.pump()
+            worth = self.injector.desk.worth.as_json()
+            if worth != self._told_worth and self.brain is not None:
+                self._told_worth = worth
+                self.tell({"type": "penny.effectiveness", "effectiveness": worth})
 
     def compose(self) -> tuple[Json, list[Json]]:
         session = {**self._session, "instructions": self.injector.desk.context.render()}
@@ -209,6 +222,7 @@ class ExternalCall:
         self.upstreams.forget_requests()
         if self.upstreams.current is not None and reason == "fallback":
             self._present(self.upstreams.current)
+        self._counts.rollovers[reason] += 1
         self.tell({"type": "penny.upstream_replaced", "reason": reason})
         await self.attendant.settle_debt()
         await self._send_all(self.sequencer.flush())
@@ -284,6 +298,9 @@ class ExternalCall:
             if self.mirror.turn != turn:
                 return  # the next turn's answer says it
         await self.ask_response()
+
+    def count_action(self, status: str) -> None:
+        self._counts.actions[status] += 1
 
     def tell(self, event: Json) -> None:
         """Pass an event of Penny's own on. A session that reads nothing loses it, counted."""

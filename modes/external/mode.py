@@ -146,7 +146,7 @@ class _Assembly:
         mirror = ConversationMirror()
         for item in spec.history:
             mirror.remember({"id": new_id("item"), **item})
-        call = ExternalCall(mirror, view, journal, self._clock, session)
+        call = ExternalCall(mirror, view, journal, self._clock, session, self._mode.counts)
         recall = Recall(call, spec.language)
         desk = FolioDesk(context, _journal_moves(journal))
         injector = Injector(

@@ -54,6 +54,8 @@ class Recall:
         self._call.offer(folio)
 
     def tell(self, event: Json) -> None:
+        if event["type"] == "penny.tool_call":
+            self._call.count_action(event["status"])
         self._call.tell(event)
 
     # -- for the tools ------------------------------------------------------------------------
