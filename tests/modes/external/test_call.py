@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
-
-import pytest
 
 from tests.doubles.anthropic_server import NOTHING, AnthropicDouble, folio
 from tests.doubles.realtime_server import RealtimeDouble
 from tests.modes.external.caller import calling, configure
-
-
-@pytest.fixture
-async def speaker() -> AsyncIterator[RealtimeDouble]:
-    async with RealtimeDouble() as double:
-        yield double
-
-
-@pytest.fixture
-async def claude() -> AsyncIterator[AnthropicDouble]:
-    async with AnthropicDouble() as double:
-        yield double
 
 
 async def test_a_folio_of_turn_1_is_in_force_at_turn_2(
