@@ -199,7 +199,10 @@ class SessionBrain:
                 self._correct(analysis.correction, last.penny, request, usd)
 
     async def _review(self, item_id: str, text: str, turn: int, words: str) -> None:
-        found = await self._search(f"{words} {text}", "review")
+        known = {each.id: each for each in await self._search(words, "review")}
+        for each in await self._search(text, "review"):
+            known.setdefault(each.id, each)
+        found = tuple(known.values())
         if not found:
             return  # nothing to hold it against
         request = self._request("review", item_id, words, turn, reply=text, passages=found)

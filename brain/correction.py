@@ -173,6 +173,7 @@ def has_claim(text: str, language: str) -> bool:
 _DAY_WORDS = frozenset(
     [
         "manana",
+        "mañana",
         "hoy",
         "ayer",
         "lunes",

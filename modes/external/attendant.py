@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import structlog
+
 from modes.external.speaker import Json
 from penny.aio.tasks import TaskOwner
 
 
 if TYPE_CHECKING:
     from modes.external.call import ExternalCall
+
+
+log = structlog.get_logger()
 
 
 class Attendant:
@@ -77,6 +82,10 @@ class Attendant:
             outcome = "placed" if found else "nothing_found"
         except TimeoutError:
             outcome = "too_late"
+        except Exception:
+            # Whatever is wrong with the facts, the caller gets an answer.
+            log.exception("facts_failed")
+            outcome = "failed"
         waited_ms = round((call.clock() - started_s) * 1000, 1)
         call.journal.write("facts", turn=turn, outcome=outcome, passages=found, waited_ms=waited_ms)
 

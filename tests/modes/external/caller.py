@@ -61,6 +61,12 @@ class Caller:
             kinds = [event["type"] for event in self.heard[-12:]]
             raise AssertionError(f"{kind} did not come; last came {kinds}") from None
 
+    async def wait(self, ready: Callable[[], bool]) -> None:
+        """Wait for a state that no event tells."""
+        async with asyncio.timeout(WAIT_S):
+            while not ready():
+                await asyncio.sleep(0.005)
+
     async def settle(self) -> None:
         """Let everything that is ready run."""
         for _ in range(40):
