@@ -11,6 +11,7 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 
 import openai
 import orjson
@@ -27,6 +28,7 @@ from penny.session.mode import Availability
 KEY_VARIABLE = "OPENAI_API_KEY"
 OPEN_TIMEOUT_S = 10.0
 OWN_EVENTS = 256
+CLOSE_TIMEOUT_S = 2.0
 MAX_MESSAGE_BYTES = 20 * 1024 * 1024
 
 
@@ -261,7 +263,19 @@ class OpenAISpeaker:
         }
 
     async def aclose(self) -> None:
-        await self._connection.close()
+        """Close. Nobody may be reading ``events`` any more.
+
+        What the server still sends is read and thrown away: behind a full queue its goodbye
+        would never be seen, and closing would take the library's whole ten seconds.
+        """
+        closing = asyncio.ensure_future(self._connection.close())
+        with suppress(SpeakerLost, TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                while True:
+                    await self._read()
+        if not closing.done():
+            closing.cancel()
+        await asyncio.gather(closing, return_exceptions=True)
 
 
 _ITEM_EVENTS = frozenset(

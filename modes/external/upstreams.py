@@ -91,6 +91,7 @@ class Upstreams:
         self._clock = clock
         self._tasks = TaskOwner("upstreams")
         self._age: asyncio.Task[None] | None = None
+        self._reader: asyncio.Task[None] | None = None
         self._swap = asyncio.Lock()
         self._waiting: deque[Json] = deque(maxlen=WAITING_EVENTS)
         self.kept = KeptAudio(round(settings.audio_kept_s * 1000))
@@ -106,7 +107,7 @@ class Upstreams:
 
     def _adopt(self, upstream: UpstreamSpeaker) -> None:
         self.current = upstream
-        self._tasks.spawn(self._read(upstream), name="upstream reader")
+        self._reader = self._tasks.spawn(self._read(upstream), name="upstream reader")
         if self._age is not None:
             self._age.cancel()
         self._age = self._tasks.spawn(self._watch_age(upstream), name="upstream age")
@@ -211,8 +212,12 @@ class Upstreams:
         if self.current is not old:
             await upstream.aclose()  # the old one was lost meanwhile and is replaced already
             return
+        old_reader = self._reader
         await self._take_over(upstream, seed, reason, started_s)
-        if old is not None:
+        if old is not None and self.current is upstream:
+            if old_reader is not None:
+                old_reader.cancel()
+                await asyncio.wait([old_reader])
             await old.aclose()
 
     async def _take_over(
@@ -251,6 +256,6 @@ class Upstreams:
 
     async def aclose(self) -> None:
         upstream, self.current = self.current, None
+        await self._tasks.aclose()
         if upstream is not None:
             await upstream.aclose()
-        await self._tasks.aclose()

@@ -378,6 +378,7 @@ async def test_speech_over_the_answer_cancels_it_and_the_new_turn_is_answered_on
     async with calling(config, tmp_path) as caller:
         upstream = await speaker.connection()
         await upstream.hear(QUIET_TURN)
+        await claude.until(1)
         item_id = await upstream.answer("Pues mire usted", stop_after=2)
         await upstream.hear("Espere un momento")
         cut = {"type": "conversation.item.truncate", "item_id": item_id, "content_index": 0}
