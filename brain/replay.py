@@ -77,7 +77,7 @@ async def _ask_again(
             "the journal is of another version of Penny", code="journal_unreadable"
         ) from error
     chosen = model or entry.get("model") or "claude-haiku-5-5"
-    then = {
+    then: Json = {
         "turn": request.turn,
         "purpose": request.purpose,
         "model": chosen,

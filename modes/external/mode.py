@@ -67,6 +67,8 @@ class ExternalMode:
         self._fallback = fallback
         self._runner = ActionRunner(http)
         self._brain: BrainService | None = None
+        self._ready = asyncio.Event()
+        self._ready.set()
         self.counts: BrainCounts = BrainCounts()
 
     def availability(self) -> Availability:
@@ -74,6 +76,13 @@ class ExternalMode:
 
     async def start(self) -> None:
         """Open the knowledge base and the brain, if this mode can talk at all."""
+        self._ready.clear()
+        try:
+            await self._start_brain()
+        finally:
+            self._ready.set()
+
+    async def _start_brain(self) -> None:
         settings = self._config.brain
         if not settings.enabled or not self._provider.availability().available:
             return
@@ -112,6 +121,7 @@ class ExternalMode:
 
     async def open(self, spec: SessionSpec) -> ExternalCall:
         """Connect to the speaker and set the brain behind it. Raises ModeUnavailable."""
+        await self._ready.wait()  # a gateway listens before its modes have started
         call = _Assembly(self, spec).build()
         try:
             await call.start()
