@@ -24,7 +24,7 @@ from brain.journal import Journal
 from brain.schedule import ScheduleSettings
 from brain.service import BrainCounts, BrainService
 from config.schema import Config
-from kb import KbSettings, KnowledgeBase
+from kb import KbSettings, KnowledgeBase, UnknownCollection
 from modes.external.attendant import Attendant
 from modes.external.call import ExternalCall
 from modes.external.injector import Injector, InjectorSettings
@@ -45,6 +45,7 @@ from penny.session.mode import Availability, Mode, SessionSpec
 log = structlog.get_logger()
 
 REASONING_MODELS = re.compile(r"gpt-realtime-2(\.|-|$)")
+WARM_UP = "¿Cuándo vence la factura F-2024-1234 y qué importe de mil quinientos euros tiene?"
 SAFE_NAME = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -109,10 +110,16 @@ class ExternalMode:
             documents=self._config.resolve(kb.documents), index=self._config.resolve(kb.index)
         )
         try:
-            return await asyncio.to_thread(KnowledgeBase.open, settings)
+            base = await asyncio.to_thread(KnowledgeBase.open, settings)
         except PennyError as error:
             log.error("kb_unavailable", code=error.code, reason=error.message)  # noqa: TRY400
             return None
+        try:
+            # The first search reads dictionaries and tables: 40 ms that no caller shall wait for.
+            await asyncio.to_thread(base.search, kb.default_ref, WARM_UP)
+        except UnknownCollection as error:
+            log.warning("kb_collection_missing", ref=kb.default_ref, reason=error.message)
+        return base
 
     async def aclose(self) -> None:
         if self._brain is not None:
