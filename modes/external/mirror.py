@@ -49,6 +49,11 @@ class MirrorItem:
         """When the audio that is known has been heard, or was cut."""
         return self.starts_s + (0.0 if self.cut_ms is not None else self.audio_ms / 1000)
 
+    def told(self, now_s: float) -> str:
+        """What a new upstream is told of it: what was cut is not; what still sounds will be heard
+        (and if not, a truncation comes and is told too)."""
+        return self.heard(now_s) if self.cut_ms is not None else self.spoken.spoken or self.words
+
     def heard(self, now_s: float) -> str:
         if self.audio_ms:
             return self.spoken.heard(self.heard_ms(now_s))
@@ -174,7 +179,7 @@ class ConversationMirror:
         )
 
     def seed(self, now_s: float) -> list[Json]:
-        """The conversation as GA items with their ids, as far as it was heard."""
+        """The conversation as GA items with their ids; what was cut is left out."""
         items = []
         for item in self._items.values():
             raw = _as_seed(item, now_s)
@@ -213,7 +218,7 @@ def _as_seed(item: MirrorItem, now_s: float) -> Json | None:
             return None
         wanted = ("id", "type", "call_id", "name", "arguments", "output")
         return {name: item.raw[name] for name in wanted if item.raw.get(name) is not None}
-    text = item.heard(now_s) if item.role == "assistant" else item.words
+    text = item.told(now_s) if item.role == "assistant" else item.words
     if item.role == "system":
         return None  # the context of the new upstream says it
     if not text.strip():
