@@ -97,3 +97,7 @@ bench-kb: $(DEV_STAMP) ## knowledge base: 100,000 passages beside tantivy, bm25s
 .PHONY: clean
 clean: ## remove the environment and what Penny wrote
 	@rm -rf $(VENV) $(CLIENTS) var .mypy_cache .ruff_cache .pytest_cache
+
+.PHONY: bench-brain
+bench-brain: $(DEV_STAMP) ## latency of a call with the brain on, slow, failing and off
+	@$(BIN)/python -m tests.bench.brain
