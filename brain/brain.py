@@ -43,6 +43,10 @@ class BrainHost(Protocol):
         """The words of an item that were heard, once its playback ended or was cut."""
         ...
 
+    async def answered(self) -> None:
+        """Wait until no turn waits for its ``response.create``."""
+        ...
+
     def in_force(self) -> Json | None: ...
 
     def offer(self, folio: Folio) -> None: ...
@@ -119,10 +123,10 @@ class SessionBrain:
         """Analyse now, whatever the schedule says."""
         self._launch(item_id, text, turn, False, self._service.clock())
 
-    async def find_facts(self, words: str, limit: int | None = None) -> tuple[Excerpt, ...]:
-        """Search the knowledge base with the caller's words."""
+    def find_facts(self, words: str) -> tuple[Excerpt, ...]:
+        """Search the knowledge base with the caller's words, at once: an answer waits for it."""
         started_s = self._service.clock()
-        found = await self._library.search(words, limit or self._settings.facts_passages)
+        found = self._library.search_now(words, self._settings.facts_passages)
         took_ms = round((self._service.clock() - started_s) * 1000, 1)
         self._journal.write(
             "search", query=words, by="facts", found=[p.id for p in found], took_ms=took_ms
@@ -176,6 +180,7 @@ class SessionBrain:
         )
 
     async def _analyse(self, request: AnalysisRequest, ended_s: float | None) -> None:
+        await self._host.answered()  # nothing here may slow the answer to the same turn
         found = await self._search(request.words, "words")
         request = replace(request, passages=found)
         try:

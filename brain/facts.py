@@ -29,13 +29,17 @@ class Library:
         self._missing = base is None
 
     async def search(self, text: str, limit: int) -> tuple[Excerpt, ...]:
-        """Passages that answer, best first; none when nothing is sure enough."""
+        """Passages that answer, best first, looked for in a thread; none when none is sure."""
+        if self._missing or not text.strip():
+            return ()
+        return await asyncio.to_thread(self.search_now, text, limit)
+
+    def search_now(self, text: str, limit: int) -> tuple[Excerpt, ...]:
+        """The same, here and now: under a millisecond, where a thread's turn may take ten."""
         if self._missing or self._base is None or not text.strip():
             return ()
         try:
-            result = await asyncio.to_thread(
-                self._base.search, self._ref, text, limit=limit, language=self._language
-            )
+            result = self._base.search(self._ref, text, limit=limit, language=self._language)
         except UnknownCollection as error:
             self._missing = True
             log.warning("kb_collection_missing", ref=self._ref, reason=error.message)

@@ -34,17 +34,31 @@ class Attendant:
         self._typed: tuple[str, str] | None = None
         self._owes = False
         self._busy = 0
+        self._free = asyncio.Event()
+        self._free.set()
         self._unanswered = ""
 
     @property
     def is_busy(self) -> bool:
         return self._busy > 0
 
+    async def answered(self) -> None:
+        """Wait until every turn that ended has its ``response.create``."""
+        await self._free.wait()
+
+    def _set_busy(self, change: int) -> None:
+        self._busy += change
+        if self._busy:
+            self._free.clear()
+        else:
+            self._free.set()
+
     # -- spoken turns -------------------------------------------------------------------------
 
     def turn_ended(self, item_id: str, turn: int) -> None:
         """A spoken turn was committed: answer it."""
         self._unanswered = item_id
+        self._set_busy(+1)
         self._tasks.spawn(self._answer(item_id, turn), name="answer")
 
     def words_known(self, item_id: str) -> None:
@@ -55,13 +69,12 @@ class Attendant:
 
     async def _answer(self, item_id: str, turn: int) -> None:
         call = self._call
-        self._busy += 1
         try:
             await self._ground(item_id, turn, None)
+            if not call.is_speaking():  # else that turn will be answered, and this one with it
+                await call.ask_response()
         finally:
-            self._busy -= 1
-        if not call.is_speaking():  # else that turn will be answered, and this one with it
-            await call.ask_response()
+            self._set_busy(-1)
 
     async def _ground(self, item_id: str, turn: int, words: str | None) -> None:
         """Put the best passages for the turn into the speaker's context, if there is time."""
@@ -73,7 +86,7 @@ class Attendant:
         try:
             async with asyncio.timeout(self._budget_s):
                 text = words if words is not None else await self._wait_for_words(item_id)
-                passages = await call.brain.find_facts(text)
+                passages = call.brain.find_facts(text)
                 if passages:
                     found = len(passages)
                     folio = call.brain.facts_folio(passages, item_id, turn)
@@ -125,15 +138,15 @@ class Attendant:
             await self._call.ask_response(params, event.get("event_id"))
 
     async def _answer_typed(self, item_id: str, words: str, event: Json) -> None:
-        self._busy += 1
+        self._set_busy(+1)
         try:
             # Its item is on its way up; its turn is the next one unless it has come back already.
             known = self._call.mirror.get(item_id)
             turn = known.turn if known is not None else self._call.mirror.turn + 1
             await self._ground(item_id, turn, words)
+            await self._call.ask_response(event.get("response"), event.get("event_id"))
         finally:
-            self._busy -= 1
-        await self._call.ask_response(event.get("response"), event.get("event_id"))
+            self._set_busy(-1)
 
     def ask_later(self, delay_s: float) -> None:
         self._tasks.spawn(self._ask_after(delay_s), name="answer again")

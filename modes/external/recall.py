@@ -46,6 +46,9 @@ class Recall:
                 return item.heard(call.clock())
             await asyncio.sleep(min(left_s, HEARD_POLL_S))
 
+    async def answered(self) -> None:
+        await self._call.attendant.answered()
+
     def in_force(self) -> Json | None:
         folio = self._call.injector.desk.in_force("folio")
         return folio.body if folio is not None else None

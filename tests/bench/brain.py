@@ -95,10 +95,10 @@ class Condition:
         await self.upstream.speech_started(item_id)
         for word in words.split():
             await self.upstream.partial(item_id, f"{word} ")
-        await self.upstream.final(item_id, words)
         self.caller.heard.clear()
         ended_s = time.perf_counter()
         await self.upstream.end_turn(item_id)
+        await self.upstream.final(item_id, words)
         await self.upstream.asked()
         await asyncio.sleep(THINKS_S)
         response_id, penny = self.upstream.active, self.upstream.new_id("item_penny")
