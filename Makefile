@@ -4,8 +4,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CLIENTS := .venv-conformance
+RUNPOD_VENV := .venv-runpod
 RUN_STAMP := $(VENV)/.run
 DEV_STAMP := $(VENV)/.dev
+WORKER := .venv-worker
+WORKER_STAMP := $(WORKER)/.made
+TRITON := .venv-triton
+TRITON_STAMP := $(TRITON)/.made
+PEER := .venv-bench
+PEER_STAMP := $(PEER)/.made
+TORCH ?= torch==2.13.0
 CLIENTS_STAMP := $(CLIENTS)/.installed
 
 .PHONY: help
@@ -36,9 +44,26 @@ setup-browser: ## a Chromium for the tests of the page, where there is none
 test: $(DEV_STAMP) setup-browser ## set everything up and pass the tests
 	@$(BIN)/python -m pytest -q
 
+.PHONY: test-worker
+test-worker: $(WORKER_STAMP) $(TRITON_STAMP) ## the engines that need torch, and a real Triton (environments of their own)
+	@$(WORKER)/bin/python -m tests.worker_torch.checkpoints
+	@$(WORKER)/bin/python -m pytest -q tests/worker_torch
+
+.PHONY: bench-pipeline
+bench-pipeline: $(DEV_STAMP) $(PEER_STAMP) ## what the pipeline adds to its engines, beside pipecat
+	@$(BIN)/python -m tests.bench.pipeline
+
+.PHONY: bench-gpu
+bench-gpu: $(WORKER_STAMP) ## full-size models of random weights on a GPU
+	@$(WORKER)/bin/python -m tests.bench.gpu
+
 .PHONY: conformance
 conformance: $(DEV_STAMP) $(CLIENTS_STAMP) ## four unmodified Realtime clients talk with Penny (PENNY_URL: with that one)
 	@$(BIN)/python -m tests.conformance.run
+
+.PHONY: test-runpod
+test-runpod: $(DEV_STAMP) $(RUNPOD_VENV)/.ready ## pass the worker's tests with RunPod's own SDK
+	@PENNY_RUNPOD_PYTHON=$(RUNPOD_VENV)/bin/python $(BIN)/python -m pytest -q tests/runpod_sdk
 
 .PHONY: check
 check: $(DEV_STAMP) ## lint, types, floors
@@ -64,8 +89,9 @@ format: $(DEV_STAMP) ## write the code the way ruff would
 .PHONY: lock
 lock: $(DEV_STAMP) ## compile the hashed requirements again from requirements/*.in
 	@$(BIN)/pip install -q uv
-	@cd requirements && for f in base dev conformance; do ../$(BIN)/uv pip compile -q --generate-hashes --no-header --python-version 3.11 $$f.in -o $$f.txt; done
+	@cd requirements && for f in base dev conformance runpod triton; do ../$(BIN)/uv pip compile -q --generate-hashes --no-header --python-version 3.11 $$f.in -o $$f.txt; done
 	@cd requirements && ../$(BIN)/uv pip compile -q --generate-hashes --no-header --no-deps vad.in -o vad.txt
+	@cd requirements && for f in worker bench; do ../$(BIN)/uv pip compile -q --generate-hashes --no-header --python-version 3.11 --override overrides.in $$f.in -o $$f.txt; done
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Penny needs Python 3.11 or newer; found: $$($(PYTHON) --version). Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
@@ -84,11 +110,42 @@ $(DEV_STAMP): requirements/dev.txt requirements/vad.txt | $(VENV)/bin/python
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/vad.txt
 	@touch $@ $(RUN_STAMP)
 
+# torch first and by itself: it is in no lock, as its plain wheel brings gigabytes of CUDA and a
+# GPU machine wants another build. Any pip arguments do: make test-worker TORCH="torch==2.13.0+cpu …"
+$(WORKER_STAMP): requirements/worker.txt requirements/vad.txt
+	@echo "Installing torch and the models' libraries into an environment of their own (once, minutes) ..."
+	@$(PYTHON) -m venv $(WORKER)
+	@$(WORKER)/bin/python -m pip install -q --disable-pip-version-check $(TORCH)
+	@$(WORKER)/bin/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/worker.txt
+	@$(WORKER)/bin/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/vad.txt
+	@touch $@
+
+$(TRITON_STAMP): requirements/triton.txt
+	@echo "Installing a real tritonserver for the tests (once, about a minute) ..."
+	@$(PYTHON) -m venv $(TRITON)
+	@$(TRITON)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/triton.txt
+	@touch $@
+
+$(PEER_STAMP): requirements/bench.txt requirements/vad.txt
+	@echo "Installing the peer into an environment of its own (once, about a minute) ..."
+	@$(PYTHON) -m venv $(PEER)
+	@$(PEER)/bin/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/bench.txt
+	@$(PEER)/bin/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/vad.txt
+	@touch $@
+
 $(CLIENTS_STAMP): requirements/conformance.txt | $(VENV)/bin/python
 	@echo "Installing the Realtime clients into an environment of their own (once, about two minutes) ..."
 	@$(PYTHON) -m venv $(CLIENTS)
 	@$(CLIENTS)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/conformance.txt
 	@touch $@
+
+$(RUNPOD_VENV)/.ready: requirements/runpod.txt requirements/vad.txt
+	@echo "Installing RunPod's SDK in an environment of its own (once, about a minute) ..."
+	@$(PYTHON) -m venv $(RUNPOD_VENV)
+	@$(RUNPOD_VENV)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/runpod.txt
+	@$(RUNPOD_VENV)/bin/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/vad.txt
+	@touch $@
+
 .PHONY: bench-kb
 bench-kb: $(DEV_STAMP) ## knowledge base: 100,000 passages beside tantivy, bm25s and FTS5
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/bench-kb.in
@@ -96,8 +153,24 @@ bench-kb: $(DEV_STAMP) ## knowledge base: 100,000 passages beside tantivy, bm25s
 
 .PHONY: clean
 clean: ## remove the environment and what Penny wrote
+	@rm -rf $(VENV) $(CLIENTS) $(RUNPOD_VENV) var .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf $(VENV) $(WORKER) $(TRITON) $(PEER) $(CLIENTS) var .mypy_cache .ruff_cache .pytest_cache
+
 	@rm -rf $(VENV) $(CLIENTS) var .mypy_cache .ruff_cache .pytest_cache
 
 .PHONY: bench-brain
 bench-brain: $(DEV_STAMP) ## latency of a call with the brain on, slow, failing and off
 	@$(BIN)/python -m tests.bench.brain
+
+.PHONY: soak fuzz fuzz-guided
+soak: $(DEV_STAMP) ## minutes of paced calls beside injected faults, then 10,000 short sessions
+	@$(BIN)/python -m tests.soak.run
+	@PENNY_LEAK_SESSIONS=10000 $(BIN)/python -m pytest -q -s tests/faults/test_leaks.py
+
+fuzz: $(DEV_STAMP) ## a million mutated inputs for every parser and for whole sessions
+	@$(BIN)/python -m tests.fuzz.run --mutations 1000000
+
+fuzz-guided: $(DEV_STAMP) ## coverage-guided fuzzing with atheris, a minute a target
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/fuzz.in
+	@for target in protocol realtime_session tenant_policy addresses config caller_session; do \
+	  $(BIN)/python -m tests.fuzz.guided $$target -max_total_time=60 || exit 1; done

@@ -12,8 +12,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
+from config.admin import AdminSection
 from config.brain import ActionsSection, BrainSection, CostsSection, SpeakerSection
 from config.prices import ALIASES, PRICES, ModelPrices
+from config.runpod import PrivacySection, RunpodSection
 from config.section import Section, key_error
 from config.trust import KeysSection, LimitsSection, RedisSection, ResumeSection, TenantSection
 from config.worker import Profile, WorkerSection, default_profiles
@@ -260,6 +262,12 @@ class Config(Section):
     worker: WorkerSection = Field(
         default_factory=WorkerSection, description="the pipeline's process, turns and engines"
     )
+    runpod: RunpodSection = Field(
+        default_factory=RunpodSection, description="workers leased on RunPod"
+    )
+    privacy: PrivacySection = Field(
+        default_factory=PrivacySection, description="what may leave the configured hosts"
+    )
     models: ModelsSection = Field(
         default_factory=ModelsSection, description="vendors' models: names and prices"
     )
@@ -286,6 +294,9 @@ class Config(Section):
     )
     resume: ResumeSection = Field(
         default_factory=ResumeSection, description="clients whose connection was lost"
+    )
+    admin: AdminSection = Field(
+        default_factory=AdminSection, description="the operator's page and routes"
     )
     logs: LogsSection = Field(
         default_factory=LogsSection, description="what Penny writes of itself"
@@ -327,6 +338,7 @@ class Config(Section):
                 ref=self.kb.default_ref,
             ),
             models=self.resolve(Path("var/models")),
+            allowed_hosts=self.privacy.allowed_hosts,
             language=self.session.language,
             slots=self.worker.max_sessions,
             session_max_s=round(self.gateway.session_max_s),

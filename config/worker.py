@@ -34,6 +34,9 @@ class WorkerSection(Section):
     port: int = Field(default=8090, ge=0, le=65535, description="its port; 0 takes a free one")
     max_sessions: int = Field(default=20, ge=1, description="sessions at once in one worker")
     start_timeout_s: float = Field(default=60.0, gt=0, description="time its engines have to load")
+    replace_timeout_s: float = Field(
+        default=30.0, ge=0, description="time a session waits for another worker when its own dies"
+    )
     turns: TurnSettings = Field(default_factory=TurnSettings, description="turn taking")
     deadlines: DeadlineSettings = Field(
         default_factory=DeadlineSettings, description="how long a stage may take"

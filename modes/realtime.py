@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import orjson
 import structlog
+from aiohttp import web
 
 from penny.errors import ModeUnavailable, SpeakerLost
 from penny.session.mode import Json, SessionSpec
@@ -21,13 +22,21 @@ from penny.session.mode import Json, SessionSpec
 log = structlog.get_logger()
 
 CONNECT_TIMEOUT_S = 10.0
+HEARTBEAT_S = 4.0
+"""A frozen or unplugged speaker is lost within one and a half of these: its callers wait."""
+SEND_TIMEOUT_S = 5.0
+"""A speaker that takes nothing for this long is lost, however its connection looks."""
 MAX_MESSAGE_BYTES = 20 * 1024 * 1024
+
+
+RealtimeSocket = aiohttp.ClientWebSocketResponse | web.WebSocketResponse
+"""Who opened the connection makes no difference: a rented worker dials in."""
 
 
 class RealtimeSpeaker:
     """An open, configured Realtime connection."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse, info: Json) -> None:
+    def __init__(self, socket: RealtimeSocket, info: Json) -> None:
         self._socket = socket
         self._lock = asyncio.Lock()
         self.info = info
@@ -36,9 +45,9 @@ class RealtimeSpeaker:
         """Send one client event. Raises SpeakerLost when the connection is gone."""
         data = orjson.dumps(event).decode()
         try:
-            async with self._lock:
+            async with asyncio.timeout(SEND_TIMEOUT_S), self._lock:
                 await self._socket.send_str(data)
-        except (ConnectionError, aiohttp.ClientError) as error:
+        except (ConnectionError, aiohttp.ClientError, TimeoutError) as error:
             raise SpeakerLost(f"the speaker's connection broke: {type(error).__name__}") from error
 
     async def events(self) -> AsyncIterator[Json]:
@@ -72,7 +81,11 @@ async def connect(
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             socket = await http.ws_connect(
-                url, headers=headers, max_msg_size=MAX_MESSAGE_BYTES, compress=0, heartbeat=20.0
+                url,
+                headers=headers,
+                max_msg_size=MAX_MESSAGE_BYTES,
+                compress=0,
+                heartbeat=HEARTBEAT_S,
             )
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         status = getattr(error, "status", None)
@@ -82,6 +95,13 @@ async def connect(
             remedy="see whether it runs and listens at the configured address",
             retryable=True,
         ) from error
+    return await open_on(socket, session, spec, info)
+
+
+async def open_on(
+    socket: RealtimeSocket, session: Json, spec: SessionSpec, info: Json
+) -> RealtimeSpeaker:
+    """Configure a connection that is open already, and seed it. Raises ModeUnavailable."""
     speaker = RealtimeSpeaker(socket, info)
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):

@@ -2,29 +2,99 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+from collections.abc import Mapping
+
 import aiohttp
 
+from config.credentials import RUNPOD_API_KEY, read_secret
 from config.schema import Config
 from modes.external.mode import ExternalMode
+from modes.self_hosted.local import LocalWorker
 from modes.self_hosted.mode import SelfHostedMode
-from modes.self_hosted.worker import LocalWorker, RemoteWorker, WorkerSource
+from modes.self_hosted.private_http import hosts_of, open_private_http
+from modes.self_hosted.remote import RemoteWorker
+from modes.self_hosted.runpod.api import RunpodApi
+from modes.self_hosted.runpod.book import LeaseBook
+from modes.self_hosted.runpod.cold_starts import ColdStarts
+from modes.self_hosted.runpod.desk import LeaseDesk
+from modes.self_hosted.runpod.source import RunpodWorkers
+from modes.self_hosted.source import WorkerSource
+from penny.aio.allow_list import AllowList
 from penny.session.mode import Mode
 
 
 def build_modes(config: Config, http: aiohttp.ClientSession) -> dict[str, Mode]:
-    """Every enabled mode by name, in the file's order, not yet started."""
+    """Every enabled mode by name, in the file's order, not yet started.
+
+    ``http`` is for vendors: private sessions have a client of their own that reaches nobody else.
+    """
     modes: dict[str, Mode] = {}
     for name, _ in config.penny.modes.enabled():
         if name == "SELF_HOSTED":
-            modes[name] = SelfHostedMode(_worker_source(config), http)
+            hosts = hosts_of(config)
+            private = open_private_http(hosts)
+            modes[name] = SelfHostedMode(
+                _worker_source(config, private),
+                http=private,
+                hosts=hosts,
+                excuse=config.worker.spoken.replaced,
+                replace_within_s=config.worker.replace_timeout_s,
+            )
         else:
             modes[name] = ExternalMode(config, http, fallback=modes.get("SELF_HOSTED"))
     return modes
 
 
-def _worker_source(config: Config) -> WorkerSource:
+def find_desk(modes: Mapping[str, Mode]) -> LeaseDesk | None:
+    """Where rented workers dial in; None when none are rented."""
+    for mode in modes.values():
+        if isinstance(mode, SelfHostedMode) and isinstance(mode.source, RunpodWorkers):
+            return mode.source.desk
+    return None
+
+
+def find_hosts(modes: Mapping[str, Mode]) -> AllowList | None:
+    """The hosts that private sessions may reach; it counts what they were kept from."""
+    for mode in modes.values():
+        if isinstance(mode, SelfHostedMode):
+            return mode.hosts
+    return None
+
+
+def _worker_source(config: Config, http: aiohttp.ClientSession) -> WorkerSource:
+    if config.runpod.endpoint_id is not None:
+        return _leased_workers(config, http, config.runpod.endpoint_id)
     endpoint = config.penny.modes.SELF_HOSTED.endpoint
     missing = [v for v in config.origin.missing if v.key.startswith("penny.modes.SELF_HOSTED")]
     if endpoint is not None or missing:
-        return RemoteWorker(endpoint or "", missing_variables=tuple(v.name for v in missing))
-    return LocalWorker(config.origin.path, start_timeout_s=config.worker.start_timeout_s)
+        return RemoteWorker(
+            endpoint or "",
+            http,
+            os.environ,
+            missing_variables=tuple(variable.name for variable in missing),
+        )
+    return LocalWorker(http, config.origin.path, start_timeout_s=config.worker.start_timeout_s)
+
+
+def _leased_workers(config: Config, http: aiohttp.ClientSession, endpoint_id: str) -> RunpodWorkers:
+    section, key = config.runpod, read_secret(RUNPOD_API_KEY, os.environ)
+    api = None
+    if key is not None:
+        api = RunpodApi(
+            http,
+            api_url=section.api_url,
+            rest_url=section.rest_url,
+            endpoint_id=endpoint_id,
+            key=key,
+        )
+    folder = config.resolve(section.state)
+    return RunpodWorkers(
+        section,
+        api,
+        LeaseBook(folder / "leases.json"),
+        ColdStarts(folder / "cold_starts.json"),
+        session_max_s=config.gateway.session_max_s,
+        clock=asyncio.get_running_loop().time,
+    )

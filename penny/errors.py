@@ -90,8 +90,10 @@ class LimitReached(SessionRefused):
 class ModeUnavailable(PennyError):
     code = "mode_unavailable"
 
-    def __init__(self, message: str, *, remedy: str = "", retryable: bool = False) -> None:
-        super().__init__(message, retryable=retryable, field="mode")
+    def __init__(
+        self, message: str, *, remedy: str = "", retryable: bool = False, code: str | None = None
+    ) -> None:
+        super().__init__(message, code=code, retryable=retryable, field="mode")
         self.remedy = remedy
 
 

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
+from types import TracebackType
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
+
+from penny.errors import PennyError
 
 
 PERSONAL_PREFIX = "pii_"
@@ -31,6 +35,51 @@ def drop_personal(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
     return event
 
 
+def describe_exception(error: BaseException) -> dict[str, object]:
+    """What a log may say of an exception: its type and where it rose.
+
+    Its text is told only when it is our own: a library quotes what it could not read, and what
+    it could not read may be what a caller said.
+    """
+    facts: dict[str, object] = {
+        "error": type(error).__name__,
+        "where": _places(error.__traceback__),
+    }
+    if isinstance(error, PennyError):
+        facts |= {"code": error.code, "reason": error.message}
+    cause = error.__cause__ or error.__context__
+    if cause is not None:
+        facts["because"] = describe_exception(cause)
+    if isinstance(error, BaseExceptionGroup):
+        facts["group"] = [describe_exception(inner) for inner in error.exceptions]
+    return facts
+
+
+def _places(trace: TracebackType | None) -> list[str]:
+    frames = traceback.extract_tb(trace)[-8:]
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+
+
+def tell_exceptions(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Put ``fault`` in the place of ``exc_info``."""
+    info = event.pop("exc_info", None)
+    if info is True:
+        info = sys.exc_info()[1]
+    elif isinstance(info, tuple):
+        info = info[1]
+    if isinstance(info, BaseException):
+        event["fault"] = describe_exception(info)
+    return event
+
+
+class _LibraryFormatter(logging.Formatter):
+    """Libraries' own log lines, their exceptions told as ours are."""
+
+    def formatException(self, ei: object) -> str:
+        error = ei[1] if isinstance(ei, tuple) else None
+        return str(describe_exception(error)) if isinstance(error, BaseException) else ""
+
+
 def configure_logs(level: str, style: str) -> None:
     """Send structlog and stdlib logging to stderr.
 
@@ -43,12 +92,13 @@ def configure_logs(level: str, style: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        tell_exceptions,
         drop_personal,
     ]
     renderers: list[structlog.types.Processor] = (
         [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
         if console
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        else [structlog.processors.JSONRenderer()]
     )
     number = logging.getLevelName(level.upper())
     structlog.configure(
@@ -57,4 +107,6 @@ def configure_logs(level: str, style: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, force=True)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_LibraryFormatter("%(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)

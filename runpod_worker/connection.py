@@ -36,9 +36,11 @@ from penny.realtime.commands import (
 from penny.realtime.core import RealtimeCore
 from penny.realtime.speech import BYTES_PER_MS
 from runpod_worker.agent_voice import AgentVoice
+from runpod_worker.answer_ahead import AnswerAhead
 from runpod_worker.engines.registry import Engines
 from runpod_worker.listener import Listener
-from runpod_worker.responder import Responder
+from runpod_worker.prompt_head import PromptHead
+from runpod_worker.responder import Responder, write_llm_request
 from runpod_worker.settings import WorkerSettings
 from runpod_worker.stages import Transcript
 from runpod_worker.transcripts import Transcripts
@@ -88,6 +90,9 @@ class Connection:
         self._responses: dict[str, asyncio.Task[None]] = {}
         self._speech_item_id = ""
         self._turn: tuple[int, int] | None = None
+        self._head = PromptHead(engines.llm)
+        self._llm = AnswerAhead(engines.llm)
+        self._heard_language = ""
         self._listener = Listener(
             vad=engines.vad,
             stt=engines.stt,
@@ -96,6 +101,8 @@ class Connection:
             report=self._report,
             on_partial=self._offer_partial,
             on_turn_decided=self._note_turn,
+            on_words_at_pause=self._answer_ahead,
+            turn=engines.turn,
         )
 
     # -- life ---------------------------------------------------------------------------------
@@ -116,6 +123,8 @@ class Connection:
     async def aclose(self) -> None:
         """Stop hearing and speaking; every task of this connection ends here."""
         self._listener.close()
+        self._head.close()
+        self._llm.drop()
         self._outbound.close()
         await self._tasks.aclose()
 
@@ -188,6 +197,7 @@ class Connection:
             "penny_language", self._settings.language
         )
         self._listener.configure(session)
+        self._head.offer(session, self._language)
 
     # -- transcripts --------------------------------------------------------------------------
 
@@ -205,6 +215,7 @@ class Connection:
         self._send_penny(
             "penny.transcript",
             item_id=item_id,
+            text=transcript.text,
             understood=transcript.understood,
             confidence=transcript.confidence,
             language=transcript.language,
@@ -239,7 +250,8 @@ class Connection:
 
     async def _generate(self, request: GenerationRequest) -> None:
         heard = self._find_heard(request)
-        language = (heard.language if heard else "") or request.language or self._language
+        self._heard_language = heard.language if heard else ""
+        language = self._heard_language or request.language or self._language
         instead = ""
         if heard is not None and not heard.understood:
             # Ears that do not trust the words cannot be trusted with their language either.
@@ -247,7 +259,7 @@ class Connection:
             spoken = self._settings.spoken
             instead = spoken.in_language(spoken.not_understood, language)
         responder = Responder(
-            llm=self._engines.llm,
+            llm=self._llm,
             tts=self._engines.tts,
             deadlines=self._settings.deadlines,
             report=self._report,
@@ -256,6 +268,16 @@ class Connection:
         await responder.run(
             request, language=language, session_id=self._session_id, instead=instead
         )
+
+    def _answer_ahead(self, words: str) -> None:
+        """The caller paused and may have finished with these words, or ('') went on."""
+        request = self._core.preview(words) if words else None
+        if request is None:
+            self._llm.drop()
+            return
+        # A guess: an answer in another language is not taken, and made anew.
+        language = self._heard_language or request.language or self._language
+        self._llm.begin(write_llm_request(request, language, self._session_id))
 
     def _find_heard(self, request: GenerationRequest) -> Transcript | None:
         """The transcript of the caller's last words, when they are what is answered to."""

@@ -15,6 +15,7 @@ import structlog
 from penny.audio.resample import Resampler
 from penny.audio.ring import PreRoll
 from penny.realtime.commands import IdleTimeout, SpeechStarted, SpeechStopped
+from penny.turns.completeness import judge_text
 from penny.turns.endpointing import Endpointing
 from penny.turns.segmenter import Paused, Resumed, Segmenter, SegmenterSettings, Started, Stopped
 from runpod_worker.agent_voice import AgentVoice
@@ -39,6 +40,8 @@ class Listener:
 
     Args:
         on_partial: words so far of the utterance in progress, at most every ``PARTIAL_EVERY_MS``.
+        on_words_at_pause: the words with which the turn may be over, once per pause and change;
+            '' when the caller went on.
     """
 
     PARTIAL_EVERY_MS = 200
@@ -53,6 +56,7 @@ class Listener:
         report: Report,
         on_partial: Callable[[str], None],
         on_turn_decided: Callable[[int, int], None],
+        on_words_at_pause: Callable[[str], None],
         turn: TurnDetector | None = None,
     ) -> None:
         self._stt = stt
@@ -61,6 +65,9 @@ class Listener:
         self._report = report
         self._on_partial = on_partial
         self._on_turn_decided = on_turn_decided
+        self._on_words_at_pause = on_words_at_pause
+        self._words_at_pause: str | None = None
+        """None outside a pause, '' while its words are not known."""
         self._vad = vad.open()
         self._judge = TurnJudge(turn)
         self._window_ms = vad.window_ms
@@ -160,6 +167,7 @@ class Listener:
                 self._decide(probability)
             finally:
                 self._deciding = False
+        self._offer_words_at_pause()
         self._offer_partial()
         self._watch_idle()
 
@@ -187,10 +195,13 @@ class Listener:
                     if self._utterance is not None:
                         self._utterance.pause()
                         self._judge.ask(self._heard_ms - self._utterance_from_ms)
+                        self._words_at_pause = ""
                 case Resumed():
                     if self._utterance is not None:
                         self._utterance.resume()
                         self._judge.forget()
+                        self._words_at_pause = None
+                        self._on_words_at_pause("")
                 case Stopped(audio_end_ms=end_ms):
                     self._on_stopped(end_ms)
 
@@ -231,6 +242,15 @@ class Listener:
             self._utterance = None
             self._judge.forget()
 
+    def _offer_words_at_pause(self) -> None:
+        if self._utterance is None or self._words_at_pause is None:
+            self._words_at_pause = None
+            return
+        words = self._utterance.partial()
+        if words and words != self._words_at_pause and judge_text(words) != "open":
+            self._words_at_pause = words
+            self._on_words_at_pause(words)
+
     def _offer_partial(self) -> None:
         due = self._heard_ms - self._last_partial_ms >= self.PARTIAL_EVERY_MS
         if self._utterance is None or not due:
@@ -270,16 +290,20 @@ class Listener:
             min_speech_ms=turns.min_speech_ms,
             min_interruption_ms=turns.min_interruption_ms,
             prefix_padding_ms=_given(detection, "prefix_padding_ms", turns.prefix_padding_ms),
-            silence_duration_ms=_given(detection, "silence_duration_ms", turns.silence_duration_ms),
+            silence_duration_ms=self._silence_ms(detection),
             max_turn_ms=turns.max_turn_ms,
         )
 
     def _make_endpointing(self, detection: Json) -> Endpointing:
         return Endpointing(
             "semantic_vad" if detection.get("type") == "semantic_vad" else "server_vad",
-            _given(detection, "silence_duration_ms", self._turns.silence_duration_ms),
+            self._silence_ms(detection),
             detection.get("eagerness") or "auto",
         )
+
+    def _silence_ms(self, detection: Json) -> int:
+        # A client may say 0; even so it takes a window without speech to know of the silence.
+        return max(1, _given(detection, "silence_duration_ms", self._turns.silence_duration_ms))
 
 
 def _given(values: Json, key: str, default: int) -> int:

@@ -183,17 +183,7 @@ class Responder:
     async def _read(
         self, request: GenerationRequest, language: str, session_id: str
     ) -> AsyncIterator[LlmDelta]:
-        stream = self._llm.generate(
-            LlmRequest(
-                instructions=request.instructions,
-                items=request.items,
-                tools=request.tools,
-                tool_choice=request.tool_choice,
-                max_output_tokens=request.max_output_tokens,
-                language=language,
-                session_id=session_id,
-            )
-        )
+        stream = self._llm.generate(write_llm_request(request, language, session_id))
         limit_s = self._deadlines.llm_first_token_ms / 1000
         first = True
         async with aclosing(
@@ -227,6 +217,19 @@ def _texts(item: Json) -> list[str]:
     """All that an LLM reads of an item."""
     parts = [part.get("text") or part.get("transcript") or "" for part in item.get("content") or ()]
     return parts + [item[key] for key in ("name", "arguments", "output") if item.get(key)]
+
+
+def write_llm_request(request: GenerationRequest, language: str, session_id: str) -> LlmRequest:
+    """What the language model is asked for a response."""
+    return LlmRequest(
+        instructions=request.instructions,
+        items=request.items,
+        tools=request.tools,
+        tool_choice=request.tool_choice,
+        max_output_tokens=request.max_output_tokens,
+        language=language,
+        session_id=session_id,
+    )
 
 
 def _voice(request: GenerationRequest, language: str) -> Voice:

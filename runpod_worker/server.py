@@ -21,8 +21,7 @@ from typing import Any
 
 import orjson
 import structlog
-import uvloop
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import ClientWebSocketResponse, WSCloseCode, WSMsgType, web
 
 from penny.ids import new_id
 from penny.logs import configure_logs
@@ -30,6 +29,13 @@ from penny.realtime.commands import Hangup
 from penny.realtime.core import RealtimeCore
 from penny.realtime.settings import CoreSettings
 from runpod_worker.connection import Connection
+from runpod_worker.egress import (
+    guard_process,
+    guarded_hosts,
+    hosts_of,
+    new_guarded_loop,
+    silence_libraries,
+)
 from runpod_worker.engines.registry import Engines, load_engines
 from runpod_worker.settings import WorkerSettings
 
@@ -43,13 +49,17 @@ MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 TOKEN_VARIABLE = "PENNY_WORKER_TOKEN"
 
 
+RealtimeSocket = web.WebSocketResponse | ClientWebSocketResponse
+"""Who dialled makes no difference: a rented worker dials its gateway."""
+
+
 class Worker:
     """Holds the engines and the open connections; one per process."""
 
     def __init__(self, settings: WorkerSettings, engines: Engines) -> None:
         self._settings = settings
         self._engines = engines
-        self._sockets: set[web.WebSocketResponse] = set()
+        self._sockets: set[RealtimeSocket] = set()
         self._token = os.environ.get(TOKEN_VARIABLE, "")
 
     def app(self) -> web.Application:
@@ -75,7 +85,13 @@ class Worker:
             "voices": list(self._engines.tts.voices()),
             "slots": self._settings.slots,
             "sessions": len(self._sockets),
+            "egress": self._egress(),
         }
+
+    def _egress(self) -> Json:
+        """Whether this process is guarded, and which hosts it was kept from reaching."""
+        hosts = guarded_hosts()
+        return {"guarded": hosts is not None, "refused": dict(hosts.refused) if hosts else {}}
 
     async def _info(self, _request: web.Request) -> web.Response:
         return web.json_response(self.info())
@@ -96,20 +112,22 @@ class Worker:
             max_msg_size=MAX_MESSAGE_BYTES, compress=False, heartbeat=20.0, protocols=("realtime",)
         )
         await socket.prepare(request)
-        self._sockets.add(socket)
-        try:
-            await self._serve(
-                socket,
-                model=request.query.get("model") or "penny",
-                penny_events=request.query.get("penny_events") == "1",
-            )
-        finally:
-            self._sockets.discard(socket)
+        await self.serve(
+            socket,
+            model=request.query.get("model") or "penny",
+            penny_events=request.query.get("penny_events") == "1",
+        )
         return socket
 
-    async def _serve(
-        self, socket: web.WebSocketResponse, *, model: str, penny_events: bool
-    ) -> None:
+    async def serve(self, socket: RealtimeSocket, *, model: str, penny_events: bool) -> None:
+        """Run one Realtime session on an open socket until either ends."""
+        self._sockets.add(socket)
+        try:
+            await self._converse(socket, model=model, penny_events=penny_events)
+        finally:
+            self._sockets.discard(socket)
+
+    async def _converse(self, socket: RealtimeSocket, *, model: str, penny_events: bool) -> None:
         async def hang_up(hangup: Hangup) -> None:
             await socket.close(code=hangup.code, message=hangup.reason.encode())
 
@@ -146,7 +164,7 @@ class Worker:
             await socket.close(code=WSCloseCode.GOING_AWAY, message=b"worker stops")
 
 
-def _sender(socket: web.WebSocketResponse) -> Callable[[Json], Awaitable[None]]:
+def _sender(socket: RealtimeSocket) -> Callable[[Json], Awaitable[None]]:
     async def send(event: Json) -> None:
         with suppress(ConnectionError):  # the reading side notices the loss and ends the session
             await socket.send_str(orjson.dumps(event).decode())
@@ -177,13 +195,20 @@ def _refusal(status: int, code: str, message: str) -> web.Response:
     return web.json_response({"error": error}, status=status)
 
 
-async def serve(settings: WorkerSettings, host: str, port: int, *, announce: bool) -> None:
+async def serve(
+    settings: WorkerSettings,
+    host: str,
+    port: int,
+    *,
+    announce: bool,
+    load: Callable[[WorkerSettings], Awaitable[Engines]] = load_engines,
+) -> None:
     """Load the engines, listen, and run until SIGTERM, SIGINT or (announced) the parent's end.
 
     With ``announce`` one JSON line on stdout tells the parent the port: ``{"ready": true, …}``.
     The parent holds our stdin open; its end is our end, so no worker outlives a killed gateway.
     """
-    engines = await load_engines(settings)
+    engines = await load(settings)
     worker = Worker(settings, engines)
     runner = web.AppRunner(worker.app(), access_log=None, shutdown_timeout=2.0)
     await runner.setup()
@@ -217,4 +242,7 @@ def _watch_parent(stop: asyncio.Event) -> None:
 def main(settings: WorkerSettings, host: str, port: int, *, announce: bool = False) -> None:
     """Run a worker until it is told to stop."""
     configure_logs(settings.log_level, settings.log_format)
-    uvloop.run(serve(settings, host, port, announce=announce))
+    silence_libraries()
+    guard_process(hosts_of(settings))
+    with asyncio.Runner(loop_factory=new_guarded_loop) as runner:
+        runner.run(serve(settings, host, port, announce=announce))

@@ -95,6 +95,13 @@ class SpokenSettings(Section):
         },
         description="a stage failed in the middle of a turn",
     )
+    replaced: dict[str, str] = Field(
+        default={
+            "es": "Perdone, se ha cortado un momento. Le respondo.",
+            "en": "Sorry, I was cut off for a moment. Here is my answer.",
+        },
+        description="a worker died and another one answers the turn again",
+    )
 
     def in_language(self, sentences: dict[str, str], language: str) -> str:
         """The sentence in ``language``, else in the first language there is."""
@@ -320,6 +327,7 @@ class WorkerSettings(Section):
     engines: EngineSettings = EngineSettings()
     library: LibrarySettings = LibrarySettings()
     models: Path = Path("var/models")
+    allowed_hosts: tuple[str, ...] = ()
     language: str = "es"
     slots: int = Field(default=20, ge=1)
     session_max_s: int = Field(default=3600, ge=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from config.schema import Config
 from penny.cli.configured import (
     add_address_options,
     add_config_option,
@@ -21,12 +22,20 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         action="store_true",
         help="tell the port as one JSON line and end with stdin: how the gateway starts a worker",
     )
+    parser.add_argument(
+        "--settings",
+        action="store_true",
+        help="print what a rented worker reads from PENNY_WORKER_SETTINGS, and end",
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT. Raises ConfigErrors, EngineError."""
     config = load_config(arguments)
+    if arguments.settings:
+        print(describe_settings(config))
+        return 0
     # Here, not above: engines take a while to import, and only this command needs them.
     from runpod_worker.server import main
 
@@ -38,3 +47,9 @@ def run(arguments: argparse.Namespace) -> int:
             announce=arguments.announce,
         )
     return 0
+
+
+def describe_settings(config: Config) -> str:
+    """The worker's settings as JSON, without what is this machine's own: its folders."""
+    settings = config.worker_settings().model_copy(update={"slots": config.runpod.slots})
+    return settings.model_dump_json(exclude_defaults=True, exclude={"models", "library"})

@@ -1,11 +1,14 @@
 """The operator's routes, apart from the callers': ``/admin/v1/…``.
 
+    GET  /admin                           the operator's page
+    GET  /admin/v1/overview               modes, readiness, errors, the last hours
     GET  /admin/v1/sessions               every live session of every gateway
-    GET  /admin/v1/sessions/{id}/events   its events as they come (server-sent events)
+    GET  /admin/v1/sessions/{id}/events   its events as they come (server-sent events);
+                                          ``?transcripts=true`` with what is said, if allowed
     POST /admin/v1/sessions/{id}/hang-up  end it, on whichever gateway it is
 
-They ask for a key created with ``--admin``; on loopback without keys they are open, to pages of
-Penny's own origin alone.
+The page itself is open and holds nothing. The routes ask for a key created with ``--admin``; on
+loopback without keys they are open, to pages of Penny's own origin alone.
 """
 
 from __future__ import annotations
@@ -20,9 +23,8 @@ from aiohttp import web
 
 from penny.aio.channel import Channel, ChannelClosed
 from penny.errors import Unauthorized
-from penny.gateway.gate import Gate
-from penny.gateway.session_watch import SessionWatches
-from penny.trust.store import Store
+from penny.gateway.routes import WEB_ROOT
+from penny.gateway.trust import Trust
 
 
 log = structlog.get_logger()
@@ -34,18 +36,39 @@ COMMENT_S = 15.0
 
 
 class AdminRoutes:
+    """Args:
+    describe: modes, readiness, errors and series, as the page shows them.
+    show_transcripts: whether an operator may read along.
+    """
+
     def __init__(
-        self, gate: Gate, store: Store, watches: SessionWatches, clock: Callable[[], float]
+        self,
+        trust: Trust,
+        clock: Callable[[], float],
+        describe: Callable[[], Json],
+        *,
+        show_transcripts: bool,
     ) -> None:
-        self._gate = gate
-        self._store = store
-        self._watches = watches
+        self._gate = trust.gate
+        self._store = trust.store
+        self._watches = trust.watches
         self._clock = clock
+        self._describe = describe
+        self._show_transcripts = show_transcripts
 
     def add_to(self, app: web.Application) -> None:
+        app.router.add_get("/admin", self._page)
+        app.router.add_get("/admin/v1/overview", self._overview)
         app.router.add_get("/admin/v1/sessions", self._list)
         app.router.add_get("/admin/v1/sessions/{id}/events", self._events)
         app.router.add_post("/admin/v1/sessions/{id}/hang-up", self._hang_up)
+
+    async def _page(self, _request: web.Request) -> web.FileResponse:
+        return web.FileResponse(WEB_ROOT / "admin.html")
+
+    async def _overview(self, request: web.Request) -> web.Response:
+        refusal = await self._refuse(request)
+        return refusal or web.json_response(self._describe())
 
     async def _list(self, request: web.Request) -> web.Response:
         refusal = await self._refuse(request)
@@ -77,11 +100,18 @@ class AdminRoutes:
         watch = self._watches.live.get(request.match_info["id"])
         if watch is None:
             return _error(404, "session_unknown", "no live session of this gateway has this id")
+        words = request.query.get("transcripts") == "true"
+        if words and not self._show_transcripts:
+            return _error(
+                403, "transcripts_off", "what is said is not shown; see admin.show_transcripts"
+            )
+        if words:
+            log.info("operator_reads_along", session_id=request.match_info["id"])
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )
         await response.prepare(request)
-        async with watch.reading() as events:
+        async with watch.reading(words=words) as events:
             try:
                 await _stream(events, response)
             except ConnectionError:

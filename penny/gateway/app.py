@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import aiohttp
 import structlog
@@ -15,17 +16,20 @@ from aiohttp import web
 
 from config.schema import Config
 from modes.external.mode import ExternalMode
-from modes.registry import build_modes
+from modes.registry import build_modes, find_desk, find_hosts
 from penny.aio.tasks import TaskOwner
 from penny.gateway.admin import AdminRoutes
 from penny.gateway.brain_metrics import BrainCollector
+from penny.gateway.egress_metrics import EgressCollector
 from penny.gateway.listener import Listener
 from penny.gateway.loop_lag import LoopLag
 from penny.gateway.metrics import Metrics, TrustCollector
+from penny.gateway.overview import Overview
 from penny.gateway.realtime import RealtimeDoor
 from penny.gateway.routes import Routes
 from penny.gateway.socket import SocketDoor
 from penny.gateway.trust import Trust, build_trust
+from penny.gateway.worker_door import WorkerDoor
 from penny.logs import configure_logs
 from penny.metering.observer import CostObserver
 from penny.metering.summary import SummaryObserver
@@ -35,6 +39,8 @@ from penny.session.turn_timing import TurnTiming
 
 
 log = structlog.get_logger()
+
+Json = dict[str, Any]
 
 MAX_BODY_BYTES = 1024 * 1024
 STARTING_GRACE_S = 2.0
@@ -68,12 +74,16 @@ class Gateway:
         modes = build_modes(config, self._http)
         self.broker = broker = Broker(modes, _broker_settings(config), (), clock)
         metrics = Metrics(broker)
-        broker.add_observer(_turn_timing(metrics, config))
+        overview = Overview(time.time, _minute_prices(config).__getitem__)
+        broker.add_observer(overview.observe)
+        broker.add_observer(_turn_timing(metrics, overview, config))
         _attach_brain(broker, metrics, config)
         self.trust = trust = build_trust(config, broker, host, clock)
         await trust.gate.check_exposure(host)
         self._runner = web.AppRunner(
-            self._build_app(broker, trust, metrics, clock), access_log=None, shutdown_timeout=2.0
+            self._build_app(broker, trust, metrics, overview, clock),
+            access_log=None,
+            shutdown_timeout=2.0,
         )
         await self._runner.setup()
         await trust.admission.start()
@@ -87,17 +97,32 @@ class Gateway:
         await asyncio.gather(*(mode.start() for mode in modes.values()))
 
     def _build_app(
-        self, broker: Broker, trust: Trust, metrics: Metrics, clock: Callable[[], float]
+        self,
+        broker: Broker,
+        trust: Trust,
+        metrics: Metrics,
+        overview: Overview,
+        clock: Callable[[], float],
     ) -> web.Application:
         config = self._config
-        self.routes = Routes(broker, config, metrics, trust)
+        self.routes = routes = Routes(broker, config, metrics, trust)
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         self.routes.add_to(app)
         door = SocketDoor(broker, config, trust.gate, clock)
         app.router.add_get("/ws", door.connect)
         RealtimeDoor(broker, config, trust.gate, trust.secrets, time.time).add_to(app)
-        AdminRoutes(trust.gate, trust.store, trust.watches, clock).add_to(app)
+        AdminRoutes(
+            trust,
+            clock,
+            lambda: {**routes.describe_operation(), **overview.describe()},
+            show_transcripts=config.admin.show_transcripts,
+        ).add_to(app)
         metrics.registry.register(TrustCollector(trust, door.held))
+        hosts, desk = find_hosts(broker.modes), find_desk(broker.modes)
+        if hosts is not None:
+            metrics.registry.register(EgressCollector(hosts))
+        if desk is not None:
+            WorkerDoor(desk).add_to(app)
         return app
 
     async def stop(self, drain_s: float) -> None:
@@ -165,10 +190,20 @@ def _broker_settings(config: Config) -> BrokerSettings:
     )
 
 
-def _turn_timing(metrics: Metrics, config: Config) -> Callable[[Session], TurnTiming]:
+def _minute_prices(config: Config) -> dict[str, float]:
+    return {name: section.cost_per_minute_usd for name, section in config.penny.modes.enabled()}
+
+
+def _turn_timing(
+    metrics: Metrics, overview: Overview, config: Config
+) -> Callable[[Session], TurnTiming]:
     def make(session: Session) -> TurnTiming:
+        def tell(turn: Json) -> None:
+            overview.turn_measured(session.id, turn)
+            session.tell_caller(turn)
+
         return TurnTiming(
-            session.tell_caller,
+            tell,
             metrics.record_stage,
             silence_ms=config.worker.turns.silence_duration_ms,
         )

@@ -19,7 +19,7 @@ from penny.session.session import SessionLimits
 from penny.trust.admission import Admission
 from penny.trust.client_secrets import SECRET_PREFIX, ClientSecrets
 from penny.trust.identity import Identity
-from penny.trust.keys import PREFIX, KeyFile
+from penny.trust.keys import PREFIX, ApiKey, KeyFile
 from penny.trust.limits import MessageRate
 from penny.trust.origins import is_allowed
 from penny.trust.tenants import Policy, Tenants
@@ -99,7 +99,7 @@ class Gate:
         if value.startswith(SECRET_PREFIX):
             return await self._identify_secret(value)
         if value.startswith(f"{PREFIX}_"):
-            key = await asyncio.to_thread(self._keys.find, value)
+            key = await self._find_key(value)
             if key is not None:
                 return Identity(key.tenant, key.id, key.admin)
             self._count("key")
@@ -122,8 +122,24 @@ class Gate:
             "the client secret is unknown or has expired; mint another one", field="Authorization"
         )
 
+    async def _find_key(self, value: str) -> ApiKey | None:
+        """Raises Unauthorized when the file of keys cannot be read: nobody gets in by a fault."""
+        try:
+            return await asyncio.to_thread(self._keys.find, value)
+        except ConfigError as error:
+            log.error("keys_unreadable", reason=error.message)  # noqa: TRY400
+            self._count("keys_unreadable")
+            raise Unauthorized(
+                "keys cannot be checked now; try again in a moment", retryable=True
+            ) from error
+
     async def is_key_alive(self, key_id: str) -> bool:
-        return await asyncio.to_thread(self._keys.is_alive, key_id)
+        """Whether a key may go on. While the file cannot be read, who is in stays in."""
+        try:
+            return await asyncio.to_thread(self._keys.is_alive, key_id)
+        except ConfigError as error:
+            log.error("keys_unreadable", reason=error.message)  # noqa: TRY400
+            return True
 
     @asynccontextmanager
     async def admit(

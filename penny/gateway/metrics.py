@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Histogram
@@ -70,6 +71,11 @@ class TrustCollector:
         for limit, count in self._trust.admission.denials.items():
             limited.add_metric([limit], count)
         yield limited
+        yield GaugeMetricFamily(
+            "penny_tasks",
+            "Tasks of the event loop: grows for ever when one is forgotten",
+            value=len(asyncio.all_tasks()),
+        )
         yield CounterMetricFamily(
             "penny_sessions_resumed", "Lost clients that came back", value=self._held.resumed
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from penny import __version__
 from penny.gateway.metrics import Metrics
 from penny.gateway.trust import Trust
 from penny.session.broker import Broker
+from penny.session.mode import HasWorkers
 from penny.trust.resilient_store import ResilientStore
 
 
@@ -57,6 +59,11 @@ class Routes:
         return web.json_response({"status": "ok", "version": __version__})
 
     async def _readyz(self, _request: web.Request) -> web.Response:
+        detail = self.describe_readiness()
+        return web.json_response(detail, status=200 if detail["ready"] else 503)
+
+    def describe_readiness(self) -> Json:
+        """Whether new sessions are taken; when not, why, and what works less well than usual."""
         reasons = []
         if self._broker.draining:
             reasons.append("draining")
@@ -67,14 +74,32 @@ class Routes:
         if isinstance(store, ResilientStore) and not store.state.shared:
             degraded.append("Redis does not answer: limits hold on this gateway alone")
         modes = {name: mode.availability() for name, mode in self._broker.modes.items()}
-        detail = {
+        return {
             "ready": not reasons,
             "reasons": reasons,
             "degraded": degraded,
             "sessions": len(self._broker.sessions),
             "modes": {name: state.reason or "ready" for name, state in modes.items()},
         }
-        return web.json_response(detail, status=503 if reasons else 200)
+
+    def describe_operation(self) -> Json:
+        """Readiness, and each mode with its sessions, for the operator."""
+        live = [session.mode for session in self._broker.sessions.values()]
+        started = self._broker.counts.started
+        modes = [
+            {
+                **mode,
+                "live": live.count(mode["name"]),
+                "started": started.get(mode["name"], 0),
+                "workers": self._workers(mode["name"]),
+            }
+            for mode in self.describe_modes()["modes"]
+        ]
+        return {"modes": modes, "readiness": self.describe_readiness()}
+
+    def _workers(self, name: str) -> list[Json]:
+        mode = self._broker.modes[name]
+        return [asdict(worker) for worker in mode.workers()] if isinstance(mode, HasWorkers) else []
 
     async def _modes(self, _request: web.Request) -> web.Response:
         return web.json_response(self.describe_modes())

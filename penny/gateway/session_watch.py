@@ -8,6 +8,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from penny.aio.channel import Channel
+from penny.gateway.redaction import redact
 from penny.session.session import Session
 
 
@@ -32,12 +33,15 @@ class Meter:
 
 
 class SessionWatch:
-    """Observes one session. Audio is told as its size: nobody listens in here."""
+    """Observes one session. Audio is told as its size: nobody listens in here.
+
+    Words are told as their length, unless a reader asked for them (and was let).
+    """
 
     def __init__(self, watches: SessionWatches, session: Session) -> None:
         self._watches = watches
         self._session = session
-        self._readers: set[Channel[Json]] = set()
+        self._readers: dict[Channel[Json], bool] = {}
         self.turns = 0
 
     def caller_event(self, event: Json, at_s: float) -> None:
@@ -64,14 +68,14 @@ class SessionWatch:
         }
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Channel[Json]]:
-        """Every event from now on until the session ends."""
+    async def reading(self, *, words: bool = False) -> AsyncIterator[Channel[Json]]:
+        """Every event from now on until the session ends; ``words``: with what is said."""
         reader: Channel[Json] = Channel(WATCHED_EVENTS, on_full="drop_oldest")
-        self._readers.add(reader)
+        self._readers[reader] = words
         try:
             yield reader
         finally:
-            self._readers.discard(reader)
+            del self._readers[reader]
 
     def _show(self, source: str, event: Json, at_s: float) -> None:
         if not self._readers:
@@ -82,8 +86,10 @@ class SessionWatch:
                 for name, value in event.items()
             }
         at_ms = round((at_s - self._session.state.started_s) * 1000)
-        for reader in self._readers:
-            reader.try_send({"from": source, "at_ms": at_ms, "event": event})
+        redacted = redact(event)
+        for reader, words in self._readers.items():
+            shown = event if words else redacted
+            reader.try_send({"from": source, "at_ms": at_ms, "event": shown})
 
 
 class SessionWatches:

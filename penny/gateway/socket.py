@@ -24,6 +24,7 @@ from penny.errors import (
 from penny.gateway.doorway import host
 from penny.gateway.gate import Gate
 from penny.gateway.held_sessions import HeldSessions
+from penny.gateway.opening import CallerLeft, Opener, Opening
 from penny.ids import new_id
 from penny.protocol.codec import MAX_AUDIO_BYTES, dump, parse_client_message
 from penny.protocol.error import CloseCode, SessionError, SessionWarning
@@ -60,6 +61,7 @@ class SocketDoor:
         self._gate = gate
         self._clock = clock
         self.held = HeldSessions()
+        self._opener = Opener(broker, config)
 
     async def connect(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -106,6 +108,8 @@ class SocketDoor:
             policy.check_mode(mode.name)
             async with self._broker.admit():
                 await self._open(line, start, mode, identity, policy)
+        except CallerLeft:
+            await line.socket.close()
         except ProtocolError as error:
             raise _Refused(error, CloseCode.INVALID_START) from error
         except ModeUnavailable as error:
@@ -155,22 +159,23 @@ class SocketDoor:
         self, line: Line, start: SessionStart, mode: Mode, identity: Identity, policy: Policy
     ) -> None:
         spec = self._specify(start, policy)
-        async with (
-            self._gate.admit(spec.session_id, identity, mode.name, SocketEdge.name),
-            aclosing(await self._broker.open(mode, spec)) as speaker,
-        ):
-            await self._run(line, start, mode, spec, speaker, identity, policy)
+        async with self._gate.admit(spec.session_id, identity, mode.name, SocketEdge.name):
+            opened = await self._opener.open(
+                line.socket, mode, spec, named=start.mode is not None, may_use=policy.check_mode
+            )
+            async with aclosing(opened.speaker):
+                await self._run(line, start, opened, spec, identity, policy)
 
     async def _run(
         self,
         line: Line,
         start: SessionStart,
-        mode: Mode,
+        opened: Opening,
         spec: SessionSpec,
-        speaker: Speaker,
         identity: Identity,
         policy: Policy,
     ) -> None:
+        mode, speaker = opened.mode, opened.speaker
         formats, resume = start.audio.agree(), self._config.resume
         edge = SocketEdge(
             line,
@@ -179,11 +184,12 @@ class SocketDoor:
             clock=self._clock,
             hold=HoldSettings(resume.hold_s, resume.max_audio_bytes),
             rate=self._gate.message_rate(policy),
+            on_leave=lambda: self._broker.end_session(spec.session_id, "client_ended"),
         )
         token = self.held.add(spec.session_id, edge, identity) if resume.hold_s else None
         limits = self._gate.session_limits(policy)
         edge.post(self._started(spec, mode, formats, speaker, limits.max_s, token))
-        for warning in self._warnings(start, mode):
+        for warning in [*opened.warnings, *self._warnings(start, mode)]:
             edge.post(warning)
         try:
             await self._greet(speaker, self._greeting(start))

@@ -127,6 +127,16 @@ class RealtimeCore:
         """Return what to answer to, as the context is now; None when the response has ended."""
         return self._generation.request(response_id)
 
+    def preview(self, transcript: str) -> GenerationRequest | None:
+        """Return what the turn in progress would be answered from if it ended with these words.
+
+        None when it would not be answered at once. Nothing changes: an engine may work ahead.
+        """
+        detection = self._state.turn_detection
+        if self._phase != "open" or not detection or not detection["create_response"]:
+            return None
+        return self._generation.preview(transcript)
+
     def tick(self, now_s: float) -> list[Output]:
         """Let time pass: past ``expires_at`` the session ends with an error and close 1001."""
         if self._phase != "open" or now_s < self._expires_at_s:

@@ -124,7 +124,7 @@ class Generation:
         answer = self._answers.get(response_id)
         if answer is None:
             return None
-        response, options = answer.response, answer.response.options
+        response = answer.response
         own = {item.id for item in response.output}
         source = self._state.conversation if response.context is None else response.context
         items: list[Json] = []
@@ -136,6 +136,25 @@ class Generation:
                 heard_ms = item.speech.heard_ms if item.speech else 0
                 response.usage.input_audio += count_input_audio(item.audio_ms)
                 response.usage.input_audio += count_output_audio(heard_ms)
+        return self._write_request(response_id, response.options, items)
+
+    def preview(self, transcript: str) -> GenerationRequest | None:
+        """Return what an automatic response would be given if the turn ended with these words.
+
+        None while another response writes to the conversation. Nothing changes.
+        """
+        if self._active is not None:
+            return None
+        state = self._state
+        shown = [item.to_context() for item in state.conversation if item.state != "deleted"]
+        spoken = {"type": "input_audio", "transcript": transcript}
+        turn = {"type": "message", "role": "user", "content": [spoken]}
+        items = [*filter(None, shown), turn]
+        return self._write_request("", take_options(state.session), items)
+
+    def _write_request(
+        self, response_id: str, options: ResponseOptions, items: list[Json]
+    ) -> GenerationRequest:
         limit = options.max_output_tokens
         transcription = self._state.session["audio"]["input"]["transcription"] or {}
         return GenerationRequest(

@@ -7,9 +7,9 @@ from Penny's own). Audio is base64 of mono PCM16 at 24 000 Hz inside those event
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 Json = dict[str, Any]
@@ -25,6 +25,26 @@ class Availability:
     notice: dict[str, str] = field(default_factory=dict)
 
 
+def _tell_nobody(_event: Json) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """One process that a mode's sessions run on, for the operator: ``detail`` is a short phrase."""
+
+    name: str
+    state: str
+    detail: str = ""
+
+
+@runtime_checkable
+class HasWorkers(Protocol):
+    """A mode, or a source of workers, that can tell which ones it has."""
+
+    def workers(self) -> list[WorkerState]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class SessionSpec:
     """What a caller asked for, checked and complete: all a mode needs to open a speaker.
@@ -34,7 +54,10 @@ class SessionSpec:
     else the ears may find another. ``history`` seeds the conversation (GA items) when a session
     moves between modes. ``transcripts``: whether the edge needs the caller's words from the start
     (a Realtime client asks for them itself). ``session``: Realtime session fields that the edge
-    wants set when the speaker opens, over the mode's own.
+    wants set when the speaker opens, over the mode's own. ``tell`` hears of a wait while the
+    speaker opens: ``penny.progress`` events with ``stage``, ``message`` and ``eta_ms``.
+    ``patience_s``: after so long the edge would rather open another mode; None waits as long as
+    the mode does.
     """
 
     session_id: str
@@ -49,6 +72,8 @@ class SessionSpec:
     context: Json = field(default_factory=dict)
     tenant: str = "default"
     history: tuple[Json, ...] = ()
+    patience_s: float | None = None
+    tell: Callable[[Json], None] = _tell_nobody
 
 
 class Speaker(Protocol):

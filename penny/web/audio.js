@@ -3,7 +3,10 @@
 const FRAME_MS = 20;
 const PREBUFFER_MS = 80; // jitter that playback survives without a gap; also what it adds to latency
 
-const here = (file) => new URL(file, import.meta.url);
+/** Where a worklet lies: beside this module, or where a bundler's user put it. */
+function locate(worklets, file, beside) {
+  return worklets ? new URL(file, new URL(worklets, location.href)) : beside;
+}
 
 /** Why the microphone cannot be used: `code` is stable, `message` is the browser's. */
 export class MicrophoneError extends Error {
@@ -17,7 +20,7 @@ export class MicrophoneError extends Error {
 /** The microphone as PCM16 frames at `rateHz`; calls `onFrame(pcm: ArrayBuffer, level 0..1)`. */
 export class Microphone {
   /** Ask for the microphone. Rejects with MicrophoneError. */
-  static async open(context, { rateHz, deviceId, onFrame, onLost }) {
+  static async open(context, { rateHz, deviceId, worklets, onFrame, onLost }) {
     if (!navigator.mediaDevices?.getUserMedia) {
       throw new MicrophoneError("insecure", "the microphone needs https or localhost");
     }
@@ -31,7 +34,8 @@ export class Microphone {
       throw new MicrophoneError(code, error.message);
     }
     try {
-      await context.audioWorklet.addModule(here("./capture-worklet.js"));
+      const beside = new URL("./capture-worklet.js", import.meta.url);
+      await context.audioWorklet.addModule(locate(worklets, "capture-worklet.js", beside));
       return new Microphone(context, stream, { rateHz, onFrame, onLost });
     } catch (error) {
       for (const track of stream.getTracks()) track.stop();
@@ -69,8 +73,9 @@ export class Microphone {
 
 /** Plays items of PCM16; `onReport({type, item, playedMs, …})` as player-worklet.js has it. */
 export class Player {
-  static async open(context, { rateHz, onReport }) {
-    await context.audioWorklet.addModule(here("./player-worklet.js"));
+  static async open(context, { rateHz, worklets, onReport }) {
+    const beside = new URL("./player-worklet.js", import.meta.url);
+    await context.audioWorklet.addModule(locate(worklets, "player-worklet.js", beside));
     return new Player(context, { rateHz, onReport });
   }
 

@@ -6,19 +6,27 @@ import type {
   SessionError,
   SessionStart,
   SessionStarted,
-} from "./protocol";
+} from "./protocol.js";
 
 export type { ClientMessage, ServerMessage };
 
 export const PROTOCOL_VERSION: string;
 
-export type State = "idle" | "connecting" | "open" | "closed";
+export type State = "idle" | "connecting" | "open" | "reconnecting" | "closed";
 
 export interface Options {
   /** Where Penny listens; default `/ws` of the page's own host. http(s) becomes ws(s). */
   url?: string | URL;
-  /** WebSocket subprotocols. */
+  /** A short-lived key from `POST /v1/realtime/client_secrets`, or a function that gets a fresh
+   * one: it is asked again for each connection. It travels as a WebSocket subprotocol. */
+  clientSecret?: string | (() => string | Promise<string>);
+  /** WebSocket subprotocols, in place of those of `clientSecret`. */
   protocols?: string[];
+  /** Folder that serves capture-worklet.js, player-worklet.js and resampler.js; for bundlers that
+   * move modules. Default: beside this module. */
+  worklets?: string | URL;
+  /** How long a cut connection is tried again. 0: never. Default 30000. */
+  reconnectMs?: number;
 }
 
 /** What `start` takes: the wishes of `session_start`, and where the voice comes from. */
@@ -49,7 +57,11 @@ export interface LocalEvents {
   /** The network does not take the microphone's audio; frames are dropped. */
   congested: { frames: number };
   microphone_lost: Record<string, never>;
-  /** An open session ended; `expected` when either side hung up properly. */
+  /** The connection broke; another is being tried. */
+  reconnecting: { attempt: number };
+  /** It is back: the same session when `resumed`, else a new one that knows nothing of the old. */
+  reconnected: { resumed: boolean; attempt: number; gap_ms: number };
+  /** An open session ended and is not tried again; `expected` when either side hung up properly. */
   closed: { code: number; reason: string; expected: boolean };
 }
 

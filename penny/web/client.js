@@ -1,42 +1,38 @@
 // PennyClient: a session with Penny from a browser. No dependencies; types in client.d.ts.
 
 import { Microphone, MicrophoneError, Player } from "./audio.js";
+import { Connection, PennyError, protocolsFor } from "./connection.js";
+import { Patience } from "./patience.js";
 
-export { MicrophoneError };
+export { MicrophoneError, PennyError };
 
 export const PROTOCOL_VERSION = "1.0";
 
 const RATE_HZ = 24000;
 const REPORT_EVERY_MS = 200; // how often playback is reported to Penny
-const MAX_UNSENT_BYTES = 192_000; // four seconds of audio that the network has not taken yet
-const CLOSED_BY_US = 1000;
 const GOODBYE_MS = 2000; // how long a hang-up waits for Penny's totals
+const CLOSED_BY_US = 1000;
+const RECONNECT_MS = 30_000; // how long a cut session is tried again
+const FINAL_CODES = new Set([1000, 1009, 1011, 4400, 4401, 4404, 4408, 4429]); // trying again is no use
 const CANCELLED = { code: "cancelled", message: "ended by the caller" };
-const START_TIMEOUT_MS = 120_000; // a cold private mode may take this long to wake up
-
-/** A session that could not start or was cut: `code` is stable, `message` is for people. */
-export class PennyError extends Error {
-  constructor({ code, message, retryable = false, field = null, retry_after_ms = null }) {
-    super(message);
-    this.name = "PennyError";
-    Object.assign(this, { code, retryable, field, retry_after_ms });
-  }
-}
 
 /**
  * One session at a time. Every server event is dispatched under its `type` with the event as
- * `detail`, and once more as `message`. Besides: `state`, `level`, `played`, `closed`.
+ * `detail`, and once more as `message`. The client's own events are in client.d.ts.
  */
 export class PennyClient extends EventTarget {
-  #socket = null;
+  #options;
+  #connection = null;
   #context = null;
   #microphone = null;
   #player = null;
+  #wishes = {};
   #item = null; // whose audio the binary messages are
   #reported = new Map(); // item -> ms last told to Penny
-  #started = null; // {resolve, reject} while waiting for session_started
+  #untold = new Map(); // item -> its last report, when the connection was not there to take it
+  #received = 0; // messages of this session, session_started being the first
   #ended = false; // session_ended came
-  #cancelled = false; // end() came before there was a connection
+  #cancel = null; // gives up connecting
   #rateHz = RATE_HZ;
   #muted = false;
 
@@ -44,12 +40,12 @@ export class PennyClient extends EventTarget {
   session = null;
   droppedFrames = 0;
 
-  /** @param {{url?: string | URL, protocols?: string[]}} [options] */
-  constructor({ url, protocols } = {}) {
+  /** @param {import("./client").Options} [options] */
+  constructor({ url, ...options } = {}) {
     super();
     this.url = new URL(url ?? "/ws", globalThis.location?.href);
     this.url.protocol = this.url.protocol.replace(/^http/, "ws");
-    this.protocols = protocols ?? [];
+    this.#options = { reconnectMs: RECONNECT_MS, ...options };
   }
 
   /**
@@ -58,15 +54,13 @@ export class PennyClient extends EventTarget {
    * MicrophoneError; afterwards the client is `closed` and may start again.
    */
   async start({ microphone = true, deviceId, rateHz = RATE_HZ, ...wishes } = {}) {
-    if (this.state === "connecting" || this.state === "open") {
+    if (this.#isBusy()) {
       throw new PennyError({ code: "already_started", message: "a session is already open" });
     }
-    this.#begin(rateHz);
+    const cancelled = this.#begin(rateHz, wishes);
     try {
-      this.#player = await this.#openPlayer();
-      if (microphone) this.#microphone = await this.#openMicrophone(deviceId);
-      if (this.#cancelled) throw new PennyError(CANCELLED);
-      this.session = await this.#openSession(wishes);
+      await Promise.race([this.#openAudio(microphone, deviceId), cancelled]);
+      this.session = await Promise.race([this.#connect(this.#startMessage()), cancelled]);
       this.#setState("open");
       return this.session;
     } catch (error) {
@@ -104,125 +98,111 @@ export class PennyClient extends EventTarget {
 
   /** Hang up. Resolves when the connection is closed, two seconds from now at the latest. */
   async end() {
-    this.#cancelled = true;
-    if (this.state === "connecting") {
-      this.#started?.reject(new PennyError(CANCELLED));
-      return;
-    }
+    if (this.state === "reconnecting") this.#finish({ code: CLOSED_BY_US, reason: "" });
+    this.#cancel?.(new PennyError(CANCELLED));
     if (this.state !== "open") return;
-    const socket = this.#socket;
-    const closed = new Promise((resolve) => socket.addEventListener("close", resolve));
+    const closed = new Promise((resolve) => {
+      this.addEventListener("closed", resolve, { once: true });
+    });
     this.#send({ type: "session_end" });
     const patience = new Promise((resolve) => setTimeout(resolve, GOODBYE_MS));
     await Promise.race([closed, patience]);
-    this.#onClose(socket, { code: CLOSED_BY_US, reason: "" });
+    if (this.state === "open") this.#finish({ code: CLOSED_BY_US, reason: "" });
   }
 
-  #begin(rateHz) {
+  #isBusy() {
+    return ["connecting", "open", "reconnecting"].includes(this.state);
+  }
+
+  /** Returns a promise that rejects when the caller gives up. */
+  #begin(rateHz, wishes) {
     Object.assign(this, { session: null, droppedFrames: 0 });
     this.#rateHz = rateHz;
+    this.#wishes = wishes;
     this.#ended = false;
-    this.#cancelled = false;
+    this.#received = 0;
     this.#item = null;
     this.#reported.clear();
-    this.#setState("connecting");
+    this.#untold.clear();
+    const cancelled = new Promise((_, reject) => (this.#cancel = reject));
+    cancelled.catch(() => {}); // nobody may be waiting any more
     // Before any await, so that it still counts as the caller's own gesture.
     this.#context = new AudioContext({ latencyHint: "interactive" });
     this.#context.resume();
+    // A phone call or a locked screen stops the sound; it goes on when the browser lets it.
+    this.#context.onstatechange = () => this.#context?.state === "interrupted" && this.#context.resume();
+    this.#setState("connecting");
+    return cancelled;
   }
 
-  #openPlayer() {
+  async #openAudio(microphone, deviceId) {
+    const context = this.#context;
+    const { worklets } = this.#options;
     const onReport = (report) => this.#onPlayback(report);
-    return Player.open(this.#context, { rateHz: this.#rateHz, onReport });
-  }
-
-  async #openMicrophone(deviceId) {
-    const microphone = await Microphone.open(this.#context, {
+    const player = await Player.open(context, { rateHz: this.#rateHz, worklets, onReport });
+    if (this.#context === context) this.#player = player;
+    if (!microphone) return;
+    const ears = await Microphone.open(context, {
       rateHz: this.#rateHz,
       deviceId,
+      worklets,
       onFrame: (pcm, level) => this.#onFrame(pcm, level),
       onLost: () => this.#emit("microphone_lost", {}),
     });
-    microphone.enabled = !this.#muted;
-    return microphone;
+    if (this.#context !== context) ears.close(); // given up while the browser asked
+    else this.#microphone = ears;
+    ears.enabled = !this.#muted;
   }
 
-  #openSession(wishes) {
+  #startMessage(extra = {}) {
     const stream = { encoding: "pcm16", rate_hz: this.#rateHz };
-    const start = {
-      type: "session_start",
-      protocol_version: PROTOCOL_VERSION,
-      audio: { input: stream, output: stream },
-      ...wishes,
-    };
-    const socket = new WebSocket(this.url, this.protocols);
-    socket.binaryType = "arraybuffer";
-    socket.onopen = () => this.#send(start);
-    socket.onmessage = ({ data }) => {
-      if (this.#socket !== socket) return;
-      if (typeof data === "string") this.#onEvent(JSON.parse(data));
-      else this.#onAudio(data);
-    };
-    socket.onclose = (close) => this.#onClose(socket, close);
-    this.#socket = socket;
-    return new Promise((resolve, reject) => {
-      const late = { code: "start_timeout", message: "no session_started", retryable: true };
-      const timer = setTimeout(() => reject(new PennyError(late)), START_TIMEOUT_MS);
-      const settle = (how) => (value) => {
-        clearTimeout(timer);
-        this.#started = null;
-        how(value);
-      };
-      this.#started = { resolve: settle(resolve), reject: settle(reject) };
+    const audio = { input: stream, output: stream };
+    const protocol_version = PROTOCOL_VERSION;
+    return { type: "session_start", protocol_version, audio, ...this.#wishes, ...extra };
+  }
+
+  /** Open a connection, and with this message the session on it. */
+  async #connect(message) {
+    const context = this.#context;
+    const { clientSecret, protocols } = this.#options;
+    const secret = typeof clientSecret === "function" ? await clientSecret() : clientSecret;
+    if (this.#context !== context) throw new PennyError(CANCELLED);
+    this.#connection = new Connection(this.url, protocols ?? protocolsFor(secret), {
+      onEvent: (event) => this.#onEvent(event),
+      onAudio: (pcm) => this.#onAudio(pcm),
+      onClosed: (close) => this.#onClosed(close),
     });
+    return this.#connection.open(message);
   }
 
   #send(message) {
-    if (this.#socket?.readyState !== WebSocket.OPEN) return;
-    this.#socket.send(JSON.stringify(message));
+    return this.#connection?.send(message) ?? false;
   }
 
   #onFrame(pcm, level) {
     this.#emit("level", { input: level });
-    if (this.state !== "open" || this.#socket.readyState !== WebSocket.OPEN) return;
-    if (this.#socket.bufferedAmount > MAX_UNSENT_BYTES) {
-      // Late speech is worse than lost speech: drop it here rather than pile it up.
-      this.droppedFrames += 1;
-      if (this.droppedFrames % 50 === 1) this.#emit("congested", { frames: this.droppedFrames });
-      return;
-    }
-    this.#socket.send(pcm);
+    if (this.state !== "open" || this.#connection.sendAudio(pcm)) return;
+    this.droppedFrames += 1;
+    if (this.droppedFrames % 50 === 1) this.#emit("congested", { frames: this.droppedFrames });
   }
 
   #onAudio(pcm) {
+    this.#received += 1;
     if (this.#item !== null) this.#player?.play(this.#item, pcm);
   }
 
   #onEvent(event) {
-    switch (event.type) {
-      case "session_started":
-        this.#started?.resolve(event);
-        break;
-      case "error":
-        // Before the session is open nothing else can come of an error.
-        this.#started?.reject(new PennyError(event));
-        break;
-      case "audio_started":
-        this.#item = event.item_id;
-        break;
-      case "audio_done":
-        if (this.#item === event.item_id) {
-          this.#player?.end(event.item_id);
-          this.#item = null;
-        }
-        break;
-      case "interruption":
-        this.#dropPlayback();
-        break;
-      case "session_ended":
-        this.#ended = true;
-        break;
-      default:
+    if (event.type === "session_started") this.#received = 1;
+    else if (event.type !== "session_resumed") this.#received += 1;
+    if (event.type === "audio_started") {
+      this.#item = event.item_id;
+    } else if (event.type === "audio_done" && this.#item === event.item_id) {
+      this.#player?.end(event.item_id);
+      this.#item = null;
+    } else if (event.type === "interruption") {
+      this.#dropPlayback();
+    } else if (event.type === "session_ended") {
+      this.#ended = true;
     }
     this.#emit(event.type, event);
     this.#emit("message", event);
@@ -245,7 +225,8 @@ export class PennyClient extends EventTarget {
     } else if (type === "ended") {
       this.#reported.delete(item);
       this.#emit("level", { output: 0 });
-      this.#send({ type: "playback", item_id: item, played_ms, ended: true });
+      const report = { type: "playback", item_id: item, played_ms, ended: true };
+      if (!this.#send(report)) this.#untold.set(item, report);
     } else {
       this.#emit(type, { item_id: item });
       return;
@@ -254,28 +235,61 @@ export class PennyClient extends EventTarget {
     this.#emit("played", { item_id: item, played_ms, ended, dropped: facts.dropped ?? false });
   }
 
-  #onClose(socket, { code, reason }) {
-    if (this.#socket !== socket) return;
-    const message = reason || `connection closed (${code})`;
-    this.#started?.reject(new PennyError({ code: "connection_lost", message, retryable: true }));
-    const wasOpen = this.state === "open";
+  #onClosed(close) {
+    const tryAgain = !this.#ended && !FINAL_CODES.has(close.code) && this.#options.reconnectMs > 0;
+    if (tryAgain) this.#reconnect(close);
+    else this.#finish(close);
+  }
+
+  /** The connection broke under an open session: take it up again, or begin a new one for it. */
+  async #reconnect(close) {
+    const patience = new Patience(this.#options.reconnectMs);
+    const context = this.#context;
+    const token = this.session.resume_token;
+    let resuming = token !== null;
+    if (!resuming) this.#dropPlayback(); // the answer it belongs to is gone
+    this.#setState("reconnecting");
+    while (await patience.wait()) {
+      if (this.#context !== context) return; // hung up meanwhile
+      this.#emit("reconnecting", { attempt: patience.attempt });
+      const resume = { type: "session_resume", resume_token: token, received: this.#received };
+      try {
+        const opened = await this.#connect(resuming ? resume : this.#startMessage({ greeting: "" }));
+        this.#goOn(opened, resuming, patience);
+        return;
+      } catch (error) {
+        if (this.#context !== context) return;
+        this.#connection?.close();
+        if (error.code === "connection_lost" || error.retryable) continue;
+        if (!resuming) break; // refused: trying again is no use
+        resuming = false; // that session is over
+        this.#dropPlayback();
+      }
+    }
+    if (this.#context === context) this.#finish(close);
+  }
+
+  #goOn(opened, resumed, { attempt, waitedMs }) {
+    if (!resumed) this.session = opened;
+    for (const report of this.#untold.values()) if (resumed) this.#send(report);
+    this.#untold.clear();
+    this.#setState("open");
+    this.#emit("reconnected", { resumed, attempt, gap_ms: Math.round(waitedMs) });
+  }
+
+  #finish({ code, reason }) {
     this.#release();
-    if (!wasOpen) return; // start() tells
     this.#setState("closed");
     this.#emit("closed", { code, reason, expected: this.#ended || code === CLOSED_BY_US });
   }
 
   #release() {
-    this.#microphone?.close();
-    this.#player?.close();
-    this.#context?.close();
-    this.#socket?.close();
+    const audio = [this.#microphone, this.#player, this.#context, this.#connection];
     Object.assign(this, { session: null });
-    this.#microphone = null;
-    this.#player = null;
-    this.#context = null;
-    this.#socket = null;
+    this.#microphone = this.#player = this.#context = this.#connection = null;
     this.#item = null;
+    this.#cancel = null;
+    for (const part of audio) part?.close();
   }
 
   #setState(state) {

@@ -1,29 +1,26 @@
 // The choice of mode, from GET /v1/modes.
 
+import { element } from "./element.js";
 import { words } from "./words.js";
-
-function element(tag, text = "", className = "") {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  if (className) made.className = className;
-  return made;
-}
 
 function facts(mode) {
   const say = words();
-  const list = element("dl");
+  const price = mode.cost_per_minute_usd ?? null;
   const rows = [
-    [say.latency, mode.latency ?? ""],
-    [say.cost, mode.cost_per_minute_usd == null ? "" : `~$${mode.cost_per_minute_usd}${say.perMinute}`],
-    [say.privacy, mode.privacy ?? ""],
+    ["latency", say.latency, mode.latency ?? ""],
+    ["cost", say.cost, price === null ? "" : `$${price.toFixed(2)}${say.perMinute}`],
+    ["privacy", say.privacy, mode.privacy ?? ""],
   ];
-  for (const [name, value] of rows) {
-    if (value) list.append(element("dt", name), element("dd", value));
+  const list = element("dl");
+  for (const [kind, name, value] of rows) {
+    if (!value) continue;
+    const title = element("dt", { text: name });
+    list.append(element("div", { dataset: { fact: kind } }, title, element("dd", { text: value })));
   }
   return list;
 }
 
-/** Draws the modes as radio cards and knows which one is chosen. */
+/** Draws the modes as cards to choose from and knows which one is chosen. */
 export class Modes {
   #list = [];
   #chosen = null;
@@ -43,7 +40,7 @@ export class Modes {
     if (!response.ok) throw new Error(`/v1/modes answered ${response.status}`);
     const { modes, default_mode: preferred } = await response.json();
     this.#list = modes;
-    const open = this.#list.filter((mode) => mode.available);
+    const open = this.#list.filter((mode) => mode.available && mode.selectable);
     const first = open.find((mode) => mode.name === preferred) ?? open[0];
     this.#chosen = this.chosen?.available ? this.#chosen : (first?.name ?? null);
     this.draw();
@@ -51,28 +48,33 @@ export class Modes {
 
   draw() {
     const legend = this.fieldset.querySelector("legend");
-    this.fieldset.replaceChildren(legend, ...this.#list.map((mode) => this.#card(mode)));
+    const cards = this.#list.map((mode) => this.#card(mode));
+    this.fieldset.replaceChildren(legend, element("div", { class: "cards" }, ...cards));
   }
 
   #card(mode) {
     const usable = mode.available && (mode.selectable || mode.name === this.#chosen);
-    const card = element("label", "", "mode");
-    const radio = element("input");
-    Object.assign(radio, {
+    const radio = element("input", {
       type: "radio",
       name: "mode",
       value: mode.name,
       checked: mode.name === this.#chosen,
       disabled: !usable,
     });
-    const body = element("span", "", "body");
-    body.append(element("strong", mode.label ?? mode.name), facts(mode));
-    if (mode.description) body.append(element("span", mode.description, "quiet"));
-    if (!mode.available) {
-      const why = [mode.reason, mode.remedy].filter(Boolean).join(" · ");
-      body.append(element("span", `${words().unavailable}: ${why}`, "why"));
-    }
-    card.append(radio, body);
+    const label = mode.label ?? mode.name;
+    const head = element("span", { class: "head" }, radio, element("strong", { text: label }));
+    const card = element("label", { class: "mode", dataset: { usable } }, head);
+    if (mode.description) card.append(element("span", { class: "quiet", text: mode.description }));
+    if (!mode.available) card.append(this.#why(mode));
+    else if (!usable) card.append(element("span", { class: "why", text: words().notSelectable }));
+    card.append(facts(mode));
     return card;
+  }
+
+  #why({ reason, remedy }) {
+    const why = element("span", { class: "why" });
+    why.append(element("b", { text: `${words().unavailable}. ` }), reason ?? "");
+    if (remedy) why.append(element("code", { text: remedy }));
+    return why;
   }
 }

@@ -1,11 +1,15 @@
-// The talk page: the client, the controls and the transcript, joined.
+// The talk page: the client, the controls, the transcript and the brain, joined.
 
+import { Brain } from "./brain.js";
 import { MicrophoneError, PennyClient } from "./client.js";
+import { Coin } from "./coin.js";
+import { find } from "./element.js";
 import { Modes } from "./modes.js";
+import { changeTheme, currentTheme, showTheme } from "./theme.js";
+import { Ticker } from "./ticker.js";
 import { Transcript } from "./transcript.js";
 import { currentLanguage, speak, words } from "./words.js";
 
-const find = (selector) => document.querySelector(selector);
 const talk = find("#talk");
 const mute = find("#mute");
 const stop = find("#interrupt");
@@ -13,8 +17,11 @@ const text = find("#text");
 const problem = find("#problem");
 
 const penny = new PennyClient();
+const coin = new Coin(find("#coin"));
 const modes = new Modes(find("#modes"));
 const transcript = new Transcript(find("#transcript"), find("#empty"));
+const brain = new Brain(find("#brain"));
+const ticker = new Ticker();
 let status = "ready"; // a word of words.js, or a function that makes the sentence
 let notice = null;
 
@@ -23,7 +30,10 @@ function show(next) {
   const say = words();
   find("#status").textContent = typeof next === "function" ? next(say) : say[next];
   document.body.dataset.status = typeof next === "function" ? "waking" : next;
+  coin.busy = ["connecting", "waking", "thinking", "reconnecting"].includes(document.body.dataset.status);
 }
+
+const idle = () => (penny.listening ? "listening" : "typing");
 
 function complain(sentence, code = "") {
   problem.hidden = sentence === "";
@@ -34,9 +44,10 @@ function complain(sentence, code = "") {
 function drawControls() {
   const say = words();
   const { state } = penny;
+  const busy = ["connecting", "open", "reconnecting"].includes(state);
   document.body.dataset.state = state;
-  find("#talk-word").textContent = { connecting: say.cancel, open: say.hangUp }[state] ?? say.talk;
-  const busy = state === "connecting" || state === "open";
+  if (state === "open") document.body.dataset.view = "call";
+  find("#talk-word").textContent = state === "connecting" ? say.cancel : busy ? say.hangUp : say.talk;
   talk.disabled = !busy && modes.chosen === null;
   mute.disabled = state !== "open" || !penny.listening;
   mute.setAttribute("aria-pressed", String(penny.muted));
@@ -45,6 +56,11 @@ function drawControls() {
   find("#modes").disabled = busy;
   find("#notice").hidden = notice === null;
   find("#notice").textContent = notice?.[currentLanguage()] ?? "";
+  find("#theme").setAttribute("aria-label", say.themes[currentTheme()]);
+  find("#theme").title = say.themes[currentTheme()];
+  for (const tab of document.querySelectorAll("[data-show]")) {
+    tab.setAttribute("aria-pressed", String(tab.dataset.show === document.body.dataset.tab));
+  }
 }
 
 async function call({ microphone }) {
@@ -52,11 +68,15 @@ async function call({ microphone }) {
   transcript.clear();
   notice = null;
   show("connecting");
-  const wishes = { mode: modes.chosen?.name, language: currentLanguage(), microphone };
+  const mode = modes.chosen;
+  const wishes = { mode: mode?.name, language: currentLanguage(), microphone };
   try {
     const session = await penny.start(wishes);
     ({ notice } = session);
-    show(penny.listening ? "listening" : "typing");
+    ticker.start(mode?.cost_per_minute_usd ?? null);
+    showTab("talk");
+    brain.open(session.capabilities.context_updates);
+    show(idle());
   } catch (error) {
     show("ready");
     explain(error);
@@ -87,64 +107,86 @@ async function loadModes() {
 
 /** What the call is doing now, in the one line under the button. */
 function follow(event) {
-  const idle = penny.listening ? "listening" : "typing";
   const next = {
     speech_started: "hearing",
     speech_stopped: "thinking",
     audio_started: "speaking",
-    interruption: status === "hearing" ? undefined : idle, // the caller's voice said so first
+    interruption: status === "hearing" ? undefined : idle(), // the caller's voice said so first
     // A turn can end without a sound: nothing to answer, or a stage that failed.
-    turn_metrics: status === "thinking" ? idle : undefined,
-    error: status === "thinking" ? idle : undefined,
+    turn_metrics: status === "thinking" ? idle() : undefined,
+    error: status === "thinking" ? idle() : undefined,
   }[event.type];
   if (next !== undefined && penny.state === "open") show(next);
   drawControls();
 }
 
+function showTab(tab) {
+  document.body.dataset.tab = tab;
+  document.body.dataset.news = "";
+  drawControls();
+}
+
 const on = (type, handle) => penny.addEventListener(type, ({ detail }) => handle(detail));
 
-on("state", drawControls);
+on("state", ({ state }) => {
+  if (state === "reconnecting") show("reconnecting");
+  drawControls();
+});
 on("message", follow);
 on("transcript_delta", (event) => transcript.delta(event));
 on("transcript_final", (event) => transcript.final(event));
 on("transcript_heard", (event) => transcript.heard(event));
 on("interruption", (event) => transcript.interruption(event));
-on("turn_metrics", (event) => transcript.metrics(event));
-on("correction", (event) => transcript.remark(words().corrected, event.correct_info));
-on("tool_call", (event) => transcript.remark(words().action, `${event.name}: ${event.status}`));
-on("handoff", (event) => transcript.remark(words().handoff, event.summary));
+on("turn_metrics", (event) => {
+  transcript.metrics(event);
+  ticker.turn(event);
+});
+on("context_update", (event) => brain.folio(event));
+on("correction", (event) => {
+  transcript.correction(event);
+  brain.correction(event);
+});
+on("tool_call", (event) => brain.action(event));
+on("handoff", (event) => {
+  transcript.remark("handoff", words().handoff, event.summary);
+  brain.handoff(event);
+});
+on("cost", (event) => {
+  ticker.cost(event);
+  brain.cost(event);
+});
 on("error", (event) => penny.state === "open" && complain(event.message, event.code));
 on("session_progress", ({ message, eta_ms }) => {
   show(eta_ms === null ? () => message : (say) => say.waking(Math.ceil(eta_ms / 1000)));
+});
+on("reconnected", ({ resumed }) => {
+  transcript.remark("line", resumed ? words().resumed : words().anew);
+  show(idle());
+  drawControls();
 });
 on("microphone_lost", () => complain(words().problems.microphoneLost, "microphone_lost"));
 on("congested", () => complain(words().problems.congested, "congested"));
 on("played", ({ ended }) => {
   if (!ended || document.body.dataset.status !== "speaking") return;
-  show(penny.listening ? "listening" : "typing");
+  show(idle());
   drawControls();
 });
-on("session_ended", ({ reason, message }) => {
+on("session_ended", ({ reason, message, totals }) => {
+  if (totals.turns > 0) transcript.remark("line", words().ended, words().totals(totals));
+  if (totals.usd !== null) ticker.cost({ usd_total: totals.usd });
   if (message && reason !== "client_ended") complain(message, reason);
 });
 on("closed", ({ expected }) => {
   show("ended");
+  ticker.stop();
+  coin.hush();
   if (!expected) complain(words().problems.lost, "lost");
   drawControls();
 });
-on("level", ({ input, output }) => {
-  const draw = (id, level) => {
-    // A meter in decibels: -60 dBFS is empty, 0 is full.
-    const full = Math.max(0, Math.min(1, 1 + Math.log10(Math.max(level, 1e-6)) / 3));
-    find(id).style.transform = `scaleX(${full})`;
-    if (id === "#level-input") talk.style.setProperty("--level", full.toFixed(3));
-  };
-  if (input !== undefined) draw("#level-input", penny.muted ? 0 : input);
-  if (output !== undefined) draw("#level-output", output);
-});
+on("level", ({ input, output }) => coin.hear({ input: penny.muted && input ? 0 : input, output }));
 
 talk.addEventListener("click", () => {
-  if (penny.state === "connecting" || penny.state === "open") penny.end();
+  if (["connecting", "open", "reconnecting"].includes(penny.state)) penny.end();
   else call({ microphone: true });
 });
 stop.addEventListener("click", () => penny.interrupt());
@@ -156,7 +198,7 @@ problem.querySelector("button").addEventListener("click", () => complain(""));
 find("#typed").addEventListener("submit", async (submit) => {
   submit.preventDefault();
   const said = text.value.trim();
-  if (said === "" || penny.state === "connecting") return;
+  if (said === "" || penny.state === "connecting" || penny.state === "reconnecting") return;
   if (penny.state !== "open") await call({ microphone: false });
   if (penny.state !== "open") return; // the sentence stays in its field
   text.value = "";
@@ -170,11 +212,22 @@ for (const button of document.querySelectorAll("[data-language]")) {
   button.addEventListener("click", () => {
     speak(button.dataset.language);
     modes.draw();
+    brain.draw();
+    ticker.draw();
     show(status);
     drawControls();
   });
 }
+for (const tab of document.querySelectorAll("[data-show]")) {
+  tab.addEventListener("click", () => showTab(tab.dataset.show));
+}
+find("#theme").addEventListener("click", () => {
+  changeTheme();
+  coin.wake();
+  drawControls();
+});
 
+showTheme();
 speak();
 show("connecting");
 loadModes();

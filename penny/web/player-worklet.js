@@ -13,6 +13,8 @@ import { Resampler } from "./resampler.js";
 
 const REPORT_MS = 100;
 const MAX_BUFFERED_MS = 60_000;
+const WIDEN = 1.5; // each time the buffer runs dry it is filled this much further before going on
+const MAX_PREBUFFER_MS = 400;
 
 class PlayerProcessor extends AudioWorkletProcessor {
   constructor({ processorOptions: { rateHz, prebufferMs } }) {
@@ -109,6 +111,8 @@ class PlayerProcessor extends AudioWorkletProcessor {
       if (item.chunks.length === 0) {
         if (!item.ended) {
           this.waiting = true;
+          const widest = (MAX_PREBUFFER_MS * sampleRate) / 1000;
+          this.prebuffer = Math.min(widest, this.prebuffer * WIDEN);
           this.port.postMessage({ type: "underrun", item: item.name });
           break;
         }

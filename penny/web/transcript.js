@@ -1,16 +1,11 @@
 // The conversation as text: what was said, what was heard, what was cut, and how long it took.
 
+import { element } from "./element.js";
+import { waterfall } from "./waterfall.js";
 import { words } from "./words.js";
 
-const STAGES = ["turn_decided", "transcript", "first_token", "first_audio", "done"];
 const MAX_ITEMS = 400; // a long call must not slow the page down
-
-function element(tag, text = "", className = "") {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  if (className) made.className = className;
-  return made;
-}
+const NEAR_END_PX = 80; // who scrolled up to read is left there
 
 export class Transcript {
   #items = new Map(); // item_id -> {row, text, note}
@@ -59,50 +54,38 @@ export class Transcript {
     this.#follow();
   }
 
-  /** What a brain or a tool did, between the turns. */
-  remark(title, text) {
-    const row = element("li", "", "remark");
-    row.append(element("strong", title), element("span", text));
+  /** Penny was wrong: the words at fault are marked where they stand, and what holds follows. */
+  correction({ item_id, what_gpt_said: wrong, correct_info }) {
+    const item = this.#items.get(item_id);
+    const text = item?.text.textContent ?? "";
+    const at = text.toLowerCase().indexOf(wrong.toLowerCase());
+    if (item && at >= 0 && !item.row.classList.contains("cut")) {
+      const mark = element("mark", { text: text.slice(at, at + wrong.length) });
+      item.text.replaceChildren(text.slice(0, at), mark, text.slice(at + wrong.length));
+    }
+    this.remark("correction", words().corrected, correct_info);
+  }
+
+  /** What a brain, a tool or the line did, between the turns. */
+  remark(kind, title, text = "") {
+    const row = element("div", { class: `remark ${kind}` }, element("strong", { text: title }));
+    if (text) row.append(element("span", { text }));
     this.#add(row);
   }
 
   metrics({ turn_id, latency_ms }) {
     const row = this.#lastOfTurn.get(turn_id);
-    if (row === undefined) return;
-    const known = STAGES.filter((stage) => latency_ms[stage] !== null);
-    if (known.length === 0) return;
-    const details = element("details", "", "latency");
-    const headline = latency_ms.first_audio ?? latency_ms.done;
-    details.append(element("summary", headline === null ? "…" : words().answered(headline)));
-    const longest = Math.max(1, ...known.map((stage) => latency_ms[stage]));
-    let before = 0;
-    for (const stage of known) {
-      details.append(this.#bar(stage, before, latency_ms[stage], longest));
-      before = latency_ms[stage];
-    }
+    const details = waterfall({ latency_ms });
+    if (row === undefined || details === null) return;
     row.querySelector(".latency")?.remove();
     row.append(details);
     this.#follow();
   }
 
-  /** One step of the waterfall: it begins where the stage before it ended. */
-  #bar(stage, before, ms, longest) {
-    const percent = (value) => Math.max(0, (100 * value) / longest);
-    const row = element("span", "", "stage");
-    const bar = element("i");
-    bar.style.marginInlineStart = `${percent(Math.min(before, ms))}%`;
-    bar.style.inlineSize = `${Math.max(1, percent(ms) - percent(Math.min(before, ms)))}%`;
-    const track = element("span", "", "track");
-    track.append(bar);
-    row.append(element("span", words().stages[stage]), track, element("b", `${ms} ms`));
-    return row;
-  }
-
   #cut(item, heard, cut) {
     item.row.classList.remove("partial");
     item.row.classList.add("cut");
-    const struck = element("del", cut);
-    struck.title = words().cut;
+    const struck = element("del", { text: cut, title: words().cut });
     item.text.replaceChildren(heard, struck);
     item.note.textContent = words().cut;
   }
@@ -110,11 +93,10 @@ export class Transcript {
   #item(role, turnId, itemId) {
     const known = this.#items.get(itemId);
     if (known !== undefined) return known;
-    const row = element("li", "", `${role} partial`);
-    row.dataset.item = itemId;
+    const row = element("div", { class: `${role} partial`, dataset: { item: itemId } });
     const item = { row, text: element("p"), note: element("small") };
-    row.append(element("strong", role === "user" ? words().you : "Penny", "who"));
-    row.append(item.text, item.note);
+    const who = role === "user" ? words().you : "Penny";
+    row.append(element("strong", { class: "who", text: who }), item.text, item.note);
     this.#items.set(itemId, item);
     if (role === "penny") this.#lastOfTurn.set(turnId, row);
     this.#add(row);
@@ -128,10 +110,14 @@ export class Transcript {
       this.#items.delete(this.list.firstElementChild.dataset.item);
       this.list.firstElementChild.remove();
     }
-    this.#follow();
+    this.#follow(true);
   }
 
-  #follow() {
-    this.list.scrollTop = this.list.scrollHeight;
+  #follow(added = false) {
+    const { scrollHeight, scrollTop, clientHeight, lastElementChild } = this.list;
+    const grown = added ? lastElementChild.offsetHeight : 0;
+    if (scrollHeight - scrollTop - clientHeight - grown < NEAR_END_PX * 2) {
+      this.list.scrollTop = scrollHeight;
+    }
   }
 }

@@ -93,7 +93,9 @@ class WholeUtterance:
             self._end()
 
     def cancel(self) -> None:
+        """Nobody wants the words: the trial ends and the audio goes."""
         self._drop_trial()
+        self._pcm.clear()
         self._end()
 
     def _drop_trial(self) -> None:

@@ -29,6 +29,8 @@ FILES = ("config.json", "model.pth", "vocab.json")
 DEFAULT_LANGUAGE = "es"
 CANCEL_S = 5.0
 """A cancelled phrase ends at its next piece; a process that takes longer is stuck."""
+MAX_CHARS = 220
+"""The model loses what is beyond its limit, which is 239 characters for Spanish."""
 RESTART_S = (0.5, 2.0, 10.0, 30.0)
 """Waits before a process that ended is started again; the last one repeats."""
 LICENCE = (
@@ -103,16 +105,17 @@ class XttsTts:
         instance = await self._free.get()
         try:
             resampler = Resampler(instance.ready["rate_hz"], TTS_RATE_HZ)
-            stream = instance.speak(
-                text=text,
-                language=self._language(voice.language),
-                sample=str(sample or ""),
-                speaker=voice.name if voice.name in self._named else self._settings.voice,
-                speed=voice.speed,
-            )
-            async with aclosing(stream) as pieces:
-                async for pcm in pieces:
-                    yield resampler.process(pcm)
+            for part in _cut(text):
+                stream = instance.speak(
+                    text=part,
+                    language=self._language(voice.language),
+                    sample=str(sample or ""),
+                    speaker=voice.name if voice.name in self._named else self._settings.voice,
+                    speed=voice.speed,
+                )
+                async with aclosing(stream) as pieces:
+                    async for pcm in pieces:
+                        yield resampler.process(pcm)
             if tail := resampler.flush():
                 yield tail
         finally:
@@ -150,3 +153,15 @@ class XttsTts:
             self.restarts += 1
             log.info("xtts_restarted", attempt=attempt)
             return
+
+
+def _cut(text: str) -> list[str]:
+    """Parts that the model can say whole, cut at a comma or else at a space."""
+    parts = []
+    while len(text) > MAX_CHARS:
+        head = text[:MAX_CHARS]
+        at = max(head.rfind(", "), head.rfind("; ")) + 1 or head.rfind(" ")
+        at = at if at > 0 else MAX_CHARS
+        parts.append(text[:at])
+        text = text[at:].lstrip()
+    return [*parts, text]

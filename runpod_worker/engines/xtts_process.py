@@ -67,8 +67,8 @@ class Speaker:
             embedding.to(self.device),
             stream_chunk_size=STREAM_CHUNK_TOKENS,
             speed=job.get("speed", 1.0),
-            # The library cuts what exceeds the language's limit of characters, else it is lost.
-            enable_text_splitting=True,
+            # The library's own splitting wants spacy; the parent sends what the model can say.
+            enable_text_splitting=False,
         )
         try:
             for chunk in chunks:

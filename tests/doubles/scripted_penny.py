@@ -32,25 +32,29 @@ from penny.protocol.conversation import (
     TranscriptFinal,
     TranscriptHeard,
 )
-from penny.protocol.error import SessionError
+from penny.protocol.error import CloseCode, SessionError
 from penny.protocol.message import ClientMessage, ServerEvent
 from penny.protocol.metering import LatencyMs, TurnMetrics
 from penny.protocol.session import (
+    Capabilities,
     Notice,
     SessionEnd,
     SessionEnded,
     SessionProgress,
+    SessionResume,
+    SessionResumed,
     SessionStart,
     SessionStarted,
     SpeakerInfo,
     Totals,
 )
+from tests.doubles import scripted_brain
 
 
 Event = TypeVar("Event", bound=ServerEvent)
 FRAME_MS = 20
 ANSWER = "Su factura vence el quince de enero, y el importe es de mil quinientos euros."
-MODES = {
+MODES: dict[str, Any] = {
     "default_mode": "SELF_HOSTED",
     "allow_user_selection": True,
     "modes": [
@@ -84,16 +88,21 @@ MODES = {
         },
     ],
 }
+EXTERNAL_READY = {**MODES, "modes": [dict(mode) for mode in MODES["modes"]]}
+EXTERNAL_READY["modes"][1].update(available=True, reason=None, remedy=None)
 
 
 @dataclass
 class ScriptedPenny:
     """What the server shall do, and what it saw."""
 
-    answer_ms: int = 1000
+    answer_ms: int = 500
     modes: dict[str, Any] = field(default_factory=lambda: MODES)
     refuse: SessionError | None = None
     cold_start_ms: int = 0
+    resumable: bool = False
+    refusals: int = 0
+    """How many more connections are dropped at once, as by a network that is away."""
     url: str = ""
     starts: list[SessionStart] = field(default_factory=list)
     messages: list[ClientMessage] = field(default_factory=list)
@@ -101,6 +110,16 @@ class ScriptedPenny:
     faults: list[str] = field(default_factory=list)
     audio: bytearray = field(default_factory=bytearray)
     call: Call | None = None
+    protocols: list[str] = field(default_factory=list)
+    resumes: list[SessionResume] = field(default_factory=list)
+    audio_messages: int = 0
+
+    def drop(self) -> None:
+        """Cut the live connection without a word, as a network does."""
+        assert self.call is not None
+        assert self.call.socket._req is not None
+        assert self.call.socket._req.transport is not None
+        self.call.socket._req.transport.abort()
 
     def reports(self, item_id: str) -> list[Playback]:
         """Every playback report of one item, in order."""
@@ -138,6 +157,16 @@ class Call:
         finally:
             await self.stop_answer()
 
+    async def resume(self, message: SessionResume) -> None:
+        self.penny.resumes.append(message)
+        if not self.penny.resumable:
+            gone = "resume_token: this session is over"
+            await self.send(SessionError(code="resume_failed", message=gone, retryable=False))
+            await self.socket.close(code=CloseCode.INVALID_START)
+            return
+        # Belongs to its connection alone, and is not counted by either side.
+        await self.socket.send_str(dump(SessionResumed(session_id="sess_1", replayed=0)))
+
     async def take_text(self, text: str) -> None:
         try:
             message = parse_client_message(text)
@@ -148,10 +177,10 @@ class Call:
         match message:
             case SessionStart():
                 await self.start(message)
+            case SessionResume():
+                await self.resume(message)
             case TextInput(text="corta"):
-                assert self.socket._req is not None
-                assert self.socket._req.transport is not None
-                self.socket._req.transport.abort()
+                self.penny.drop()
             case TextInput(text="falla"):
                 await self.send(
                     SessionError(code="engine_failed", message="stt: no pudo", retryable=True)
@@ -180,6 +209,7 @@ class Call:
             await self.send(SessionProgress(stage="loading_models", message="…", eta_ms=eta))
             await asyncio.sleep(eta / 1000)
         self.rate_hz = message.audio.agree().input.rate_hz
+        brain = message.mode == "EXTERNAL"
         await self.send(
             SessionStarted(
                 session_id="sess_1",
@@ -190,7 +220,13 @@ class Call:
                 notice=Notice(
                     es="En español entiendo una lista de preguntas.",
                     en="In Spanish I understand a list of questions.",
+                )
+                if not brain
+                else None,
+                capabilities=Capabilities(
+                    context_updates=brain, tools=brain, cost=brain, resume=self.penny.resumable
                 ),
+                resume_token="token_1" if self.penny.resumable else None,
             )
         )
 
@@ -238,6 +274,7 @@ class Call:
         due_s = loop.time()
         for start_ms in range(0, self.penny.answer_ms, FRAME_MS):
             await self.socket.send_bytes(self.tone(start_ms))
+            self.penny.audio_messages += 1
             due_s += FRAME_MS / 1000
             await asyncio.sleep(max(0.0, due_s - loop.time()))
         duration_ms = self.penny.answer_ms
@@ -245,6 +282,9 @@ class Call:
         await self.send(AudioDone(response_id=response_id, duration_ms=duration_ms, **names))
         await self.send(ResponseDone(turn_id=turn_id, response_id=response_id, status="completed"))
         await self.measure(turn_id, kind)
+        if self.penny.starts[-1].mode == "EXTERNAL":
+            for event in scripted_brain.think(self.turn, item_id):
+                await self.send(event)
 
     async def measure(self, turn_id: str, kind: str) -> None:
         latency = LatencyMs(
@@ -311,7 +351,13 @@ async def serve(penny: ScriptedPenny) -> AsyncIterator[ScriptedPenny]:
     """Serve the page and `/ws` on a free loopback port; ``penny.url`` says where."""
 
     async def answer_call(request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse()
+        offered = request.headers.get("Sec-WebSocket-Protocol", "")
+        penny.protocols = [name.strip() for name in offered.split(",") if name]
+        if penny.refusals > 0:
+            penny.refusals -= 1
+            assert request.transport is not None
+            request.transport.abort()
+        socket = web.WebSocketResponse(protocols=("penny",))
         await socket.prepare(request)
         penny.call = Call(penny, socket)
         await penny.call.run()

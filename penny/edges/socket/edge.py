@@ -52,6 +52,9 @@ log = structlog.get_logger()
 
 Json = dict[str, Any]
 
+GOODBYE_S = 1.0
+"""Most that a client who hangs up waits for its last words to be taken."""
+
 CLOSE_CODES: dict[str, int] = {
     "client_ended": CloseCode.NORMAL,
     "drain": CloseCode.GOING_AWAY,
@@ -69,7 +72,14 @@ class PlaybackSettings:
 
 
 class SocketEdge:
-    """One client of ``/ws`` after its ``session_start``."""
+    """One client of ``/ws`` after its ``session_start``.
+
+    Args:
+        clock: the loop's clock, seconds.
+        hold: whether a lost client may come back; None: it may not.
+        rate: of its JSON messages; one too many is answered by an error and not taken.
+        on_leave: ends the session of a client that said goodbye.
+    """
 
     name = "socket"
 
@@ -82,7 +92,9 @@ class SocketEdge:
         clock: Callable[[], float],
         hold: HoldSettings | None = None,
         rate: MessageRate | None = None,
+        on_leave: Callable[[], object] | None = None,
     ) -> None:
+        self._on_leave = on_leave
         self._formats = formats
         self._clock = clock
         self._rate = rate or MessageRate(None)
@@ -194,8 +206,7 @@ class SocketEdge:
             case Ping(nonce=nonce):
                 self.post(Pong(nonce=nonce))
             case SessionEnd():
-                self.end_reason = "client_ended"
-                self._inbox.close()
+                self._leave()
             case SessionStart() | SessionResume():
                 self.post(
                     SessionError(
@@ -204,6 +215,13 @@ class SocketEdge:
                         retryable=False,
                     )
                 )
+
+    def _leave(self) -> None:
+        """A goodbye waits for what was said before it, but not for a speaker that takes nothing."""
+        self.end_reason = "client_ended"
+        self._inbox.close()
+        if self._on_leave is not None:
+            asyncio.get_running_loop().call_later(GOODBYE_S, self._on_leave)
 
     def _take_typed(self, text: str) -> None:
         if self._player.is_playing(self._clock()):

@@ -58,6 +58,74 @@ async def test_only_an_admin_key_opens_the_operators_routes(tmp_path: Path) -> N
     async with running_penny(keys=settings) as url, aiohttp.ClientSession() as http:
         for key, status in (("", 401), (plain, 403), (admin, 200)):
             headers = {"Authorization": f"Bearer {key}"} if key else {}
-            for path in ("/admin/v1/sessions",):
+            for path in ("/admin/v1/sessions", "/admin/v1/overview"):
                 async with http.get(f"{url}{path}", headers=headers) as answer:
                     assert answer.status == status
+
+
+async def read_events(url: str, http: aiohttp.ClientSession, said: str, query: str) -> list[str]:
+    """Everything that an operator reads of a call in which ``said`` is typed."""
+    async with calling(url) as caller:
+        await caller.send("session_start")
+        session_id = (await caller.until("session_started"))["session_id"]
+        path = f"{url}/admin/v1/sessions/{session_id}/events{query}"
+        async with http.get(path) as events:
+            if events.status != 200:
+                return [str(events.status), (await events.json())["error"]["code"]]
+            await caller.send("text_input", text=said)
+            await caller.until("response_done")
+            await caller.send("session_end")
+            return [line.decode() async for line in events.content]
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+async def test_words_are_shown_only_where_allowed_and_asked_for(allowed: bool) -> None:
+    said = "mi clave es murciélago"
+    async with (
+        running_penny(admin={"show_transcripts": allowed}) as url,
+        aiohttp.ClientSession() as http,
+    ):
+        plain = await read_events(url, http, said, "")
+        asked = await read_events(url, http, said, "?transcripts=true")
+
+    assert said not in "".join(plain)
+    assert "response.output_audio_transcript.delta" in "".join(plain)
+    if allowed:
+        assert said in "".join(asked)
+    else:
+        assert asked == ["403", "transcripts_off"]
+
+
+async def test_overview_tells_modes_readiness_live_calls_and_answer_times() -> None:
+    async with running_penny() as url, aiohttp.ClientSession() as http, calling(url) as caller:
+        await caller.send("session_start")
+        session_id = (await caller.until("session_started"))["session_id"]
+        await caller.send("text_input", text="hola")
+        await caller.until("turn_metrics")
+        async with http.get(f"{url}/admin/v1/overview") as answer:
+            overview = await answer.json()
+
+    assert overview["readiness"]["ready"] is True
+    (mode,) = [mode for mode in overview["modes"] if mode["name"] == "SELF_HOSTED"]
+    assert (mode["available"], mode["live"], mode["started"]) == (True, 1, 1)
+    assert mode["workers"] == [{"name": "127.0.0.1", "state": "configured", "detail": ""}]
+    live = overview["live"][session_id]
+    assert live["turns"] == 1
+    assert live["latency_ms"]["p50"] > 0
+    assert overview["series"]["sessions"][-1] == 1
+    assert overview["series"]["latency_p50_ms"][-1] == live["latency_ms"]["p50"]
+    assert overview["errors"] == []
+
+
+async def test_operators_page_is_served_under_the_same_strict_policy() -> None:
+    async with (
+        running_penny() as url,
+        aiohttp.ClientSession() as http,
+        http.get(f"{url}/admin") as answer,
+    ):
+        page = await answer.text()
+
+    assert answer.content_type == "text/html"
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "unsafe" not in answer.headers["Content-Security-Policy"]
+    assert "/web/admin.js" in page

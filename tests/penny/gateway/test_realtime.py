@@ -237,10 +237,16 @@ async def test_a_client_that_stops_reading_is_let_go_and_leaves_nothing(
     async with running_penny(make_engines(llm=llm)) as url:
         host, port = url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
-        writer.write(
-            b"GET /v1/realtime HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        lines = (
+            "GET /v1/realtime HTTP/1.1",
+            f"Host: {host}:{port}",
+            "Connection: Upgrade",
+            "Upgrade: websocket",
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
         )
+        writer.write("\r\n".join((*lines, "", "")).encode())
+        await reader.readuntil(b"\r\n\r\n")
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         ask = b'{"type":"response.create"}'
         writer.write(b"\x81" + bytes([0x80 | len(ask)]) + bytes(4) + ask)
@@ -252,7 +258,6 @@ async def test_a_client_that_stops_reading_is_let_go_and_leaves_nothing(
                         break
                 await asyncio.sleep(0.05)
         writer.transport.abort()
-        del reader
     assert asyncio.all_tasks() == before
 
 
@@ -263,7 +268,10 @@ async def test_a_lost_speaker_is_named_before_the_close() -> None:
 
     async with aiohttp.ClientSession() as http:
         async with running_worker(make_engines()) as endpoint:
-            sections = {"penny": {"modes": {"SELF_HOSTED": {"endpoint": endpoint}}}}
+            sections = {
+                "penny": {"modes": {"SELF_HOSTED": {"endpoint": endpoint}}},
+                "worker": {"replace_timeout_s": 0.5},
+            }
             gateway = Gateway(Config.model_validate(sections))
             await gateway.start("127.0.0.1", 0)
             socket = await http.ws_connect(f"ws://127.0.0.1:{gateway.port}/v1/realtime")

@@ -231,13 +231,16 @@ async def test_a_full_gateway_says_when_to_come_back() -> None:
         await first.until("response_done")
 
 
-async def test_a_lost_worker_ends_its_sessions_by_name() -> None:
+async def test_a_lost_worker_that_nobody_replaces_ends_its_sessions_by_name() -> None:
     tts = FixedTts()
     engines = make_engines(tts=tts)
     from tests.doubles.house import running_worker
 
     async with running_worker(engines) as endpoint:
-        sections = {"penny": {"modes": {"SELF_HOSTED": {"endpoint": endpoint}}}}
+        sections = {
+            "penny": {"modes": {"SELF_HOSTED": {"endpoint": endpoint}}},
+            "worker": {"replace_timeout_s": 0.5},
+        }
         from config.schema import Config
         from penny.gateway.app import Gateway
 

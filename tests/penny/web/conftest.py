@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import re
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
 
 from tests.doubles.chromium import launch_chromium, voice, write_microphone
 from tests.doubles.scripted_penny import ScriptedPenny, serve
 
 
 VOICE_MS = 900
+TALK_OR_HANG_UP = re.compile("Hablar|Colgar|Talk|Hang up")
 
 # Everything that reaches the loudspeaker also reaches an analyser: what a person would hear.
 TAP = """
@@ -44,15 +46,31 @@ AudioNode.prototype.connect = function (target, ...rest) {
 class Visit:
     """An open page and all that must not happen on it."""
 
-    page: Page
+    tab: Tab
     penny: ScriptedPenny
-    complaints: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
+
+    @property
+    def page(self) -> Page:
+        return self.tab.page
+
+    @property
+    def complaints(self) -> list[str]:
+        return self.tab.complaints
+
+    @property
+    def requests(self) -> list[str]:
+        return self.tab.requests
 
     async def heard(self) -> list[dict[str, float]]:
         """``{at, level}`` of the loudspeaker, every 20 ms."""
         samples: list[dict[str, float]] = await self.page.evaluate("window.heard")
         return samples
+
+    async def type(self, text: str) -> None:
+        """Type a turn and send it; begins a call when there is none."""
+        await expect(self.page.get_by_role("button", name=TALK_OR_HANG_UP)).to_be_enabled()
+        await self.page.locator("#text").fill(text)
+        await self.page.locator("#text").press("Enter")
 
     async def until(self, condition: Callable[[], Any], *, within_s: float = 15) -> None:
         """Wait for something the server saw."""
@@ -61,38 +79,64 @@ class Visit:
                 await asyncio.sleep(0.01)
 
 
-OpenPage = Callable[..., Awaitable[Visit]]
-
-
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def scripted() -> AsyncIterator[ScriptedPenny]:
     async with serve(ScriptedPenny()) as penny:
         yield penny
     assert penny.faults == []
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
-    """A browser whose microphone says something for 0.9 s, every 4 s."""
+    """One for all tests; its microphone says something for 0.9 s, every 3 s."""
     path = tmp_path_factory.mktemp("microphone") / "voice.wav"
-    async with launch_chromium(write_microphone(path, 500, voice(VOICE_MS), 2600)) as browser:
+    async with launch_chromium(write_microphone(path, 400, voice(VOICE_MS), 1700)) as browser:
         yield browser
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def visit(scripted: ScriptedPenny, browser: Browser) -> AsyncIterator[Visit]:
-    context = await browser.new_context(viewport={"width": 1280, "height": 800})
-    page = await context.new_page()
-    found = Visit(page, scripted)
-    await page.add_init_script(TAP)
-    page.on("console", lambda line: _note(found, line.type, line.text))
-    page.on("pageerror", lambda error: found.complaints.append(str(error)))
-    page.on("request", lambda request: found.requests.append(request.url))
-    await page.goto(scripted.url)
-    yield found
+@dataclass
+class Tab:
+    """One page for all tests, since opening one costs more than most of them."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def note(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning"):
+            self.complaints.append(f"{kind}: {text}")
+
+    async def open(self, url: str) -> None:
+        """As new: each address has a port of its own, hence a storage of its own."""
+        await self.page.set_viewport_size({"width": 1280, "height": 800})
+        await self.page.emulate_media(color_scheme="light", reduced_motion="no-preference")
+        self.complaints, self.requests = [], []
+        await self.page.goto(url)
+
+    async def close(self) -> None:
+        """End its call and its requests before its server goes."""
+        await self.page.goto("about:blank")
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def only_tab(browser: Browser) -> AsyncIterator[Tab]:
+    context = await browser.new_context()
+    tab = Tab(await context.new_page())
+    await tab.page.add_init_script(TAP)
+    tab.page.on("console", lambda line: tab.note(line.type, line.text))
+    tab.page.on("pageerror", lambda error: tab.complaints.append(str(error)))
+    tab.page.on("request", lambda request: tab.requests.append(request.url))
+    yield tab
     await context.close()
 
 
-def _note(visit: Visit, kind: str, text: str) -> None:
-    if kind in ("error", "warning"):
-        visit.complaints.append(f"{kind}: {text}")
+@pytest_asyncio.fixture(loop_scope="session")
+async def tab(only_tab: Tab) -> AsyncIterator[Tab]:
+    yield only_tab
+    await only_tab.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visit(scripted: ScriptedPenny, tab: Tab) -> Visit:
+    await tab.open(scripted.url)
+    return Visit(tab, scripted)

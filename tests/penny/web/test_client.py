@@ -16,18 +16,22 @@ from penny.protocol.conversation import (
     TranscriptHeard,
 )
 from penny.protocol.error import SessionError
+from penny.protocol.metering import TurnMetrics
 from penny.protocol.session import SessionEnded
 from tests.doubles.chromium import VOICE_HZ
 from tests.penny.web.conftest import VOICE_MS, Visit
 
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-OPEN = """async (wishes) => {
+OPEN = """async ({ options = {}, secrets = null, ...wishes }) => {
   const { PennyClient } = await import("/web/client.js");
-  const penny = new PennyClient();
-  Object.assign(window, { penny, seen: [], played: [], closings: [] });
+  if (secrets) options.clientSecret = async () => secrets.shift();
+  const penny = new PennyClient(options);
+  Object.assign(window, { penny, seen: [], played: [], closings: [], returns: [], began: [] });
   penny.addEventListener("message", ({ detail }) => seen.push(detail));
+  penny.addEventListener("audio_started", () => began.push(performance.now()));
+  penny.addEventListener("reconnected", ({ detail }) => returns.push(detail));
   penny.addEventListener("played", ({ detail }) => played.push(detail));
   penny.addEventListener("closed", ({ detail }) => closings.push(detail));
   try {
@@ -81,6 +85,7 @@ def pitch_of(samples: np.ndarray, rate_hz: int) -> float:
 
 
 async def test_answer_is_played_and_reported_to_its_end(visit: Visit) -> None:
+    visit.penny.answer_ms = 1000
     await open_session(visit, microphone=False)
     await visit.page.evaluate("penny.sendText('Hola')")
     await visit.until(lambda: visit.penny.events(TranscriptHeard))
@@ -94,6 +99,8 @@ async def test_answer_is_played_and_reported_to_its_end(visit: Visit) -> None:
     assert [report.ended for report in reports] == [False] * (len(reports) - 1) + [True]
     loud = [sample["at"] for sample in await visit.heard() if sample["level"] > 0.05]
     assert abs((loud[-1] - loud[0]) - visit.penny.answer_ms) < 250
+    (began,) = await visit.page.evaluate("began")
+    assert 0 < loud[0] - began < 400  # the jitter buffer's 80 ms, and the browser's own
 
 
 async def test_speaking_over_penny_flushes_playback_and_reports_what_was_heard(
@@ -136,8 +143,8 @@ async def test_button_silences_the_loudspeaker_before_the_server_answers(visit: 
 
 
 async def test_cut_connection_is_reported_and_the_client_can_call_again(visit: Visit) -> None:
-    await open_session(visit, microphone=False)
-    await visit.page.evaluate("penny.sendText('corta')")
+    await open_session(visit, microphone=False, options={"reconnectMs": 0})
+    visit.penny.drop()
     await visit.page.wait_for_function("() => closings.length > 0")
 
     (closed,) = await visit.page.evaluate("closings")
@@ -147,6 +154,82 @@ async def test_cut_connection_is_reported_and_the_client_can_call_again(visit: V
     again = await visit.page.evaluate("penny.start({microphone: false})")
     assert again["type"] == "session_started"
     assert len(visit.penny.starts) == 2
+
+
+async def test_cut_session_is_resumed_with_its_token_and_its_playback(visit: Visit) -> None:
+    visit.penny.answer_ms = 1000
+    visit.penny.resumable = True
+    await open_session(visit, microphone=False)
+    await visit.page.evaluate("penny.sendText('Hola')")
+    await visit.until(lambda: visit.penny.events(TurnMetrics))
+    await visit.page.wait_for_function("() => seen.at(-1).type === 'turn_metrics'")
+    visit.penny.refusals = 2
+    visit.penny.drop()
+    await visit.page.wait_for_function("() => returns.length > 0")
+
+    (back,) = await visit.page.evaluate("returns")
+    assert back["resumed"] is True
+    assert back["attempt"] == 3
+    assert back["gap_ms"] < 5000
+    (resume,) = visit.penny.resumes
+    assert resume.resume_token == "token_1"
+    assert resume.received == len(visit.penny.sent) + visit.penny.audio_messages
+    assert len(visit.penny.starts) == 1
+    # What was buffered is heard out, and Penny learns of it although the line was down.
+    await visit.until(lambda: any(report.ended for report in visit.penny.reports("item_turn_1")))
+    last = visit.penny.reports("item_turn_1")[-1]
+    assert abs(last.played_ms - visit.penny.answer_ms) <= 20
+    assert await visit.page.evaluate("closings") == []
+
+
+async def test_session_that_is_gone_is_replaced_by_a_new_one_without_a_greeting(
+    visit: Visit,
+) -> None:
+    visit.penny.resumable = True
+    await open_session(visit, microphone=False, mode="SELF_HOSTED")
+    visit.penny.resumable = False
+    visit.penny.drop()
+    await visit.page.wait_for_function("() => returns.length > 0")
+
+    (back,) = await visit.page.evaluate("returns")
+    assert back["resumed"] is False
+    assert len(visit.penny.resumes) == 1
+    first, anew = visit.penny.starts
+    assert anew.greeting == ""
+    assert anew.mode == first.mode
+    assert await visit.page.evaluate("penny.state") == "open"
+
+
+async def test_hanging_up_ends_the_attempts_to_reconnect(visit: Visit) -> None:
+    await open_session(visit, microphone=False)
+    visit.penny.refusals = 1000
+    visit.penny.drop()
+    await visit.page.wait_for_function("() => penny.state === 'reconnecting'")
+    await visit.page.evaluate("penny.end()")
+
+    (closed,) = await visit.page.evaluate("closings")
+    assert closed["expected"] is True
+    assert await visit.page.evaluate("penny.state") == "closed"
+
+
+async def test_patience_ends_and_the_loss_is_told(visit: Visit) -> None:
+    await open_session(visit, microphone=False, options={"reconnectMs": 300})
+    visit.penny.refusals = 1000
+    visit.penny.drop()
+    await visit.page.wait_for_function("() => closings.length > 0")
+
+    (closed,) = await visit.page.evaluate("closings")
+    assert closed["expected"] is False
+    assert await visit.page.evaluate("returns") == []
+
+
+async def test_client_secret_is_fetched_anew_for_each_connection(visit: Visit) -> None:
+    await open_session(visit, microphone=False, secrets=["ek_1", "ek_2"])
+    assert visit.penny.protocols == ["penny", "penny-key.ek_1"]
+    visit.penny.drop()
+    await visit.page.wait_for_function("() => returns.length > 0")
+
+    assert visit.penny.protocols == ["penny", "penny-key.ek_2"]
 
 
 async def test_refused_start_rejects_with_code_and_remedy(visit: Visit) -> None:
@@ -179,7 +262,7 @@ async def test_muted_microphone_goes_on_as_silence(visit: Visit) -> None:
     await visit.page.evaluate("penny.end()")
     await visit.page.evaluate("penny.muted = true")
     await visit.page.evaluate("penny.start({})")
-    await visit.until(lambda: len(visit.penny.audio) >= 24_000 * 2 * 2)
+    await visit.until(lambda: len(visit.penny.audio) >= 24_000 * 2)
 
     pcm = np.frombuffer(bytes(visit.penny.audio), dtype="<i2")
     assert int(np.abs(pcm).max()) == 0

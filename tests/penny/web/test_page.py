@@ -12,11 +12,14 @@ from playwright.async_api import expect
 from penny.protocol.conversation import Interrupt, Interruption
 from penny.protocol.error import SessionError
 from tests.doubles.chromium import launch_chromium
-from tests.doubles.scripted_penny import ANSWER, MODES, ScriptedPenny
+from tests.doubles.scripted_penny import ANSWER, EXTERNAL_READY, MODES, ScriptedPenny
 from tests.penny.web.conftest import Visit
 
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+
+COIN = "document.querySelector('#coin').toDataURL()"
 
 
 async def keep_screenshot(visit: Visit, name: str) -> None:
@@ -96,28 +99,132 @@ async def test_keyboard_alone_is_enough(visit: Visit) -> None:
     await expect(page.get_by_role("status")).to_have_text("Llamada terminada.")
 
 
-async def test_cut_connection_is_said_plainly_and_talk_calls_again(visit: Visit) -> None:
+async def test_cut_call_is_taken_up_again_and_the_page_says_what_became_of_it(
+    visit: Visit,
+) -> None:
     page = visit.page
-    await page.locator("#text").fill("corta")
-    await expect(page.get_by_role("button", name="Hablar")).to_be_enabled()
-    await page.locator("#text").press("Enter")
+    visit.penny.resumable = True
+    await visit.type("Hola")
+    await expect(page.locator(".penny p")).to_have_text(ANSWER)
+    visit.penny.refusals = 1
+    visit.penny.drop()
+    await expect(page.get_by_role("status")).to_contain_text("vuelvo a conectar")
+    await keep_screenshot(visit, "reconnecting")
+    await expect(page.locator(".remark")).to_contain_text("la llamada sigue donde estaba")
+    visit.penny.resumable = False
+    visit.penny.drop()
+    await expect(page.locator(".remark").last).to_contain_text("Penny empieza de nuevo")
+    await expect(page.get_by_role("status")).to_contain_text("Conectada")
+    await expect(page.get_by_role("alert")).to_be_hidden()
+
+
+async def test_refused_reconnection_ends_the_call_plainly_and_talk_calls_again(
+    visit: Visit,
+) -> None:
+    page = visit.page
+    await visit.type("Hola")
+    await expect(page.locator(".penny p")).to_have_text(ANSWER)
+    visit.penny.refuse = SessionError(code="mode_unavailable", message="gone", retryable=False)
+    visit.penny.drop()
     await expect(page.get_by_role("alert")).to_contain_text("Se ha cortado la conexión")
     await keep_screenshot(visit, "cut")
+    visit.penny.refuse = None
     await page.get_by_role("button", name="Hablar").click()
     await expect(page.get_by_role("status")).to_have_text("Te escucho.")
     await expect(page.get_by_role("alert")).to_be_hidden()
 
 
+async def choose_external(visit: Visit) -> None:
+    visit.penny.modes = EXTERNAL_READY
+    await visit.page.reload()
+    await visit.page.get_by_role("radio", name="Rápido").check()
+
+
+async def test_external_shows_the_folio_its_sources_and_the_correction(visit: Visit) -> None:
+    page = visit.page
+    await choose_external(visit)
+    await page.get_by_role("button", name="Hablar").click()
+    folio, brain = page.locator("#folio"), page.get_by_role("complementary", name="El cerebro")
+    await expect(brain).to_contain_text("El primer folio llega con el primer turno")
+    await expect(folio).to_contain_text("Consulta sobre una factura pendiente")
+    await expect(folio).to_contain_text("como mensaje de sistema · 1240 ms · $0.0041")
+    await expect(folio.locator(".passages li").first).to_contain_text("facturas/vencimientos.md")
+    await expect(folio.locator(".passages li").first).to_contain_text("0.91")
+    await expect(folio.locator(".beware")).to_contain_text("No prometer")
+    correction = brain.locator(".correction")
+    await expect(correction.locator("del")).to_have_text("el importe es de mil quinientos euros")
+    await expect(correction.locator("ins")).to_contain_text("recargo de 22,50 €")
+    await expect(page.locator(".penny mark").first).to_have_text(
+        "el importe es de mil quinientos euros"
+    )
+    await expect(brain.locator(".action")).to_contain_text("hecha")
+    await expect(page.locator("#spending")).to_contain_text("Cerebro")
+    await expect(page.locator("#cost")).to_have_text("$0.019")
+    await keep_screenshot(visit, "external")
+    assert visit.penny.starts[0].mode == "EXTERNAL"
+    assert visit.complaints == []
+
+
+async def test_folios_can_be_leafed_through_and_a_handoff_is_shown(visit: Visit) -> None:
+    page = visit.page
+    visit.penny.answer_ms = 200
+    await choose_external(visit)
+    for said in ("Hola", "¿Puedo aplazarla?"):
+        await visit.type(said)
+        number = page.locator("#folio .number")
+        await expect(number).to_have_text("Folio 1" if said == "Hola" else "Folio 2")
+    await expect(page.locator("#folio .chip")).to_have_text("en vigor")
+    await page.get_by_role("button", name="Folio anterior").click()
+    await expect(number).to_have_text("Folio 1")
+    await expect(page.locator("#folio .chip")).to_have_text("anterior")
+    await expect(page.locator(".handoff").last).to_contain_text("Pide aplazar la factura")
+
+
+async def test_on_a_phone_conversation_and_brain_take_turns(visit: Visit) -> None:
+    page = visit.page
+    visit.penny.answer_ms = 200
+    await page.set_viewport_size({"width": 390, "height": 844})
+    await choose_external(visit)
+    await visit.type("Hola")
+    await expect(page.locator("#folio")).to_be_attached()
+    await expect(page.locator("#brain")).to_be_hidden()
+    await page.get_by_role("button", name="El cerebro").click()
+    await expect(page.locator("#folio .number")).to_be_visible()
+    await expect(page.locator("#transcript")).to_be_hidden()
+    wide = await page.evaluate("document.documentElement.scrollWidth")
+    assert wide == 390
+
+
+async def test_theme_is_changed_and_remembered(visit: Visit) -> None:
+    page = visit.page
+    paper = "getComputedStyle(document.body).backgroundColor"
+    await page.emulate_media(color_scheme="light")
+    light = await page.evaluate(paper)
+    await page.get_by_role("button", name="Tema: el del sistema").click()
+    dark = await page.evaluate(paper)
+    assert dark != light
+    await page.reload()
+    assert await page.evaluate(paper) == dark
+
+
+async def test_who_wants_no_motion_sees_the_levels_all_the_same(visit: Visit) -> None:
+    page = visit.page
+    await page.emulate_media(reduced_motion="reduce")
+    await page.reload()
+    quiet = await page.evaluate(COIN)
+    await page.get_by_role("button", name="Hablar").click()
+    await expect(page.get_by_role("status")).to_have_text("Te oigo…")
+    assert await page.evaluate(COIN) != quiet
+    assert await page.locator(".coin").evaluate("e => getComputedStyle(e).animationName") == "none"
+
+
 async def test_error_of_a_turn_is_shown_and_the_call_goes_on(visit: Visit) -> None:
     page = visit.page
-    await expect(page.get_by_role("button", name="Hablar")).to_be_enabled()
-    await page.locator("#text").fill("falla")
-    await page.locator("#text").press("Enter")
+    await visit.type("falla")
     await expect(page.get_by_role("alert")).to_contain_text("stt: no pudo")
     await page.get_by_role("button", name="Cerrar el aviso").click()
     await expect(page.get_by_role("alert")).to_be_hidden()
-    await page.locator("#text").fill("Hola")
-    await page.locator("#text").press("Enter")
+    await visit.type("Hola")
     await expect(page.locator(".penny p")).to_have_text(ANSWER)
 
 
@@ -126,9 +233,7 @@ async def test_refused_session_shows_the_reason_and_keeps_the_typed_words(visit:
         code="session_refused", message="no room: 8 of 8 sessions", retryable=True
     )
     page = visit.page
-    await expect(page.get_by_role("button", name="Hablar")).to_be_enabled()
-    await page.locator("#text").fill("Hola")
-    await page.locator("#text").press("Enter")
+    await visit.type("Hola")
     await expect(page.get_by_role("alert")).to_contain_text("no room: 8 of 8 sessions")
     await expect(page.locator("#text")).to_have_value("Hola")
 
@@ -145,9 +250,7 @@ async def test_cold_start_says_how_long_and_can_be_cancelled(visit: Visit) -> No
 
 async def test_markup_in_a_transcript_is_text(visit: Visit) -> None:
     page = visit.page
-    await expect(page.get_by_role("button", name="Hablar")).to_be_enabled()
-    await page.locator("#text").fill("<img src=x onerror=alert(1)>")
-    await page.locator("#text").press("Enter")
+    await visit.type("<img src=x onerror=alert(1)>")
     await expect(page.locator(".user p")).to_have_text("<img src=x onerror=alert(1)>")
     assert await page.locator("#transcript img").count() == 0
 

@@ -7,7 +7,7 @@ import pytest
 from tests.penny.web.conftest import Visit
 
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 MEASURE = """async ({from, to, hz}) => {
   const { Resampler } = await import("/web/resampler.js");

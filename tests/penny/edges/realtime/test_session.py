@@ -39,6 +39,22 @@ def question() -> bytes:
         ('{"type":"input_audio_buffer.append","audio":"%%%"}', "invalid_value", "audio"),
         ('{"type":"input_audio_buffer.append","audio":7}', "invalid_type", "audio"),
         ('{"type":"conversation.item.create"}', "missing_required_parameter", "item"),
+        ('{"type":"conversation.item.create","item":7}', "invalid_type", "item"),
+        ('{"type":"conversation.item.create","item":[]}', "invalid_type", "item"),
+        (
+            '{"type":"conversation.item.create","item":{"type":"message","content":3}}',
+            "missing_required_parameter",
+            "item.role",
+        ),
+        ('{"type":"conversation.item.delete","item_id":[]}', "invalid_type", "item_id"),
+        ('{"type":"conversation.item.delete","item_id":{}}', "invalid_type", "item_id"),
+        ('{"type":"session.update","session":{"type":[]}}', "invalid_type", "session.type"),
+        ('{"type":"response.create","response":7}', "invalid_type", "response"),
+        (
+            '{"type":"response.create","response":{"metadata":7}}',
+            "invalid_type",
+            "response.metadata",
+        ),
         ('{"type":"conversation.item.delete"}', "missing_required_parameter", "item_id"),
         ('{"type":"response.create","response":[]}', "invalid_type", "response"),
         (
@@ -62,6 +78,7 @@ async def test_a_wrong_message_is_named_and_changes_nothing(
         assert (error["code"], error["param"]) == (code, param)
         assert error["type"] == "invalid_request_error"
         assert error["message"]
+        assert error["event_id"] is None
         assert await client.configure() == before
 
 

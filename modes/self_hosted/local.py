@@ -1,4 +1,4 @@
-"""Where a session's worker comes from: a process of ours on loopback, or an address.
+"""A worker process of our own on loopback, kept running.
 
 The worker is always its own process: inference can never stall the gateway's audio.
 """
@@ -11,15 +11,18 @@ import os
 import secrets
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+import aiohttp
 import structlog
 
+from config.credentials import ANTHROPIC_API_KEY, OPENAI_API_KEY, RUNPOD_API_KEY, WORKER_TOKEN
+from modes.self_hosted.source import Place, dial
 from penny.errors import ModeUnavailable
-from penny.session.mode import Availability
+from penny.session.mode import Availability, SessionSpec, WorkerState
 
 
 log = structlog.get_logger()
@@ -28,55 +31,8 @@ Json = dict[str, Any]
 
 RESTART_DELAYS_S = (0.2, 1.0, 5.0, 15.0)
 STOP_TIMEOUT_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerAddress:
-    """Where to connect, with which headers, and what the engines there say of themselves."""
-
-    url: str
-    headers: dict[str, str] = field(default_factory=dict)
-    info: Json = field(default_factory=dict)
-
-
-class WorkerSource(Protocol):
-    def availability(self) -> Availability: ...
-
-    async def start(self) -> None: ...
-
-    async def acquire(self) -> WorkerAddress:
-        """The worker for one session. Raises ModeUnavailable."""
-        ...
-
-    async def aclose(self) -> None: ...
-
-
-class RemoteWorker:
-    """A worker somebody else runs, reached by URL."""
-
-    def __init__(self, url: str, *, missing_variables: tuple[str, ...] = ()) -> None:
-        self._url = url
-        self._missing = missing_variables
-
-    def availability(self) -> Availability:
-        if self._missing:
-            names = ", ".join(self._missing)
-            return Availability(
-                False, f"{names} is not set", f"set {names}, or take endpoint out of penny.yaml"
-            )
-        return Availability(True)
-
-    async def start(self) -> None:
-        return None
-
-    async def acquire(self) -> WorkerAddress:
-        state = self.availability()
-        if not state.available:
-            raise ModeUnavailable(state.reason, remedy=state.remedy)
-        return WorkerAddress(self._url)
-
-    async def aclose(self) -> None:
-        return None
+VENDOR_KEYS = frozenset({OPENAI_API_KEY, ANTHROPIC_API_KEY, RUNPOD_API_KEY})
+WORKER_COMMAND = (sys.executable, "-m", "penny", "worker")
 
 
 class LocalWorker:
@@ -87,39 +43,62 @@ class LocalWorker:
     delays; meanwhile the mode is unavailable and says so.
     """
 
-    def __init__(self, config_path: Path | None, *, start_timeout_s: float) -> None:
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        config_path: Path | None,
+        *,
+        start_timeout_s: float,
+        command: Sequence[str] = WORKER_COMMAND,
+    ) -> None:
+        self._http = http
+        self._command = tuple(command)
         self._config_path = config_path
         self._start_timeout_s = start_timeout_s
         self._token = secrets.token_urlsafe(24)
         self._process: Process | None = None
-        self._address: WorkerAddress | None = None
+        self._url = ""
+        self._info: Json = {}
         self._reason = "the worker has not been started"
         self._keeper: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
         self._settled = asyncio.Event()
 
     def availability(self) -> Availability:
-        if self._address is None:
+        if not self._url:
             return Availability(False, self._reason, "see the log; `python -m penny check` helps")
         notice: dict[str, str] = {}
-        for engine in self._address.info.get("engines", {}).values():
+        for engine in self._info.get("engines", {}).values():
             for language, text in engine.get("notice", {}).items():
                 notice[language] = f"{notice.get(language, '')} {text}".strip()
         return Availability(True, notice=notice)
+
+    def workers(self) -> list[WorkerState]:
+        if self._url:
+            return [WorkerState(f"pid {self.pid}", "ready")]
+        state = "starting" if self.pid is not None else "down"
+        return [WorkerState("local worker", state, self._reason)]
 
     async def start(self) -> None:
         """Start the worker and wait until it is ready or clearly is not."""
         self._keeper = asyncio.create_task(self._keep(), name="worker keeper")
         await self._settled.wait()
 
-    async def acquire(self) -> WorkerAddress:
-        if self._address is None:
+    @property
+    def pid(self) -> int | None:
+        """The running worker's process."""
+        running = self._process is not None and self._process.returncode is None
+        return self._process.pid if self._process is not None and running else None
+
+    async def acquire(self, spec: SessionSpec) -> Place:
+        if not self._url:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._start_timeout_s):
                     await self._ready.wait()
-        if self._address is None:
+        if not self._url:
             raise ModeUnavailable(self._reason, remedy="try again in a moment", retryable=True)
-        return self._address
+        headers = {"Authorization": f"Bearer {self._token}"}
+        return Place(await dial(self._http, self._url, headers), self._info)
 
     async def aclose(self) -> None:
         if self._keeper is not None:
@@ -149,13 +128,15 @@ class LocalWorker:
 
     async def _launch(self) -> None:
         self._reason = "the worker is loading its engines"
-        arguments = ["-m", "penny", "worker", "--host", "127.0.0.1", "--port", "0", "--announce"]
+        arguments = [*self._command, "--host", "127.0.0.1", "--port", "0", "--announce"]
         if self._config_path is not None:
             arguments += ["--config", str(self._config_path)]
 
-        environment = {**os.environ, "PENNY_WORKER_TOKEN": self._token}
+        # The vendors' keys are no business of a private worker.
+        mine = {name: v for name, v in os.environ.items() if name not in VENDOR_KEYS}
+        environment = {**mine, WORKER_TOKEN: self._token}
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, *arguments, stdin=PIPE, stdout=PIPE, env=environment
+            *arguments, stdin=PIPE, stdout=PIPE, env=environment
         )
         assert self._process.stdout is not None
         async with asyncio.timeout(self._start_timeout_s):
@@ -163,18 +144,15 @@ class LocalWorker:
         if not line:
             raise ValueError("it ended while loading its engines; its own log says why")
         announced = json.loads(line)
-        self._address = WorkerAddress(
-            f"ws://127.0.0.1:{announced['port']}/v1/realtime",
-            {"Authorization": f"Bearer {self._token}"},
-            announced["info"],
-        )
+        self._url = f"ws://127.0.0.1:{announced['port']}/v1/realtime"
+        self._info = announced["info"]
         self._ready.set()
         self._settled.set()
         log.info("worker_ready", port=announced["port"], pid=self._process.pid)
 
     def _lose(self, reason: str) -> None:
         self._reason = reason
-        self._address = None
+        self._url = ""
         self._ready.clear()
         self._settled.set()
 

@@ -1,0 +1,112 @@
+"""The ``runpod:`` section: workers rented on RunPod, and when they are kept."""
+
+from __future__ import annotations
+
+from datetime import datetime, time
+from pathlib import Path
+from typing import Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, field_validator, model_validator
+
+from config.section import Section, key_error
+
+
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class FloorWindow(Section):
+    """Hours in which workers wait without being asked."""
+
+    days: tuple[Day, ...] = Field(default=DAYS[:5], description="days it holds on")
+    start: time = Field(default=time(8), description="from this time of day")
+    end: time = Field(default=time(20), description="until this time of day")
+    workers: int = Field(default=1, ge=0, le=100, description="workers that wait")
+
+    def holds_at(self, moment: datetime) -> bool:
+        return DAYS[moment.weekday()] in self.days and self.start <= moment.time() < self.end
+
+    @model_validator(mode="after")
+    def _starts_before_it_ends(self) -> Self:
+        if self.start >= self.end:
+            raise key_error("end", "end comes after start; a night needs two windows")
+        return self
+
+
+class RunpodSection(Section):
+    """A queue endpoint whose workers dial in to this gateway; off without ``endpoint_id``."""
+
+    endpoint_id: str | None = Field(
+        default=None, description="RunPod queue endpoint to lease workers from; null leases none"
+    )
+    gateway_url: str | None = Field(
+        default=None,
+        description="this gateway as a worker reaches it, ending in /worker (wss://…/worker)",
+    )
+    api_url: str = Field(default="https://api.runpod.ai/v2", description="RunPod's job API")
+    rest_url: str = Field(
+        default="https://api.runpod.io/v2/serverless", description="RunPod's endpoint API"
+    )
+    slots: int = Field(default=4, ge=1, le=64, description="sessions at once in one worker")
+    max_workers: int = Field(default=2, ge=1, le=100, description="workers leased at once")
+    lease_max_s: float = Field(
+        default=14_400.0, gt=0, le=604_800, description="longest lease; sessions must end within"
+    )
+    warm_s: float = Field(default=120.0, ge=0, description="time a worker without sessions is kept")
+    cold_budget_s: float = Field(
+        default=8.0, ge=0, description="wait after which a caller may be offered EXTERNAL"
+    )
+    cold_limit_s: float = Field(
+        default=180.0, gt=0, description="wait after which a private session is given up"
+    )
+    usd_per_hour: float = Field(default=0.0, ge=0, description="price of a worker's GPU")
+    timezone: str = Field(default="Europe/Madrid", description="whose hours `floor` means")
+    floor: tuple[FloorWindow, ...] = Field(
+        default=(), description="hours in which workers wait without being asked"
+    )
+    state: Path = Field(
+        default=Path("var/runpod"), description="folder of open leases and start times"
+    )
+
+    @field_validator("gateway_url")
+    @classmethod
+    def _is_a_worker_door(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("ws://", "wss://")):
+            raise ValueError("a WebSocket address starts with ws:// or wss://")
+        return url
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError("write an IANA name such as Europe/Madrid") from None
+        return name
+
+    @model_validator(mode="after")
+    def _a_worker_knows_where_to_dial(self) -> Self:
+        if self.endpoint_id is not None and self.gateway_url is None:
+            raise key_error(
+                "gateway_url", "leased workers dial in: write wss://<this gateway>/worker"
+            )
+        return self
+
+    def floor_at(self, moment: datetime) -> int:
+        """How many workers shall wait at ``moment`` (any time zone)."""
+        local = moment.astimezone(ZoneInfo(self.timezone))
+        return max((w.workers for w in self.floor if w.holds_at(local)), default=0)
+
+
+class PrivacySection(Section):
+    """What may leave the configured hosts, and who decides it."""
+
+    external_when_cold: bool = Field(
+        default=False,
+        description="a session that named no mode may start EXTERNAL when no worker is ready",
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="further hosts (name, or name:port) that private sessions may connect to",
+    )

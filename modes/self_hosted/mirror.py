@@ -1,0 +1,321 @@
+"""What a session's worker knows, kept on our side: enough for another worker to go on. Pure.
+
+The mirror sees every Realtime event of both directions. When the worker dies it can tell what was
+said, what the caller was saying (as audio), and which answer the caller still waits for.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from penny.turns.heard import HeardText
+
+
+Json = dict[str, Any]
+
+PRE_ROLL_BASE64 = 2 * 64_000
+"""About two seconds of PCM16 at 24 kHz, in base64: kept while nobody speaks, because the onset
+of speech is told some hundred milliseconds after it was."""
+SPEECH_BASE64 = 35 * 64_000
+"""The longest turn (30 s) and its pre-roll. Beyond it the oldest audio is dropped."""
+MAX_UNTRANSCRIBED = 3
+"""Turns kept as audio while their words are not known; older ones lose it."""
+MAX_ITEMS = 1_000
+"""Items kept; past that the oldest go, as they do in the worker."""
+MAX_PENDING = 64
+"""Session updates and response requests not answered yet; past that the oldest go."""
+ANSWER: Json = {"type": "response.create"}
+_SERVER_FIELDS = ("id", "object", "expires_at", "model")
+
+
+@dataclass(slots=True)
+class Entry:
+    """One item. ``audio`` is base64 of what the caller said, until its words are known."""
+
+    id: str
+    body: Json
+    audio: list[str] = field(default_factory=list)
+    heard: HeardText | None = None
+    complete: bool = True
+    told: bool = True
+    """The caller's side knows of it: the worker has acknowledged it."""
+
+    def seed(self) -> Json | None:
+        """The item for another worker; None when there is nothing to tell it."""
+        if self.heard is not None:
+            text = self.heard.spoken
+            if not self.complete or not text.strip():
+                return None
+            content = [{"type": "output_text", "text": text}]
+            return {"id": self.id, "type": "message", "role": "assistant", "content": content}
+        if self.audio:
+            part = {"type": "input_audio", "audio": "".join(self.audio)}
+            return {"id": self.id, "type": "message", "role": "user", "content": [part]}
+        return {"id": self.id, **self.body} if self.body else None
+
+
+class Mirror:
+    """The conversation of one session, as its worker has it."""
+
+    def __init__(self) -> None:
+        self.session: Json = {}
+        """The effective session, as the worker last told it, without what is the server's."""
+        self._updates: deque[Json] = deque(maxlen=MAX_PENDING)
+        self._items: dict[str, Entry] = {}
+        self._audio: deque[str] = deque()
+        self._audio_chars = 0
+        self._in_speech = False
+        self._asked: deque[Json] = deque(maxlen=MAX_PENDING)
+        self._turn_waits = False
+        self._active: dict[str, Json | None] = {}
+        self._expired = False
+        self._on_caller: dict[str, Callable[[Json], None]] = {
+            "input_audio_buffer.append": self._append,
+            "input_audio_buffer.clear": lambda _: self._clear_audio(),
+            "session.update": self._updates.append,
+            "conversation.item.create": self._create,
+            "conversation.item.delete": lambda e: self._drop(e.get("item_id", "")),
+            "conversation.item.truncate": self._truncate,
+            "response.create": self._asked.append,
+            "response.cancel": self._cancel,
+        }
+        self._on_worker: dict[str, Callable[[Json], None]] = {
+            "session.updated": self._updated,
+            "input_audio_buffer.speech_started": lambda _: self._speech_started(),
+            "input_audio_buffer.committed": self._committed,
+            "conversation.item.input_audio_transcription.completed": self._transcribed,
+            "conversation.item.input_audio_transcription.failed": lambda e: self._drop(
+                e["item_id"]
+            ),
+            "penny.transcript": self._understood,
+            "penny.item.heard": self._cut_to_heard,
+            "conversation.item.added": self._acknowledged,
+            "response.created": self._answering,
+            "response.output_item.added": self._item_begun,
+            "response.output_audio_transcript.delta": self._spoken,
+            "response.output_text.delta": self._spoken,
+            "response.output_audio.delta": self._sounded,
+            "response.output_item.done": self._item_done,
+            "response.done": self._answered,
+            "error": self._refused,
+        }
+
+    @property
+    def expired(self) -> bool:
+        """The session came to its end by the clock: its loss is no accident."""
+        return self._expired
+
+    @property
+    def items(self) -> list[Json]:
+        """Every item that another worker should know, in order."""
+        return [seed for entry in self._items.values() if (seed := entry.seed()) is not None]
+
+    def was_told(self, item_id: str) -> bool:
+        """Whether the caller's side has seen the worker take this item."""
+        entry = self._items.get(item_id)
+        return entry is not None and entry.told
+
+    @property
+    def unfinished(self) -> list[Json]:
+        """Session updates and audio that the lost worker took with it, as caller's events."""
+        audio = [{"type": "input_audio_buffer.append", "audio": chunk} for chunk in self._audio]
+        return [*self._updates, *audio]
+
+    @property
+    def active_responses(self) -> list[str]:
+        return list(self._active)
+
+    def owed(self) -> list[Json]:
+        """The requests for answers that the caller still waits for, oldest first."""
+        owed = [*(cause for cause in self._active.values() if cause), *self._asked]
+        if self._turn_waits and ANSWER not in owed:
+            owed.append(ANSWER)
+        return owed
+
+    def caller_event(self, event: Json) -> None:
+        handle = self._on_caller.get(event["type"])
+        if handle is not None:
+            handle(event)
+
+    def worker_event(self, event: Json) -> None:
+        handle = self._on_worker.get(event["type"])
+        if handle is not None:
+            handle(event)
+
+    def break_off(self) -> None:
+        """The worker is lost: its answers will not end, and what they said in part is unsaid.
+
+        What is owed is asked for again by the caller of this (``owed`` before ``break_off``).
+        """
+        self._active.clear()
+        self._asked.clear()
+        self._turn_waits = False
+        self._in_speech = False
+        for entry in [e for e in self._items.values() if not e.complete]:
+            del self._items[entry.id]
+
+    # -- the caller ---------------------------------------------------------------------------
+
+    def _append(self, event: Json) -> None:
+        chunk = event.get("audio")
+        if not isinstance(chunk, str):
+            return
+        self._audio.append(chunk)
+        self._audio_chars += len(chunk)
+        limit = SPEECH_BASE64 if self._in_speech or not self._turn_detection() else PRE_ROLL_BASE64
+        while self._audio_chars > limit and len(self._audio) > 1:
+            self._audio_chars -= len(self._audio.popleft())
+
+    def _clear_audio(self) -> None:
+        self._audio.clear()
+        self._audio_chars = 0
+
+    def _create(self, event: Json) -> None:
+        item = event.get("item")
+        if not isinstance(item, dict) or not isinstance(item.get("id"), str):
+            return
+        body = {name: value for name, value in item.items() if name not in ("id", "status")}
+        entry = Entry(item["id"], body, told=False)
+        previous = event.get("previous_item_id")
+        if previous == "root":
+            self._items = {entry.id: entry, **self._items}
+        elif previous in self._items:
+            ordered = list(self._items.values())
+            at = [e.id for e in ordered].index(previous) + 1
+            ordered.insert(at, entry)
+            self._items = {e.id: e for e in ordered}
+        else:
+            self._add(entry)
+
+    def _truncate(self, event: Json) -> None:
+        entry = self._items.get(event.get("item_id", ""))
+        if entry is not None and entry.heard is not None:
+            self._cut(entry, entry.heard.heard(float(event.get("audio_end_ms") or 0)))
+
+    def _cancel(self, event: Json) -> None:
+        wanted = event.get("response_id")
+        for response_id in self._active:
+            if wanted in (None, response_id):
+                self._active[response_id] = None
+
+    # -- the worker ---------------------------------------------------------------------------
+
+    def _updated(self, event: Json) -> None:
+        if self._updates:
+            self._updates.popleft()
+        session = event["session"]
+        self.session = {name: v for name, v in session.items() if name not in _SERVER_FIELDS}
+
+    def _speech_started(self) -> None:
+        self._in_speech = True
+        detection = self._turn_detection()
+        if detection and detection.get("interrupt_response", True):
+            self._turn_waits = False  # this speech's own turn will answer for both
+
+    def _committed(self, event: Json) -> None:
+        item_id = event["item_id"]
+        self._add(Entry(item_id, {}, audio=list(self._audio)))
+        untranscribed = [entry for entry in self._items.values() if entry.audio]
+        for entry in untranscribed[:-MAX_UNTRANSCRIBED]:
+            entry.audio.clear()
+        if self._in_speech and (self._turn_detection() or {}).get("create_response", True):
+            self._turn_waits = True
+        self._in_speech = False
+        self._clear_audio()
+
+    def _transcribed(self, event: Json) -> None:
+        self._take_words(event["item_id"], event.get("transcript") or "")
+
+    def _understood(self, event: Json) -> None:
+        if isinstance(event.get("text"), str):
+            self._take_words(event["item_id"], event["text"])
+
+    def _take_words(self, item_id: str, text: str) -> None:
+        entry = self._items.get(item_id)
+        if entry is None or entry.heard is not None:
+            return
+        entry.audio.clear()
+        content = [{"type": "input_text", "text": text}]
+        # No words: nothing to tell another worker, but the turn is still owed an answer.
+        entry.body = {"type": "message", "role": "user", "content": content} if text else {}
+
+    def _cut_to_heard(self, event: Json) -> None:
+        entry = self._items.get(event["item_id"])
+        if entry is not None:
+            self._cut(entry, event.get("transcript") or "")
+
+    def _acknowledged(self, event: Json) -> None:
+        entry = self._items.get(event["item"]["id"])
+        if entry is not None:
+            entry.told = True
+
+    def _answering(self, event: Json) -> None:
+        if self._asked:
+            cause = self._asked.popleft()
+        else:
+            cause = ANSWER
+            self._turn_waits = False
+        self._active[event["response"]["id"]] = cause
+
+    def _item_begun(self, event: Json) -> None:
+        item = event["item"]
+        if item.get("type") == "message":
+            self._add(Entry(item["id"], {}, heard=HeardText(), complete=False))
+
+    def _spoken(self, event: Json) -> None:
+        entry = self._items.get(event["item_id"])
+        if entry is not None and entry.heard is not None:
+            entry.heard.text(event["delta"])
+
+    def _sounded(self, event: Json) -> None:
+        entry = self._items.get(event["item_id"])
+        if entry is not None and entry.heard is not None:
+            entry.heard.audio(len(event["delta"]) * 3 / 4 / 48)
+
+    def _item_done(self, event: Json) -> None:
+        item = event["item"]
+        if item["type"] == "function_call" and item.get("status") == "completed":
+            names = ("type", "name", "call_id", "arguments")
+            self._add(Entry(item["id"], {name: item[name] for name in names}))
+            # The client acts on the call and asks for an answer itself, once it has the output.
+            self._active[event["response_id"]] = None
+        elif item["id"] in self._items:
+            self._items[item["id"]].complete = True
+
+    def _answered(self, event: Json) -> None:
+        self._active.pop(event["response"]["id"], None)
+
+    def _refused(self, event: Json) -> None:
+        fault = event["error"]
+        self._expired = self._expired or fault.get("code") == "session_expired"
+        refused = fault.get("event_id")
+        if refused is not None:
+            for waiting in (self._asked, self._updates):
+                for request in [r for r in waiting if r.get("event_id") == refused]:
+                    waiting.remove(request)
+
+    # -- items --------------------------------------------------------------------------------
+
+    def _add(self, entry: Entry) -> None:
+        self._items[entry.id] = entry
+        while len(self._items) > MAX_ITEMS:
+            del self._items[next(iter(self._items))]
+
+    def _drop(self, item_id: str) -> None:
+        self._items.pop(item_id, None)
+
+    def _cut(self, entry: Entry, text: str) -> None:
+        """Keep what was heard of an answer; what was not heard was not said."""
+        if not text:
+            self._drop(entry.id)
+            return
+        entry.heard = HeardText()
+        entry.heard.text(text)
+
+    def _turn_detection(self) -> Json | None:
+        audio: Json = self.session.get("audio") or {}
+        detection: Json | None = (audio.get("input") or {}).get("turn_detection")
+        return detection

@@ -1,0 +1,85 @@
+"""A worker somebody else runs, at a fixed address: a pod, a machine of ours, a load balancer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import aiohttp
+import structlog
+
+from config.credentials import RUNPOD_API_KEY, WORKER_TOKEN, read_secret
+from modes.self_hosted.source import Place, dial
+from penny.errors import ModeUnavailable
+from penny.session.mode import Availability, SessionSpec, WorkerState
+
+
+log = structlog.get_logger()
+
+QUEUE_HOST = "api.runpod.ai"
+LOAD_BALANCER_SUFFIX = ".api.runpod.ai"
+
+
+class RemoteWorker:
+    """A worker reached by URL.
+
+    A RunPod load balancer (``wss://<id>.api.runpod.ai/…``) asks for RunPod's own key; any other
+    worker for the token it was started with, if it was.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        http: aiohttp.ClientSession,
+        environment: Mapping[str, str],
+        *,
+        missing_variables: tuple[str, ...] = (),
+    ) -> None:
+        self._url = url
+        self._http = http
+        self._environment = environment
+        self._missing = missing_variables
+        self._host = urlsplit(url).hostname or ""
+        self._is_balancer = self._host.endswith(LOAD_BALANCER_SUFFIX)
+
+    def availability(self) -> Availability:
+        if self._missing:
+            names = ", ".join(self._missing)
+            return Availability(
+                False, f"{names} is not set", f"set {names}, or take endpoint out of penny.yaml"
+            )
+        if self._is_balancer and read_secret(RUNPOD_API_KEY, self._environment) is None:
+            return Availability(
+                False,
+                f"{RUNPOD_API_KEY} is not set",
+                f"export {RUNPOD_API_KEY}=…: RunPod's load balancer asks for it",
+            )
+        return Availability(True)
+
+    def workers(self) -> list[WorkerState]:
+        """The address alone: whether it answers is known when a session asks it."""
+        return [WorkerState(self._host, "configured")]
+
+    async def start(self) -> None:
+        if self._host == QUEUE_HOST:
+            log.warning(
+                "endpoint_has_no_websocket",
+                host=self._host,
+                reason="RunPod's queue API serves no WebSocket route; calls will be refused",
+                remedy="use wss://<endpoint>.api.runpod.ai/v1/realtime (load balancer), or "
+                "runpod.endpoint_id for leased workers (runpod_worker/README.md)",
+            )
+
+    async def acquire(self, spec: SessionSpec) -> Place:
+        state = self.availability()
+        if not state.available:
+            raise ModeUnavailable(state.reason, remedy=state.remedy)
+        return Place(await dial(self._http, self._url, self._headers()))
+
+    async def aclose(self) -> None:
+        return None
+
+    def _headers(self) -> dict[str, str]:
+        name = RUNPOD_API_KEY if self._is_balancer else WORKER_TOKEN
+        secret = read_secret(name, self._environment)
+        return {} if secret is None else {"Authorization": f"Bearer {secret.get_secret_value()}"}

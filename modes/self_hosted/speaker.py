@@ -1,0 +1,237 @@
+"""The speaker of a private session: it survives the death of its worker.
+
+What is said passes through; a mirror keeps it. When the worker is lost another place is acquired,
+seeded with the conversation, and the turn that was being answered is answered again, after a
+short excuse in the worker's own voice. The session above notices only that it took longer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import structlog
+
+from modes.realtime import RealtimeSpeaker
+from modes.self_hosted.mirror import Mirror
+from modes.self_hosted.source import Place
+from penny.errors import ModeUnavailable, SpeakerLost
+from penny.ids import new_id
+
+
+log = structlog.get_logger()
+
+Json = dict[str, Any]
+
+MAX_REPLACEMENTS = 3
+"""In one session. Workers that die one after another die of this session."""
+_STAMPED = frozenset({"response.create", "session.update"})
+_STAMP = "pennystamp"
+"""Prefix of the ids given to events that came without one; the client never hears of them."""
+
+
+class PrivateSpeaker:
+    """A worker's speaker with another worker behind it.
+
+    Args:
+        speaker: open and configured, on ``place``.
+        reopen: another place, and a speaker on it with the mirror's session and items. Raises
+            ModeUnavailable.
+        excuse: what Penny says before she answers again.
+    """
+
+    def __init__(
+        self,
+        speaker: RealtimeSpeaker,
+        place: Place,
+        reopen: Callable[[Mirror], Awaitable[tuple[RealtimeSpeaker, Place]]],
+        *,
+        session_id: str,
+        excuse: str,
+    ) -> None:
+        self.info = speaker.info
+        self._speaker = speaker
+        self._place = place
+        self._reopen = reopen
+        self._session_id = session_id
+        self._excuse = excuse
+        self._mirror = Mirror()
+        self._mirror.session = dict(speaker.info.get("session") or {})
+        self._lock = asyncio.Lock()
+        self._lost = False
+        self._closed = False
+        self._echoes: set[str] = set()
+        self._to_ask: deque[Json] = deque()
+        self._spent_before_usd = 0.0
+        self.replacements = 0
+
+    def seeded(self, history: tuple[Json, ...]) -> None:
+        """The conversation began with ``history``: another worker must know it too."""
+        for item in history:
+            self._mirror.caller_event({"type": "conversation.item.create", "item": item})
+
+    async def send(self, event: Json) -> None:
+        """Send one client event. What a dead worker did not take, the next one gets."""
+        if event["type"] in _STAMPED and not event.get("event_id"):
+            event = {**event, "event_id": new_id(_STAMP)}
+        elif event["type"] == "conversation.item.create" and _lacks_id(event.get("item")):
+            event = {**event, "item": {**event["item"], "id": new_id("item")}}
+        async with self._lock:
+            self._mirror.caller_event(event)
+            if self._lost:
+                return
+            try:
+                await self._speaker.send(event)
+            except SpeakerLost:
+                self._lost = True  # the reading side finds out why, and what to do
+
+    async def events(self) -> AsyncIterator[Json]:
+        """Server events of one worker after the other. Raises SpeakerLost when none is left."""
+        while True:
+            loss = SpeakerLost("the worker's connection broke while sending")
+            try:
+                async for event in self._speaker.events():
+                    async for told in self._take(event):
+                        yield told
+                if not self._lost:
+                    return
+            except SpeakerLost as error:
+                loss = error
+            if self._closed or self._mirror.expired:
+                raise loss
+            owed = self._mirror.owed() + list(self._to_ask)
+            for response_id in self._mirror.active_responses:
+                yield _failed(response_id)
+            await self._replace(loss, owed)
+            yield _REPLACED
+
+    async def aclose(self) -> None:
+        self._closed = True
+        await self._speaker.aclose()
+        await self._place.release()
+
+    # -- what the worker says -----------------------------------------------------------------
+
+    async def _take(self, event: Json) -> AsyncIterator[Json]:
+        item_id = (event.get("item") or {}).get("id")
+        if item_id in self._echoes and event["type"] in _ECHOES:
+            if event["type"] == "conversation.item.done":
+                self._echoes.discard(item_id)
+            return
+        self._mirror.worker_event(event)
+        if event["type"] == "input_audio_buffer.speech_started":
+            self._to_ask.clear()  # what the caller says now will be answered instead
+        yield _unstamped(event) if event["type"] == "error" else event
+        if event["type"] == "response.done":
+            cost = self._cost()
+            if cost is not None:
+                yield cost
+            if self._to_ask:
+                await self.send(self._to_ask.popleft())
+
+    def _cost(self) -> Json | None:
+        if self._place.spent_usd is None:
+            return None
+        usd = round(self._spent_before_usd + self._place.spent_usd(), 6)
+        return {"type": "penny.cost", "usd_total": usd, "usd_by": {"worker": usd}}
+
+    # -- another worker -----------------------------------------------------------------------
+
+    async def _replace(self, loss: SpeakerLost, owed: list[Json]) -> None:
+        """Go on with another worker. Raises SpeakerLost."""
+        self._lost = True
+        log.warning("worker_lost_in_session", session_id=self._session_id, reason=loss.message)
+        self.replacements += 1
+        if self.replacements > MAX_REPLACEMENTS:
+            raise SpeakerLost(f"{self.replacements} workers were lost in this session") from loss
+        if self._place.spent_usd is not None:
+            self._spent_before_usd += self._place.spent_usd()
+        await self._speaker.aclose()
+        await self._place.release()
+        self._to_ask.clear()
+        self._mirror.break_off()
+        try:
+            self._speaker, self._place = await self._reopen(self._mirror)
+        except ModeUnavailable as error:
+            raise SpeakerLost(f"no other worker: {error.message}") from error
+        async with self._lock:
+            await self._go_on(owed)
+        log.info("worker_replaced", session_id=self._session_id, owed=len(owed))
+
+    async def _go_on(self, owed: list[Json]) -> None:
+        """Under the lock: seed, catch up, excuse, ask. A worker lost here is noticed by reading."""
+        speaker = self._speaker
+        self._lost = False
+        unfinished = self._mirror.unfinished
+        # Asked for while there was no worker: it is owed like the rest.
+        owed += [request for request in self._mirror.owed() if request not in owed]
+        self._mirror.break_off()
+        items = self._mirror.items
+        self._echoes = {item["id"] for item in items if self._mirror.was_told(item["id"])}
+        excuse = {
+            "type": "response.create",
+            "response": {
+                "instructions": f"Di exactamente: «{self._excuse}»",
+                "metadata": {"penny_say": self._excuse},
+            },
+        }
+        first = [excuse] if owed else []
+        self._to_ask.extend(owed)
+        try:
+            for item in items:
+                await speaker.send({"type": "conversation.item.create", "item": item})
+            for event in [*unfinished, *first]:
+                await speaker.send(event)
+        except SpeakerLost:
+            self._lost = True
+            self._to_ask.clear()
+            for request in owed:
+                self._mirror.caller_event(request)
+            return
+        for event in first:
+            self._mirror.caller_event(event)
+
+
+_ECHOES = frozenset({"conversation.item.added", "conversation.item.done"})
+"""What a worker answers to seeds. The caller's side has seen these items before."""
+
+
+_REPLACED: Json = {
+    "type": "penny.warning",
+    "code": "degraded",
+    "message": "the worker was lost; another one goes on with the conversation",
+}
+
+
+def _lacks_id(item: object) -> bool:
+    """Whether an item needs an id of ours. What is no item is the worker's to refuse."""
+    return isinstance(item, dict) and not item.get("id")
+
+
+def _unstamped(event: Json) -> Json:
+    fault = event["error"]
+    if not str(fault.get("event_id") or "").startswith(f"{_STAMP}_"):
+        return event
+    return {**event, "error": {**fault, "event_id": None}}
+
+
+def _failed(response_id: str) -> Json:
+    """The end of an answer whose worker cannot end it any more."""
+    error = {
+        "type": "server_error",
+        "code": "worker_lost",
+        "message": "the worker was lost; another one answers this turn again",
+    }
+    return {
+        "type": "response.done",
+        "event_id": new_id("event"),
+        "response": {
+            "id": response_id,
+            "object": "realtime.response",
+            "status": "failed",
+            "status_details": {"type": "failed", "error": error},
+            "output": [],
+        },
+    }

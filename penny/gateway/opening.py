@@ -1,0 +1,171 @@
+"""Opening a speaker that may take a while: the client is told, and may leave meanwhile.
+
+When the mode is cold past the caller's patience, the session may begin in EXTERNAL: only if the
+operator has allowed it (``privacy.external_when_cold``), only if the caller named no mode, and
+never without a warning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+from aiohttp import WSMsgType, web
+
+from config.schema import Config
+from penny.aio.channel import Channel
+from penny.errors import ModeUnavailable, PennyError, ProtocolError
+from penny.protocol.codec import dump, parse_client_message
+from penny.protocol.error import SessionWarning
+from penny.protocol.message import ServerEvent
+from penny.protocol.session import Ping, Pong, SessionEnd, SessionProgress
+from penny.session.broker import Broker
+from penny.session.mode import Json, Mode, SessionSpec, Speaker
+
+
+log = structlog.get_logger()
+
+OTHER_MODE = "EXTERNAL"
+PROGRESS_EVENTS = 16
+"""Told and not sent yet; the oldest is dropped: only the newest progress is of interest."""
+
+
+class CallerLeft(Exception):
+    """The client hung up, or closed, before anybody answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What came of it: the mode that answers may be another than the one that was chosen."""
+
+    mode: Mode
+    speaker: Speaker
+    warnings: tuple[ServerEvent, ...] = ()
+
+
+class Opener:
+    """Opens speakers for `/ws` clients."""
+
+    def __init__(self, broker: Broker, config: Config) -> None:
+        self._broker = broker
+        self._config = config
+
+    async def open(
+        self,
+        socket: web.WebSocketResponse,
+        mode: Mode,
+        spec: SessionSpec,
+        *,
+        named: bool,
+        may_use: Callable[[str], object],
+    ) -> Opening:
+        """Open ``mode``, or EXTERNAL in its stead where that is allowed.
+
+        Args:
+            named: whether the caller named the mode.
+            may_use: raises PennyError for a mode that this caller's key does not admit to.
+
+        Raises:
+            ModeUnavailable: nobody can talk. CallerLeft: nobody listens any more.
+        """
+        other = None if named else self._other(mode, may_use)
+        if other is None:
+            return Opening(mode, await self._await_speaker(socket, mode, spec))
+        patience_s = self._config.runpod.cold_budget_s
+        try:
+            patient = replace(spec, patience_s=patience_s)
+            return Opening(mode, await self._await_speaker(socket, mode, patient))
+        except ModeUnavailable as error:
+            if error.code != "cold_budget_exceeded":
+                raise
+        log.warning("session_moved_when_cold", session_id=spec.session_id, mode=other.name)
+        warning = SessionWarning(
+            code="degraded",
+            message=f"{mode.name} was not ready within {patience_s:g} s; {other.name} answers: "
+            f"{self._config.penny.modes.EXTERNAL.privacy}",
+            field="mode",
+        )
+        return Opening(other, await self._await_speaker(socket, other, spec), (warning,))
+
+    def _other(self, mode: Mode, may_use: Callable[[str], object]) -> Mode | None:
+        other = self._broker.modes.get(OTHER_MODE)
+        if not self._config.privacy.external_when_cold or other is None or other is mode:
+            return None
+        try:
+            may_use(other.name)
+        except PennyError:
+            return None
+        return other if other.availability().available else None
+
+    async def _await_speaker(
+        self, socket: web.WebSocketResponse, mode: Mode, spec: SessionSpec
+    ) -> Speaker:
+        told: Channel[Json] = Channel(PROGRESS_EVENTS, on_full="drop_oldest")
+
+        def tell(event: Json) -> None:
+            told.try_send(event)
+
+        opening = asyncio.ensure_future(self._broker.open(mode, replace(spec, tell=tell)))
+        cold = asyncio.ensure_future(told.recv())
+        try:
+            # A warm mode opens at once; only a cold one makes us listen before the session is.
+            await asyncio.wait({opening, cold}, return_when=asyncio.FIRST_COMPLETED)
+            if not opening.done():
+                await self._keep_company(socket, opening, cold, told)
+            return await opening
+        finally:
+            cold.cancel()
+            if not opening.done():
+                opening.cancel()
+                await asyncio.gather(opening, return_exceptions=True)
+
+    async def _keep_company(
+        self,
+        socket: web.WebSocketResponse,
+        opening: asyncio.Future[Speaker],
+        told: asyncio.Future[Json],
+        channel: Channel[Json],
+    ) -> None:
+        """Tell of progress and answer pings until ``opening`` is done. Raises CallerLeft."""
+        heard = asyncio.ensure_future(socket.receive())
+        try:
+            while not opening.done():
+                waiting: set[asyncio.Future[Any]] = {opening, told, heard}
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                if told.done() and not opening.done():
+                    await socket.send_str(dump(_progress(told.result())))
+                    told = asyncio.ensure_future(channel.recv())
+                if heard.done() and not opening.done():
+                    await _answer(socket, heard.result())
+                    heard = asyncio.ensure_future(socket.receive())
+        except ConnectionError as error:
+            raise CallerLeft from error
+        finally:
+            told.cancel()
+            heard.cancel()
+            await asyncio.gather(told, heard, return_exceptions=True)
+
+
+async def _answer(socket: web.WebSocketResponse, message: object) -> None:
+    kind, data = getattr(message, "type", None), getattr(message, "data", None)
+    if kind is WSMsgType.BINARY:
+        return  # audio before session_started is nobody's
+    if kind is not WSMsgType.TEXT or not isinstance(data, str):
+        raise CallerLeft
+    try:
+        parsed = parse_client_message(data)
+    except ProtocolError:
+        return
+    if isinstance(parsed, Ping):
+        await socket.send_str(dump(Pong(nonce=parsed.nonce)))
+    elif isinstance(parsed, SessionEnd):
+        raise CallerLeft
+
+
+def _progress(event: Json) -> SessionProgress:
+    return SessionProgress(
+        stage=event["stage"], message=event["message"], eta_ms=event.get("eta_ms")
+    )

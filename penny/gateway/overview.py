@@ -1,0 +1,210 @@
+"""What the operator's page shows of this gateway: series of the last hours, errors, live sessions.
+
+Everything is bounded: one bucket a minute for six hours, the last 100 errors, 64 answer times a
+session and 512 a bucket. Nothing here holds a word that was said.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any
+
+from penny.session.session import Session
+
+
+Json = dict[str, Any]
+
+STEP_S = 60.0
+KEPT_STEPS = 360
+KEPT_ERRORS = 100
+LATENCIES_A_STEP = 512
+LATENCIES_A_SESSION = 64
+MAX_GAP_STEPS = KEPT_STEPS
+
+BENIGN_ERRORS = frozenset(
+    {"response_cancel_not_active", "conversation_already_has_active_response"}
+)
+"""Races that every Realtime client meets (realtime-protocol.md, section 6): no fault of anyone."""
+FAILED_ENDS = frozenset({"error", "speaker_lost"})
+
+
+@dataclass(slots=True)
+class Step:
+    """One minute. ``started_at`` is seconds since the epoch."""
+
+    started_at: float
+    sessions: int = 0
+    errors: int = 0
+    usd: float = 0.0
+    latencies_ms: list[int] = field(default_factory=list)
+
+
+class Overview:
+    """One per gateway; give ``observe`` to ``Broker.add_observer``.
+
+    Args:
+        wall_clock: seconds since the epoch; minutes on the page are the operator's own.
+        usd_per_minute: a mode's price of a minute, for sessions that nobody meters.
+    """
+
+    def __init__(
+        self, wall_clock: Callable[[], float], usd_per_minute: Callable[[str], float]
+    ) -> None:
+        self._wall_clock = wall_clock
+        self._usd_per_minute = usd_per_minute
+        self._steps: deque[Step] = deque(maxlen=KEPT_STEPS)
+        self._errors: deque[Json] = deque(maxlen=KEPT_ERRORS)
+        self.live: dict[str, SessionOverview] = {}
+
+    def observe(self, session: Session) -> SessionOverview:
+        """The observer of a session that is about to run."""
+        self._settle()
+        seen = SessionOverview(self, session, self._usd_per_minute(session.mode))
+        self.live[session.id] = seen
+        step = self._step()
+        step.sessions = max(step.sessions, len(self.live))
+        return seen
+
+    def turn_measured(self, session_id: str, metrics: Json) -> None:
+        """Take a turn's ``penny.turn_metrics``."""
+        ms = metrics["latency_ms"].get("first_audio")
+        if ms is None:
+            return
+        step = self._step()
+        if len(step.latencies_ms) < LATENCIES_A_STEP:
+            step.latencies_ms.append(ms)
+        if (seen := self.live.get(session_id)) is not None:
+            seen.latencies_ms.append(ms)
+
+    def note_error(self, code: str, session: Session) -> None:
+        self._step().errors += 1
+        self._errors.appendleft(
+            {
+                "at": round(self._wall_clock(), 3),
+                "code": code,
+                "mode": session.mode,
+                "session_id": session.id,
+            }
+        )
+
+    def spend(self, usd: float) -> None:
+        """Money that a session has cost since it was last asked."""
+        self._step().usd += usd
+
+    def describe(self) -> Json:
+        """``live``, ``errors`` (newest first) and ``series`` of ``GET /admin/v1/overview``."""
+        self._settle()
+        self._step()
+        steps = list(self._steps)
+        return {
+            "live": {name: seen.describe() for name, seen in self.live.items()},
+            "errors": list(self._errors),
+            "series": {
+                "step_s": STEP_S,
+                "at": [step.started_at for step in steps],
+                "sessions": [step.sessions for step in steps],
+                "latency_p50_ms": [percentile(step.latencies_ms, 50) for step in steps],
+                "latency_p95_ms": [percentile(step.latencies_ms, 95) for step in steps],
+                "errors": [step.errors for step in steps],
+                "usd": [round(step.usd, 6) for step in steps],
+            },
+        }
+
+    def _settle(self) -> None:
+        """Let every live session pay what it has cost by now."""
+        for seen in self.live.values():
+            seen.pay(self._wall_clock())
+
+    def _step(self) -> Step:
+        """The current minute; minutes in which nothing happened are filled in."""
+        now = self._wall_clock()
+        if not self._steps or now - self._steps[-1].started_at >= STEP_S * MAX_GAP_STEPS:
+            self._steps.clear()
+            self._steps.append(Step(now - now % STEP_S, len(self.live)))
+        while now - self._steps[-1].started_at >= STEP_S:
+            self._steps.append(Step(self._steps[-1].started_at + STEP_S, len(self.live)))
+        return self._steps[-1]
+
+
+class SessionOverview:
+    """Observes one session: what it is doing, how many turns, what it costs."""
+
+    def __init__(self, overview: Overview, session: Session, usd_per_minute: float) -> None:
+        self._overview = overview
+        self._session = session
+        self._usd_per_minute = usd_per_minute
+        self._paid_usd = 0.0
+        self._began_at: float | None = None
+        self.state = "listening"
+        self.turns = 0
+        self.latencies_ms: deque[int] = deque(maxlen=LATENCIES_A_SESSION)
+
+    def caller_event(self, event: Json, at_s: float) -> None:
+        item = event.get("item") if event["type"] == "conversation.item.create" else None
+        if isinstance(item, dict) and item.get("role") == "user":
+            self.turns += 1  # typed; a spoken one is told by the speaker
+
+    def speaker_event(self, event: Json, at_s: float) -> None:
+        kind = event["type"]
+        self.state = STATES.get(kind, self.state)
+        if kind == "input_audio_buffer.committed":
+            self.turns += 1
+        elif kind == "error":
+            code = event["error"].get("code") or event["error"].get("type") or "error"
+            if code not in BENIGN_ERRORS:
+                self._overview.note_error(str(code), self._session)
+        elif kind == "response.done" and event["response"].get("status") == "failed":
+            details = event["response"].get("status_details") or {}
+            code = (details.get("error") or {}).get("code") or "response_failed"
+            self._overview.note_error(str(code), self._session)
+
+    def ended(self, reason: str, at_s: float) -> None:
+        self._overview.describe()
+        del self._overview.live[self._session.id]
+        if reason in FAILED_ENDS:
+            self._overview.note_error(reason, self._session)
+
+    def pay(self, now: float) -> None:
+        if self._began_at is None:
+            self._began_at = now
+        usd = self._usd(now)
+        if usd > self._paid_usd:
+            self._overview.spend(usd - self._paid_usd)
+            self._paid_usd = usd
+
+    def describe(self) -> Json:
+        return {
+            "state": self.state,
+            "turns": self.turns,
+            "usd": round(self._paid_usd, 6),
+            "latency_ms": {
+                "p50": percentile(self.latencies_ms, 50),
+                "p95": percentile(self.latencies_ms, 95),
+            },
+        }
+
+    def _usd(self, now: float) -> float:
+        metered = self._session.state.totals.get("usd")
+        if metered is not None:
+            return float(metered)
+        assert self._began_at is not None
+        return (now - self._began_at) / 60 * self._usd_per_minute
+
+
+STATES = {
+    "input_audio_buffer.speech_started": "hearing",
+    "input_audio_buffer.speech_stopped": "thinking",
+    "response.output_audio.delta": "speaking",
+    "response.done": "listening",
+}
+
+
+def percentile(values: Sequence[int], percent: int) -> int | None:
+    """The nearest-rank percentile; None of nothing."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    return ordered[max(0, ceil(len(ordered) * percent / 100) - 1)]

@@ -1,0 +1,46 @@
+"""`/worker`: where rented workers dial in (protocol: ``runpod_worker/lease.py``)."""
+
+from __future__ import annotations
+
+import structlog
+from aiohttp import web
+
+from modes.realtime import MAX_MESSAGE_BYTES
+from modes.self_hosted.runpod.desk import LeaseDesk
+from runpod_worker.lease import CONTROL_HEARTBEAT_S
+
+
+log = structlog.get_logger()
+
+
+class WorkerDoor:
+    """Lets in the workers of leases that the desk expects, and nobody else."""
+
+    def __init__(self, desk: LeaseDesk) -> None:
+        self._desk = desk
+
+    def add_to(self, app: web.Application) -> None:
+        app.router.add_get("/worker", self)
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        lease_id = request.query.get("lease", "")
+        is_slot = request.query.get("slot") == "1"
+        credential = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+        if not self._desk.admits(lease_id, credential, slot=is_slot):
+            log.warning("worker_turned_away", slot=is_slot)
+            return web.json_response(
+                {"error": {"code": "lease_refused", "message": "no such lease, or its token"}},
+                status=401,
+            )
+        # A resting slot answers no pings (nobody reads it); its control socket tells of its worker.
+        socket = web.WebSocketResponse(
+            max_msg_size=MAX_MESSAGE_BYTES,
+            compress=False,
+            heartbeat=None if is_slot else CONTROL_HEARTBEAT_S,
+        )
+        await socket.prepare(request)
+        if is_slot:
+            await self._desk.attend_slot(lease_id, socket)
+        else:
+            await self._desk.attend_control(lease_id, socket)
+        return socket

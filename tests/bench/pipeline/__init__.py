@@ -1,0 +1,1 @@
+"""What the pipeline adds to its engines: engines of fixed latency, real VAD, real sockets."""

@@ -1,0 +1,212 @@
+"""Callers who speak in real time, and the times they note."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import aiohttp
+
+from tests.bench.pipeline import parts
+
+
+CLOSE = aiohttp.ClientWSTimeout(ws_close=0.2)
+CHUNK_MS = 20
+LISTEN_S = 1.2
+"""A caller hears this much of an answer, then speaks over it."""
+GIVE_UP_S = 8.0
+QUIET_S = 0.25
+"""Without a frame for so long, a paced agent has stopped."""
+
+
+@dataclass
+class Times:
+    """Seconds, one entry per turn."""
+
+    answers: list[float] = field(default_factory=list)
+    interruptions: list[float] = field(default_factory=list)
+    lost: int = 0
+    lags: list[float] = field(default_factory=list)
+    """How late the callers themselves sent: above 5 ms the round says little."""
+
+
+class Line(Protocol):
+    """One socket to a system: how audio goes out, and what comes in."""
+
+    rate_hz: int
+
+    async def open(self, http: aiohttp.ClientSession) -> None: ...
+
+    async def send(self, pcm: bytes) -> None: ...
+
+    def heard_since(self, since_s: float) -> float | None:
+        """When agent audio first came after ``since_s``."""
+        ...
+
+    def stopped_since(self, since_s: float, now_s: float) -> float | None:
+        """When the agent was last heard, once it is sure that it was the last."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class PennyLine:
+    """A Realtime client. Its player stops at ``speech_started``, which is the last frame heard."""
+
+    rate_hz = 24_000
+
+    def __init__(self, url: str, detection: dict[str, object]) -> None:
+        self._url = url
+        self._detection = detection
+        self._audio: list[float] = []
+        self._started: list[float] = []
+
+    async def open(self, http: aiohttp.ClientSession) -> None:
+        self._socket = await http.ws_connect(self._url, max_msg_size=0, timeout=CLOSE)
+        session = {"type": "realtime", "audio": {"input": {"turn_detection": self._detection}}}
+        await self._socket.send_json({"type": "session.update", "session": session})
+        self._reading = asyncio.create_task(self._read())
+
+    async def send(self, pcm: bytes) -> None:
+        audio = base64.b64encode(pcm).decode()
+        await self._socket.send_str(f'{{"type":"input_audio_buffer.append","audio":"{audio}"}}')
+
+    def heard_since(self, since_s: float) -> float | None:
+        return next((at for at in self._audio if at > since_s), None)
+
+    def stopped_since(self, since_s: float, now_s: float) -> float | None:
+        return next((at for at in self._started if at > since_s), None)
+
+    async def close(self) -> None:
+        self._reading.cancel()
+        await self._socket.close()
+
+    async def _read(self) -> None:
+        async for message in self._socket:
+            now_s = time.perf_counter()
+            if '"response.output_audio.delta"' in message.data[:200]:
+                self._audio.append(now_s)
+            elif '"input_audio_buffer.speech_started"' in message.data[:200]:
+                self._started.append(now_s)
+            elif '"type":"error"' in message.data[:200]:
+                raise RuntimeError(json.loads(message.data)["error"]["message"])
+
+
+class RawLine:
+    """Raw PCM both ways over one socket; the server paces what it sends."""
+
+    rate_hz = 16_000
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._audio: list[float] = []
+
+    async def open(self, http: aiohttp.ClientSession) -> None:
+        self._socket = await http.ws_connect(self._url, max_msg_size=0, timeout=CLOSE)
+        self._reading = asyncio.create_task(self._read())
+
+    async def send(self, pcm: bytes) -> None:
+        await self._socket.send_bytes(pcm)
+
+    def heard_since(self, since_s: float) -> float | None:
+        return next((at for at in self._audio if at > since_s), None)
+
+    def stopped_since(self, since_s: float, now_s: float) -> float | None:
+        heard = [at for at in self._audio if at > since_s]
+        last_s = heard[-1] if heard else since_s
+        if now_s - last_s >= QUIET_S:
+            return last_s
+        # The next answer may follow at once: a hole in the frames is the end of this one.
+        edges = zip([since_s, *heard], heard, strict=False)
+        return next((before for before, after in edges if after - before >= QUIET_S), None)
+
+    async def close(self) -> None:
+        self._reading.cancel()
+        await self._socket.close()
+
+    async def _read(self) -> None:
+        async for message in self._socket:
+            if message.type is aiohttp.WSMsgType.BINARY and parts.is_loud(message.data):
+                self._audio.append(time.perf_counter())
+
+
+@dataclass(frozen=True)
+class Question:
+    """Chunks of ``CHUNK_MS`` from the first loud one to the last loud one."""
+
+    chunks: tuple[bytes, ...]
+
+
+def cut(pcm: bytes, rate_hz: int) -> Question:
+    size = rate_hz * 2 * CHUNK_MS // 1000
+    chunks = [pcm[at : at + size] for at in range(0, len(pcm) - size + 1, size)]
+    loud = [index for index, chunk in enumerate(chunks) if parts.is_loud(chunk)]
+    return Question(tuple(chunks[loud[0] : loud[-1] + 1]))
+
+
+class Caller:
+    """Speaks the questions one after the other, each over the answer to the one before."""
+
+    def __init__(self, line: Line, questions: list[Question], quiet: Callable[[], bytes]) -> None:
+        self._line = line
+        self._questions = questions
+        self._quiet = quiet
+        self.times = Times()
+
+    async def run(self) -> None:
+        self._next_s = time.perf_counter()
+        await self._be_quiet(0.6)
+        speaking_over = False
+        for question in self._questions:
+            onset_s = await self._send(question.chunks[0])
+            for chunk in question.chunks[1:]:
+                await self._send(chunk)
+            end_s = time.perf_counter()
+            stopped_s = answered_s = None
+            while time.perf_counter() - end_s < GIVE_UP_S:
+                await self._send(self._quiet())
+                now_s = time.perf_counter()
+                if speaking_over and stopped_s is None:
+                    stopped_s = self._line.stopped_since(onset_s, now_s)
+                answered_s = answered_s or self._line.heard_since(end_s)
+                if answered_s and (stopped_s or not speaking_over):
+                    break
+            self._note(onset_s, end_s, stopped_s, answered_s, speaking_over=speaking_over)
+            speaking_over = answered_s is not None
+            await self._be_quiet(LISTEN_S)
+
+    def _note(
+        self,
+        onset_s: float,
+        end_s: float,
+        stopped_s: float | None,
+        answered_s: float | None,
+        *,
+        speaking_over: bool,
+    ) -> None:
+        if answered_s is None:
+            self.times.lost += 1
+        else:
+            self.times.answers.append(answered_s - end_s)
+        if speaking_over and stopped_s is not None:
+            self.times.interruptions.append(stopped_s - onset_s)
+
+    async def _be_quiet(self, seconds: float) -> None:
+        for _ in range(round(seconds * 1000 / CHUNK_MS)):
+            await self._send(self._quiet())
+
+    async def _send(self, chunk: bytes) -> float:
+        """Wait for the chunk's time and send it; when that was."""
+        self._next_s += CHUNK_MS / 1000
+        delay_s = self._next_s - time.perf_counter()
+        if delay_s > 0:
+            await asyncio.sleep(delay_s)
+        now_s = time.perf_counter()
+        self.times.lags.append(now_s - self._next_s)
+        await self._line.send(chunk)
+        return now_s

@@ -1,0 +1,33 @@
+"""A worker process with engines of fixed latency: ``python -m tests.doubles.fixed_worker PORT``.
+
+The process, its socket and its core are Penny's own; only the thinking is replaced, so that a
+test can kill, freeze and slow it at will without waiting for models to load.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from aiohttp import web
+
+from runpod_worker.server import Worker
+from runpod_worker.settings import WorkerSettings
+from tests.doubles.engines import FixedLlm
+from tests.doubles.house import make_engines
+
+
+ANSWER = "Su factura vence el quince de enero. Son mil quinientos euros. Hasta pronto."
+
+
+async def serve(port: int) -> None:
+    settings = WorkerSettings(slots=10_000)
+    engines = make_engines(llm=FixedLlm(ANSWER))
+    runner = web.AppRunner(Worker(settings, engines).app(), access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(int(sys.argv[1])))

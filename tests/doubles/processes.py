@@ -1,0 +1,130 @@
+"""Real Penny processes on loopback: a gateway, a worker, what they wrote, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+
+
+Json = dict[str, Any]
+
+ROOT = Path(__file__).parents[2]
+START_LIMIT_S = 60.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class PennyProcess:
+    """One process; ``log`` is everything it wrote."""
+
+    def __init__(self, process: asyncio.subprocess.Process, port: int, log: Path) -> None:
+        self.process = process
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self._log = log
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    async def wait(self) -> int:
+        async with asyncio.timeout(START_LIMIT_S):
+            return await self.process.wait()
+
+    async def logged(self, words: str) -> None:
+        """Until it has written ``words``."""
+        async with asyncio.timeout(START_LIMIT_S):
+            while words not in self.log:
+                await asyncio.sleep(0.05)
+
+    async def answers(self, path: str = "/healthz") -> None:
+        async with asyncio.timeout(START_LIMIT_S), aiohttp.ClientSession() as http:
+            while True:
+                assert self.process.returncode is None, self.log
+                with suppress(aiohttp.ClientError):
+                    async with http.get(f"{self.url}{path}") as answer:
+                        if answer.status == 200:
+                            return
+                await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, name: str, port: int, *arguments: str, **environment: str
+) -> AsyncIterator[PennyProcess]:
+    """A Python process of ours; killed, frozen or not, when the test is over."""
+    log = folder / f"{name}.log"
+    with log.open("ab") as out:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *arguments,
+            cwd=ROOT,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env={**os.environ, **environment},
+        )
+    try:
+        yield PennyProcess(process, port, log)
+    finally:
+        with suppress(ProcessLookupError):
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+        await process.wait()
+
+
+@asynccontextmanager
+async def worker_process(
+    folder: Path, port: int | None = None, name: str = "worker"
+) -> AsyncIterator[PennyProcess]:
+    port = port or free_port()
+    arguments = ("-m", "tests.doubles.fixed_worker", str(port))
+    async with running(folder, name, port, *arguments) as worker:
+        await worker.answers()
+        yield worker
+
+
+@asynccontextmanager
+async def gateway_process(
+    folder: Path,
+    endpoint_port: int,
+    *,
+    name: str = "gateway",
+    port: int | None = None,
+    environment: dict[str, str] | None = None,
+    **sections: Json,
+) -> AsyncIterator[PennyProcess]:
+    """``python -m penny serve`` before a worker at ``endpoint_port``."""
+    port = port or free_port()
+    endpoint = f"ws://127.0.0.1:{endpoint_port}/v1/realtime"
+    config = {
+        "penny": {"modes": {"SELF_HOSTED": {"endpoint": endpoint}}},
+        "keys": {"file": str(folder / "keys.sqlite")},
+        "logs": {"format": "json"},
+        **sections,
+    }
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    arguments = ("-m", "penny", "serve", "--config", str(path), "--port", str(port))
+    async with running(folder, name, port, *arguments, **(environment or {})) as gateway:
+        await gateway.logged("Penny listens on")
+        await gateway.answers()
+        yield gateway

@@ -1,0 +1,74 @@
+"""A machine at a fake RunPod: takes jobs over HTTP, serves leases with a worker in-process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+import aiohttp
+
+from runpod_worker.dialer import Dialer, LeaseRefused
+from runpod_worker.engines.registry import Engines
+from runpod_worker.lease import LeaseJob
+from runpod_worker.server import Worker
+from runpod_worker.settings import WorkerSettings
+from tests.doubles.runpod_server import ENDPOINT, RunpodServer
+
+
+class RentedMachine:
+    """``boot_s`` passes before the first job is taken. ``crash`` breaks every socket it holds."""
+
+    def __init__(
+        self, server: RunpodServer, make_engines: Callable[[], Engines], *, boot_s: float = 0.0
+    ) -> None:
+        self._server = server
+        self._make_engines = make_engines
+        self._boot_s = boot_s
+        self._task: asyncio.Task[None] | None = None
+        self.taken: list[LeaseJob] = []
+        self.returned: list[dict[str, object]] = []
+        self._live: set[aiohttp.ClientWebSocketResponse] = set()
+
+    def start(self, name: str) -> None:
+        self._task = asyncio.create_task(self._run(name), name=f"machine {name}")
+
+    async def crash(self) -> None:
+        assert self._task is not None
+        for live in self._live:
+            live._writer.transport.abort()  # no close frame, no goodbye
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _run(self, name: str) -> None:
+        await asyncio.sleep(self._boot_s)
+        engines = self._make_engines()
+        worker = Worker(WorkerSettings(), engines)
+        at = f"{self._server.api_url}/{ENDPOINT}"
+        try:
+            async with aiohttp.ClientSession() as http:
+                while True:
+                    async with http.get(f"{at}/job-take/{name}") as response:
+                        if response.status != 200:
+                            continue
+                        job = await response.json()
+                    await self._serve(http, worker, LeaseJob.model_validate(job["input"]))
+                    async with http.post(f"{at}/job-done/{name}/{job['id']}", json={"output": {}}):
+                        pass
+        finally:
+            await engines.aclose()
+
+    async def _serve(self, http: aiohttp.ClientSession, worker: Worker, lease: LeaseJob) -> None:
+        self.taken.append(lease)
+
+        async def converse(live: aiohttp.ClientWebSocketResponse) -> None:
+            self._live.add(live)
+            try:
+                await worker.serve(live, model="penny-worker", penny_events=True)
+            finally:
+                self._live.discard(live)
+
+        dialer = Dialer(http, lease, converse, worker.info(), redial_pause_s=0.1)
+        with suppress(LeaseRefused):
+            self.returned.append(await dialer.run())

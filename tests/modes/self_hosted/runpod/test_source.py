@@ -1,0 +1,324 @@
+"""Leases from end to end on loopback: control plane, gateway's door, worker that dials in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from pydantic import SecretStr
+
+from config.runpod import RunpodSection
+from modes.self_hosted.mode import SelfHostedMode
+from modes.self_hosted.runpod.api import RunpodApi
+from modes.self_hosted.runpod.book import LeaseBook
+from modes.self_hosted.runpod.cold_starts import ColdStarts
+from modes.self_hosted.runpod.source import RunpodWorkers
+from modes.self_hosted.speaker import PrivateSpeaker
+from penny.errors import ModeUnavailable
+from penny.gateway.worker_door import WorkerDoor
+from penny.session.mode import SessionSpec
+from runpod_worker.engines.registry import Engines
+from tests.doubles.engines import FixedStt, FixedTts
+from tests.doubles.loudness_vad import LoudnessVad
+from tests.doubles.rented_machine import RentedMachine
+from tests.doubles.runpod_server import ENDPOINT, KEY, RunpodServer
+from tests.doubles.speaker_caller import Caller
+from tests.doubles.worker_process import TellingLlm
+
+
+Json = dict[str, Any]
+
+
+class Fleet:
+    """A control plane, a gateway's door and its lease source, all on loopback."""
+
+    def __init__(self, server: RunpodServer, source: RunpodWorkers, http: aiohttp.ClientSession):
+        self.server = server
+        self.source = source
+        self.http = http
+        self.mode = SelfHostedMode(source, excuse={"es": "Perdone."}, replace_within_s=10)
+        self.machines: list[RentedMachine] = []
+
+    def add_machine(self, *, boot_s: float = 0.0) -> RentedMachine:
+        machine = RentedMachine(self.server, make_engines, boot_s=boot_s)
+        machine.start(f"w{len(self.machines) + 1}")
+        self.machines.append(machine)
+        return machine
+
+    async def open(self, name: str = "sess_1", **spec: Any) -> PrivateSpeaker:
+        async with asyncio.timeout(20):
+            return await self.mode.open(SessionSpec(name, "es", **spec))
+
+
+def make_engines() -> Engines:
+    return Engines(LoudnessVad(), FixedStt(), TellingLlm(), FixedTts())
+
+
+@asynccontextmanager
+async def running(folder: Path, **settings: Any) -> AsyncIterator[Fleet]:
+    server = RunpodServer()
+    await server.start()
+    app = web.Application()
+    runner = web.AppRunner(app, shutdown_timeout=0.5)
+    async with aiohttp.ClientSession() as http:
+        source: RunpodWorkers
+        late: list[WorkerDoor] = []
+
+        async def door(request: web.Request) -> web.StreamResponse:
+            return await late[0](request)
+
+        app.router.add_get("/worker", door)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
+        section = RunpodSection(
+            endpoint_id=ENDPOINT,
+            gateway_url=f"ws://127.0.0.1:{port}/worker",
+            **{"slots": 2, "usd_per_hour": 3600.0, "state": folder, **settings},
+        )
+        source = RunpodWorkers(
+            section,
+            RunpodApi(
+                http,
+                api_url=server.api_url,
+                rest_url=server.rest_url,
+                endpoint_id=ENDPOINT,
+                key=SecretStr(KEY),
+            ),
+            LeaseBook(folder / "leases.json"),
+            ColdStarts(folder / "cold_starts.json"),
+            session_max_s=3600,
+            clock=asyncio.get_running_loop().time,
+        )
+        late.append(WorkerDoor(source.desk))
+        await source.start()
+        fleet = Fleet(server, source, http)
+        try:
+            yield fleet
+        finally:
+            await source.aclose()
+            for machine in fleet.machines:
+                await machine.crash()
+            await runner.cleanup()
+            await server.aclose()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(15):
+        while not holds():
+            await asyncio.sleep(0.02)
+
+
+async def test_a_session_asks_for_a_worker_and_talks_over_the_socket_it_dialled(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as fleet:
+        fleet.add_machine()
+        caller = Caller(await fleet.open())
+        await caller.ask("hola")
+
+        assert await caller.answer() == "Sé 1 cosas. hola"
+        job = fleet.server.jobs["job-1"]
+        assert job.status == "IN_PROGRESS"
+        assert job.policy == {"executionTimeout": 14_460_000, "ttl": 14_640_000}
+        assert "key" not in job.input
+        await caller.aclose()
+
+
+async def test_one_worker_serves_as_many_sessions_as_it_has_slots_and_no_more(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path, max_workers=1) as fleet:
+        fleet.add_machine()
+        speakers = [await fleet.open(f"sess_{n}") for n in range(2)]
+        assert len(fleet.server.jobs) == 1
+
+        with pytest.raises(ModeUnavailable, match="full"):
+            await fleet.open("sess_3")
+
+        await speakers[0].aclose()
+        again = await fleet.open("sess_4")  # the worker dials a fresh socket for the freed slot
+        assert len(fleet.server.jobs) == 1
+        await again.aclose()
+        await speakers[1].aclose()
+
+
+async def test_a_second_worker_is_asked_for_when_the_first_is_full(tmp_path: Path) -> None:
+    async with running(tmp_path, slots=1, max_workers=2) as fleet:
+        fleet.add_machine()
+        fleet.add_machine()
+        speakers = [await fleet.open(f"sess_{n}") for n in range(2)]
+        assert len(fleet.server.jobs) == 2
+        for speaker in speakers:
+            await speaker.aclose()
+
+
+async def test_a_cold_start_is_told_with_stages_and_what_history_lets_us_expect(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "cold_starts.json").write_text(json.dumps({"cold": [4.0], "warm": []}))
+    told: list[Json] = []
+    async with running(tmp_path) as fleet:
+        fleet.server.workers["initializing"] = 1
+        fleet.add_machine(boot_s=1.5)
+        speaker = await fleet.open(tell=told.append)
+
+        stages = [event["stage"] for event in told]
+        assert stages[0] == "leasing_worker"
+        assert "loading_models" in stages
+        assert told[0]["eta_ms"] == pytest.approx(4000, abs=300)
+        guesses = [event["eta_ms"] for event in told if event["eta_ms"] is not None]
+        assert guesses == sorted(guesses, reverse=True)
+        await speaker.aclose()
+    assert len(json.loads((tmp_path / "cold_starts.json").read_text())["cold"]) == 2
+
+
+async def test_without_a_history_no_time_is_promised(tmp_path: Path) -> None:
+    told: list[Json] = []
+    async with running(tmp_path) as fleet:
+        fleet.add_machine(boot_s=0.3)
+        speaker = await fleet.open(tell=told.append)
+        assert {event["eta_ms"] for event in told} == {None}
+        await speaker.aclose()
+
+
+async def test_patience_that_ends_leaves_the_worker_waking_for_the_next_session(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as fleet:
+        with pytest.raises(ModeUnavailable) as refused:
+            await fleet.open(patience_s=0.0)
+        assert refused.value.code == "cold_budget_exceeded"
+
+        fleet.add_machine()
+        speaker = await fleet.open("sess_2")
+        assert len(fleet.server.jobs) == 1
+        await speaker.aclose()
+
+
+async def test_a_job_that_fails_is_told_to_who_waits_and_another_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as fleet:
+        opening = asyncio.create_task(fleet.open())
+        await until(lambda: bool(fleet.server.jobs))
+        fleet.server.jobs["job-1"].status = "FAILED"
+        fleet.server.queue.clear()
+        await until(lambda: len(fleet.server.jobs) == 2)
+        fleet.add_machine()
+        await (await opening).aclose()
+
+
+async def test_an_idle_worker_is_let_go_after_its_warm_time(tmp_path: Path) -> None:
+    async with running(tmp_path, warm_s=0.5) as fleet:
+        machine = fleet.add_machine()
+        speaker = await fleet.open()
+        await speaker.aclose()
+
+        await until(lambda: fleet.server.jobs["job-1"].done.is_set())
+        await until(lambda: bool(machine.returned))
+        assert machine.returned == [{"reason": "ended", "sessions": 1}]
+        assert json.loads((tmp_path / "leases.json").read_text()) == []
+
+
+async def test_jobs_of_a_gateway_that_crashed_are_cancelled_by_the_next(tmp_path: Path) -> None:
+    async with running(tmp_path) as fleet:
+        async with fleet.http.post(
+            f"{fleet.server.api_url}/{ENDPOINT}/run",
+            json={"input": {}},
+            headers={"Authorization": f"Bearer {KEY}"},
+        ) as response:
+            orphan = (await response.json())["id"]
+        (tmp_path / "leases.json").write_text(json.dumps([orphan, "job-gone"]))
+        await fleet.source.aclose()
+        fresh = RunpodWorkers(
+            fleet.source._settings,
+            fleet.source._api,
+            LeaseBook(tmp_path / "leases.json"),
+            ColdStarts(tmp_path / "cold_starts.json"),
+            session_max_s=60,
+            clock=asyncio.get_running_loop().time,
+        )
+        await fresh.start()
+        await fresh.aclose()
+
+        assert fleet.server.jobs[orphan].status == "CANCELLED"
+        assert json.loads((tmp_path / "leases.json").read_text()) == []
+
+
+async def test_a_worker_that_crashes_in_mid_answer_is_replaced_by_another_lease(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as fleet:
+        first = fleet.add_machine()
+        caller = Caller(await fleet.open())
+        await caller.ask("cuéntamelo despacio")
+        await caller.until("response.output_audio.delta")
+        fleet.add_machine()
+        await first.crash()
+
+        broken = await caller.until("response.done")
+        assert broken["response"]["status_details"]["error"]["code"] == "worker_lost"
+        assert await caller.answer() == "Perdone."
+        assert await caller.answer() == "Sé 1 cosas. cuéntamelo despacio"
+        assert len(fleet.server.jobs) == 2
+        await caller.aclose()
+
+
+async def test_a_session_is_told_what_its_share_of_the_gpu_costs(tmp_path: Path) -> None:
+    async with running(tmp_path, usd_per_hour=3600.0) as fleet:
+        fleet.add_machine()
+        caller = Caller(await fleet.open())
+        await caller.ask("hola")
+        cost = await caller.until("penny.cost")
+        assert 0 < cost["usd_total"] < 5
+        assert cost["usd_by"] == {"worker": cost["usd_total"]}
+        await caller.aclose()
+
+
+async def test_the_door_opens_once_to_a_token_and_never_to_a_stranger(tmp_path: Path) -> None:
+    async with running(tmp_path) as fleet:
+        opening = asyncio.create_task(fleet.open())
+        await until(lambda: bool(fleet.server.jobs))
+        given = fleet.server.jobs["job-1"].input
+        fleet.server.queue.clear()
+        url = f"{given['gateway_ws']}?lease={given['lease_id']}"
+
+        async def dial(credential: str, query: str = "") -> int:
+            headers = {"Authorization": f"Bearer {credential}"}
+            try:
+                async with fleet.http.ws_connect(url + query, headers=headers) as socket:
+                    await socket.receive()
+            except aiohttp.WSServerHandshakeError as error:
+                return error.status
+            return 101
+
+        assert await dial("wrong") == 401
+        assert await dial(given["token"], "&slot=1") == 401
+        assert await dial(given["token"]) == 101
+        assert await dial(given["token"]) == 401
+        opening.cancel()
+
+
+async def test_a_refused_key_makes_the_mode_unavailable_with_the_remedy(tmp_path: Path) -> None:
+    async with running(tmp_path) as fleet:
+        fleet.server.refuse_with = 401
+        with pytest.raises(ModeUnavailable, match="refuses the key"):
+            await fleet.open()
+        assert not fleet.mode.availability().available
+        assert "RUNPOD_API_KEY" in fleet.mode.availability().remedy
+
+
+async def test_the_floor_of_the_hour_is_set_at_runpod(tmp_path: Path) -> None:
+    always = {"days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]}
+    windows = [{**always, "start": "00:00", "end": "23:59:59", "workers": 3}]
+    async with running(tmp_path, floor=windows) as fleet:
+        await until(lambda: bool(fleet.server.minimums))
+        assert fleet.server.minimums == [3]

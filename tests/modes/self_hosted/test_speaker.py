@@ -1,0 +1,152 @@
+"""A private session whose real worker process is killed: another one goes on with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from modes.self_hosted.local import LocalWorker
+from modes.self_hosted.mode import SelfHostedMode
+from penny.errors import SpeakerLost
+from penny.session.mode import SessionSpec
+from tests.doubles.speaker_caller import Caller
+from tests.doubles.speech import silence, speak
+from tests.doubles.stream import append_events
+
+
+pytestmark = [pytest.mark.process, pytest.mark.engines]
+
+EXCUSE = {"es": "Perdone, se ha cortado."}
+WORKER = (sys.executable, "-m", "tests.doubles.worker_process")
+
+
+@pytest.fixture
+async def source() -> AsyncIterator[LocalWorker]:
+    async with aiohttp.ClientSession() as http:
+        worker = LocalWorker(http, None, start_timeout_s=30, command=WORKER)
+        await worker.start()
+        yield worker
+        await worker.aclose()
+
+
+async def open_caller(source: LocalWorker) -> Caller:
+    mode = SelfHostedMode(source, excuse=EXCUSE)
+    return Caller(await mode.open(SessionSpec("sess_1", "es", instructions="Eres Penny.")))
+
+
+def kill(source: LocalWorker) -> int:
+    pid = source.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+async def test_a_worker_killed_in_mid_answer_is_replaced_and_the_turn_answered_again(
+    source: LocalWorker,
+) -> None:
+    caller = await open_caller(source)
+    await caller.ask("hola")
+    assert await caller.answer() == "Sé 1 cosas. hola"
+    await caller.ask("cuéntamelo despacio")
+    await caller.until("response.output_audio.delta")
+    first = kill(source)
+
+    broken = await caller.until("response.done")
+    assert broken["response"]["status"] == "failed"
+    assert broken["response"]["status_details"]["error"]["code"] == "worker_lost"
+    assert (await caller.until("penny.warning"))["code"] == "degraded"
+    assert await caller.answer() == EXCUSE["es"]
+    assert await caller.answer() == "Sé 2 cosas. hola. cuéntamelo despacio"
+    assert source.pid not in (None, first)
+    await caller.aclose()
+
+
+async def test_a_worker_killed_while_the_caller_listens_to_nothing_is_replaced_in_silence(
+    source: LocalWorker,
+) -> None:
+    caller = await open_caller(source)
+    await caller.ask("hola")
+    await caller.answer()
+    kill(source)
+    await caller.until("penny.warning")
+    before = len(caller.events)
+
+    await caller.ask("sigues ahí")
+
+    assert await caller.answer() == "Sé 2 cosas. hola. sigues ahí"
+    shown = [
+        e["item"]["id"] for e in caller.events[before:] if e["type"] == "conversation.item.added"
+    ]
+    assert len(shown) == 2  # the new question and its answer: the seeds are not shown again
+    await caller.aclose()
+
+
+async def test_what_the_caller_said_before_the_worker_died_is_heard_by_the_next(
+    source: LocalWorker,
+) -> None:
+    caller = await open_caller(source)
+    question = silence(300) + speak("¿Cuándo vence mi factura?")
+    for event in append_events(question):
+        await caller.speaker.send(event)
+    await caller.until("input_audio_buffer.speech_started")
+    kill(source)
+    await caller.until("penny.warning")
+    for event in append_events(silence(1500)):
+        await caller.speaker.send(event)
+
+    committed = await caller.until("input_audio_buffer.committed")
+    assert (await caller.until("conversation.item.input_audio_transcription.completed"))[
+        "item_id"
+    ] == committed["item_id"]
+    assert await caller.answer() == "Sé 1 cosas. hola"
+    await caller.aclose()
+
+
+async def test_words_typed_while_no_worker_lives_are_answered_by_the_next(
+    source: LocalWorker,
+) -> None:
+    caller = await open_caller(source)
+    await caller.ask("uno")
+    await caller.answer()
+    kill(source)
+    await caller.ask("dos")
+
+    await caller.until("penny.warning")
+    assert await caller.answer() == EXCUSE["es"]
+    assert await caller.answer() == "Sé 2 cosas. uno. dos"
+    await caller.aclose()
+
+
+async def test_the_session_as_it_was_last_updated_is_the_next_workers(
+    source: LocalWorker,
+) -> None:
+    caller = await open_caller(source)
+    update = {"type": "realtime", "instructions": "Habla de facturas."}
+    await caller.speaker.send({"type": "session.update", "session": update})
+    await caller.until("session.updated")
+    kill(source)
+    await caller.until("penny.warning")
+
+    await caller.speaker.send({"type": "session.update", "session": {"type": "realtime"}})
+
+    session = (await caller.until("session.updated"))["session"]
+    assert session["instructions"] == "Habla de facturas."
+    assert session["audio"]["input"]["transcription"] is not None
+    await caller.aclose()
+
+
+async def test_a_session_whose_workers_die_one_after_another_ends(source: LocalWorker) -> None:
+    caller = await open_caller(source)
+    for _ in range(3):
+        kill(source)
+        await caller.until("penny.warning")
+    kill(source)
+
+    with pytest.raises(SpeakerLost, match="4 workers"):
+        await caller.until("penny.warning")
+    await caller.aclose()

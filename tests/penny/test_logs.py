@@ -1,0 +1,74 @@
+"""What a log may say: types and places, our own words, never what somebody said."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+import structlog
+
+from penny.errors import EngineError
+from penny.logs import configure_logs
+
+
+SPOKEN = "mi contraseña es abracadabra"
+
+
+@pytest.fixture(autouse=True)
+def _restore() -> object:
+    yield
+    structlog.reset_defaults()
+    logging.basicConfig(force=True)
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_an_exception_is_told_by_type_and_place_and_not_by_its_text(
+    style: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logs("info", style)
+    local = SPOKEN
+    try:
+        raise ValueError(f"cannot read {local}")
+    except ValueError:
+        structlog.get_logger().exception("turn_failed", session_id="sess_1")
+    written = capsys.readouterr().err
+    assert "abracadabra" not in written
+    assert "ValueError" in written
+    assert "test_logs.py" in written
+
+
+def test_an_error_of_our_own_is_told_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("info", "json")
+    try:
+        try:
+            raise KeyError(SPOKEN)
+        except KeyError as error:
+            raise EngineError("the llm stage sent nothing", stage="llm") from error
+    except EngineError:
+        structlog.get_logger().exception("generation_failed")
+    told = json.loads(capsys.readouterr().err)["fault"]
+    assert told["reason"] == "the llm stage sent nothing"
+    assert told["because"]["error"] == "KeyError"
+    assert "abracadabra" not in json.dumps(told)
+
+
+def test_fields_that_hold_speech_or_secrets_are_dropped(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("info", "json")
+    structlog.get_logger().info("heard", transcript=SPOKEN, api_key="sk-1", pii_name="Ana", turns=2)
+    line = json.loads(capsys.readouterr().err)
+    assert line["turns"] == 2
+    assert not {"transcript", "api_key", "pii_name"} & set(line)
+
+
+def test_a_librarys_own_log_tells_no_text_of_an_exception(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logs("info", "json")
+    try:
+        raise ValueError(SPOKEN)
+    except ValueError:
+        logging.getLogger("aiohttp.server").exception("Error handling request")
+    written = capsys.readouterr().err
+    assert "Error handling request" in written
+    assert "abracadabra" not in written

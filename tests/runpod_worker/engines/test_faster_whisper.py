@@ -1,0 +1,112 @@
+"""faster-whisper itself, with the small Whisper that comes with the sources."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from penny.errors import EngineError
+from runpod_worker.engines.faster_whisper import FasterWhisper, WhisperSettings
+from runpod_worker.engines.whisper_closed import ARCHIVE, unpack
+from runpod_worker.engines.whisper_decoder import Passage
+from runpod_worker.stages import SttOptions, Voice
+from tests.runpod_worker.engines.speech import speak
+
+
+pytestmark = pytest.mark.engines
+
+PHRASES = (
+    "quiero hablar con una persona",
+    "he olvidado la contraseña",
+    "cuál es el horario de atención",
+    "no sale agua del grifo",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unpack(ARCHIVE, tmp_path_factory.mktemp("models"))
+
+
+def load(folder: Path, **settings: object) -> FasterWhisper:
+    chosen = {"model": str(folder), "device": "cpu", "compute_type": "int8", **settings}
+    return FasterWhisper(WhisperSettings(**chosen))  # type: ignore[arg-type]
+
+
+async def test_callers_of_the_same_moment_are_heard_in_one_run_as_each_alone(folder: Path) -> None:
+    whisper = load(folder, batch_window_ms=1000)
+    spoken = [await speak(phrase, Voice()) for phrase in PHRASES]
+    options = SttOptions(language="es")
+    alone = [await whisper.transcribe(pcm, options) for pcm in spoken]
+    for _ in spoken:
+        whisper.batch.enter()
+    together = await asyncio.gather(*(whisper.transcribe(pcm, options) for pcm in spoken))
+    await whisper.aclose()
+
+    assert whisper.batch.batches == {1: 4, 4: 1}
+    assert [transcript.text for transcript in together] == list(PHRASES)
+    assert [transcript.text for transcript in alone] == list(PHRASES)
+    for one, other in zip(alone, together, strict=True):
+        assert other.understood
+        assert other.confidence == pytest.approx(one.confidence, abs=0.02)
+        assert [word.text for word in other.words] == [word.text for word in one.words]
+        sure = [word.confidence for word in other.words]
+        assert sure == pytest.approx([word.confidence for word in one.words], abs=0.02)
+
+
+async def test_a_turn_that_ends_at_its_pause_is_not_decoded_again(folder: Path) -> None:
+    whisper = load(folder)
+    pcm = await speak(PHRASES[0], Voice())
+    utterance = whisper.begin(SttOptions(language="es"))
+    utterance.feed(pcm)
+    utterance.pause()
+    utterance.feed(bytes(16_000))
+    transcript = await utterance.finish()
+    await whisper.aclose()
+
+    assert transcript.text == PHRASES[0]
+    assert whisper.batch.batches == {1: 1}
+
+
+async def test_each_caller_keeps_language_and_silence_apart(folder: Path) -> None:
+    whisper = load(folder)
+    decoder = whisper._decoder
+    speech = np.frombuffer(await speak(PHRASES[1], Voice()), "<i2").astype(np.float32) / 32768
+    silence = np.zeros(32_000, np.float32)
+    known, detected, prompted = (
+        Passage(speech, SttOptions(language="es")),
+        Passage(speech, SttOptions()),
+        Passage(speech, SttOptions(language="es", hot_words=("contraseña",))),
+    )
+    assert len({decoder.group(passage) for passage in (known, detected, prompted)}) == 3
+    long = Passage(np.zeros(31 * 16_000, np.float32), SttOptions(language="es"))
+    assert decoder.group(long) != decoder.group(known)
+
+    heard, nothing = decoder.decode([detected, Passage(silence, SttOptions())])
+    await whisper.aclose()
+
+    assert (heard.text, heard.language) == (PHRASES[1], "es")
+    assert (nothing.text, nothing.understood) == ("", False)
+
+
+async def test_text_below_the_threshold_is_tried_warmer_and_then_not_understood(
+    folder: Path,
+) -> None:
+    whisper = load(folder, log_prob=-0.001, temperatures=(0.0, 0.2))
+    spoken = [await speak(phrase, Voice()) for phrase in PHRASES[:2]]
+    for _ in spoken:
+        whisper.batch.enter()
+    options = SttOptions(language="es")
+    heard = await asyncio.gather(*(whisper.transcribe(pcm, options) for pcm in spoken))
+    await whisper.aclose()
+
+    assert [transcript.understood for transcript in heard] == [False, False]
+
+
+def test_a_folder_without_a_model_says_so(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="does not load") as caught:
+        load(tmp_path)
+    assert not caught.value.retryable

@@ -1,0 +1,171 @@
+"""A caller of the soak: paced audio, a turn every few seconds, back again whenever cut off."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from tests.doubles.caller import Caller, calling
+
+
+FRAME_S = 0.02
+PAUSE_S = 1.0
+PCM_BYTES_PER_MS = 48
+
+
+@dataclass
+class Tally:
+    """What all callers of a soak saw."""
+
+    asked: int = 0
+    answered: int = 0
+    resumed: int = 0
+    wrong_audio: int = 0
+    """Answers whose audio was longer or shorter than Penny said: a lost or doubled frame."""
+    out_of_order: int = 0
+    """Answers whose events did not come once each, in order."""
+    lateness_ms: list[float] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+
+class SoakCaller:
+    """Talks until ``stop``; ``measure`` says whether its line is healthy enough to time frames."""
+
+    def __init__(self, url: str, tally: Tally, stop: asyncio.Event, *, measure: bool) -> None:
+        self._url = url
+        self._tally = tally
+        self._stop = stop
+        self._measure = measure
+        self._caller: Caller | None = None
+        self._token = ""
+        self._turn = 0
+        self._arrived = False
+        self._pending: list[dict[str, object]] = []
+        self._stack = AsyncExitStack()
+
+    async def run(self) -> None:
+        async with self._stack:
+            await self._start()
+            try:
+                while not self._stop.is_set():
+                    self._tally.asked += 1
+                    await self._take_turn()
+                    self._tally.answered += 1
+                    await self._send_silence(PAUSE_S)
+                await self._finish()
+            except Exception as error:
+                self._tally.failures.append(f"{type(error).__name__}: {error}")
+
+    async def _start(self) -> None:
+        self._caller = await self._stack.enter_async_context(calling(self._url))
+        await self._caller.send("session_start")
+        self._token = (await self._caller.until("session_started"))["resume_token"]
+
+    async def _finish(self) -> None:
+        assert self._caller is not None
+        await self._caller.send("session_end")
+        await self._caller.until("session_ended")
+
+    async def _take_turn(self) -> None:
+        """Ask, and hear the answer to its end over as many connections as it takes."""
+        kinds: list[str] = []
+        heard, began_s, told_ms = 0, 0.0, -1
+        await self._ask()
+        while "transcript_heard" not in kinds:
+            message = await self._receive()
+            if isinstance(message, bytes):
+                now_s = asyncio.get_running_loop().time()
+                began_s = began_s or now_s
+                if self._measure:
+                    due_s = began_s + heard / PCM_BYTES_PER_MS / 1000
+                    # The first frames come together, ahead of time: that is the jitter buffer.
+                    self._tally.lateness_ms.append(max(0.0, (now_s - due_s) * 1000))
+                heard += len(message)
+                continue
+            kinds.append(str(message["type"]))
+            match message:
+                case {"type": "session_resumed"} | {"type": "pong"}:
+                    await self._ask_again_if_lost(message)
+                case {"type": "audio_done", "duration_ms": int(duration_ms)}:
+                    told_ms = duration_ms
+        self._tally.wrong_audio += heard != told_ms * PCM_BYTES_PER_MS
+        once = ("audio_started", "audio_done", "response_done", "transcript_heard")
+        self._tally.out_of_order += any(kinds.count(kind) != 1 for kind in once)
+
+    async def _ask(self) -> None:
+        self._turn += 1
+        self._arrived = False
+        text = "¿Cuándo vence mi factura?"
+        await self._say({"type": "text_input", "text": text}, nonce=f"turn {self._turn}")
+
+    async def _ask_again_if_lost(self, message: dict[str, object]) -> None:
+        """What was sent into a dying connection may never have arrived: its pong tells."""
+        if message.get("nonce") == f"turn {self._turn}":
+            self._arrived = True
+        elif self._arrived:
+            return
+        elif message["type"] == "session_resumed":
+            await self._say(None, nonce="did it arrive?")
+        elif message.get("nonce") == "did it arrive?":
+            self._turn -= 1
+            await self._ask()
+
+    async def _say(self, message: dict[str, str] | None, *, nonce: str) -> None:
+        assert self._caller is not None
+        try:
+            if message is not None:
+                await self._caller.socket.send_json(message)
+            await self._caller.send("ping", nonce=nonce)
+        except (ConnectionError, aiohttp.ClientError):
+            return  # the reader meets the same end, comes back, and asks whether it arrived
+
+    async def _receive(self) -> bytes | dict[str, object]:
+        while True:
+            if self._pending:
+                return self._pending.pop(0)
+            caller = self._caller
+            assert caller is not None
+            events, audio = len(caller.events), len(caller.audio)
+            try:
+                await caller._receive("anything")
+            except (ConnectionError, aiohttp.ClientError):
+                await self._come_back()
+                continue
+            if len(caller.events) > events:
+                return caller.events[-1]
+            return bytes(caller.audio[audio:])
+
+    async def _send_silence(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        for number in range(round(seconds / FRAME_S)):
+            assert self._caller is not None
+            try:
+                await self._caller.socket.send_bytes(bytes(960))
+            except (ConnectionError, aiohttp.ClientError):
+                await self._come_back()
+            await asyncio.sleep(max(0.0, began_s + number * FRAME_S - loop.time()))
+
+    async def _come_back(self) -> None:
+        assert self._caller is not None
+        received = self._caller.received
+        for _attempt in range(50):
+            try:
+                caller = await self._stack.enter_async_context(calling(self._url))
+                await caller.send("session_resume", resume_token=self._token, received=received)
+                while not caller.events:
+                    await caller._receive("session_resumed")
+                if caller.events[0]["type"] != "session_resumed":
+                    raise RuntimeError(f"not resumed: {caller.events[0]}")
+            except (ConnectionError, aiohttp.ClientError):
+                await asyncio.sleep(0.1)
+                continue
+            caller.received = received
+            self._caller = caller
+            self._pending.append(caller.events[0])
+            self._tally.resumed += 1
+            return
+        raise RuntimeError("the gateway was out of reach for 50 attempts")
