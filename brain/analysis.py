@@ -42,10 +42,6 @@ class Excerpt:
     score: float = 0.0
     source: str = ""
 
-    @property
-    def speakable(self) -> str:
-        return self.text
-
 
 @dataclass(frozen=True, slots=True)
 class AnalysisRequest:

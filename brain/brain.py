@@ -95,6 +95,7 @@ class SessionBrain:
         self._run: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._usd = 0.0
+        self._newest: tuple[str, str, int] | None = None
         self._out_of_order = ""
 
     # -- what it observes ---------------------------------------------------------------------
@@ -111,6 +112,7 @@ class SessionBrain:
     def final(self, item_id: str, text: str, turn: int, ended_s: float) -> None:
         """A turn's words are known."""
         self._cancel_timer()
+        self._newest = (item_id, text, turn)
         if self._schedule.final(item_id, text, turn):
             self._launch(item_id, text, turn, False, ended_s)
 
@@ -118,10 +120,6 @@ class SessionBrain:
         """The speaker has answered: look whether it was right."""
         if has_claim(text, self._profile.language) and self._schedule.review(turn):
             self._tasks.spawn(self._review(item_id, text, turn, words), name="brain review")
-
-    def demand(self, item_id: str, text: str, turn: int) -> None:
-        """Analyse now, whatever the schedule says."""
-        self._launch(item_id, text, turn, False, self._service.clock())
 
     def find_facts(self, words: str) -> tuple[Excerpt, ...]:
         """Search the knowledge base with the caller's words, at once: an answer waits for it."""
@@ -134,7 +132,9 @@ class SessionBrain:
         return found
 
     async def look_up(self, query: str) -> tuple[Excerpt, ...]:
-        """The speaker's own ``search_knowledge``."""
+        """The speaker's own ``search_knowledge``; with ``on_demand`` it is the demand."""
+        if self._profile.schedule.frequency == "on_demand" and self._newest is not None:
+            self._launch(*self._newest, False, self._service.clock())
         return await self._search(query, "speaker")
 
     def facts_folio(self, found: tuple[Excerpt, ...], item_id: str, turn: int) -> Folio:

@@ -38,7 +38,6 @@ class BrainCounts:
     """By outcome: ``ok``, ``superseded``, or the failure's code."""
     kb_only: int = 0
     worth: Effectiveness = field(default_factory=Effectiveness)
-    responses: Counter[str] = field(default_factory=Counter)
     rollovers: Counter[str] = field(default_factory=Counter)
     actions: Counter[str] = field(default_factory=Counter)
 

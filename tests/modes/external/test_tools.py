@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from config.schema import Config
+from tests.doubles.anthropic_server import AnthropicDouble, folio
 from tests.doubles.realtime_server import Connection, RealtimeDouble
 from tests.invoices.service import InvoiceService, action_table
 from tests.modes.external.caller import calling, configure
@@ -219,3 +220,19 @@ async def test_all_outputs_of_a_response_precede_its_one_answer(
         ]
         assert [kind for kind, _ in kinds] == ["conversation.item.create"] * 2 + ["response.create"]
         assert {call_id for _, call_id in kinds[:2]} == {"call_a", "call_b"}
+
+
+async def test_on_demand_the_speakers_search_is_the_demand(
+    speaker: RealtimeDouble, claude: AnthropicDouble, tmp_path: Path
+) -> None:
+    claude.on("turn", 2, answer=folio("Consulta sobre factura"))
+    config = configure(tmp_path, speaker.base_url, claude.base_url)
+    wishes = {"update_frequency": "on_demand"}
+    async with calling(config, tmp_path, cerebro=wishes) as caller:
+        upstream = await speaker.connection()
+        await upstream.hear("Buenas tardes")
+        await upstream.answer("Dígame.")
+        await upstream.hear("¿Cuándo vence la F-2024-1234?")
+        await upstream.call("search_knowledge", {"query": "vencimiento F-2024-1234"})
+        await upstream.answer("El quince de enero.")
+        await caller.until("penny.context_update")
