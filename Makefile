@@ -153,10 +153,8 @@ bench-kb: $(DEV_STAMP) ## knowledge base: 100,000 passages beside tantivy, bm25s
 
 .PHONY: clean
 clean: ## remove the environment and what Penny wrote
-	@rm -rf $(VENV) $(CLIENTS) $(RUNPOD_VENV) var .mypy_cache .ruff_cache .pytest_cache
-	@rm -rf $(VENV) $(WORKER) $(TRITON) $(PEER) $(CLIENTS) var .mypy_cache .ruff_cache .pytest_cache
-
-	@rm -rf $(VENV) $(CLIENTS) var .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf $(VENV) $(WORKER) $(TRITON) $(PEER) $(CLIENTS) $(RUNPOD_VENV) var
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache
 
 .PHONY: bench-brain
 bench-brain: $(DEV_STAMP) ## latency of a call with the brain on, slow, failing and off

@@ -13,7 +13,7 @@ from kb.embedder import EmbeddingFailed
 from kb.index import SCHEMA, CollectionIndex, FileState, StoredPassage, read_files, read_passage
 from kb.indexer import Changes, Progress, sync_collection
 from kb.normal.words import plain_words
-from kb.passage import Language, Question
+from kb.passage import Language, Passage, Question
 from kb.query import Vocabulary
 from kb.settings import KbSettings
 from kb.vectors import VectorIndex, make_vectors, read_vectors
@@ -41,8 +41,13 @@ class View:
         self.files: dict[str, FileState] = read_files(searcher)
         self.passages = sum(state.passages for state in self.files.values())
         self.vocabulary = Vocabulary(searcher, self.passages)
-        self.questions = _read_questions(searcher)
-        self.listed = _by_words(self.questions)
+        asked = _read_asked(searcher)
+        self.questions = [
+            Question(text, passage.id, passage.language)
+            for passage in asked
+            for text in passage.questions
+        ]
+        self.listed = _by_words(asked)
         self._read = lru_cache(maxsize=_READY_PASSAGES)(self._read_place)
 
     def passage(self, address: tantivy.DocAddress) -> StoredPassage:
@@ -109,25 +114,22 @@ class Collection:
             self.view = self._read_view()
 
 
-def _read_questions(searcher: tantivy.Searcher) -> list[Question]:
-    """Every listed question, in the order of the documents."""
+def _read_asked(searcher: tantivy.Searcher) -> list[Passage]:
+    """Every passage that lists questions or phrases, in the order of the documents."""
     query = tantivy.Query.term_query(SCHEMA, "kind", "asked", "basic")
     hits = searcher.search(query, limit=max(1, searcher.num_docs), count=False).hits
     passages = [read_passage(searcher, address).passage for _, address in hits]
     passages.sort(key=lambda each: (each.source, _line(each.position)))
-    return [
-        Question(text, passage.id, passage.language)
-        for passage in passages
-        for text in passage.questions
-    ]
+    return passages
 
 
-def _by_words(questions: list[Question]) -> dict[str, frozenset[str]]:
-    """Return the plain words of each listed question with the passages that answer it."""
+def _by_words(passages: list[Passage]) -> dict[str, frozenset[str]]:
+    """Return the plain words of each question and phrase with the passages that answer it."""
     listed: dict[str, frozenset[str]] = {}
-    for question in questions:
-        words = plain_words(question.text)
-        listed[words] = listed.get(words, frozenset()) | {question.passage_id}
+    for passage in passages:
+        for text in (*passage.questions, *passage.phrases):
+            words = plain_words(text)
+            listed[words] = listed.get(words, frozenset()) | {passage.id}
     return listed
 
 

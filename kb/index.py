@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ import tantivy
 
 from kb.intent import held_by
 from kb.normal.analysis import keys_of
+from kb.normal.words import sounds_of
 from kb.passage import IndexUnavailable, Passage
 
 
 # Part of the folder's name: a change of fields or of normalisation asks for a new index.
-INDEX_VERSION = "7"
+INDEX_VERSION = "9"
 _BLANK = "blank"
 _RAW = "raw"
 _FACT_CHARS = 200
@@ -41,7 +43,7 @@ class FileState:
 class StoredPassage:
     """A passage with the keys of its parts, as they were indexed.
 
-    ``sequence`` keeps their order; ``holds``: the kinds of answer in the text.
+    ``sequence`` keeps their order; ``sounds``: the listed questions and phrases as heard; ``holds``: the kinds of answer in the text.
     """
 
     passage: Passage
@@ -49,6 +51,7 @@ class StoredPassage:
     sequence: str
     heading: frozenset[str]
     questions: tuple[frozenset[str], ...]
+    sounds: tuple[str, ...]
     holds: frozenset[str]
 
 
@@ -126,15 +129,20 @@ class IndexWriter:
 
     def add_passage(self, passage: Passage) -> None:
         body = keys_of(passage.text, passage.language)
-        heading = keys_of(passage.heading[-1], passage.language)
-        aside = " ".join((*passage.heading[:-1], passage.words))
+        # A record is headed by its name; its file's title is beside it, as for prose.
+        name = passage.id.partition("#")[2] if passage.fields else passage.heading[-1]
+        heading = keys_of(name, passage.language)
+        above = passage.heading if passage.fields else passage.heading[:-1]
+        aside = " ".join((*above, passage.words))
         context = keys_of(aside, passage.language)
-        asked = [keys_of(question, passage.language) for question in passage.questions]
-        weighted = body + 2 * heading + context + [key for each in asked for key in each]
+        said = (*passage.questions, *passage.phrases)
+        asked = [keys_of(each, passage.language) for each in said]
+        # However often callers' words repeat one another, they count once.
+        weighted = body + 2 * heading + context + list(dict.fromkeys(chain(*asked)))
         distinct = dict.fromkeys(weighted)
         self._add(
             id=passage.id,
-            kind=("passage", "asked") if asked else "passage",
+            kind=("passage", "asked") if said else "passage",
             file=passage.source,
             language=passage.language,
             keys=" ".join(weighted),
@@ -157,6 +165,8 @@ class IndexWriter:
                     " ".join(dict.fromkeys(context)),
                     [" ".join(each) for each in asked],
                     sorted(held_by(passage.text)),
+                    passage.phrases,
+                    [sounds_of(each) for each in said],
                 ]
             ),
         )
@@ -197,7 +207,7 @@ def _read_data(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> bytes
 def read_passage(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> StoredPassage:
     row = orjson.loads(_read_data(searcher, address))
     passage = Passage(
-        row[0], row[1], row[2], tuple(row[3]), row[4], row[5], row[6], row[7], tuple(row[8]), row[9]
+        row[0], row[1], row[2], tuple(row[3]), row[4], row[5], row[6], row[7], tuple(row[8]), row[9], "", tuple(row[15])
     )
     body, heading, context, asked = row[10:14]
     every = " ".join((body, heading, context, *asked))
@@ -207,6 +217,7 @@ def read_passage(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> Sto
         f" {heading} {body} ",
         frozenset(heading.split()),
         tuple(frozenset(each.split()) for each in asked),
+        tuple(row[16]),
         frozenset(row[14]),
     )
 

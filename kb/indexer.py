@@ -102,7 +102,7 @@ def _index_file(
         writer.mark_file(state, keep_passages=True)
         return state
     if missing:
-        problem = f"preguntas or palabras name no heading of the file: {', '.join(missing)}"
+        problem = f"preguntas, frases or palabras name no heading of the file: {', '.join(missing)}"
         log.warning("kb_question_unbound", ref=ref, file=source.path, headings=missing)
     state = FileState(source.path, source.size, source.mtime_ns, len(passages), problem)
     writer.mark_file(state, keep_passages=False)

@@ -67,6 +67,18 @@ _HOLDS: tuple[tuple[Wanted, re.Pattern[str]], ...] = (
 )
 
 
+_PRICE = re.compile(
+    r"\b(?:[ckq]u?[aá]nto\s+(?:me\s+)?(?:[bv]ale\w*|sale\w*|me costar\w*)"
+    r"|(?:a|en)\s+(?:[ckq]u?[aá]nto|c[oó]mo)\s+(?:est[aá]n?|anda\w*|sale\w*|tienen))\b",
+    re.IGNORECASE,
+)
+
+
+def plain_question(text: str) -> str:
+    """Return the text with every way of asking a price said as one: ``cuánto cuesta``."""
+    return _PRICE.sub("cuánto cuesta", text)
+
+
 def wanted_of(question: str) -> Wanted | None:
     """Return the kind of answer wanted, the most telling first; None for a plain statement."""
     folded = fold_accents(question.lower())

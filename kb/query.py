@@ -9,12 +9,13 @@ from functools import lru_cache
 
 import tantivy
 
+from kb.intent import plain_question
 from kb.normal.analysis import Kind, Token, analyse
 from kb.normal.stems import key_of
-from kb.normal.stopwords import weak_keys
+from kb.normal.stopwords import is_weak
 from kb.passage import Language
 from kb.spelling import SpellingIndex
-from kb.synonyms import load_synonyms
+from kb.synonyms import load_elsewhere, load_synonyms
 
 
 # What a word tells that the collection does not have: as much as a rare one.
@@ -34,7 +35,8 @@ class Concept:
 
     ``keys``: index keys with how well each stands for the concept (1 = the word itself).
     ``weight``: how much it tells: how rare it is, less for an everyday word. ``known``: the
-    collection has it, or something that sounds like it or means it.
+    collection has it, or something that sounds like it or means it. ``elsewhere``: it names a
+    subject of other trades, and the collection does not have it.
     """
 
     kind: Kind
@@ -43,6 +45,7 @@ class Concept:
     weight: float
     known: bool
     weak: bool = False
+    elsewhere: bool = False
 
 
 class Vocabulary:
@@ -69,7 +72,7 @@ def build_concepts(text: str, language: Language, vocabulary: Vocabulary) -> lis
     """Return what the question is about, in order, each thing once."""
     concepts: dict[str, Concept] = {}
     before: Token | None = None
-    for token in analyse(text, language):
+    for token in analyse(plain_question(text), language):
         if token.stop:
             before = token if token.kind == "word" else None
             continue
@@ -100,14 +103,17 @@ def _concept(token: Token, language: Language, vocabulary: Vocabulary) -> Concep
     if token.kind != "word":
         return _exact_concept(token, vocabulary)
     key = token.keys[0]
-    weak = key in weak_keys(language)
+    weak = is_weak(token.surface, language)
     keys = _word_keys(key, token.surface, language, vocabulary)
     best = max(keys.values(), default=0.0)
     frequency = max((vocabulary.frequency(k) for k, q in keys.items() if q == best), default=0)
     weight = vocabulary.rarity(frequency) if keys else _UNKNOWN_WEIGHT
     if weak:
         weight *= _WEAK_SHARE
-    return Concept("word", token.surface, keys, max(_LEAST_WEIGHT, weight), bool(keys), weak)
+    elsewhere = key in load_elsewhere(language) and not vocabulary.frequency(key)
+    return Concept(
+        "word", token.surface, keys, max(_LEAST_WEIGHT, weight), bool(keys), weak, elsewhere
+    )
 
 
 def _word_keys(
@@ -123,7 +129,10 @@ def _word_keys(
         bases[key] = 1.0
     else:
         with_h = key_of("h" + surface, language) if surface[0] in "aeiou" else key
-        if with_h != key and (vocabulary.frequency(with_h) or with_h in related):
+        bare = key_of(surface, language)  # separé, whose ending reads as a future's
+        if bare != key and vocabulary.frequency(bare):
+            keys[bare] = bases[bare] = 0.95
+        elif with_h != key and (vocabulary.frequency(with_h) or with_h in related):
             bases[with_h] = 0.95
             if vocabulary.frequency(with_h):
                 keys[with_h] = 0.95

@@ -5,6 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from operator import mul
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+import orjson
+from rapidfuzz import fuzz
 
 from kb.index import StoredPassage
 from kb.query import Concept
@@ -22,8 +28,13 @@ class Evidence:
     when it holds the kind of answer wanted. ``unknown``: the weight of what the whole collection
     has no word for. ``missing_code``: 1 when the caller named a code that is not in it.
     ``lost``: the weight of strong words not found, from 0 up. ``lost_most``: that of the most
-    telling one. ``named``: strong things found, 1 for three. ``exact``: the share of strong
+    telling one. ``lost_share``: ``lost`` over all strong weight. ``named``: strong things found, 1 for three. ``exact``: the share of strong
     weight found word for word. ``complete``: all strong words found, times the most telling one.
+    ``said``: how much of a listed question or phrase the caller said. ``echo``, ``within``: how
+    alike a listed phrase sounds, to the whole question and to its nearest part. ``things``: 1 over
+    one more than the strong words. ``unheard``: the weight of strong words that the collection
+    has nothing for. ``elsewhere``: 1 when a subject of other trades was named. ``guessed``: the
+    share of strong weight found by another word only.
     """
 
     coverage: float = 0.0
@@ -42,37 +53,40 @@ class Evidence:
     named: float = 0.0
     exact: float = 0.0
     complete: float = 0.0
+    said: float = 0.0
+    echo: float = 0.0
+    within: float = 0.0
+    things: float = 0.0
+    unheard: float = 0.0
+    lost_share: float = 0.0
+    elsewhere: float = 0.0
+    guessed: float = 0.0
 
 
 NOTHING = Evidence()
 
-# Both fitted on kb/eval/dev.jsonl by tests/bench/kb_calibrate.py; a missing code is a rule.
-RANK_BIAS = -10.28
-RANK_WEIGHTS = (
-    2.63,
-    0.17,
-    0.73,
-    0.04,
-    1.20,
-    3.02,
-    2.29,
-    0.67,
-    1.04,
-    -0.47,
-    -6.0,
-    1.05,
-    2.31,
-    0.71,
-    0.82,
-)
-TRUST_BIAS = -5.45
-TRUST_WEIGHTS = (2.32, 2.09, 2.22, 0.57, 1.09, 1.65, -1.60, 3.83, 0.14, -1.36, 0.00, -9.0)
+# Written by tests/bench/kb_calibrate.py from the dev questions.
+WEIGHTS = Path(__file__).with_name("weights.json")
+# A rule, not fitted: a named code that is not in a passage outweighs everything else.
+_MISSING_CODE_ODDS = 9.0
+_MOST_ODDS = 30.0
+
 # This much matched weight counts as full: about three rare words.
 _FULL_MASS = 3.0
 _FULL_NAMED = 3
 _FOUND = 0.7
+_FOUND_ITSELF = 0.9
 _NOTHING_LOST = 0.05
 _WORD_FOR_WORD = 0.95
+
+
+class Weights(TypedDict):
+    """``trust_form``: the square matrix of the products of two features."""
+
+    rank: list[float]
+    trust_bias: float
+    trust_line: list[float]
+    trust_form: list[list[float]]
 
 
 @dataclass(slots=True)
@@ -87,6 +101,10 @@ class _Tally:
     missing_code: float = 0.0
     lost_most: float = 0.0
     found_most: float = 0.0
+    unheard: float = 0.0
+    elsewhere: float = 0.0
+    guessed: float = 0.0
+    things: int = 0
     named: int = 0
     exact: float = 0.0
 
@@ -98,10 +116,17 @@ class _Tally:
             self.unknown += weight
         if concept.kind == "code" and not best:
             self.missing_code = 1.0
+        if concept.elsewhere:
+            self.elsewhere = 1.0
         if concept.weak:
             return
+        if 0.0 < best < _FOUND_ITSELF:
+            self.guessed += weight
         self.strong_total += weight
         self.strong += weight * best
+        self.things += 1
+        if not concept.known:
+            self.unheard += weight
         self.named += best >= _FOUND
         self.found_most = max(self.found_most, weight * best)
         self.lost_most = max(self.lost_most, weight * (1.0 - best))
@@ -110,7 +135,11 @@ class _Tally:
 
 
 def weigh(
-    stored: StoredPassage, concepts: list[Concept], lexical: float, wanted: str | None = None
+    stored: StoredPassage,
+    concepts: list[Concept],
+    lexical: float,
+    wanted: str | None = None,
+    sounds: str = "",
 ) -> Evidence:
     """Compare one candidate with the question; ``lexical`` is its share of the best BM25."""
     present = stored.keys
@@ -123,10 +152,18 @@ def weigh(
         tally.add(concept, best)
     if not tally.found:
         return Evidence(lexical=lexical, missing_code=tally.missing_code, lost=tally.strong_total)
-    asked = 0.0
+    asked = said = 0.0
     for each in stored.questions:
-        asked = max(asked, _likeness(each, concepts, tally.total)[0])
-    headed, titled = _likeness(stored.heading, concepts, tally.total)
+        likeness, share, shared = _likeness(each, concepts, tally.total)
+        asked = max(asked, likeness)
+        said = max(said, share * min(1.0, shared))
+    echo = within = 0.0
+    for each in stored.sounds:
+        echo = max(echo, fuzz.ratio(sounds, each, score_cutoff=40.0))
+        size = len(each)
+        if size > 5 and size <= len(sounds):
+            within = max(within, fuzz.partial_ratio(each, sounds, score_cutoff=60.0))
+    headed, titled, _ = _likeness(stored.heading, concepts, tally.total)
     return Evidence(
         coverage=tally.found / tally.total,
         strong=tally.strong / tally.strong_total if tally.strong_total else 0.0,
@@ -144,6 +181,14 @@ def weigh(
         named=min(1.0, tally.named / _FULL_NAMED),
         exact=tally.exact / tally.strong_total if tally.strong_total else 0.0,
         complete=tally.found_most if tally.lost_most < _NOTHING_LOST else 0.0,
+        said=said,
+        echo=echo / 100.0,
+        within=within / 100.0,
+        things=1.0 / (1 + tally.things),
+        unheard=tally.unheard,
+        elsewhere=tally.elsewhere,
+        guessed=tally.guessed / tally.strong_total if tally.strong_total else 0.0,
+        lost_share=1.0 - tally.strong / tally.strong_total if tally.strong_total else 0.0,
     )
 
 
@@ -164,7 +209,7 @@ def _neighbours(sequence: str, left: list[str], right: list[str]) -> bool:
     return False
 
 
-def _likeness(keys: frozenset[str], concepts: list[Concept], total: float) -> tuple[float, float]:
+def _likeness(keys: frozenset[str], concepts: list[Concept], total: float) -> tuple[float, float, float]:
     """Return (weight shared over the weight of both, share of the keys that were named)."""
     shared = named = 0.0
     matched: set[str] = set()
@@ -179,28 +224,32 @@ def _likeness(keys: frozenset[str], concepts: list[Concept], total: float) -> tu
                     named += quality
         shared += concept.weight * best
     if not matched:
-        return 0.0, 0.0
-    return shared / (total + 0.5 * (len(keys) - len(matched))), named / len(keys)
+        return 0.0, 0.0, 0.0
+    likeness = shared / (total + 0.5 * (len(keys) - len(matched)))
+    return likeness, named / len(keys), shared
 
 
 def rank_features(evidence: Evidence) -> tuple[float, ...]:
     """Return what orders the candidates of one question, some of it only together."""
+    strong, titled = evidence.strong, evidence.titled
     return (
         evidence.coverage,
-        evidence.strong,
-        evidence.asked,
-        evidence.headed,
-        evidence.titled,
+        titled,
         evidence.lexical,
         evidence.mass,
         evidence.together,
         evidence.intent,
-        evidence.unknown,
-        evidence.missing_code,
-        evidence.strong * evidence.titled,
-        evidence.lexical * evidence.strong,
-        evidence.strong * evidence.strong,
+        evidence.lost_most,
+        evidence.echo * evidence.echo,
+        evidence.within * evidence.within,
+        strong * titled,
+        evidence.lexical * strong,
+        strong * strong,
         max(evidence.asked, evidence.headed),
+        evidence.asked * evidence.said,
+        evidence.asked,
+        evidence.said,
+        evidence.complete,
     )
 
 
@@ -208,26 +257,58 @@ def trust_features(evidence: Evidence) -> tuple[float, ...]:
     """Return what tells an answer from the nearest wrong thing; not its rank among the rest."""
     return (
         evidence.coverage,
+        evidence.strong,
+        evidence.asked,
+        evidence.said,
         evidence.titled,
         evidence.mass,
         evidence.together,
         evidence.intent,
         evidence.strong * evidence.titled,
         evidence.lost,
+        evidence.lost_most,
         evidence.named,
         evidence.exact,
-        evidence.lost_most,
         evidence.complete,
-        evidence.missing_code,
+        evidence.lost_share,
+        evidence.unheard,
+        evidence.unknown,
+        evidence.things,
+        evidence.echo * evidence.echo,
+        evidence.within * evidence.within,
+        evidence.elsewhere,
+        evidence.guessed,
+        evidence.elsewhere * evidence.lost_share,
     )
 
 
-def rank(evidence: Evidence) -> float:
-    """Return the log-odds that this candidate, not another, is the answer."""
-    return RANK_BIAS + math.fsum(map(mul, RANK_WEIGHTS, rank_features(evidence)))
+class Judge:
+    """The fitted weights: a line for the rank, a quadratic form for the trust."""
+
+    def __init__(self, weights: Weights) -> None:
+        self._rank = tuple(weights["rank"])
+        self._trust_bias = weights["trust_bias"]
+        self._trust_line = np.array(weights["trust_line"])
+        self._trust_form = np.array(weights["trust_form"])
+
+    @classmethod
+    def load(cls, path: Path = WEIGHTS) -> Judge:
+        weights: Weights = orjson.loads(path.read_bytes())
+        return cls(weights)
+
+    def rank(self, evidence: Evidence) -> float:
+        """Return the log-odds, but for a constant, that this candidate, not another, answers."""
+        odds = math.fsum(map(mul, self._rank, rank_features(evidence)))
+        return odds - _MISSING_CODE_ODDS * evidence.missing_code
+
+    def trust(self, evidence: Evidence) -> float:
+        """Return 0..1, 0.5 being as likely an answer as not."""
+        if not evidence.coverage:
+            return 0.0
+        features = np.array(trust_features(evidence))
+        odds = self._trust_bias + float(features @ (self._trust_line + self._trust_form @ features))
+        odds -= _MISSING_CODE_ODDS * evidence.missing_code
+        return 1.0 / (1.0 + math.exp(-max(-_MOST_ODDS, min(_MOST_ODDS, odds))))
 
 
-def trust(evidence: Evidence) -> float:
-    """Return 0..1, 0.5 being as likely an answer as not."""
-    odds = TRUST_BIAS + math.fsum(map(mul, TRUST_WEIGHTS, trust_features(evidence)))
-    return 1.0 / (1.0 + math.exp(-odds))
+JUDGE = Judge.load()

@@ -14,10 +14,10 @@ from kb.embedder import EmbeddingFailed
 from kb.index import SCHEMA, StoredPassage
 from kb.intent import wanted_of
 from kb.normal.analysis import guess_language
-from kb.normal.words import plain_words
+from kb.normal.words import plain_words, sounds_of
 from kb.passage import FieldValue, Hit, Language, Passage, SearchResult
 from kb.query import Concept, build_concepts
-from kb.ranking import NOTHING, Evidence, rank, trust, weigh
+from kb.ranking import JUDGE, NOTHING, Evidence, weigh
 from kb.settings import KbSettings
 from kb.vectors import fuse, likelihood, log_odds
 
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 Ends = tuple[FieldValue | None, FieldValue | None]
 Filter = FieldValue | Ends
-_CANDIDATES = 10
+_CANDIDATES = 16
 _MAX_QUERY_CHARS = 1000
 # The engine has no ranges over a record's fields: so many of the best are looked through.
 _RANGED_CANDIDATES = 500
@@ -66,12 +66,12 @@ def find_candidates(
     limit = _RANGED_CANDIDATES if ranges else _CANDIDATES
     hits = view.searcher.search(query, limit=limit, count=False).hits
     candidates: list[Candidate] = []
-    wanted = wanted_of(text)
+    wanted, sounds = wanted_of(text), sounds_of(text)
     for score, address in hits:
         stored = view.passage(address)
         if ranges and not _within(stored.passage, ranges):
             continue
-        evidence = weigh(stored, concepts, score / hits[0][0], wanted)
+        evidence = weigh(stored, concepts, score / hits[0][0], wanted, sounds)
         candidates.append(Candidate(stored, evidence, address))
     return Found(concepts, candidates)
 
@@ -97,7 +97,7 @@ def search_view(
     ceiling = 1.0
     for candidate, cosine in best:
         asked = candidate.stored.passage.id in listed
-        sure = lexical = _WORD_FOR_WORD if asked else trust(candidate.evidence)
+        sure = lexical = _WORD_FOR_WORD if asked else JUDGE.trust(candidate.evidence)
         if cosine is not None:
             sure = fuse(lexical, likelihood(cosine, settings.vector_relevance))
         ceiling = min(ceiling, sure)
@@ -127,7 +127,7 @@ def _order(
 
     def key(pair: tuple[Candidate, float | None]) -> float:
         candidate, cosine = pair
-        odds = rank(candidate.evidence)
+        odds = JUDGE.rank(candidate.evidence)
         if candidate.stored.passage.id in listed:
             odds += _LISTED_ODDS
         if cosine is not None:

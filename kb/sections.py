@@ -34,17 +34,19 @@ def cut_passages(
     language = content.language or _language_of(content)
     unbound = {_slug(heading) for heading in content.questions}
     aliases = {_slug(heading): words for heading, words in content.words.items()}
+    sayings = {_slug(heading): said for heading, said in content.phrases.items()}
     passages: list[Passage] = []
     seen: dict[str, int] = {}
     for section in _sections(content):
         asked = _questions_for(section.heading, content, unbound)
-        words = aliases.pop(_slug(section.heading[-1]), "") if section.heading else ""
+        slug = _slug(section.heading[-1]) if section.heading else ""
+        words, phrases = aliases.pop(slug, ""), sayings.pop(slug, ())
         for part in _parts(section.blocks, max_chars):
             passage = _passage(
                 part, section.heading, content.title, source, ref, language, asked, seen
             )
-            passages.append(replace(passage, words=words))
-            asked = ()
+            passages.append(replace(passage, words=words, phrases=phrases))
+            asked = phrases = ()
     for record in content.records:
         asked = content.questions.get(record.name, ())
         unbound.discard(_slug(record.name))
@@ -61,10 +63,12 @@ def cut_passages(
                 questions=asked,
                 speakable=record.speakable,
                 words=aliases.pop(_slug(record.name), ""),
+                phrases=sayings.pop(_slug(record.name), ()),
             )
         )
     missing = [heading for heading in content.questions if _slug(heading) in unbound]
     missing += [heading for heading in content.words if _slug(heading) in aliases]
+    missing += [heading for heading in content.phrases if _slug(heading) in sayings]
     return passages, missing
 
 

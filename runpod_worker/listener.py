@@ -23,6 +23,7 @@ from runpod_worker.backlog import Backlog
 from runpod_worker.settings import TurnSettings
 from runpod_worker.stages import STT_RATE_HZ, Stt, SttOptions, TurnDetector, Utterance, Vad
 from runpod_worker.turn_judge import TurnJudge
+from runpod_worker.turn_rules import read_endpointing, read_segmenting
 
 
 log = structlog.get_logger()
@@ -82,7 +83,7 @@ class Listener:
         self._last_partial_ms = 0.0
         self._idle_from_ms: float | None = None
         self._detection: Json | None = None
-        self._segmenter = Segmenter(self._segmenter_settings({}))
+        self._segmenter = Segmenter(read_segmenting({}, turns))
         self._endpointing = Endpointing("server_vad", turns.silence_duration_ms, "auto")
 
     # -- what the connection calls ----------------------------------------------------------
@@ -99,8 +100,8 @@ class Listener:
         detection = audio_in.get("turn_detection")
         if detection != self._detection:
             self._detection = detection
-            self._replace_segmenter(self._segmenter_settings(detection or {}))
-            self._endpointing = self._make_endpointing(detection or {})
+            self._replace_segmenter(read_segmenting(detection or {}, self._turns))
+            self._endpointing = read_endpointing(detection or {}, self._turns)
 
     @property
     def position_ms(self) -> float:
@@ -280,32 +281,3 @@ class Listener:
         self._segmenter = Segmenter(settings)
         self._segmenter.position_ms = position_ms
         self._segmenter.reset()
-
-    # -- settings ---------------------------------------------------------------------------
-
-    def _segmenter_settings(self, detection: Json) -> SegmenterSettings:
-        turns = self._turns
-        return SegmenterSettings(
-            threshold=detection.get("threshold") or turns.threshold,
-            min_speech_ms=turns.min_speech_ms,
-            min_interruption_ms=turns.min_interruption_ms,
-            prefix_padding_ms=_given(detection, "prefix_padding_ms", turns.prefix_padding_ms),
-            silence_duration_ms=self._silence_ms(detection),
-            max_turn_ms=turns.max_turn_ms,
-        )
-
-    def _make_endpointing(self, detection: Json) -> Endpointing:
-        return Endpointing(
-            "semantic_vad" if detection.get("type") == "semantic_vad" else "server_vad",
-            self._silence_ms(detection),
-            detection.get("eagerness") or "auto",
-        )
-
-    def _silence_ms(self, detection: Json) -> int:
-        # A client may say 0; even so it takes a window without speech to know of the silence.
-        return max(1, _given(detection, "silence_duration_ms", self._turns.silence_duration_ms))
-
-
-def _given(values: Json, key: str, default: int) -> int:
-    value = values.get(key)
-    return default if value is None else int(value)

@@ -17,6 +17,7 @@ from kb.normal.stems import key_of
 from kb.normal.words import fold_accents
 
 
+_INFINITIVES = frozenset(["ar", "er", "ir"])
 _FOLDER = Path(__file__).parent / "lists"
 
 
@@ -38,10 +39,29 @@ def is_stop(folded: str, language: Language) -> bool:
     return folded in words or (language == "es" and sound_of(folded) in words)
 
 
+@lru_cache(maxsize=131_072)
+def is_weak(folded: str, language: Language) -> bool:
+    """Whether a folded word is an everyday one, as written, as it sounds, or as a verb's form.
+
+    Not by its stem alone: ``ratas`` is not ``rato``.
+    """
+    words, verbs = _weak_words(language)
+    if folded in words or sound_of(folded) in words:
+        return True
+    singular = folded[:-1] if folded.endswith("s") else folded
+    return singular in words or key_of(folded, language) in verbs
+
+
 @lru_cache(maxsize=2)
-def weak_keys(language: Language) -> frozenset[str]:
-    """Return the index keys of everyday words."""
-    return frozenset(key_of(word, language) for word in _read_list(f"{language}_weak"))
+def _weak_words(language: Language) -> tuple[frozenset[str], frozenset[str]]:
+    """Return (everyday words folded, with their sounds in Spanish; the keys of the verbs)."""
+    words = frozenset(fold_accents(word) for word in _read_list(f"{language}_weak"))
+    if language == "en":
+        return words, frozenset(key_of(word, language) for word in words)
+    verbs = frozenset(
+        key_of(word, language) for word in words if len(word) > 4 and word[-2:] in _INFINITIVES
+    )
+    return words | {sound_of(word) for word in words}, verbs
 
 
 @lru_cache(maxsize=2)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from kb.normal.sounds import sound_of
+
 
 # Tried in this order: an e-mail address, an ISO or slashed date, a code with a hyphen or with
 # letters and digits together, a number with separators, a word, a sign that carries meaning.
@@ -33,6 +35,11 @@ def cut_words(text: str) -> list[tuple[str, str]]:
 def fold_accents(word: str) -> str:
     """Return the word without accents; ``ñ`` is a letter of its own and stays."""
     return word if word.isascii() else word.translate(_FOLDS)
+
+
+def sounds_of(text: str) -> str:
+    """Return how the text sounds, as one word: cut in other places, it is the same."""
+    return "".join(sound_of(fold_accents(word)) for _, word in cut_words(text))
 
 
 def plain_words(text: str) -> str:

@@ -39,7 +39,7 @@ class Record:
 @dataclass(frozen=True, slots=True)
 class FileContent:
     """A file, read. ``questions`` maps a heading or a record's name to the questions it answers;
-    ``words`` maps it to what callers call it.
+    ``words`` maps it to what callers call it, ``phrases`` to whole ways of saying it.
     """
 
     title: str
@@ -48,3 +48,4 @@ class FileContent:
     records: tuple[Record, ...] = ()
     questions: dict[str, tuple[str, ...]] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
+    phrases: dict[str, tuple[str, ...]] = field(default_factory=dict)

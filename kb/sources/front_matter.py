@@ -1,4 +1,5 @@
-"""The YAML a document begins with: ``titulo``, ``idioma``, ``preguntas``, ``palabras``. Pure."""
+"""The YAML a document begins with: ``titulo``, ``idioma``, ``preguntas``, ``frases``,
+``palabras``. Pure."""
 
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ class FrontMatter:
     language: Language | None = None
     questions: dict[str, tuple[str, ...]] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
+    phrases: dict[str, tuple[str, ...]] = field(default_factory=dict)
     rest: dict[str, object] = field(default_factory=dict)
 
 
@@ -59,8 +61,9 @@ def parse_front_matter(source: str) -> FrontMatter:
         raise UnreadableFile(f"idioma must be es or en, not {language!r}")
     rest = {str(key): value for key, value in data.items() if key in _KEYS}
     title = str(data.get("titulo", data.get("title", "")) or "")
-    asked = _read_questions(data.get("preguntas"))
-    return FrontMatter(title, language, asked, _read_words(data.get("palabras")), rest)
+    asked = _read_lists(data.get("preguntas"), "preguntas")
+    said = _read_lists(data.get("frases"), "frases")
+    return FrontMatter(title, language, asked, _read_words(data.get("palabras")), said, rest)
 
 
 def _read_words(value: object) -> dict[str, str]:
@@ -71,10 +74,10 @@ def _read_words(value: object) -> dict[str, str]:
     return {str(heading): words for heading, words in value.items()}
 
 
-def _read_questions(value: object) -> dict[str, tuple[str, ...]]:
+def _read_lists(value: object, key: str) -> dict[str, tuple[str, ...]]:
     if value is None:
         return {}
-    shape = "preguntas must map each heading to a list of questions"
+    shape = f"{key} must map each heading to a list of texts"
     if not isinstance(value, dict):
         raise UnreadableFile(shape)
     questions: dict[str, tuple[str, ...]] = {}

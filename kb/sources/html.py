@@ -33,6 +33,7 @@ def read_html(text: str, matter: FrontMatter) -> FileContent:
         tuple(blocks),
         questions=matter.questions,
         words=matter.words,
+        phrases=matter.phrases,
     )
 
 

@@ -21,7 +21,12 @@ def read_markdown(text: str) -> FileContent:
         _add_block(node, before, blocks)
     title = matter.title or next((b.text for b in blocks if b.kind == "heading"), "")
     return FileContent(
-        title, matter.language, tuple(blocks), questions=matter.questions, words=matter.words
+        title,
+        matter.language,
+        tuple(blocks),
+        questions=matter.questions,
+        words=matter.words,
+        phrases=matter.phrases,
     )
 
 

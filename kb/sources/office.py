@@ -40,7 +40,12 @@ def read_pdf(data: bytes, matter: FrontMatter) -> FileContent:
     for number, page in enumerate(pages, 1):
         _add_page(page, f"page {number}", blocks)
     return FileContent(
-        title, matter.language, tuple(blocks), questions=matter.questions, words=matter.words
+        title,
+        matter.language,
+        tuple(blocks),
+        questions=matter.questions,
+        words=matter.words,
+        phrases=matter.phrases,
     )
 
 
@@ -95,7 +100,12 @@ def read_docx(data: bytes, matter: FrontMatter) -> FileContent:
             _add_paragraph(part, position, blocks)
     title = matter.title or document.core_properties.title or ""
     return FileContent(
-        title, matter.language, tuple(blocks), questions=matter.questions, words=matter.words
+        title,
+        matter.language,
+        tuple(blocks),
+        questions=matter.questions,
+        words=matter.words,
+        phrases=matter.phrases,
     )
 
 

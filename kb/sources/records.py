@@ -114,7 +114,15 @@ def _content(rows: list[tuple[str, dict[str, object]]], matter: FrontMatter) -> 
     if unknown:
         raise UnreadableFile(f"no column is called {', '.join(unknown)}")
     records = tuple(_records(rows, {str(k): str(v) for k, v in kinds.items()}, names, spoken))
-    return FileContent(matter.title, matter.language, (), records, matter.questions, matter.words)
+    return FileContent(
+        matter.title,
+        matter.language,
+        (),
+        records,
+        matter.questions,
+        matter.words,
+        matter.phrases,
+    )
 
 
 def _records(

@@ -31,7 +31,12 @@ def read_text(text: str) -> FileContent:
             _flush(held, first, blocks)
     title = matter.title or next((b.text for b in blocks if b.kind == "heading"), "")
     return FileContent(
-        title, matter.language, tuple(blocks), questions=matter.questions, words=matter.words
+        title,
+        matter.language,
+        tuple(blocks),
+        questions=matter.questions,
+        words=matter.words,
+        phrases=matter.phrases,
     )
 
 

@@ -118,6 +118,16 @@ class Mirror:
         entry = self._items.get(item_id)
         return entry is not None and entry.told
 
+    def find(self, item_id: str) -> tuple[Json | None, str | None]:
+        """An item as another worker should know it (None: not at all), and the one before it."""
+        previous: str | None = None
+        for entry in self._items.values():
+            if entry.id == item_id:
+                return entry.seed(), previous
+            if entry.seed() is not None:
+                previous = entry.id
+        return None, previous
+
     @property
     def unfinished(self) -> list[Json]:
         """Session updates and audio that the lost worker took with it, as caller's events."""

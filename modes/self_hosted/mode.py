@@ -10,6 +10,7 @@ import aiohttp
 import structlog
 
 from modes.realtime import RealtimeSpeaker, open_on
+from modes.self_hosted.excuse import Excuse, ExcuseRecorder, Key
 from modes.self_hosted.mirror import Mirror
 from modes.self_hosted.source import Place, WorkerSource
 from modes.self_hosted.speaker import PrivateSpeaker
@@ -49,6 +50,7 @@ class SelfHostedMode:
         self.hosts = hosts
         self._http = http
         self._excuse = excuse
+        self._recorded: dict[Key, Excuse] = {}
         self._replace_within_s = replace_within_s
 
     def availability(self) -> Availability:
@@ -72,9 +74,14 @@ class SelfHostedMode:
             place,
             reopen,
             session_id=spec.session_id,
-            excuse=self._excuse.get(spec.language[:2]) or next(iter(self._excuse.values())),
+            excuse=ExcuseRecorder(
+                self._recorded,
+                (spec.language[:2], str(speaker.info.get("voice") or "")),
+                self._excuse.get(spec.language[:2]) or next(iter(self._excuse.values())),
+            ),
         )
         private.seeded(spec.history)
+        await private.start()
         return private
 
     async def aclose(self) -> None:

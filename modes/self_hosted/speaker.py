@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from modes.realtime import RealtimeSpeaker
+from modes.self_hosted.excuse import ExcuseRecorder
 from modes.self_hosted.mirror import Mirror
 from modes.self_hosted.source import Place
 from penny.errors import ModeUnavailable, SpeakerLost
@@ -39,7 +40,7 @@ class PrivateSpeaker:
         speaker: open and configured, on ``place``.
         reopen: another place, and a speaker on it with the mirror's session and items. Raises
             ModeUnavailable.
-        excuse: what Penny says before she answers again.
+        excuse: what Penny says before she answers again, recorded while a worker lives.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class PrivateSpeaker:
         reopen: Callable[[Mirror], Awaitable[tuple[RealtimeSpeaker, Place]]],
         *,
         session_id: str,
-        excuse: str,
+        excuse: ExcuseRecorder,
     ) -> None:
         self.info = speaker.info
         self._speaker = speaker
@@ -63,6 +64,7 @@ class PrivateSpeaker:
         self._lost = False
         self._closed = False
         self._echoes: set[str] = set()
+        self._as_text: set[str] = set()
         self._to_ask: deque[Json] = deque()
         self._spent_before_usd = 0.0
         self.replacements = 0
@@ -71,6 +73,20 @@ class PrivateSpeaker:
         """The conversation began with ``history``: another worker must know it too."""
         for item in history:
             self._mirror.caller_event({"type": "conversation.item.create", "item": item})
+
+    async def start(self) -> None:
+        """Have the excuse recorded, beside whatever the session begins with."""
+        request = self._excuse.request()
+        if request is not None:
+            await self.send_apart(request)
+
+    async def send_apart(self, event: Json) -> None:
+        """Send what is no part of the conversation: the next worker need not know it."""
+        async with self._lock:
+            try:
+                await self._speaker.send(event)
+            except SpeakerLost:
+                self._lost = True
 
     async def send(self, event: Json) -> None:
         """Send one client event. What a dead worker did not take, the next one gets."""
@@ -83,9 +99,23 @@ class PrivateSpeaker:
             if self._lost:
                 return
             try:
-                await self._speaker.send(event)
+                for sent in self._for_worker(event):
+                    await self._speaker.send(sent)
             except SpeakerLost:
                 self._lost = True  # the reading side finds out why, and what to do
+
+    def _for_worker(self, event: Json) -> list[Json]:
+        """The event; for a cut of an answer that this worker has as text, the shorter text."""
+        item_id = event.get("item_id", "")
+        if event["type"] != "conversation.item.truncate" or item_id not in self._as_text:
+            return [event]
+        self._echoes.add(item_id)
+        events: list[Json] = [{"type": "conversation.item.delete", "item_id": item_id}]
+        seed, previous = self._mirror.find(item_id)
+        if seed is not None:
+            again = {"type": "conversation.item.create", "item": seed}
+            events.append({**again, "previous_item_id": previous or "root"})
+        return events
 
     async def events(self) -> AsyncIterator[Json]:
         """Server events of one worker after the other. Raises SpeakerLost when none is left."""
@@ -101,10 +131,16 @@ class PrivateSpeaker:
                 loss = error
             if self._closed or self._mirror.expired:
                 raise loss
+            self._lost = True
             owed = self._mirror.owed() + list(self._to_ask)
             for response_id in self._mirror.active_responses:
                 yield _failed(response_id)
-            await self._replace(loss, owed)
+            self._mirror.break_off()
+            recorded = self._excuse.recorded if owed else None
+            for told in recorded.events() if recorded else ():
+                self._mirror.worker_event(told)
+                yield told
+            await self._replace(loss, owed, excused=recorded is not None)
             yield _REPLACED
 
     async def aclose(self) -> None:
@@ -115,7 +151,9 @@ class PrivateSpeaker:
     # -- what the worker says -----------------------------------------------------------------
 
     async def _take(self, event: Json) -> AsyncIterator[Json]:
-        item_id = (event.get("item") or {}).get("id")
+        if self._excuse.takes(event):
+            return
+        item_id = (event.get("item") or {}).get("id") or event.get("item_id")
         if item_id in self._echoes and event["type"] in _ECHOES:
             if event["type"] == "conversation.item.done":
                 self._echoes.discard(item_id)
@@ -139,9 +177,8 @@ class PrivateSpeaker:
 
     # -- another worker -----------------------------------------------------------------------
 
-    async def _replace(self, loss: SpeakerLost, owed: list[Json]) -> None:
+    async def _replace(self, loss: SpeakerLost, owed: list[Json], *, excused: bool) -> None:
         """Go on with another worker. Raises SpeakerLost."""
-        self._lost = True
         log.warning("worker_lost_in_session", session_id=self._session_id, reason=loss.message)
         self.replacements += 1
         if self.replacements > MAX_REPLACEMENTS:
@@ -151,16 +188,15 @@ class PrivateSpeaker:
         await self._speaker.aclose()
         await self._place.release()
         self._to_ask.clear()
-        self._mirror.break_off()
         try:
             self._speaker, self._place = await self._reopen(self._mirror)
         except ModeUnavailable as error:
             raise SpeakerLost(f"no other worker: {error.message}") from error
         async with self._lock:
-            await self._go_on(owed)
+            await self._go_on(owed, excused=excused)
         log.info("worker_replaced", session_id=self._session_id, owed=len(owed))
 
-    async def _go_on(self, owed: list[Json]) -> None:
+    async def _go_on(self, owed: list[Json], *, excused: bool) -> None:
         """Under the lock: seed, catch up, excuse, ask. A worker lost here is noticed by reading."""
         speaker = self._speaker
         self._lost = False
@@ -170,15 +206,11 @@ class PrivateSpeaker:
         self._mirror.break_off()
         items = self._mirror.items
         self._echoes = {item["id"] for item in items if self._mirror.was_told(item["id"])}
-        excuse = {
-            "type": "response.create",
-            "response": {
-                "instructions": f"Di exactamente: «{self._excuse}»",
-                "metadata": {"penny_say": self._excuse},
-            },
-        }
-        first = [excuse] if owed else []
-        self._to_ask.extend(owed)
+        self._as_text = {item["id"] for item in items if item.get("role") == "assistant"}
+        first: list[Json] = []
+        if owed:
+            first = [owed[0] if excused else self._excuse.spoken_afterwards()]
+            self._to_ask.extend(owed[1:] if excused else owed)
         try:
             for item in items:
                 await speaker.send({"type": "conversation.item.create", "item": item})
@@ -194,7 +226,9 @@ class PrivateSpeaker:
             self._mirror.caller_event(event)
 
 
-_ECHOES = frozenset({"conversation.item.added", "conversation.item.done"})
+_ECHOES = frozenset(
+    {"conversation.item.added", "conversation.item.done", "conversation.item.deleted"}
+)
 """What a worker answers to seeds. The caller's side has seen these items before."""
 
 

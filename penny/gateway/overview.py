@@ -40,6 +40,18 @@ class Step:
     errors: int = 0
     usd: float = 0.0
     latencies_ms: list[int] = field(default_factory=list)
+    closed_ms: tuple[int | None, int | None] | None = None
+
+    def latency_ms(self) -> tuple[int | None, int | None]:
+        """p50 and p95."""
+        if self.closed_ms is not None:
+            return self.closed_ms
+        return percentile(self.latencies_ms, 50), percentile(self.latencies_ms, 95)
+
+    def close(self) -> None:
+        """The minute is over: keep its figures alone."""
+        self.closed_ms = self.latency_ms()
+        self.latencies_ms = []
 
 
 class Overview:
@@ -61,8 +73,8 @@ class Overview:
 
     def observe(self, session: Session) -> SessionOverview:
         """The observer of a session that is about to run."""
-        self._settle()
-        seen = SessionOverview(self, session, self._usd_per_minute(session.mode))
+        price = self._usd_per_minute(session.mode)
+        seen = SessionOverview(self, session, price, self._wall_clock())
         self.live[session.id] = seen
         step = self._step()
         step.sessions = max(step.sessions, len(self.live))
@@ -90,15 +102,17 @@ class Overview:
             }
         )
 
-    def spend(self, usd: float) -> None:
-        """Money that a session has cost since it was last asked."""
-        self._step().usd += usd
+    def settle(self, seen: SessionOverview) -> None:
+        """Let a session pay what it has cost by now."""
+        self._step().usd += seen.pay(self._wall_clock())
 
     def describe(self) -> Json:
         """``live``, ``errors`` (newest first) and ``series`` of ``GET /admin/v1/overview``."""
-        self._settle()
+        for seen in self.live.values():
+            self.settle(seen)
         self._step()
         steps = list(self._steps)
+        latency_ms = [step.latency_ms() for step in steps]
         return {
             "live": {name: seen.describe() for name, seen in self.live.items()},
             "errors": list(self._errors),
@@ -106,17 +120,12 @@ class Overview:
                 "step_s": STEP_S,
                 "at": [step.started_at for step in steps],
                 "sessions": [step.sessions for step in steps],
-                "latency_p50_ms": [percentile(step.latencies_ms, 50) for step in steps],
-                "latency_p95_ms": [percentile(step.latencies_ms, 95) for step in steps],
+                "latency_p50_ms": [p50 for p50, _ in latency_ms],
+                "latency_p95_ms": [p95 for _, p95 in latency_ms],
                 "errors": [step.errors for step in steps],
                 "usd": [round(step.usd, 6) for step in steps],
             },
         }
-
-    def _settle(self) -> None:
-        """Let every live session pay what it has cost by now."""
-        for seen in self.live.values():
-            seen.pay(self._wall_clock())
 
     def _step(self) -> Step:
         """The current minute; minutes in which nothing happened are filled in."""
@@ -125,6 +134,7 @@ class Overview:
             self._steps.clear()
             self._steps.append(Step(now - now % STEP_S, len(self.live)))
         while now - self._steps[-1].started_at >= STEP_S:
+            self._steps[-1].close()
             self._steps.append(Step(self._steps[-1].started_at + STEP_S, len(self.live)))
         return self._steps[-1]
 
@@ -132,12 +142,14 @@ class Overview:
 class SessionOverview:
     """Observes one session: what it is doing, how many turns, what it costs."""
 
-    def __init__(self, overview: Overview, session: Session, usd_per_minute: float) -> None:
+    def __init__(
+        self, overview: Overview, session: Session, usd_per_minute: float, began_at: float
+    ) -> None:
         self._overview = overview
         self._session = session
         self._usd_per_minute = usd_per_minute
         self._paid_usd = 0.0
-        self._began_at: float | None = None
+        self._began_at = began_at
         self.state = "listening"
         self.turns = 0
         self.latencies_ms: deque[int] = deque(maxlen=LATENCIES_A_SESSION)
@@ -156,24 +168,20 @@ class SessionOverview:
             code = event["error"].get("code") or event["error"].get("type") or "error"
             if code not in BENIGN_ERRORS:
                 self._overview.note_error(str(code), self._session)
-        elif kind == "response.done" and event["response"].get("status") == "failed":
-            details = event["response"].get("status_details") or {}
-            code = (details.get("error") or {}).get("code") or "response_failed"
-            self._overview.note_error(str(code), self._session)
+        elif kind == "response.done":
+            self._answered(event)
 
     def ended(self, reason: str, at_s: float) -> None:
-        self._overview.describe()
+        self._overview.settle(self)
         del self._overview.live[self._session.id]
         if reason in FAILED_ENDS:
             self._overview.note_error(reason, self._session)
 
-    def pay(self, now: float) -> None:
-        if self._began_at is None:
-            self._began_at = now
-        usd = self._usd(now)
-        if usd > self._paid_usd:
-            self._overview.spend(usd - self._paid_usd)
-            self._paid_usd = usd
+    def pay(self, now: float) -> float:
+        """What it has cost since it was last asked, in US dollars."""
+        owed = max(0.0, self._usd(now) - self._paid_usd)
+        self._paid_usd += owed
+        return owed
 
     def describe(self) -> Json:
         return {
@@ -186,11 +194,17 @@ class SessionOverview:
             },
         }
 
+    def _answered(self, event: Json) -> None:
+        self._overview.settle(self)
+        if event["response"].get("status") == "failed":
+            details = event["response"].get("status_details") or {}
+            code = (details.get("error") or {}).get("code") or "response_failed"
+            self._overview.note_error(str(code), self._session)
+
     def _usd(self, now: float) -> float:
         metered = self._session.state.totals.get("usd")
         if metered is not None:
             return float(metered)
-        assert self._began_at is not None
         return (now - self._began_at) / 60 * self._usd_per_minute
 
 

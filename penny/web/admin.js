@@ -11,7 +11,7 @@ import { currentLanguage, speak, words } from "./words.js";
 const POLL_MS = 2000;
 
 const api = new AdminApi();
-const look = new Look(api, complain);
+const look = new Look(api);
 let hours = 3;
 let overview = null;
 let sessions = [];
@@ -20,10 +20,11 @@ const ms = (value) => (value === null || value === undefined ? "—" : `${Math.r
 const last = (values) => values.findLast((value) => value !== null) ?? null;
 const total = (values) => values.reduce((sum, value) => sum + (value ?? 0), 0);
 
-function complain(error) {
+function complain(error, from = "poll") {
   const asksKey = error.status === 401 || error.code === "not_admin";
   const problem = find("#problem");
   problem.hidden = asksKey && api.key === "";
+  problem.dataset.from = from;
   problem.querySelector("p").textContent = error.status ? error.message : words().admin.unreachable;
   if (!asksKey) return;
   document.body.dataset.state = "locked";
@@ -149,9 +150,10 @@ async function hangUp(id) {
   if (!confirm(words().admin.confirm(id))) return;
   try {
     await api.hangUp(id);
+    find("#problem").hidden = true;
     await refresh();
   } catch (error) {
-    complain(error);
+    complain(error, "act"); // stays until the next act, whatever the polls say
   }
 }
 
@@ -163,7 +165,7 @@ async function refresh() {
     return;
   }
   document.body.dataset.state = "open";
-  find("#problem").hidden = true;
+  if (find("#problem").dataset.from === "poll") find("#problem").hidden = true;
   find("#entry").hidden = true;
   find("#desk").hidden = false;
   draw();

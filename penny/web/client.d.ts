@@ -70,7 +70,7 @@ export type Events = ServerEvents & LocalEvents;
 /** A session that could not start, or was cut before it did. */
 export class PennyError extends Error {
   /** From the protocol's table, or `already_started`, `cancelled`, `connection_lost`,
-   * `start_timeout`. */
+   * `start_timeout`, `secret_failed`. */
   code: string;
   retryable: boolean;
   field: string | null;

@@ -161,11 +161,20 @@ export class PennyClient extends EventTarget {
     return { type: "session_start", protocol_version, audio, ...this.#wishes, ...extra };
   }
 
+  async #secret() {
+    const { clientSecret: secret } = this.#options;
+    try {
+      return typeof secret === "function" ? await secret() : secret;
+    } catch (error) {
+      throw new PennyError({ code: "secret_failed", message: String(error), retryable: true });
+    }
+  }
+
   /** Open a connection, and with this message the session on it. */
   async #connect(message) {
     const context = this.#context;
-    const { clientSecret, protocols } = this.#options;
-    const secret = typeof clientSecret === "function" ? await clientSecret() : clientSecret;
+    const { protocols } = this.#options;
+    const secret = await this.#secret();
     if (this.#context !== context) throw new PennyError(CANCELLED);
     this.#connection = new Connection(this.url, protocols ?? protocolsFor(secret), {
       onEvent: (event) => this.#onEvent(event),

@@ -22,12 +22,11 @@ function detail(event) {
 
 export class Look {
   #api;
-  #watching = null; // {id, abort, over}
+  #watching = null; // {id, abort, over, trouble}
   #audio = null; // the row that counts audio messages in a row
 
-  constructor(api, onFault) {
+  constructor(api) {
     this.#api = api;
-    this.onFault = onFault;
     find("#look-close").addEventListener("click", () => this.close());
     find("#look-words").addEventListener("click", () => {
       const shown = find("#look-words").getAttribute("aria-pressed") === "true";
@@ -39,9 +38,9 @@ export class Look {
     return this.#watching?.id ?? null;
   }
 
-  async open(id, { words: spoken = false } = {}) {
+  async open(id, { words: spoken = false, trouble = "" } = {}) {
     this.#watching?.abort.abort();
-    const watching = { id, abort: new AbortController(), over: false };
+    const watching = { id, abort: new AbortController(), over: false, trouble };
     this.#watching = watching;
     this.#audio = null;
     find("#look").hidden = false;
@@ -55,7 +54,11 @@ export class Look {
       watching.over = true;
       this.draw();
     } catch (error) {
-      if (!signal.aborted) this.onFault(error);
+      if (signal.aborted) return;
+      // Not allowed to read along, or the call is on another node: said where it was asked.
+      if (spoken) this.open(id, { trouble: error.message });
+      else watching.trouble = error.message;
+      this.draw();
     }
   }
 
@@ -69,8 +72,9 @@ export class Look {
     if (this.#watching === null) return;
     const spoken = find("#look-words").getAttribute("aria-pressed") === "true";
     find("#look-title").textContent = `${words().admin.look}: ${this.#watching.id}`;
+    const { over, trouble } = this.#watching;
     const note = spoken ? words().admin.wordsShown : words().admin.wordsHidden;
-    find("#look-note").textContent = this.#watching.over ? words().admin.over : note;
+    find("#look-note").textContent = trouble || (over ? words().admin.over : note);
   }
 
   #add({ from, at_ms, event }) {

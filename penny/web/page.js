@@ -208,6 +208,8 @@ find("#typed").addEventListener("submit", async (submit) => {
 document.addEventListener("keydown", ({ key }) => {
   if (key === "Escape" && !stop.disabled) penny.interrupt();
 });
+// Who leaves the page hangs up: else Penny would wait for a return.
+addEventListener("pagehide", () => penny.end());
 for (const button of document.querySelectorAll("[data-language]")) {
   button.addEventListener("click", () => {
     speak(button.dataset.language);

@@ -155,7 +155,7 @@ export const EN = {
     over: "The call is over.",
     showWords: "Show what is said",
     wordsHidden: "Types and times. What is said is not shown.",
-    wordsShown: "What is said is shown, where the configuration allows it.",
+    wordsShown: "What is said is shown.",
     from: { caller: "caller", speaker: "speaker", session: "session" },
     modes: "Modes and workers",
     readiness: { ready: "ready", away: "unavailable" },

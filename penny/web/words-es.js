@@ -155,7 +155,7 @@ export const ES = {
     over: "La llamada ha terminado.",
     showWords: "Ver lo que se dice",
     wordsHidden: "Tipos y tiempos. Lo que se dice no se muestra.",
-    wordsShown: "Se muestra lo que se dice, si la configuración lo permite.",
+    wordsShown: "Se muestra lo que se dice.",
     from: { caller: "persona", speaker: "voz", session: "llamada" },
     modes: "Modos y máquinas",
     readiness: { ready: "listo", away: "no disponible" },

@@ -152,6 +152,7 @@ class ScriptedAdmin:
     hung_up: list[str] = field(default_factory=list)
     watched: list[str] = field(default_factory=list)
     down: bool = False
+    shows_words: bool = True
 
     def refuse(self, request: web.Request) -> web.Response | None:
         if self.down:
@@ -182,6 +183,9 @@ class ScriptedAdmin:
         if refusal is not None:
             return refusal
         self.watched.append(request.path_qs)
+        if "transcripts" in request.query and not self.shows_words:
+            fault = {"code": "transcripts_off", "message": "see admin.show_transcripts"}
+            return web.json_response({"error": fault}, status=403)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         for event in EVENTS:

@@ -100,6 +100,8 @@ class ScriptedPenny:
     modes: dict[str, Any] = field(default_factory=lambda: MODES)
     refuse: SessionError | None = None
     cold_start_ms: int = 0
+    stall_ms: int = 0
+    """How long the network holds back the second half of an answer."""
     resumable: bool = False
     refusals: int = 0
     """How many more connections are dropped at once, as by a network that is away."""
@@ -273,6 +275,8 @@ class Call:
         loop = asyncio.get_running_loop()
         due_s = loop.time()
         for start_ms in range(0, self.penny.answer_ms, FRAME_MS):
+            if start_ms == self.penny.answer_ms // 2:
+                await asyncio.sleep(self.penny.stall_ms / 1000)
             await self.socket.send_bytes(self.tone(start_ms))
             self.penny.audio_messages += 1
             due_s += FRAME_MS / 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import expect
@@ -11,6 +12,7 @@ from penny.audio.wav import write_wav
 from runpod_worker.engines.espeak import EspeakTts
 from runpod_worker.stages import TTS_RATE_HZ, Voice
 from tests.doubles.chromium import launch_chromium
+from tests.doubles.faulty_proxy import faulty_proxy
 
 
 pytestmark = [pytest.mark.browser, pytest.mark.engines, pytest.mark.process]
@@ -72,3 +74,49 @@ async def test_typed_question_is_answered_on_the_page(penny_url: str) -> None:
         await expect(page.locator(".user p")).to_have_text(QUESTION)
         await expect(page.locator(".penny p").first).not_to_be_empty(timeout=ANSWER_TIMEOUT_MS)
         await expect(page.get_by_role("alert")).to_be_hidden()
+        await page.goto("about:blank")  # who leaves the page hangs up
+
+
+async def test_answer_goes_on_where_it_was_when_the_line_breaks_in_the_middle(
+    penny_url: str,
+) -> None:
+    port = urlsplit(penny_url).port
+    assert port is not None
+    async with launch_chromium() as browser, faulty_proxy(port) as line:
+        page = await browser.new_page()
+        await page.goto(line.url)
+        await expect(page.get_by_role("button", name="Hablar")).to_be_enabled()
+        await page.locator("#text").fill(QUESTION)
+        await page.locator("#text").press("Enter")
+        status = page.get_by_role("status")
+        await expect(status).to_contain_text("Penny habla", timeout=ANSWER_TIMEOUT_MS)
+        line.drop()
+        await expect(page.locator(".remark")).to_contain_text("la llamada sigue donde estaba")
+        heard = page.locator(".penny small", has_text="oído entero").first
+        await expect(heard).to_be_visible(timeout=ANSWER_TIMEOUT_MS)
+        await expect(page.locator(".user")).to_have_count(1)
+        await expect(page.get_by_role("alert")).to_be_hidden()
+        await page.goto("about:blank")
+
+
+async def test_operator_sees_the_call_and_hangs_it_up(penny_url: str) -> None:
+    async with launch_chromium() as browser:
+        caller = await browser.new_page()
+        await caller.goto(penny_url)
+        await expect(caller.get_by_role("button", name="Hablar")).to_be_enabled()
+        await caller.locator("#text").fill(QUESTION)
+        await caller.locator("#text").press("Enter")
+        await expect(caller.locator(".latency")).to_be_attached(timeout=ANSWER_TIMEOUT_MS)
+
+        desk = await browser.new_page()
+        await desk.goto(f"{penny_url.rstrip('/')}/admin")
+        row = desk.locator("tbody tr")
+        await expect(row).to_have_count(1)
+        await expect(row).to_contain_text("ms")
+        await expect(desk.locator("#modes .worker")).to_contain_text("ready")
+        await row.get_by_role("button", name="Mirar").click()
+        desk.once("dialog", lambda dialog: dialog.accept())
+        await row.get_by_role("button", name="Colgar").click()
+        await expect(caller.get_by_role("status")).to_have_text("Llamada terminada.")
+        await expect(desk.locator("#events")).to_contain_text("ended")
+        await expect(desk.locator("#events")).not_to_contain_text("plazo")

@@ -38,26 +38,34 @@ async def read_json(url: str) -> tuple[int, Json]:
         return answer.status, await answer.json()
 
 
-async def test_a_killed_worker_ends_its_calls_by_name_and_the_next_worker_serves(
-    tmp_path: Path,
-) -> None:
+async def test_a_killed_workers_calls_go_on_with_the_next_one(tmp_path: Path) -> None:
     port = free_port()
     async with AsyncExitStack() as stack:
         worker = await stack.enter_async_context(worker_process(tmp_path, port))
         gateway = await stack.enter_async_context(gateway_process(tmp_path, port))
+        caller = await stack.enter_async_context(calling(gateway.url))
+        await start(caller)
+        worker.signal(signal.SIGKILL)
+        await gateway.logged("worker_lost_in_session")
+        await stack.enter_async_context(worker_process(tmp_path, port, "second"))
+        assert (await caller.until("warning"))["code"] == "degraded"
+        assert (await ask(caller))["status"] == "completed"
+
+
+async def test_a_killed_worker_without_another_ends_its_calls_by_name(tmp_path: Path) -> None:
+    async with (
+        worker_process(tmp_path) as worker,
+        gateway_process(tmp_path, worker.port, worker={"replace_timeout_s": 1.0}) as gateway,
+    ):
         async with calling(gateway.url) as caller:
             await start(caller)
             worker.signal(signal.SIGKILL)
-            ended = await caller.until("session_ended")
-            assert ended["reason"] == "speaker_lost"
+            assert (await caller.until("session_ended"))["reason"] == "speaker_lost"
             assert await caller.closed() == 4502
         async with calling(gateway.url) as caller:
             await caller.send("session_start")
-            assert (await caller.until("error"))["code"] == "mode_unavailable"
-        await stack.enter_async_context(worker_process(tmp_path, port, "second"))
-        async with calling(gateway.url) as caller:
-            await start(caller)
-            assert (await ask(caller))["status"] == "completed"
+            error = await caller.until("error")
+            assert (error["code"], error["retryable"]) == ("mode_unavailable", True)
         assert "speaker_lost" in gateway.log
 
 
@@ -78,9 +86,10 @@ async def test_a_frozen_worker_is_noticed_and_the_caller_can_still_hang_up(
             await leaving.socket.send_bytes(bytes(48_000))
         await leaving.send("session_end")
         assert (await leaving.until("session_ended"))["reason"] == "client_ended"
-        ended = await patient.until("session_ended")
-        assert ended["reason"] == "speaker_lost"
-        assert ended["totals"]["duration_ms"] < 15_000
+        await gateway.logged("worker_lost_in_session")
+        worker.signal(signal.SIGCONT)
+        assert (await patient.until("warning"))["code"] == "degraded"
+        assert (await ask(patient))["status"] == "completed"
 
 
 async def test_a_slow_worker_line_delays_and_loses_nothing(tmp_path: Path) -> None:
@@ -96,17 +105,22 @@ async def test_a_slow_worker_line_delays_and_loses_nothing(tmp_path: Path) -> No
         assert (await caller.until("transcript_heard"))["complete"] is True
 
 
-async def test_a_dropped_worker_line_is_named(tmp_path: Path) -> None:
+async def test_a_dropped_worker_line_is_made_again_and_a_refused_one_is_named(
+    tmp_path: Path,
+) -> None:
     async with (
         worker_process(tmp_path) as worker,
         faulty_proxy(worker.port) as proxy,
-        gateway_process(tmp_path, proxy.port) as gateway,
+        gateway_process(tmp_path, proxy.port, worker={"replace_timeout_s": 1.0}) as gateway,
     ):
         async with calling(gateway.url) as caller:
             await start(caller)
             proxy.drop()
+            assert (await caller.until("warning"))["code"] == "degraded"
+            assert (await ask(caller))["status"] == "completed"
+            proxy.refusing = True
+            proxy.drop()
             assert (await caller.until("session_ended"))["reason"] == "speaker_lost"
-        proxy.refusing = True
         async with calling(gateway.url) as caller:
             await caller.send("session_start")
             error = await caller.until("error")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -142,6 +143,8 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=8)
     parser.add_argument("--systems", nargs="+", default=["penny", "pipecat"])
     given = parser.parse_args()
+    # Whoever stops the bench stops the servers it started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     print(f"sum of the parts: {parts.SUM_S * 1000:.0f} ms; times in ms\n")
     print(
         "| system | sessions | turns | answer p50 | p90 | added p50 | added p90 "

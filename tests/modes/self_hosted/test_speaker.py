@@ -59,8 +59,9 @@ async def test_a_worker_killed_in_mid_answer_is_replaced_and_the_turn_answered_a
     broken = await caller.until("response.done")
     assert broken["response"]["status"] == "failed"
     assert broken["response"]["status_details"]["error"]["code"] == "worker_lost"
+    assert await caller.answer() == EXCUSE["es"]  # at once, in the dead worker's own voice
+    assert source.pid in (None, first)
     assert (await caller.until("penny.warning"))["code"] == "degraded"
-    assert await caller.answer() == EXCUSE["es"]
     assert await caller.answer() == "Sé 2 cosas. hola. cuéntamelo despacio"
     assert source.pid not in (None, first)
     await caller.aclose()
@@ -116,9 +117,33 @@ async def test_words_typed_while_no_worker_lives_are_answered_by_the_next(
     kill(source)
     await caller.ask("dos")
 
-    await caller.until("penny.warning")
     assert await caller.answer() == EXCUSE["es"]
+    await caller.until("penny.warning")
     assert await caller.answer() == "Sé 2 cosas. uno. dos"
+    await caller.aclose()
+
+
+async def test_an_excuse_that_is_interrupted_is_cut_in_the_next_workers_memory_too(
+    source: LocalWorker,
+) -> None:
+    caller = await open_caller(source)
+    await caller.ask("hola")
+    await caller.answer()
+    await caller.ask("cuéntamelo despacio")
+    await caller.until("response.output_audio.delta")
+    kill(source)
+    await caller.until("response.done")
+    excuse = (await caller.until("response.done"))["response"]["output"][0]["id"]
+    await caller.until("penny.warning")
+    await caller.answer()
+
+    truncate = {"type": "conversation.item.truncate", "item_id": excuse, "content_index": 0}
+    await caller.speaker.send({**truncate, "audio_end_ms": 600})
+    await caller.speaker.send({"type": "conversation.item.retrieve", "item_id": excuse})
+
+    item = (await caller.until("conversation.item.retrieved"))["item"]
+    assert item["content"][0]["text"] == "Perdone,"
+    assert "error" not in [event["type"] for event in caller.events]
     await caller.aclose()
 
 

@@ -76,6 +76,18 @@ async def test_looking_into_a_call_shows_events_without_what_was_said(desk: Desk
     assert desk.admin.watched == [path, f"{path}?transcripts=true"]
 
 
+async def test_words_that_may_not_be_read_are_refused_in_place(desk: Desk) -> None:
+    desk.admin.shows_words = False
+    page = desk.page
+    await page.get_by_role("button", name="Mirar: sess_1kq3v9").click()
+    words = page.get_by_role("button", name="Ver lo que se dice")
+    await words.click()
+    await expect(page.locator("#look-note")).to_have_text("see admin.show_transcripts")
+    await expect(words).to_have_attribute("aria-pressed", "false")
+    await expect(page.locator("#events > div")).to_have_count(5)
+    await expect(page.locator("#desk")).to_be_visible()
+
+
 async def test_hanging_up_asks_first_and_the_row_goes(desk: Desk) -> None:
     page = desk.page
     button = page.get_by_role("button", name="Colgar: sess_2kq3v9")

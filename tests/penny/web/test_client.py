@@ -26,7 +26,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 OPEN = """async ({ options = {}, secrets = null, ...wishes }) => {
   const { PennyClient } = await import("/web/client.js");
-  if (secrets) options.clientSecret = async () => secrets.shift();
+  if (secrets) {
+    options.clientSecret = async () => secrets.shift() ?? Promise.reject(new Error("no secret"));
+  }
   const penny = new PennyClient(options);
   Object.assign(window, { penny, seen: [], played: [], closings: [], returns: [], began: [] });
   penny.addEventListener("message", ({ detail }) => seen.push(detail));
@@ -230,6 +232,28 @@ async def test_client_secret_is_fetched_anew_for_each_connection(visit: Visit) -
     await visit.page.wait_for_function("() => returns.length > 0")
 
     assert visit.penny.protocols == ["penny", "penny-key.ek_2"]
+
+
+async def test_failing_secret_is_told_as_a_failed_start(visit: Visit) -> None:
+    refused = await open_session(visit, microphone=False, secrets=[None])
+
+    assert refused["code"] == "secret_failed"
+    assert visit.penny.starts == []
+
+
+async def test_dry_buffer_is_told_and_the_answer_is_heard_to_its_end(visit: Visit) -> None:
+    visit.penny.answer_ms = 800
+    visit.penny.stall_ms = 500
+    await open_session(visit, microphone=False)
+    await visit.page.evaluate(
+        "penny.addEventListener('underrun', ({ detail }) => (window.dry = detail))"
+    )
+    await visit.page.evaluate("penny.sendText('Hola')")
+    await visit.until(lambda: visit.penny.events(TranscriptHeard))
+
+    assert await visit.page.evaluate("dry") == {"item_id": "item_turn_1"}
+    (heard,) = visit.penny.events(TranscriptHeard)
+    assert abs(heard.heard_ms - visit.penny.answer_ms) <= 20
 
 
 async def test_refused_start_rejects_with_code_and_remedy(visit: Visit) -> None:
