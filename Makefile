@@ -156,6 +156,10 @@ clean: ## remove the environment and what Penny wrote
 	@rm -rf $(VENV) $(WORKER) $(TRITON) $(PEER) $(CLIENTS) $(RUNPOD_VENV) var
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache
 
+.PHONY: bench-brain
+bench-brain: $(DEV_STAMP) ## latency of a call with the brain on, slow, failing and off
+	@$(BIN)/python -m tests.bench.brain
+
 .PHONY: soak fuzz fuzz-guided
 soak: $(DEV_STAMP) ## minutes of paced calls beside injected faults, then 10,000 short sessions
 	@$(BIN)/python -m tests.soak.run

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
 from config.admin import AdminSection
+from config.brain import ActionsSection, BrainSection, CostsSection, SpeakerSection
 from config.prices import ALIASES, PRICES, ModelPrices
 from config.runpod import PrivacySection, RunpodSection
 from config.section import Section, key_error
@@ -270,6 +271,16 @@ class Config(Section):
     models: ModelsSection = Field(
         default_factory=ModelsSection, description="vendors' models: names and prices"
     )
+    brain: BrainSection = Field(
+        default_factory=BrainSection, description="EXTERNAL: what thinks behind the speaker"
+    )
+    speaker: SpeakerSection = Field(
+        default_factory=SpeakerSection, description="EXTERNAL: the connection to the speaker"
+    )
+    actions: ActionsSection = Field(
+        default_factory=ActionsSection, description="what may be done in the caller's name"
+    )
+    costs: CostsSection = Field(default_factory=CostsSection, description="ceiling of a session")
     kb: KbSection = Field(default_factory=KbSection, description="knowledge base")
     keys: KeysSection = Field(default_factory=KeysSection, description="API keys")
     tenants: dict[str, TenantSection] = Field(

@@ -31,7 +31,7 @@ def build_modes(config: Config, http: aiohttp.ClientSession) -> dict[str, Mode]:
     ``http`` is for vendors: private sessions have a client of their own that reaches nobody else.
     """
     modes: dict[str, Mode] = {}
-    for name, section in config.penny.modes.enabled():
+    for name, _ in config.penny.modes.enabled():
         if name == "SELF_HOSTED":
             hosts = hosts_of(config)
             private = open_private_http(hosts)
@@ -44,7 +44,7 @@ def build_modes(config: Config, http: aiohttp.ClientSession) -> dict[str, Mode]:
                 replace_within_s=config.worker.replace_timeout_s,
             )
         else:
-            modes[name] = ExternalMode(section, config.models, http)  # type: ignore[arg-type]  # by name
+            modes[name] = ExternalMode(config, http, fallback=modes.get("SELF_HOSTED"))
     return modes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,8 +15,17 @@ from kb.normal.words import fold_accents
 
 
 _IRREGULAR = Path(__file__).parent / "lists" / "es_irregular.txt"
-_SPANISH = snowballstemmer.stemmer("spanish")
-_ENGLISH = snowballstemmer.stemmer("english")
+
+
+class _Stemmers(threading.local):
+    """A pair for each thread: a stemmer keeps the word it works on in itself."""
+
+    def __init__(self) -> None:
+        self.spanish = snowballstemmer.stemmer("spanish")
+        self.english = snowballstemmer.stemmer("english")
+
+
+_STEMMERS = _Stemmers()
 # What the stemmer knows in the right spelling only, and how transcripts write it.
 _SPELLINGS = (
     (re.compile(r"(?:cc|cs|ct|c|s|x)i[oó]n$"), "ción"),
@@ -50,11 +60,11 @@ def irregular_forms() -> dict[str, str]:
 def key_of(word: str, language: Language) -> str:
     """Return the index key of one lower-case word: ``vence``, ``venze`` and ``vencer`` are one."""
     if language == "en":
-        return fold_accents(str(_ENGLISH.stemWord(word)))
+        return fold_accents(str(_STEMMERS.english.stemWord(word)))
     word = irregular_forms().get(fold_accents(word), word)
     for wrong, right in _SPELLINGS:
         word = wrong.sub(right, word)
-    stem = fold_accents(str(_SPANISH.stemWord(word)))
+    stem = fold_accents(str(_STEMMERS.spanish.stemWord(word)))
     if stem == fold_accents(word):
         stem = _SHORT_ENDINGS.sub(r"\1", stem)
     key = sound_of(stem, fold_accents(word)[len(stem) :])

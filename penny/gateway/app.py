@@ -15,9 +15,11 @@ import uvloop
 from aiohttp import web
 
 from config.schema import Config
+from modes.external.mode import ExternalMode
 from modes.registry import build_modes, find_desk, find_hosts
 from penny.aio.tasks import TaskOwner
 from penny.gateway.admin import AdminRoutes
+from penny.gateway.brain_metrics import BrainCollector
 from penny.gateway.egress_metrics import EgressCollector
 from penny.gateway.listener import Listener
 from penny.gateway.loop_lag import LoopLag
@@ -29,6 +31,8 @@ from penny.gateway.socket import SocketDoor
 from penny.gateway.trust import Trust, build_trust
 from penny.gateway.worker_door import WorkerDoor
 from penny.logs import configure_logs
+from penny.metering.observer import CostObserver
+from penny.metering.summary import SummaryObserver
 from penny.session.broker import Broker, BrokerSettings
 from penny.session.session import Session, SessionLimits
 from penny.session.turn_timing import TurnTiming
@@ -73,6 +77,7 @@ class Gateway:
         overview = Overview(time.time, _minute_prices(config).__getitem__)
         broker.add_observer(overview.observe)
         broker.add_observer(_turn_timing(metrics, overview, config))
+        _attach_brain(broker, metrics, config)
         self.trust = trust = build_trust(config, broker, host, clock)
         await trust.gate.check_exposure(host)
         self._runner = web.AppRunner(
@@ -202,6 +207,25 @@ def _turn_timing(
             metrics.record_stage,
             silence_ms=config.worker.turns.silence_duration_ms,
         )
+
+    return make
+
+
+def _attach_brain(broker: Broker, metrics: Metrics, config: Config) -> None:
+    """Meter every session; show what the brain of EXTERNAL was worth."""
+    broker.add_observer(_cost_meter(config))
+    broker.add_observer(lambda session: SummaryObserver(session.state.totals))
+    external = broker.modes.get("EXTERNAL")
+    if isinstance(external, ExternalMode):
+        metrics.registry.register(BrainCollector(external.counts))
+
+
+def _cost_meter(config: Config) -> Callable[[Session], CostObserver]:
+    call_later = asyncio.get_running_loop().call_later
+
+    def make(session: Session) -> CostObserver:
+        prices = config.models.prices
+        return CostObserver(session, session.state.totals, prices, config.costs, call_later)
 
     return make
 

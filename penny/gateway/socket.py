@@ -250,7 +250,9 @@ class SocketDoor:
                 provider=speaker.info.get("provider"),
             ),
             notice=Notice(es=notice["es"], en=notice["en"]) if notice else None,
-            capabilities=Capabilities(resume=resume_token is not None),
+            capabilities=Capabilities.model_validate(
+                {**(speaker.info.get("capabilities") or {}), "resume": resume_token is not None}
+            ),
             max_duration_ms=round(max_s * 1000),
             resume_token=resume_token,
             resume_within_ms=round(self._config.resume.hold_s * 1000) if resume_token else None,

@@ -73,6 +73,7 @@ class ScriptedMode:
         self.name = name
         self._availability = availability or Availability(True)
         self.speakers: list[ScriptedSpeaker] = []
+        self.specs: list[SessionSpec] = []
 
     def availability(self) -> Availability:
         return self._availability
@@ -83,6 +84,7 @@ class ScriptedMode:
     async def open(self, spec: SessionSpec) -> ScriptedSpeaker:
         if not self._availability.available:
             raise ModeUnavailable(self._availability.reason, remedy=self._availability.remedy)
+        self.specs.append(spec)
         self.speakers.append(ScriptedSpeaker())
         return self.speakers[-1]
 

@@ -322,6 +322,7 @@ class SocketEdge:
                     "audio_out_ms": round(self._player.sent_total_ms),
                 }
             ),
+            details=totals.get("details", {}),
         )
         try:
             async with asyncio.timeout(2.0):

@@ -1,0 +1,375 @@
+"""The brain of one session: observe, look up, write a folio; look back, correct.
+
+It never stands in the way: everything here runs in tasks of its own, each analysis has a
+deadline, a newer one cancels an older one, and whatever fails leaves the speaker undisturbed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import structlog
+
+from brain.analysis import Analysis, AnalysisRequest, BrainFailure, BrainUsage, Excerpt, Exchange
+from brain.claude import BilledFailure
+from brain.correction import CorrectionDesk, CorrectionSettings, has_claim
+from brain.facts import Library, as_passages, update_from_facts
+from brain.folio import ContextUpdate, CorrectionNote, Folio
+from brain.journal import Journal
+from brain.render import render_correction, render_facts, render_update
+from brain.schedule import Schedule, ScheduleSettings
+from brain.service import BrainService
+from config.brain import Depth
+from penny.aio.tasks import TaskOwner
+from penny.ids import new_id
+from penny.metering.usage import price_messages, total_usd
+
+
+log = structlog.get_logger()
+
+Json = dict[str, Any]
+
+
+class BrainHost(Protocol):
+    """The conversation the brain is attached to."""
+
+    def history(self) -> tuple[Exchange, ...]:
+        """Finished turns, with what was heard."""
+        ...
+
+    async def heard(self, item_id: str) -> str:
+        """The words of an item that were heard, once its playback ended or was cut."""
+        ...
+
+    async def answered(self) -> None:
+        """Wait until no turn waits for its ``response.create``."""
+        ...
+
+    def in_force(self) -> Json | None: ...
+
+    def offer(self, folio: Folio) -> None: ...
+
+    def tell(self, event: Json) -> None:
+        """Pass a ``penny.*`` event on."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BrainProfile:
+    """What this session asked of its brain."""
+
+    language: str
+    ref: str
+    depth: Depth
+    model: str
+    schedule: ScheduleSettings
+    session: Json = field(default_factory=dict)
+
+
+class SessionBrain:
+    """Args: host: where folios go."""
+
+    def __init__(
+        self, service: BrainService, profile: BrainProfile, journal: Journal, host: BrainHost
+    ) -> None:
+        self._service = service
+        self._settings = service.settings
+        self._profile = profile
+        self._journal = journal
+        self._host = host
+        self._schedule = Schedule(profile.schedule)
+        self._library = Library(service.base, profile.ref, profile.language)
+        corrections = service.settings.corrections
+        self.corrections = CorrectionDesk(
+            CorrectionSettings(
+                corrections.enabled,
+                corrections.min_severity,
+                corrections.every_n_turns,
+                corrections.max_per_session,
+            ),
+            profile.language,
+        )
+        self._tasks = TaskOwner("brain")
+        self._run: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._usd = 0.0
+        self._newest: tuple[str, str, int] | None = None
+        self._out_of_order = ""
+
+    # -- what it observes ---------------------------------------------------------------------
+
+    def partial(self, item_id: str, text: str, turn: int) -> None:
+        """Words so far of a turn that is still spoken."""
+        due_s = self._schedule.partial(item_id, text, self._service.clock())
+        if due_s is None:
+            return
+        self._cancel_timer()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_at(due_s, self._launch, item_id, text, turn, True, None)
+
+    def final(self, item_id: str, text: str, turn: int, ended_s: float) -> None:
+        """A turn's words are known."""
+        self._cancel_timer()
+        self._newest = (item_id, text, turn)
+        if self._schedule.final(item_id, text, turn):
+            self._launch(item_id, text, turn, False, ended_s)
+
+    def replied(self, item_id: str, text: str, turn: int, words: str) -> None:
+        """The speaker has answered: look whether it was right."""
+        if has_claim(text, self._profile.language) and self._schedule.review(turn):
+            self._tasks.spawn(self._review(item_id, text, turn, words), name="brain review")
+
+    def find_facts(self, words: str) -> tuple[Excerpt, ...]:
+        """Search the knowledge base with the caller's words, at once: an answer waits for it."""
+        started_s = self._service.clock()
+        found = self._library.search_now(words, self._settings.facts_passages)
+        took_ms = round((self._service.clock() - started_s) * 1000, 1)
+        self._journal.write(
+            "search", query=words, by="facts", found=[p.id for p in found], took_ms=took_ms
+        )
+        return found
+
+    async def look_up(self, query: str) -> tuple[Excerpt, ...]:
+        """The speaker's own ``search_knowledge``; with ``on_demand`` it is the demand."""
+        if self._profile.schedule.frequency == "on_demand" and self._newest is not None:
+            self._launch(*self._newest, False, self._service.clock())
+        return await self._search(query, "speaker")
+
+    def facts_folio(self, found: tuple[Excerpt, ...], item_id: str, turn: int) -> Folio:
+        """The same-turn facts as a folio."""
+        language = self._profile.language
+        text = render_facts([(p.title, p.text) for p in found], turn, language)
+        return self._folio(
+            "facts", turn, item_id, text, {"passages": [p.id for p in found]}, found, expires=1
+        )
+
+    async def aclose(self) -> None:
+        self._cancel_timer()
+        await self._tasks.aclose()
+
+    # -- analysing ----------------------------------------------------------------------------
+
+    def _launch(
+        self, item_id: str, text: str, turn: int, partial: bool, ended_s: float | None
+    ) -> None:
+        """Begin an analysis; the one before it is superseded, its late result goes nowhere."""
+        self._timer = None
+        if self._run is not None and not self._run.done():
+            self._run.cancel()
+            self._journal.write("analysis_superseded", by_turn=turn)
+        self._schedule.launched(item_id, text)
+        request = self._request("turn", item_id, text, turn, partial=partial)
+        self._run = self._tasks.spawn(self._analyse(request, ended_s), name="brain analysis")
+
+    def _request(
+        self, purpose: Any, item_id: str, words: str, turn: int, **more: Any
+    ) -> AnalysisRequest:
+        return AnalysisRequest(
+            purpose=purpose,
+            turn=turn,
+            item_id=item_id,
+            words=words,
+            language=self._profile.language,
+            now=self._service.timestamp(),
+            history=self._host.history(),
+            in_force=self._host.in_force(),
+            session=self._profile.session,
+            **more,
+        )
+
+    async def _analyse(self, request: AnalysisRequest, ended_s: float | None) -> None:
+        await self._host.answered()  # nothing here may slow the answer to the same turn
+        found = await self._search(request.words, "words")
+        request = replace(request, passages=found)
+        try:
+            request, analysis, usd = await self._think(request)
+        except BrainFailure as failure:
+            self._note_failure(failure, request)
+            update = update_from_facts(
+                request.words, found, self._service.timestamp(), request.language
+            )
+            if update is not None:
+                self._service.counts.kb_only += 1
+                self._offer_update(update, request, "kb", 0.0, ended_s)
+            return
+        self._recovered()
+        if analysis.update is not None:
+            self._offer_update(analysis.update, request, "claude", usd, ended_s)
+        if analysis.correction is not None:
+            # A slip of an earlier reply that only the caller's words brought to light.
+            last = request.history[-1] if request.history else None
+            if last is not None:
+                self._correct(analysis.correction, last.penny, request, usd)
+
+    async def _review(self, item_id: str, text: str, turn: int, words: str) -> None:
+        known = {each.id: each for each in await self._search(words, "review")}
+        for each in await self._search(text, "review"):
+            known.setdefault(each.id, each)
+        found = tuple(known.values())
+        if not found:
+            return  # nothing to hold it against
+        request = self._request("review", item_id, words, turn, reply=text, passages=found)
+        try:
+            request, analysis, usd = await self._think(request)
+        except BrainFailure as failure:
+            self._note_failure(failure, request)
+            return
+        self._recovered()
+        if analysis.correction is not None:
+            heard = await self._host.heard(item_id)
+            self._correct(analysis.correction, heard, request, usd)
+        if analysis.update is not None:
+            self._offer_update(analysis.update, request, "claude", usd, None)
+
+    async def _think(self, request: AnalysisRequest) -> tuple[AnalysisRequest, Analysis, float]:
+        """Ask, search for what it wants to know, ask again; raises BrainFailure."""
+        depth, model = self._profile.depth, self._profile.model
+        usd, round_left = 0.0, depth.searches
+        while True:
+            if self._usd >= self._settings.budget_usd:
+                raise BrainFailure("the session's brain budget is spent", code="budget")
+            try:
+                analysis = await self._service.ask(request, model, depth)
+            except BilledFailure as failure:
+                self._charge(failure.usage)
+                raise
+            usd += self._charge(analysis.usage)
+            self._journal.write(
+                "analysis",
+                request=request.as_json(),
+                model=model,
+                update=_plain(analysis.update),
+                correction=_plain(analysis.correction),
+                queries=analysis.queries,
+                usage=analysis.usage.as_json(),
+                usd=round(usd, 6),
+                took_ms=analysis.took_ms,
+            )
+            if not analysis.queries or not round_left:
+                return request, analysis, usd
+            round_left -= 1
+            known = {passage.id: passage for passage in request.passages}
+            for query in analysis.queries:
+                for passage in await self._search(query, "brain"):
+                    known.setdefault(passage.id, passage)
+            request = replace(request, passages=tuple(known.values()))
+
+    async def _search(self, text: str, by: str) -> tuple[Excerpt, ...]:
+        found = await self._library.search(text, self._profile.depth.passages)
+        self._journal.write("search", query=text, by=by, found=[p.id for p in found])
+        return found
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def _offer_update(
+        self,
+        update: ContextUpdate,
+        request: AnalysisRequest,
+        source: str,
+        usd: float,
+        ended_s: float | None,
+    ) -> None:
+        if update.same_advice(_current(self._host.in_force())):
+            self._journal.write("folio_unchanged", turn=request.turn)
+            return
+        text = render_update(update, request.turn, request.language)
+        body = update.model_dump(mode="json")
+        folio = self._folio("folio", request.turn, request.item_id, text, body, request.passages)
+        folio.source, folio.usd, folio.turn_ended_s = source, usd, ended_s
+        self._host.offer(folio)
+
+    def _correct(
+        self, note: CorrectionNote, heard: str, request: AnalysisRequest, usd: float
+    ) -> None:
+        verdict = self.corrections.consider(note, heard, request.turn)
+        self._journal.write(
+            "correction",
+            turn=request.turn,
+            note=note.model_dump(),
+            decision=verdict.decision,
+            reason=verdict.reason,
+            severity=verdict.severity,
+        )
+        if verdict.decision == "drop":
+            return
+        body = note.model_dump(mode="json")
+        if verdict.decision == "silent":
+            text = render_facts([("", note.correct_info)], request.turn, request.language)
+            self._host.offer(
+                self._folio("facts", request.turn, request.item_id, text, body, request.passages)
+            )
+            return
+        folio = self.correction_folio(note, request.turn, request.item_id)
+        folio.usd = usd
+        self.corrections.placed(note, folio.id, request.turn)
+        self._host.offer(folio)
+
+    def correction_folio(
+        self, note: CorrectionNote, turn: int, item_id: str, *, strong: bool = False
+    ) -> Folio:
+        text = render_correction(note, self._profile.language)
+        body = note.model_dump(mode="json")
+        folio = self._folio("correction", turn, item_id, text, body, ())
+        folio.kind, folio.strong = "correction", strong
+        return folio
+
+    def _folio(
+        self,
+        section: Any,
+        turn: int,
+        item_id: str,
+        text: str,
+        body: Json,
+        found: tuple[Excerpt, ...],
+        *,
+        expires: int | None = None,
+    ) -> Folio:
+        return Folio(
+            id=new_id("folio"),
+            kind="silent",
+            section=section,
+            turn=turn,
+            based_on=item_id,
+            text=text,
+            body=body,
+            source="kb" if section == "facts" else "claude",
+            expires_after_turns=self._settings.folio_turns if expires is None else expires,
+            created_s=self._service.clock(),
+            passages=as_passages(found),
+        )
+
+    # -- keeping count ------------------------------------------------------------------------
+
+    def _charge(self, usage: BrainUsage) -> float:
+        plain = usage.as_json()
+        usd = total_usd(price_messages(plain, usage.model, self._service.models.prices))
+        self._usd += usd
+        self._host.tell({"type": "penny.usage", "component": "cerebro", "usage": plain})
+        return usd
+
+    def _note_failure(self, failure: BrainFailure, request: AnalysisRequest) -> None:
+        """Log an outage once, not once per turn; the counts have every failure."""
+        self._journal.write("analysis_failed", request=request.as_json(), code=failure.code)
+        if failure.code != "no_brain" and not self._out_of_order:
+            log.warning("brain_degraded", code=failure.code, reason=failure.message)
+        self._out_of_order = failure.code
+
+    def _recovered(self) -> None:
+        if self._out_of_order:
+            log.info("brain_recovered", after=self._out_of_order)
+            self._out_of_order = ""
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _plain(model: ContextUpdate | CorrectionNote | None) -> Json | None:
+    return None if model is None else model.model_dump(mode="json")
+
+
+def _current(body: Json | None) -> ContextUpdate | None:
+    return ContextUpdate.model_validate(body) if body and "user_intent" in body else None

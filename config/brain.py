@@ -1,0 +1,192 @@
+"""EXTERNAL's part of ``penny.yaml``: ``brain:`` (the brain and how it reaches the speaker),
+``speaker:`` (the upstream connection), ``actions:`` and ``costs:``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from config.section import Section, key_error
+
+
+class Depth(Section):
+    """What one ``analysis_depth`` means. Latency first: thinking off where the model allows it."""
+
+    model: str | None = Field(default=None, description="null takes cerebro_model")
+    effort: Literal["low", "medium", "high"] | None = Field(
+        default="low", description="how hard it works; null sends none"
+    )
+    thinking: Literal["disabled", "between_tools", "default"] = Field(
+        default="disabled", description="default sends nothing: the model's own way"
+    )
+    max_tokens: int = Field(default=700, ge=100, le=8000, description="longest answer")
+    deadline_ms: int = Field(default=4000, ge=100, description="an analysis later than this is cut")
+    passages: int = Field(default=3, ge=1, le=20, description="passages shown per search")
+    searches: int = Field(default=1, ge=0, le=5, description="rounds of its own searches")
+
+
+class Depths(Section):
+    quick: Depth = Field(
+        default_factory=lambda: Depth(max_tokens=400, deadline_ms=2500, searches=0),
+        description="one short call",
+    )
+    standard: Depth = Field(default_factory=Depth, description="one round of its own searches")
+    deep: Depth = Field(
+        default_factory=lambda: Depth(
+            model="claude-sonnet-5-5",
+            effort="medium",
+            thinking="between_tools",
+            max_tokens=1500,
+            deadline_ms=8000,
+            passages=6,
+            searches=2,
+        ),
+        description="a stronger model, more of the knowledge base",
+    )
+
+
+class Corrections(Section):
+    enabled: bool = Field(default=True, description="false never corrects the speaker")
+    min_severity: Literal["low", "medium", "high"] = Field(
+        default="medium", description="mistakes below this are only recorded"
+    )
+    every_n_turns: int = Field(
+        default=3, ge=1, description="at most one spoken correction in so many turns"
+    )
+    max_per_session: int = Field(default=8, ge=0, description="then the kill switch falls")
+
+
+class Breaker(Section):
+    failures: int = Field(default=3, ge=1, description="failures in a row that open it")
+    cooldown_s: float = Field(default=15.0, gt=0, description="first rest; it doubles each time")
+    max_cooldown_s: float = Field(default=120.0, gt=0, description="longest rest")
+
+
+class Journal(Section):
+    enabled: bool = Field(default=True, description="one file per session, with what was said")
+    folder: Path = Field(default=Path("var/journal"), description="where the files go")
+
+
+class BrainSection(Section):
+    enabled: bool = Field(default=True, description="false leaves the speaker alone")
+    depth: Literal["quick", "standard", "deep"] = Field(
+        default="standard", description="analysis_depth of a session that names none"
+    )
+    update_frequency: Literal["every_turn", "every_n_turns", "on_demand"] = Field(
+        default="every_turn", description="when it analyses, unless the session says"
+    )
+    every_n: int = Field(default=2, ge=1, le=100, description="n of every_n_turns")
+    depths: Depths = Field(default_factory=Depths, description="what each depth means")
+    placement: Literal["auto", "append", "rewrite"] = Field(
+        default="auto", description="how a folio reaches the speaker; auto takes the cheaper"
+    )
+    folio_turns: int = Field(default=3, ge=1, description="a folio is in force for so many turns")
+    max_notes: int = Field(
+        default=12, ge=1, description="appended notes kept; older ones go in a batch"
+    )
+    facts_budget_ms: int = Field(
+        default=60, ge=0, le=1000, description="wait for same-turn facts; 0 turns them off"
+    )
+    facts_passages: int = Field(default=1, ge=1, le=5, description="passages given per turn")
+    partial_words: int = Field(
+        default=8, ge=1, description="a turn this long is analysed while it is spoken"
+    )
+    partial_debounce_ms: int = Field(
+        default=250, ge=0, description="rest after a partial transcript before it is analysed"
+    )
+    budget_usd: float = Field(default=0.25, ge=0, description="most a session's brain may cost")
+    corrections: Corrections = Field(
+        default_factory=Corrections, description="putting spoken mistakes right"
+    )
+    breaker: Breaker = Field(default_factory=Breaker, description="rest after failures in a row")
+    journal: Journal = Field(default_factory=Journal, description="the record that replays")
+
+
+class SpeakerSection(Section):
+    """The upstream of EXTERNAL, whoever runs it."""
+
+    transcription_model: str = Field(
+        default="gpt-realtime-whisper", description="who writes down the caller's words"
+    )
+    silence_duration_ms: int = Field(default=500, ge=100, description="silence that ends a turn")
+    reasoning_effort: Literal["minimal", "low", "medium", "high"] | None = Field(
+        default="minimal", description="of models that reason; null sends none"
+    )
+    max_age_s: float = Field(
+        default=3000.0, gt=0, description="an upstream this old is replaced when it is quiet"
+    )
+    reconnect_attempts: int = Field(default=4, ge=1, description="tries after a drop")
+    audio_kept_s: float = Field(
+        default=15.0, gt=0, le=60, description="caller audio kept for the next upstream"
+    )
+    fallback: bool = Field(
+        default=True, description="whether a dead speaker's session goes on in SELF_HOSTED"
+    )
+
+
+class Action(Section):
+    """One thing that can be done in the caller's name."""
+
+    description: str = Field(min_length=1, max_length=1000, description="for the speaker")
+    parameters: dict[str, Any] = Field(
+        default_factory=lambda: {"type": "object", "properties": {}},
+        description="JSON Schema of its arguments",
+    )
+    endpoint: str | None = Field(default=None, description="URL that is sent a POST")
+    callable: str | None = Field(default=None, description="module:function, sync or async")
+    handoff: str | None = Field(default=None, description="destination: hands over to a person")
+    timeout_s: float = Field(default=10.0, gt=0, le=300, description="then it has failed")
+    confirm: bool = Field(default=False, description="whether the caller must say yes first")
+
+    @model_validator(mode="after")
+    def _does_exactly_one_thing(self) -> Action:
+        ways = [self.endpoint, self.callable, self.handoff]
+        if sum(way is not None for way in ways) != 1:
+            raise key_error("endpoint", "give exactly one of endpoint, callable, handoff")
+        if self.endpoint is not None and not self.endpoint.startswith(("http://", "https://")):
+            raise key_error("endpoint", "an address starts with http:// or https://")
+        if self.callable is not None and ":" not in self.callable:
+            raise key_error("callable", "write module:function")
+        if self.parameters.get("type") != "object":
+            raise key_error("parameters", 'the schema of arguments has "type": "object"')
+        return self
+
+
+class ActionsSection(Section):
+    table: dict[str, Action] = Field(
+        default_factory=dict, description="actions by the name that sessions use"
+    )
+    reply_after_ms: int = Field(
+        default=4000, ge=100, description="then the speaker goes on and the result comes later"
+    )
+    filler_after_ms: int = Field(
+        default=1500, ge=100, description="silence before a filler is spoken"
+    )
+    fillers_es: tuple[str, ...] = Field(
+        default=(
+            "Un momento, lo estoy consultando.",
+            "Sigo en ello, enseguida se lo digo.",
+            "Ya casi lo tengo, deme un segundo.",
+            "Todavía lo estoy mirando, gracias por esperar.",
+        ),
+        description="Spanish fillers, none twice in a session",
+    )
+    fillers_en: tuple[str, ...] = Field(
+        default=(
+            "One moment, I'm looking it up.",
+            "Still on it, I'll tell you right away.",
+            "Almost there, just a second.",
+            "Still checking, thank you for waiting.",
+        ),
+        description="English fillers, none twice in a session",
+    )
+
+
+class CostsSection(Section):
+    session_limit_usd: float | None = Field(
+        default=2.0, gt=0, description="ceiling of a session; null has none"
+    )
+    warn_at: float = Field(default=0.8, gt=0, le=1, description="share of it that earns a warning")

@@ -1,0 +1,147 @@
+"""Meters a session as it goes by: live costs, totals, and the ceiling's graceful end.
+
+It counts what passes: ``response.done`` and transcription usage, and ``penny.usage`` of whatever
+thinks behind the speaker. At the ceiling nothing is cut: the answer that passed it is heard to
+its end, then the session ends with ``cost_limit``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from config.brain import CostsSection
+from penny.metering.meter import Component, CostMeter
+from penny.metering.usage import (
+    Charge,
+    Json,
+    Prices,
+    price_messages,
+    price_response,
+    price_transcription,
+)
+
+
+log = structlog.get_logger()
+
+BYTES_PER_S = 48_000
+"""PCM16 at 24 000 Hz, the seam's own format."""
+MAX_TAIL_S = 60.0
+"""A ceiling that was passed ends the session after this even if the answer sounds longer."""
+
+
+class Session(Protocol):
+    """What the meter needs of a session."""
+
+    id: str
+
+    def tell_caller(self, event: Json) -> None: ...
+    def end(self, reason: str) -> None: ...
+
+
+CallLater = Callable[[float, Callable[[], None]], asyncio.TimerHandle]
+
+
+class CostObserver:
+    """One per session.
+
+    Args:
+        totals: written into when the session ends (``usd``, ``usd_by``).
+        model_of: model of the speaker until a session event tells it.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        totals: Json,
+        prices: Prices,
+        costs: CostsSection,
+        call_later: CallLater,
+    ) -> None:
+        self._session = session
+        self._totals = totals
+        self._prices = prices
+        self._costs = costs
+        self._call_later = call_later
+        self._meter = CostMeter(costs.session_limit_usd, costs.warn_at)
+        self._model = ""
+        self._transcription_model = ""
+        self._started_s: float | None = None
+        self._sounds_until_s = 0.0
+        self._warned = False
+        self._end: asyncio.TimerHandle | None = None
+
+    # -- what passes --------------------------------------------------------------------------
+
+    def caller_event(self, event: Json, at_s: float) -> None:
+        self._note_start(at_s)
+
+    def speaker_event(self, event: Json, at_s: float) -> None:
+        self._note_start(at_s)
+        kind = event["type"]
+        if kind == "response.output_audio.delta":
+            seconds = len(event["delta"]) * 3 / 4 / BYTES_PER_S
+            self._sounds_until_s = max(self._sounds_until_s, at_s) + seconds
+        elif kind == "input_audio_buffer.speech_started":
+            self._meter.turn_began()
+            self._sounds_until_s = at_s
+        elif kind == "penny.speaker":
+            self._model = event["model"]
+            self._transcription_model = event.get("transcription_model", "")
+        elif kind == "response.done":
+            usage = event["response"].get("usage") or {}
+            self._count(price_response(usage, self._model, self._prices), "portavoz", at_s)
+        elif kind in _TRANSCRIBED:
+            usage = event.get("usage") or {}
+            charges = price_transcription(usage, self._transcription_model, self._prices)
+            self._count(charges, "transcription", at_s)
+        elif kind == "penny.usage":
+            usage = event["usage"]
+            self._count(price_messages(usage, usage["model"], self._prices), "cerebro", at_s)
+
+    def ended(self, reason: str, at_s: float) -> None:
+        if self._end is not None:
+            self._end.cancel()
+        if self._meter.metered:
+            self._totals["usd"] = round(self._meter.usd, 6)
+            self._totals["usd_by"] = self._meter.by_component
+            log.info("session_cost", session_id=self._session.id, usd=round(self._meter.usd, 6))
+
+    # -- counting -----------------------------------------------------------------------------
+
+    def _note_start(self, at_s: float) -> None:
+        if self._started_s is None:
+            self._started_s = at_s
+
+    def _count(self, charges: list[Charge], component: Component, at_s: float) -> None:
+        if not charges:
+            return
+        self._meter.add(component, charges)
+        duration_ms = round((at_s - (self._started_s or at_s)) * 1000)
+        self._session.tell_caller(self._meter.event(duration_ms))
+        self._watch_ceiling(at_s)
+
+    def _watch_ceiling(self, at_s: float) -> None:
+        level = self._meter.level
+        if level != "under" and not self._warned:
+            self._warned = True
+            limit = self._costs.session_limit_usd or 0.0
+            log.warning("session_nears_cost_limit", session_id=self._session.id, limit_usd=limit)
+            message = f"the session nears its ceiling of {limit:g} USD"
+            self._session.tell_caller(
+                {"type": "penny.warning", "code": "cost_limit_near", "message": message}
+            )
+        if level == "over" and self._end is None:
+            tail_s = min(max(0.0, self._sounds_until_s - at_s), MAX_TAIL_S)
+            self._end = self._call_later(tail_s, lambda: self._session.end("cost_limit"))
+
+
+_TRANSCRIBED = frozenset(
+    {
+        "conversation.item.input_audio_transcription.completed",
+        "penny.transcription_usage",  # of words that the caller's side did not ask for
+    }
+)

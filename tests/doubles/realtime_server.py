@@ -1,0 +1,495 @@
+"""A Realtime speaker at the vendor's edge: a real WebSocket server that speaks GA, scripted.
+
+The test plays the model: what it hears (``hear``), what it answers (``answer``, ``call``). The
+bookkeeping of the protocol (session updates, items, truncations, cancellations and their errors)
+is done here as the vendor does it. A second ``response.create`` while one is active is answered
+with the vendor's error and counted as a violation; a ``response.create`` that no step took, or a
+step that waits in vain, fails the test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+from base64 import b64decode, b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from types import TracebackType
+from typing import Any
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+
+Json = dict[str, Any]
+
+WAIT_S = 5.0
+AUDIO_MS = 40
+"""One ``output_audio.delta``."""
+MS_PER_WORD = 300
+SILENT = b64encode(bytes(AUDIO_MS * 48)).decode()
+
+
+class UnexpectedStep(AssertionError):
+    """The client did not do what the script says."""
+
+
+class Connection:
+    """One upstream session as the server sees it."""
+
+    def __init__(self, server: RealtimeDouble, socket: web.WebSocketResponse, model: str) -> None:
+        self._server = server
+        self._socket = socket
+        self.model = model
+        self.session: Json = _default_session(model)
+        self.items: dict[str, Json] = {}
+        self.durations: dict[str, float] = {}
+        self.received: list[Json] = []
+        self.requests: asyncio.Queue[Json] = asyncio.Queue()
+        self.active = ""
+        self.audio_ms = 0.0
+        self.closed = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._ids = count(1)
+        self.refuse_items = False
+
+    # -- the script ---------------------------------------------------------------------------
+
+    async def hear(self, words: str, *, late: bool = False, item_id: str = "") -> str:
+        """The caller says something: speech, partial words, the end of the turn, final words."""
+        item_id = item_id or self.new_id("item_user")
+        await self.speech_started(item_id)
+        if not late:
+            for word in words.split():
+                await self.partial(item_id, f"{word} ")
+        await self.end_turn(item_id)
+        if not late:
+            await self.final(item_id, words)
+        return item_id
+
+    async def speech_started(self, item_id: str) -> None:
+        await self.send("input_audio_buffer.speech_started", item_id=item_id, audio_start_ms=0)
+        if self.active and self._interrupts():
+            await self.finish(self.active, "cancelled", "turn_detected")
+
+    async def partial(self, item_id: str, delta: str) -> None:
+        kind = "conversation.item.input_audio_transcription.delta"
+        await self.send(kind, item_id=item_id, content_index=0, delta=delta)
+
+    async def end_turn(self, item_id: str) -> None:
+        await self.send("input_audio_buffer.speech_stopped", item_id=item_id, audio_end_ms=1000)
+        await self.send("input_audio_buffer.committed", item_id=item_id, previous_item_id=None)
+        part = {"type": "input_audio", "transcript": None}
+        item = {
+            "id": item_id,
+            "object": "realtime.item",
+            "type": "message",
+            "role": "user",
+            "status": "completed",
+            "content": [part],
+        }
+        await self._add(item)
+        if self._creates():
+            await self._begin({}, "")
+
+    async def final(self, item_id: str, words: str) -> None:
+        await self.send(
+            "conversation.item.input_audio_transcription.completed",
+            item_id=item_id,
+            content_index=0,
+            transcript=words,
+            usage={"type": "duration", "seconds": 2},
+        )
+
+    async def asked(self) -> Json:
+        """The next ``response.create``; it has begun a response (``self.active``)."""
+        try:
+            async with asyncio.timeout(WAIT_S):
+                return await self.requests.get()
+        except TimeoutError:
+            kinds = [event["type"] for event in self.received[-8:]]
+            raise UnexpectedStep(f"no response.create came; last came {kinds}") from None
+
+    async def answer(self, text: str, *, stop_after: int | None = None) -> str:
+        """Speak; with ``stop_after`` words only, and the response stays open."""
+        await self.asked()
+        return await self.speak(text, stop_after=stop_after)
+
+    async def speak(self, text: str, *, stop_after: int | None = None) -> str:
+        """Fill the active response; returns the item's id."""
+        response_id, item_id = self.active, self.new_id("item_penny")
+        item = {
+            "id": item_id,
+            "object": "realtime.item",
+            "type": "message",
+            "role": "assistant",
+            "status": "in_progress",
+            "content": [],
+        }
+        place = {"response_id": response_id, "item_id": item_id}
+        place |= {"output_index": 0, "content_index": 0}
+        await self.send(
+            "response.output_item.added", response_id=response_id, output_index=0, item=item
+        )
+        await self._add(item, done=False)
+        part = {"type": "audio", "transcript": ""}
+        await self.send("response.content_part.added", **place, part=part)
+        words = text.split()
+        for word in words[:stop_after]:
+            if self.active != response_id:
+                return item_id
+            delta = f"{word} "
+            await self.send("response.output_audio_transcript.delta", **place, delta=delta)
+            for _ in range(MS_PER_WORD // AUDIO_MS):
+                await self.send("response.output_audio.delta", **place, delta=SILENT)
+                self.durations[item_id] = self.durations.get(item_id, 0.0) + AUDIO_MS
+        if stop_after is None:
+            await self.send("response.output_audio.done", **place)
+            await self.send("response.output_audio_transcript.done", **place, transcript=text)
+            self.items[item_id] = {
+                **item,
+                "status": "completed",
+                "content": [{"type": "output_audio", "transcript": text}],
+            }
+            await self.send(
+                "conversation.item.done", item=self.items[item_id], previous_item_id=None
+            )
+            await self.send(
+                "response.output_item.done",
+                response_id=response_id,
+                output_index=0,
+                item=self.items[item_id],
+            )
+            await self.finish(response_id, "completed", output=[self.items[item_id]])
+        return item_id
+
+    async def call(
+        self, name: str, arguments: Json, *, call_id: str = "", twice: bool = False
+    ) -> str:
+        """Answer with a function call."""
+        await self.asked()
+        response_id, item_id = self.active, self.new_id("item_call")
+        call_id = call_id or self.new_id("call")
+        text = json.dumps(arguments, ensure_ascii=False)
+        item = {
+            "id": item_id,
+            "object": "realtime.item",
+            "type": "function_call",
+            "status": "in_progress",
+            "name": name,
+            "call_id": call_id,
+            "arguments": "",
+        }
+        where = {"response_id": response_id, "output_index": 0}
+        await self.send("response.output_item.added", **where, item=item)
+        await self._add(item, done=False)
+        about = {"item_id": item_id, "call_id": call_id}
+        await self.send("response.function_call_arguments.delta", **where, **about, delta=text)
+        await self.send(
+            "response.function_call_arguments.done", **where, **about, name=name, arguments=text
+        )
+        done = {**item, "status": "completed", "arguments": text}
+        self.items[item_id] = done
+        await self.send("conversation.item.done", item=done, previous_item_id=None)
+        for _ in range(2 if twice else 1):
+            await self.send("response.output_item.done", **where, item=done)
+        await self.finish(response_id, "completed", output=[done])
+        return call_id
+
+    async def finish(
+        self, response_id: str, status: str, reason: str = "", *, output: list[Json] | None = None
+    ) -> None:
+        """``response.done`` with a usage as the vendor's."""
+        if self.active == response_id:
+            self.active = ""
+        details = {"type": status, "reason": reason} if reason else None
+        response = {
+            "id": response_id,
+            "object": "realtime.response",
+            "status": status,
+            "status_details": details,
+            "conversation_id": "conv_1",
+            "output": output or [],
+            "usage": self._usage(),
+        }
+        await self.send("response.done", response=response)
+
+    async def drop(self, code: int = WSCloseCode.INTERNAL_ERROR) -> None:
+        """Break the connection."""
+        await self._socket.close(code=code)
+
+    async def fail(self, code: str, message: str = "scripted") -> None:
+        fault = {"type": "invalid_request_error", "code": code, "message": message}
+        await self.send("error", error={**fault, "param": None, "event_id": None})
+
+    def notes(self) -> list[str]:
+        """Texts of the system items that are in the conversation now."""
+        return [
+            item["content"][0]["text"]
+            for item in self.items.values()
+            if item.get("role") == "system"
+        ]
+
+    async def until(self, what: str, ready: Any) -> None:
+        """Wait for a state of this connection; fails the test when it does not come."""
+        try:
+            async with asyncio.timeout(WAIT_S):
+                while not ready():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            raise UnexpectedStep(f"waited in vain for {what}") from None
+
+    # -- the protocol -------------------------------------------------------------------------
+
+    def new_id(self, prefix: str) -> str:
+        return f"{prefix}_{self._server.serial()}"
+
+    async def send(self, kind: str, **fields: Any) -> None:
+        event = {"type": kind, "event_id": self.new_id("event"), **fields}
+        if not self._socket.closed:
+            await self._socket.send_str(json.dumps(event))
+
+    async def serve(self) -> None:
+        await self.send("session.created", session=self.session)
+        async for message in self._socket:
+            if message.type is not WSMsgType.TEXT:
+                break
+            event = json.loads(message.data)
+            self.received.append(event)
+            await self._take(event)
+            self._changed.set()
+        self.closed.set()
+
+    async def _take(self, event: Json) -> None:
+        kind = event["type"]
+        if kind == "input_audio_buffer.append":
+            self.audio_ms += len(b64decode(event["audio"])) / 48
+            self._server.on_audio(event)
+        elif kind == "session.update":
+            await self._update(event)
+        elif kind == "conversation.item.create":
+            if self.refuse_items:
+                await self._error(event, "invalid_value", "scripted refusal")
+            else:
+                await self._add(event["item"])
+        elif kind == "conversation.item.delete":
+            if self.items.pop(event["item_id"], None) is None:
+                await self._error(event, "item_delete_invalid_item_id", "no such item")
+            else:
+                await self.send("conversation.item.deleted", item_id=event["item_id"])
+        elif kind == "conversation.item.truncate":
+            await self._truncate(event)
+        elif kind == "response.create":
+            await self._begin(event, event.get("event_id") or "")
+        elif kind == "response.cancel":
+            if not self.active:
+                await self._error(event, "response_cancel_not_active", "nothing to cancel")
+            else:
+                await self.finish(self.active, "cancelled", "client_cancelled")
+        else:
+            self._server.violations.append(f"unexpected event {kind}")
+            await self._error(event, "invalid_value", f"unknown {kind}")
+
+    async def _begin(self, event: Json, event_id: str) -> None:
+        if self.active:
+            self._server.violations.append("response.create while a response is active")
+            await self._error(event, "conversation_already_has_active_response", "one is active")
+            return
+        self.active = self.new_id("resp")
+        response = {
+            "id": self.active,
+            "object": "realtime.response",
+            "status": "in_progress",
+            "conversation_id": "conv_1",
+            "output": [],
+            "usage": None,
+            "metadata": (event.get("response") or {}).get("metadata"),
+        }
+        await self.send("response.created", response=response)
+        self.requests.put_nowait(event)
+
+    async def _update(self, event: Json) -> None:
+        if event["session"].get("type") != "realtime":
+            await self._error(event, "missing_required_parameter", "session.type")
+            return
+        self.session = _merge(self.session, event["session"])
+        await self.send("session.updated", session=self.session)
+
+    async def _add(self, item: Json, *, done: bool = True) -> None:
+        item = {"object": "realtime.item", "status": "completed", **item}
+        self.items[item["id"]] = item
+        await self.send("conversation.item.added", item=item, previous_item_id=None)
+        if done:
+            await self.send("conversation.item.done", item=item, previous_item_id=None)
+
+    async def _truncate(self, event: Json) -> None:
+        item_id, end_ms = event["item_id"], event["audio_end_ms"]
+        if item_id not in self.items:
+            await self._error(event, "item_truncate_invalid_item_id", "no such item")
+        elif item_id not in self.durations:
+            self._server.violations.append("truncate of an item without audio")
+            await self._error(event, "invalid_value", "Only model output audio messages can be cut")
+        elif end_ms > self.durations[item_id]:
+            self._server.violations.append("truncate past the end")
+            await self._error(event, "invalid_value", "already shorter")
+        else:
+            await self.send(
+                "conversation.item.truncated",
+                item_id=item_id,
+                content_index=0,
+                audio_end_ms=end_ms,
+            )
+
+    async def _error(self, event: Json, code: str, message: str) -> None:
+        fault = {"type": "invalid_request_error", "code": code, "message": message, "param": None}
+        await self.send("error", error={**fault, "event_id": event.get("event_id")})
+
+    def _detection(self) -> Json:
+        return (self.session["audio"]["input"].get("turn_detection")) or {}
+
+    def _creates(self) -> bool:
+        return bool(self._detection().get("create_response", True))
+
+    def _interrupts(self) -> bool:
+        return bool(self._detection().get("interrupt_response", True))
+
+    def _usage(self) -> Json:
+        text = 500 + sum(len(str(item)) // 20 for item in self.items.values())
+        audio = round(sum(self.durations.values()) / 50) + 20
+        return {
+            "total_tokens": text + audio + 60,
+            "input_tokens": text + audio,
+            "output_tokens": 60,
+            "input_token_details": {
+                "text_tokens": text,
+                "audio_tokens": audio,
+                "image_tokens": 0,
+                "cached_tokens": 448,
+                "cached_tokens_details": {
+                    "text_tokens": 448,
+                    "audio_tokens": 0,
+                    "image_tokens": 0,
+                },
+            },
+            "output_token_details": {"text_tokens": 20, "audio_tokens": 40},
+        }
+
+
+class RealtimeDouble:
+    """The server: ``async with RealtimeDouble() as vendor``."""
+
+    def __init__(self) -> None:
+        self.violations: list[str] = []
+        self.connections: list[Connection] = []
+        self.keys: list[str] = []
+        self.refuse_with: int | None = None
+        self.on_audio: Any = lambda event: None
+        self._arrived = asyncio.Event()
+        self._ids = count(1)
+        self._runner: web.AppRunner | None = None
+        self.base_url = ""
+        self._taken = 0
+
+    def serial(self) -> int:
+        return next(self._ids)
+
+    async def connection(self) -> Connection:
+        """The next connection, configured."""
+        try:
+            async with asyncio.timeout(WAIT_S):
+                while len(self.connections) <= self._taken:
+                    self._arrived.clear()
+                    await self._arrived.wait()
+        except TimeoutError:
+            raise UnexpectedStep("no connection came") from None
+        self._taken += 1
+        found = self.connections[self._taken - 1]
+        await found.until(
+            "session.update", lambda: any(e["type"] == "session.update" for e in found.received)
+        )
+        return found
+
+    async def __aenter__(self) -> RealtimeDouble:
+        app = web.Application()
+        app.router.add_get("/v1/realtime", self._serve)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.base_url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1"
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for each in self.connections:
+            await each.drop(WSCloseCode.OK)
+        assert self._runner is not None
+        await self._runner.cleanup()
+        if kind is None:
+            self.check()
+
+    def check(self) -> None:
+        """Fail on violations and on requests that no step took."""
+        if self.violations:
+            raise UnexpectedStep(f"the client broke the protocol: {self.violations}")
+        left = sum(each.requests.qsize() for each in self.connections)
+        if left:
+            raise UnexpectedStep(f"{left} response.create were taken by no step")
+        if self._taken < len(self.connections):
+            raise UnexpectedStep("a connection was opened that no step took")
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        self.keys.append(request.headers.get("Authorization", ""))
+        if "OpenAI-Beta" in request.headers:
+            self.violations.append("the beta header was sent")
+        if self.refuse_with is not None:
+            return web.json_response({"error": {"code": "scripted"}}, status=self.refuse_with)
+        socket = web.WebSocketResponse(max_msg_size=20 * 1024 * 1024)
+        await socket.prepare(request)
+        connection = Connection(self, socket, request.query.get("model", ""))
+        self.connections.append(connection)
+        self._arrived.set()
+        await connection.serve()
+        return socket
+
+
+@asynccontextmanager
+async def realtime_double() -> AsyncIterator[RealtimeDouble]:
+    async with RealtimeDouble() as double:
+        yield double
+
+
+def _default_session(model: str) -> Json:
+    return {
+        "type": "realtime",
+        "object": "realtime.session",
+        "id": "sess_double",
+        "model": model,
+        "output_modalities": ["audio"],
+        "instructions": "",
+        "tools": [],
+        "audio": {
+            "input": {
+                "format": {"type": "audio/pcm", "rate": 24000},
+                "transcription": None,
+                "turn_detection": {"type": "server_vad", "create_response": True},
+            },
+            "output": {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "alloy"},
+        },
+    }
+
+
+def _merge(base: Json, fields: Json) -> Json:
+    merged = copy.deepcopy(base)
+    for name, value in fields.items():
+        if isinstance(value, dict) and isinstance(merged.get(name), dict):
+            merged[name] = _merge(merged[name], value)
+        else:
+            merged[name] = value
+    return merged

@@ -1,0 +1,168 @@
+"""Drops, rollovers and the audio that must survive them."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from modes.external.kept_audio import KeptAudio
+from modes.external.mode import ExternalMode
+from penny.errors import ModeUnavailable
+from tests.doubles.realtime_server import RealtimeDouble
+from tests.modes.external.caller import calling, configure
+
+
+NO_BRAIN = {"enabled": False}
+
+
+def audio(ms: int) -> dict[str, str]:
+    return {"type": "input_audio_buffer.append", "audio": b64encode(bytes(ms * 48)).decode()}
+
+
+async def test_speech_in_progress_at_a_drop_is_heard_by_the_next_upstream(
+    speaker: RealtimeDouble, tmp_path: Path
+) -> None:
+    config = configure(tmp_path, speaker.base_url, None, brain=NO_BRAIN)
+    async with calling(config, tmp_path) as caller:
+        first = await speaker.connection()
+        for _ in range(50):
+            await caller.call.send(audio(20))
+        await first.speech_started("item_cut")
+        await caller.until("input_audio_buffer.speech_started")
+        for _ in range(50):
+            await caller.call.send(audio(20))
+        speaker.refuse_with = 503
+        await first.drop()
+        await caller.settle()
+        for _ in range(25):
+            await caller.call.send(audio(20))
+        speaker.refuse_with = None
+        second = await speaker.connection()
+        await caller.until("penny.upstream_replaced")
+        # The second before the onset was noticed, the second of speech, what came meanwhile.
+        await second.until("the audio", lambda: second.audio_ms >= 2_500)
+        assert second.audio_ms <= 2_600
+
+
+async def test_an_answer_cut_by_a_drop_is_closed_and_given_again(
+    speaker: RealtimeDouble, tmp_path: Path
+) -> None:
+    config = configure(tmp_path, speaker.base_url, None, brain=NO_BRAIN)
+    async with calling(config, tmp_path) as caller:
+        first = await speaker.connection()
+        await first.hear("hola")
+        await first.answer("Buenos días, dígame usted", stop_after=2)
+        await caller.until("response.output_audio.delta")
+        await first.drop(1001)
+        closed = await caller.until("response.done")
+        assert closed["response"]["status"] == "cancelled"
+        second = await speaker.connection()
+        await second.answer("Dígame en qué le ayudo.")
+        assert any("hola" in str(item) for item in second.items.values())
+        await caller.until("response.done", lambda e: e["response"]["status"] == "completed")
+
+
+async def test_typed_words_during_a_drop_are_not_lost(
+    speaker: RealtimeDouble, tmp_path: Path
+) -> None:
+    config = configure(tmp_path, speaker.base_url, None, brain=NO_BRAIN)
+    async with calling(config, tmp_path) as caller:
+        first = await speaker.connection()
+        speaker.refuse_with = 503
+        await first.drop()
+        await caller.wait(lambda: caller.call.upstreams.current is None)
+        content = [{"type": "input_text", "text": "sigo aquí"}]
+        item = {"id": "item_typed", "type": "message", "role": "user", "content": content}
+        await caller.call.send({"type": "conversation.item.create", "item": item})
+        speaker.refuse_with = None
+        second = await speaker.connection()
+        await second.until("the words", lambda: "item_typed" in second.items)
+
+
+async def test_a_truncation_of_what_another_upstream_spoke_is_answered_and_seeded(
+    speaker: RealtimeDouble, tmp_path: Path
+) -> None:
+    config = configure(tmp_path, speaker.base_url, None, brain=NO_BRAIN)
+    async with calling(config, tmp_path) as caller:
+        first = await speaker.connection()
+        await first.hear("hola")
+        item_id = await first.answer("Buenos días, dígame usted")
+        await caller.until("response.done")
+        await first.drop()
+        second = await speaker.connection()
+        await caller.until("penny.upstream_replaced")
+        cut = {"type": "conversation.item.truncate", "item_id": item_id, "content_index": 0}
+        await caller.call.send({**cut, "audio_end_ms": 650})
+        await caller.until("conversation.item.truncated")
+        shorter = [{"type": "output_text", "text": "Buenos días,"}]
+        await second.until(
+            "the shorter text", lambda: second.items.get(item_id, {}).get("content") == shorter
+        )
+
+
+async def test_a_terminal_refusal_at_the_start_is_told_with_its_remedy(
+    speaker: RealtimeDouble, tmp_path: Path
+) -> None:
+    speaker.refuse_with = 401
+    config = configure(tmp_path, speaker.base_url, None, brain=NO_BRAIN)
+    with pytest.raises(ModeUnavailable) as refused:
+        async with calling(config, tmp_path):
+            pass
+    assert refused.value.retryable is False
+    assert "HTTP 401" in refused.value.message
+
+
+async def test_without_key_and_own_server_the_mode_tells_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    async with aiohttp.ClientSession() as http:
+        config = configure(tmp_path, "http://127.0.0.1:1/v1", None)
+        section = config.penny.modes.EXTERNAL.model_copy(update={"portavoz_base_url": None})
+        modes = config.penny.modes.model_copy(update={"EXTERNAL": section})
+        penny = config.penny.model_copy(update={"modes": modes})
+        mode = ExternalMode(config.model_copy(update={"penny": penny}), http)
+        state = mode.availability()
+        assert (state.available, state.reason) == (False, "OPENAI_API_KEY is not set")
+        assert state.remedy
+        await mode.aclose()
+
+
+async def test_a_speaker_without_a_brains_key_talks_with_the_knowledge_base_alone(
+    speaker: RealtimeDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    config = configure(tmp_path, speaker.base_url, None)
+    async with calling(config, tmp_path) as caller:
+        assert caller.mode.availability().available
+        upstream = await speaker.connection()
+        warning = await caller.until("penny.warning")
+        assert warning["code"] == "degraded"
+        await upstream.hear("¿Cuándo vence la factura F-2024-1234?")
+        await upstream.answer("El quince de enero.")
+        update = await caller.until("penny.context_update")
+        assert update["context_update"]["relevant_data"]["vencimiento"].startswith("2025-01-15")
+
+
+def test_kept_audio_forgets_the_oldest_past_its_limit() -> None:
+    kept = KeptAudio(100)
+    for _ in range(20):
+        kept.append(audio(20)["audio"])
+    assert kept.position_ms == 400
+    assert len(kept.since(0)) == 6
+    assert len(kept.since(360)) == 2
+    assert len(kept.since(320, until_ms=360)) == 2
+
+
+async def test_history_of_another_mode_seeds_the_first_upstream(
+    speaker: RealtimeDouble, tmp_path: Path
+) -> None:
+    content = [{"type": "input_text", "text": "antes dije esto"}]
+    before = {"id": "item_old", "type": "message", "role": "user", "content": content}
+    config = configure(tmp_path, speaker.base_url, None, brain=NO_BRAIN)
+    async with calling(config, tmp_path, history=(before,)):
+        upstream = await speaker.connection()
+        await upstream.until("the seed", lambda: "item_old" in upstream.items)

@@ -1,0 +1,124 @@
+"""What a session costs, to the millionth of a dollar."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from config.brain import CostsSection
+from config.prices import PRICES
+from penny.metering.observer import CostObserver
+from penny.metering.usage import price_messages, price_response, price_transcription, total_usd
+
+
+Json = dict[str, Any]
+
+USAGE: Json = {
+    "input_token_details": {
+        "text_tokens": 1_000,
+        "audio_tokens": 500,
+        "cached_tokens": 900,
+        "cached_tokens_details": {"text_tokens": 800, "audio_tokens": 100},
+    },
+    "output_token_details": {"text_tokens": 50, "audio_tokens": 200},
+}
+
+
+def test_a_response_is_priced_by_modality() -> None:
+    charges = {c.kind: c for c in price_response(USAGE, "gpt-realtime-2.1", PRICES)}
+    assert {kind: c.amount for kind, c in charges.items()} == {
+        "text_in": 200,
+        "text_cached": 800,
+        "audio_in": 400,
+        "audio_cached": 100,
+        "text_out": 50,
+        "audio_out": 200,
+    }
+    expected = (200 * 4 + 800 * 0.4 + 400 * 32 + 100 * 0.4 + 50 * 24 + 200 * 64) / 1e6
+    assert total_usd(list(charges.values())) == pytest.approx(expected)
+
+
+def test_cached_tokens_without_details_are_text_first() -> None:
+    details = {"text_tokens": 600, "audio_tokens": 500, "cached_tokens": 700}
+    charges = price_response({"input_token_details": details}, "gpt-realtime-2.1", PRICES)
+    amounts = {c.kind: c.amount for c in charges}
+    assert amounts == {"text_cached": 600, "audio_in": 400, "audio_cached": 100}
+
+
+def test_pennys_own_worker_costs_nothing() -> None:
+    assert price_response(USAGE, "penny-worker", PRICES) == []
+
+
+def test_transcription_by_time_and_by_tokens() -> None:
+    by_time = price_transcription({"type": "duration", "seconds": 30}, "gpt-transcribe", PRICES)
+    assert total_usd(by_time) == pytest.approx(0.00225)
+    tokens = {"type": "tokens", "input_tokens": 100, "output_tokens": 10}
+    assert [c.kind for c in price_transcription(tokens, "gpt-realtime-2.1", PRICES)] == [
+        "audio_in",
+        "text_out",
+    ]
+
+
+def test_claude_is_priced_with_its_cache_and_its_long_prompts() -> None:
+    usage = {"input_tokens": 600, "cache_read_tokens": 3_000, "output_tokens": 250}
+    usd = total_usd(price_messages(usage, "claude-haiku-5-5", PRICES))
+    assert usd == pytest.approx((600 * 0.1 + 3_000 * 0.01 + 250 * 0.5) / 1e6)
+    long = {"input_tokens": 100_001, "cache_write_5m_tokens": 10}
+    usd = total_usd(price_messages(long, "claude-haiku-5-5", PRICES))
+    assert usd == pytest.approx((100_001 * 0.5 + 10 * 0.625) / 1e6)
+
+
+class FakeSession:
+    id = "sess_1"
+
+    def __init__(self) -> None:
+        self.told: list[Json] = []
+        self.ends: list[str] = []
+
+    def tell_caller(self, event: Json) -> None:
+        self.told.append(event)
+
+    def end(self, reason: str) -> None:
+        self.ends.append(reason)
+
+
+def observe(limit_usd: float | None) -> tuple[CostObserver, FakeSession, Json]:
+    session, totals = FakeSession(), {}
+    costs = CostsSection(session_limit_usd=limit_usd)
+    later = asyncio.get_running_loop().call_later
+    observer = CostObserver(session, totals, PRICES, costs, later)
+    observer.speaker_event({"type": "penny.speaker", "model": "gpt-realtime-2.1"}, 0.0)
+    return observer, session, totals
+
+
+DONE: Json = {"type": "response.done", "response": {"status": "cancelled", "usage": USAGE}}
+DELTA: Json = {"type": "response.output_audio.delta", "delta": "A" * 64_000}  # one second
+
+
+@pytest.mark.virtual_time
+async def test_every_response_is_counted_whatever_its_status() -> None:
+    observer, session, totals = observe(None)
+    observer.speaker_event(DONE, 1.0)
+    usage = {"model": "claude-haiku-5-5", "input_tokens": 1_000_000}
+    observer.speaker_event({"type": "penny.usage", "usage": usage}, 2.0)
+    observer.ended("client_ended", 3.0)
+    assert [event["type"] for event in session.told] == ["penny.cost", "penny.cost"]
+    assert totals["usd_by"]["cerebro"] == pytest.approx(0.5)  # past the long-prompt mark
+    assert totals["usd"] == pytest.approx(sum(totals["usd_by"].values()))
+
+
+@pytest.mark.virtual_time
+async def test_the_ceiling_warns_then_lets_the_answer_be_heard_and_ends() -> None:
+    observer, session, _ = observe(0.03)
+    observer.speaker_event(DONE, 0.0)
+    assert session.told[-1].get("code") == "cost_limit_near"
+    observer.speaker_event(DELTA, 0.0)
+    observer.speaker_event(DONE, 0.0)
+    assert session.ends == []
+    await asyncio.sleep(0.9)
+    assert session.ends == []
+    await asyncio.sleep(0.2)
+    assert session.ends == ["cost_limit"]
+    observer.ended("cost_limit", 2.0)
