@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import aiohttp
 
-from modes.realtime import CONNECT_TIMEOUT_S, MAX_MESSAGE_BYTES, RealtimeSocket
+from modes.realtime import CONNECT_TIMEOUT_S, HEARTBEAT_S, MAX_MESSAGE_BYTES, RealtimeSocket
 from penny.errors import ModeUnavailable
 from penny.session.mode import Availability, SessionSpec
 
@@ -62,7 +62,7 @@ async def dial(http: aiohttp.ClientSession, url: str, headers: Mapping[str, str]
                 headers=headers,
                 max_msg_size=MAX_MESSAGE_BYTES,
                 compress=0,
-                heartbeat=20.0,
+                heartbeat=HEARTBEAT_S,
             )
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         status = getattr(error, "status", None)

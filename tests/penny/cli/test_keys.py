@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from penny.cli.main import main
 from tests.doubles.processes import free_port
+
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -54,3 +59,22 @@ def test_without_a_gateway_the_table_says_how_to_start_one(
     url = f"http://127.0.0.1:{free_port()}"
     assert main(["sessions", "--once", "--url", url, "--config", config]) == 1
     assert "python -m penny serve" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_named_and_leaves_the_keys_as_they_were(
+    config: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["keys", "create", "first", "--config", config]) == 0
+    capsys.readouterr()
+    # A file may not grow past what it is: to SQLite that is a disk with no room left.
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)); "
+        "from penny.cli.main import main; "
+        f"sys.exit(main(['keys', 'create', 'second', '--config', {config!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+
+    assert done.returncode == 1
+    assert "keys.sqlite cannot be used" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [key["name"] for key in list_keys(config, capsys)] == ["first"]
