@@ -11,7 +11,10 @@ export const clock = (ms) => {
 };
 
 /** Small sums need more digits than large ones. */
-export const dollars = (usd) => `$${usd.toFixed(usd === 0 || usd >= 1 ? 2 : usd >= 0.01 ? 3 : 4)}`;
+export function dollars(usd) {
+  const cents = usd < 0.00005 || usd >= 1;
+  return `$${usd.toFixed(cents ? 2 : usd >= 0.01 ? 3 : 4)}`;
+}
 
 export function median(values) {
   const sorted = [...values].sort((a, b) => a - b);
