@@ -22,7 +22,7 @@ from kb.passage import IndexUnavailable, Passage
 
 
 # Part of the folder's name: a change of fields or of normalisation asks for a new index.
-INDEX_VERSION = "9"
+INDEX_VERSION = "10"
 _BLANK = "blank"
 _RAW = "raw"
 _FACT_CHARS = 200
@@ -39,20 +39,56 @@ class FileState:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
 class StoredPassage:
-    """A passage with the keys of its parts, as they were indexed.
+    """A passage with the keys of its parts, as they were indexed; the passage itself is built
+    when it is first wanted, since most candidates are not.
 
-    ``sequence`` keeps their order; ``sounds``: the listed questions and phrases as heard; ``holds``: the kinds of answer in the text.
+    ``keys``: every key. ``sequence``: those of heading and text in their order, blank before and
+    after. ``heading``, ``questions``: the keys of each; the latter of phrases too. ``sounds``: the
+    listed questions and phrases as heard. ``holds``: the kinds of answer in the text.
     """
 
-    passage: Passage
-    keys: frozenset[str]
-    sequence: str
-    heading: frozenset[str]
-    questions: tuple[frozenset[str], ...]
-    sounds: tuple[str, ...]
-    holds: frozenset[str]
+    __slots__ = (
+        "_passage",
+        "_row",
+        "heading",
+        "holds",
+        "id",
+        "keys",
+        "questions",
+        "sequence",
+        "sounds",
+    )
+
+    def __init__(self, data: bytes) -> None:
+        row, every, heading, body, asked, self.sounds, self.holds = orjson.loads(data)
+        self._row = row
+        self._passage: Passage | None = None
+        self.id: str = row[0]
+        self.keys = frozenset(every.split())
+        self.sequence = f" {heading} {body} "
+        self.heading = frozenset(heading.split())
+        self.questions = [frozenset(each.split()) for each in asked]
+
+    @property
+    def passage(self) -> Passage:
+        if self._passage is None:
+            row = self._row
+            self._passage = Passage(
+                row[0],
+                row[1],
+                row[2],
+                tuple(row[3]),
+                row[4],
+                row[5],
+                row[6],
+                row[7],
+                tuple(row[8]),
+                row[9],
+                row[10],
+                tuple(row[11]),
+            )
+        return self._passage
 
 
 def _build_schema() -> tantivy.Schema:
@@ -150,23 +186,26 @@ class IndexWriter:
             fields=dict(_facts(passage)) or None,
             data=orjson.dumps(
                 [
-                    passage.id,
-                    passage.ref,
-                    passage.source,
-                    passage.heading,
-                    passage.position,
-                    passage.text,
-                    passage.language,
-                    passage.fields,
-                    passage.questions,
-                    passage.speakable,
-                    " ".join(body),
+                    [
+                        passage.id,
+                        passage.ref,
+                        passage.source,
+                        passage.heading,
+                        passage.position,
+                        passage.text,
+                        passage.language,
+                        passage.fields,
+                        passage.questions,
+                        passage.speakable,
+                        passage.words,
+                        passage.phrases,
+                    ],
+                    " ".join(distinct),
                     " ".join(heading),
-                    " ".join(dict.fromkeys(context)),
+                    " ".join(body),
                     [" ".join(each) for each in asked],
-                    sorted(held_by(passage.text)),
-                    passage.phrases,
                     [sounds_of(each) for each in said],
+                    sorted(held_by(passage.text)),
                 ]
             ),
         )
@@ -205,21 +244,7 @@ def _read_data(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> bytes
 
 
 def read_passage(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> StoredPassage:
-    row = orjson.loads(_read_data(searcher, address))
-    passage = Passage(
-        row[0], row[1], row[2], tuple(row[3]), row[4], row[5], row[6], row[7], tuple(row[8]), row[9], "", tuple(row[15])
-    )
-    body, heading, context, asked = row[10:14]
-    every = " ".join((body, heading, context, *asked))
-    return StoredPassage(
-        passage,
-        frozenset(every.split()),
-        f" {heading} {body} ",
-        frozenset(heading.split()),
-        tuple(frozenset(each.split()) for each in asked),
-        tuple(row[16]),
-        frozenset(row[14]),
-    )
+    return StoredPassage(_read_data(searcher, address))
 
 
 def read_all(searcher: tantivy.Searcher, kind: str) -> Iterable[bytes]:

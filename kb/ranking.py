@@ -16,7 +16,7 @@ from kb.index import StoredPassage
 from kb.query import Concept
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Evidence:
     """What speaks for a passage, each 0..1 unless said.
 
@@ -74,6 +74,7 @@ _MOST_ODDS = 30.0
 # This much matched weight counts as full: about three rare words.
 _FULL_MASS = 3.0
 _FULL_NAMED = 3
+_PAIR = 2
 _FOUND = 0.7
 _FOUND_ITSELF = 0.9
 _NOTHING_LOST = 0.05
@@ -193,12 +194,14 @@ def weigh(
 
 
 def _together(stored: StoredPassage, concepts: list[Concept]) -> float:
+    if len(concepts) < _PAIR:
+        return 0.0
     here = [[key for key in concept.keys if key in stored.keys] for concept in concepts]
     found = 0
     for at in range(len(here) - 1):
         if here[at] and here[at + 1]:
             found += _neighbours(stored.sequence, here[at], here[at + 1])
-    return found / (len(here) - 1) if len(here) > 1 else 0.0
+    return found / (len(here) - 1)
 
 
 def _neighbours(sequence: str, left: list[str], right: list[str]) -> bool:
@@ -209,7 +212,9 @@ def _neighbours(sequence: str, left: list[str], right: list[str]) -> bool:
     return False
 
 
-def _likeness(keys: frozenset[str], concepts: list[Concept], total: float) -> tuple[float, float, float]:
+def _likeness(
+    keys: frozenset[str], concepts: list[Concept], total: float
+) -> tuple[float, float, float]:
     """Return (weight shared over the weight of both, share of the keys that were named)."""
     shared = named = 0.0
     matched: set[str] = set()

@@ -96,7 +96,7 @@ def search_view(
     hits: list[Hit] = []
     ceiling = 1.0
     for candidate, cosine in best:
-        asked = candidate.stored.passage.id in listed
+        asked = candidate.stored.id in listed
         sure = lexical = _WORD_FOR_WORD if asked else JUDGE.trust(candidate.evidence)
         if cosine is not None:
             sure = fuse(lexical, likelihood(cosine, settings.vector_relevance))
@@ -110,7 +110,7 @@ def search_view(
 
 def _add_listed(view: View, listed: frozenset[str], candidates: list[Candidate]) -> None:
     """A passage that lists the very question is a candidate however common its words are."""
-    for wanted in listed - {each.stored.passage.id for each in candidates}:
+    for wanted in listed - {each.stored.id for each in candidates}:
         query = tantivy.Query.term_query(SCHEMA, "id", wanted, "basic")
         for _, address in view.searcher.search(query, limit=1, count=False).hits:
             candidates.append(Candidate(view.passage(address), NOTHING, address))
@@ -128,7 +128,7 @@ def _order(
     def key(pair: tuple[Candidate, float | None]) -> float:
         candidate, cosine = pair
         odds = JUDGE.rank(candidate.evidence)
-        if candidate.stored.passage.id in listed:
+        if candidate.stored.id in listed:
             odds += _LISTED_ODDS
         if cosine is not None:
             odds += log_odds(cosine, settings.vector_relevance)

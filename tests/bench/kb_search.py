@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
+import re
 import resource
 import sqlite3
 import tempfile
@@ -23,6 +25,7 @@ import tantivy
 
 from kb import KbSettings, KnowledgeBase
 from kb.cli import show_progress
+from kb.evaluation import read_questions
 from kb.normal.analysis import keys_of
 
 
@@ -33,45 +36,78 @@ SYLLABLES = (
     "xa ya za zo bri cla cri fra gre pla pro tri"
 )
 STARTERS = ("oye mira quería saber", "me podría decir", "cómo es que", "cuándo", "por favor qué")
-VOCABULARY = 50_000
-PASSAGE_WORDS = 24
+RARE_WORDS = 50_000
+# Of a passage's words, this share is not the sample's: names, places, other trades.
+RARE_SHARE = 0.3
+PASSAGE_WORDS = 40
+HEADING_WORDS = 3
 SECTIONS_PER_FILE = 100
+ROOT = Path(__file__).resolve().parents[2]
+SENTENCE = re.compile(r"(?<=[.:?!])\s+")
 
 
-def build_words(random_: random.Random) -> list[str]:
+def build_rare_words(random_: random.Random) -> list[str]:
     pieces = SYLLABLES.split()
     words: dict[str, None] = {}
-    while len(words) < VOCABULARY:
+    while len(words) < RARE_WORDS:
         words["".join(random_.choices(pieces, k=random_.randint(2, 5)))] = None
     return list(words)
 
 
+def read_sentences() -> list[list[str]]:
+    """Return the sample documents' own sentences, in words, stop words and all."""
+    sentences = []
+    for path in sorted((ROOT / "kb" / "documents" / "empresa" / "documentos").glob("*.md")):
+        body = path.read_text(encoding="utf-8").split("\n---\n", 1)[1]
+        for line in body.splitlines():
+            if line and line[0] not in "#|-":
+                sentences += [each.split() for each in SENTENCE.split(line)]
+    return sentences
+
+
 def build_corpus(folder: Path, passages: int, seed: int) -> tuple[list[str], list[str]]:
-    """Write Markdown files with Zipf-distributed words; return (passages' texts, queries)."""
+    """Write Markdown files of the sample's sentences with rare words set in (Zipf).
+
+    Returns (passages' texts, queries).
+    """
     random_ = random.Random(seed)
-    words = build_words(random_)
-    ranks = np.arange(1, VOCABULARY + 1)
-    chances = 1 / ranks**0.9
-    drawn = np.random.default_rng(seed).choice(
-        VOCABULARY, size=passages * (PASSAGE_WORDS + 3), p=chances / chances.sum()
+    rare, sentences = build_rare_words(random_), read_sentences()
+    chances = 1 / np.arange(1, RARE_WORDS + 1) ** 0.9
+    drawn = iter(
+        np.random.default_rng(seed)
+        .choice(RARE_WORDS, size=passages * (PASSAGE_WORDS + 30), p=chances / chances.sum())
+        .tolist()
     )
     texts: list[str] = []
-    step = PASSAGE_WORDS + 3
     for first in range(0, passages, SECTIONS_PER_FILE):
         lines = ["---\nidioma: es\n---\n"]
         for at in range(first, min(first + SECTIONS_PER_FILE, passages)):
-            mine = [words[index] for index in drawn[at * step : (at + 1) * step]]
-            text = " ".join(mine[3:]).capitalize() + "."
-            lines.append(f"## {' '.join(mine[:3]).capitalize()} {at}\n\n{text}\n")
-            texts.append(" ".join(mine))
+            words: list[str] = []
+            while len(words) < PASSAGE_WORDS:
+                for word in random_.choice(sentences):
+                    words.append(rare[next(drawn)] if random_.random() < RARE_SHARE else word)
+            heading = " ".join(random_.sample(words, HEADING_WORDS)).strip(".,:;").capitalize()
+            lines.append(f"## {heading} {at}\n\n{' '.join(words)}\n")
+            texts.append(f"{heading} {' '.join(words)}")
         (folder / f"{first:06d}.md").write_text("\n".join(lines), encoding="utf-8")
     return texts, build_queries(texts, random_)
 
 
 def build_queries(texts: list[str], random_: random.Random, count: int = 2000) -> list[str]:
-    """Three to six words of a passage as a caller says them, one in three with a wrong letter."""
+    """Half the dev questions as callers said them; half three to six words of a passage.
+
+    One in three of the latter has a wrong letter.
+    """
+    asked = [
+        question.text
+        for name in ("dev", "dev_spoken")
+        for question in read_questions(ROOT / "kb" / "eval" / f"{name}.jsonl")
+    ]
     queries = []
     for number in range(count):
+        if number % 2:
+            queries.append(random_.choice(asked))
+            continue
         words = random_.sample(random_.choice(texts).split(), random_.randint(3, 6))
         if number % 3 == 0:
             at = random_.randrange(len(words))
