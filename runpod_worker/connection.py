@@ -131,8 +131,9 @@ class Connection:
     # -- core -> engines ----------------------------------------------------------------------
 
     def _report(self, report: EngineReport) -> None:
-        if isinstance(report, AudioDelta):
-            # Position before the core turns it into a delta: what is sent is soon audible.
+        if isinstance(report, AudioDelta) and report.response_id == self._core.active_response_id:
+            # Position before the core turns it into a delta: what is sent is soon audible. What
+            # is said outside the conversation is not this caller's to hear or interrupt.
             self._agent.sent(self._listener.position_ms, len(report.pcm) / BYTES_PER_MS)
         self._carry_out(self._core.report(report))
 

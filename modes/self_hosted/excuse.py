@@ -82,6 +82,7 @@ class ExcuseRecorder:
         self._key = key
         self._excuse = Excuse(text)
         self._response_id = ""
+        self._limits_due = False
 
     @property
     def recorded(self) -> Excuse | None:
@@ -109,7 +110,11 @@ class ExcuseRecorder:
             return True
         if not self._response_id:
             return False
+        if kind == "rate_limits.updated" and self._limits_due:
+            self._limits_due = False  # it follows every response
+            return True
         if kind == "response.done" and response.get("id") == self._response_id:
+            self._limits_due = True
             if response.get("status") == "completed" and self._excuse.deltas:
                 self._kept.setdefault(self._key, self._excuse)
             return True

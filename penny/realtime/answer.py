@@ -48,7 +48,8 @@ class Answer:
 
     def _send_audio(self, message: Item, wire: bytes) -> None:
         if wire:
-            self._state.spoke = True
+            # What is said beside the conversation leaves no assistant audio in it.
+            self._state.spoke |= self.response.options.in_conversation
             delta = base64.b64encode(wire).decode()
             self._send_part("response.output_audio.delta", message, delta=delta)
 
