@@ -46,9 +46,7 @@ class Policy:
         if voice:
             _check(field, voice, self.section.voices)
 
-    def check_collection(
-        self, ref: str | None, field: str = "cerebro.knowledge_base_ref"
-    ) -> None:
+    def check_collection(self, ref: str | None, field: str = "cerebro.knowledge_base_ref") -> None:
         if ref:
             _check(field, ref, self.section.kb_collections)
 
