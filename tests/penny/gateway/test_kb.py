@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from penny.trust.keys import KeyFile
 from tests.doubles.house import running_penny
 
 
@@ -147,11 +149,15 @@ async def test_a_gateway_whose_index_cannot_be_made_still_listens(tmp_path: Path
 
 async def test_a_key_is_needed_where_keys_are_required(manual: Path, tmp_path: Path) -> None:
     section = {"documents": str(tmp_path / "documents"), "index": str(tmp_path / "index")}
-    keys = {"required": "always", "file": str(tmp_path / "keys.sqlite")}
-    async with (
-        running_penny(kb=section, keys=keys) as url,
-        aiohttp.ClientSession() as http,
-    ):
-        status, body = await Client(url, http).get("/v1/kb/search", q="baja")
+    file = tmp_path / "keys.sqlite"
+    value, _ = KeyFile(file, time.time).create("default", "tools")
+    keys = {"required": "always", "file": str(file)}
+    async with running_penny(kb=section, keys=keys) as url, aiohttp.ClientSession() as http:
+        refused = await Client(url, http).get("/v1/kb/search", q="baja", ref=REF)
+        http.headers["Authorization"] = f"Bearer {value}"
+        client = Client(url, http)
+        await client.until_ready()
+        admitted = await client.get("/v1/kb/search", q="dar de baja el contrato", ref=REF)
 
-        assert (status, body["error"]["code"]) == (401, "unauthorized")
+        assert (refused[0], refused[1]["error"]["code"]) == (401, "unauthorized")
+        assert (admitted[0], admitted[1]["relevant"]) == (200, True)
