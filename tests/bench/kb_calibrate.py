@@ -37,6 +37,8 @@ RANK_SIGNS = np.array([1] * 6 + [-1] + [1] * 10)
 RANK_RIDGE = 0.003
 TRUST_RIDGE = 0.05
 FOLDS = 5
+# More than a search weighs, so that there is more to tell apart.
+CANDIDATES = 16
 LISTED, PHRASES = -1, -2  # folds of what is trained on and never counted
 BARE_SHARE = 0.4
 PHRASE_SHARE = 0.15
@@ -68,7 +70,7 @@ def read_cases(
         view = base.view(REF)
         cases = []
         for question, fold in zip(asked, folds, strict=True):
-            found = find_candidates(view, question.text, None, None).candidates
+            found = find_candidates(view, question.text, None, None, CANDIDATES).candidates
             if found:
                 cases.append(
                     Case(
