@@ -39,8 +39,8 @@ class Passage:
     ``id``: stable while its source and heading stay, readable (``facturas.md#plazo-de-pago``).
     ``ref``: the collection. ``source``: path inside the collection, with ``/``.
     ``position``: where in the source (``line 12``, ``page 3``, ``row 7``).
-    ``words``, ``phrases``: what callers call it, one by one and as they say it; never spoken. ``fields``: typed values of a record; empty for
-    prose. ``speakable``: a short answer to say.
+    ``words``, ``phrases``: what callers call it, one by one and as they say it; never spoken.
+    ``fields``: typed values of a record; empty for prose. ``speakable``: a short answer to say.
     """
 
     id: str

@@ -28,13 +28,14 @@ class Evidence:
     when it holds the kind of answer wanted. ``unknown``: the weight of what the whole collection
     has no word for. ``missing_code``: 1 when the caller named a code that is not in it.
     ``lost``: the weight of strong words not found, from 0 up. ``lost_most``: that of the most
-    telling one. ``lost_share``: ``lost`` over all strong weight. ``named``: strong things found, 1 for three. ``exact``: the share of strong
-    weight found word for word. ``complete``: all strong words found, times the most telling one.
-    ``said``: how much of a listed question or phrase the caller said. ``echo``, ``within``: how
-    alike a listed phrase sounds, to the whole question and to its nearest part. ``things``: 1 over
-    one more than the strong words. ``unheard``: the weight of strong words that the collection
-    has nothing for. ``elsewhere``: 1 when a subject of other trades was named. ``guessed``: the
-    share of strong weight found by another word only.
+    telling one. ``lost_share``: ``lost`` over all strong weight. ``named``: strong things found,
+    1 for three. ``exact``: the share of strong weight found word for word. ``complete``: all
+    strong words found, times the most telling one. ``said``: how much of a listed question or
+    phrase the caller said. ``echo``, ``within``: how alike a listed phrase sounds, to the whole
+    question and to its nearest part. ``things``: 1 over one more than the strong words.
+    ``unheard``: the weight of strong words that the collection has nothing for. ``elsewhere``: 1
+    when a subject of other trades was named. ``guessed``: the share of strong weight found by
+    another word only.
     """
 
     coverage: float = 0.0

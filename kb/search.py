@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 Ends = tuple[FieldValue | None, FieldValue | None]
 Filter = FieldValue | Ends
-_CANDIDATES = 16
+_CANDIDATES = 12
 _MAX_QUERY_CHARS = 1000
 # The engine has no ranges over a record's fields: so many of the best are looked through.
 _RANGED_CANDIDATES = 500
@@ -55,15 +55,16 @@ def find_candidates(
     text: str,
     language: Language | None,
     filters: Mapping[str, Filter] | None,
+    most: int = _CANDIDATES,
 ) -> Found:
-    """Return what the words alone find, best BM25 first, each with its evidence."""
+    """Return what the words alone find, at most ``most``, best BM25 first, with its evidence."""
     text = text[:_MAX_QUERY_CHARS]
     concepts = build_concepts(text, language or guess_language(text), view.vocabulary)
     query = _build_query(concepts, filters)
     if query is None:
         return Found(concepts, [])
     ranges = {name: ends for name, ends in (filters or {}).items() if isinstance(ends, tuple)}
-    limit = _RANGED_CANDIDATES if ranges else _CANDIDATES
+    limit = _RANGED_CANDIDATES if ranges else most
     hits = view.searcher.search(query, limit=limit, count=False).hits
     candidates: list[Candidate] = []
     wanted, sounds = wanted_of(text), sounds_of(text)

@@ -32,14 +32,14 @@ def cut_passages(
     blocks, a long paragraph between its sentences, and a table or list item never.
     """
     language = content.language or _language_of(content)
-    unbound = {_slug(heading) for heading in content.questions}
-    aliases = {_slug(heading): words for heading, words in content.words.items()}
-    sayings = {_slug(heading): said for heading, said in content.phrases.items()}
+    unbound = {slug_of(heading) for heading in content.questions}
+    aliases = {slug_of(heading): words for heading, words in content.words.items()}
+    sayings = {slug_of(heading): said for heading, said in content.phrases.items()}
     passages: list[Passage] = []
     seen: dict[str, int] = {}
     for section in _sections(content):
         asked = _questions_for(section.heading, content, unbound)
-        slug = _slug(section.heading[-1]) if section.heading else ""
+        slug = slug_of(section.heading[-1]) if section.heading else ""
         words, phrases = aliases.pop(slug, ""), sayings.pop(slug, ())
         for part in _parts(section.blocks, max_chars):
             passage = _passage(
@@ -49,7 +49,7 @@ def cut_passages(
             asked = phrases = ()
     for record in content.records:
         asked = content.questions.get(record.name, ())
-        unbound.discard(_slug(record.name))
+        unbound.discard(slug_of(record.name))
         passages.append(
             Passage(
                 id=_unique(f"{source}#{record.name}", seen),
@@ -62,13 +62,13 @@ def cut_passages(
                 fields=record.fields,
                 questions=asked,
                 speakable=record.speakable,
-                words=aliases.pop(_slug(record.name), ""),
-                phrases=sayings.pop(_slug(record.name), ()),
+                words=aliases.pop(slug_of(record.name), ""),
+                phrases=sayings.pop(slug_of(record.name), ()),
             )
         )
-    missing = [heading for heading in content.questions if _slug(heading) in unbound]
-    missing += [heading for heading in content.words if _slug(heading) in aliases]
-    missing += [heading for heading in content.phrases if _slug(heading) in sayings]
+    missing = [heading for heading in content.questions if slug_of(heading) in unbound]
+    missing += [heading for heading in content.words if slug_of(heading) in aliases]
+    missing += [heading for heading in content.phrases if slug_of(heading) in sayings]
     return passages, missing
 
 
@@ -98,7 +98,7 @@ def _passage(
     text = "\n".join(block.text for block in part)
     path = heading or ((title,) if title else (source,))
     return Passage(
-        id=_unique(f"{source}#{_slug(path[-1])}", seen),
+        id=_unique(f"{source}#{slug_of(path[-1])}", seen),
         ref=ref,
         source=source,
         heading=path,
@@ -115,7 +115,7 @@ def _unique(name: str, seen: dict[str, int]) -> str:
     return name if seen[name] == 1 else f"{name}-{seen[name]}"
 
 
-def _slug(heading: str) -> str:
+def slug_of(heading: str) -> str:
     return _SLUG.sub("-", fold_accents(heading.lower()).replace("ñ", "n")).strip("-")
 
 
@@ -124,10 +124,10 @@ def _questions_for(
 ) -> tuple[str, ...]:
     if not heading:
         return ()
-    slugs = {_slug(heading[-1]), _slug(" > ".join(heading))}
+    slugs = {slug_of(heading[-1]), slug_of(" > ".join(heading))}
     asked: list[str] = []
     for name, questions in content.questions.items():
-        slug = _slug(name)
+        slug = slug_of(name)
         if slug in slugs and slug in unbound:
             unbound.discard(slug)
             asked.extend(questions)

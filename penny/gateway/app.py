@@ -21,6 +21,7 @@ from penny.aio.tasks import TaskOwner
 from penny.gateway.admin import AdminRoutes
 from penny.gateway.brain_metrics import BrainCollector
 from penny.gateway.egress_metrics import EgressCollector
+from penny.gateway.kb import KbRoutes, SharedKb
 from penny.gateway.listener import Listener
 from penny.gateway.loop_lag import LoopLag
 from penny.gateway.metrics import Metrics, TrustCollector
@@ -59,6 +60,7 @@ class Gateway:
         self.broker: Broker | None = None
         self.routes: Routes | None = None
         self.trust: Trust | None = None
+        self.kb: SharedKb | None = None
         self.port = config.gateway.port
 
     async def start(self, host: str | None = None, port: int | None = None) -> None:
@@ -80,8 +82,9 @@ class Gateway:
         _attach_brain(broker, metrics, config)
         self.trust = trust = build_trust(config, broker, host, clock)
         await trust.gate.check_exposure(host)
+        self.kb = SharedKb(config)
         self._runner = web.AppRunner(
-            self._build_app(broker, trust, metrics, overview, clock),
+            self._build_app(broker, trust, metrics, overview, self.kb, clock),
             access_log=None,
             shutdown_timeout=2.0,
         )
@@ -92,6 +95,7 @@ class Gateway:
         self._listener = Listener(self._runner, host, reuse_port=config.gateway.reuse_port)
         await self._listener.open(config.gateway.port if port is None else port)
         self.host, self.port = self._listener.address
+        self.kb.start()
         log.info("gateway_listens", host=self.host, port=self.port)
         # Listening comes first: health and page answer while a mode still loads, and say so.
         await asyncio.gather(*(mode.start() for mode in modes.values()))
@@ -102,15 +106,17 @@ class Gateway:
         trust: Trust,
         metrics: Metrics,
         overview: Overview,
+        kb: SharedKb,
         clock: Callable[[], float],
     ) -> web.Application:
         config = self._config
-        self.routes = routes = Routes(broker, config, metrics, trust)
+        self.routes = routes = Routes(broker, config, metrics, trust, kb.describe)
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         self.routes.add_to(app)
         door = SocketDoor(broker, config, trust.gate, clock)
         app.router.add_get("/ws", door.connect)
         RealtimeDoor(broker, config, trust.gate, trust.secrets, time.time).add_to(app)
+        KbRoutes(kb, trust.gate, config.kb.default_ref).add_to(app)
         AdminRoutes(
             trust,
             clock,
@@ -140,6 +146,8 @@ class Gateway:
         if self.broker is not None:
             for mode in self.broker.modes.values():
                 await mode.aclose()
+        if self.kb is not None:
+            await self.kb.aclose()
         if self._http is not None:
             await self._http.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,11 +37,19 @@ SECURITY_HEADERS = {
 class Routes:
     """The gateway's plain HTTP side."""
 
-    def __init__(self, broker: Broker, config: Config, metrics: Metrics, trust: Trust) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        config: Config,
+        metrics: Metrics,
+        trust: Trust,
+        describe_kb: Callable[[], Json],
+    ) -> None:
         self._broker = broker
         self._config = config
         self._metrics = metrics
         self._trust = trust
+        self._describe_kb = describe_kb
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/", self._page)
@@ -79,6 +88,7 @@ class Routes:
             "reasons": reasons,
             "degraded": degraded,
             "sessions": len(self._broker.sessions),
+            "knowledge_base": self._describe_kb(),
             "modes": {name: state.reason or "ready" for name, state in modes.items()},
         }
 

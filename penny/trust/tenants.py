@@ -46,9 +46,8 @@ class Policy:
         if voice:
             _check(field, voice, self.section.voices)
 
-    def check_collection(self, ref: str | None) -> None:
+    def check_collection(self, ref: str | None, field: str = "cerebro.knowledge_base_ref") -> None:
         if ref:
-            field = "cerebro.knowledge_base_ref"
             _check(field, ref, self.section.kb_collections)
 
     @property

@@ -14,17 +14,19 @@ import argparse
 import re
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import orjson
+import yaml
 from numpy.typing import NDArray
 
 from kb import KbSettings, KnowledgeBase
 from kb.evaluation import EvalQuestion, read_questions
 from kb.ranking import WEIGHTS, Weights, rank_features, trust_features
 from kb.search import find_candidates
+from kb.sections import slug_of
 
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +37,13 @@ RANK_SIGNS = np.array([1] * 6 + [-1] + [1] * 10)
 RANK_RIDGE = 0.003
 TRUST_RIDGE = 0.05
 FOLDS = 5
+# More than a search weighs, so that there is more to tell apart.
+CANDIDATES = 16
+LISTED, PHRASES = -1, -2  # folds of what is trained on and never counted
 BARE_SHARE = 0.4
+PHRASE_SHARE = 0.15
+# A question whose answers are taken away should find nothing.
+LEFT_OUT_SHARE = 0.1
 LISTED_SHARE = 0.2  # a listed question, word for word, is the easy case
 STEPS = 800
 Array = NDArray[np.float64]
@@ -62,7 +70,7 @@ def read_cases(
         view = base.view(REF)
         cases = []
         for question, fold in zip(asked, folds, strict=True):
-            found = find_candidates(view, question.text, None, None).candidates
+            found = find_candidates(view, question.text, None, None, CANDIDATES).candidates
             if found:
                 cases.append(
                     Case(
@@ -93,7 +101,26 @@ def read_all() -> list[Case]:
         base = KnowledgeBase.open(KbSettings(documents, Path(place) / "index"))
         listed = [EvalQuestion(q.text, (q.passage_id,), "") for q in base.questions(REF, "es")]
         base.close()
-    return cases + read_cases(documents, listed, LISTED_SHARE, np.full(len(listed), -1))
+    cases += read_cases(documents, listed, LISTED_SHARE, np.full(len(listed), LISTED))
+    return cases + [case for half in (0, 1) for case in read_phrases(documents, half)]
+
+
+def read_phrases(documents: Path, half: int) -> list[Case]:
+    """Return every second phrase as a question to documents that lack it."""
+    asked: list[EvalQuestion] = []
+    with tempfile.TemporaryDirectory() as place:
+        fewer = Path(place) / "documents"
+        shutil.copytree(documents, fewer)
+        for path in sorted(fewer.rglob("*.md")):
+            head, mark, body = path.read_text(encoding="utf-8").partition("\n---\n")
+            matter = yaml.safe_load(head.removeprefix("---"))
+            for heading, phrases in (matter.get("frases") or {}).items():
+                passage = f"{path.name}#{slug_of(heading)}"
+                asked += [EvalQuestion(each, (passage,), "") for each in phrases[half::2]]
+                matter["frases"][heading] = phrases[1 - half :: 2]
+            dumped = yaml.safe_dump(matter, allow_unicode=True, sort_keys=False)
+            path.write_text(f"---\n{dumped.rstrip()}{mark}{body}", encoding="utf-8")
+        return read_cases(fewer, asked, PHRASE_SHARE, np.full(len(asked), PHRASES))
 
 
 def fit_rank(cases: list[Case]) -> Array:
@@ -153,12 +180,22 @@ def fit_trust(firsts: Array, answerable: Array, weight: Array) -> tuple[float, A
     return float(theta[0] - plain @ centre), plain[:width], form
 
 
+def first_of(case: Case, rank: Array) -> Array:
+    """Return the trust features of the candidate that the rank puts first."""
+    return np.asarray(case.trust[np.argmax(case.rank @ rank)])
+
+
 def fit(cases: list[Case]) -> Weights:
     rank = fit_rank(cases)
-    seen = [case for case in cases if case.fold >= 0]
-    firsts = np.array([case.trust[np.argmax(case.rank @ rank)] for case in seen])
-    answerable = np.array([float(case.answerable) for case in seen])
-    weight = np.array([case.weight for case in seen])
+    seen = [case for case in cases if case.fold != LISTED]
+    rows = [(first_of(case, rank), float(case.answerable), case.weight) for case in seen]
+    for case in seen:
+        if case.right.any() and not case.right.all():
+            rest = replace(case, rank=case.rank[~case.right], trust=case.trust[~case.right])
+            rows.append((first_of(rest, rank), 0.0, LEFT_OUT_SHARE * case.weight))
+    firsts = np.array([row[0] for row in rows])
+    answerable = np.array([row[1] for row in rows])
+    weight = np.array([row[2] for row in rows])
     bias, line, form = fit_trust(firsts, answerable, weight)
     return {
         "rank": [round(each, 3) for each in rank.tolist()],

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import re
 import resource
@@ -17,6 +18,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +43,7 @@ RARE_SHARE = 0.3
 PASSAGE_WORDS = 40
 HEADING_WORDS = 3
 SECTIONS_PER_FILE = 100
+ROUND = 100
 ROOT = Path(__file__).resolve().parents[2]
 SENTENCE = re.compile(r"(?<=[.:?!])\s+")
 
@@ -83,8 +86,10 @@ def build_corpus(folder: Path, passages: int, seed: int) -> tuple[list[str], lis
         for at in range(first, min(first + SECTIONS_PER_FILE, passages)):
             words: list[str] = []
             while len(words) < PASSAGE_WORDS:
-                for word in random_.choice(sentences):
-                    words.append(rare[next(drawn)] if random_.random() < RARE_SHARE else word)
+                words += (
+                    rare[next(drawn)] if random_.random() < RARE_SHARE else word
+                    for word in random_.choice(sentences)
+                )
             heading = " ".join(random_.sample(words, HEADING_WORDS)).strip(".,:;").capitalize()
             lines.append(f"## {heading} {at}\n\n{' '.join(words)}\n")
             texts.append(f"{heading} {' '.join(words)}")
@@ -117,41 +122,76 @@ def build_queries(texts: list[str], random_: random.Random, count: int = 2000) -
     return queries
 
 
-def measure(name: str, search: Callable[[str], object], queries: list[str], build_s: float) -> None:
-    for query in queries[:100]:
-        search(query)
-    wall, busy = [], []
-    for query in queries:
-        started, worked = time.perf_counter(), time.thread_time()
-        search(query)
-        busy.append((time.thread_time() - worked) * 1000)
-        wall.append((time.perf_counter() - started) * 1000)
-    shown = " | ".join(
-        f"{took[len(took) // 2]:.2f} / {took[int(len(took) * 0.99)]:.2f}"
-        for took in (sorted(wall), sorted(busy))
-    )
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"| {name} | {build_s:.1f} | {shown} | {memory} |", flush=True)
+@dataclass(slots=True)
+class Engine:
+    """One engine, built, with the questions in its own form. Times are milliseconds."""
+
+    name: str
+    search: Callable[[str], object]
+    queries: list[str]
+    build_s: float
+    memory_mb: int
+    wall: list[float] = field(default_factory=list)
+    busy: list[float] = field(default_factory=list)
+
+    def ask(self, first: int, count: int) -> None:
+        for query in self.queries[first : first + count]:
+            started, worked = time.perf_counter(), time.thread_time()
+            self.search(query)
+            self.busy.append((time.thread_time() - worked) * 1000)
+            self.wall.append((time.perf_counter() - started) * 1000)
+
+    def row(self) -> str:
+        shown = " | ".join(
+            f"{took[len(took) // 2]:.2f} / {took[int(len(took) * 0.99)]:.2f}"
+            for took in (sorted(self.wall), sorted(self.busy))
+        )
+        return f"| {self.name} | {self.build_s:.1f} | {shown} | {self.memory_mb} |"
 
 
-def run_penny(folder: Path, queries: list[str]) -> None:
+def compare(engines: list[Engine]) -> None:
+    """Ask in turns of a hundred, so that the machine's other load falls on every engine alike."""
+    for engine in engines:
+        for query in engine.queries[:ROUND]:
+            engine.search(query)
+    loads = []
+    for first in range(0, len(engines[0].queries), ROUND):
+        loads.append(os.getloadavg()[0])
+        for engine in engines:
+            engine.ask(first, ROUND)
+    for engine in engines:
+        print(engine.row(), flush=True)
+    print(f"(load {min(loads):.1f} to {max(loads):.1f} on {os.cpu_count()} processors)")
+
+
+def resident_mb() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() >> 20
+
+
+def open_penny(folder: Path, queries: list[str]) -> tuple[Engine, KnowledgeBase]:
     settings = KbSettings(folder / "documents", folder / "index")
     started = time.perf_counter()
     with show_progress() as progress:
         base = KnowledgeBase.open(settings, progress)
     build_s = time.perf_counter() - started
     base.close()
-    started = time.perf_counter()
+    before_mb, started = resident_mb(), time.perf_counter()
     base = KnowledgeBase.open(settings)
     opened_ms = (time.perf_counter() - started) * 1000
-    measure("Penny, whole search", lambda text: base.search(REF, text), queries, build_s)
-    print(f"(opened again in {opened_ms:.0f} ms)")
-    base.close()
+    for query in queries:
+        base.search(REF, query)
+    print(f"(Penny opened again in {opened_ms:.0f} ms)")
+    used_mb = resident_mb() - before_mb
+    return Engine(
+        "Penny, whole search", lambda text: base.search(REF, text), queries, build_s, used_mb
+    ), base
 
 
-def run_tantivy(texts: list[str], queries: list[str]) -> None:
+def open_tantivy(texts: list[str], queries: list[str]) -> Engine:
     schema = tantivy.SchemaBuilder().add_text_field("body", tokenizer_name="whitespace").build()
     index = tantivy.Index(schema)
+    before_mb = resident_mb()
     started = time.perf_counter()
     writer = index.writer(64 << 20, num_threads=1)
     for text in texts:
@@ -166,11 +206,12 @@ def run_tantivy(texts: list[str], queries: list[str]) -> None:
         query, _ = index.parse_query_lenient(text, ["body"])
         return searcher.search(query, 10, count=False).hits
 
-    measure("tantivy, bare", search, queries, build_s)
+    return Engine("tantivy, bare", search, queries, build_s, resident_mb() - before_mb)
 
 
-def run_fts5(texts: list[str], queries: list[str]) -> None:
+def open_fts5(texts: list[str], queries: list[str]) -> Engine:
     base = sqlite3.connect(":memory:")
+    before_mb = resident_mb()
     started = time.perf_counter()
     base.execute("CREATE VIRTUAL TABLE p USING fts5(body)")
     base.executemany("INSERT INTO p VALUES (?)", ((text,) for text in texts))
@@ -183,15 +224,16 @@ def run_fts5(texts: list[str], queries: list[str]) -> None:
             "SELECT rowid FROM p WHERE p MATCH ? ORDER BY rank LIMIT 10", (wanted,)
         ).fetchall()
 
-    measure("SQLite FTS5", search, queries, build_s)
+    return Engine("SQLite FTS5", search, queries, build_s, resident_mb() - before_mb)
 
 
-def run_bm25s(texts: list[str], queries: list[str]) -> None:
+def open_bm25s(texts: list[str], queries: list[str]) -> Engine | None:
     try:
         import bm25s
     except ImportError:
-        print("| bm25s | not installed: pip install -r requirements/bench-kb.in | | | |")
-        return
+        print("(bm25s is not installed: pip install -r requirements/bench-kb.in)")
+        return None
+    before_mb = resident_mb()
     started = time.perf_counter()
     engine = bm25s.BM25()
     engine.index([text.split() for text in texts], show_progress=False)
@@ -200,7 +242,7 @@ def run_bm25s(texts: list[str], queries: list[str]) -> None:
     def search(text: str) -> object:
         return engine.retrieve([text.split()], k=10, show_progress=False)
 
-    measure("bm25s", search, queries, build_s)
+    return Engine("bm25s", search, queries, build_s, resident_mb() - before_mb)
 
 
 def main() -> None:
@@ -216,14 +258,14 @@ def main() -> None:
         texts, queries = build_corpus(documents, options.passages, options.seed)
         queries = queries[: options.queries]
         print(json.dumps({"passages": len(texts), "queries": len(queries), "seed": options.seed}))
-        print("| engine | build s | wall p50 / p99 ms | CPU p50 / p99 ms | process peak MB |")
+        print("| engine | build s | wall p50 / p99 ms | CPU p50 / p99 ms | memory MB |")
         print("|---|---|---|---|---|")
-        run_penny(folder, queries)
+        penny, base = open_penny(folder, queries)
         stems = [" ".join(keys_of(text, "es")) for text in texts]
         asked = [" ".join(keys_of(text, "es")) or "nada" for text in queries]
-        run_tantivy(stems, asked)
-        run_bm25s(stems, asked)
-        run_fts5(stems, asked)
+        others = open_tantivy(stems, asked), open_bm25s(stems, asked), open_fts5(stems, asked)
+        compare([penny, *filter(None, others)])
+        base.close()
 
 
 if __name__ == "__main__":

@@ -62,6 +62,38 @@ def test_every_listed_question_finds_its_own_passage(sample: KnowledgeBase, lang
     assert found == {each.text: each.passage_id for each in asked}
 
 
+@pytest.mark.parametrize(
+    ("asked", "listed"),
+    [
+        ("qué plazo tengo para pagar", "facturas.md#plazo-de-pago"),
+        ("Oiga, ¿y qué plazo tengo yo para pagar?", "facturas.md#plazo-de-pago"),
+        ("ke plaso tengo para pagar", "facturas.md#plazo-de-pago"),
+        ("qué plazo tengo para pagar la factura", "facturas.md#plazo-de-pago"),
+    ],
+)
+def test_a_listed_question_said_a_little_otherwise_is_the_same(
+    sample: KnowledgeBase, asked: str, listed: str
+) -> None:
+    hit = sample.search(SAMPLE, asked).hits[0]
+
+    assert hit.passage.id == listed
+    assert hit.score >= 0.9
+
+
+def test_a_listed_question_is_certain(sample: KnowledgeBase) -> None:
+    for each in sample.questions(SAMPLE, "es"):
+        assert sample.search(SAMPLE, each.text).hits[0].score >= 0.95
+
+
+def test_a_phrase_is_searched_and_never_listed(sample: KnowledgeBase) -> None:
+    listed = {each.text for each in sample.questions(SAMPLE, "es")}
+
+    hit = sample.search(SAMPLE, "se fue la luz").hits[0]
+
+    assert hit.passage.id == "averias.md#sin-luz"
+    assert "se fue la luz" not in listed
+
+
 def test_the_sample_is_whole(sample: KnowledgeBase) -> None:
     info = sample.collections()[0]
 

@@ -10,7 +10,7 @@ import pytest
 
 from kb import Hit, KnowledgeBase, Passage, SearchResult
 from kb.cli import add_commands
-from kb.evaluation import EvalQuestion, InvalidEvalSet, evaluate, read_questions
+from kb.evaluation import EvalQuestion, EvalReport, InvalidEvalSet, evaluate, read_questions
 from tests.kb.conftest import ROOT, SAMPLE
 
 
@@ -39,19 +39,40 @@ def test_a_wrong_line_is_named(tmp_path: Path) -> None:
         read_questions(path)
 
 
+def ask(sample: KnowledgeBase, name: str) -> EvalReport:
+    questions = read_questions(ROOT / "kb" / "eval" / f"{name}.jsonl")
+    return evaluate(lambda text: sample.search(SAMPLE, text), questions)
+
+
 def test_the_test_questions_are_answered(sample: KnowledgeBase) -> None:
-    questions = read_questions(ROOT / "kb" / "eval" / "test.jsonl")
+    report = ask(sample, "test")
 
-    report = evaluate(lambda text: sample.search(SAMPLE, text), questions)
-
+    groups = report.groups.values()
+    assert sum(g.in_five for g in groups) / sum(g.asked for g in groups) >= 0.95
     assert report.groups["clean"].recall_1 >= 0.85
     assert report.groups["stt"].recall_1 >= 0.75
-    assert report.false_answer_rate <= 0.10
+
+
+def test_few_unanswerable_questions_are_answered(sample: KnowledgeBase) -> None:
+    """The bar is 5 %; the test set's 28 have 2 (7 %), which kb/README.md owns up to."""
+    test, fresh = ask(sample, "test"), ask(sample, "fresh")
+
+    assert test.false_answers <= 2
+    assert fresh.false_answer_rate <= 0.05
+
+
+def test_questions_written_before_tuning_keep_what_they_have(sample: KnowledgeBase) -> None:
+    """Below the test set's bar, and no lower than kb/README.md says."""
+    groups = ask(sample, "fresh").groups.values()
+    asked = sum(g.asked for g in groups)
+
+    assert sum(g.first for g in groups) / asked >= 0.80
+    assert sum(g.in_five for g in groups) / asked >= 0.83
 
 
 def test_every_answer_of_the_sets_is_a_passage(sample: KnowledgeBase) -> None:
     view = sample.view(SAMPLE)
-    for name in ("dev", "test"):
+    for name in ("dev", "dev_spoken", "test", "fresh"):
         for question in read_questions(ROOT / "kb" / "eval" / f"{name}.jsonl"):
             for wanted in question.answers:
                 assert view.searcher.doc_freq("id", wanted) >= 1, (name, wanted)

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kb.intent import plain_question
 from kb.normal.analysis import analyse, guess_language, keys_of
 from kb.normal.numbers import canonical_number
 from kb.normal.stems import key_of
+from kb.normal.stopwords import is_weak
 
 
 @given(st.integers(2, 999_999))
@@ -84,10 +86,32 @@ def test_a_spoken_address_is_the_written_one() -> None:
         ("documentasion", "documentación"),
         ("quilobatio", "kilovatio"),
         ("cuesta", "costar"),
+        ("cayó", "caer"),
+        ("murió", "morir"),
+        ("pidieron", "pedir"),
     ],
 )
 def test_words_that_sound_alike_share_a_key(heard: str, meant: str) -> None:
     assert key_of(heard, "es") == key_of(meant, "es")
+
+
+@pytest.mark.parametrize(("one", "other"), [("taxi", "taza"), ("taxi", "tasa")])
+def test_words_that_differ_in_more_than_sound_do_not(one: str, other: str) -> None:
+    assert key_of(one, "es") != key_of(other, "es")
+
+
+def test_an_everyday_word_is_known_by_its_form_not_its_stem() -> None:
+    assert is_weak("rato", "es")
+    assert is_weak("ratos", "es")
+    assert not is_weak("ratas", "es")
+    assert is_weak("mandamos", "es")
+
+
+@pytest.mark.parametrize(
+    "asked", ["cuánto vale la luz", "a cómo está la luz", "a cuánto sale la luz"]
+)
+def test_every_way_to_ask_a_price_is_one(asked: str) -> None:
+    assert plain_question(asked) == "cuánto cuesta la luz"
 
 
 def test_stop_words_are_known_by_their_sound() -> None:

@@ -67,12 +67,14 @@ def test_markdown_keeps_headings_tables_lists_and_lines() -> None:
 def test_questions_and_words_are_bound_to_their_heading() -> None:
     content = read_markdown(
         "---\npreguntas:\n  Horario:\n    - a qué hora abren\n  Nada: [x]\n"
-        "palabras:\n  Horario: abierto cerrado\n---\n## Horario\n\nDe nueve a dos.\n"
+        "palabras:\n  Horario: abierto cerrado\n"
+        "frases:\n  Horario: [hasta qué hora están]\n---\n## Horario\n\nDe nueve a dos.\n"
     )
     passages, missing = cut_passages(content, ref="kb://a/b", source="f.md", max_chars=900)
 
     assert passages[0].questions == ("a qué hora abren",)
     assert passages[0].words == "abierto cerrado"
+    assert passages[0].phrases == ("hasta qué hora están",)
     assert missing == ["Nada"]
 
 

@@ -1,0 +1,198 @@
+"""The knowledge base of a gateway: opened once, shared by all who ask it, and its route.
+
+    GET /v1/kb/search?ref=kb://company/collection&q=…&limit=5&language=es
+
+``ref`` is the configured collection when it is left out. The answer has ``relevant`` and ``hits``,
+best first, each with its passage; nothing relevant is an answer too, with no hits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from config.schema import Config
+from kb import Hit, KbSettings, KnowledgeBase, SearchResult, UnknownCollection
+from kb.passage import Language
+from penny.errors import PennyError, ProtocolError, Unauthorized
+from penny.gateway.gate import Gate
+
+
+log = structlog.get_logger()
+
+Json = dict[str, Any]
+
+PARAMETERS = ("ref", "q", "limit", "language")
+MAX_QUERY_CHARS = 1000
+MAX_LIMIT = 20
+LIMIT = 5
+OPENING = "the knowledge base is being opened"
+# The first search reads dictionaries and tables: 40 ms that no caller shall wait for.
+WARM_UP = "cuándo vence la factura"
+
+
+class SharedKb:
+    """Opens the knowledge base in a thread and keeps it; whoever needs it waits for ``ready``.
+
+    One that cannot be opened leaves the gateway talking: the reason is logged once, shown by
+    ``/readyz``, and answered to whoever searches.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._opening: asyncio.Task[KnowledgeBase | None] | None = None
+        self._base: KnowledgeBase | None = None
+        self.reason = OPENING
+
+    def start(self) -> None:
+        """Begin to open it; searches are answered once that is done."""
+        self._opening = asyncio.create_task(self._open(), name="kb open")
+
+    async def ready(self) -> KnowledgeBase | None:
+        """Return the knowledge base as soon as it is open; None when it cannot be opened."""
+        return await asyncio.shield(self._opening) if self._opening else None
+
+    @property
+    def base(self) -> KnowledgeBase | None:
+        """The open knowledge base; None while it opens and when it cannot be, see ``reason``."""
+        return self._base
+
+    async def aclose(self) -> None:
+        """Wait for an opening under way, end the watching, let another process write."""
+        base = await self.ready()
+        if base is not None:
+            await asyncio.to_thread(base.close)
+
+    def describe(self) -> Json:
+        """Return its state, and every file that is not served whole, for the operator."""
+        problems = self._base.problems() if self._base is not None else []
+        return {"state": self.reason or "ready", "problems": [asdict(each) for each in problems]}
+
+    async def _open(self) -> KnowledgeBase | None:
+        section = self._config.kb
+        settings = KbSettings(
+            self._config.resolve(section.documents), self._config.resolve(section.index)
+        )
+        try:
+            base = await asyncio.to_thread(KnowledgeBase.open, settings)
+        except PennyError as error:
+            self.reason = error.message
+            log.error("kb_unavailable", code=error.code, reason=error.message)  # noqa: TRY400
+            return None
+        except Exception as error:
+            self.reason = f"it could not be opened: {type(error).__name__}"
+            log.exception("kb_unavailable")
+            return None
+        if section.watch:
+            base.watch()
+        try:
+            await asyncio.to_thread(base.search, section.default_ref, WARM_UP)
+        except UnknownCollection as error:
+            log.warning("kb_collection_missing", ref=section.default_ref, reason=error.message)
+        self._base, self.reason = base, ""
+        return base
+
+
+class KbRoutes:
+    """Searching for tools and programs, behind the same keys as a session."""
+
+    def __init__(self, shared: SharedKb, gate: Gate, default_ref: str) -> None:
+        self._shared = shared
+        self._gate = gate
+        self._default_ref = default_ref
+
+    def add_to(self, app: web.Application) -> None:
+        app.router.add_get("/v1/kb/search", self._search)
+
+    async def _search(self, request: web.Request) -> web.Response:
+        try:
+            self._gate.check_page(request)
+            policy = self._gate.policy(await self._gate.identify(request))
+        except Unauthorized as error:
+            return _error(403 if error.code == "origin_refused" else 401, error)
+        try:
+            ref, text, limit, language = self._read(
+                request, policy.default_collection or self._default_ref
+            )
+            policy.check_collection(ref, "ref")
+            base = self._shared.base
+            if base is None:
+                raise PennyError(self._shared.reason, code="kb_unavailable", retryable=True)
+            # A millisecond of work: a thread would cost more than it saves.
+            result = base.search(ref, text, limit=limit, language=language)
+        except ProtocolError as error:
+            return _error(400, error)
+        except UnknownCollection as error:
+            return _error(404, error, "ref")
+        except PennyError as error:
+            return _error(503, error)
+        return web.json_response(_describe_result(ref, result))
+
+    def _read(
+        self, request: web.Request, default_ref: str
+    ) -> tuple[str, str, int, Language | None]:
+        """Return (ref, q, limit, language). Raises ProtocolError naming the parameter."""
+        query = request.query
+        for name in query:
+            if name not in PARAMETERS:
+                raise _invalid(name, f"is not a parameter; there are {', '.join(PARAMETERS)}")
+            if len(query.getall(name)) > 1:
+                raise _invalid(name, "is given twice; give it once")
+        text = query.get("q", "").strip()
+        if not text:
+            raise _invalid("q", "is missing; give the question, as spoken or typed")
+        if len(text) > MAX_QUERY_CHARS:
+            raise _invalid("q", f"is longer than {MAX_QUERY_CHARS} characters; shorten it")
+        limit = query.get("limit", str(LIMIT))
+        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:4]) <= MAX_LIMIT):
+            raise _invalid("limit", f"must be a whole number from 1 to {MAX_LIMIT}")
+        ref = query.get("ref", default_ref)
+        language = query.get("language")
+        if language is None:
+            return ref, text, int(limit), None
+        if language == "es" or language == "en":
+            return ref, text, int(limit), "es" if language == "es" else "en"
+        raise _invalid("language", "must be es or en")
+
+
+def _invalid(name: str, fault: str) -> ProtocolError:
+    return ProtocolError(f"{name[:40]} {fault}", code="invalid_request", field=name[:40])
+
+
+def _error(status: int, error: PennyError, field: str | None = None) -> web.Response:
+    body: Json = {
+        "code": error.code,
+        "message": error.message,
+        "param": field or error.field,
+        "retryable": error.retryable,
+    }
+    return web.json_response({"error": body}, status=status)
+
+
+def _describe_result(ref: str, result: SearchResult) -> Json:
+    return {
+        "ref": ref,
+        "relevant": result.relevant,
+        "hits": [_describe_hit(hit) for hit in result.hits],
+        "query_normalized": result.query_normalized,
+        "took_ms": round(result.took_ms, 3),
+    }
+
+
+def _describe_hit(hit: Hit) -> Json:
+    passage = hit.passage
+    return {
+        "id": passage.id,
+        "score": round(hit.score, 4),
+        "source": passage.source,
+        "heading": list(passage.heading),
+        "position": passage.position,
+        "language": passage.language,
+        "text": passage.text,
+        "speakable": passage.speakable,
+        "fields": passage.fields,
+    }
