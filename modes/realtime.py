@@ -1,7 +1,8 @@
 """A speaker at the end of a WebSocket that speaks OpenAI Realtime GA: Penny's worker, or another.
 
-One writer: ``send`` is serialised by a lock. The connection is configured and seeded before it
-is handed out, and every refusal on the way is told with its reason.
+Whoever sends, events leave whole and in the order of the calls: a frame is written in one step.
+The connection is configured and seeded before it is handed out, and every refusal on the way is
+told with its reason.
 """
 
 from __future__ import annotations
@@ -38,15 +39,14 @@ class RealtimeSpeaker:
 
     def __init__(self, socket: RealtimeSocket, info: Json) -> None:
         self._socket = socket
-        self._lock = asyncio.Lock()
         self.info = info
 
     async def send(self, event: Json) -> None:
         """Send one client event. Raises SpeakerLost when the connection is gone."""
-        data = orjson.dumps(event).decode()
+        data = orjson.dumps(event)
         try:
-            async with asyncio.timeout(SEND_TIMEOUT_S), self._lock:
-                await self._socket.send_str(data)
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await self._socket.send_frame(data, aiohttp.WSMsgType.TEXT)
         except (ConnectionError, aiohttp.ClientError, TimeoutError) as error:
             raise SpeakerLost(f"the speaker's connection broke: {type(error).__name__}") from error
 

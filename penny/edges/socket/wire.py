@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import structlog
 from aiohttp import WSCloseCode, web
 
+from penny.aio.alarm import Alarm
 from penny.edges.socket.sent_log import Sent, SentLog
 
 
@@ -76,7 +77,7 @@ class Wire:
         self._control: deque[str] = deque()
         self._due: deque[Playing] = deque()
         self._giving_up: asyncio.TimerHandle | None = None
-        self.wake = asyncio.Event()
+        self.wake = Alarm()
 
     # -- queues -------------------------------------------------------------------------------
 
