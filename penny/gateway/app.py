@@ -66,7 +66,8 @@ class Gateway:
         config = self._config
         clock = asyncio.get_running_loop().time
         host = config.gateway.host if host is None else host
-        self._http = aiohttp.ClientSession()
+        # The broker limits sessions; a limit of connections would make one more wait in silence.
+        self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         modes = build_modes(config, self._http)
         self.broker = broker = Broker(modes, _broker_settings(config), (), clock)
         metrics = Metrics(broker)

@@ -59,7 +59,7 @@ UPSTREAM = web.AppKey("upstream", str)
 
 async def make_app(upstream: str | None) -> web.Application:
     app = web.Application()
-    app[HTTP] = aiohttp.ClientSession()
+    app[HTTP] = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
     app[UPSTREAM] = upstream or ""
     app.router.add_get("/ws", relay if upstream else echo)
     return app

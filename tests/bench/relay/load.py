@@ -22,8 +22,8 @@ from tests.bench.relay.process import cpu_s, rss_kb
 
 FRAME_S = 0.02
 FRAME_BYTES = 960
-STAMP = struct.Struct("<Qd")
-MAGIC = 0x7E577E577E577E57
+STAMP = struct.Struct("<8sd")
+MAGIC = b"W~W~W~W~"
 REST = bytes(FRAME_BYTES - STAMP.size)
 FRAMES_PER_REPORT = 10
 """A page tells what it played five times a second."""
@@ -63,7 +63,7 @@ class Caller(WSListener):  # type: ignore[misc]  # compiled, without types
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type is WSMsgType.BINARY:
-            self._hear(frame.get_payload_as_memoryview())
+            self._hear(frame.get_payload_as_bytes())
         elif frame.msg_type is WSMsgType.TEXT:
             text = frame.get_payload_as_bytes()
             if b'"session_started"' in text and not self.started.done():
@@ -73,26 +73,38 @@ class Caller(WSListener):  # type: ignore[misc]  # compiled, without types
         elif frame.msg_type is WSMsgType.CLOSE:
             transport.disconnect()
 
-    def _hear(self, audio: memoryview) -> None:
-        # A system may cut frames anew; the stamp is then at another place or gone.
-        for at in range(0, len(audio) - STAMP.size + 1, FRAME_BYTES):
-            magic, left_s = STAMP.unpack_from(audio, at)
-            if magic == MAGIC:
-                if not self.heard.done():
-                    self.heard.set_result(None)
-                if self._window.open:
-                    self._window.trips_ms.append((time.perf_counter() - left_s) * 1000)
+    def _hear(self, audio: bytes) -> None:
+        # A system may cut frames anew; a stamp is then at another place, or cut itself and lost.
+        at = audio.find(MAGIC)
+        while 0 <= at <= len(audio) - STAMP.size:
+            _, left_s = STAMP.unpack_from(audio, at)
+            if not self.heard.done():
+                self.heard.set_result(None)
+            if self._window.open:
+                self._window.trips_ms.append((time.perf_counter() - left_s) * 1000)
+            at = audio.find(MAGIC, at + FRAME_BYTES)
 
-    def talk(self, begin_s: float) -> None:
-        """Send frames from ``begin_s`` (the loop's clock) until the connection ends."""
+    def hang_up(self) -> None:
+        if not self.closed:
+            self.transport.send_close()
+            self.transport.disconnect()
+
+    def talk(self, begin_s: float, number: int = 0) -> None:
+        """Send frames from ``begin_s`` (the loop's clock) until the connection ends.
+
+        Args:
+            number: of this caller; their reports of playback are not in step.
+        """
         self._begin_s = begin_s
         self._frames = 0
+        self._report_at = number % FRAMES_PER_REPORT
         self._loop = asyncio.get_running_loop()
         self._loop.call_at(begin_s, self._tick)
 
     def _tick(self) -> None:
         if self.closed:
             return
+        # Absolute deadlines: a late frame does not move the next.
         due_s = self._begin_s + self._frames * FRAME_S
         if self._window.open:
             self._window.lags_ms.append((time.monotonic() - due_s) * 1000)
@@ -100,7 +112,7 @@ class Caller(WSListener):  # type: ignore[misc]  # compiled, without types
         frame = STAMP.pack(MAGIC, time.perf_counter()) + REST
         self.transport.send(WSMsgType.BINARY, frame)
         self._frames += 1
-        if self._frames % FRAMES_PER_REPORT == 0:
+        if self._frames % FRAMES_PER_REPORT == self._report_at:
             played = {"type": "playback", "item_id": self._item_id, "played_ms": 0}
             self.transport.send(WSMsgType.TEXT, json.dumps(played).encode())
         self._loop.call_at(self._begin_s + self._frames * FRAME_S, self._tick)
@@ -122,7 +134,7 @@ async def run(url: str, sessions: int, seconds: float, pid: int) -> dict[str, ob
     loop = asyncio.get_running_loop()
     begin_s = loop.time() + 0.2
     for number, caller in enumerate(callers):
-        caller.talk(begin_s + number * FRAME_S / sessions)
+        caller.talk(begin_s + number * FRAME_S / sessions, number)
     await asyncio.sleep(0.2 + WARM_S)
     cpu_before_s = cpu_s(pid)
     window.open = True
@@ -132,9 +144,7 @@ async def run(url: str, sessions: int, seconds: float, pid: int) -> dict[str, ob
     rss_after_kb = rss_kb(pid)
     failed = sum(caller.closed for caller in callers)
     for caller in callers:
-        if not caller.closed:
-            caller.transport.send_close()
-            caller.transport.disconnect()
+        caller.hang_up()
     return {
         "sessions": sessions,
         "sent": window.sent,

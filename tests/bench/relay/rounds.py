@@ -12,7 +12,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.bench.relay.process import LOAD_CORE, ROOT, SERVER_CORE, free_port, serving
+from tests.bench.relay.process import (
+    LOAD_CORE,
+    ROOT,
+    SERVER_CORE,
+    NotStarted,
+    free_port,
+    serving,
+)
 from tests.bench.relay.systems import System
 
 
@@ -21,6 +28,9 @@ Json = dict[str, Any]
 VOID_LAG_MS = 2.0
 """A round whose generator was later than this at p99 says nothing about the server."""
 MAX_TRIES = 3
+LIMIT_S = 900
+LATE_MS = 20.0
+"""A frame as late as the next one is due makes a gap."""
 
 
 @contextmanager
@@ -38,28 +48,25 @@ def system_running(system: System) -> Iterator[tuple[str, int]]:
             yield f"ws://127.0.0.1:{port}/ws", pid
 
 
-def load(url: str, pid: int, sessions: int, seconds: float) -> Json:
-    """One run of the generator. Raises CalledProcessError with what it wrote."""
-    arguments = ("--sessions", str(sessions), "--seconds", str(seconds), "--pid", str(pid))
+def generate(module: str, url: str, pid: int, **options: float) -> Json:
+    """One run of a generator; its last line. Raises CalledProcessError with what it wrote."""
+    command = ["taskset", "-c", str(LOAD_CORE), sys.executable, "-m", f"tests.bench.relay.{module}"]
+    command += [url, "--pid", str(pid)]
+    for name, value in options.items():
+        command += [f"--{name}", str(value)]
     done = subprocess.run(
-        ("taskset", "-c", str(LOAD_CORE), sys.executable, "-m", "tests.bench.relay.load", url)
-        + arguments,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=seconds + 120,
-        check=True,
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=LIMIT_S, check=True
     )
     seen: Json = json.loads(done.stdout.splitlines()[-1])
     return seen
 
 
-def measure(system: System, sessions: int, seconds: float) -> Json:
-    """One valid round of one system, warmed up by a short call; void ones are repeated.
+def load(url: str, pid: int, sessions: int, seconds: float) -> Json:
+    return generate("load", url, pid, sessions=sessions, seconds=seconds)
 
-    The lag limit holds up to 50 sessions; above, the generator's core is busy by design and the
-    lag stands beside the figure.
-    """
+
+def measure(system: System, sessions: int, seconds: float) -> Json:
+    """One valid round of one system, warmed up by a short call; void ones are repeated."""
     with system_running(system) as (url, pid):
         load(url, pid, 2, 0.5)
         for tries in range(1, MAX_TRIES + 1):
@@ -76,6 +83,54 @@ def interleave(
     for number in range(rounds):
         for system in systems:
             yield {"round": number, **measure(system, sessions, seconds)}
+
+
+def find_capacity(system: System, counts: Sequence[int], seconds: float) -> Json:
+    """The largest number of sessions at which p99 of the frames stays under ``LATE_MS``.
+
+    ``limited_by`` is ``generator`` where that was late itself before the server was.
+    """
+    points: list[Json] = []
+    limit = "counts"
+    with system_running(system) as (url, pid):
+        load(url, pid, 2, 0.5)
+        for sessions in counts:
+            seen = load(url, pid, sessions, seconds)
+            if seen["lag_p99_ms"] > LATE_MS / 2:
+                limit = "generator"
+                break
+            points.append(seen)
+            if not seen["p99_ms"] < LATE_MS or seen["failed"]:
+                limit = "server"
+                break
+    carried = [seen for seen in points if seen["p99_ms"] < LATE_MS and not seen["failed"]]
+    largest = max((seen["sessions"] for seen in carried), default=0)
+    return {
+        "system": system.name,
+        "work": system.work,
+        "sessions": largest,
+        "limited_by": limit,
+        "points": points,
+    }
+
+
+def measure_trouble(system: System, kind: str, sessions: int, seconds: float) -> tuple[Json, Json]:
+    """The same callers without and with one who gives trouble."""
+    with system_running(system) as (url, pid):
+        load(url, pid, 2, 0.5)
+        calm = load(url, pid, sessions, seconds)
+        command = ("taskset", "-c", str(LOAD_CORE), sys.executable)
+        maker = subprocess.Popen(
+            (*command, "-m", "tests.bench.relay.trouble", url, kind), cwd=ROOT
+        )
+        try:
+            troubled = load(url, pid, sessions, seconds)
+            if maker.poll() is not None:
+                raise NotStarted(f"the {kind} caller ended by itself")
+        finally:
+            maker.terminate()
+            maker.wait()
+    return calm, troubled
 
 
 def summarise(rounds: Sequence[Json]) -> list[Json]:

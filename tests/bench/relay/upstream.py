@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from itertools import count
 
 import orjson
 import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
 
 
-FRAMES_PER_RESPONSE = 100
-FRAMES_PER_WORD = 10
+CHARS_PER_RESPONSE = 128_000
+CHARS_PER_WORD = 12_800
+"""Base64 characters: 64 a millisecond of 24 kHz PCM16."""
+CRASH = "crash"
 FORMAT = {"type": "audio/pcm", "rate": 24000}
 SESSION = {
     "type": "realtime",
@@ -30,11 +33,14 @@ SESSION = {
 
 
 class Echo(WSListener):  # type: ignore[misc]  # compiled, without types
-    """One session."""
+    """One session. Calls are not in step: the length of the first response differs."""
+
+    numbers = count()
 
     def __init__(self) -> None:
         super().__init__()
-        self._frames = 0
+        self._skipped = next(self.numbers) * 7919 * 64 % CHARS_PER_RESPONSE
+        self._chars = CHARS_PER_RESPONSE
         self._responses = 0
         self._place: dict[str, object] = {}
         self._head = b""
@@ -53,18 +59,25 @@ class Echo(WSListener):  # type: ignore[misc]  # compiled, without types
                 self._echo(event["audio"])
             elif event["type"] == "session.update":
                 self._send({"type": "session.updated", "session": SESSION})
+            elif event["type"] == "conversation.item.create":
+                self._obey(event["item"]["content"][0]["text"])
 
     def _echo(self, audio: str) -> None:
-        step = self._frames % FRAMES_PER_RESPONSE
-        self._frames += 1
-        if step == 0:
+        if self._chars >= CHARS_PER_RESPONSE:
             if self._responses:
                 self._end()
             self._begin()
-        if step % FRAMES_PER_WORD == 0:
+            self._chars, self._skipped = self._skipped, 0
+        if self._chars % CHARS_PER_WORD < len(audio):
             kind = "response.output_audio_transcript.delta"
-            self._send({"type": kind, **self._place, "delta": f" palabra{step}"})
+            self._send({"type": kind, **self._place, "delta": " palabra"})
+        self._chars += len(audio)
         self._transport.send(WSMsgType.TEXT, self._head + audio.encode("ascii") + b'"}')
+
+    def _obey(self, text: str) -> None:
+        """What a caller types steers the bench: a speaker that dies in the middle of a call."""
+        if text == CRASH:
+            self._transport.underlying_transport.abort()
 
     def _begin(self) -> None:
         self._responses += 1
