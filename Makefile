@@ -49,6 +49,17 @@ test-worker: $(WORKER_STAMP) $(TRITON_STAMP) ## the engines that need torch, and
 	@$(WORKER)/bin/python -m tests.worker_torch.checkpoints
 	@$(WORKER)/bin/python -m pytest -q tests/worker_torch
 
+.PHONY: bench
+bench: bench-relay bench-pipeline ## every measurement: relay and pipeline beside floors and peers
+
+.PHONY: bench-relay
+bench-relay: $(DEV_STAMP) $(PEER_STAMP) ## what the gateway adds to a frame, about 20 minutes
+	@$(BIN)/python -m tests.bench.relay
+
+.PHONY: bench-quick
+bench-quick: $(DEV_STAMP) ## fail when a session costs far more than a bare relay, under a minute
+	@$(BIN)/python -m tests.bench.relay --quick
+
 .PHONY: bench-pipeline
 bench-pipeline: $(DEV_STAMP) $(PEER_STAMP) ## what the pipeline adds to its engines, beside pipecat
 	@$(BIN)/python -m tests.bench.pipeline
@@ -127,7 +138,7 @@ $(TRITON_STAMP): requirements/triton.txt
 	@touch $@
 
 $(PEER_STAMP): requirements/bench.txt requirements/vad.txt
-	@echo "Installing the peer into an environment of its own (once, about a minute) ..."
+	@echo "Installing the peers into an environment of their own (once, about two minutes) ..."
 	@$(PYTHON) -m venv $(PEER)
 	@$(PEER)/bin/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/bench.txt
 	@$(PEER)/bin/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/vad.txt
@@ -153,10 +164,8 @@ bench-kb: $(DEV_STAMP) ## knowledge base: 100,000 passages beside tantivy, bm25s
 
 .PHONY: clean
 clean: ## remove the environment and what Penny wrote
-	@rm -rf $(VENV) $(CLIENTS) $(RUNPOD_VENV) var .mypy_cache .ruff_cache .pytest_cache
-	@rm -rf $(VENV) $(WORKER) $(TRITON) $(PEER) $(CLIENTS) var .mypy_cache .ruff_cache .pytest_cache
-
-	@rm -rf $(VENV) $(CLIENTS) var .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf $(VENV) $(WORKER) $(TRITON) $(PEER) $(CLIENTS) $(RUNPOD_VENV) var
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache
 
 .PHONY: soak fuzz fuzz-guided
 soak: $(DEV_STAMP) ## minutes of paced calls beside injected faults, then 10,000 short sessions
