@@ -198,6 +198,7 @@ class SocketEdge:
         match message:
             case Playback(item_id=item_id, played_ms=played_ms, ended=ended):
                 self._player.report(item_id, played_ms, now_s, ended=ended)
+                self._wire.note_played(item_id, played_ms)
                 self._wire.wake.set()
             case TextInput(text=text):
                 self._take_typed(text)

@@ -98,6 +98,10 @@ class Wire:
         """Queue what is due now; the player paces, so a few frames wait here at most."""
         self._due.append(playing)
 
+    def note_played(self, item_id: str, played_ms: float) -> None:
+        """The client tells what it played; that will not be asked for again."""
+        self._log.forget_played(item_id, played_ms)
+
     # -- connections --------------------------------------------------------------------------
 
     def lose(self, line: Line, *, leaving: bool) -> None:

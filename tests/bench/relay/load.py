@@ -51,6 +51,7 @@ class Caller(WSListener):  # type: ignore[misc]  # compiled, without types
         self.heard = asyncio.get_running_loop().create_future()
         self.closed = False
         self._item_id = "item_1"
+        self._played_bytes = 0
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self.transport = transport
@@ -69,11 +70,12 @@ class Caller(WSListener):  # type: ignore[misc]  # compiled, without types
             if b'"session_started"' in text and not self.started.done():
                 self.started.set_result(None)
             elif b'"audio_started"' in text:
-                self._item_id = json.loads(text)["item_id"]
+                self._item_id, self._played_bytes = json.loads(text)["item_id"], 0
         elif frame.msg_type is WSMsgType.CLOSE:
             transport.disconnect()
 
     def _hear(self, audio: bytes) -> None:
+        self._played_bytes += len(audio)
         # A system may cut frames anew; a stamp is then at another place, or cut itself and lost.
         at = audio.find(MAGIC)
         while 0 <= at <= len(audio) - STAMP.size:
@@ -113,7 +115,11 @@ class Caller(WSListener):  # type: ignore[misc]  # compiled, without types
         self.transport.send(WSMsgType.BINARY, frame)
         self._frames += 1
         if self._frames % FRAMES_PER_REPORT == self._report_at:
-            played = {"type": "playback", "item_id": self._item_id, "played_ms": 0}
+            played = {
+                "type": "playback",
+                "item_id": self._item_id,
+                "played_ms": self._played_bytes // 48,
+            }
             self.transport.send(WSMsgType.TEXT, json.dumps(played).encode())
         self._loop.call_at(self._begin_s + self._frames * FRAME_S, self._tick)
 

@@ -124,9 +124,7 @@ def measure_trouble(system: System, kind: str, sessions: int, seconds: float) ->
         load(url, pid, 2, 0.5)
         calm = load(url, pid, sessions, seconds)
         command = ("taskset", "-c", str(LOAD_CORE), sys.executable)
-        maker = subprocess.Popen(
-            (*command, "-m", "tests.bench.relay.trouble", url, kind), cwd=ROOT
-        )
+        maker = subprocess.Popen((*command, "-m", "tests.bench.relay.trouble", url, kind), cwd=ROOT)
         try:
             troubled = load(url, pid, sessions, seconds)
             if maker.poll() is not None:
