@@ -85,7 +85,7 @@ def trouble_table(rows: Sequence[Json]) -> str:
 
 def churn_table(rows: Sequence[Json]) -> str:
     lines = [
-        "| system | work | sessions | start p50 ms | first audio p50 / p99 ms | grows, bytes each |",
+        "| system | work | sessions | start p50 ms | first audio p50 / p99 ms | bytes left each |",
         "|---|---|---|---|---|---|",
     ]
     lines += [

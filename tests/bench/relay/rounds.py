@@ -69,7 +69,9 @@ def measure(system: System, sessions: int, seconds: float) -> Json:
     """One valid round of one system, warmed up by a short call; void ones are repeated."""
     with system_running(system) as (url, pid):
         load(url, pid, 2, 0.5)
-        for tries in range(1, MAX_TRIES + 1):
+        tries = 0
+        while tries < MAX_TRIES:
+            tries += 1
             seen = load(url, pid, sessions, seconds)
             if seen["lag_p99_ms"] <= VOID_LAG_MS:
                 break

@@ -28,7 +28,10 @@ SESSION = {
     "model": "echo",
     "expires_at": 0,
     "output_modalities": ["audio"],
-    "audio": {"input": {"format": FORMAT}, "output": {"format": FORMAT, "voice": "alloy"}},
+    "audio": {
+        "input": {"format": FORMAT, "turn_detection": {"type": "server_vad"}},
+        "output": {"format": FORMAT, "voice": "alloy"},
+    },
 }
 
 
