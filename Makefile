@@ -49,6 +49,17 @@ test-worker: $(WORKER_STAMP) $(TRITON_STAMP) ## the engines that need torch, and
 	@$(WORKER)/bin/python -m tests.worker_torch.checkpoints
 	@$(WORKER)/bin/python -m pytest -q tests/worker_torch
 
+.PHONY: bench
+bench: bench-relay bench-pipeline ## every measurement: relay and pipeline beside floors and peers
+
+.PHONY: bench-relay
+bench-relay: $(DEV_STAMP) $(PEER_STAMP) ## what the gateway adds to a frame, about 20 minutes
+	@$(BIN)/python -m tests.bench.relay
+
+.PHONY: bench-quick
+bench-quick: $(DEV_STAMP) ## fail when a session costs far more than a bare relay, under a minute
+	@$(BIN)/python -m tests.bench.relay --quick
+
 .PHONY: bench-pipeline
 bench-pipeline: $(DEV_STAMP) $(PEER_STAMP) ## what the pipeline adds to its engines, beside pipecat
 	@$(BIN)/python -m tests.bench.pipeline
@@ -127,7 +138,7 @@ $(TRITON_STAMP): requirements/triton.txt
 	@touch $@
 
 $(PEER_STAMP): requirements/bench.txt requirements/vad.txt
-	@echo "Installing the peer into an environment of its own (once, about a minute) ..."
+	@echo "Installing the peers into an environment of their own (once, about two minutes) ..."
 	@$(PYTHON) -m venv $(PEER)
 	@$(PEER)/bin/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/bench.txt
 	@$(PEER)/bin/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/vad.txt
@@ -160,14 +171,16 @@ clean: ## remove the environment and what Penny wrote
 bench-brain: $(DEV_STAMP) ## latency of a call with the brain on, slow, failing and off
 	@$(BIN)/python -m tests.bench.brain
 
-.PHONY: soak fuzz fuzz-guided
+.PHONY: soak
 soak: $(DEV_STAMP) ## minutes of paced calls beside injected faults, then 10,000 short sessions
 	@$(BIN)/python -m tests.soak.run
 	@PENNY_LEAK_SESSIONS=10000 $(BIN)/python -m pytest -q -s tests/faults/test_leaks.py
 
+.PHONY: fuzz
 fuzz: $(DEV_STAMP) ## a million mutated inputs for every parser and for whole sessions
 	@$(BIN)/python -m tests.fuzz.run --mutations 1000000
 
+.PHONY: fuzz-guided
 fuzz-guided: $(DEV_STAMP) ## coverage-guided fuzzing with atheris, a minute a target
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/fuzz.in
 	@for target in protocol realtime_session tenant_policy addresses config caller_session; do \

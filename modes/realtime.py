@@ -1,7 +1,8 @@
 """A speaker at the end of a WebSocket that speaks OpenAI Realtime GA: Penny's worker, or another.
 
-One writer: ``send`` is serialised by a lock. The connection is configured and seeded before it
-is handed out, and every refusal on the way is told with its reason.
+Whoever sends, events leave whole and in the order of the calls: a frame is written in one step.
+The connection is configured and seeded before it is handed out, and every refusal on the way is
+told with its reason.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import orjson
 import structlog
 from aiohttp import web
 
+from penny.aio.patience import Patience
 from penny.errors import ModeUnavailable, SpeakerLost
 from penny.session.mode import Json, SessionSpec
 
@@ -25,7 +27,8 @@ CONNECT_TIMEOUT_S = 10.0
 HEARTBEAT_S = 4.0
 """A frozen or unplugged speaker is lost within one and a half of these: its callers wait."""
 SEND_TIMEOUT_S = 5.0
-"""A speaker that takes nothing for this long is lost, however its connection looks."""
+"""A speaker that takes nothing for this long (or up to twice as long) is lost, however its
+connection looks."""
 MAX_MESSAGE_BYTES = 20 * 1024 * 1024
 
 
@@ -38,15 +41,15 @@ class RealtimeSpeaker:
 
     def __init__(self, socket: RealtimeSocket, info: Json) -> None:
         self._socket = socket
-        self._lock = asyncio.Lock()
+        self._patience = Patience(SEND_TIMEOUT_S)
         self.info = info
 
     async def send(self, event: Json) -> None:
         """Send one client event. Raises SpeakerLost when the connection is gone."""
-        data = orjson.dumps(event).decode()
+        data = orjson.dumps(event)
         try:
-            async with asyncio.timeout(SEND_TIMEOUT_S), self._lock:
-                await self._socket.send_str(data)
+            with self._patience:
+                await self._socket.send_frame(data, aiohttp.WSMsgType.TEXT)
         except (ConnectionError, aiohttp.ClientError, TimeoutError) as error:
             raise SpeakerLost(f"the speaker's connection broke: {type(error).__name__}") from error
 
@@ -62,6 +65,7 @@ class RealtimeSpeaker:
             raise SpeakerLost(f"the speaker closed the connection with {code}")
 
     async def aclose(self) -> None:
+        self._patience.close()
         await self._socket.close()
 
 

@@ -16,9 +16,9 @@ from penny.turns.heard import HeardText
 
 Json = dict[str, Any]
 
-PRE_ROLL_BASE64 = 2 * 64_000
-"""About two seconds of PCM16 at 24 kHz, in base64: kept while nobody speaks, because the onset
-of speech is told some hundred milliseconds after it was."""
+PRE_ROLL_BASE64 = 64_000
+"""About a second of PCM16 at 24 kHz, in base64: kept while nobody speaks, because the onset of
+speech is told some hundred milliseconds after it was. Most of what a session holds in memory."""
 SPEECH_BASE64 = 35 * 64_000
 """The longest turn (30 s) and its pre-roll. Beyond it the oldest audio is dropped."""
 MAX_UNTRANSCRIBED = 3

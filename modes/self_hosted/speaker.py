@@ -123,8 +123,11 @@ class PrivateSpeaker:
             loss = SpeakerLost("the worker's connection broke while sending")
             try:
                 async for event in self._speaker.events():
-                    async for told in self._take(event):
+                    events = self._take(event)
+                    for told in events:
                         yield told
+                    if events and event["type"] == "response.done" and self._to_ask:
+                        await self.send(self._to_ask.popleft())
                 if not self._lost:
                     return
             except SpeakerLost as error:
@@ -150,24 +153,24 @@ class PrivateSpeaker:
 
     # -- what the worker says -----------------------------------------------------------------
 
-    async def _take(self, event: Json) -> AsyncIterator[Json]:
+    def _take(self, event: Json) -> list[Json]:
+        """What the session is told of it."""
         if self._excuse.takes(event):
-            return
+            return []
         item_id = (event.get("item") or {}).get("id") or event.get("item_id")
         if item_id in self._echoes and event["type"] in _ECHOES:
             if event["type"] == "conversation.item.done":
                 self._echoes.discard(item_id)
-            return
+            return []
         self._mirror.worker_event(event)
         if event["type"] == "input_audio_buffer.speech_started":
             self._to_ask.clear()  # what the caller says now will be answered instead
-        yield _unstamped(event) if event["type"] == "error" else event
+        if event["type"] == "error":
+            return [_unstamped(event)]
         if event["type"] == "response.done":
             cost = self._cost()
-            if cost is not None:
-                yield cost
-            if self._to_ask:
-                await self.send(self._to_ask.popleft())
+            return [event] if cost is None else [event, cost]
+        return [event]
 
     def _cost(self) -> Json | None:
         if self._place.spent_usd is None:

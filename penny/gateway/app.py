@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 import time
@@ -72,7 +73,8 @@ class Gateway:
         config = self._config
         clock = asyncio.get_running_loop().time
         host = config.gateway.host if host is None else host
-        self._http = aiohttp.ClientSession()
+        # The broker limits sessions; a limit of connections would make one more wait in silence.
+        self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         modes = build_modes(config, self._http)
         self.broker = broker = Broker(modes, _broker_settings(config), (), clock)
         metrics = Metrics(broker)
@@ -163,6 +165,10 @@ class Gateway:
             await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if starting.done():
                 await starting
+                # What was loaded stays for good. Looking through it for garbage again and again
+                # would stop every call for tens of milliseconds.
+                gc.collect()
+                gc.freeze()
                 sys.stdout.write(self.banner())
                 sys.stdout.flush()
                 await stopping

@@ -198,6 +198,7 @@ class SocketEdge:
         match message:
             case Playback(item_id=item_id, played_ms=played_ms, ended=ended):
                 self._player.report(item_id, played_ms, now_s, ended=ended)
+                self._wire.note_played(item_id, played_ms)
                 self._wire.wake.set()
             case TextInput(text=text):
                 self._take_typed(text)
@@ -235,9 +236,8 @@ class SocketEdge:
 
     # -- the session's side -------------------------------------------------------------------
 
-    async def events(self) -> AsyncIterator[Json]:
-        async for event in self._inbox:
-            yield event
+    def events(self) -> AsyncIterator[Json]:
+        return aiter(self._inbox)
 
     async def deliver(self, event: Json) -> None:
         self._apply(self._view.speaker_event(event, self._clock()))
@@ -261,7 +261,6 @@ class SocketEdge:
     async def write(self) -> None:
         """Send what is queued, control first, audio when it is due, until the edge closes."""
         while not self._closed:
-            self._wire.wake.clear()
             line = self._wire.line
             if line is None:
                 await self._wire.wake.wait()
@@ -292,14 +291,8 @@ class SocketEdge:
             return
         now_s = self._clock()
         due_s = self._player.next_due_s(now_s)
-        if due_s is None:
-            await self._wire.wake.wait()
-        elif due_s > now_s:
-            timer = asyncio.get_running_loop().call_at(due_s, self._wire.wake.set)
-            try:
-                await self._wire.wake.wait()
-            finally:
-                timer.cancel()
+        if due_s is None or due_s > now_s:
+            await self._wire.wake.wait(due_s)
 
     async def aclose(self, reason: str, totals: Json) -> None:
         """Say ``session_ended`` and close the socket."""
@@ -308,6 +301,7 @@ class SocketEdge:
         self._closed = True
         self._inbox.close()
         self._wire.wake.set()
+        self._wire.wake.close()
         self._wire.forget_hold()
         line = self._wire.line
         if line is None or line.socket.closed:

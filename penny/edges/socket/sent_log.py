@@ -1,8 +1,9 @@
 """What was sent to a client, so that one who comes back gets exactly what it missed. Pure.
 
 The client counts every message since ``session_started``, which is number 1, text and binary
-alike; a WebSocket keeps their order, so one number says where its stream broke off. Audio is
-bounded in bytes: the oldest goes first and is counted. Texts are bounded in number: a client
+alike; a WebSocket keeps their order, so one number says where its stream broke off. Audio that
+the client reports as played is forgotten, and audio is bounded in bytes: the oldest goes first
+and is counted. Texts are bounded in number: a client
 that misses one that is gone cannot resume, since no event may be lost in silence.
 """
 
@@ -17,12 +18,14 @@ MAX_TEXTS = 2_048
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One message. ``audio_ms`` and ``item_id`` belong to binary ones."""
+    """One message. ``item_id``, ``audio_ms`` and ``until_ms``, the position in the item that it
+    reaches, belong to binary ones."""
 
     number: int
     data: str | bytes
     item_id: str = ""
     audio_ms: float = 0.0
+    until_ms: float = 0.0
 
 
 class SentLog:
@@ -35,6 +38,8 @@ class SentLog:
         self._texts: deque[Sent] = deque()
         self._frames: deque[Sent] = deque()
         self._audio_bytes = 0
+        self._item_id = ""
+        self._item_ms = 0.0
         self._oldest_text = 1
         self.count = 0
         self.dropped_frames = 0
@@ -47,11 +52,27 @@ class SentLog:
 
     def add_audio(self, data: bytes, item_id: str, audio_ms: float) -> None:
         self.count += 1
-        self._frames.append(Sent(self.count, data, item_id, audio_ms))
+        if item_id != self._item_id:
+            self._item_id, self._item_ms = item_id, 0.0
+        self._item_ms += audio_ms
+        self._frames.append(Sent(self.count, data, item_id, audio_ms, self._item_ms))
         self._audio_bytes += len(data)
         while self._audio_bytes > self._max_audio_bytes:
-            self._audio_bytes -= len(self._frames.popleft().data)
+            self._forget_oldest()
             self.dropped_frames += 1
+
+    def forget_played(self, item_id: str, played_ms: float) -> None:
+        """What a client has played of an item it has received, and everything before it."""
+        played = [
+            frame.number
+            for frame in self._frames
+            if frame.item_id == item_id and frame.until_ms <= played_ms
+        ]
+        while played and self._frames and self._frames[0].number <= played[-1]:
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        self._audio_bytes -= len(self._frames.popleft().data)
 
     def since(self, received: int) -> list[Sent] | None:
         """What came after ``received`` messages, in order; None when texts of it are gone."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import structlog
 from aiohttp import WSCloseCode, web
 
+from penny.aio.alarm import Alarm
 from penny.edges.socket.sent_log import Sent, SentLog
 
 
@@ -76,7 +77,7 @@ class Wire:
         self._control: deque[str] = deque()
         self._due: deque[Playing] = deque()
         self._giving_up: asyncio.TimerHandle | None = None
-        self.wake = asyncio.Event()
+        self.wake = Alarm()
 
     # -- queues -------------------------------------------------------------------------------
 
@@ -96,6 +97,10 @@ class Wire:
     def play(self, playing: Playing) -> None:
         """Queue what is due now; the player paces, so a few frames wait here at most."""
         self._due.append(playing)
+
+    def note_played(self, item_id: str, played_ms: float) -> None:
+        """The client tells what it played; that will not be asked for again."""
+        self._log.forget_played(item_id, played_ms)
 
     # -- connections --------------------------------------------------------------------------
 

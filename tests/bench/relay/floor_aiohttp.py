@@ -1,7 +1,7 @@
-"""The floor: a relay that does nothing but relay, on the socket library that Penny uses.
+"""The floor on aiohttp, Penny's socket library: a plain echo, and a relay that only relays.
 
 Client leg raw PCM16, upstream leg Realtime events; no session, no metering, no pacing. Run as
-``python -m tests.bench.relay.bare PORT UPSTREAM_URL``.
+``python -m tests.bench.relay.floor_aiohttp PORT [UPSTREAM_URL]``; without an upstream it echoes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,16 @@ import uvloop
 from aiohttp import WSMsgType, web
 
 
+async def echo(request: web.Request) -> web.WebSocketResponse:
+    client = web.WebSocketResponse(compress=False, max_msg_size=0)
+    await client.prepare(request)
+    await client.send_str('{"type":"session_started"}')
+    async for message in client:
+        if message.type is WSMsgType.BINARY:
+            await client.send_bytes(message.data)
+    return client
+
+
 async def relay(request: web.Request) -> web.WebSocketResponse:
     client = web.WebSocketResponse(compress=False, max_msg_size=0)
     await client.prepare(request)
@@ -25,11 +35,10 @@ async def relay(request: web.Request) -> web.WebSocketResponse:
         await client.send_str('{"type":"session_started"}')
         down = asyncio.create_task(carry_down(upstream, client))
         async for message in client:
-            if message.type is not WSMsgType.BINARY:
-                break
-            audio = b64encode(message.data).decode("ascii")
-            event = {"type": "input_audio_buffer.append", "audio": audio}
-            await upstream.send_str(orjson.dumps(event).decode())
+            if message.type is WSMsgType.BINARY:
+                audio = b64encode(message.data).decode("ascii")
+                event = {"type": "input_audio_buffer.append", "audio": audio}
+                await upstream.send_str(orjson.dumps(event).decode())
         down.cancel()
     return client
 
@@ -48,17 +57,19 @@ HTTP = web.AppKey("http", aiohttp.ClientSession)
 UPSTREAM = web.AppKey("upstream", str)
 
 
-async def make_app() -> web.Application:
+async def make_app(upstream: str | None) -> web.Application:
     app = web.Application()
-    app[HTTP] = aiohttp.ClientSession()
-    app[UPSTREAM] = sys.argv[2]
-    app.router.add_get("/ws", relay)
+    app[HTTP] = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+    app[UPSTREAM] = upstream or ""
+    app.router.add_get("/ws", relay if upstream else echo)
     return app
 
 
 def main() -> None:
     uvloop.install()
-    web.run_app(make_app(), host="127.0.0.1", port=int(sys.argv[1]), print=None, access_log=None)
+    upstream = sys.argv[2] if len(sys.argv) > 2 else None
+    port = int(sys.argv[1])
+    web.run_app(make_app(upstream), host="127.0.0.1", port=port, print=None, access_log=None)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,51 @@
+"""Wakes the one task that waits, when something happened or when it is time: a writer's bell."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class Alarm:
+    """For one waiter. A timer once set is kept across waits, because making and cancelling one
+    per audio frame costs more than the wake-up too many that it may cause: the waiter looks
+    again at what there is to do, and waits again.
+    """
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings_at_s = 0.0
+
+    def set(self) -> None:
+        """Wake the waiter, or let its next wait return at once."""
+        self._is_set = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def wait(self, until_s: float | None = None) -> None:
+        """Return after ``set`` or at ``until_s`` (the loop's clock), now and then earlier."""
+        if until_s is not None:
+            self._ring_at(until_s)
+        if not self._is_set:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        self._is_set = False
+
+    def close(self) -> None:
+        """Give the timer back. Idempotent; the alarm may be used again."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _ring_at(self, at_s: float) -> None:
+        if self._timer is not None:
+            if self._rings_at_s <= at_s:
+                return
+            self._timer.cancel()
+        self._rings_at_s = at_s
+        self._timer = asyncio.get_running_loop().call_at(at_s, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self.set()
