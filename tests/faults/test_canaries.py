@@ -86,6 +86,7 @@ async def test_nothing_that_penny_wrote_holds_a_secret_or_a_word(tmp_path: Path)
     sections = {
         "logs": {"level": "debug", "format": "json"},
         "keys": {"file": str(tmp_path / "keys.sqlite"), "required": "always"},
+        "worker": {"replace_timeout_s": 0.5},
     }
     (tmp_path / "gateway.yaml").write_text(f"keys: {{file: {tmp_path}/keys.sqlite}}\n")
     async with worker_process(tmp_path) as worker:
