@@ -15,7 +15,7 @@ import time
 from statistics import quantiles
 
 import uvloop
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from tests.bench.relay.process import cpu_s, rss_kb
 
@@ -88,7 +88,7 @@ class Caller(WSListener):  # type: ignore[misc]  # compiled, without types
 
     def hang_up(self) -> None:
         if not self.closed:
-            self.transport.send_close()
+            self.transport.send_close(WSCloseCode.OK)
             self.transport.disconnect()
 
     def talk(self, begin_s: float, number: int = 0) -> None:
