@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from brain.placement import Placing
-from penny.session.mode import Availability
 
 
 Json = dict[str, Any]
@@ -81,8 +80,6 @@ class SpeakerProvider(Protocol):
     """Opens upstreams."""
 
     name: str
-
-    def availability(self) -> Availability: ...
 
     async def open(self, model: str, session: Json, seed: Sequence[Json]) -> UpstreamSpeaker:
         """Connect, configure, seed the conversation with GA items (their ids are kept).

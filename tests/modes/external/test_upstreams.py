@@ -137,7 +137,9 @@ async def test_a_speaker_without_a_brains_key_talks_with_the_knowledge_base_alon
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     config = configure(tmp_path, speaker.base_url, None)
     async with calling(config, tmp_path) as caller:
-        assert caller.mode.availability().available
+        state = caller.mode.availability()
+        assert state.available
+        assert "ANTHROPIC_API_KEY is not set" in state.notice["en"]
         upstream = await speaker.connection()
         warning = await caller.until("penny.warning")
         assert warning["code"] == "degraded"
