@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -184,7 +185,13 @@ class _Assembly:
             self._clock,
         )
         upstreams = Upstreams(
-            self._open_next, self._open_fallback(), call, config.speaker, journal, self._clock
+            self._open_next,
+            self._open_fallback(),
+            call,
+            config.speaker,
+            journal,
+            self._clock,
+            time.time,
         )
         brain = self._attach_brain(service, journal, recall)
         tools = self._attach_tools(brain, journal, recall)

@@ -104,7 +104,8 @@ class OpenAISpeaker:
 
     async def configure(self, session: Json, seed: Sequence[Json]) -> None:
         """Raises SpeakerLost, ModeUnavailable."""
-        await self._expect("session.created")
+        created = (await self._expect("session.created"))["session"]
+        self.info["expires_at"] = created.get("expires_at")
         await self._write({"type": "session.update", "session": {"type": "realtime", **session}})
         effective = (await self._expect("session.updated"))["session"]
         self.info["session"] = effective

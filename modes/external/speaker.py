@@ -47,7 +47,8 @@ class UpstreamSpeaker(Protocol):
     """One open, configured connection. Sends are serialised: there is one writer."""
 
     info: Json
-    """``model``, ``provider``, ``voice``, ``session`` (the effective session object)."""
+    """``model``, ``provider``, ``voice``, ``session`` (the effective session object) and
+    ``expires_at`` (Unix seconds at which the provider ends it; None where it does not tell)."""
     able: frozenset[Placing]
 
     async def send(self, event: Json) -> None:
