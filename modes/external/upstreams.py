@@ -129,7 +129,8 @@ class Upstreams:
     def _adopt(self, upstream: UpstreamSpeaker) -> None:
         self.current = upstream
         self._reader = self._tasks.spawn(self._read(upstream), name="upstream reader")
-        if self._age is not None:
+        # The watch that replaces its own upstream is in here: it has the old one to close yet.
+        if self._age is not None and self._age is not asyncio.current_task():
             self._age.cancel()
         left_s = self._left_s(upstream)
         self._expires_s = None if left_s is None else self._clock() + left_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from base64 import b64encode
 from pathlib import Path
@@ -133,7 +134,8 @@ async def test_an_upstream_is_replaced_before_the_end_that_its_provider_told(
         assert not first.closed.is_set(), "make before break"
         replaced = await caller.until("penny.upstream_replaced")
         assert replaced["reason"] == "expiry"
-        await first.closed.wait()
+        async with asyncio.timeout(5.0):
+            await first.closed.wait()
         await second.hear("hola")
         await second.answer("Dígame.")
         await caller.until("response.done")
