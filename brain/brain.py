@@ -160,8 +160,8 @@ class SessionBrain:
             self._run.cancel()
             self._journal.write("analysis_superseded", by_turn=turn)
         self._schedule.launched(item_id, text)
-        request = self._request("turn", item_id, text, turn, partial=partial)
-        self._run = self._tasks.spawn(self._analyse(request, ended_s), name="brain analysis")
+        analysing = self._analyse(item_id, text, turn, partial, ended_s)
+        self._run = self._tasks.spawn(analysing, name="brain analysis")
 
     def _request(
         self, purpose: Any, item_id: str, words: str, turn: int, **more: Any
@@ -179,10 +179,12 @@ class SessionBrain:
             **more,
         )
 
-    async def _analyse(self, request: AnalysisRequest, ended_s: float | None) -> None:
+    async def _analyse(
+        self, item_id: str, words: str, turn: int, partial: bool, ended_s: float | None
+    ) -> None:
         await self._host.answered()  # nothing here may slow the answer to the same turn
-        found = await self._search(request.words, "words")
-        request = replace(request, passages=found)
+        found = await self._search(words, "words")
+        request = self._request("turn", item_id, words, turn, partial=partial, passages=found)
         try:
             request, analysis, usd = await self._think(request)
         except BrainFailure as failure:

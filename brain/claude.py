@@ -21,11 +21,11 @@ from brain.analysis import Analysis, AnalysisRequest, BrainFailure, BrainUsage
 from brain.folio import ContextUpdate, CorrectionNote
 from brain.prompt import SYSTEM, build_blocks, output_schema
 from config.brain import Depth
+from config.credentials import ANTHROPIC_API_KEY, read_secret
 
 
 Json = dict[str, Any]
 
-KEY_VARIABLE = "ANTHROPIC_API_KEY"
 MAX_QUERIES = 3
 CACHED_BLOCKS_FROM = 2
 """Finished turns before the conversation gets a cache mark of its own: less is below the
@@ -48,8 +48,11 @@ class Claude:
         system: str = SYSTEM,
         timestamp: Callable[[], str],
     ) -> None:
+        key = read_secret(ANTHROPIC_API_KEY, os.environ)
         self._client = anthropic.AsyncAnthropic(
-            api_key=os.environ.get(KEY_VARIABLE) or "none", base_url=base_url, max_retries=0
+            api_key=key.get_secret_value() if key is not None else "none",
+            base_url=base_url,
+            max_retries=0,
         )
         self._system = system
         self._schema = output_schema()

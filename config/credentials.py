@@ -65,6 +65,7 @@ def find_problems(config: Config, mode: str, environment: Mapping[str, str]) -> 
         if variable.key.startswith(f"penny.modes.{mode}.")
     ]
     if mode == "EXTERNAL":
+        # The speaker's alone: without the brain's the speaker still talks, see find_notice.
         missing += [
             Problem(f"{name} is not set", f"export {name}=… before starting Penny")
             for name in required_keys(config.penny.modes.EXTERNAL)
@@ -73,13 +74,35 @@ def find_problems(config: Config, mode: str, environment: Mapping[str, str]) -> 
     return tuple(missing)
 
 
+def find_notice(config: Config, mode: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """What works less well in ``mode`` than it could, by language; empty when nothing does."""
+    if mode != "EXTERNAL" or not config.brain.enabled:
+        return {}
+    name = missing_brain_key(config.penny.modes.EXTERNAL, environment)
+    if name is None:
+        return {}
+    return {
+        "es": f"{name} no está definida: el cerebro solo tiene la base de conocimiento.",
+        "en": f"{name} is not set: the brain has the knowledge base alone.",
+    }
+
+
 def required_keys(mode: ExternalMode) -> tuple[str, ...]:
-    """The credentials that EXTERNAL needs: none for a server on loopback, such as Penny's own."""
-    sides = (
-        (mode.portavoz_provider, mode.portavoz_base_url),
-        (mode.cerebro_provider, mode.cerebro_base_url),
-    )
-    return tuple(_PROVIDER_KEYS[provider] for provider, url in sides if not _is_loopback_url(url))
+    """The credentials without which EXTERNAL cannot talk: the speaker's.
+
+    A server on loopback, such as Penny's own, needs none.
+    """
+    if _is_loopback_url(mode.portavoz_base_url):
+        return ()
+    return (_PROVIDER_KEYS[mode.portavoz_provider],)
+
+
+def missing_brain_key(mode: ExternalMode, environment: Mapping[str, str]) -> str | None:
+    """The credential that the brain lacks to think; None when it has it or needs none."""
+    name = _PROVIDER_KEYS[mode.cerebro_provider]
+    if _is_loopback_url(mode.cerebro_base_url) or read_secret(name, environment) is not None:
+        return None
+    return name
 
 
 def _is_loopback_url(url: str | None) -> bool:

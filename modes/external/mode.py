@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -15,7 +16,6 @@ from brain.action_runner import ActionRunner
 from brain.actions import ActionDesk, choose_actions, offer_tools
 from brain.analysis import Excerpt
 from brain.brain import BrainProfile, SessionBrain
-from brain.claude import KEY_VARIABLE as BRAIN_KEY
 from brain.claude import Claude
 from brain.context import SystemContext
 from brain.desk import FolioDesk
@@ -23,6 +23,7 @@ from brain.folio import Folio, Move
 from brain.journal import Journal
 from brain.schedule import ScheduleSettings
 from brain.service import BrainCounts, BrainService
+from config.credentials import find_notice, find_problems, missing_brain_key
 from config.schema import Config
 from kb import KbSettings, KnowledgeBase, UnknownCollection
 from modes.external.attendant import Attendant
@@ -73,7 +74,11 @@ class ExternalMode:
         self.counts: BrainCounts = BrainCounts()
 
     def availability(self) -> Availability:
-        return self._provider.availability()
+        """As ``check`` tells it: the speaker's key decides, the brain's is worth a notice."""
+        problems = find_problems(self._config, self.name, os.environ)
+        if problems:
+            return Availability(False, problems[0].reason, problems[0].remedy)
+        return Availability(True, notice=find_notice(self._config, self.name, os.environ))
 
     async def start(self) -> None:
         """Open the knowledge base and the brain, if this mode can talk at all."""
@@ -85,14 +90,15 @@ class ExternalMode:
 
     async def _start_brain(self) -> None:
         settings = self._config.brain
-        if not settings.enabled or not self._provider.availability().available:
+        if not settings.enabled or not self.availability().available:
             return
         section = self._section
         thinker = None
-        if section.cerebro_base_url is not None or os.environ.get(BRAIN_KEY):
+        lacking = missing_brain_key(section, os.environ)
+        if lacking is None:
             thinker = Claude(section.cerebro_base_url, timestamp=_timestamp)
         else:
-            log.warning("brain_without_model", reason=f"{BRAIN_KEY} is not set", brain="kb only")
+            log.warning("brain_without_model", reason=f"{lacking} is not set", brain="kb only")
         self._brain = BrainService(
             settings,
             self._config.models,
@@ -179,7 +185,13 @@ class _Assembly:
             self._clock,
         )
         upstreams = Upstreams(
-            self._open_next, self._open_fallback(), call, config.speaker, journal, self._clock
+            self._open_next,
+            self._open_fallback(),
+            call,
+            config.speaker,
+            journal,
+            self._clock,
+            time.time,
         )
         brain = self._attach_brain(service, journal, recall)
         tools = self._attach_tools(brain, journal, recall)
@@ -334,7 +346,8 @@ class _Assembly:
                 }
             )
         if self._mode._brain is not None and not self._mode._brain.thinks:
-            message = f"{BRAIN_KEY} is not set: the brain has the knowledge base alone"
+            notice = self._mode.availability().notice
+            message = notice.get("en", "the brain has the knowledge base alone")
             call.tell({"type": "penny.warning", "code": "degraded", "message": message})
 
 

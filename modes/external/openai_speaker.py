@@ -19,13 +19,12 @@ from openai.resources.realtime.realtime import AsyncRealtimeConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from brain.placement import Placing
+from config.credentials import OPENAI_API_KEY, read_secret
 from modes.external.speaker import TERMINAL_CODES, Json, Placement
 from penny.errors import ModeUnavailable, SpeakerLost
 from penny.ids import new_id
-from penny.session.mode import Availability
 
 
-KEY_VARIABLE = "OPENAI_API_KEY"
 OPEN_TIMEOUT_S = 10.0
 OWN_EVENTS = 256
 CLOSE_TIMEOUT_S = 2.0
@@ -41,19 +40,13 @@ class OpenAIProvider:
         self._base_url = base_url
         self._client: openai.AsyncOpenAI | None = None
 
-    def availability(self) -> Availability:
-        if self._base_url is None and not os.environ.get(KEY_VARIABLE):
-            return Availability(
-                False,
-                f"{KEY_VARIABLE} is not set",
-                f"export {KEY_VARIABLE}=… and start Penny again",
-            )
-        return Availability(True)
-
     async def open(self, model: str, session: Json, seed: Sequence[Json]) -> OpenAISpeaker:
         if self._client is None:
-            key = os.environ.get(KEY_VARIABLE) or "none"
-            self._client = openai.AsyncOpenAI(api_key=key, base_url=self._base_url)
+            key = read_secret(OPENAI_API_KEY, os.environ)
+            self._client = openai.AsyncOpenAI(
+                api_key=key.get_secret_value() if key is not None else "none",
+                base_url=self._base_url,
+            )
         try:
             async with asyncio.timeout(OPEN_TIMEOUT_S):
                 connection = await self._client.realtime.connect(
@@ -111,7 +104,8 @@ class OpenAISpeaker:
 
     async def configure(self, session: Json, seed: Sequence[Json]) -> None:
         """Raises SpeakerLost, ModeUnavailable."""
-        await self._expect("session.created")
+        created = (await self._expect("session.created"))["session"]
+        self.info["expires_at"] = created.get("expires_at")
         await self._write({"type": "session.update", "session": {"type": "realtime", **session}})
         effective = (await self._expect("session.updated"))["session"]
         self.info["session"] = effective

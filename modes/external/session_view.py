@@ -92,6 +92,7 @@ class SessionView:
     def inward(self, session: Json, base_instructions: str) -> Json:
         """An effective session object as the caller's side is to see it."""
         fields = copy.deepcopy(session)
+        fields.pop("expires_at", None)  # the upstream's end, which the call outlives
         if "instructions" in fields:
             fields["instructions"] = base_instructions
         own = self.own_tools

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from brain.placement import Placing
-from penny.session.mode import Availability
 
 
 Json = dict[str, Any]
@@ -48,7 +47,8 @@ class UpstreamSpeaker(Protocol):
     """One open, configured connection. Sends are serialised: there is one writer."""
 
     info: Json
-    """``model``, ``provider``, ``voice``, ``session`` (the effective session object)."""
+    """``model``, ``provider``, ``voice``, ``session`` (the effective session object) and
+    ``expires_at`` (Unix seconds at which the provider ends it; None where it does not tell)."""
     able: frozenset[Placing]
 
     async def send(self, event: Json) -> None:
@@ -81,8 +81,6 @@ class SpeakerProvider(Protocol):
     """Opens upstreams."""
 
     name: str
-
-    def availability(self) -> Availability: ...
 
     async def open(self, model: str, session: Json, seed: Sequence[Json]) -> UpstreamSpeaker:
         """Connect, configure, seed the conversation with GA items (their ids are kept).

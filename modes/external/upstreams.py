@@ -29,10 +29,27 @@ MAX_RETRY_S = 3.0
 QUIET_POLL_S = 0.25
 QUIET_LIMIT_S = 120.0
 """How long a planned replacement waits for a quiet moment before it does without."""
+EXPIRY_LEAD_S = 180.0
+"""A planned replacement begins so long before the provider's own end: time to open the next one
+and to find a quiet moment. Of a shorter life it is half."""
+SWAP_S = 2.0
+"""What is kept of the last seconds before that end for the swap itself."""
 PREROLL_MS = 500
 """Audio before the swap that the next upstream also gets, so that no onset is lost."""
 WAITING_EVENTS = 64
 """Client events (not audio) that wait for the next upstream; past that the oldest go."""
+
+
+def plan_replacement(max_age_s: float, left_s: float | None) -> tuple[float, str]:
+    """In how many seconds a new upstream is to be replaced, and why.
+
+    Args:
+        left_s: until its provider ends it; None where it does not tell.
+    """
+    if left_s is None:
+        return max_age_s, "age"
+    due_s = left_s - min(EXPIRY_LEAD_S, left_s / 2)
+    return (due_s, "expiry") if due_s < max_age_s else (max_age_s, "age")
 
 
 class UpstreamHost(Protocol):
@@ -72,6 +89,7 @@ class Upstreams:
     Args:
         open_next: opens an upstream with a session and a seed.
         open_fallback: None where a dead speaker ends the session.
+        wall_clock: Unix time in seconds, in which providers tell when a session expires.
     """
 
     def __init__(
@@ -82,7 +100,10 @@ class Upstreams:
         settings: SpeakerSection,
         journal: Journal,
         clock: Callable[[], float],
+        wall_clock: Callable[[], float],
     ) -> None:
+        self._wall_clock = wall_clock
+        self._expires_s: float | None = None
         self._open_next = open_next
         self._open_fallback = open_fallback
         self._host = host
@@ -108,9 +129,24 @@ class Upstreams:
     def _adopt(self, upstream: UpstreamSpeaker) -> None:
         self.current = upstream
         self._reader = self._tasks.spawn(self._read(upstream), name="upstream reader")
-        if self._age is not None:
+        # The watch that replaces its own upstream is in here: it has the old one to close yet.
+        if self._age is not None and self._age is not asyncio.current_task():
             self._age.cancel()
-        self._age = self._tasks.spawn(self._watch_age(upstream), name="upstream age")
+        left_s = self._left_s(upstream)
+        self._expires_s = None if left_s is None else self._clock() + left_s
+        self._age = self._tasks.spawn(self._watch_age(upstream, left_s), name="upstream age")
+
+    def _left_s(self, upstream: UpstreamSpeaker) -> float | None:
+        """Seconds until the provider ends the session, as far as it tells and can be believed."""
+        expires_at = upstream.info.get("expires_at")
+        if not isinstance(expires_at, int | float):
+            return None
+        left_s = expires_at - self._wall_clock()
+        if left_s > 0:
+            return left_s
+        # It has just been opened: one of the two clocks is wrong.
+        log.warning("upstream_expiry_not_believed", left_s=round(left_s))
+        return None
 
     # -- sending ------------------------------------------------------------------------------
 
@@ -184,15 +220,16 @@ class Upstreams:
 
     # -- replacing ----------------------------------------------------------------------------
 
-    async def _watch_age(self, upstream: UpstreamSpeaker) -> None:
+    async def _watch_age(self, upstream: UpstreamSpeaker, left_s: float | None) -> None:
         """Replace the upstream before its provider's limit, at a quiet moment."""
-        await asyncio.sleep(self._settings.max_age_s)
+        due_s, reason = plan_replacement(self._settings.max_age_s, left_s)
+        await asyncio.sleep(due_s)
         if self.fell_back:
             return
         delay_s = FIRST_RETRY_S
         while self.current is upstream:
             try:
-                await self.replace("age")
+                await self.replace(reason)
                 return
             except ModeUnavailable as refusal:
                 log.warning("rollover_postponed", reason=refusal.message)
@@ -206,6 +243,8 @@ class Upstreams:
         session, seed = self._host.compose()
         upstream = await self._open_next(session, seed)
         deadline_s = self._clock() + QUIET_LIMIT_S
+        if self._expires_s is not None:
+            deadline_s = min(deadline_s, self._expires_s - SWAP_S)
         # Quiet is also a matter of playback, which no event tells the end of.
         while not self._host.is_quiet() and self._clock() < deadline_s:  # noqa: ASYNC110
             await asyncio.sleep(QUIET_POLL_S)

@@ -114,7 +114,7 @@ def _mode_table(found: Examination) -> Table:
     for mode in found.modes:
         name = f"{mode.name} (default)" if mode.default else mode.name
         if not mode.problems:
-            table.add_row(name, "[green]available[/green]", "")
+            table.add_row(name, "[green]available[/green]", escape(mode.notice.get("en", "")))
         for problem in mode.problems:
             table.add_row(name, escape(problem.reason), escape(problem.remedy))
             name = ""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any, Literal
 
-from config.credentials import PURPOSES, Problem, find_problems, read_secret
+from config.credentials import PURPOSES, Problem, find_notice, find_problems, read_secret
 from config.schema import Config
 from runpod_worker.stages import EngineInfo
 
@@ -40,6 +40,7 @@ class ModeState:
     label: str
     default: bool
     problems: tuple[Problem, ...]
+    notice: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,9 @@ def _examine_mode(
         key = config.origin.place("penny.profile")
         problems += (Problem(engine_failure, f"see profile '{config.penny.profile}' ({key})"),)
     section = dict(config.penny.modes.enabled())[name]  # type: ignore[index]  # a name of theirs
-    return ModeState(name, section.label, name == config.penny.default_mode, problems)
+    is_default = name == config.penny.default_mode
+    notice = {} if problems else find_notice(config, name, environment)
+    return ModeState(name, section.label, is_default, problems, notice)
 
 
 def _examine_default_mode(config: Config, modes: Sequence[ModeState]) -> list[Finding]:

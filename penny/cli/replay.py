@@ -7,8 +7,8 @@ import asyncio
 import os
 from pathlib import Path
 
-from brain.claude import KEY_VARIABLE
 from brain.replay import Replayed, replay_journal
+from config.credentials import missing_brain_key
 from config.schema import Config
 from penny.cli.configured import add_config_option, load_config
 from penny.errors import PennyError
@@ -29,10 +29,12 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run(arguments: argparse.Namespace) -> int:
     config = load_config(arguments)
-    base_url = config.penny.modes.EXTERNAL.cerebro_base_url
-    if base_url is None and not os.environ.get(KEY_VARIABLE):
+    external = config.penny.modes.EXTERNAL
+    base_url = external.cerebro_base_url
+    lacking = missing_brain_key(external, os.environ)
+    if lacking is not None:
         raise PennyError(
-            f"{KEY_VARIABLE} is not set; export it, or set "
+            f"{lacking} is not set; export it, or set "
             "penny.modes.EXTERNAL.cerebro_base_url to another Messages server"
         )
     try:

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from config.credentials import find_problems, is_secret, read_secret, required_keys
+from config.credentials import (
+    find_notice,
+    find_problems,
+    is_secret,
+    missing_brain_key,
+    read_secret,
+    required_keys,
+)
 from config.loader import load
 from config.schema import Config, ExternalMode
 
@@ -14,14 +21,24 @@ from config.schema import Config, ExternalMode
 KEYS = {"OPENAI_API_KEY": "sk-1", "ANTHROPIC_API_KEY": "sk-2"}
 
 
-def test_external_without_keys_names_each_and_the_remedy() -> None:
-    problems = find_problems(Config(), "EXTERNAL", {})
+def test_external_without_keys_lacks_the_speaker_s_and_names_the_remedy() -> None:
+    [problem] = find_problems(Config(), "EXTERNAL", {})
 
-    assert [problem.reason for problem in problems] == [
-        "OPENAI_API_KEY is not set",
-        "ANTHROPIC_API_KEY is not set",
-    ]
-    assert "export OPENAI_API_KEY=" in problems[0].remedy
+    assert problem.reason == "OPENAI_API_KEY is not set"
+    assert "export OPENAI_API_KEY=" in problem.remedy
+
+
+def test_external_without_the_brain_s_key_can_talk_and_says_what_it_lacks() -> None:
+    environment = {"OPENAI_API_KEY": "sk-1"}
+
+    assert find_problems(Config(), "EXTERNAL", environment) == ()
+    notice = find_notice(Config(), "EXTERNAL", environment)
+    assert "ANTHROPIC_API_KEY is not set" in notice["en"]
+    assert "base de conocimiento" in notice["es"]
+    assert find_notice(Config(), "EXTERNAL", KEYS) == {}
+    assert find_notice(Config(), "SELF_HOSTED", {}) == {}
+    without_brain = Config.model_validate({"brain": {"enabled": False}})
+    assert find_notice(without_brain, "EXTERNAL", environment) == {}
 
 
 def test_modes_with_all_they_need_have_no_problem() -> None:
@@ -40,15 +57,17 @@ def test_secret_does_not_print() -> None:
 @pytest.mark.parametrize(
     ("url", "keys"),
     [
-        (None, ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")),
-        ("http://127.0.0.1:8080/v1", ("ANTHROPIC_API_KEY",)),
-        ("http://[::1]:8080/v1", ("ANTHROPIC_API_KEY",)),
-        ("http://localhost:8080/v1", ("ANTHROPIC_API_KEY",)),
-        ("https://127.0.0.1.example.com/v1", ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")),
+        (None, ("OPENAI_API_KEY",)),
+        ("http://127.0.0.1:8080/v1", ()),
+        ("http://[::1]:8080/v1", ()),
+        ("http://localhost:8080/v1", ()),
+        ("https://127.0.0.1.example.com/v1", ("OPENAI_API_KEY",)),
     ],
 )
 def test_server_on_loopback_needs_no_key(url: str | None, keys: tuple[str, ...]) -> None:
     assert required_keys(ExternalMode(portavoz_base_url=url)) == keys
+    brain = missing_brain_key(ExternalMode(cerebro_base_url=url), {})
+    assert brain == ("ANTHROPIC_API_KEY" if keys else None)
 
 
 def test_variable_missing_in_a_mode_is_that_mode_s_problem_alone(tmp_path: Path) -> None:

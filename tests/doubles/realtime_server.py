@@ -43,6 +43,8 @@ class Connection:
         self._socket = socket
         self.model = model
         self.session: Json = _default_session(model)
+        if server.expires_at is not None:
+            self.session["expires_at"] = server.expires_at
         self.items: dict[str, Json] = {}
         self.durations: dict[str, float] = {}
         self.received: list[Json] = []
@@ -385,6 +387,8 @@ class RealtimeDouble:
         self.connections: list[Connection] = []
         self.keys: list[str] = []
         self.refuse_with: int | None = None
+        self.expires_at: int | None = None
+        """Unix seconds that ``session.created`` tells."""
         self.on_audio: Any = lambda event: None
         self._arrived = asyncio.Event()
         self._ids = count(1)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
-import aiohttp
+import pytest
 
 from penny.gateway.app import Gateway
 from tests.doubles.anthropic_server import AnthropicDouble, folio
 from tests.doubles.realtime_server import RealtimeDouble
 from tests.modes.external.caller import configure
+from tests.modes.external.gateways import connected, external_only
 
 
 Json = dict[str, Any]
@@ -21,44 +23,37 @@ async def test_a_client_sees_the_folio_the_cost_and_what_the_brain_was_worth(
 ) -> None:
     claude.on("turn", 1, answer=folio("Consulta sobre pagos"))
     config = configure(tmp_path, speaker.base_url, claude.base_url)
-    external = {"EXTERNAL": config.penny.modes.EXTERNAL}
-    own = config.penny.modes.SELF_HOSTED.model_copy(update={"enabled": False})
-    modes = config.penny.modes.model_copy(update={**external, "SELF_HOSTED": own})
-    penny = config.penny.model_copy(update={"modes": modes, "default_mode": "EXTERNAL"})
-    gateway = Gateway(config.model_copy(update={"penny": penny}))
-    await gateway.start(host="127.0.0.1", port=0)
-    seen: list[Json] = []
-    try:
-        base = f"http://127.0.0.1:{gateway.port}"
-        async with aiohttp.ClientSession() as http, http.ws_connect(f"{base}/ws") as socket:
-
-            async def until(kind: str) -> Json:
-                while True:
-                    message = await socket.receive(timeout=5.0)
-                    if message.type is aiohttp.WSMsgType.TEXT:
-                        seen.append(message.json())
-                        if seen[-1]["type"] == kind:
-                            return seen[-1]
-                    assert not socket.closed, [event["type"] for event in seen]
-
-            await socket.send_json({"type": "session_start", "mode": "EXTERNAL"})
-            started = await until("session_started")
-            assert started["capabilities"]["context_updates"] is True
-            upstream = await speaker.connection()
-            await socket.send_json({"type": "text_input", "text": "Cómo se paga esto, por favor"})
-            await upstream.answer("Por banco.")
-            update = await until("context_update")
-            assert update["context_update"]["user_intent"] == "Consulta sobre pagos"
-            assert update["turn_id"] == "turn_1"
-            costs = [event for event in seen if event["type"] == "cost"]
-            assert costs[-1]["usd_by"]["portavoz"] > 0
-            await socket.send_json({"type": "session_end"})
-            ended = await until("session_ended")
-            async with http.get(f"{base}/metrics") as response:
-                shown = await response.text()
+    async with connected(Gateway(external_only(config))) as client:
+        started = await client.until("session_started")
+        assert started["capabilities"]["context_updates"] is True
+        assert started["notice"] is None
+        upstream = await speaker.connection()
+        words = {"type": "text_input", "text": "Cómo se paga esto, por favor"}
+        await client.socket.send_json(words)
+        await upstream.answer("Por banco.")
+        update = await client.until("context_update")
+        assert update["context_update"]["user_intent"] == "Consulta sobre pagos"
+        assert update["turn_id"] == "turn_1"
+        assert client.all("cost")[-1]["usd_by"]["portavoz"] > 0
+        await client.socket.send_json({"type": "session_end"})
+        ended = await client.until("session_ended")
+        shown = await client.text("/metrics")
         assert ended["totals"]["usd"] > 0
         assert ended["details"]["brain"]["folios"] >= 1
         assert 'penny_folios_total{outcome="written"}' in shown
         assert 'penny_brain_analyses_total{outcome="ok"} 1.0' in shown
-    finally:
-        await gateway.stop(0.0)
+
+
+async def test_without_the_brains_key_banner_modes_and_session_tell_the_same(
+    speaker: RealtimeDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    gateway = Gateway(external_only(configure(tmp_path, speaker.base_url, None)))
+    async with connected(gateway) as client:
+        await speaker.connection()
+        started = await client.until("session_started")
+        [mode] = json.loads(await client.text("/v1/modes"))["modes"]
+        assert mode["available"] is True
+        assert mode["notice"] == started["notice"]
+        assert mode["notice"]["en"].startswith("ANTHROPIC_API_KEY is not set")
+        assert mode["notice"]["en"] in gateway.banner()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from base64 import b64encode
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 from modes.external.kept_audio import KeptAudio
 from modes.external.mode import ExternalMode
+from modes.external.upstreams import plan_replacement
 from penny.errors import ModeUnavailable
 from tests.doubles.realtime_server import RealtimeDouble
 from tests.modes.external.caller import calling, configure
@@ -103,6 +106,55 @@ async def test_a_truncation_of_what_another_upstream_spoke_is_answered_and_seede
         )
 
 
+@pytest.mark.parametrize(
+    ("left_s", "planned"),
+    [
+        (None, (3000.0, "age")),
+        (3600.0, (3000.0, "age")),
+        (1800.0, (1620.0, "expiry")),
+        (60.0, (30.0, "expiry")),
+    ],
+)
+def test_the_earlier_of_own_limit_and_providers_end_decides_when_to_replace(
+    left_s: float | None, planned: tuple[float, str]
+) -> None:
+    assert plan_replacement(3000.0, left_s) == planned
+
+
+async def test_an_upstream_is_replaced_before_the_end_that_its_provider_told(
+    speaker: RealtimeDouble, tmp_path: Path
+) -> None:
+    speaker.expires_at = int(time.time()) + 3
+    config = configure(tmp_path, speaker.base_url, None, brain=NO_BRAIN)
+    async with calling(config, tmp_path) as caller:
+        first = await speaker.connection()
+        speaker.expires_at = None
+        assert "expires_at" not in caller.call.info["session"], "the call outlives its upstream"
+        second = await speaker.connection()
+        assert not first.closed.is_set(), "make before break"
+        replaced = await caller.until("penny.upstream_replaced")
+        assert replaced["reason"] == "expiry"
+        async with asyncio.timeout(5.0):
+            await first.closed.wait()
+        await second.hear("hola")
+        await second.answer("Dígame.")
+        await caller.until("response.done")
+        assert len(speaker.connections) == 2
+
+
+async def test_an_end_in_the_past_is_not_believed(speaker: RealtimeDouble, tmp_path: Path) -> None:
+    # Somebody's clock is wrong; replacing again and again would not mend it.
+    speaker.expires_at = int(time.time()) - 3_600
+    config = configure(tmp_path, speaker.base_url, None, brain=NO_BRAIN)
+    async with calling(config, tmp_path) as caller:
+        upstream = await speaker.connection()
+        await upstream.hear("hola")
+        await upstream.answer("Dígame.")
+        await caller.until("response.done")
+        await caller.settle()
+        assert len(speaker.connections) == 1
+
+
 async def test_a_terminal_refusal_at_the_start_is_told_with_its_remedy(
     speaker: RealtimeDouble, tmp_path: Path
 ) -> None:
@@ -137,7 +189,9 @@ async def test_a_speaker_without_a_brains_key_talks_with_the_knowledge_base_alon
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     config = configure(tmp_path, speaker.base_url, None)
     async with calling(config, tmp_path) as caller:
-        assert caller.mode.availability().available
+        state = caller.mode.availability()
+        assert state.available
+        assert "ANTHROPIC_API_KEY is not set" in state.notice["en"]
         upstream = await speaker.connection()
         warning = await caller.until("penny.warning")
         assert warning["code"] == "degraded"

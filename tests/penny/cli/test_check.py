@@ -54,10 +54,8 @@ def test_defaults_can_start_and_external_names_what_it_lacks(folder: Path) -> No
     own, external = found.modes
     assert found.ok
     assert (own.name, own.default, own.problems) == ("SELF_HOSTED", True, ())
-    assert [problem.reason for problem in external.problems] == [
-        "OPENAI_API_KEY is not set",
-        "ANTHROPIC_API_KEY is not set",
-    ]
+    assert [problem.reason for problem in external.problems] == ["OPENAI_API_KEY is not set"]
+    assert external.notice == {}
 
 
 def test_default_mode_that_cannot_talk_is_an_error_with_its_line(folder: Path) -> None:
@@ -138,6 +136,26 @@ def test_person_reads_modes_engines_and_what_the_ears_can_do(
     assert "OPENAI_API_KEY is not set" in text
     assert "Entiende un conjunto cerrado." in text
     assert "Penny can start." in text
+
+
+@pytest.mark.usefixtures("ears")
+def test_external_without_its_brain_s_key_is_available_with_a_notice(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    read(folder, "")
+    command = ["check", "--config", str(folder / "penny.yaml")]
+
+    assert main(command) == 0
+    text = capsys.readouterr().out
+    assert main([*command, "--json"]) == 0
+    external = json.loads(capsys.readouterr().out)["modes"][1]
+
+    assert "ANTHROPIC_API_KEY is not set: the brain has the knowledge base alone." in text
+    assert (external["name"], external["problems"]) == ("EXTERNAL", [])
+    assert "ANTHROPIC_API_KEY" in external["notice"]["en"]
 
 
 @pytest.mark.usefixtures("ears")
