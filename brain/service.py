@@ -112,5 +112,3 @@ class BrainService:
     async def aclose(self) -> None:
         if self._thinker is not None:
             await self._thinker.aclose()
-        if self.base is not None:
-            self.base.close()

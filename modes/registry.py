@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import aiohttp
 
 from config.credentials import RUNPOD_API_KEY, read_secret
 from config.schema import Config
+from kb import KnowledgeBase
 from modes.external.mode import ExternalMode
 from modes.self_hosted.local import LocalWorker
 from modes.self_hosted.mode import SelfHostedMode
@@ -25,10 +26,14 @@ from penny.aio.allow_list import AllowList
 from penny.session.mode import Mode
 
 
-def build_modes(config: Config, http: aiohttp.ClientSession) -> dict[str, Mode]:
+def build_modes(
+    config: Config,
+    http: aiohttp.ClientSession,
+    kb: Callable[[], Awaitable[KnowledgeBase | None]] | None = None,
+) -> dict[str, Mode]:
     """Every enabled mode by name, in the file's order, not yet started.
 
-    ``http`` is for vendors: private sessions have a client of their own that reaches nobody else.
+    ``kb`` tells the knowledge base that the house shares. ``http`` is for vendors: private sessions have a client of their own that reaches nobody else.
     """
     modes: dict[str, Mode] = {}
     for name, _ in config.penny.modes.enabled():
@@ -44,7 +49,7 @@ def build_modes(config: Config, http: aiohttp.ClientSession) -> dict[str, Mode]:
                 replace_within_s=config.worker.replace_timeout_s,
             )
         else:
-            modes[name] = ExternalMode(config, http, fallback=modes.get("SELF_HOSTED"))
+            modes[name] = ExternalMode(config, http, fallback=modes.get("SELF_HOSTED"), kb=kb)
     return modes
 
 

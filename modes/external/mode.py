@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 import aiohttp
@@ -51,7 +51,10 @@ SAFE_NAME = re.compile(r"[^A-Za-z0-9_-]")
 
 
 class ExternalMode:
-    """Args: fallback: where a session goes when its speaker is gone for good."""
+    """Args:
+    fallback: where a session goes when its speaker is gone for good.
+    kb: the knowledge base that the house shares; without it the mode opens its own.
+    """
 
     name = "EXTERNAL"
 
@@ -62,11 +65,14 @@ class ExternalMode:
         *,
         fallback: Mode | None = None,
         provider: SpeakerProvider | None = None,
+        kb: Callable[[], Awaitable[KnowledgeBase | None]] | None = None,
     ) -> None:
         self._config = config
         self._section = config.penny.modes.EXTERNAL
         self._provider = provider or OpenAIProvider(self._section.portavoz_base_url)
         self._fallback = fallback
+        self._shared_kb = kb
+        self._own_kb: KnowledgeBase | None = None
         self._runner = ActionRunner(http)
         self._brain: BrainService | None = None
         self._ready = asyncio.Event()
@@ -103,22 +109,20 @@ class ExternalMode:
             settings,
             self._config.models,
             thinker,
-            await self._open_kb(),
+            await self._find_kb(),
             section.cerebro_model,
             asyncio.get_running_loop().time,
             _timestamp,
         )
         self._brain.counts = self.counts
 
-    async def _open_kb(self) -> KnowledgeBase | None:
+    async def _find_kb(self) -> KnowledgeBase | None:
         kb = self._config.kb
-        settings = KbSettings(
-            documents=self._config.resolve(kb.documents), index=self._config.resolve(kb.index)
-        )
-        try:
-            base = await asyncio.to_thread(KnowledgeBase.open, settings)
-        except PennyError as error:
-            log.error("kb_unavailable", code=error.code, reason=error.message)  # noqa: TRY400
+        if self._shared_kb is not None:
+            base = await self._shared_kb()
+        else:
+            base = self._own_kb = await self._open_kb()
+        if base is None:
             return None
         try:
             # The first search reads dictionaries and tables: 40 ms that no caller shall wait for.
@@ -127,9 +131,22 @@ class ExternalMode:
             log.warning("kb_collection_missing", ref=kb.default_ref, reason=error.message)
         return base
 
+    async def _open_kb(self) -> KnowledgeBase | None:
+        settings = KbSettings(
+            documents=self._config.resolve(self._config.kb.documents),
+            index=self._config.resolve(self._config.kb.index),
+        )
+        try:
+            return await asyncio.to_thread(KnowledgeBase.open, settings)
+        except PennyError as error:
+            log.error("kb_unavailable", code=error.code, reason=error.message)  # noqa: TRY400
+            return None
+
     async def aclose(self) -> None:
         if self._brain is not None:
             await self._brain.aclose()
+        if self._own_kb is not None:
+            self._own_kb.close()
         await self._provider.aclose()
 
     async def open(self, spec: SessionSpec) -> ExternalCall:

@@ -75,7 +75,8 @@ class Gateway:
         host = config.gateway.host if host is None else host
         # The broker limits sessions; a limit of connections would make one more wait in silence.
         self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
-        modes = build_modes(config, self._http)
+        self.kb = SharedKb(config)
+        modes = build_modes(config, self._http, self.kb.ready)
         self.broker = broker = Broker(modes, _broker_settings(config), (), clock)
         metrics = Metrics(broker)
         overview = Overview(time.time, _minute_prices(config).__getitem__)
@@ -84,7 +85,6 @@ class Gateway:
         _attach_brain(broker, metrics, config)
         self.trust = trust = build_trust(config, broker, host, clock)
         await trust.gate.check_exposure(host)
-        self.kb = SharedKb(config)
         self._runner = web.AppRunner(
             self._build_app(broker, trust, metrics, overview, self.kb, clock),
             access_log=None,
