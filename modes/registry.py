@@ -33,7 +33,8 @@ def build_modes(
 ) -> dict[str, Mode]:
     """Every enabled mode by name, in the file's order, not yet started.
 
-    ``kb`` tells the knowledge base that the house shares. ``http`` is for vendors: private sessions have a client of their own that reaches nobody else.
+    ``kb`` tells the knowledge base that the house shares. ``http`` is for vendors: private
+    sessions have a client of their own that reaches nobody else.
     """
     modes: dict[str, Mode] = {}
     for name, _ in config.penny.modes.enabled():
