@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from config.schema import Config, ExternalMode
+from config.modes import ExternalMode
+from config.schema import Config
 
 
 OPENAI_API_KEY = "OPENAI_API_KEY"

@@ -15,7 +15,8 @@ from config.credentials import (
     required_keys,
 )
 from config.loader import load
-from config.schema import Config, ExternalMode
+from config.modes import ExternalMode
+from config.schema import Config
 
 
 KEYS = {"OPENAI_API_KEY": "sk-1", "ANTHROPIC_API_KEY": "sk-2"}
