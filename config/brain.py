@@ -165,6 +165,9 @@ class ActionsSection(Section):
     filler_after_ms: int = Field(
         default=1500, ge=100, description="silence before a filler is spoken"
     )
+    handoff_ends_session: bool = Field(
+        default=True, description="whether a hand-off to a person ends it after the goodbye"
+    )
     fillers_es: tuple[str, ...] = Field(
         default=(
             "Un momento, lo estoy consultando.",

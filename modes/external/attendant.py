@@ -164,8 +164,13 @@ class Attendant:
 
     def unheard_from_ms(self) -> float | None:
         """Where the audio of a committed turn begins whose words nobody knows yet."""
+        item = self._call.mirror.get(self.unheard_item())
+        return None if item is None else item.from_ms
+
+    def unheard_item(self) -> str:
+        """That turn's item; empty when there is none."""
         item = self._call.mirror.get(self._unanswered)
-        return None if item is None or item.is_final or not item.until_ms else item.from_ms
+        return "" if item is None or item.is_final or not item.until_ms else item.id
 
     async def settle_debt(self) -> None:
         """Have the new upstream answer what the old one did not.

@@ -149,6 +149,10 @@ class ExternalCall:
         item = self.mirror.get(item_id)
         now_s = self.clock()
         if item is not None:
+            end_ms = event.get("audio_end_ms") or 0
+            if item.audio_ms and end_ms > item.audio_ms:
+                # A caller's clock may run ahead; the provider refuses what lies past the end.
+                event = {**event, "audio_end_ms": int(item.audio_ms)}
             self.mirror.cut(item_id, float(event.get("audio_end_ms") or 0), now_s)
         upstream = self.upstreams.current
         if item is None or not item.is_seeded or upstream is None:

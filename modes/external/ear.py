@@ -37,6 +37,8 @@ class Ear:
         self._open_items: dict[str, str] = {}
         """Items of the running response that have audio -> its id."""
         self._speech_from_ms: float | None = None
+        self._speech_item = self._continued = ""
+        """The item of the speech that goes on; and of one whose audio the next upstream gets."""
         self._retried_turn = -1
         self.is_speaking = False
         self._review = Review(call)
@@ -82,6 +84,8 @@ class Ear:
         call = self._call
         self.is_speaking = True
         self._speech_from_ms = call.upstreams.kept.position_ms - ONSET_MS
+        self._continue(event["item_id"])
+        self._speech_item = event["item_id"]
         self._begin_turn(event["item_id"])
         call.sequencer.speech_began()
         return event
@@ -92,7 +96,7 @@ class Ear:
 
     def _committed(self, event: Json) -> Json:
         call = self._call
-        self.is_speaking = False
+        self.is_speaking, self._speech_item = False, ""
         turn = self._begin_turn(event["item_id"])
         item = call.mirror.get(event["item_id"])
         if item is not None:
@@ -110,8 +114,18 @@ class Ear:
         before = call.mirror.turn
         turn = call.mirror.begin_turn(item_id)
         if turn != before:
+            self._continued = ""
             call.injector.desk.turn_began(turn, call.clock())
         return turn
+
+    def _continue(self, item_id: str) -> None:
+        """Speech that was replayed after a drop is the turn it was, not another one."""
+        old_id, self._continued = self._continued, ""
+        if old_id and old_id != item_id:
+            self._call.mirror.continue_turn(old_id, item_id)
+            self._call.tell(
+                {"type": "penny.turn_continued", "item_id": item_id, "continues": old_id}
+            )
 
     def _words(self, event: Json) -> Json | None:
         call = self._call
@@ -251,6 +265,7 @@ class Ear:
         """Events that end what a lost upstream left open."""
         response_id = self._call.sequencer.active_id
         self.is_speaking = False
+        self._continued = self._speech_item or self._call.attendant.unheard_item()
         events: list[Json] = [
             {
                 "type": "response.output_audio.done",

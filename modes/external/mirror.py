@@ -83,6 +83,12 @@ class ConversationMirror:
             item.is_final = bool(item.words)
         return self.turn
 
+    def continue_turn(self, old_id: str, item_id: str) -> None:
+        """The same speech, heard again by another upstream: its turn, under a new id."""
+        old = self._items.pop(old_id, None)
+        if old is not None and item_id not in self._items:
+            self._add(item_id, "user", {}).turn = old.turn
+
     def add_words(self, item_id: str, delta: str) -> str:
         item = self._items.get(item_id)
         if item is None:

@@ -36,6 +36,7 @@ from penny.logs import configure_logs
 from penny.metering.observer import CostObserver
 from penny.metering.summary import SummaryObserver
 from penny.session.broker import Broker, BrokerSettings
+from penny.session.handoff import HandoffEnd
 from penny.session.session import Session, SessionLimits
 from penny.session.turn_timing import TurnTiming
 
@@ -229,6 +230,9 @@ def _attach_brain(broker: Broker, metrics: Metrics, config: Config) -> None:
     """Meter every session; show what the brain of EXTERNAL was worth."""
     broker.add_observer(_cost_meter(config))
     broker.add_observer(lambda session: SummaryObserver(session.state.totals))
+    if config.actions.handoff_ends_session:
+        call_later = asyncio.get_running_loop().call_later
+        broker.add_observer(lambda session: HandoffEnd(session, call_later))
     external = broker.modes.get("EXTERNAL")
     if isinstance(external, ExternalMode):
         metrics.registry.register(BrainCollector(external.counts))

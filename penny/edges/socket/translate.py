@@ -88,6 +88,7 @@ class Translator:
             "response.done": self._response_done,
             "error": self._error,
             "penny.transcript": self._note_understood,
+            "penny.turn_continued": self._turn_continued,
             "penny.turn_metrics": self._turn_metrics,
         }
 
@@ -165,6 +166,10 @@ class Translator:
         item = event["item"]
         if item.get("role") == "user":
             self._turns.begin(item["id"])
+
+    def _turn_continued(self, event: Json, _now_s: float, _effects: Effects) -> None:
+        """Another speaker hears the same speech again, as an item of its own."""
+        self._turns.note_item(event["item_id"], self._turns.of_item(event["continues"]))
 
     def _user_delta(self, event: Json, _now_s: float, effects: Effects) -> None:
         item_id = event["item_id"]

@@ -44,6 +44,51 @@ async def test_a_client_sees_the_folio_the_cost_and_what_the_brain_was_worth(
         assert 'penny_brain_analyses_total{outcome="ok"} 1.0' in shown
 
 
+async def test_a_hand_over_ends_the_session_when_the_goodbye_was_heard(
+    speaker: RealtimeDouble, tmp_path: Path
+) -> None:
+    table = {"transferir_humano": {"description": "Pasa la llamada.", "handoff": "atencion"}}
+    without = {"enabled": False}
+    config = configure(tmp_path, speaker.base_url, None, brain=without, actions={"table": table})
+    context = {"available_actions": ["transferir_humano"]}
+    async with connected(Gateway(external_only(config)), context=context) as client:
+        upstream = await speaker.connection()
+        await client.socket.send_json({"type": "text_input", "text": "Con una persona"})
+        await upstream.call("transferir_humano", {})
+        handoff = await client.until("handoff")
+        assert "Cliente: Con una persona" in handoff["summary"]
+        await upstream.answer("Le paso.")
+        ended = await client.until("session_ended")
+        assert ended["reason"] == "handoff"
+        assert client.all("audio_done"), "the goodbye was sent whole"
+
+
+async def test_replayed_speech_after_a_drop_is_the_same_turn_for_the_client(
+    speaker: RealtimeDouble, tmp_path: Path
+) -> None:
+    config = configure(tmp_path, speaker.base_url, None, brain={"enabled": False})
+    async with connected(Gateway(external_only(config))) as client:
+        first = await speaker.connection()
+        await first.speech_started("item_cut")
+        await first.partial("item_cut", "¿Cuándo ")
+        await client.until("transcript_delta")
+        await first.drop()
+        second = await speaker.connection()
+        await second.until("the swap", lambda: len(speaker.connections) == 2)
+        await second.hear("¿Cuándo vence?", item_id="item_again")
+        await second.answer("El quince.")
+        final = await client.until("transcript_final", lambda e: e["role"] == "user")
+        assert final["turn_id"] == "turn_1"
+        await client.until("audio_done")
+        await second.hear("Gracias.")
+        await second.answer("A usted.")
+        last = await client.until("transcript_final", lambda e: e["text"] == "Gracias.")
+        assert last["turn_id"] == "turn_2"
+        await client.socket.send_json({"type": "session_end"})
+        ended = await client.until("session_ended")
+        assert ended["totals"]["turns"] == 2
+
+
 async def test_without_the_brains_key_banner_modes_and_session_tell_the_same(
     speaker: RealtimeDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

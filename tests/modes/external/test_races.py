@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from penny.errors import SpeakerLost
-from tests.doubles.anthropic_server import NOTHING, AnthropicDouble, folio
+from tests.doubles.anthropic_server import NOTHING, AnthropicDouble, correction, folio
 from tests.doubles.parties import ScriptedMode
 from tests.doubles.realtime_server import RealtimeDouble
 from tests.modes.external.caller import Caller, calling, configure
@@ -303,6 +303,56 @@ async def test_a_clients_instructions_and_tools_come_back_as_the_client_set_them
         assert upstream.session["instructions"].startswith("Sé breve.\n\nLos mensajes de sistema")
         names = [each["name"] for each in upstream.session["tools"]]
         assert names == ["suya", "search_knowledge"]
+
+
+async def test_truncation_past_the_real_end_is_cut_to_it_and_refused_by_nobody(
+    speaker: RealtimeDouble, tmp_path: Path
+) -> None:
+    config = configure(tmp_path, speaker.base_url, None, brain=NO_BRAIN)
+    async with calling(config, tmp_path) as caller:
+        upstream = await speaker.connection()
+        await upstream.hear("hola")
+        item_id = await upstream.answer("Buenos días, dígame")
+        await caller.until("response.done")
+        cut = {"type": "conversation.item.truncate", "item_id": item_id, "content_index": 0}
+        await caller.call.send({**cut, "audio_end_ms": 60_000})
+        told = await caller.until("conversation.item.truncated")
+        assert told["audio_end_ms"] == upstream.durations[item_id]
+    assert caller.all("error") == []
+    assert speaker.violations == []
+
+
+async def test_correction_ignored_twice_is_raised_once_by_a_rewrite_and_then_reported(
+    speaker: RealtimeDouble, claude: AnthropicDouble, tmp_path: Path
+) -> None:
+    wrong = correction("La factura vence mañana", "La factura vence el 15 de enero")
+    claude.on("turn", answer=NOTHING, times=None)
+    claude.on("review", 1, answer=wrong)
+    config = configure(tmp_path, speaker.base_url, claude.base_url, brain={"placement": "append"})
+    async with calling(config, tmp_path) as caller:
+        upstream = await speaker.connection()
+        await upstream.hear("Dígame algo de lo mío")
+        await upstream.answer("Su factura vence mañana.")
+        await caller.until("penny.correction")
+        assert any("[CORRECCION NECESARIA]" in note for note in upstream.notes())
+        assert "15 de enero" not in upstream.session["instructions"]
+        await upstream.hear(QUIET_TURN)
+        await upstream.answer("De acuerdo.")
+        await upstream.until(
+            "the rewrite", lambda: "15 de enero" in upstream.session["instructions"]
+        )
+        await caller.until("penny.correction", lambda e: e["revision"] > 1)
+        await upstream.hear("Pues siga usted, por favor")
+        await upstream.answer("Muy bien.")
+        warning = await caller.until("penny.warning", lambda e: e["code"] == "degraded")
+        assert "mistake" in warning["message"]
+        await upstream.hear("Y nada más por hoy")
+        await upstream.answer("Adiós.")
+        await caller.settle()
+    journal = caller.journal()
+    checked = [e["progress"] for e in journal if e["kind"] == "correction_checked"]
+    assert checked == ["raise", "reported"]
+    assert journal[-1]["effectiveness"]["corrections_ignored"] == 1
 
 
 async def test_a_terminal_error_stops_the_attempts_and_goes_over_to_the_fallback(

@@ -1,0 +1,67 @@
+"""Ends a session that was handed to a person, once the goodbye has been heard. An observer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+
+Json = dict[str, Any]
+
+BYTES_PER_S = 48_000
+"""PCM16 at 24 000 Hz, the seam's own format."""
+GOODBYE_WITHIN_S = 12.0
+"""A speaker that says no goodbye: the person who takes over does not wait for longer."""
+HEARD_AFTER_S = 0.5
+"""What edge and network hold back of the audio that has passed here."""
+MAX_TAIL_S = 30.0
+
+
+class Ending(Protocol):
+    """What is needed of a session."""
+
+    def end(self, reason: str) -> None: ...
+
+
+CallLater = Callable[[float, Callable[[], None]], asyncio.TimerHandle]
+
+
+class HandoffEnd:
+    """One per session. The goodbye is the first response that begins after the hand-off."""
+
+    def __init__(self, session: Ending, call_later: CallLater) -> None:
+        self._session = session
+        self._call_later = call_later
+        self._handed_over = False
+        self._goodbye_id = ""
+        self._sounds_until_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def caller_event(self, event: Json, at_s: float) -> None:
+        """Nothing the caller does keeps a person from taking over."""
+
+    def speaker_event(self, event: Json, at_s: float) -> None:
+        kind = event["type"]
+        if kind == "response.output_audio.delta":
+            seconds = len(event["delta"]) * 3 / 4 / BYTES_PER_S
+            self._sounds_until_s = max(self._sounds_until_s, at_s) + seconds
+        elif kind == "input_audio_buffer.speech_started":
+            self._sounds_until_s = at_s  # the caller spoke over it: it sounds no longer
+        elif kind == "penny.handoff" and not self._handed_over:
+            self._handed_over = True
+            self._end_in(GOODBYE_WITHIN_S)
+        elif kind == "response.created" and self._handed_over and not self._goodbye_id:
+            self._goodbye_id = event["response"]["id"]
+        elif kind == "response.done" and event["response"]["id"] == self._goodbye_id:
+            tail_s = min(max(0.0, self._sounds_until_s - at_s), MAX_TAIL_S)
+            self._end_in(tail_s + HEARD_AFTER_S)
+
+    def ended(self, reason: str, at_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _end_in(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._call_later(seconds, lambda: self._session.end("handoff"))
