@@ -341,7 +341,7 @@ async def test_correction_ignored_twice_is_raised_once_by_a_rewrite_and_then_rep
         await upstream.until(
             "the rewrite", lambda: "15 de enero" in upstream.session["instructions"]
         )
-        await caller.until("penny.correction", lambda e: e["revision"] > 1)
+        await caller.wait(lambda: len(caller.all("penny.correction")) == 2)
         await upstream.hear("Pues siga usted, por favor")
         await upstream.answer("Muy bien.")
         warning = await caller.until("penny.warning", lambda e: e["code"] == "degraded")
