@@ -19,6 +19,7 @@ from config.modes import ExternalMode
 from config.schema import Config
 
 
+ROOT = Path(__file__).parents[2]
 KEYS = {"OPENAI_API_KEY": "sk-1", "ANTHROPIC_API_KEY": "sk-2"}
 
 
@@ -45,6 +46,15 @@ def test_external_without_the_brain_s_key_can_talk_and_says_what_it_lacks() -> N
 def test_modes_with_all_they_need_have_no_problem() -> None:
     assert find_problems(Config(), "EXTERNAL", KEYS) == ()
     assert find_problems(Config(), "SELF_HOSTED", {}) == ()
+
+
+def test_offline_configuration_needs_no_key_at_all() -> None:
+    config = load(ROOT / "modes/external/offline.yaml", {})
+
+    assert find_problems(config, "EXTERNAL", {}) == ()
+    assert "ANTHROPIC_API_KEY" in find_notice(config, "EXTERNAL", {})["en"]
+    assert [name for name, _ in config.penny.modes.enabled()] == ["EXTERNAL"]
+    assert config.penny.modes.EXTERNAL.portavoz_model not in config.models.prices
 
 
 def test_blank_key_counts_as_unset() -> None:
