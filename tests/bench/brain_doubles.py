@@ -60,7 +60,7 @@ class SpeakerDesk:
         due_s = time.monotonic() + THINKS_S
         await asyncio.sleep(THINKS_S)
         response_id, penny = upstream.active, upstream.new_id("item_penny")
-        place = {"response_id": response_id, "item_id": penny}
+        place: Json = {"response_id": response_id, "item_id": penny}
         place |= {"output_index": 0, "content_index": 0}
         audio_s = time.monotonic()
         await upstream.send("response.output_audio.delta", **place, delta=SILENT)

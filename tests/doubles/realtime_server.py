@@ -129,7 +129,7 @@ class Connection:
             "status": "in_progress",
             "content": [],
         }
-        place = {"response_id": response_id, "item_id": item_id}
+        place: Json = {"response_id": response_id, "item_id": item_id}
         place |= {"output_index": 0, "content_index": 0}
         await self.send(
             "response.output_item.added", response_id=response_id, output_index=0, item=item
@@ -206,7 +206,7 @@ class Connection:
         if self.active == response_id:
             self.active = ""
         details = {"type": status, "reason": reason} if reason else None
-        response = {
+        response: Json = {
             "id": response_id,
             "object": "realtime.response",
             "status": status,
@@ -300,7 +300,7 @@ class Connection:
             await self._error(event, "conversation_already_has_active_response", "one is active")
             return
         self.active = self.new_id("resp")
-        response = {
+        response: Json = {
             "id": self.active,
             "object": "realtime.response",
             "status": "in_progress",
