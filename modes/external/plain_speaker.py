@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from brain.placement import Placing
 from modes.external.speaker import Json, Placement
+from penny.errors import PennyError
 from penny.session.mode import Mode, SessionSpec, Speaker
 
 
@@ -23,7 +24,8 @@ class PlainSpeaker:
         await self._speaker.send(event)
 
     async def place(self, placement: Placement) -> None:
-        raise NotImplementedError("a plain speaker is able to take no placement")
+        """Raises PennyError: ``able`` is empty, so asking is a fault of the caller's."""
+        raise PennyError("this speaker takes no placement", code="placement_unsupported")
 
     async def remove(self, placement_ids: Sequence[str]) -> None:
         return None
