@@ -24,6 +24,9 @@ log = structlog.get_logger()
 
 Json = dict[str, Any]
 
+LAST_WORDS_S = 1.0
+"""How long a session's end waits for what its observers had to say."""
+
 
 @dataclass(frozen=True, slots=True)
 class SessionLimits:
@@ -72,6 +75,7 @@ class Session:
         self._ending: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         now_s = clock()
         self.state = SessionState(started_s=now_s, last_activity_s=now_s)
+        self._telling: set[asyncio.Task[None]] = set()
 
     def add_observer(self, observer: Observer) -> None:
         """Before ``run``: let ``observer`` see everything."""
@@ -104,7 +108,8 @@ class Session:
 
     def tell_caller(self, event: Json) -> None:
         """Let an observer say something (a ``penny.*`` event) to the caller."""
-        task = asyncio.ensure_future(self._edge.deliver(event))
+        task = asyncio.create_task(self._edge.deliver(event), name=f"{self.id} tell {event['type']}")
+        self._telling.add(task)
         task.add_done_callback(self._on_told)
 
     # -- carrying -----------------------------------------------------------------------------
@@ -157,7 +162,8 @@ class Session:
             )
             self.end("error")
 
-    def _on_told(self, task: asyncio.Future[None]) -> None:
+    def _on_told(self, task: asyncio.Task[None]) -> None:
+        self._telling.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("caller_not_told", session_id=self.id, exc_info=task.exception())
 
@@ -174,6 +180,12 @@ class Session:
                 observer.ended(reason, now_s)
             except Exception:
                 log.exception("observer_failed", session_id=self.id)
+        # What observers said last still goes out before the goodbye; a client that reads nothing
+        # does not hold the end up.
+        if self._telling:
+            _, late = await asyncio.wait(self._telling, timeout=LAST_WORDS_S)
+            for task in late:
+                task.cancel()
         totals = {"duration_ms": round((now_s - self.state.started_s) * 1000), **self.state.totals}
         await self._edge.aclose(reason, totals)
         await self._speaker.aclose()

@@ -124,3 +124,39 @@ async def test_no_task_is_left_behind() -> None:
     await running
     assert asyncio.all_tasks() == {asyncio.current_task()}
     assert {"type": "penny.cost"} in edge.delivered
+
+
+async def test_what_an_observer_says_last_comes_before_the_goodbye() -> None:
+    class Accountant(Recorder):
+        def __init__(self, session: Session) -> None:
+            super().__init__()
+            self._session = session
+
+        def ended(self, reason: str, at_s: float) -> None:
+            self._session.tell_caller({"type": "penny.cost", "usd_total": 0.5})
+
+    edge, speaker = ScriptedEdge(), ScriptedSpeaker()
+    session = make(edge, speaker)
+    session.add_observer(Accountant(session))
+    running = asyncio.create_task(session.run())
+    await asyncio.sleep(1)
+    session.end("operator")
+    await running
+    assert edge.delivered == [{"type": "penny.cost", "usd_total": 0.5}]
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_caller_who_takes_no_message_does_not_hold_the_end_up() -> None:
+    class Deaf(ScriptedEdge):
+        async def deliver(self, event: Json) -> None:
+            await asyncio.Event().wait()
+
+    edge, speaker = Deaf(), ScriptedSpeaker()
+    session = make(edge, speaker)
+    running = asyncio.create_task(session.run())
+    await asyncio.sleep(1)
+    session.tell_caller({"type": "penny.cost"})
+    session.end("operator")
+    assert await asyncio.wait_for(running, 5) == "operator"
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
