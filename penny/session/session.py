@@ -108,7 +108,8 @@ class Session:
 
     def tell_caller(self, event: Json) -> None:
         """Let an observer say something (a ``penny.*`` event) to the caller."""
-        task = asyncio.create_task(self._edge.deliver(event), name=f"{self.id} tell {event['type']}")
+        work = self._edge.deliver(event)
+        task = asyncio.create_task(work, name=f"{self.id} tell {event['type']}")
         self._telling.add(task)
         task.add_done_callback(self._on_told)
 
