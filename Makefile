@@ -49,6 +49,9 @@ test-worker: $(WORKER_STAMP) $(TRITON_STAMP) ## the engines that need torch, and
 	@$(WORKER)/bin/python -m tests.worker_torch.checkpoints
 	@$(WORKER)/bin/python -m pytest -q tests/worker_torch
 
+.PHONY: test-all
+test-all: check test test-runpod test-worker ## set everything up and pass every check and test, as CI does
+
 .PHONY: bench
 bench: bench-relay bench-pipeline ## every measurement: relay and pipeline beside floors and peers
 
@@ -126,7 +129,11 @@ $(DEV_STAMP): requirements/dev.txt requirements/vad.txt | $(VENV)/bin/python
 $(WORKER_STAMP): requirements/worker.txt requirements/vad.txt
 	@echo "Installing torch and the models' libraries into an environment of their own (once, minutes) ..."
 	@$(PYTHON) -m venv $(WORKER)
-	@$(WORKER)/bin/python -m pip install -q --disable-pip-version-check $(TORCH)
+	@$(WORKER)/bin/python -m pip install -q --disable-pip-version-check $(TORCH) || { \
+	  echo "torch could not be installed; these tests need it. With a network:"; \
+	  echo "  make $(MAKECMDGOALS)"; \
+	  echo "or from another index or a wheel at hand:"; \
+	  echo "  make $(MAKECMDGOALS) TORCH=\"torch==2.13.0 --index-url <index>\"    or    TORCH=/path/to/torch.whl"; exit 1; }
 	@$(WORKER)/bin/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/worker.txt
 	@$(WORKER)/bin/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/vad.txt
 	@touch $@
