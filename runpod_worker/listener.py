@@ -21,7 +21,7 @@ from penny.turns.segmenter import Paused, Resumed, Segmenter, SegmenterSettings,
 from runpod_worker.agent_voice import AgentVoice
 from runpod_worker.backlog import Backlog
 from runpod_worker.settings import TurnSettings
-from runpod_worker.stages import STT_RATE_HZ, Stt, SttOptions, TurnDetector, Utterance, Vad
+from runpod_worker.stages import STT_RATE_HZ, Stt, SttOptions, TurnDetector, Utterance, Vad, Window
 from runpod_worker.turn_judge import TurnJudge
 from runpod_worker.turn_rules import read_endpointing, read_segmenting
 
@@ -71,7 +71,6 @@ class Listener:
         """None outside a pause, '' while its words are not known."""
         self._vad = vad.open()
         self._judge = TurnJudge(turn)
-        self._window_ms = vad.window_ms
         self._to_16k = Resampler(24_000, STT_RATE_HZ)
         self._backlog = Backlog(BACKLOG_BYTES)
         self._deciding = False
@@ -162,17 +161,24 @@ class Listener:
         self._judge.feed(pcm)
         if self._utterance is not None:
             self._utterance.feed(pcm)
-        for probability in await self._vad.feed(pcm):
+        for window in await self._vad.feed(pcm, self._onset_wanted()):
             self._deciding = True
             try:
-                self._decide(probability)
+                self._decide(window)
             finally:
                 self._deciding = False
         self._offer_words_at_pause()
         self._offer_partial()
         self._watch_idle()
 
-    def _decide(self, probability: float) -> None:
+    def _onset_wanted(self) -> float | None:
+        """An interruption is what a caller waits for; other speech may begin at its leisure."""
+        speaking = self._segmenter.speaking
+        if speaking or not self._agent.is_audible(self._segmenter.position_ms):
+            return None
+        return self._segmenter.settings.threshold
+
+    def _decide(self, window: Window) -> None:
         at_ms = self._segmenter.position_ms
         silence_ms = None
         if self._utterance is not None:
@@ -183,8 +189,9 @@ class Listener:
                 turn_probability=self._judge.probability,
             )
         decisions = self._segmenter.feed(
-            probability,
-            self._window_ms,
+            window.probability,
+            window.ms,
+            before_ms=window.before_ms,
             agent_speaking=self._agent.is_audible(at_ms),
             silence_ms=silence_ms,
         )

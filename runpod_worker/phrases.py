@@ -48,6 +48,16 @@ class PhraseSplitter:
             self._text, self._first, self._scanned = self._text[cut:], False, 0
         return phrases
 
+    def likely(self) -> str:
+        """The first phrase, if white space came next; '' while it does not look whole.
+
+        Nothing is taken: the next token may show that "penny." goes on as "penny.es".
+        """
+        text = self._text.rstrip()
+        if not self._first or len(text.strip()) < FIRST_MIN_CHARS:
+            return ""
+        return text if self._ends_phrase(text) else ""
+
     def flush(self) -> list[str]:
         """The rest, as one phrase; the splitter then starts afresh."""
         rest, self._text, self._first, self._scanned = self._text, "", True, 0
@@ -74,9 +84,11 @@ class PhraseSplitter:
         text = self._text
         if not text[end].isspace():
             return False
-        if text[end] == "\n":
-            return True
-        body = text[:end].rstrip(_CLOSERS)
+        return text[end] == "\n" or self._ends_phrase(text[:end])
+
+    def _ends_phrase(self, text: str) -> bool:
+        """Whether white space after ``text`` would end a phrase."""
+        body = text.rstrip(_CLOSERS)
         if not body:
             return False
         last = body[-1]
@@ -84,7 +96,7 @@ class PhraseSplitter:
             return not _is_abbreviation(body)
         if last in _ENDINGS:
             return True
-        return last in _PAUSES and (self._first or end > SOFT_MAX_CHARS)
+        return last in _PAUSES and (self._first or len(text) > SOFT_MAX_CHARS)
 
     def _forced_cut(self) -> int | None:
         text = self._text

@@ -40,6 +40,7 @@ from runpod_worker.stages import (
     Tts,
     Voice,
 )
+from runpod_worker.stream_ahead import StreamAhead
 
 
 log = structlog.get_logger()
@@ -47,6 +48,8 @@ log = structlog.get_logger()
 Report = Callable[[EngineReport], None]
 T = TypeVar("T")
 
+KEPT_PIECES = 64
+"""Audio of a phrase made before it is certain to be one; then the engine waits."""
 PHRASES_AHEAD = 4
 """Phrases waiting for TTS before the LLM is paused: never starve, little to throw away."""
 
@@ -64,10 +67,12 @@ class Responder:
         on_first_token: Callable[[str], None],
     ) -> None:
         self._llm = llm
-        self._tts = tts
         self._deadlines = deadlines
         self._report = report
         self._on_first_token = on_first_token
+        self._speech: StreamAhead[tuple[str, Voice], bytes] = StreamAhead(
+            lambda wanted: tts.synthesize(*wanted), _is_same_speech, kept=KEPT_PIECES, stage="tts"
+        )
         self._input_tokens = 0
         self._output_tokens = 0
 
@@ -142,6 +147,7 @@ class Responder:
         return usage
 
     async def _speak(self, request: GenerationRequest, language: str, session_id: str) -> LlmUsage:
+        voice = _voice(request, language)
         phrases: Channel[str] = Channel(PHRASES_AHEAD, on_full="pause")
         usage = LlmUsage(0, 0, 0)
 
@@ -154,6 +160,9 @@ class Responder:
                         case LlmText(text=text):
                             for phrase in splitter.feed(text):
                                 await phrases.send(phrase)
+                            # Only the next token proves that a sentence ended; TTS need not wait.
+                            if likely := splitter.likely():
+                                self._speech.begin((likely, voice))
                         case LlmToolCall():
                             for phrase in splitter.flush():
                                 await phrases.send(phrase)
@@ -166,7 +175,6 @@ class Responder:
                 phrases.close()
 
         async def pronounce() -> None:
-            voice = _voice(request, language)
             async for phrase in phrases:
                 await self._pronounce(request.response_id, phrase, voice)
 
@@ -176,6 +184,8 @@ class Responder:
                 group.create_task(pronounce(), name=f"tts {request.response_id}")
         except ExceptionGroup as failures:
             raise _first_engine_error(failures) from failures
+        finally:
+            self._speech.drop()
         return usage
 
     # -- stages with their deadlines ----------------------------------------------------------
@@ -200,7 +210,7 @@ class Responder:
         self._report(PhraseDelta(response_id, phrase))
         if not any(character.isalnum() for character in phrase):
             return
-        stream = self._tts.synthesize(phrase, voice)
+        stream = self._speech.take((phrase, voice))
         first_s = self._deadlines.tts_first_audio_ms / 1000
         async with aclosing(
             _deadlined(stream, first_s, self._deadlines.tts_gap_ms / 1000, "tts")
@@ -234,6 +244,10 @@ def write_llm_request(request: GenerationRequest, language: str, session_id: str
 
 def _voice(request: GenerationRequest, language: str) -> Voice:
     return Voice(language=language, name=request.voice, speed=request.speed)
+
+
+def _is_same_speech(one: tuple[str, Voice], other: tuple[str, Voice]) -> bool:
+    return one[0].strip() == other[0].strip() and one[1] == other[1]
 
 
 def _first_engine_error(failures: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
 STT_RATE_HZ = 16_000
@@ -32,11 +32,27 @@ class EngineInfo:
 # --- VAD -----------------------------------------------------------------------------------
 
 
+class Window(NamedTuple):
+    """A piece of a caller's audio judged by a VAD. What the windows of a stream add, joined, is
+    the stream."""
+
+    probability: float
+    """Of speech, 0..1."""
+    ms: int
+    """What it adds to the windows before it, with which it may overlap."""
+    before_ms: int = 0
+    """How much of what came just before is speech, too, seen by looking closer."""
+
+
 class VadStream(Protocol):
     """Speech probability of one caller's audio."""
 
-    async def feed(self, pcm: bytes) -> list[float]:
-        """Take any amount of audio; return a probability 0..1 per complete window."""
+    async def feed(self, pcm: bytes, onset: float | None = None) -> list[Window]:
+        """Take any amount of audio; return the windows that are complete.
+
+        ``onset``: speech that may just begin is wanted as early as it can be told; from this
+        probability on a VAD that can look between its windows does. None: not now.
+        """
         ...
 
     def reset(self) -> None: ...
@@ -44,7 +60,6 @@ class VadStream(Protocol):
 
 class Vad(Protocol):
     info: EngineInfo
-    window_ms: int
 
     def open(self) -> VadStream: ...
 

@@ -138,6 +138,7 @@ class Segmenter:
         probability: float,
         window_ms: int = 32,
         *,
+        before_ms: int = 0,
         agent_speaking: bool = False,
         silence_ms: int | None = None,
     ) -> list[TurnEvent]:
@@ -145,7 +146,8 @@ class Segmenter:
 
         Args:
             probability: of speech in this window, 0..1.
-            window_ms: its length.
+            window_ms: its length, without what it shares with the window before.
+            before_ms: how much just before it is speech, too; counts where speech begins.
             agent_speaking: whether the caller hears the agent now.
             silence_ms: quiet that ends the turn; None means the settings' own.
 
@@ -164,14 +166,17 @@ class Segmenter:
             self._quiet = True
         if self._started_ms is None:
             loud = probability >= self.settings.threshold
-            return self._await_onset(begin_ms, loud, agent_speaking)
+            return self._await_onset(begin_ms, before_ms, loud, agent_speaking)
         return self._follow(begin_ms, silence_ms)
 
-    def _await_onset(self, begin_ms: int, loud: bool, agent_speaking: bool) -> list[TurnEvent]:
+    def _await_onset(
+        self, begin_ms: int, before_ms: int, loud: bool, agent_speaking: bool
+    ) -> list[TurnEvent]:
         if self._onset_ms is None:
             if not loud:
                 return []
-            self._onset_ms = begin_ms
+            self._onset_ms = begin_ms - before_ms
+            self._voiced_ms = before_ms
         elif self._quiet:
             if self.position_ms - self._speech_end_ms >= self.settings.min_pause_ms:
                 self._forget()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from runpod_worker.stages import EngineInfo
+from runpod_worker.stages import EngineInfo, Window
 
 
 WINDOW_BYTES = 2 * 512
@@ -14,20 +14,18 @@ class LoudnessStream:
     def __init__(self) -> None:
         self._rest = b""
 
-    async def feed(self, pcm: bytes) -> list[float]:
+    async def feed(self, pcm: bytes, onset: float | None = None) -> list[Window]:
         data = self._rest + pcm
         whole = len(data) - len(data) % WINDOW_BYTES
         self._rest = data[whole:]
         windows = np.frombuffer(data[:whole], "<i2").reshape(-1, WINDOW_BYTES // 2)
-        return [1.0 if np.abs(window).max() > 500 else 0.0 for window in windows]
+        return [Window(1.0 if np.abs(window).max() > 500 else 0.0, 32) for window in windows]
 
     def reset(self) -> None:
         self._rest = b""
 
 
 class LoudnessVad:
-    window_ms = 32
-
     def __init__(self) -> None:
         self.info = EngineInfo("loudness", ())
 

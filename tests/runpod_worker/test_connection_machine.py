@@ -22,7 +22,15 @@ from penny.realtime.settings import CoreSettings
 from runpod_worker.connection import Connection
 from runpod_worker.engines.registry import Engines
 from runpod_worker.settings import WorkerSettings
-from runpod_worker.stages import EngineInfo, LlmDelta, LlmRequest, LlmToolCall, Transcript, Voice
+from runpod_worker.stages import (
+    EngineInfo,
+    LlmDelta,
+    LlmRequest,
+    LlmToolCall,
+    Transcript,
+    Voice,
+    Window,
+)
 from tests.doubles.engines import FixedLlm, FixedStt, FixedTts, FixedUtterance, tone
 from tests.realtime_schema import assert_server_event_valid
 from tests.virtual_time import VirtualTimeLoop
@@ -40,7 +48,6 @@ class LoudnessVad:
     """Loud is speech: what a window holds decides, so a test says what is heard."""
 
     info = EngineInfo("loudness", ("*",))
-    window_ms = 32
     WINDOW_BYTES = 32 * 32
 
     def open(self) -> LoudnessVad:
@@ -48,12 +55,13 @@ class LoudnessVad:
         fresh.rest = b""
         return fresh
 
-    async def feed(self, pcm: bytes) -> list[float]:
+    async def feed(self, pcm: bytes, onset: float | None = None) -> list[Window]:
         self.rest += pcm
         heard = []
         while len(self.rest) >= self.WINDOW_BYTES:
             window, self.rest = self.rest[: self.WINDOW_BYTES], self.rest[self.WINDOW_BYTES :]
-            heard.append(0.95 if max(window[1::2]) > 2 and any(window) else 0.02)
+            loud = max(window[1::2]) > 2 and any(window)
+            heard.append(Window(0.95 if loud else 0.02, 32))
         return heard
 
     def reset(self) -> None:

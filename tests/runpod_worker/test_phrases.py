@@ -42,6 +42,21 @@ def test_first_phrase_ends_at_the_first_comma_and_later_ones_at_sentences() -> N
     ]
 
 
+def test_a_first_phrase_is_likely_before_the_next_token_proves_it() -> None:
+    splitter = PhraseSplitter()
+    assert (splitter.feed("Ahora mismo se lo digo"), splitter.likely()) == ([], "")
+    assert (splitter.feed("."), splitter.likely()) == ([], "Ahora mismo se lo digo.")
+    assert splitter.feed(" La") == ["Ahora mismo se lo digo. "]
+    assert (splitter.feed(" factura vence el quince."), splitter.likely()) == ([], "")
+
+
+@pytest.mark.parametrize("text", ["Sí.", "La factura de la Sra.", "Escriba a la avda."])
+def test_what_may_well_go_on_is_not_likely(text: str) -> None:
+    splitter = PhraseSplitter()
+    splitter.feed(text)
+    assert splitter.likely() == ""
+
+
 @pytest.mark.parametrize(
     "text",
     [

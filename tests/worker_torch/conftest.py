@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,9 +30,11 @@ def whisper() -> Path:
     return unpack(ARCHIVE, CACHE).resolve()
 
 
-@pytest.fixture
-def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes started in this test find the stand-ins for torchaudio."""
-    monkeypatch.setenv("PYTHONPATH", str(STAND_INS))
-    monkeypatch.setenv("PENNY_VOCODER_CHANNELS", VOCODER_CHANNELS)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+@pytest.fixture(scope="module")
+def stand_ins() -> Iterator[None]:
+    """Processes started by these tests find the stand-ins for torchaudio."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(STAND_INS))
+        patch.setenv("PENNY_VOCODER_CHANNELS", VOCODER_CHANNELS)
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield

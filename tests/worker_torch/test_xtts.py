@@ -11,6 +11,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from penny.audio.wav import write_wav
 from penny.errors import EngineError
@@ -21,6 +22,8 @@ from runpod_worker.voice_samples import VoiceSamples
 from tests.doubles.speech import speak
 
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 PHRASE = "Hola, buenos días. ¿En qué puedo ayudarle?"
 SAMPLE = (
     "Buenos días, le atiende Penny, la asistente de la compañía. ¿En qué puedo ayudarle esta "
@@ -28,13 +31,19 @@ SAMPLE = (
 )
 
 
-@pytest.fixture
-async def pool(xtts: Path, tmp_path: Path, stand_ins: None) -> AsyncIterator[XttsTts]:
-    write_wav(tmp_path / "ana.wav", speak(SAMPLE), 24_000)
-    VoiceSamples(tmp_path / "voices").add("ana", tmp_path / "ana.wav")
-    tts = XttsTts(
-        XttsSettings(accept_license=True, model=xtts, voices=tmp_path / "voices", processes=2)
-    )
+@pytest.fixture(scope="module")
+def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("voices")
+    sample = tmp_path_factory.mktemp("samples") / "ana.wav"
+    write_wav(sample, speak(SAMPLE), 24_000)
+    VoiceSamples(folder).add("ana", sample)
+    return folder
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pool(xtts: Path, voices: Path, stand_ins: None) -> AsyncIterator[XttsTts]:
+    """One for all tests, as starting it takes ten seconds."""
+    tts = XttsTts(XttsSettings(accept_license=True, model=xtts, voices=voices, processes=2))
     await tts.start()
     yield tts
     await tts.aclose()
@@ -52,13 +61,13 @@ async def _exhaust(phrase: AsyncIterator[bytes]) -> None:
 
 
 async def test_it_speaks_with_its_own_voices_and_with_a_cloned_one(
-    pool: XttsTts, tmp_path: Path
+    pool: XttsTts, voices: Path
 ) -> None:
     assert pool.voices() == ("ana", "Carlos", "Penny")
     assert "es" in pool.info.languages
     for voice in ("ana", "Carlos", "unknown"):
         assert await say(pool, voice) > 240
-    kept = list((tmp_path / "voices").glob("ana.*.latents"))
+    kept = list(voices.glob("ana.*.latents"))
     assert len(kept) == 1  # both processes and the next start find it
     before = kept[0].stat().st_mtime_ns
     assert await asyncio.gather(say(pool, "ana"), say(pool, "ana"))
@@ -77,14 +86,14 @@ async def test_an_interrupted_phrase_frees_its_process(pool: XttsTts) -> None:
             await anext(pieces)
     async with asyncio.timeout(10):
         assert await say(pool) > 240
-    assert pool.restarts == 0
+    assert pool.restarts == 0  # the test after this one kills a process
 
 
 async def test_a_process_that_dies_fails_its_phrase_and_is_replaced(pool: XttsTts) -> None:
-    victim = pool._instances[0]._process
-    assert victim is not None
     phrase = aiter(pool.synthesize(f"{PHRASE} " * 6, Voice()))
     await anext(phrase)
+    [victim] = [at._process for at in pool._instances if not at._idle.is_set()]
+    assert victim is not None
     os.kill(victim.pid, signal.SIGKILL)
     with pytest.raises(EngineError, match="process ended"):
         await _exhaust(phrase)

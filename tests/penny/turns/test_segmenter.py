@@ -38,6 +38,17 @@ def test_speech_starts_after_three_windows_and_reaches_back_300_ms() -> None:
     assert segmenter.position_ms == 736
 
 
+def test_speech_seen_just_before_the_first_window_counts() -> None:
+    segmenter = Segmenter()
+    windows(segmenter, QUIET, 640)
+
+    assert segmenter.feed(SPEECH, before_ms=16) == []
+    assert segmenter.feed(SPEECH, 16, before_ms=16) == []  # only where speech begins
+    assert segmenter.feed(SPEECH, 16) == []
+    assert segmenter.feed(SPEECH, 16) == [Started(640 - 16 - 300)]
+    assert segmenter.speech_ms == 96
+
+
 def test_a_start_never_lies_before_the_recording() -> None:
     assert windows(Segmenter(), SPEECH, 96) == [Started(0)]
 
