@@ -103,6 +103,8 @@ class FixedLlm:
     async def generate(self, request: LlmRequest) -> AsyncIterator[LlmDelta]:
         self.requests.append(request)
         finished = False
+        loop = asyncio.get_running_loop()
+        due_s = loop.time() + self.first_s
         try:
             await asyncio.sleep(self.first_s)
             if self.call is not None and request.tools:
@@ -112,7 +114,9 @@ class FixedLlm:
                 return
             for index, word in enumerate(self.answer.split(" ")):
                 if index:
-                    await asyncio.sleep(self.gap_s)
+                    # By the clock: a model's rate does not fall with how late its reader wakes.
+                    due_s += self.gap_s
+                    await asyncio.sleep(max(0.0, due_s - loop.time()))
                 yield LlmText(word if index == 0 else f" {word}")
             finished = True
             yield LlmUsage(10, 0, len(self.answer.split()))

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import time
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -13,10 +14,10 @@ from typing import Protocol
 import aiohttp
 
 from tests.bench.pipeline import parts
+from tests.bench.pipeline.speech import CHUNK_MS, Question
 
 
 CLOSE = aiohttp.ClientWSTimeout(ws_close=0.2)
-CHUNK_MS = 20
 LISTEN_S = 1.2
 """A caller hears this much of an answer, then speaks over it."""
 GIVE_UP_S = 8.0
@@ -31,6 +32,11 @@ class Times:
     answers: list[float] = field(default_factory=list)
     interruptions: list[float] = field(default_factory=list)
     lost: int = 0
+    """Questions without an answer."""
+    early: int = 0
+    """Answers that began before the recogniser had the text: to a part of the question."""
+    floors: list[float] = field(default_factory=list)
+    """For each interruption, when the VAD alone was sure of it."""
     lags: list[float] = field(default_factory=list)
     """How late the callers themselves sent: above 5 ms the round says little."""
 
@@ -77,10 +83,10 @@ class PennyLine:
         await self._socket.send_str(f'{{"type":"input_audio_buffer.append","audio":"{audio}"}}')
 
     def heard_since(self, since_s: float) -> float | None:
-        return next((at for at in self._audio if at > since_s), None)
+        return _first_after(self._audio, since_s)
 
     def stopped_since(self, since_s: float, now_s: float) -> float | None:
-        return next((at for at in self._started if at > since_s), None)
+        return _first_after(self._started, since_s)
 
     async def close(self) -> None:
         self._reading.cancel()
@@ -114,10 +120,10 @@ class RawLine:
         await self._socket.send_bytes(pcm)
 
     def heard_since(self, since_s: float) -> float | None:
-        return next((at for at in self._audio if at > since_s), None)
+        return _first_after(self._audio, since_s)
 
     def stopped_since(self, since_s: float, now_s: float) -> float | None:
-        heard = [at for at in self._audio if at > since_s]
+        heard = self._audio[bisect_right(self._audio, since_s) :]
         last_s = heard[-1] if heard else since_s
         if now_s - last_s >= QUIET_S:
             return last_s
@@ -135,18 +141,9 @@ class RawLine:
                 self._audio.append(time.perf_counter())
 
 
-@dataclass(frozen=True)
-class Question:
-    """Chunks of ``CHUNK_MS`` from the first loud one to the last loud one."""
-
-    chunks: tuple[bytes, ...]
-
-
-def cut(pcm: bytes, rate_hz: int) -> Question:
-    size = rate_hz * 2 * CHUNK_MS // 1000
-    chunks = [pcm[at : at + size] for at in range(0, len(pcm) - size + 1, size)]
-    loud = [index for index, chunk in enumerate(chunks) if parts.is_loud(chunk)]
-    return Question(tuple(chunks[loud[0] : loud[-1] + 1]))
+def _first_after(times_s: list[float], since_s: float) -> float | None:
+    at = bisect_right(times_s, since_s)
+    return times_s[at] if at < len(times_s) else None
 
 
 class Caller:
@@ -157,12 +154,16 @@ class Caller:
         self._questions = questions
         self._quiet = quiet
         self.times = Times()
+        self.sent: list[bytes] = []
+        self.onsets: list[int] = []
+        """Where in ``sent`` each interruption began."""
 
     async def run(self) -> None:
         self._next_s = time.perf_counter()
         await self._be_quiet(0.6)
         speaking_over = False
         for question in self._questions:
+            onset = len(self.sent)
             onset_s = await self._send(question.chunks[0])
             for chunk in question.chunks[1:]:
                 await self._send(chunk)
@@ -176,25 +177,20 @@ class Caller:
                 answered_s = answered_s or self._line.heard_since(end_s)
                 if answered_s and (stopped_s or not speaking_over):
                     break
-            self._note(onset_s, end_s, stopped_s, answered_s, speaking_over=speaking_over)
+            self._note(end_s, answered_s)
+            if speaking_over and stopped_s is not None:
+                self.times.interruptions.append(stopped_s - onset_s)
+                self.onsets.append(onset)
             speaking_over = answered_s is not None
             await self._be_quiet(LISTEN_S)
 
-    def _note(
-        self,
-        onset_s: float,
-        end_s: float,
-        stopped_s: float | None,
-        answered_s: float | None,
-        *,
-        speaking_over: bool,
-    ) -> None:
+    def _note(self, end_s: float, answered_s: float | None) -> None:
         if answered_s is None:
             self.times.lost += 1
+        elif answered_s - end_s < parts.STT_S:
+            self.times.early += 1
         else:
             self.times.answers.append(answered_s - end_s)
-        if speaking_over and stopped_s is not None:
-            self.times.interruptions.append(stopped_s - onset_s)
 
     async def _be_quiet(self, seconds: float) -> None:
         for _ in range(round(seconds * 1000 / CHUNK_MS)):
@@ -208,5 +204,6 @@ class Caller:
             await asyncio.sleep(delay_s)
         now_s = time.perf_counter()
         self.times.lags.append(now_s - self._next_s)
+        self.sent.append(chunk)
         await self._line.send(chunk)
         return now_s

@@ -1,6 +1,10 @@
-"""pipecat with the same engines of fixed latency, its defaults otherwise. Prints its port.
+"""pipecat with the same engines of fixed latency. Prints its port.
 
-python -m tests.bench.pipeline.pipecat_server     (in the peer's own environment)
+    python -m tests.bench.pipeline.pipecat_server [tuned]     (in the peer's own environment)
+
+Its defaults, or ``tuned``: what its documentation offers for short times. The turn ends with the
+transcript once 0.3 s were quiet instead of by its turn model, speech starts after 96 ms instead
+of 200, and it sends frames of 20 ms instead of 40.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import uvicorn
 from fastapi import FastAPI, WebSocket
 from loguru import logger
 from pipecat.audio.vad.silero import SileroVADAnalyzer
+from pipecat.audio.vad.vad_analyzer import VADParams
 from pipecat.frames.frames import (
     Frame,
     InputAudioRawFrame,
@@ -44,11 +49,14 @@ from pipecat.transports.websocket.fastapi import (
     FastAPIWebsocketParams,
     FastAPIWebsocketTransport,
 )
+from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
+from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from tests.bench.pipeline import parts
 
 
 RATE_HZ = 16_000
+TUNED = "tuned" in sys.argv[1:]
 
 
 class RawSerializer(FrameSerializer):
@@ -107,6 +115,17 @@ class FixedTts(TTSService):
             yield TTSAudioRawFrame(audio, RATE_HZ, 1, context_id=context_id)
 
 
+def _how_turns_end() -> LLMUserAggregatorParams:
+    if not TUNED:
+        return LLMUserAggregatorParams(vad_analyzer=SileroVADAnalyzer())
+    return LLMUserAggregatorParams(
+        vad_analyzer=SileroVADAnalyzer(params=VADParams(start_secs=0.096, stop_secs=0.2)),
+        user_turn_strategies=UserTurnStrategies(
+            stop=[SpeechTimeoutUserTurnStopStrategy(user_speech_timeout=0.1)]
+        ),
+    )
+
+
 async def converse(websocket: WebSocket) -> None:
     await websocket.accept()
     transport = FastAPIWebsocketTransport(
@@ -118,12 +137,11 @@ async def converse(websocket: WebSocket) -> None:
             audio_out_sample_rate=RATE_HZ,
             serializer=RawSerializer(),
             allowed_origins=[],
+            audio_out_10ms_chunks=2 if TUNED else 4,
         ),
     )
     context = LLMContext([{"role": "system", "content": "Eres Penny."}])
-    pair = LLMContextAggregatorPair(
-        context, user_params=LLMUserAggregatorParams(vad_analyzer=SileroVADAnalyzer())
-    )
+    pair = LLMContextAggregatorPair(context, user_params=_how_turns_end())
     pipeline = Pipeline(
         [
             transport.input(),

@@ -111,7 +111,7 @@ async def test_windows_looked_at_closely_still_add_up_to_the_audio() -> None:
     between = [window for window in close if window.ms == HALF_MS]
     # the second memory hears what the first one hears
     speech = np.mean([window.probability for window in between])
-    assert len(between) < 2 * len(plain) and speech > 0.5
+    assert speech > 0.5
     await vad.aclose()
 
 
