@@ -1,6 +1,6 @@
 """Prints what Penny adds to the sum of its engines, beside pipecat with the same engines.
 
-    python -m tests.bench.pipeline [--sessions 1 5 20 50] [--turns 8] [--systems penny pipecat]
+    python -m tests.bench.pipeline [--sessions 1 5 20 50] [--turns 8] [--systems penny livekit]
 
 Every caller speaks in real time over real sockets from this process; each system runs in a process
 of its own. "answer" is the time from the last sound of a question to the first agent audio;
@@ -43,6 +43,7 @@ class System:
     detection: dict[str, object] | None = None
     server: tuple[str, ...] = ("penny_server",)
     in_a_row_s: float = parts.SUM_S
+    tells_when_it_stops: bool = False
 
 
 SYSTEMS = {
@@ -54,6 +55,8 @@ SYSTEMS = {
     ),
     "pipecat defaults": System(server=("pipecat_server",)),
     "pipecat tuned": System(server=("pipecat_server", "tuned")),
+    "livekit defaults": System(server=("livekit_server",), tells_when_it_stops=True),
+    "livekit tuned": System(server=("livekit_server", "tuned"), tells_when_it_stops=True),
 }
 
 
@@ -145,7 +148,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sessions", type=int, nargs="+", default=[1, 5, 20, 50])
     parser.add_argument("--turns", type=int, default=8)
-    parser.add_argument("--systems", nargs="+", default=["penny", "pipecat"])
+    parser.add_argument("--systems", nargs="+", default=["penny", "pipecat", "livekit"])
     parser.add_argument("--speech", choices=["recorded", "made"])
     given = parser.parse_args()
     people = bool(speech.recorded(16_000)) if given.speech is None else given.speech == "recorded"
@@ -170,7 +173,8 @@ def main() -> None:
 
                 def make_line(port: int = port, system: System = system) -> Line:
                     if system.detection is None:
-                        return RawLine(f"ws://127.0.0.1:{port}/")
+                        url = f"ws://127.0.0.1:{port}/"
+                        return RawLine(url, tells_when_it_stops=system.tells_when_it_stops)
                     return PennyLine(f"ws://127.0.0.1:{port}/v1/realtime", system.detection)
 
                 times = asyncio.run(measure(make_line, corpus, sessions, given.turns))

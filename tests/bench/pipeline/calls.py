@@ -104,13 +104,15 @@ class PennyLine:
 
 
 class RawLine:
-    """Raw PCM both ways over one socket; the server paces what it sends."""
+    """Raw PCM both ways over one socket; the server paces what it sends, or says when it stops."""
 
     rate_hz = 16_000
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, tells_when_it_stops: bool = False) -> None:
         self._url = url
         self._audio: list[float] = []
+        self._stopped: list[float] = []
+        self.tells_when_it_stops = tells_when_it_stops
 
     async def open(self, http: aiohttp.ClientSession) -> None:
         self._socket = await http.ws_connect(self._url, max_msg_size=0, timeout=CLOSE)
@@ -123,6 +125,8 @@ class RawLine:
         return _first_after(self._audio, since_s)
 
     def stopped_since(self, since_s: float, now_s: float) -> float | None:
+        if self.tells_when_it_stops:
+            return _first_after(self._stopped, since_s)
         heard = self._audio[bisect_right(self._audio, since_s) :]
         last_s = heard[-1] if heard else since_s
         if now_s - last_s >= QUIET_S:
@@ -139,6 +143,8 @@ class RawLine:
         async for message in self._socket:
             if message.type is aiohttp.WSMsgType.BINARY and parts.is_loud(message.data):
                 self._audio.append(time.perf_counter())
+            elif message.type is aiohttp.WSMsgType.TEXT:
+                self._stopped.append(time.perf_counter())
 
 
 def _first_after(times_s: list[float], since_s: float) -> float | None:
