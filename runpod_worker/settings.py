@@ -233,6 +233,9 @@ class OpenAiSttSettings(Section):
     response_format: Literal["verbose_json", "json"] = Field(
         default="verbose_json", description="verbose_json tells confidences; json where it fails"
     )
+    hot_words: int = Field(
+        default=40, ge=0, le=100, description="terms of the knowledge base it is told to expect"
+    )
 
 
 class OpenAiTtsSettings(Section):

@@ -93,15 +93,26 @@ async def load_faster_whisper(loading: Loading) -> FasterWhisper:
 
 async def load_triton(loading: Loading) -> Stt:
     from runpod_worker.engines.triton_stt import TritonStt
+    from runpod_worker.triton.inference import Thresholds
 
     local = await load_faster_whisper(loading)
-    return TritonStt(loading.settings.engines.triton, local, local)
+    heard = local.settings
+    return TritonStt(
+        loading.settings.engines.triton,
+        local,
+        local,
+        hot_words=heard.hot_words,
+        thresholds=Thresholds(
+            heard.temperatures, heard.log_prob, heard.no_speech, heard.compression_ratio
+        ),
+    )
 
 
 async def load_openai_stt(loading: Loading) -> Stt:
     from runpod_worker.engines.openai_stt import OpenAiStt
 
-    return OpenAiStt(loading.settings.engines.openai_stt)
+    chosen = loading.settings.engines.openai_stt
+    return OpenAiStt(chosen, hot_words=await _find_hot_words(loading, chosen.hot_words))
 
 
 async def load_reader(loading: Loading) -> Llm:

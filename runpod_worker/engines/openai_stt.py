@@ -28,9 +28,11 @@ _LANGUAGES = {"spanish": "es", "english": "en", "catalan": "ca", "portuguese": "
 class OpenAiStt:
     """One server and one model; recorded utterances, tried at pauses."""
 
-    def __init__(self, settings: OpenAiSttSettings) -> None:
+    def __init__(self, settings: OpenAiSttSettings, *, hot_words: tuple[str, ...] = ()) -> None:
+        """``hot_words`` are for sessions that bring none of their own."""
         self.info = EngineInfo(name=f"openai-compatible {settings.model}", languages=("*",))
         self._settings = settings
+        self._hot_words = hot_words
         self._counter = TokenCounter()
         self._server = HttpServer(
             "stt",
@@ -54,7 +56,8 @@ class OpenAiStt:
         form.add_field("temperature", "0")
         if options.language:
             form.add_field("language", options.language)
-        prompt = " ".join(filter(None, (options.prompt, ", ".join(options.hot_words))))
+        hot_words = options.hot_words or self._hot_words
+        prompt = " ".join(filter(None, (options.prompt, ", ".join(hot_words))))
         if prompt:  # the API has no hot words; a prompt that lists them does the same
             form.add_field("prompt", prompt)
         async with self._server.post("/audio/transcriptions", data=form) as response:

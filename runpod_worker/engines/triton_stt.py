@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 import structlog
 
@@ -19,7 +20,13 @@ from runpod_worker.engines.http_server import HttpServer
 from runpod_worker.engines.whole_utterance import Transcriber, WholeUtterance
 from runpod_worker.settings import TritonSettings
 from runpod_worker.stages import STT_RATE_HZ, EngineInfo, Stt, SttOptions, Transcript
-from runpod_worker.triton.inference import HEAD_LENGTH, read_response, write_request
+from runpod_worker.triton.inference import (
+    HEAD_LENGTH,
+    WHISPERS_OWN,
+    Thresholds,
+    read_response,
+    write_request,
+)
 
 
 log = structlog.get_logger()
@@ -34,13 +41,24 @@ CANARY_PCM = bytes(STT_RATE_HZ)
 class TritonStt:
     """``local`` is asked wherever Triton cannot; its close is this engine's."""
 
-    def __init__(self, settings: TritonSettings, local: Stt, transcriber: Transcriber) -> None:
-        """``transcriber`` is the local engine's own, for recorded audio."""
+    def __init__(
+        self,
+        settings: TritonSettings,
+        local: Stt,
+        transcriber: Transcriber,
+        *,
+        hot_words: tuple[str, ...] = (),
+        thresholds: Thresholds = WHISPERS_OWN,
+    ) -> None:
+        """``transcriber`` is the local engine's own, for recorded audio; ``hot_words`` are for
+        sessions that bring none of their own."""
         self.info = EngineInfo(name=f"triton {settings.model}", languages=("*",))
         self._server = HttpServer("stt", settings.url, connect_s=settings.connect_timeout_s)
         self._path = f"/v2/models/{settings.model}/infer"
         self._local = local
         self._transcriber = transcriber
+        self._hot_words = hot_words
+        self._thresholds = thresholds
         self.breaker = Breaker(settings.max_failures, settings.failure_window, settings.recovery_s)
         self._tasks = TaskOwner("triton")
         self.fallbacks = 0
@@ -73,7 +91,8 @@ class TritonStt:
         await self._local.aclose()
 
     async def _infer(self, pcm: bytes, options: SttOptions) -> Transcript:
-        body, headers = write_request(pcm, options)
+        completed = replace(options, hot_words=options.hot_words or self._hot_words)
+        body, headers = write_request(pcm, completed, self._thresholds)
         audio_s = len(pcm) / 2 / STT_RATE_HZ
         limit_s = BASE_DEADLINE_S + DEADLINE_PER_AUDIO * audio_s
         try:
@@ -82,7 +101,7 @@ class TritonStt:
                 self._server.post(self._path, data=body, headers=headers) as response,
             ):
                 told = await response.read()
-                return read_response(told, response.headers.get(HEAD_LENGTH))
+                return read_response(told, response.headers.get(HEAD_LENGTH), self._thresholds)
         except TimeoutError:
             raise self._server.failure("timeout", f"no answer within {limit_s:.1f} s") from None
         except (ValueError, KeyError, TypeError) as error:

@@ -21,14 +21,17 @@ Json = dict[str, Any]
 PCM = b"\1\0" * 16_000
 
 
-async def transcribe(told: object, form: Json, options: SttOptions) -> Transcript:
+async def transcribe(
+    told: object, form: Json, options: SttOptions, hot_words: tuple[str, ...] = ()
+) -> Transcript:
     async def handle(request: web.Request) -> web.StreamResponse:
         for name, value in (await request.post()).items():
             form[name] = value.file.read() if isinstance(value, web.FileField) else value
         return web.json_response(told)
 
     async with serving({"POST /v1/audio/transcriptions": handle}) as url:
-        stt = OpenAiStt(OpenAiSttSettings(base_url=f"{url}/v1", model="whisper-large-v3"))
+        settings = OpenAiSttSettings(base_url=f"{url}/v1", model="whisper-large-v3")
+        stt = OpenAiStt(settings, hot_words=hot_words)
         utterance = stt.begin(options)
         utterance.feed(PCM)
         try:
@@ -59,6 +62,13 @@ async def test_the_audio_goes_as_wav_with_language_and_hot_words() -> None:
     )
     assert transcript.confidence == pytest.approx(0.905, abs=0.001)
     assert transcript.words[0].end_ms == 420
+
+
+@pytest.mark.parametrize(("own", "prompt"), [((), "Penny, peaje"), (("kilovatio",), "kilovatio")])
+async def test_a_session_without_hot_words_gets_the_kbs(own: tuple[str, ...], prompt: str) -> None:
+    form: Json = {}
+    await transcribe({"text": "Hola"}, form, SttOptions("es", "", own), ("Penny", "peaje"))
+    assert form["prompt"] == prompt
 
 
 async def test_a_server_that_tells_the_text_alone_is_believed() -> None:

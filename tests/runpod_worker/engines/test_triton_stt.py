@@ -12,7 +12,7 @@ from penny.errors import EngineError
 from runpod_worker.engines.triton_stt import TritonStt
 from runpod_worker.settings import TritonSettings
 from runpod_worker.stages import SttOptions, Transcript, Word
-from runpod_worker.triton.inference import HEAD_LENGTH, read_response, write_request
+from runpod_worker.triton.inference import HEAD_LENGTH, Thresholds, read_response, write_request
 from tests.doubles.engines import FixedStt
 from tests.doubles.http import serving
 
@@ -74,9 +74,38 @@ async def test_an_utterance_goes_to_triton_with_its_options() -> None:
 
     assert (transcript.text, transcript.understood) == ("de allí", True)
     assert triton.requests == [
-        (SECOND, {"language": "es", "prompt": "p", "hot_words": ["factura"]})
+        (
+            SECOND,
+            {
+                "language": "es",
+                "prompt": "p",
+                "hot_words": ["factura"],
+                "temperatures": [0.0],
+                "log_prob": -1.0,
+                "no_speech": 0.6,
+                "compression_ratio": 2.4,
+            },
+        )
     ]
     assert local.heard == 0
+
+
+async def test_it_expects_the_kbs_terms_and_trusts_by_the_configured_thresholds() -> None:
+    triton, local = Triton(), Local()
+    async with serving({INFER: triton.infer}) as url:
+        stt = TritonStt(
+            TritonSettings(url=url),
+            FixedStt(),
+            local,
+            hot_words=("Penny",),
+            thresholds=Thresholds(temperatures=(0.0, 0.4), log_prob=-0.1),
+        )
+        transcript = await stt.transcribe(SECOND, SttOptions())
+        await stt.aclose()
+
+    told = triton.requests[0][1]
+    assert (told["hot_words"], told["temperatures"]) == (["Penny"], [0.0, 0.4])
+    assert not transcript.understood  # -0.2 is below
 
 
 async def test_the_same_utterance_is_answered_here_and_two_failures_stop_the_asking() -> None:

@@ -1,7 +1,8 @@
 """Triton's python backend: one copy of Whisper, one utterance per request.
 
 It imports nothing of Penny's, so the folder alone is what a Triton image needs, beside
-``faster-whisper``. In: PCM16 (mono, 16 kHz) and OPTIONS (JSON: language, prompt, hot_words).
+``faster-whisper``. In: PCM16 (mono, 16 kHz) and OPTIONS (JSON: language, prompt, hot_words,
+temperatures, log_prob, no_speech, compression_ratio).
 Out: TRANSCRIPT (JSON: text, language, avg_logprob, no_speech_prob, words).
 
 Environment: PENNY_WHISPER_MODEL (folder of the weights) and PENNY_PYTHON_PATH (where the libraries
@@ -62,6 +63,10 @@ class TritonPythonModel:
             pcm.astype(np.float32) / 32768,
             language=options.get("language"),
             beam_size=self._beam_size,
+            temperature=options.get("temperatures") or [0.0],
+            log_prob_threshold=options.get("log_prob", -1.0),
+            no_speech_threshold=options.get("no_speech", 0.6),
+            compression_ratio_threshold=options.get("compression_ratio", 2.4),
             condition_on_previous_text=False,
             initial_prompt=options.get("prompt") or None,
             hotwords=" ".join(options.get("hot_words") or ()) or None,
