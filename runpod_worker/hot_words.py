@@ -18,20 +18,25 @@ _WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
 def choose_hot_words(texts: Iterable[str], limit: int) -> tuple[str, ...]:
     """At most ``limit`` words: names first, then long words, the more frequent before the rarer.
 
-    A name is written with a capital where no sentence begins, or holds a digit beside letters.
+    A name is written with a capital where no sentence begins, and nowhere without one; or it
+    holds a digit beside letters.
     """
     names: Counter[str] = Counter()
+    everyday: set[str] = set()
     terms: Counter[str] = Counter()
     for text in texts:
         for match in _WORD.finditer(text):
             word = match[0]
-            before = text[: match.start()].rstrip()
-            begins = not before or before[-1] in ".!?¿¡:\n"
+            before = text[: match.start()].rstrip(" ")
+            begins = not before or not (before[-1].isalnum() or before[-1] in ",;")
             if (word[0].isupper() and not begins) or _mixes_digits(word):
                 names[word] += 1
             elif len(word) >= MIN_TERM_LETTERS:
                 terms[word.lower()] += 1
-    ranked = [word for word, _ in names.most_common()] + [word for word, _ in terms.most_common()]
+            if word.islower():
+                everyday.add(word)
+    ranked = [word for word, _ in names.most_common() if word.lower() not in everyday]
+    ranked += [word for word, _ in terms.most_common()]
     return tuple(dict.fromkeys(ranked))[:limit]
 
 

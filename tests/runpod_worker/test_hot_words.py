@@ -22,6 +22,11 @@ def test_names_come_before_long_words_and_the_frequent_before_the_rare() -> None
     assert "Cuánto" not in chosen  # begins its sentence
 
 
+def test_a_word_of_a_heading_that_is_written_small_elsewhere_is_no_name() -> None:
+    texts = ["La tarifa Horizonte", "En Su Precio", "- Tenemos Horizonte", "Es su precio de hoy"]
+    assert choose_hot_words(texts, 10) == ("Horizonte",)
+
+
 def test_the_limit_holds() -> None:
     assert choose_hot_words(["de Uno Dos Tres Cuatro"], 2) == ("Uno", "Dos")
     assert choose_hot_words([], 5) == ()
