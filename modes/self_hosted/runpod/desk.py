@@ -67,7 +67,7 @@ class LeaseDesk:
         pool: LeasePool | None = None,
     ) -> None:
         self._clock = clock
-        self._on_change = on_change
+        self.note_change = on_change
         self._pool = pool
         self._tasks = TaskOwner("lease slots")
         self._borrowed: dict[str, asyncio.Future[Slot]] = {}
@@ -91,7 +91,7 @@ class LeaseDesk:
             await lease.control.close()
         while lease.spare:
             await lease.spare.popleft().close()
-        self._on_change()
+        self.note_change()
 
     async def drain(self, lease: Lease) -> None:
         """Give it no more sessions; its worker returns when the last has ended."""
@@ -107,7 +107,7 @@ class LeaseDesk:
             await lease.control.close()
         while lease.spare:
             await lease.spare.popleft().close()
-        self._on_change()
+        self.note_change()
 
     # -- the door -----------------------------------------------------------------------------
 
@@ -149,7 +149,7 @@ class LeaseDesk:
                 lease.state = "detached"
                 lease.detached_s = self._clock()
                 log.warning("lease_detached", lease_id=lease.id, sessions=len(lease.live))
-                self._on_change()
+                self.note_change()
 
     async def attend_slot(self, lease_id: str, socket: web.WebSocketResponse) -> None:
         """Keep a slot until its session is over or its lease is."""
@@ -160,7 +160,7 @@ class LeaseDesk:
         slot = Slot(socket)
         slot.reader = self._tasks.spawn(self._rest(lease, slot), name="resting slot")
         lease.spare.append(slot)
-        self._on_change()
+        self.note_change()
         await slot.over.wait()
 
     async def _rest(self, lease: Lease, slot: Slot) -> None:
@@ -171,7 +171,7 @@ class LeaseDesk:
             log.info("slot_withdrawn", lease_id=lease.id, spare=len(lease.spare))
         slot.reader = None
         await slot.close()
-        self._on_change()
+        self.note_change()
 
     def _hear(self, lease: Lease, message: Json) -> None:
         if message.get("type") == said.READY:
@@ -179,7 +179,7 @@ class LeaseDesk:
             lease.state = "attached"
             lease.idle_since_s = self._clock()
             log.info("lease_attached", lease_id=lease.id, slots=message.get("slots"))
-            self._on_change()
+            self.note_change()
 
     # -- slots --------------------------------------------------------------------------------
 
@@ -206,7 +206,7 @@ class LeaseDesk:
         """The session is over: its socket is closed, and the worker dials a fresh one."""
         self._settle(lease, session_id)
         await slot.close()
-        self._on_change()
+        self.note_change()
 
     def _settle(self, lease: Lease, session_id: str) -> None:
         lease.live.discard(session_id)
@@ -231,7 +231,7 @@ class LeaseDesk:
         lease.meter.open(loan, self._clock())
         told = {"type": said.SLOT_LEND, "gateway_ws": request["url"], "loan": request["loan"]}
         self._tasks.spawn(self._attend_loan(lease, slot, loan, told), name=loan)
-        self._on_change()
+        self.note_change()
         return True
 
     async def _attend_loan(self, lease: Lease, slot: Slot, loan: str, told: Json) -> None:

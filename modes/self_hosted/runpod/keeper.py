@@ -7,7 +7,7 @@ the leases of the dead) is one gateway's at a time, the pool's keeper.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 import structlog
@@ -28,7 +28,9 @@ log = structlog.get_logger()
 
 POLL_S = 1.0
 """Between two looks at the table, and between two words to the other gateways."""
-SWEEP_S = 5.0
+SYNC_GAP_S = 0.05
+"""Changes closer together than this are told together."""
+SWEEP_S = 2.0
 WORKER_RETURNS_S = 1.5 * CONTROL_HEARTBEAT_S + REDIALS * REDIAL_PAUSE_S + 15.0
 """A worker whose gateway is gone has returned its job after this; one that has not is cancelled."""
 
@@ -88,9 +90,12 @@ class LeaseKeeper:
     async def sync(self) -> bool:
         """Tell the other gateways what is held here, and learn; False when Redis is lost."""
         assert self._pool is not None
+        free = self._pool.free()
         lost = await self._pool.sync(list(self._desk.leases.values()))
         if lost is None:
             return False
+        if self._pool.free() != free:
+            self._desk.note_change()  # who waits may borrow now
         for lease_id in lost:
             lease = self._desk.leases.get(lease_id)
             if lease is not None:
@@ -101,11 +106,16 @@ class LeaseKeeper:
             self._cold_starts.learn(kind, seconds)
         return True
 
-    async def stay_in_touch(self) -> None:
-        """By itself: a slow answer of RunPod's must not make this gateway look dead."""
+    async def stay_in_touch(self, wait: Callable[[], Awaitable[None]]) -> None:
+        """By itself: a slow answer of RunPod's must not make this gateway look dead.
+
+        Args:
+            wait: until something has changed at the desk, at most ``POLL_S``.
+        """
         while True:
             await self.sync()
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(SYNC_GAP_S)
+            await wait()
 
     async def record_start(self, lease: Lease) -> None:
         took_s = self._clock() - lease.asked_s

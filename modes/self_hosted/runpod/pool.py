@@ -219,6 +219,10 @@ class LeasePool:
         ]
         return max(lenders, key=lambda lease: lease.free, default=None)
 
+    def free(self) -> dict[str, int]:
+        """Slots that other gateways have free, by lease."""
+        return {lease.id: lease.free for lease in self.others.values() if lease.open}
+
     async def request(self, lease: LeaseRecord, loan: str) -> None:
         """Ask the gateway that holds ``lease`` to send a slot here, with ``loan`` as its key."""
         message = orjson.dumps({"lease": lease.id, "loan": loan, "url": self.url})

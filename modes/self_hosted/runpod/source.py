@@ -32,6 +32,8 @@ log = structlog.get_logger()
 
 GRACE_S = 60.0
 """RunPod may end the job this much after the lease: Penny ends it first, in an orderly way."""
+HURRY_S = 0.2
+"""Between two looks at the other gateways' slots while a session waits for one."""
 LOAN_WAIT_S = 3.0
 """How long a slot that another gateway was asked for may take to come."""
 NO_LOAN_S = 30.0
@@ -112,7 +114,7 @@ class RunpodWorkers:
             await self._pool.start(self._lend)
         await self.keeper.begin()
         if self._pool is not None:
-            self._tasks.spawn(self.keeper.stay_in_touch(), name="lease pool")
+            self._tasks.spawn(self.keeper.stay_in_touch(self._changes), name="lease pool")
         self._tasks.spawn(self.keeper.watch_over(), name="lease keeper")
 
     async def aclose(self) -> None:
@@ -202,6 +204,7 @@ class RunpodWorkers:
 
         async def release() -> None:
             self._borrowed.pop(session_id, None)
+            self._tell_pool()
             await slot.close()
 
         return Place(
@@ -311,6 +314,8 @@ class RunpodWorkers:
             raise
         self._trouble = None
         self._book.enter(lease.job_id)
+        if self._pool is not None:
+            await self.keeper.sync()  # whoever its worker dials knows the job
         self._tasks.spawn(self._await_worker(lease), name=f"lease {lease.id}")
         log.info("lease_asked", lease_id=lease.id, job_id=lease.job_id, kind=lease.kind)
         return lease
@@ -318,6 +323,8 @@ class RunpodWorkers:
     def _take_over(self, lease: Lease) -> None:
         """A worker of another gateway's lease has dialled in here: it is this one's now."""
         log.info("lease_taken_over", lease_id=lease.id, state=lease.state)
+        if not lease.job_id:
+            return  # its first gateway died in asking: it ends with its worker, if not before
         self._book.enter(lease.job_id)
         if lease.is_coming():
             self._tasks.spawn(self._await_worker(lease), name=f"lease {lease.id}")
@@ -353,11 +360,15 @@ class RunpodWorkers:
 
     def _note_change(self) -> None:
         """Wake everyone who looked at the table before this, and nobody who looks after."""
+        self._tell_pool()
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
+    async def _changes(self) -> None:
+        await _wait_for(self._changed, HURRY_S if self._waiting else POLL_S)
 
-async def _wait_for(changed: asyncio.Event) -> None:
+
+async def _wait_for(changed: asyncio.Event, limit_s: float = POLL_S) -> None:
     with suppress(TimeoutError):
-        async with asyncio.timeout(POLL_S):
+        async with asyncio.timeout(limit_s):
             await changed.wait()
