@@ -118,7 +118,8 @@ class Gateway:
         self.routes.add_to(app)
         door = SocketDoor(broker, config, trust.gate, clock)
         app.router.add_get("/ws", door.connect)
-        RealtimeDoor(broker, config, trust.gate, trust.secrets, time.time).add_to(app)
+        realtime = RealtimeDoor(broker, config, trust.gate, trust.secrets, door.held, time.time)
+        realtime.add_to(app)
         KbRoutes(kb, trust.gate, config.kb.default_ref).add_to(app)
         AdminRoutes(
             trust,
