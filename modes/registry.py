@@ -30,13 +30,11 @@ from penny.trust.redis_store import connect_redis
 
 def build_modes(
     config: Config,
-    http: aiohttp.ClientSession,
     kb: Callable[[], Awaitable[KnowledgeBase | None]] | None = None,
 ) -> dict[str, Mode]:
     """Every enabled mode by name, in the file's order, not yet started.
 
-    ``kb`` tells the knowledge base that the house shares. ``http`` is for vendors: private
-    sessions have a client of their own that reaches nobody else.
+    ``kb`` tells the knowledge base that the house shares.
     """
     modes: dict[str, Mode] = {}
     for name, _ in config.penny.modes.enabled():
@@ -52,7 +50,7 @@ def build_modes(
                 replace_within_s=config.worker.replace_timeout_s,
             )
         else:
-            modes[name] = ExternalMode(config, http, fallback=modes.get("SELF_HOSTED"), kb=kb)
+            modes[name] = ExternalMode(config, fallback=modes.get("SELF_HOSTED"), kb=kb)
     return modes
 
 

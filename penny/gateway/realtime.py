@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable
 from typing import Any
@@ -38,8 +39,9 @@ Json = dict[str, Any]
 
 MODEL_MODES = {"penny-self-hosted": "SELF_HOSTED", "penny-external": "EXTERNAL"}
 """Any other model name, ``penny`` included, means the default mode."""
-REFUSALS = {"upgrade_required": 426, "rate_limited": 429}
+REFUSALS = {"upgrade_required": 426, "rate_limited": 429, "request_timeout": 408}
 """Error code -> HTTP status; any other fault of the client is a 400."""
+BODY_WAIT_S = 10.0
 RESUME_PROTOCOL = "penny-resume."
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 """Past the edge's own limit: what is too long is refused by name, what is absurd by a close."""
@@ -231,7 +233,12 @@ def _resume_token(request: web.Request) -> str:
 
 async def _read_body(request: web.Request) -> Json:
     try:
-        body = await request.json() if request.can_read_body else {}
+        async with asyncio.timeout(BODY_WAIT_S):
+            body = await request.json() if request.can_read_body else {}
+    except TimeoutError:
+        raise ProtocolError(
+            f"the body did not arrive within {BODY_WAIT_S:g} s", code="request_timeout"
+        ) from None
     except (ValueError, RecursionError) as error:
         raise ProtocolError("the body is not JSON") from error
     if not isinstance(body, dict):
