@@ -181,7 +181,7 @@ fuzz: $(DEV_STAMP) ## a million mutated inputs for every parser and for whole se
 	@$(BIN)/python -m tests.fuzz.run --mutations 1000000
 
 .PHONY: fuzz-guided
-fuzz-guided: $(DEV_STAMP) ## coverage-guided fuzzing with atheris, a minute a target
+fuzz-guided: $(DEV_STAMP) ## nightly: coverage-guided fuzzing with atheris, a minute a target
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
 	@for target in protocol realtime_session tenant_policy addresses config caller_session; do \
 	  $(BIN)/python -m tests.fuzz.guided $$target -max_total_time=60 || exit 1; done
