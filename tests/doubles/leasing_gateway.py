@@ -113,6 +113,7 @@ class LeasingGateway:
         if self.pool is not None:
             await self.pool._tasks.aclose()
             await self.pool._redis.aclose()
+        self.source._book.close()
         for lease in self.source.desk.leases.values():
             if lease.control is not None:
                 lease.control._req.transport.abort()

@@ -127,9 +127,7 @@ class LeaseDesk:
             self.leases[lease_id] = claim
             self.on_adopted(claim)
             return True
-        if claim and lease is not None:
-            lease.token = ""
-        return claim
+        return claim and lease is not None and lease.admits(credential)
 
     async def attend_control(self, lease_id: str, socket: web.WebSocketResponse) -> None:
         """Read a control socket until it ends."""

@@ -82,8 +82,10 @@ class LeaseKeeper:
             for kind, seconds in self._pool.starts.items():
                 if not seconds and self._cold_starts.seconds(kind):
                     await self._pool.record_start(kind, self._cold_starts.seconds(kind))
-        for job_id in await asyncio.to_thread(self._book.orphans):
-            if job_id not in held:
+        for job_id in await asyncio.to_thread(self._book.open):
+            if job_id in held:
+                self._book.cross_out(job_id)  # another gateway's now, or the sweep's
+            else:
                 log.warning("orphan_job_cancelled", job_id=job_id)
                 await self.cancel(job_id)
 
@@ -180,6 +182,7 @@ class LeaseKeeper:
                 await self._desk.let_go(lease)
             else:
                 await self.end(lease, "gateway stops")
+        self._book.close()
 
     async def cancel(self, job_id: str) -> bool:
         """Whether RunPod's answer means that nobody has this job any more."""

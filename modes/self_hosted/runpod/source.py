@@ -323,9 +323,8 @@ class RunpodWorkers:
     def _take_over(self, lease: Lease) -> None:
         """A worker of another gateway's lease has dialled in here: it is this one's now."""
         log.info("lease_taken_over", lease_id=lease.id, state=lease.state)
-        if not lease.job_id:
-            return  # its first gateway died in asking: it ends with its worker, if not before
-        self._book.enter(lease.job_id)
+        if lease.job_id:  # else its first gateway has only just asked, and it ends with its worker
+            self._book.enter(lease.job_id)
         if lease.is_coming():
             self._tasks.spawn(self._await_worker(lease), name=f"lease {lease.id}")
 

@@ -22,11 +22,18 @@ if redis.call('GET', KEYS[5]) == node or redis.call('SET', KEYS[5], node, 'NX') 
 end
 local lost = {}
 for at = 5, #ARGV, 2 do
-  local known = redis.call('HGET', KEYS[1], ARGV[at])
-  if known and cjson.decode(known).node ~= node then
+  local known, body = redis.call('HGET', KEYS[1], ARGV[at]), ARGV[at + 1]
+  known = known and cjson.decode(known)
+  if known and known.node ~= node then
     lost[#lost + 1] = ARGV[at]
   else
-    redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 1])
+    local mine = cjson.decode(body)
+    if known and known.token == '' and mine.token ~= '' then
+      -- Written before the token was spent here.
+      mine.token = ''
+      body = cjson.encode(mine)
+    end
+    redis.call('HSET', KEYS[1], ARGV[at], body)
     redis.call('ZADD', KEYS[2], stamp, ARGV[at])
   end
 end

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -73,9 +74,9 @@ class House:
         self.living.remove(gateway)
         await gateway.die()
 
-    def add_machine(self) -> RentedMachine:
+    def add_machine(self, **dialling: float) -> RentedMachine:
         machine = RentedMachine(self.server, make_engines)
-        machine.start(f"w{len(self.machines) + 1}")
+        machine.start(f"w{len(self.machines) + 1}", dialling=dialling)
         self.machines.append(machine)
         return machine
 
@@ -236,6 +237,24 @@ async def test_a_borrowed_session_outlives_the_gateway_that_lent_its_slot(
         assert machine.returned == [{"reason": "gateway_lost", "sessions": 2}]
         await until(lambda: not pool.others)
         assert house.running_jobs() == []
+
+
+async def test_a_gateway_started_again_goes_on_with_the_worker_it_had(
+    tmp_path: Path, redis: RedisServer
+) -> None:
+    async with two_gateways(tmp_path, redis) as (house, one, _other):
+        house.add_machine(redial_pause_s=1.0)
+        await (await one.open("sess_1")).aclose()
+        port = urlsplit(one.url).port
+        await house.kill(one)
+        again = await house.add_gateway(port=port)
+        await until(lambda: any(lease.spare for lease in again.source.desk.leases.values()))
+        caller = Caller(await again.open("sess_2"))
+        await caller.ask("hola")
+        assert await caller.answer() == "Sé 1 cosas. hola"
+        assert house.running_jobs() == ["job-1"]
+        assert len(house.server.jobs) == 1
+        await caller.aclose()
 
 
 async def test_a_gateway_that_stops_leaves_a_worker_to_those_who_borrow_from_it(
