@@ -17,6 +17,7 @@ from aiohttp import web
 
 from modes.self_hosted.runpod.lease import Json, Lease, digest, same
 from modes.self_hosted.runpod.pool import LeasePool
+from modes.self_hosted.runpod.record import SlotRequest
 from penny.aio.tasks import TaskOwner
 from runpod_worker import lease as said
 
@@ -213,21 +214,21 @@ class LeaseDesk:
 
     # -- loans --------------------------------------------------------------------------------
 
-    def lend(self, request: Json, session_max_s: float) -> bool:
+    def lend(self, request: SlotRequest, session_max_s: float) -> bool:
         """Send a resting slot to the gateway that asks for one; False when none is free."""
-        lease = self.leases.get(str(request.get("lease")))
+        lease = self.leases.get(request.lease)
         if (
             lease is None
             or not lease.spare
             or not lease.takes_sessions(self._clock(), session_max_s)
         ):
             return False
-        loan = f"loan {digest(str(request['loan']))[:16]}"
+        loan = f"loan {digest(request.loan)[:16]}"
         slot: Slot = lease.spare.popleft()
         lease.live.add(loan)
         lease.loans.add(loan)
         lease.meter.open(loan, self._clock())
-        told = {"type": said.SLOT_LEND, "gateway_ws": request["url"], "loan": request["loan"]}
+        told = {"type": said.SLOT_LEND, "gateway_ws": request.url, "loan": request.loan}
         self._tasks.spawn(self._attend_loan(lease, slot, loan, told), name=loan)
         self.note_change()
         return True

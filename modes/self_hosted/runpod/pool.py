@@ -29,8 +29,8 @@ from pydantic import ValidationError
 from redis.asyncio import Redis
 
 from modes.self_hosted.runpod.cold_starts import KEPT
-from modes.self_hosted.runpod.lease import Json, Lease, digest
-from modes.self_hosted.runpod.record import LeaseRecord, adopt, record, write
+from modes.self_hosted.runpod.lease import Lease, digest
+from modes.self_hosted.runpod.record import LeaseRecord, SlotRequest, adopt, record, write
 from penny.aio.tasks import TaskOwner
 from penny.ids import new_id
 from penny.trust.redis_store import ask_redis, listen_to
@@ -91,11 +91,16 @@ class LeasePool:
         """Ids of leases on which any gateway has a borrowed slot."""
         self.starts: dict[str, list[float]] = {"cold": [], "warm": []}
 
-    async def start(self, on_request: Callable[[Json], None]) -> None:
+    async def start(self, on_request: Callable[[SlotRequest], None]) -> None:
         """Begin to hear who asks for slots of this gateway's workers."""
 
         def take(message: str) -> None:
-            on_request(orjson.loads(message))
+            try:
+                request = SlotRequest.model_validate_json(message)
+            except ValidationError:
+                log.warning("slot_request_not_understood")
+            else:
+                on_request(request)
 
         self._tasks.spawn(
             listen_to(self._redis, self._key("loans", self.node), take), name="slot requests"
@@ -225,8 +230,9 @@ class LeasePool:
 
     async def request(self, lease: LeaseRecord, loan: str) -> None:
         """Ask the gateway that holds ``lease`` to send a slot here, with ``loan`` as its key."""
-        message = orjson.dumps({"lease": lease.id, "loan": loan, "url": self.url})
-        await self._try(self._redis.publish(self._key("loans", lease.node), message))
+        request = SlotRequest(lease=lease.id, loan=loan, url=self.url)
+        channel = self._key("loans", lease.node)
+        await self._try(self._redis.publish(channel, request.model_dump_json()))
 
     # -- inside -------------------------------------------------------------------------------
 

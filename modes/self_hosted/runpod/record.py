@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from modes.self_hosted.runpod.lease import Json, Lease, LeaseMeter, LeaseState, digest
 
@@ -58,6 +58,14 @@ class LeaseRecord(BaseModel):
         """What the worker says of itself."""
         info: Json = orjson.loads(self.info)
         return info
+
+
+class SlotRequest(BaseModel):
+    """A gateway at ``url`` asks for a slot of ``lease``; the worker shows ``loan`` there, once."""
+
+    lease: str
+    loan: str = Field(min_length=16, repr=False)
+    url: str = Field(pattern=r"^wss?://")
 
 
 def record(lease: Lease, node: str, url: str, now_s: float, session_max_s: float) -> LeaseRecord:

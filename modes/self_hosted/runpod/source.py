@@ -16,10 +16,10 @@ from modes.self_hosted.runpod.book import LeaseBook
 from modes.self_hosted.runpod.cold_starts import ColdStarts
 from modes.self_hosted.runpod.desk import LeaseDesk, Slot
 from modes.self_hosted.runpod.keeper import POLL_S, WORKER_RETURNS_S, LeaseKeeper
-from modes.self_hosted.runpod.lease import Json, Lease, LeaseMeter, LoanMeter
+from modes.self_hosted.runpod.lease import Lease, LeaseMeter, LoanMeter
 from modes.self_hosted.runpod.pool import LeasePool, Verdict
 from modes.self_hosted.runpod.progress import Awaited, describe_wait
-from modes.self_hosted.runpod.record import LeaseRecord
+from modes.self_hosted.runpod.record import LeaseRecord, SlotRequest
 from modes.self_hosted.source import Place
 from penny.aio.tasks import TaskOwner
 from penny.errors import ModeUnavailable
@@ -101,9 +101,15 @@ class RunpodWorkers:
         return Availability(True)
 
     def workers(self) -> list[WorkerState]:
-        return [
+        """This gateway's, then those that others hold."""
+        own = [
             WorkerState(lease.id, lease.state, f"{len(lease.live)} live, {len(lease.spare)} free")
             for lease in self.desk.leases.values()
+        ]
+        others = [] if self._pool is None else list(self._pool.others.values())
+        return own + [
+            WorkerState(le.id, le.state, f"{le.live} live, {le.free} free, at another gateway")
+            for le in others
         ]
 
     async def start(self) -> None:
@@ -225,9 +231,9 @@ class RunpodWorkers:
         }
         return list(self._no_loan_until_s)
 
-    def _lend(self, request: Json) -> None:
+    def _lend(self, request: SlotRequest) -> None:
         if not self.desk.lend(request, self._session_max_s):
-            log.info("slot_not_lent", lease_id=request.get("lease"))
+            log.info("slot_not_lent", lease_id=request.lease)
 
     def _tell_pool(self) -> None:
         if self._pool is not None:

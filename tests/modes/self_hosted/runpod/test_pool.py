@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import signal
@@ -17,8 +18,12 @@ import pytest
 import redis as sync_redis
 import structlog
 
+from modes.self_hosted.runpod.lease import Lease, LeaseMeter
+from modes.self_hosted.runpod.pool import LeasePool
 from modes.self_hosted.runpod.record import LeaseRecord
 from penny.errors import ModeUnavailable
+from penny.session.mode import SessionSpec
+from penny.trust.redis_store import connect_redis
 from runpod_worker.engines.registry import Engines
 from tests.doubles.engines import FixedStt, FixedTts
 from tests.doubles.leasing_gateway import LeasingGateway
@@ -144,6 +149,37 @@ async def test_many_sessions_arriving_everywhere_ask_for_no_worker_too_many(
         assert len(house.server.jobs) == 3  # six sessions, two slots in each worker
         for speaker in speakers:
             await speaker.aclose()
+
+
+@pytest.mark.parametrize(("waiting", "most", "asked"), [(1, 9, 3), (3, 5, 5), (4, 20, 12)])
+async def test_of_many_gateways_that_ask_at_once_just_enough_may(
+    redis: RedisServer, waiting: int, most: int, asked: int
+) -> None:
+    clock = asyncio.get_running_loop().time
+    pools = [
+        LeasePool(
+            connect_redis(redis.url, None, 5.0),
+            prefix="race",
+            url=f"ws://gateway-{number}/worker",
+            lease_s=30,
+            timeout_s=5.0,
+            session_max_s=60,
+            usd_per_hour=0,
+            clock=clock,
+        )
+        for number in range(12)
+    ]
+    lease = Lease("", "", "token", "key", 4, clock(), clock() + 600, "cold", LeaseMeter(0, 0))
+
+    async def ask(pool: LeasePool) -> list[str]:
+        pool.note(waiting, ())
+        wanted = [dataclasses.replace(lease, id=f"{pool.node}-{n}") for n in range(waiting)]
+        return [str(await pool.provide(each, most, ())) for each in wanted]
+
+    answers = [answer for many in await asyncio.gather(*map(ask, pools)) for answer in many]
+    assert answers.count("ask") == asked
+    for pool in pools:
+        await pool.aclose()
 
 
 async def test_the_limit_of_workers_is_that_of_all_gateways(
@@ -396,9 +432,17 @@ async def test_a_borrowed_slot_costs_its_share_of_the_worker(
 ) -> None:
     async with two_gateways(tmp_path, redis) as (house, one, other):
         house.add_machine()
-        await (await one.open("sess_1")).aclose()
-        caller = Caller(await other.open("sess_2"))
-        await caller.ask("hola")
-        cost = await caller.until("penny.cost")
-        assert 0 < cost["usd_total"] < 5
-        await caller.aclose()
+        own = await one.source.acquire(SessionSpec("sess_1", "es"))
+        borrowed = await other.source.acquire(SessionSpec("sess_2", "es"))
+        assert borrowed.info == own.info
+        assert own.spent_usd is not None
+        assert borrowed.spent_usd is not None
+        await until(lambda: [le.live for le in other_leases(other)] == [2])
+        clock = asyncio.get_running_loop().time
+        began = (clock(), own.spent_usd(), borrowed.spent_usd())
+        await until(lambda: clock() > began[0] + 1)
+        took_s = clock() - began[0]  # at a dollar a second, shared by two
+        assert own.spent_usd() - began[1] == pytest.approx(took_s / 2, abs=0.05)
+        assert borrowed.spent_usd() - began[2] == pytest.approx(took_s / 2, abs=0.05)
+        await borrowed.release()
+        await own.release()

@@ -15,7 +15,9 @@ import pytest
 from modes.self_hosted.runpod.book import LeaseBook
 from modes.self_hosted.runpod.cold_starts import ColdStarts
 from modes.self_hosted.runpod.source import RunpodWorkers
+from modes.self_hosted.speaker import PrivateSpeaker
 from penny.errors import ModeUnavailable
+from penny.session.mode import SessionSpec
 from runpod_worker.engines.registry import Engines
 from tests.doubles.engines import FixedStt, FixedTts
 from tests.doubles.leasing_gateway import LeasingGateway
@@ -37,8 +39,11 @@ class Fleet:
         self.source = gateway.source
         self.http = gateway.http
         self.mode = gateway.mode
-        self.open = gateway.open
         self.machines: list[RentedMachine] = []
+
+    async def open(self, name: str = "sess_1", **spec: Any) -> PrivateSpeaker:
+        async with asyncio.timeout(20):
+            return await self.mode.open(SessionSpec(name, "es", **spec))
 
     def add_machine(self, *, boot_s: float = 0.0) -> RentedMachine:
         machine = RentedMachine(self.server, make_engines, boot_s=boot_s)
