@@ -13,13 +13,14 @@ import structlog
 from config.runpod import RunpodSection
 from modes.self_hosted.runpod.api import FINAL, RunpodApi
 from modes.self_hosted.runpod.book import LeaseBook
+from modes.self_hosted.runpod.borrower import Borrower
 from modes.self_hosted.runpod.cold_starts import ColdStarts
 from modes.self_hosted.runpod.desk import LeaseDesk, Slot
 from modes.self_hosted.runpod.keeper import POLL_S, WORKER_RETURNS_S, LeaseKeeper
-from modes.self_hosted.runpod.lease import Lease, LeaseMeter, LoanMeter
+from modes.self_hosted.runpod.lease import Lease, LeaseMeter
 from modes.self_hosted.runpod.pool import LeasePool, Verdict
 from modes.self_hosted.runpod.progress import Awaited, describe_wait
-from modes.self_hosted.runpod.record import LeaseRecord, SlotRequest
+from modes.self_hosted.runpod.record import SlotRequest
 from modes.self_hosted.source import Place
 from penny.aio.tasks import TaskOwner
 from penny.errors import ModeUnavailable
@@ -34,10 +35,6 @@ GRACE_S = 60.0
 """RunPod may end the job this much after the lease: Penny ends it first, in an orderly way."""
 HURRY_S = 0.2
 """Between two looks at the other gateways' slots while a session waits for one."""
-LOAN_WAIT_S = 3.0
-"""How long a slot that another gateway was asked for may take to come."""
-NO_LOAN_S = 30.0
-"""A lease whose slot did not come is not asked for another for so long."""
 
 
 class RunpodWorkers:
@@ -87,8 +84,11 @@ class RunpodWorkers:
             worker_returns_s=worker_returns_s,
         )
         self._waiting = 0
-        self._borrowed: dict[str, tuple[str, LoanMeter]] = {}
-        self._no_loan_until_s: dict[str, float] = {}
+        self._borrower = None
+        if pool is not None:
+            self._borrower = Borrower(
+                pool, self.desk, settings.usd_per_hour, clock, self._tell_pool
+            )
         self._trouble: ModeUnavailable | None = None
 
     def availability(self) -> Availability:
@@ -149,9 +149,10 @@ class RunpodWorkers:
                 if taken is not None:
                     return self._place(spec.session_id, *taken)
                 awaited = await self._provide()
-                borrowed = await self._borrow(spec.session_id)
-                if borrowed is not None:
-                    return borrowed
+                if self._borrower is not None:
+                    borrowed = await self._borrower.borrow(spec.session_id)
+                    if borrowed is not None:
+                        return borrowed
                 waited_s = self._clock() - started_s
                 self._check_patience(spec, waited_s)
                 spec.tell(describe_wait(awaited, self._cold_starts, self._clock(), spec.language))
@@ -185,60 +186,13 @@ class RunpodWorkers:
                 retryable=True,
             )
 
-    # -- slots of other gateways --------------------------------------------------------------
-
-    async def _borrow(self, session_id: str) -> Place | None:
-        """A free slot of a worker that another gateway holds, dialled here; None: there is none."""
-        if self._pool is None or not self._pool.shared:
-            return None
-        lender = self._pool.lender(self._useless())
-        if lender is None:
-            return None
-        loan = secrets.token_urlsafe(24)
-        slot = await self.desk.borrow(loan, LOAN_WAIT_S, self._pool.request(lender, loan))
-        if slot is None:
-            log.info("slot_not_borrowed", lease_id=lender.id)
-            self._no_loan_until_s[lender.id] = self._clock() + NO_LOAN_S
-            return None
-        log.info("slot_borrowed", lease_id=lender.id, session_id=session_id)
-        return self._borrowed_place(session_id, lender, slot)
-
-    def _borrowed_place(self, session_id: str, lender: LeaseRecord, slot: Slot) -> Place:
-        now_s = self._clock()
-        meter = LoanMeter(self._settings.usd_per_hour, now_s, lender.live + 1)
-        self._borrowed[session_id] = lender.id, meter
-
-        async def release() -> None:
-            self._borrowed.pop(session_id, None)
-            self._tell_pool()
-            await slot.close()
-
-        return Place(
-            slot.socket, lender.described(), release, lambda: self._loan_usd(lender.id, meter)
-        )
-
-    def _loan_usd(self, lease_id: str, meter: LoanMeter) -> float:
-        now_s = self._clock()
-        lender = self._pool.others.get(lease_id) if self._pool is not None else None
-        if lender is not None:
-            meter.note(lender.live, now_s)
-        return meter.usd(now_s)
-
-    def _useless(self) -> list[str]:
-        now_s = self._clock()
-        self._no_loan_until_s = {
-            name: until_s for name, until_s in self._no_loan_until_s.items() if until_s > now_s
-        }
-        return list(self._no_loan_until_s)
-
     def _lend(self, request: SlotRequest) -> None:
         if not self.desk.lend(request, self._session_max_s):
             log.info("slot_not_lent", lease_id=request.lease)
 
     def _tell_pool(self) -> None:
-        if self._pool is not None:
-            guests = (lease_id for lease_id, _ in self._borrowed.values())
-            self._pool.note(self._waiting, guests)
+        if self._pool is not None and self._borrower is not None:
+            self._pool.note(self._waiting, self._borrower.guests())
 
     # -- leases -------------------------------------------------------------------------------
 
@@ -262,9 +216,9 @@ class RunpodWorkers:
     async def _decide(self, lease: Lease) -> Verdict:
         """Whether another worker is needed and allowed; of several gateways, one decides."""
         others = 0
-        if self._pool is not None:
+        if self._pool is not None and self._borrower is not None:
             self._tell_pool()
-            most, useless = self._settings.max_workers, self._useless()
+            most, useless = self._settings.max_workers, self._borrower.useless()
             verdict = await self._pool.provide(lease, most, useless)
             if verdict is not None:
                 return verdict
