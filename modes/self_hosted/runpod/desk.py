@@ -132,7 +132,10 @@ class LeaseDesk:
 
     async def attend_control(self, lease_id: str, socket: web.WebSocketResponse) -> None:
         """Read a control socket until it ends."""
-        lease = self.leases[lease_id]
+        lease = self.leases.get(lease_id)
+        if lease is None:  # it ended while its worker came in
+            await socket.close(code=1001)
+            return
         previous, lease.control = lease.control, socket
         if previous is not None:
             await previous.close()
