@@ -103,7 +103,7 @@ format: $(DEV_STAMP) ## write the code the way ruff would
 .PHONY: lock
 lock: $(DEV_STAMP) ## compile the hashed requirements again from requirements/*.in
 	@$(BIN)/pip install -q uv
-	@cd requirements && for f in base dev conformance runpod triton; do ../$(BIN)/uv pip compile -q --generate-hashes --no-header --python-version 3.11 $$f.in -o $$f.txt; done
+	@cd requirements && for f in base dev conformance runpod triton fuzz; do ../$(BIN)/uv pip compile -q --generate-hashes --no-header --python-version 3.11 $$f.in -o $$f.txt; done
 	@cd requirements && ../$(BIN)/uv pip compile -q --generate-hashes --no-header --no-deps vad.in -o vad.txt
 	@cd requirements && for f in worker bench; do ../$(BIN)/uv pip compile -q --generate-hashes --no-header --python-version 3.11 --override overrides.in $$f.in -o $$f.txt; done
 
@@ -188,7 +188,7 @@ fuzz: $(DEV_STAMP) ## a million mutated inputs for every parser and for whole se
 	@$(BIN)/python -m tests.fuzz.run --mutations 1000000
 
 .PHONY: fuzz-guided
-fuzz-guided: $(DEV_STAMP) ## coverage-guided fuzzing with atheris, a minute a target
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/fuzz.in
+fuzz-guided: $(DEV_STAMP) ## nightly: coverage-guided fuzzing with atheris, a minute a target
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
 	@for target in protocol realtime_session tenant_policy addresses config caller_session; do \
 	  $(BIN)/python -m tests.fuzz.guided $$target -max_total_time=60 || exit 1; done

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -15,6 +15,7 @@ import structlog
 from brain.actions import CONFIRMED, ActionCall
 from config.brain import Action
 from penny.errors import PennyError
+from penny.trust.public_http import is_inward_as_written, open_public_http
 
 
 log = structlog.get_logger()
@@ -22,6 +23,7 @@ log = structlog.get_logger()
 Json = dict[str, Any]
 
 MAX_RESULT_BYTES = 64 * 1024
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class ActionFailed(PennyError):
@@ -32,10 +34,25 @@ class ActionFailed(PennyError):
 
 
 class ActionRunner:
-    """One per gateway."""
+    """One per gateway. Its connections reach what the table names and the open internet.
 
-    def __init__(self, http: aiohttp.ClientSession) -> None:
-        self._http = http
+    Args:
+        actions: of the configuration. What lies in the house's own network is there as such: by
+            its written address, or by ``private_network``.
+    """
+
+    def __init__(self, actions: Mapping[str, Action]) -> None:
+        self._inward = [
+            action.endpoint
+            for action in actions.values()
+            if action.endpoint is not None
+            and (action.private_network or is_inward_as_written(action.endpoint))
+        ]
+        self._http: aiohttp.ClientSession | None = None
+
+    async def aclose(self) -> None:
+        if self._http is not None:
+            await self._http.close()
 
     async def run(self, action: Action, call: ActionCall, session: Json) -> Json:
         """Run it; returns the result as an object. Raises ActionFailed.
@@ -57,11 +74,20 @@ class ActionRunner:
             ) from error
 
     async def _post(self, url: str, arguments: Json, key: str) -> Json:
+        if self._http is None:
+            self._http = open_public_http(self._inward)
         try:
             async with self._http.post(
                 url, json=arguments, headers={"Idempotency-Key": key}, allow_redirects=False
             ) as response:
-                body = await response.content.read(MAX_RESULT_BYTES)
+                body = await _take_body(response)
+                if response.status in REDIRECTS:
+                    raise ActionFailed(
+                        "the service answered with a redirect; write the final address in "
+                        "actions.table",
+                        code="http_error",
+                        retryable=False,
+                    )
                 if response.status >= 400:
                     said = body[:300].decode(errors="replace")
                     raise ActionFailed(
@@ -74,6 +100,18 @@ class ActionRunner:
             raise ActionFailed(
                 f"the service cannot be reached: {type(error).__name__}", code="connection"
             ) from error
+
+
+async def _take_body(response: aiohttp.ClientResponse) -> bytes:
+    """The whole answer, unpacked. Raises ActionFailed when it is too long."""
+    body = bytearray()
+    async for piece in response.content.iter_chunked(MAX_RESULT_BYTES):
+        body += piece
+        if len(body) > MAX_RESULT_BYTES:
+            raise ActionFailed(
+                f"the service answered with more than {MAX_RESULT_BYTES} bytes", code="bad_result"
+            )
+    return bytes(body)
 
 
 def _read(body: bytes) -> object:

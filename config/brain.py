@@ -136,6 +136,9 @@ class Action(Section):
         description="JSON Schema of its arguments",
     )
     endpoint: str | None = Field(default=None, description="URL that is sent a POST")
+    private_network: bool = Field(
+        default=False, description="whether the endpoint's name leads into your own network"
+    )
     callable: str | None = Field(default=None, description="module:function, sync or async")
     handoff: str | None = Field(default=None, description="destination: hands over to a person")
     timeout_s: float = Field(default=10.0, gt=0, le=300, description="then it has failed")

@@ -49,7 +49,9 @@ class RunpodSection(Section):
         default="https://api.runpod.io/v2/serverless", description="RunPod's endpoint API"
     )
     slots: int = Field(default=4, ge=1, le=64, description="sessions at once in one worker")
-    max_workers: int = Field(default=2, ge=1, le=100, description="workers leased at once")
+    max_workers: int = Field(
+        default=2, ge=1, le=100, description="workers leased at once, by all gateways"
+    )
     lease_max_s: float = Field(
         default=14_400.0, gt=0, le=604_800, description="longest lease; sessions must end within"
     )

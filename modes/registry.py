@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import aiohttp
 
-from config.credentials import RUNPOD_API_KEY, read_secret
+from config.credentials import REDIS_PASSWORD, RUNPOD_API_KEY, read_secret
 from config.schema import Config
 from kb import KnowledgeBase
 from modes.external.mode import ExternalMode
@@ -20,21 +20,21 @@ from modes.self_hosted.runpod.api import RunpodApi
 from modes.self_hosted.runpod.book import LeaseBook
 from modes.self_hosted.runpod.cold_starts import ColdStarts
 from modes.self_hosted.runpod.desk import LeaseDesk
+from modes.self_hosted.runpod.pool import LeasePool
 from modes.self_hosted.runpod.source import RunpodWorkers
 from modes.self_hosted.source import WorkerSource
 from penny.aio.allow_list import AllowList
 from penny.session.mode import Mode
+from penny.trust.redis_store import connect_redis
 
 
 def build_modes(
     config: Config,
-    http: aiohttp.ClientSession,
     kb: Callable[[], Awaitable[KnowledgeBase | None]] | None = None,
 ) -> dict[str, Mode]:
     """Every enabled mode by name, in the file's order, not yet started.
 
-    ``kb`` tells the knowledge base that the house shares. ``http`` is for vendors: private
-    sessions have a client of their own that reaches nobody else.
+    ``kb`` tells the knowledge base that the house shares.
     """
     modes: dict[str, Mode] = {}
     for name, _ in config.penny.modes.enabled():
@@ -50,7 +50,7 @@ def build_modes(
                 replace_within_s=config.worker.replace_timeout_s,
             )
         else:
-            modes[name] = ExternalMode(config, http, fallback=modes.get("SELF_HOSTED"), kb=kb)
+            modes[name] = ExternalMode(config, fallback=modes.get("SELF_HOSTED"), kb=kb)
     return modes
 
 
@@ -97,11 +97,34 @@ def _leased_workers(config: Config, http: aiohttp.ClientSession, endpoint_id: st
             key=key,
         )
     folder = config.resolve(section.state)
+    clock = asyncio.get_running_loop().time
     return RunpodWorkers(
         section,
         api,
         LeaseBook(folder / "leases.json"),
         ColdStarts(folder / "cold_starts.json"),
         session_max_s=config.gateway.session_max_s,
-        clock=asyncio.get_running_loop().time,
+        clock=clock,
+        pool=_lease_pool(config, endpoint_id, clock),
+    )
+
+
+def _lease_pool(config: Config, endpoint_id: str, clock: Callable[[], float]) -> LeasePool | None:
+    """Shared with the gateways that lease from the same endpoint; None without a Redis."""
+    if config.redis.url is None:
+        return None
+    password = read_secret(REDIS_PASSWORD, os.environ)
+    return LeasePool(
+        connect_redis(
+            config.redis.url,
+            password.get_secret_value() if password else None,
+            config.redis.timeout_s,
+        ),
+        prefix=f"{config.redis.prefix}:runpod:{endpoint_id}",
+        url=config.runpod.gateway_url or "",
+        lease_s=config.redis.lease_s,
+        timeout_s=config.redis.timeout_s,
+        session_max_s=min(config.gateway.session_max_s, config.runpod.lease_max_s),
+        usd_per_hour=config.runpod.usd_per_hour,
+        clock=clock,
     )

@@ -26,7 +26,6 @@ Serve = Callable[[aiohttp.ClientWebSocketResponse], Awaitable[None]]
 MAX_MESSAGE_BYTES = 20 * 1024 * 1024
 CONNECT_TIMEOUT_S = 15.0
 SLOT_REDIAL_PAUSE_S = 1.0
-SESSION_HEARTBEAT_S = 20.0
 
 
 class LeaseRefused(Exception):
@@ -40,6 +39,8 @@ class Dialer:
         serve: runs one Realtime session on an open socket until it ends.
         info: what this worker is, for ``worker.ready``.
         redial_pause_s: between two tries to mend a broken control socket.
+        slot_heartbeat_s: between two pings of a slot's gateway.
+        allow: lets this process connect to another gateway, to which a slot is lent.
     """
 
     def __init__(
@@ -50,12 +51,16 @@ class Dialer:
         info: Json,
         *,
         redial_pause_s: float = said.REDIAL_PAUSE_S,
+        slot_heartbeat_s: float = said.GATEWAY_HEARTBEAT_S,
+        allow: Callable[[str], None] | None = None,
     ) -> None:
         self._http = http
         self._job = job
         self._serve = serve
         self._info = info
         self._redial_pause_s = redial_pause_s
+        self._slot_heartbeat_s = slot_heartbeat_s
+        self._allow = allow
         self._tasks = TaskOwner("lease")
         self._credential = job.token
         self._live = 0
@@ -95,6 +100,9 @@ class Dialer:
             failures += 1
             if failures <= said.REDIALS:
                 await asyncio.sleep(self._redial_pause_s)
+        # Sessions that other gateways borrowed slots for know nothing of this loss.
+        self._draining.set()
+        await self._idle.wait()
         return "gateway_lost"
 
     async def _control(self) -> str:
@@ -132,32 +140,50 @@ class Dialer:
         """Keep one slot open: wait for a session, serve it, offer the slot again."""
         while not self._draining.is_set():
             try:
-                socket = await self._dial(slot=True)
-                try:
-                    if await self._wait_for_session(socket):
-                        await self._serve_one(socket)
-                        continue
-                finally:
-                    # Going away, never "normal": a session cut here goes on with another worker.
-                    await socket.close(code=aiohttp.WSCloseCode.GOING_AWAY)
-            except (aiohttp.ClientError, OSError, TimeoutError, LeaseRefused) as error:
+                if await self._rest_on(await self._dial(slot=True)):
+                    continue
+            except (aiohttp.ClientError, OSError, ValueError, LeaseRefused) as error:
                 log.info("slot_not_offered", error=type(error).__name__)
             await asyncio.sleep(SLOT_REDIAL_PAUSE_S)
 
-    async def _wait_for_session(self, socket: aiohttp.ClientWebSocketResponse) -> bool:
-        message = await socket.receive()
-        if message.type is not aiohttp.WSMsgType.TEXT:
-            return False
-        if orjson.loads(message.data).get("type") != said.SLOT_OPEN:
-            return False
-        await socket.send_str(orjson.dumps({"type": said.SLOT_OPENED}).decode())
-        return True
+    async def _rest_on(self, socket: aiohttp.ClientWebSocketResponse) -> bool:
+        """Wait on a slot until it has served its session; False when it was closed before."""
+        try:
+            told = await _listen(socket)
+            if told.get("type") == said.SLOT_LEND:
+                return await self._go_out(socket, told)
+            if told.get("type") != said.SLOT_OPEN:
+                return False
+            await self._serve_one(socket)
+            return True
+        finally:
+            # Going away, never "normal": a session cut here goes on with another worker.
+            await socket.close(code=aiohttp.WSCloseCode.GOING_AWAY)
+
+    async def _go_out(self, home: aiohttp.ClientWebSocketResponse, told: Json) -> bool:
+        """Serve a session of another gateway; ``home`` stays open meanwhile, and is read, so that
+        its pings are answered."""
+        gateway_ws, loan = str(told.get("gateway_ws")), str(told.get("loan"))
+        if self._allow is not None:
+            self._allow(gateway_ws)
+        socket = await self._dial(gateway_ws, slot=True, loan=loan)
+        reader = self._tasks.spawn(_read_on(home), name="lent slot")
+        try:
+            if (await _listen(socket)).get("type") != said.SLOT_OPEN:
+                return False
+            await self._serve_one(socket)
+            return True
+        finally:
+            reader.cancel()
+            await asyncio.wait([reader])
+            await socket.close(code=aiohttp.WSCloseCode.GOING_AWAY)
 
     async def _serve_one(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._live += 1
         self._idle.clear()
         self.sessions += 1
         try:
+            await socket.send_str(orjson.dumps({"type": said.SLOT_OPENED}).decode())
             await self._serve(socket)
         except Exception:
             # This session is over; the slot and everybody else's sessions are not.
@@ -168,20 +194,28 @@ class Dialer:
                 self._idle.set()
 
     async def _dial(
-        self, *, slot: bool = False, heartbeat: float | None = None
+        self,
+        gateway_ws: str = "",
+        *,
+        slot: bool = False,
+        loan: str = "",
+        heartbeat: float | None = None,
     ) -> aiohttp.ClientWebSocketResponse:
-        separator = "&" if "?" in self._job.gateway_ws else "?"
-        url = f"{self._job.gateway_ws}{separator}lease={self._job.lease_id}"
+        gateway_ws = gateway_ws or self._job.gateway_ws
+        separator = "&" if "?" in gateway_ws else "?"
+        url = f"{gateway_ws}{separator}lease={self._job.lease_id}"
         if slot:
             url += "&slot=1"
+        if loan:
+            url += "&loan=1"
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 return await self._http.ws_connect(
                     url,
-                    headers={"Authorization": f"Bearer {self._credential}"},
+                    headers={"Authorization": f"Bearer {loan or self._credential}"},
                     max_msg_size=MAX_MESSAGE_BYTES,
                     compress=0,
-                    heartbeat=heartbeat,
+                    heartbeat=self._slot_heartbeat_s if slot else heartbeat,
                 )
         except aiohttp.WSServerHandshakeError as error:
             if error.status == 401:
@@ -189,7 +223,23 @@ class Dialer:
             raise
 
 
-async def serve_lease(job: LeaseJob, serve: Serve, info: Json) -> Json:
+async def _listen(socket: aiohttp.ClientWebSocketResponse) -> Json:
+    """What the gateway says on a resting slot; empty when the slot is gone."""
+    message = await socket.receive()
+    if message.type is not aiohttp.WSMsgType.TEXT:
+        return {}
+    told: Json = orjson.loads(message.data)
+    return told
+
+
+async def _read_on(socket: aiohttp.ClientWebSocketResponse) -> None:
+    async for _ in socket:
+        pass
+
+
+async def serve_lease(
+    job: LeaseJob, serve: Serve, info: Json, allow: Callable[[str], None] | None = None
+) -> Json:
     """Serve one lease with connections of its own. Raises LeaseRefused."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-        return await Dialer(http, job, serve, info).run()
+        return await Dialer(http, job, serve, info, allow=allow).run()

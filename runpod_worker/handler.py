@@ -76,7 +76,13 @@ async def _serve(worker: Worker, lease: LeaseJob) -> Json:
     async def converse(socket: aiohttp.ClientWebSocketResponse) -> None:
         await worker.serve(socket, model="penny-worker", penny_events=True)
 
-    return await serve_lease(lease, converse, worker.info())
+    def allow(gateway_ws: str) -> None:
+        # Told on a slot of the lease, so by a gateway that the lease already trusts.
+        hosts = guarded_hosts()
+        if hosts is not None:
+            hosts.add(gateway_ws)
+
+    return await serve_lease(lease, converse, worker.info(), allow)
 
 
 def keep_concurrency(_current: int) -> int:

@@ -13,7 +13,14 @@ For each slot it also dials ``{gateway_ws}?lease=<id>&slot=1`` with the key, and
     gateway  {"type":"slot.open"}
     worker   {"type":"slot.opened"}                       from here on it is OpenAI Realtime
 
-When a session ends its socket is closed and the worker dials a fresh one.
+When a session ends its socket is closed and the worker dials a fresh one. Where several gateways
+share their workers, a resting slot may be lent to another one instead:
+
+    gateway  {"type":"slot.lend","gateway_ws":"wss://…","loan":"…"}
+
+The worker dials ``{gateway_ws}?lease=<id>&slot=1&loan=1`` with the loan as its bearer, once, and
+waits there as on any slot. It keeps the socket that the loan came on open until that session is
+over: whoever lent the slot counts it as taken until then.
 """
 
 from __future__ import annotations
@@ -30,8 +37,15 @@ END = "lease.end"
 SLOT_OPEN = "slot.open"
 SLOT_OPENED = "slot.opened"
 
+SLOT_LEND = "slot.lend"
+
 CONTROL_HEARTBEAT_S = 10.0
-"""Both sides ping the control socket; slots rest without pings until they carry a session."""
+"""Both sides ping the control socket; a side that is silent for one and a half of these is gone."""
+SLOT_HEARTBEAT_S = 4.0
+"""The gateway pings every slot, resting or in use: a frozen or unplugged worker's slots are
+withdrawn, and its sessions go on elsewhere, within one and a half of these."""
+GATEWAY_HEARTBEAT_S = 20.0
+"""The worker pings its slots more patiently: a slot whose gateway is gone is dialled afresh."""
 REDIALS = 3
 REDIAL_PAUSE_S = 10.0
 """A worker whose control socket broke tries so often, so far apart, before it returns the job.

@@ -7,7 +7,6 @@ import os
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-import aiohttp
 import structlog
 
 from brain.action_runner import ActionRunner
@@ -40,7 +39,6 @@ class ExternalMode:
     def __init__(
         self,
         config: Config,
-        http: aiohttp.ClientSession,
         *,
         fallback: Mode | None = None,
         provider: SpeakerProvider | None = None,
@@ -52,7 +50,7 @@ class ExternalMode:
         self._fallback = fallback
         self._shared_kb = kb
         self._own_kb: KnowledgeBase | None = None
-        self._runner = ActionRunner(http)
+        self._runner = ActionRunner(config.actions.table)
         self._brain: BrainService | None = None
         self._ready = asyncio.Event()
         self._ready.set()
@@ -126,6 +124,7 @@ class ExternalMode:
             await self._brain.aclose()
         if self._own_kb is not None:
             self._own_kb.close()
+        await self._runner.aclose()
         await self._provider.aclose()
 
     async def open(self, spec: SessionSpec) -> ExternalCall:

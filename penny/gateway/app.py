@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import aiohttp
 import structlog
 import uvloop
 from aiohttp import web
@@ -46,6 +45,9 @@ log = structlog.get_logger()
 Json = dict[str, Any]
 
 MAX_BODY_BYTES = 1024 * 1024
+REQUEST_WAIT_S = 20.0
+"""A connection whose next request is not whole by then is closed: many slow ones would use up
+every descriptor."""
 STARTING_GRACE_S = 2.0
 """Who connected before another gateway took over may still start a session here."""
 
@@ -55,7 +57,6 @@ class Gateway:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._http: aiohttp.ClientSession | None = None
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
         self._tasks = TaskOwner("gateway")
@@ -74,10 +75,8 @@ class Gateway:
         config = self._config
         clock = asyncio.get_running_loop().time
         host = config.gateway.host if host is None else host
-        # The broker limits sessions; a limit of connections would make one more wait in silence.
-        self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         self.kb = SharedKb(config)
-        modes = build_modes(config, self._http, self.kb.ready)
+        modes = build_modes(config, self.kb.ready)
         self.broker = broker = Broker(modes, _broker_settings(config), (), clock)
         metrics = Metrics(broker)
         overview = Overview(time.time, _minute_prices(config).__getitem__)
@@ -90,6 +89,7 @@ class Gateway:
             self._build_app(broker, trust, metrics, overview, self.kb, clock),
             access_log=None,
             shutdown_timeout=2.0,
+            keepalive_timeout=REQUEST_WAIT_S,
         )
         await self._runner.setup()
         await trust.admission.start()
@@ -118,7 +118,8 @@ class Gateway:
         self.routes.add_to(app)
         door = SocketDoor(broker, config, trust.gate, clock)
         app.router.add_get("/ws", door.connect)
-        RealtimeDoor(broker, config, trust.gate, trust.secrets, time.time).add_to(app)
+        realtime = RealtimeDoor(broker, config, trust.gate, trust.secrets, door.held, time.time)
+        realtime.add_to(app)
         KbRoutes(kb, trust.gate, config.kb.default_ref).add_to(app)
         AdminRoutes(
             trust,
@@ -151,8 +152,6 @@ class Gateway:
                 await mode.aclose()
         if self.kb is not None:
             await self.kb.aclose()
-        if self._http is not None:
-            await self._http.close()
 
     async def run(self, host: str | None, port: int | None) -> None:
         """Serve until SIGTERM or SIGINT, then drain."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
+from aiohttp import web
 
 from penny.session.broker import Broker
 from penny.session.edge import Edge
@@ -50,3 +52,13 @@ async def host(
             # A socket that breaks is how callers leave; anything else is a fault.
             if isinstance(outcome, Exception) and not isinstance(outcome, ConnectionError):
                 log.error("edge_failed", session_id=spec.session_id, exc_info=outcome)
+
+
+def aborter(request: web.Request) -> Callable[[], None]:
+    """Drops the connection at once: a half-open one would never say that it is gone."""
+
+    def abort() -> None:
+        if request.transport is not None:
+            request.transport.abort()
+
+    return abort

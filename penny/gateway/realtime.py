@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable
 from typing import Any
 
 import structlog
-from aiohttp import web
+from aiohttp import WSCloseCode, web
 
 from config.schema import Config
-from penny.edges.realtime.edge import RealtimeEdge
+from penny.edges.realtime.edge import RealtimeEdge, error_event
+from penny.edges.realtime.resumable import ResumableEdge
+from penny.edges.socket.wire import HoldSettings, Line
 from penny.errors import (
     LimitReached,
     ModeUnavailable,
@@ -19,8 +22,9 @@ from penny.errors import (
     SessionRefused,
     Unauthorized,
 )
-from penny.gateway.doorway import host
+from penny.gateway.doorway import aborter, host
 from penny.gateway.gate import Gate
+from penny.gateway.held_sessions import HeldSessions
 from penny.ids import new_id
 from penny.session.broker import Broker
 from penny.session.mode import Mode, SessionSpec, Speaker
@@ -35,8 +39,10 @@ Json = dict[str, Any]
 
 MODEL_MODES = {"penny-self-hosted": "SELF_HOSTED", "penny-external": "EXTERNAL"}
 """Any other model name, ``penny`` included, means the default mode."""
-REFUSALS = {"upgrade_required": 426, "rate_limited": 429}
+REFUSALS = {"upgrade_required": 426, "rate_limited": 429, "request_timeout": 408}
 """Error code -> HTTP status; any other fault of the client is a 400."""
+BODY_WAIT_S = 10.0
+RESUME_PROTOCOL = "penny-resume."
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 """Past the edge's own limit: what is too long is refused by name, what is absurd by a close."""
 
@@ -54,12 +60,14 @@ class RealtimeDoor:
         config: Config,
         gate: Gate,
         secrets: ClientSecrets,
+        held: HeldSessions,
         wall_clock: Callable[[], float],
     ) -> None:
         self._broker = broker
         self._config = config
         self._gate = gate
         self._secrets = secrets
+        self._held = held
         self._wall_clock = wall_clock
 
     def add_to(self, app: web.Application) -> None:
@@ -73,6 +81,9 @@ class RealtimeDoor:
             self._gate.check_page(request)
             identity = await self._gate.identify(request)
             policy = self._gate.policy(identity)
+            token = _resume_token(request)
+            if token:
+                return await self._resume(request, token, identity, policy)
             policy.check_session(identity.session, "session")
             model = identity.session.get("model") or request.query.get("model") or "penny"
             mode = self._broker.choose(MODEL_MODES.get(model))
@@ -94,11 +105,10 @@ class RealtimeDoor:
             tenant=policy.name,
         )
         async with self._gate.admit(spec.session_id, identity, mode.name, RealtimeEdge.name):
-            return await self._open(request, mode, model, spec, policy)
+            return await self._open(request, mode, model, spec, identity, policy)
 
-    async def _open(
-        self, request: web.Request, mode: Mode, model: str, spec: SessionSpec, policy: Policy
-    ) -> web.StreamResponse:
+    def _socket(self, request: web.Request, policy: Policy) -> web.WebSocketResponse:
+        """Not upgraded yet. Raises ProtocolError when nobody asked for a WebSocket."""
         socket = web.WebSocketResponse(
             max_msg_size=self._gate.max_message_bytes(policy, MAX_MESSAGE_BYTES),
             heartbeat=self._config.gateway.heartbeat_s,
@@ -109,15 +119,27 @@ class RealtimeDoor:
             raise ProtocolError(
                 "connect with a WebSocket; this is no page", code="upgrade_required"
             )
+        return socket
+
+    async def _open(
+        self,
+        request: web.Request,
+        mode: Mode,
+        model: str,
+        spec: SessionSpec,
+        identity: Identity,
+        policy: Policy,
+    ) -> web.StreamResponse:
+        socket = self._socket(request, policy)
         speaker = await self._broker.open(mode, spec)
         try:
             await socket.prepare(request)
-            await self._serve(request, socket, mode, model, spec, speaker, policy)
+            await self._serve(request, socket, mode, model, spec, speaker, identity, policy)
         finally:
             await speaker.aclose()
-            if not socket.closed and request.transport is not None:
+            if not socket.closed:
                 # A client that reads nothing would hold the closing handshake up for ever.
-                request.transport.abort()
+                aborter(request)()
         return socket
 
     async def _serve(
@@ -128,19 +150,54 @@ class RealtimeDoor:
         model: str,
         spec: SessionSpec,
         speaker: Speaker,
+        identity: Identity,
         policy: Policy,
     ) -> None:
         limits = self._gate.session_limits(policy)
-        edge = RealtimeEdge(
-            socket,
-            model=model,
-            expires_at=int(self._wall_clock() + limits.max_s),
-            penny_events=request.query.get("penny_events") == "1",
-            check=policy.check_event,
-            rate=self._gate.message_rate(policy),
-        )
-        edge.open(speaker.info["session"])
-        await host(self._broker, mode, spec, edge, speaker, limits)
+        options: Json = {
+            "model": model,
+            "expires_at": int(self._wall_clock() + limits.max_s),
+            "penny_events": request.query.get("penny_events") == "1",
+            "check": policy.check_event,
+            "rate": self._gate.message_rate(policy),
+        }
+        resume = self._config.resume
+        if request.query.get("penny_resume") != "1" or not resume.hold_s:
+            edge = RealtimeEdge(socket, **options)
+            edge.open(speaker.info["session"])
+            await host(self._broker, mode, spec, edge, speaker, limits)
+            return
+        hold = HoldSettings(resume.hold_s, max_text_bytes=resume.max_audio_bytes)
+        held = ResumableEdge(Line(socket, aborter(request)), hold, **options)
+        held.open(speaker.info["session"])
+        token = self._held.add(spec.session_id, held, identity)
+        held.announce(token)
+        try:
+            await host(self._broker, mode, spec, held, speaker, limits)
+        finally:
+            self._held.forget(token)
+
+    async def _resume(
+        self, request: web.Request, token: str, identity: Identity, policy: Policy
+    ) -> web.StreamResponse:
+        received = request.query.get("received", "")
+        if not received.isascii() or not received.isdecimal() or len(received) > 15:
+            raise ProtocolError(
+                "received: add ?received=N, the number of messages you have of this session",
+                field="received",
+            )
+        socket = self._socket(request, policy)
+        await socket.prepare(request)
+        line = Line(socket, aborter(request))
+        try:
+            edge = self._held.resume(token, int(received), line, identity, name=RealtimeEdge.name)
+        except ProtocolError as error:
+            # A browser reads why only from an open WebSocket.
+            await socket.send_json(error_event(error, None))
+            await socket.close(code=WSCloseCode.POLICY_VIOLATION)
+        else:
+            await edge.read(line)
+        return socket
 
     # -- client secrets -----------------------------------------------------------------------
 
@@ -165,9 +222,23 @@ class RealtimeDoor:
         )
 
 
+def _resume_token(request: web.Request) -> str:
+    """As a header, or as browsers can, which set none: as a subprotocol."""
+    offered = request.headers.get("Sec-WebSocket-Protocol", "").split(",")
+    shown = [each.strip() for each in offered if each.strip().startswith(RESUME_PROTOCOL)]
+    return request.headers.get("Penny-Resume", "") or "".join(shown[:1]).removeprefix(
+        RESUME_PROTOCOL
+    )
+
+
 async def _read_body(request: web.Request) -> Json:
     try:
-        body = await request.json() if request.can_read_body else {}
+        async with asyncio.timeout(BODY_WAIT_S):
+            body = await request.json() if request.can_read_body else {}
+    except TimeoutError:
+        raise ProtocolError(
+            f"the body did not arrive within {BODY_WAIT_S:g} s", code="request_timeout"
+        ) from None
     except (ValueError, RecursionError) as error:
         raise ProtocolError("the body is not JSON") from error
     if not isinstance(body, dict):

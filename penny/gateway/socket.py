@@ -21,7 +21,7 @@ from penny.errors import (
     SessionRefused,
     Unauthorized,
 )
-from penny.gateway.doorway import host
+from penny.gateway.doorway import aborter, host
 from penny.gateway.gate import Gate
 from penny.gateway.held_sessions import HeldSessions
 from penny.gateway.opening import CallerLeft, Opener, Opening
@@ -82,7 +82,7 @@ class SocketDoor:
         try:
             if refusal is not None:
                 raise refusal
-            await self._serve(socket, Line(socket, _aborter(request)), identity, policy)
+            await self._serve(socket, Line(socket, aborter(request)), identity, policy)
         except _Refused as refused:
             with suppress(ConnectionError):
                 await socket.send_str(dump(refused.event))
@@ -102,7 +102,10 @@ class SocketDoor:
         start = await self._read_start(socket)
         try:
             if isinstance(start, SessionResume):
-                await self.held.resume(start, line, identity).read(line)
+                edge = self.held.resume(
+                    start.resume_token, start.received, line, identity, name=SocketEdge.name
+                )
+                await edge.read(line)
                 return
             mode = self._broker.choose(start.mode)
             policy.check_mode(mode.name)
@@ -293,14 +296,6 @@ class SocketDoor:
                     )
                 )
         return warnings
-
-
-def _aborter(request: web.Request) -> Callable[[], None]:
-    def abort() -> None:
-        if request.transport is not None:
-            request.transport.abort()
-
-    return abort
 
 
 _MAJOR = PROTOCOL_VERSION.split(".")[0]

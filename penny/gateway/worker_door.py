@@ -7,7 +7,7 @@ from aiohttp import web
 
 from modes.realtime import MAX_MESSAGE_BYTES
 from modes.self_hosted.runpod.desk import LeaseDesk
-from runpod_worker.lease import CONTROL_HEARTBEAT_S
+from runpod_worker.lease import CONTROL_HEARTBEAT_S, SLOT_HEARTBEAT_S
 
 
 log = structlog.get_logger()
@@ -25,21 +25,23 @@ class WorkerDoor:
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         lease_id = request.query.get("lease", "")
         is_slot = request.query.get("slot") == "1"
+        is_loan = request.query.get("loan") == "1"
         credential = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-        if not self._desk.admits(lease_id, credential, slot=is_slot):
+        if not await self._desk.admits(lease_id, credential, slot=is_slot, loan=is_loan):
             log.warning("worker_turned_away", slot=is_slot)
             return web.json_response(
                 {"error": {"code": "lease_refused", "message": "no such lease, or its token"}},
                 status=401,
             )
-        # A resting slot answers no pings (nobody reads it); its control socket tells of its worker.
         socket = web.WebSocketResponse(
             max_msg_size=MAX_MESSAGE_BYTES,
             compress=False,
-            heartbeat=None if is_slot else CONTROL_HEARTBEAT_S,
+            heartbeat=SLOT_HEARTBEAT_S if is_slot else CONTROL_HEARTBEAT_S,
         )
         await socket.prepare(request)
-        if is_slot:
+        if is_loan:
+            await self._desk.attend_borrowed(credential, socket)
+        elif is_slot:
             await self._desk.attend_slot(lease_id, socket)
         else:
             await self._desk.attend_control(lease_id, socket)

@@ -25,6 +25,12 @@ _NUMBERS = re.compile(r"(?:0x[0-9a-f]+|\d+)(?:\.(?:0x[0-9a-f]+|\d+)){0,3}", re.I
 _LOCAL_ENDINGS = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
 
 
+def check_image(url: object, field: str) -> None:
+    """As ``check_address``, for an image, which may also be in the text itself (``data:``)."""
+    if not (isinstance(url, str) and url.startswith("data:image/")):
+        check_address(url, field)
+
+
 def check_address(url: object, field: str) -> None:
     """Refuse a URL that is not a public https address.
 
@@ -55,10 +61,19 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
+def leads_inward(host: str) -> bool:
+    """Whether a host's own text shows that it is no name or address of the open internet."""
+    return bool(_why_not_host(host.rstrip(".").lower()))
+
+
+class InwardAddress(OSError):
+    """A name or an address that leads into the house's own network."""
+
+
 class PublicResolver(AbstractResolver):
     """Resolves names for an ``aiohttp.TCPConnector`` that carries tenants' URLs.
 
-    Raises OSError for a name that leads anywhere but to the open internet.
+    Raises InwardAddress for a name that leads anywhere but to the open internet.
     """
 
     def __init__(self, inner: AbstractResolver) -> None:
@@ -70,7 +85,7 @@ class PublicResolver(AbstractResolver):
         found = await self._inner.resolve(host, port, family)
         public = [result for result in found if is_public(result["host"])]
         if not public:
-            raise OSError(f"{host} leads to no public address")
+            raise InwardAddress(f"{host} leads to no public address")
         return public
 
     async def close(self) -> None:

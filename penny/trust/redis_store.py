@@ -154,17 +154,7 @@ class RedisStore:
         await self._ask(pipe.execute())
 
     async def _listen(self, on_hang_up: OnHangUp) -> None:
-        """For as long as the gateway lives; a lost connection is made again."""
-        while True:
-            try:
-                async with self._redis.pubsub() as channel:
-                    await channel.subscribe(self._key("hang-up"))
-                    async for message in channel.listen():
-                        if message["type"] == "message":
-                            on_hang_up(message["data"])
-            except (RedisError, OSError):
-                # Told once by ResilientStore, which meets the same loss on its next call.
-                await asyncio.sleep(LISTEN_RETRY_S)
+        await listen_to(self._redis, self._key("hang-up"), on_hang_up)
 
     async def _time_s(self) -> float:
         if self._clock is not None:
@@ -173,18 +163,36 @@ class RedisStore:
         return float(seconds) + float(micros) / 1e6
 
     async def _ask(self, question: Awaitable[T]) -> T:
-        """Raises StoreLost when Redis fails or is slow: admission must not wait for it."""
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return await question
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreLost(type(error).__name__) from error
+        return await ask_redis(question, self._timeout_s)
 
     def _now(self) -> str:
         return "" if self._clock is None else repr(self._clock())
 
     def _key(self, *parts: str) -> str:
         return ":".join((self._prefix, *parts))
+
+
+async def ask_redis(question: Awaitable[T], timeout_s: float) -> T:
+    """Raises StoreLost when Redis fails or is slow: who asks must not wait for it."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await question
+    except (RedisError, OSError, TimeoutError) as error:
+        raise StoreLost(type(error).__name__) from error
+
+
+async def listen_to(redis: Redis, channel_name: str, take: Callable[[str], None]) -> None:
+    """Give every message of a channel to ``take``, for ever; a lost connection is made again."""
+    while True:
+        try:
+            async with redis.pubsub() as channel:
+                await channel.subscribe(channel_name)
+                async for message in channel.listen():
+                    if message["type"] == "message":
+                        take(message["data"])
+        except (RedisError, OSError):
+            # Told once by whoever meets the same loss with its next question.
+            await asyncio.sleep(LISTEN_RETRY_S)
 
 
 def connect_redis(url: str, password: str | None, timeout_s: float) -> Redis:

@@ -7,7 +7,7 @@ from typing import Any
 
 from config.trust import LimitsSection, TenantSection
 from penny.errors import ProtocolError
-from penny.trust.addresses import check_address
+from penny.trust.addresses import check_address, check_image
 from penny.trust.identity import Identity
 from penny.trust.limits import Limits, Scope
 
@@ -66,10 +66,16 @@ class Policy:
         Raises:
             ProtocolError: ``not_allowed``, naming the field.
         """
+        if event["type"] == "conversation.item.create":
+            _check_images(event.get("item"), "item")
+            return
         part = {"session.update": "session", "response.create": "response"}.get(event["type"])
         wishes = event.get(part) if part else None
         if part is not None and isinstance(wishes, dict):
             self.check_session(wishes, part)
+            items = wishes.get("input")
+            for index, item in enumerate(items if isinstance(items, list) else ()):
+                _check_images(item, f"{part}.input[{index}]")
 
     def check_session(self, wishes: Json, part: str) -> None:
         """As ``check_event``, for the fields of a session or a response."""
@@ -104,6 +110,14 @@ class Tenants:
 
     def policy(self, tenant: str) -> Policy:
         return self._policies.get(tenant) or Policy(tenant, TenantSection(), self._defaults)
+
+
+def _check_images(item: object, at: str) -> None:
+    """An image's address is fetched by whoever answers. Raises ProtocolError."""
+    content = item.get("content") if isinstance(item, dict) else None
+    for index, part in enumerate(content if isinstance(content, list) else ()):
+        if isinstance(part, dict) and part.get("image_url") is not None:
+            check_image(part["image_url"], f"{at}.content[{index}].image_url")
 
 
 def _check(field: str, value: object, allowed: tuple[str, ...], code: str = "not_allowed") -> None:

@@ -1,8 +1,12 @@
-"""A machine at a fake RunPod: takes jobs over HTTP, serves leases with a worker in-process."""
+"""A machine at a fake RunPod: takes jobs over HTTP, serves leases with a worker in-process.
+
+``python -m tests.doubles.rented_machine API_URL NAME`` is one in a process of its own.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -13,16 +17,25 @@ from runpod_worker.engines.registry import Engines
 from runpod_worker.lease import LeaseJob
 from runpod_worker.server import Worker
 from runpod_worker.settings import WorkerSettings
+from tests.doubles.engines import FixedStt, FixedTts
+from tests.doubles.loudness_vad import LoudnessVad
 from tests.doubles.runpod_server import ENDPOINT, RunpodServer
+from tests.doubles.worker_process import TellingLlm
 
 
 class RentedMachine:
     """``boot_s`` passes before the first job is taken. ``crash`` breaks every socket it holds."""
 
     def __init__(
-        self, server: RunpodServer, make_engines: Callable[[], Engines], *, boot_s: float = 0.0
+        self,
+        server: RunpodServer | str,
+        make_engines: Callable[[], Engines],
+        *,
+        boot_s: float = 0.0,
     ) -> None:
-        self._server = server
+        api_url = server if isinstance(server, str) else server.api_url
+        self._at = f"{api_url}/{ENDPOINT}"
+        self._dialling: dict[str, float] = {}
         self._make_engines = make_engines
         self._boot_s = boot_s
         self._task: asyncio.Task[None] | None = None
@@ -30,8 +43,13 @@ class RentedMachine:
         self.returned: list[dict[str, object]] = []
         self._live: set[aiohttp.ClientWebSocketResponse] = set()
 
-    def start(self, name: str) -> None:
+    def start(self, name: str, dialling: dict[str, float] | None = None) -> None:
+        self._dialling = {"redial_pause_s": 0.1, **(dialling or {})}
         self._task = asyncio.create_task(self._run(name), name=f"machine {name}")
+
+    async def ended(self) -> None:
+        assert self._task is not None
+        await self._task
 
     async def crash(self) -> None:
         assert self._task is not None
@@ -45,7 +63,7 @@ class RentedMachine:
         await asyncio.sleep(self._boot_s)
         engines = self._make_engines()
         worker = Worker(WorkerSettings(), engines)
-        at = f"{self._server.api_url}/{ENDPOINT}"
+        at = self._at
         try:
             async with aiohttp.ClientSession() as http:
                 while True:
@@ -69,6 +87,22 @@ class RentedMachine:
             finally:
                 self._live.discard(live)
 
-        dialer = Dialer(http, lease, converse, worker.info(), redial_pause_s=0.1)
+        dialer = Dialer(http, lease, converse, worker.info(), **self._dialling)
         with suppress(LeaseRefused):
             self.returned.append(await dialer.run())
+
+
+async def _stand_alone(api_url: str, name: str) -> None:
+    machine = RentedMachine(api_url, _engines)
+    machine.start(name, dialling={"slot_heartbeat_s": 1.0})
+    sys.stdout.write("waits for jobs\n")
+    sys.stdout.flush()
+    await machine.ended()
+
+
+def _engines() -> Engines:
+    return Engines(LoudnessVad(), FixedStt(), TellingLlm(), FixedTts())
+
+
+if __name__ == "__main__":
+    asyncio.run(_stand_alone(sys.argv[1], sys.argv[2]))

@@ -12,8 +12,10 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from penny.gateway import app, realtime
 from tests.doubles.caller import calling
 from tests.doubles.house import running_penny
+from tests.doubles.realtime_client import connected_to
 
 
 pytestmark = pytest.mark.engines
@@ -28,6 +30,10 @@ ESCAPES = [
     "/web/....//app.py",
     "/web/\u002e\u002e/gateway/app.py",
     "/web/%00index.html",
+    "/web/%252e%252e/app.py",
+    "/web/%c0%ae%c0%ae/app.py",
+    "/web/%ef%bc%8e%ef%bc%8e/app.py",
+    "/web/..;/app.py",
     "/../../../../etc/passwd",
     "/web/.",
 ]
@@ -167,6 +173,66 @@ async def test_a_slow_client_holds_nothing_up(url: str) -> None:
     finally:
         for writer in writers:
             writer.transport.abort()
+
+
+async def test_a_request_that_never_becomes_whole_loses_its_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Slow-loris, from the side of the descriptors: headers, then a body, byte by byte."""
+    monkeypatch.setattr(app, "REQUEST_WAIT_S", 1.0)
+    monkeypatch.setattr(realtime, "BODY_WAIT_S", 1.0)
+    async with running_penny() as url:
+        head = b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
+        assert await send_raw(url, head, *[b"a"] * 8, pause_s=0.3) == b""
+        post = (
+            b"POST /v1/realtime/client_secrets HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Type: application/json\r\nConnection: close\r\nContent-Length: 1000\r\n\r\n"
+        )
+        answer = await send_raw(url, post, *[b" "] * 8, pause_s=0.3)
+        assert answer.split(b" ", 2)[1] == b"408"
+        assert await still_serves(url)
+
+
+TWISTED_EVENTS = [
+    "[" * 100_000,
+    '{"type":"session.update","session":' + '{"a":' * 50_000,
+    '{"type":"session.update","session":{"temperature":' + "9" * 5_000 + "}}",
+    '{"type":' + "[" * 20_000 + "]" * 20_000 + "}",
+    '"\\ud800"',
+]
+
+
+@pytest.mark.parametrize("text", TWISTED_EVENTS)
+async def test_a_twisted_realtime_event_is_an_error_and_the_session_goes_on(
+    url: str, text: str
+) -> None:
+    async with connected_to(url) as client:
+        await client.until("session.created")
+        await client.socket.send_str(text)
+        assert (await client.the_error())["type"] == "invalid_request_error"
+        await client.configure()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://127.0.0.1/a.png",
+        "https://2130706433/a.png",
+        "http://example.com/a.png",
+        "file:///a",
+    ],
+)
+async def test_an_image_that_lies_in_the_house_is_refused_by_name(url: str, address: str) -> None:
+    async with connected_to(url) as client:
+        content = [{"type": "input_image", "image_url": address}]
+        item = {"type": "message", "role": "user", "content": content}
+        await client.send("conversation.item.create", item=item)
+        error = await client.the_error()
+        assert error["code"] == "address_not_allowed"
+        assert error["param"] == "item.content[0].image_url"
+        await client.send("response.create", response={"input": [item]})
+        error = await client.the_error()
+        assert error["param"] == "response.input[0].content[0].image_url"
 
 
 async def test_a_client_that_connects_and_says_nothing_is_let_go(url: str) -> None:

@@ -4,41 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 
 from config.runpod import RunpodSection
 from modes.self_hosted.runpod.api import FINAL, RunpodApi
 from modes.self_hosted.runpod.book import LeaseBook
+from modes.self_hosted.runpod.borrower import Borrower
 from modes.self_hosted.runpod.cold_starts import ColdStarts
 from modes.self_hosted.runpod.desk import LeaseDesk, Slot
+from modes.self_hosted.runpod.keeper import POLL_S, WORKER_RETURNS_S, LeaseKeeper
 from modes.self_hosted.runpod.lease import Lease, LeaseMeter
-from modes.self_hosted.runpod.progress import describe_wait
+from modes.self_hosted.runpod.pool import LeasePool, Verdict
+from modes.self_hosted.runpod.progress import Awaited, describe_wait
+from modes.self_hosted.runpod.record import SlotRequest
 from modes.self_hosted.source import Place
 from penny.aio.tasks import TaskOwner
 from penny.errors import ModeUnavailable
 from penny.ids import new_id
 from penny.session.mode import Availability, SessionSpec, WorkerState
-from runpod_worker.lease import REDIAL_PAUSE_S, REDIALS, LeaseJob
+from runpod_worker.lease import LeaseJob
 
 
 log = structlog.get_logger()
 
-POLL_S = 1.0
-"""Between two looks at a job that no worker has taken yet, and between two looks at the table."""
 GRACE_S = 60.0
 """RunPod may end the job this much after the lease: Penny ends it first, in an orderly way."""
+HURRY_S = 0.2
+"""Between two looks at the other gateways' slots while a session waits for one."""
 
 
 class RunpodWorkers:
-    """A WorkerSource of leased workers. At most ``max_workers`` leases at once.
+    """A WorkerSource of leased workers. At most ``max_workers`` leases at once, of all gateways.
 
     Args:
         api: None without a key; then the mode is unavailable and says so.
+        pool: what several gateways share; None: this one is alone.
         session_max_s: longest session; a lease takes none that could outlive it.
         clock: the loop's clock, seconds. now: wall time, for the floor's hours.
     """
@@ -53,6 +57,8 @@ class RunpodWorkers:
         session_max_s: float,
         clock: Callable[[], float],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        pool: LeasePool | None = None,
+        worker_returns_s: float = WORKER_RETURNS_S,
     ) -> None:
         self._settings = settings
         self._api = api
@@ -60,16 +66,30 @@ class RunpodWorkers:
         self._cold_starts = cold_starts
         self._session_max_s = min(session_max_s, settings.lease_max_s)
         self._clock = clock
-        self._now = now
+        self._pool = pool
         self._tasks = TaskOwner("runpod leases")
         self._changed = asyncio.Event()
-        self.desk = LeaseDesk(clock, self._note_change)
+        self.desk = LeaseDesk(clock, self._note_change, pool)
+        self.desk.on_adopted = self._take_over
+        self.keeper = LeaseKeeper(
+            settings,
+            api,
+            self.desk,
+            book,
+            cold_starts,
+            pool,
+            session_max_s=self._session_max_s,
+            clock=clock,
+            now=now,
+            worker_returns_s=worker_returns_s,
+        )
         self._waiting = 0
-        self._asking = 0
-        self._floor: int | None = None
+        self._borrower = None
+        if pool is not None:
+            self._borrower = Borrower(
+                pool, self.desk, settings.usd_per_hour, clock, self._tell_pool
+            )
         self._trouble: ModeUnavailable | None = None
-        self.spent_usd = 0.0
-        """What leases that are over have cost, in US dollars."""
 
     def availability(self) -> Availability:
         if self._api is None:
@@ -81,26 +101,35 @@ class RunpodWorkers:
         return Availability(True)
 
     def workers(self) -> list[WorkerState]:
-        return [
+        """This gateway's, then those that others hold."""
+        own = [
             WorkerState(lease.id, lease.state, f"{len(lease.live)} live, {len(lease.spare)} free")
             for lease in self.desk.leases.values()
+        ]
+        others = [] if self._pool is None else list(self._pool.others.values())
+        return own + [
+            WorkerState(le.id, le.state, f"{le.live} live, {le.free} free, at another gateway")
+            for le in others
         ]
 
     async def start(self) -> None:
         """Cancel what an earlier gateway left behind; begin to watch over leases."""
         if self._api is None:
             return
-        await asyncio.to_thread(self._cold_starts.load)
-        for job_id in await asyncio.to_thread(self._book.orphans):
-            log.warning("orphan_job_cancelled", job_id=job_id)
-            await self._cancel(job_id)
-        self._tasks.spawn(self._watch_over(), name="lease keeper")
+        if self._pool is not None:
+            await self._pool.start(self._lend)
+        await self.keeper.begin()
+        if self._pool is not None:
+            self._tasks.spawn(self.keeper.stay_in_touch(self._changes), name="lease pool")
+        self._tasks.spawn(self.keeper.watch_over(), name="lease keeper")
 
     async def aclose(self) -> None:
         """End every lease and its job."""
         await self._tasks.aclose()
-        for lease in list(self.desk.leases.values()):
-            await self._end(lease, "gateway stops")
+        await self.keeper.close()
+        await self.desk.aclose()
+        if self._pool is not None:
+            await self._pool.aclose()
 
     # -- sessions -----------------------------------------------------------------------------
 
@@ -120,12 +149,17 @@ class RunpodWorkers:
                 if taken is not None:
                     return self._place(spec.session_id, *taken)
                 awaited = await self._provide()
+                if self._borrower is not None:
+                    borrowed = await self._borrower.borrow(spec.session_id)
+                    if borrowed is not None:
+                        return borrowed
                 waited_s = self._clock() - started_s
                 self._check_patience(spec, waited_s)
                 spec.tell(describe_wait(awaited, self._cold_starts, self._clock(), spec.language))
                 await _wait_for(changed)
         finally:
             self._waiting -= 1
+            self._tell_pool()
 
     def _place(self, session_id: str, lease: Lease, slot: Slot) -> Place:
         async def release() -> None:
@@ -152,70 +186,107 @@ class RunpodWorkers:
                 retryable=True,
             )
 
+    def _lend(self, request: SlotRequest) -> None:
+        if not self.desk.lend(request, self._session_max_s):
+            log.info("slot_not_lent", lease_id=request.lease)
+
+    def _tell_pool(self) -> None:
+        if self._pool is not None and self._borrower is not None:
+            self._pool.note(self._waiting, self._borrower.guests())
+
     # -- leases -------------------------------------------------------------------------------
 
-    async def _provide(self) -> Lease | None:
+    async def _provide(self) -> Awaited | None:
         """See that enough workers are coming for those who wait; the one awaited first."""
-        coming = [lease for lease in self.desk.leases.values() if lease.is_coming()]
-        # A lease that is attached may have slots on their way: the worker dials them afresh.
-        dialling = sum(
-            max(0, lease.slots - len(lease.live))
-            for lease in self.desk.leases.values()
-            if lease.takes_sessions(self._clock(), self._session_max_s)
-        )
-        room = dialling + (len(coming) + self._asking) * self._settings.slots
-        if self._waiting > room:
-            if len(self.desk.leases) + self._asking < self._settings.max_workers:
-                coming.append(await self._ask_for_worker())
-            elif not room:
-                raise ModeUnavailable(
-                    f"all {self._settings.max_workers} leased workers are full",
-                    remedy="try again later, or raise runpod.max_workers",
-                    retryable=True,
-                )
+        coming: list[Awaited] = [le for le in self.desk.leases.values() if le.is_coming()]
+        lease = self._new_lease()
+        verdict = await self._decide(lease)
+        if verdict == "ask":
+            coming.append(await self._ask_for_worker(lease))
+        elif verdict == "full":
+            raise ModeUnavailable(
+                f"all {self._settings.max_workers} leased workers are full",
+                remedy="try again later, or raise runpod.max_workers",
+                retryable=True,
+            )
+        elif not coming and self._pool is not None:
+            coming += [le for le in self._pool.others.values() if le.state == "asked"]
         return coming[0] if coming else None
 
-    async def _ask_for_worker(self) -> Lease:
-        assert self._api is not None
+    async def _decide(self, lease: Lease) -> Verdict:
+        """Whether another worker is needed and allowed; of several gateways, one decides."""
+        others = 0
+        if self._pool is not None and self._borrower is not None:
+            self._tell_pool()
+            most, useless = self._settings.max_workers, self._borrower.useless()
+            verdict = await self._pool.provide(lease, most, useless)
+            if verdict is not None:
+                return verdict
+            others = len(self._pool.others)
+        leases = self.desk.leases.values()
+        # A lease that is attached may have slots on their way: the worker dials them afresh.
+        room = sum(
+            lease.slots if lease.is_coming() else max(0, lease.slots - len(lease.live))
+            for lease in leases
+            if lease.is_coming() or lease.takes_sessions(self._clock(), self._session_max_s)
+        )
+        if self._waiting <= room:
+            return "wait"
+        if len(leases) + others < self._settings.max_workers:
+            return "ask"
+        return "wait" if room else "full"
+
+    def _new_lease(self) -> Lease:
         now_s = self._clock()
-        lease_id = new_id("lease")
-        token, key = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+        return Lease(
+            id=new_id("lease"),
+            job_id="",
+            token=secrets.token_urlsafe(24),
+            key=secrets.token_urlsafe(24),
+            slots=self._settings.slots,
+            asked_s=now_s,
+            expires_s=now_s + self._settings.lease_max_s,
+            kind="cold",
+            meter=LeaseMeter(self._settings.usd_per_hour, now_s),
+        )
+
+    async def _ask_for_worker(self, lease: Lease) -> Lease:
+        assert self._api is not None
         job = LeaseJob(
             gateway_ws=self._settings.gateway_url or "",
-            lease_id=lease_id,
-            token=token,
-            slots=self._settings.slots,
+            lease_id=lease.id,
+            token=lease.token,
+            slots=lease.slots,
         )
-        self._asking += 1
+        self.desk.expect(lease)
         try:
             health = await self._api.health()
-            job_id = await self._api.run(
+            lease.kind = "warm" if health.ready else "cold"
+            lease.job_id = await self._api.run(
                 job.model_dump(),
                 execution_timeout_s=self._settings.lease_max_s + GRACE_S,
                 ttl_s=self._settings.lease_max_s + GRACE_S + self._settings.cold_limit_s,
             )
-        except ModeUnavailable as error:
-            self._trouble = error
+        except BaseException as error:
+            if isinstance(error, ModeUnavailable):
+                self._trouble = error
+            await asyncio.shield(self.keeper.end(lease, "it could not be asked for"))
             raise
-        finally:
-            self._asking -= 1
         self._trouble = None
-        lease = Lease(
-            id=lease_id,
-            job_id=job_id,
-            token=token,
-            key=key,
-            slots=self._settings.slots,
-            asked_s=now_s,
-            expires_s=now_s + self._settings.lease_max_s,
-            kind="warm" if health.ready else "cold",
-            meter=LeaseMeter(self._settings.usd_per_hour, now_s),
-        )
-        self._book.enter(job_id)
-        self.desk.expect(lease)
-        self._spawn(self._await_worker(lease), f"lease {lease_id}")
-        log.info("lease_asked", lease_id=lease_id, job_id=job_id, kind=lease.kind)
+        self._book.enter(lease.job_id)
+        if self._pool is not None:
+            await self.keeper.sync()  # whoever its worker dials knows the job
+        self._tasks.spawn(self._await_worker(lease), name=f"lease {lease.id}")
+        log.info("lease_asked", lease_id=lease.id, job_id=lease.job_id, kind=lease.kind)
         return lease
+
+    def _take_over(self, lease: Lease) -> None:
+        """A worker of another gateway's lease has dialled in here: it is this one's now."""
+        log.info("lease_taken_over", lease_id=lease.id, state=lease.state)
+        if lease.job_id:  # else its first gateway has only just asked, and it ends with its worker
+            self._book.enter(lease.job_id)
+        if lease.is_coming():
+            self._tasks.spawn(self._await_worker(lease), name=f"lease {lease.id}")
 
     async def _await_worker(self, lease: Lease) -> None:
         """Follow a job until its worker has dialled in, or it is clear that none will."""
@@ -223,19 +294,19 @@ class RunpodWorkers:
         while lease.is_coming():
             changed = self._changed
             if self._clock() - lease.asked_s > self._settings.cold_limit_s:
-                await self._end(lease, "no worker took the job in time")
+                await self.keeper.end(lease, "no worker took the job in time")
                 return
             try:
                 job = await self._api.status(lease.job_id)
                 if job.get("status") in FINAL:
-                    await self._end(lease, f"the job ended as {job['status']}")
+                    await self.keeper.end(lease, f"the job ended as {job['status']}")
                     return
                 lease.stage = await self._stage(str(job.get("status")))
             except ModeUnavailable as error:
                 log.warning("lease_not_followed", lease_id=lease.id, reason=error.message)
             await _wait_for(changed)
         if lease.state == "attached":
-            self._cold_starts.record(lease.kind, self._clock() - lease.asked_s)
+            await self.keeper.record_start(lease)
 
     async def _stage(self, status: str) -> str:
         if status == "IN_PROGRESS":
@@ -246,82 +317,17 @@ class RunpodWorkers:
             return "loading_models"
         return "no_machine_free" if health.throttled and not health.ready else "leasing_worker"
 
-    async def _watch_over(self) -> None:
-        while True:
-            now_s = self._clock()
-            for lease in list(self.desk.leases.values()):
-                reason = self._over(lease, now_s)
-                if reason:
-                    await self._end(lease, reason)
-                elif lease.state == "attached" and not lease.takes_sessions(
-                    now_s, self._session_max_s
-                ):
-                    await self.desk.drain(lease)
-            await self._keep_floor()
-            await asyncio.sleep(POLL_S)
-
-    def _over(self, lease: Lease, now_s: float) -> str:
-        """Why the lease is to end now; empty when it is not."""
-        if lease.state == "detached" and now_s - lease.detached_s > REDIALS * REDIAL_PAUSE_S:
-            return "the worker did not come back"
-        if lease.live:
-            return ""
-        if lease.state == "draining":
-            return "drained"
-        if lease.state == "attached" and now_s - lease.idle_since_s >= self._settings.warm_s:
-            return "idle"
-        return ""
-
-    async def _end(self, lease: Lease, reason: str) -> None:
-        if lease.id not in self.desk.leases:
-            return
-        await self.desk.strike(lease)
-        self.spent_usd += lease.meter.total_usd(self._clock())
-        await self._cancel(lease.job_id)
-        log.info(
-            "lease_ended",
-            lease_id=lease.id,
-            reason=reason,
-            usd=round(lease.meter.total_usd(self._clock()), 4),
-        )
-
-    async def _cancel(self, job_id: str) -> None:
-        assert self._api is not None
-        try:
-            await self._api.cancel(job_id)
-        except ModeUnavailable as error:
-            # A job that is gone answers 404: that is what was wanted. Anything else stays in the
-            # book, and the next start tries again.
-            log.warning("job_not_cancelled", job_id=job_id, reason=error.message)
-            if error.retryable:
-                return
-        self._book.cross_out(job_id)
-
-    async def _keep_floor(self) -> None:
-        """Tell RunPod how many workers shall wait, when that has changed."""
-        if not self._settings.floor or self._api is None:
-            return
-        wanted = self._settings.floor_at(self._now())
-        if wanted == self._floor:
-            return
-        try:
-            await self._api.keep_workers(wanted)
-        except ModeUnavailable as error:
-            log.warning("floor_not_set", workers=wanted, reason=error.message)
-            return
-        self._floor = wanted
-        log.info("floor_set", workers=wanted)
-
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        self._tasks.spawn(work, name=name)
-
     def _note_change(self) -> None:
         """Wake everyone who looked at the table before this, and nobody who looks after."""
+        self._tell_pool()
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
+    async def _changes(self) -> None:
+        await _wait_for(self._changed, HURRY_S if self._waiting else POLL_S)
 
-async def _wait_for(changed: asyncio.Event) -> None:
+
+async def _wait_for(changed: asyncio.Event, limit_s: float = POLL_S) -> None:
     with suppress(TimeoutError):
-        async with asyncio.timeout(POLL_S):
+        async with asyncio.timeout(limit_s):
             await changed.wait()

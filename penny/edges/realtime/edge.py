@@ -114,7 +114,7 @@ class RealtimeEdge:
             if self._check is not None:
                 self._check(message)
         except ProtocolError as error:
-            self._post(_error_event(error, event_id))
+            self._post(error_event(error, event_id))
             return
         await self._inbound.send(message)
 
@@ -202,6 +202,9 @@ class RealtimeEdge:
             kind = "server_error" if code == 1011 else "invalid_request_error"
             fault = describe_error(error_code, sentence, None, None, kind)
             self._post({"type": "error", "event_id": new_id("event"), "error": fault})
+        await self._hang_up(code, reason)
+
+    async def _hang_up(self, code: int, reason: str) -> None:
         self._outbound.close()
         try:
             async with asyncio.timeout(2.0):
@@ -211,7 +214,7 @@ class RealtimeEdge:
             log.info("client_left_before_goodbye", reason=reason)
 
 
-def _error_event(error: ProtocolError, client_event_id: str | None) -> Json:
+def error_event(error: ProtocolError, client_event_id: str | None) -> Json:
     fault = describe_error(
         error.code, error.message, error.field, client_event_id, "invalid_request_error"
     )

@@ -31,10 +31,12 @@ class Sent:
 class SentLog:
     """Args:
     max_audio_bytes: kept of what was played; 0 keeps no audio.
+    max_text_bytes: kept of texts, where these carry audio too; None bounds them by number alone.
     """
 
-    def __init__(self, max_audio_bytes: int) -> None:
+    def __init__(self, max_audio_bytes: int, max_text_bytes: int | None = None) -> None:
         self._max_audio_bytes = max_audio_bytes
+        self._text_room = max_text_bytes
         self._texts: deque[Sent] = deque()
         self._frames: deque[Sent] = deque()
         self._audio_bytes = 0
@@ -48,7 +50,17 @@ class SentLog:
         self.count += 1
         self._texts.append(Sent(self.count, text))
         if len(self._texts) > MAX_TEXTS:
-            self._oldest_text = self._texts.popleft().number + 1
+            self._forget_text()
+        if self._text_room is not None:
+            self._text_room -= len(text)
+            while self._text_room < 0:
+                self._forget_text()
+
+    def _forget_text(self) -> None:
+        forgotten = self._texts.popleft()
+        self._oldest_text = forgotten.number + 1
+        if self._text_room is not None:
+            self._text_room += len(forgotten.data)
 
     def add_audio(self, data: bytes, item_id: str, audio_ms: float) -> None:
         self.count += 1

@@ -30,10 +30,12 @@ class HoldSettings:
     """Args:
     hold_s: how long a lost client may take to come back; 0: not at all.
     max_audio_bytes: sent audio kept for it.
+    max_text_bytes: sent texts kept for it, where these carry the audio; None: by number.
     """
 
     hold_s: float = 0.0
     max_audio_bytes: int = 0
+    max_text_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Wire:
     def __init__(self, line: Line, hold: HoldSettings, on_gone: Callable[[], None]) -> None:
         self.line: Line | None = line
         self._hold_s = hold.hold_s
-        self._log = SentLog(hold.max_audio_bytes)
+        self._log = SentLog(hold.max_audio_bytes, hold.max_text_bytes)
         self._on_gone = on_gone
         self._greeting: str | None = None
         self._missed: deque[str | bytes] = deque()

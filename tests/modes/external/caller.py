@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
 from brain.journal import read_journal
 from config.schema import Config
 from modes.external.call import ExternalCall
@@ -110,24 +108,23 @@ async def calling(
     **spec: Any,
 ) -> AsyncIterator[Caller]:
     """A started mode with one open call."""
-    async with aiohttp.ClientSession() as http:
-        mode = ExternalMode(config, http, fallback=fallback)
-        await mode.start()
-        try:
-            call = await mode.open(
-                SessionSpec(
-                    session_id="sess_test",
-                    language=spec.pop("language", "es"),
-                    instructions="Eres Penny.",
-                    context=context or {},
-                    cerebro=cerebro or {},
-                    **spec,
-                )
+    mode = ExternalMode(config, fallback=fallback)
+    await mode.start()
+    try:
+        call = await mode.open(
+            SessionSpec(
+                session_id="sess_test",
+                language=spec.pop("language", "es"),
+                instructions="Eres Penny.",
+                context=context or {},
+                cerebro=cerebro or {},
+                **spec,
             )
-            caller = Caller(call, mode, tmp_path / "journal")
-            try:
-                yield caller
-            finally:
-                await caller.aclose()
+        )
+        caller = Caller(call, mode, tmp_path / "journal")
+        try:
+            yield caller
         finally:
-            await mode.aclose()
+            await caller.aclose()
+    finally:
+        await mode.aclose()

@@ -7,7 +7,6 @@ import time
 from base64 import b64encode
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from modes.external.kept_audio import KeptAudio
@@ -171,16 +170,15 @@ async def test_without_key_and_own_server_the_mode_tells_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    async with aiohttp.ClientSession() as http:
-        config = configure(tmp_path, "http://127.0.0.1:1/v1", None)
-        section = config.penny.modes.EXTERNAL.model_copy(update={"portavoz_base_url": None})
-        modes = config.penny.modes.model_copy(update={"EXTERNAL": section})
-        penny = config.penny.model_copy(update={"modes": modes})
-        mode = ExternalMode(config.model_copy(update={"penny": penny}), http)
-        state = mode.availability()
-        assert (state.available, state.reason) == (False, "OPENAI_API_KEY is not set")
-        assert state.remedy
-        await mode.aclose()
+    config = configure(tmp_path, "http://127.0.0.1:1/v1", None)
+    section = config.penny.modes.EXTERNAL.model_copy(update={"portavoz_base_url": None})
+    modes = config.penny.modes.model_copy(update={"EXTERNAL": section})
+    penny = config.penny.model_copy(update={"modes": modes})
+    mode = ExternalMode(config.model_copy(update={"penny": penny}))
+    state = mode.availability()
+    assert (state.available, state.reason) == (False, "OPENAI_API_KEY is not set")
+    assert state.remedy
+    await mode.aclose()
 
 
 async def test_a_speaker_without_a_brains_key_talks_with_the_knowledge_base_alone(

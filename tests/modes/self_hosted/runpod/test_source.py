@@ -11,21 +11,16 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
-from pydantic import SecretStr
 
-from config.runpod import RunpodSection
-from modes.self_hosted.mode import SelfHostedMode
-from modes.self_hosted.runpod.api import RunpodApi
 from modes.self_hosted.runpod.book import LeaseBook
 from modes.self_hosted.runpod.cold_starts import ColdStarts
 from modes.self_hosted.runpod.source import RunpodWorkers
 from modes.self_hosted.speaker import PrivateSpeaker
 from penny.errors import ModeUnavailable
-from penny.gateway.worker_door import WorkerDoor
 from penny.session.mode import SessionSpec
 from runpod_worker.engines.registry import Engines
 from tests.doubles.engines import FixedStt, FixedTts
+from tests.doubles.leasing_gateway import LeasingGateway
 from tests.doubles.loudness_vad import LoudnessVad
 from tests.doubles.rented_machine import RentedMachine
 from tests.doubles.runpod_server import ENDPOINT, KEY, RunpodServer
@@ -37,24 +32,24 @@ Json = dict[str, Any]
 
 
 class Fleet:
-    """A control plane, a gateway's door and its lease source, all on loopback."""
+    """A control plane and one gateway on loopback, and the machines that are rented."""
 
-    def __init__(self, server: RunpodServer, source: RunpodWorkers, http: aiohttp.ClientSession):
+    def __init__(self, server: RunpodServer, gateway: LeasingGateway) -> None:
         self.server = server
-        self.source = source
-        self.http = http
-        self.mode = SelfHostedMode(source, excuse={"es": "Perdone."}, replace_within_s=10)
+        self.source = gateway.source
+        self.http = gateway.http
+        self.mode = gateway.mode
         self.machines: list[RentedMachine] = []
+
+    async def open(self, name: str = "sess_1", **spec: Any) -> PrivateSpeaker:
+        async with asyncio.timeout(20):
+            return await self.mode.open(SessionSpec(name, "es", **spec))
 
     def add_machine(self, *, boot_s: float = 0.0) -> RentedMachine:
         machine = RentedMachine(self.server, make_engines, boot_s=boot_s)
         machine.start(f"w{len(self.machines) + 1}")
         self.machines.append(machine)
         return machine
-
-    async def open(self, name: str = "sess_1", **spec: Any) -> PrivateSpeaker:
-        async with asyncio.timeout(20):
-            return await self.mode.open(SessionSpec(name, "es", **spec))
 
 
 def make_engines() -> Engines:
@@ -65,49 +60,17 @@ def make_engines() -> Engines:
 async def running(folder: Path, **settings: Any) -> AsyncIterator[Fleet]:
     server = RunpodServer()
     await server.start()
-    app = web.Application()
-    runner = web.AppRunner(app, shutdown_timeout=0.5)
-    async with aiohttp.ClientSession() as http:
-        source: RunpodWorkers
-        late: list[WorkerDoor] = []
-
-        async def door(request: web.Request) -> web.StreamResponse:
-            return await late[0](request)
-
-        app.router.add_get("/worker", door)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        port = runner.addresses[0][1]
-        section = RunpodSection(
-            endpoint_id=ENDPOINT,
-            gateway_url=f"ws://127.0.0.1:{port}/worker",
-            **{"slots": 2, "usd_per_hour": 3600.0, "state": folder, **settings},
-        )
-        source = RunpodWorkers(
-            section,
-            RunpodApi(
-                http,
-                api_url=server.api_url,
-                rest_url=server.rest_url,
-                endpoint_id=ENDPOINT,
-                key=SecretStr(KEY),
-            ),
-            LeaseBook(folder / "leases.json"),
-            ColdStarts(folder / "cold_starts.json"),
-            session_max_s=3600,
-            clock=asyncio.get_running_loop().time,
-        )
-        late.append(WorkerDoor(source.desk))
-        await source.start()
-        fleet = Fleet(server, source, http)
-        try:
-            yield fleet
-        finally:
-            await source.aclose()
-            for machine in fleet.machines:
-                await machine.crash()
-            await runner.cleanup()
-            await server.aclose()
+    gateway = LeasingGateway(server, folder)
+    await gateway.start(**settings)
+    fleet = Fleet(server, gateway)
+    try:
+        yield fleet
+    finally:
+        await gateway.aclose()
+        for machine in fleet.machines:
+            await machine.crash()
+        await gateway.close_door()
+        await server.aclose()
 
 
 async def until(holds: Callable[[], bool]) -> None:

@@ -101,3 +101,16 @@ def test_texts_stay_when_audio_is_played() -> None:
     missed = log.since(0)
     assert missed is not None
     assert [sent.data for sent in missed] == ["{}"]
+
+
+def test_texts_that_carry_audio_are_kept_up_to_their_bytes_and_no_hole_is_left() -> None:
+    log = SentLog(0, max_text_bytes=25)
+    for number in range(1, 6):
+        log.add_text(f"{number}" * 10)
+    kept = log.since(3)
+    assert kept is not None
+    assert [sent.number for sent in kept] == [4, 5]
+    assert log.since(2) is None
+    log.add_text("x" * 100)  # longer than all that is kept: who misses it cannot resume
+    assert log.since(5) is None
+    assert log.since(6) == []
