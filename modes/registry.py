@@ -13,7 +13,7 @@ from config.schema import Config
 from kb import KnowledgeBase
 from modes.external.mode import ExternalMode
 from modes.self_hosted.local import LocalWorker
-from modes.self_hosted.mode import SelfHostedMode
+from modes.self_hosted.mode import SelfHostedMode, WaitSettings
 from modes.self_hosted.private_http import hosts_of, open_private_http
 from modes.self_hosted.remote import RemoteWorker
 from modes.self_hosted.runpod.api import RunpodApi
@@ -22,6 +22,7 @@ from modes.self_hosted.runpod.cold_starts import ColdStarts
 from modes.self_hosted.runpod.desk import LeaseDesk
 from modes.self_hosted.runpod.source import RunpodWorkers
 from modes.self_hosted.source import WorkerSource
+from modes.self_hosted.waiting.recordings import Recordings
 from penny.aio.allow_list import AllowList
 from penny.session.mode import Mode
 
@@ -48,6 +49,8 @@ def build_modes(
                 detection=config.worker.turns.detection,
                 excuse=config.worker.spoken.replaced,
                 replace_within_s=config.worker.replace_timeout_s,
+                wait=_wait_settings(config),
+                bills=config.runpod.endpoint_id is not None and config.runpod.usd_per_hour > 0,
             )
         else:
             modes[name] = ExternalMode(config, http, fallback=modes.get("SELF_HOSTED"), kb=kb)
@@ -68,6 +71,26 @@ def find_hosts(modes: Mapping[str, Mode]) -> AllowList | None:
         if isinstance(mode, SelfHostedMode):
             return mode.hosts
     return None
+
+
+def find_spending(modes: Mapping[str, Mode], session_id: str) -> Callable[[], float | None]:
+    """Tells what rented workers have cost one session, wherever it began; None: nobody bills."""
+
+    def spent() -> float | None:
+        for mode in modes.values():
+            if isinstance(mode, SelfHostedMode):
+                return mode.spent_usd(session_id)
+        return None
+
+    return spent
+
+
+def _wait_settings(config: Config) -> WaitSettings | None:
+    section = config.waiting
+    if not section.enabled:
+        return None
+    own = config.resolve(section.recordings) if section.recordings is not None else None
+    return WaitSettings(section.after_s, section.every_s, Recordings(own))
 
 
 def _worker_source(config: Config, http: aiohttp.ClientSession) -> WorkerSource:

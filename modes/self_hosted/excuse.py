@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from penny.ids import new_id
+from modes.self_hosted.waiting.spoken_response import SpokenResponse
 
 
 Json = dict[str, Any]
@@ -42,36 +42,8 @@ class Excuse:
 
     def events(self) -> list[Json]:
         """The sentence as an answer of the speaker's, whole, in the order of the protocol."""
-        response_id, item_id = new_id("resp"), new_id("item")
-        at = {"response_id": response_id, "item_id": item_id, "output_index": 0, "content_index": 0}
-        part = {"type": "output_audio", "transcript": self.text}
-        item = {"id": item_id, "object": "realtime.item", "type": "message", "role": "assistant"}
-        begun = {**item, "status": "in_progress", "content": []}
-        ended = {**item, "status": "completed", "content": [part]}
-        response = {"id": response_id, "object": "realtime.response"}
-        in_response = {"response_id": response_id, "output_index": 0}
-        empty = {"type": "output_audio", "transcript": ""}
-        events: list[Json] = [
-            {
-                "type": "response.created",
-                "response": {**response, "status": "in_progress", "output": []},
-            },
-            {"type": "response.output_item.added", **in_response, "item": begun},
-            {"type": "conversation.item.added", "item": begun},
-            {"type": "response.content_part.added", **at, "part": empty},
-            {"type": "response.output_audio_transcript.delta", **at, "delta": self.text},
-            *({"type": "response.output_audio.delta", **at, "delta": d} for d in self.deltas),
-            {"type": "response.output_audio.done", **at},
-            {"type": "response.output_audio_transcript.done", **at, "transcript": self.text},
-            {"type": "response.content_part.done", **at, "part": part},
-            {"type": "conversation.item.done", "item": ended},
-            {"type": "response.output_item.done", **in_response, "item": ended},
-            {
-                "type": "response.done",
-                "response": {**response, "status": "completed", "output": [ended]},
-            },
-        ]
-        return [{"event_id": new_id("event"), **event} for event in events]
+        said = SpokenResponse(self.text, aside=False)
+        return [*said.begin(), *(said.sound(delta) for delta in self.deltas), *said.end()]
 
 
 class ExcuseRecorder:

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import aclosing
 from typing import Any
 
-from modes.self_hosted.speaker import PrivateSpeaker
+from penny.session.mode import Speaker
 
 
 Json = dict[str, Any]
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 class Caller:
     """Reads a speaker's events in order and remembers them."""
 
-    def __init__(self, speaker: PrivateSpeaker) -> None:
+    def __init__(self, speaker: Speaker) -> None:
         self.speaker = speaker
         self.events: list[Json] = []
         self._stream = speaker.events()
