@@ -141,14 +141,14 @@ class Gateway:
                 log.info("another_gateway_took_over", port=self.port)
                 await self.broker.settle(STARTING_GRACE_S)
             await self.broker.drain(drain_s)
+            # While the doors still stand: rented workers are told that their lease is over.
+            for mode in self.broker.modes.values():
+                await mode.aclose()
         if self._runner is not None:
             await self._runner.cleanup()
         await self._tasks.aclose()
         if self.trust is not None:
             await self.trust.admission.aclose()
-        if self.broker is not None:
-            for mode in self.broker.modes.values():
-                await mode.aclose()
         if self.kb is not None:
             await self.kb.aclose()
         if self._http is not None:

@@ -94,9 +94,13 @@ class CostObserver:
             self._model = event["model"]
             self._transcription_model = event.get("transcription_model", "")
         elif kind == "response.done":
-            usage = event["response"].get("usage") or {}
+            response = event["response"]
+            usage = response.get("usage") or {}
             charges = price_response(usage, self._model, self._prices)
-            self._count(charges, "portavoz", at_s, worker=self._count_worker())
+            # An aside is no turn: what the worker cost meanwhile is told with the next answer.
+            is_turn = response.get("conversation_id", "") is not None
+            worker = is_turn and self._count_worker()
+            self._count(charges, "portavoz", at_s, worker=worker)
         elif kind in _TRANSCRIBED:
             usage = event.get("usage") or {}
             charges = price_transcription(usage, self._transcription_model, self._prices)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, cast
 
 from penny.session.mode import Speaker
 
@@ -18,7 +19,7 @@ class Caller:
     def __init__(self, speaker: Speaker) -> None:
         self.speaker = speaker
         self.events: list[Json] = []
-        self._stream = speaker.events()
+        self._stream = cast(AsyncGenerator[Json, None], speaker.events())
 
     async def until(self, kind: str, **having: Any) -> Json:
         async with asyncio.timeout(30):

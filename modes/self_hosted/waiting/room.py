@@ -22,7 +22,8 @@ class Room:
         self._core = RealtimeCore(CoreSettings(), new_id)
         self._core.open(time.time())
         for update in updates:
-            for event in self.update({"type": "session.update", "session": update}):
+            wishes = {"type": "realtime", **update}
+            for event in self.update({"type": "session.update", "session": wishes}):
                 if event["type"] == "error":
                     raise ValueError(str(event["error"].get("message")))
 

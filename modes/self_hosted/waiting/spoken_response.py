@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from penny.ids import new_id
+from penny.realtime.usage import Usage
 
 
 Json = dict[str, Any]
@@ -24,9 +25,13 @@ class SpokenResponse:
         self.item_id = new_id("item")
         self._aside = aside
         self._spoken = spoken
-        self._response: Json = {"id": new_id("resp"), "object": "realtime.response"}
-        if aside:
-            self._response["conversation_id"] = None
+        self._response: Json = {
+            "id": new_id("resp"),
+            "object": "realtime.response",
+            "conversation_id": None if aside else new_id("conv"),
+            "metadata": None,
+            "status_details": None,
+        }
         self._within: Json = {"response_id": self._response["id"], "output_index": 0}
         self._at: Json = {**self._within, "item_id": self.item_id, "content_index": 0}
         self._item: Json = {
@@ -46,7 +51,7 @@ class SpokenResponse:
         ]
         if not self._aside:
             events.append({"type": "conversation.item.added", "item": item})
-        events.append({"type": "response.content_part.added", **self._at, "part": self._part("")})
+        events.append({"type": "response.content_part.added", **self._at, "part": self._shown("")})
         kind = "output_audio_transcript" if self._spoken else "output_text"
         events.append({"type": f"response.{kind}.delta", **self._at, "delta": self.text})
         return _stamp(events)
@@ -63,6 +68,7 @@ class SpokenResponse:
             **self._response,
             "status": "cancelled" if cut else "completed",
             "output": [item],
+            "usage": Usage().to_json(),
         }
         if cut:
             response["status_details"] = {"type": "cancelled", "reason": "turn_detected"}
@@ -77,7 +83,9 @@ class SpokenResponse:
             ]
         else:
             events = [{"type": "response.output_text.done", **self._at, "text": self.text}]
-        events.append({"type": "response.content_part.done", **self._at, "part": part})
+        events.append(
+            {"type": "response.content_part.done", **self._at, "part": self._shown(self.text)}
+        )
         if not self._aside:
             events.append({"type": "conversation.item.done", "item": item})
         events.append({"type": "response.output_item.done", **self._within, "item": item})
@@ -88,6 +96,12 @@ class SpokenResponse:
         if self._spoken:
             return {"type": "output_audio", "transcript": words}
         return {"type": "output_text", "text": words}
+
+    def _shown(self, words: str) -> Json:
+        """The part as ``response.content_part.*`` names it."""
+        if self._spoken:
+            return {"type": "audio", "transcript": words}
+        return {"type": "text", "text": words}
 
 
 def _stamp(events: list[Json]) -> list[Json]:

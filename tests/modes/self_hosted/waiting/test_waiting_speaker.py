@@ -282,7 +282,7 @@ async def test_a_caller_who_hangs_up_turns_the_worker_back() -> None:
 
     wait = Wait(None, {"type": "realtime"})
     wait.speaker._opening = asyncio.ensure_future(opening())
-    await wait.caller.until("response.created")
+    await wait.heard()
     await wait.caller.aclose()
     assert turned_back.is_set()
 
