@@ -27,6 +27,8 @@ from tests.doubles.speech import silence, speak
 from tests.doubles.worker_process import TellingLlm
 
 
+pytestmark = pytest.mark.virtual_time
+
 Json = dict[str, Any]
 WORDS = SENTENCES["es"]
 
@@ -137,6 +139,7 @@ async def test_gpu_seconds_stand_in_the_totals_and_each_turn_is_told_once(tmp_pa
         await caller.send("session_start")
         await caller.until("session_started")
         for text in ("uno", "dos"):
+            await asyncio.sleep(2)  # a dollar a second
             await caller.send("text_input", text=text)
             await caller.until("response_done")
         await caller.send("session_end")
