@@ -165,6 +165,7 @@ class SelfHostedMode:
                 self._recorded,
                 (spec.language[:2], str(speaker.info.get("voice") or "")),
                 self._excuse.get(spec.language[:2]) or next(iter(self._excuse.values())),
+                records=spec.transcripts,
             ),
             keep_company=self._keep_company_again(spec),
         )

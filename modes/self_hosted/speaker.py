@@ -153,8 +153,9 @@ class PrivateSpeaker:
             for response_id in self._mirror.active_responses:
                 yield _failed(response_id)
             self._mirror.break_off()
-            recorded = self._excuse.recorded if owed else None
-            for told in recorded.events() if recorded else ():
+            speaks = "audio" in (self._mirror.session.get("output_modalities") or ["audio"])
+            recorded = self._excuse.recorded if owed and speaks else None
+            for told in recorded.events(self._mirror.session) if recorded else ():
                 self._mirror.worker_event(told)
                 yield told
             replacing = asyncio.ensure_future(

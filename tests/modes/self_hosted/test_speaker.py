@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 
 from modes.self_hosted.local import LocalWorker
-from modes.self_hosted.mode import SelfHostedMode
+from modes.self_hosted.mode import SelfHostedMode, WaitSettings
+from modes.self_hosted.waiting.sentences import SENTENCES
 from penny.errors import SpeakerLost
 from penny.session.mode import SessionSpec
 from tests.doubles.speaker_caller import Caller
@@ -174,4 +175,63 @@ async def test_a_session_whose_workers_die_one_after_another_ends(source: LocalW
 
     with pytest.raises(SpeakerLost, match="4 workers"):
         await caller.until("penny.warning")
+    await caller.aclose()
+
+
+async def test_who_waits_long_for_another_worker_hears_more_than_the_excuse(
+    source: LocalWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modes.self_hosted.mode.AFTER_EXCUSE_S", 0.05)
+    mode = SelfHostedMode(source, excuse=EXCUSE, wait=WaitSettings(after_s=30))
+    caller = Caller(await mode.open(SessionSpec("sess_1", "es")))
+    await caller.ask("hola")
+    await caller.answer()
+    await caller.ask("cuéntamelo despacio")
+    await caller.until("response.output_audio.delta")
+    kill(source)
+    await caller.until("response.done")
+    assert await caller.answer() == EXCUSE["es"]
+    assert await caller.answer() == SENTENCES["es"]["recovering"]
+    await caller.until("penny.warning")
+    assert await caller.answer() == "Sé 2 cosas. hola. cuéntamelo despacio"
+    await caller.aclose()
+
+
+async def test_a_realtime_clients_worker_says_nothing_that_its_client_did_not_ask_for(
+    source: LocalWorker,
+) -> None:
+    mode = SelfHostedMode(source, excuse=EXCUSE)
+    caller = Caller(await mode.open(SessionSpec("sess_1", "es", transcripts=False)))
+    await caller.ask("uno")
+    await caller.answer()
+    kill(source)
+    await caller.ask("dos")
+    await caller.until("penny.warning")
+    assert await caller.answer() == EXCUSE["es"]  # by the next worker, for want of a recording
+    assert await caller.answer() == "Sé 2 cosas. uno. dos"
+    await caller.aclose()
+
+
+async def test_the_excuse_is_heard_on_a_telephone_line_in_its_own_format(
+    source: LocalWorker,
+) -> None:
+    mode = SelfHostedMode(source, excuse=EXCUSE)
+    first = Caller(await mode.open(SessionSpec("sess_1", "es")))
+    await first.ask("hola")
+    await first.answer()
+    await first.aclose()
+    pcmu = {"audio": {"output": {"format": {"type": "audio/pcmu"}}}}
+    caller = Caller(await mode.open(SessionSpec("sess_2", "es", transcripts=False, session=pcmu)))
+    await caller.ask("cuéntamelo despacio")
+    await caller.until("response.output_audio.delta")
+    kill(source)
+    await caller.until("response.done")
+    before = len(caller.events)
+    assert await caller.answer() == EXCUSE["es"]
+    chars = sum(
+        len(e["delta"])
+        for e in caller.events[before:]
+        if e["type"] == "response.output_audio.delta"
+    )
+    assert 4_000 < chars * 3 / 4 < 8_000 * 4  # one to four seconds at 8000 bytes a second
     await caller.aclose()
