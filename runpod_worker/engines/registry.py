@@ -103,6 +103,7 @@ _LLMS: dict[str, Callable[[Loading], Awaitable[Llm]]] = {
 }
 _TTSS: dict[str, Callable[[Loading], Awaitable[Tts]]] = {
     "espeak": loaders.load_espeak,
+    "kokoro": loaders.load_kokoro,
     "xtts": loaders.load_xtts,
     "openai-compatible": loaders.load_openai_tts,
 }
