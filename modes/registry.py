@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable, Mapping
 
 import aiohttp
@@ -12,6 +13,7 @@ from config.credentials import RUNPOD_API_KEY, read_secret
 from config.schema import Config
 from kb import KnowledgeBase
 from modes.external.mode import ExternalMode
+from modes.self_hosted.canary import Canary
 from modes.self_hosted.local import LocalWorker
 from modes.self_hosted.mode import SelfHostedMode, WaitSettings
 from modes.self_hosted.private_http import hosts_of, open_private_http
@@ -42,14 +44,16 @@ def build_modes(
         if name == "SELF_HOSTED":
             hosts = hosts_of(config)
             private = open_private_http(hosts)
+            source = _worker_source(config, private)
             modes[name] = SelfHostedMode(
-                _worker_source(config, private),
+                source,
                 http=private,
                 hosts=hosts,
                 detection=config.worker.turns.detection,
                 excuse=config.worker.spoken.replaced,
                 replace_within_s=config.worker.replace_timeout_s,
                 wait=_wait_settings(config),
+                canary=_canary(config, private, source),
                 bills=config.runpod.endpoint_id is not None and config.runpod.usd_per_hour > 0,
             )
         else:
@@ -91,6 +95,27 @@ def _wait_settings(config: Config) -> WaitSettings | None:
         return None
     own = config.resolve(section.recordings) if section.recordings is not None else None
     return WaitSettings(section.after_s, section.every_s, Recordings(own))
+
+
+def _canary(config: Config, http: aiohttp.ClientSession, source: WorkerSource) -> Canary | None:
+    section, key = config.runpod, read_secret(RUNPOD_API_KEY, os.environ)
+    if not isinstance(source, RunpodWorkers) or key is None or not section.canary_h:
+        return None
+    api = RunpodApi(
+        http,
+        api_url=section.api_url,
+        rest_url=section.rest_url,
+        endpoint_id=section.endpoint_id or "",
+        key=key,
+    )
+    return Canary(
+        api,
+        config.resolve(section.state) / "canary.json",
+        is_leased=lambda: bool(source.workers()),
+        every_s=section.canary_h * 3600,
+        answer_within_s=section.cold_limit_s,
+        now_s=time.time,
+    )
 
 
 def _worker_source(config: Config, http: aiohttp.ClientSession) -> WorkerSource:

@@ -11,6 +11,7 @@ import aiohttp
 import structlog
 
 from modes.realtime import RealtimeSpeaker, open_on
+from modes.self_hosted.canary import Canary
 from modes.self_hosted.excuse import Excuse, ExcuseRecorder, Key
 from modes.self_hosted.mirror import Mirror
 from modes.self_hosted.source import Place, WorkerSource
@@ -51,6 +52,7 @@ class SelfHostedMode:
         excuse: what is said before a turn is answered again by another worker, by language.
         replace_within_s: how long a session waits for another worker before it ends.
         wait: how callers are kept company while a worker is on its way; None leaves them waiting.
+        canary: asks rented workers for a sign of life.
         bills: whether a session's place in a worker costs money.
         detection: the Realtime turn detection of sessions on edges of Penny's own.
         http: the client of private sessions, closed with the mode. hosts: whom it may reach.
@@ -69,9 +71,11 @@ class SelfHostedMode:
         detection: str = "semantic_vad",
         wait: WaitSettings | None = None,
         bills: bool = False,
+        canary: Canary | None = None,
     ) -> None:
         self.source = source
         self._wait = wait
+        self._canary = canary
         self._capabilities = {"cost": bills}
         self._live: WeakValueDictionary[str, PrivateSpeaker] = WeakValueDictionary()
         self.hosts = hosts
@@ -89,6 +93,8 @@ class SelfHostedMode:
 
     async def start(self) -> None:
         await self.source.start()
+        if self._canary is not None:
+            self._canary.start()
 
     def spent_usd(self, session_id: str) -> float | None:
         """What this session's workers have cost so far, in US dollars; None when nobody bills."""
@@ -189,6 +195,8 @@ class SelfHostedMode:
         return attend
 
     async def aclose(self) -> None:
+        if self._canary is not None:
+            await self._canary.aclose()
         await self.source.aclose()
         if self._http is not None:
             await self._http.close()
