@@ -10,7 +10,6 @@ from modes.self_hosted.waiting.sentences import SENTENCES
 from penny.audio.format import PCM24K
 from penny.audio.wav import write_opus
 from penny.cli.configured import add_config_option, load_config
-from runpod_worker.engines.registry import load_tts
 from runpod_worker.settings import WorkerSettings
 from runpod_worker.stages import Tts, Voice
 
@@ -37,6 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 async def record(settings: WorkerSettings, folder: Path, voice: str) -> float:
     """Speak and write every sentence; returns how long they are together, in seconds."""
+    from runpod_worker.engines.registry import load_tts
+
     tts = await load_tts(settings)
     total_ms = 0.0
     try:
