@@ -101,7 +101,8 @@ class Canary:
         try:
             return float(json.loads(self._path.read_text(encoding="utf-8"))["asked"])
         except FileNotFoundError:
-            return 0.0
+            self._note()  # an endpoint that is new here has its days from now on
+            return self._now_s()
         except (OSError, ValueError, TypeError, KeyError) as error:
             log.warning("canary_unreadable", path=str(self._path), error=type(error).__name__)
             return 0.0

@@ -56,7 +56,7 @@ class Attendance:
             for event in self._due():
                 yield event
             await self._rest(done)
-        for event in (*self._drain(), *self.company.finish(self._clock())):
+        for event in (*self.drain(), *self.company.finish(self._clock())):
             yield event
 
     async def speak_out(self) -> AsyncIterator[Json]:
@@ -67,9 +67,10 @@ class Attendance:
             await self._rest(None)
 
     def _due(self) -> list[Json]:
-        return [*self._drain(), *self.company.due(self._clock())]
+        return [*self.drain(), *self.company.due(self._clock())]
 
-    def _drain(self) -> list[Json]:
+    def drain(self) -> list[Json]:
+        """What was told and has not gone out yet."""
         told = list(self._told)
         self._told.clear()
         return told

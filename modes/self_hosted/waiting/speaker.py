@@ -33,6 +33,7 @@ Json = dict[str, Any]
 
 ANSWERING = "conversation_already_has_active_response"
 
+ANSWERING = "conversation_already_has_active_response"
 LAST_WORDS_S = 1.0
 """Edge and network hold back so much of the apology; the session ends once it has been heard."""
 
@@ -159,11 +160,13 @@ class WaitingSpeaker:
         except ModeUnavailable as error:
             async for event in self._go_elsewhere(error):
                 yield event
-            return
-        waited_s = round(self._clock() - started_s, 1)
-        log.info("wait_over", session_id=self._session_id, waited_s=waited_s)
-        yield _event("penny.progress", stage="ready", message="", eta_ms=0)
-        await self._hand_over(speaker)
+        else:
+            waited_s = round(self._clock() - started_s, 1)
+            log.info("wait_over", session_id=self._session_id, waited_s=waited_s)
+            yield _event("penny.progress", stage="ready", message="", eta_ms=0)
+            await self._hand_over(speaker)
+        for event in self._attendance.drain():
+            yield event
 
     async def _go_elsewhere(self, error: ModeUnavailable) -> AsyncIterator[Json]:
         """No worker came: another mode where that is allowed, else an apology and the end."""
@@ -210,7 +213,7 @@ class WaitingSpeaker:
             self.info.update(speaker.info)
             for event in events:
                 if event["type"] == "response.create":
-                    self._asked[event["event_id"]] = event
+                    self._asked[str(event["event_id"])] = event
                 await speaker.send(event)
             self._speaker = speaker
 
@@ -218,11 +221,8 @@ class WaitingSpeaker:
         kind = event["type"]
         if kind == "error" and self._asked:
             fault = event["error"]
-            asked = self._asked.pop(fault.get("event_id") or "", None)
-            if (
-                asked is not None
-                and fault.get("code") == "conversation_already_has_active_response"
-            ):
+            asked = self._asked.pop(str(fault.get("event_id")), None)
+            if asked is not None and fault.get("code") == ANSWERING:
                 self._to_ask.append(asked)  # two were owed: one after the other
                 return None
         elif kind == "input_audio_buffer.speech_started":

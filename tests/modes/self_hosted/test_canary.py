@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,12 +15,14 @@ from pydantic import SecretStr
 
 from modes.self_hosted.canary import CHECK_EVERY_S, Canary
 from modes.self_hosted.runpod.api import RunpodApi
+from penny.aio.files import write_whole
 from tests.doubles.runpod_server import ENDPOINT, KEY, RunpodServer
 
 
 pytestmark = pytest.mark.virtual_time
 
 DAY_S = 24 * 3600.0
+NOW_S = 1_800_000_000.0
 
 
 @dataclass
@@ -44,6 +47,9 @@ async def endpoint(folder: Path, key: str = KEY) -> AsyncIterator[Mine]:
     await server.start()
     loop = asyncio.get_running_loop()
     began_s = loop.time()
+    kept = folder / "canary.json"
+    if not kept.exists():
+        write_whole(kept, json.dumps({"asked": NOW_S - 2 * DAY_S}))
     async with aiohttp.ClientSession() as http:
         api = RunpodApi(
             http,
@@ -55,11 +61,11 @@ async def endpoint(folder: Path, key: str = KEY) -> AsyncIterator[Mine]:
         mine: Mine
         canary = Canary(
             api,
-            folder / "canary.json",
+            kept,
             is_leased=lambda: mine.leased,
             every_s=DAY_S,
             answer_within_s=180.0,
-            now_s=lambda: 1_800_000_000 + loop.time() - began_s,
+            now_s=lambda: NOW_S + loop.time() - began_s,
         )
         mine = Mine(server, canary)
         try:
@@ -89,6 +95,16 @@ async def test_a_restart_asks_no_sooner(tmp_path: Path) -> None:
             await asyncio.sleep(60)
             asked = len(mine.server.jobs)
     assert asked == 0
+
+
+async def test_an_endpoint_that_is_new_here_is_not_asked_at_once(tmp_path: Path) -> None:
+    async with endpoint(tmp_path) as mine:
+        (tmp_path / "canary.json").unlink()
+        mine.canary.start()
+        await asyncio.sleep(DAY_S - 2 * CHECK_EVERY_S)
+        assert mine.server.jobs == {}
+        await asyncio.sleep(3 * CHECK_EVERY_S)
+        assert len(mine.server.jobs) == 1
 
 
 async def test_a_rented_worker_is_sign_enough(tmp_path: Path) -> None:

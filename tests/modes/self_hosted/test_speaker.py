@@ -6,15 +6,21 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import aiohttp
 import pytest
 
+from modes.self_hosted.excuse import ExcuseRecorder
 from modes.self_hosted.local import LocalWorker
+from modes.self_hosted.mirror import Mirror
 from modes.self_hosted.mode import SelfHostedMode, WaitSettings
+from modes.self_hosted.source import Place
+from modes.self_hosted.speaker import PrivateSpeaker
 from modes.self_hosted.waiting.sentences import SENTENCES
 from penny.errors import SpeakerLost
 from penny.session.mode import SessionSpec
+from tests.doubles.parties import ScriptedSpeaker
 from tests.doubles.speaker_caller import Caller
 from tests.doubles.speech import silence, speak
 from tests.doubles.stream import append_events
@@ -235,3 +241,24 @@ async def test_the_excuse_is_heard_on_a_telephone_line_in_its_own_format(
     )
     assert 4_000 < chars * 3 / 4 < 8_000 * 4  # one to four seconds at 8000 bytes a second
     await caller.aclose()
+
+
+async def test_what_a_worker_tells_of_its_cost_is_counted_and_not_passed_on() -> None:
+    worker = ScriptedSpeaker()
+    place = Place(cast(Any, None), spent_usd=lambda: 0.5)
+
+    async def reopen(_mirror: Mirror) -> Any:
+        raise AssertionError
+
+    private = PrivateSpeaker(
+        cast(Any, worker), place, reopen, session_id="s", excuse=ExcuseRecorder({}, ("es", ""), "x")
+    )
+    caller = Caller(private)
+    assert private.spent_usd == 0.5
+    worker.says.try_send({"type": "penny.cost", "usd_total": 0.25})
+    worker.says.try_send({"type": "response.done", "response": {"id": "r"}})
+    await caller.until("response.done")
+    assert [event["type"] for event in caller.events] == ["penny.session", "response.done"]
+    assert private.spent_usd == 0.75
+    await caller.aclose()
+    assert private.spent_usd == 0.75
