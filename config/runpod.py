@@ -67,6 +67,11 @@ class RunpodSection(Section):
     floor: tuple[FloorWindow, ...] = Field(
         default=(), description="hours in which workers wait without being asked"
     )
+    canary_h: float = Field(
+        default=24.0,
+        ge=0,
+        description="hours without a lease after which a job asks for a sign of life; 0 never",
+    )
     state: Path = Field(
         default=Path("var/runpod"), description="folder of open leases and start times"
     )

@@ -18,6 +18,7 @@ from config.prices import ALIASES, PRICES, ModelPrices
 from config.runpod import PrivacySection, RunpodSection
 from config.section import Section, key_error
 from config.trust import KeysSection, LimitsSection, RedisSection, ResumeSection, TenantSection
+from config.waiting import WaitingSection
 from config.worker import Profile, WorkerSection, default_profiles
 from runpod_worker.settings import LibrarySettings, WorkerSettings
 
@@ -183,6 +184,9 @@ class Config(Section):
     )
     runpod: RunpodSection = Field(
         default_factory=RunpodSection, description="workers leased on RunPod"
+    )
+    waiting: WaitingSection = Field(
+        default_factory=WaitingSection, description="what is heard while a worker is on its way"
     )
     privacy: PrivacySection = Field(
         default_factory=PrivacySection, description="what may leave the configured hosts"

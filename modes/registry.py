@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable, Mapping
 
 import aiohttp
@@ -12,8 +13,9 @@ from config.credentials import REDIS_PASSWORD, RUNPOD_API_KEY, read_secret
 from config.schema import Config
 from kb import KnowledgeBase
 from modes.external.mode import ExternalMode
+from modes.self_hosted.canary import Canary
 from modes.self_hosted.local import LocalWorker
-from modes.self_hosted.mode import SelfHostedMode
+from modes.self_hosted.mode import SelfHostedMode, WaitSettings
 from modes.self_hosted.private_http import hosts_of, open_private_http
 from modes.self_hosted.remote import RemoteWorker
 from modes.self_hosted.runpod.api import RunpodApi
@@ -23,6 +25,7 @@ from modes.self_hosted.runpod.desk import LeaseDesk
 from modes.self_hosted.runpod.pool import LeasePool
 from modes.self_hosted.runpod.source import RunpodWorkers
 from modes.self_hosted.source import WorkerSource
+from modes.self_hosted.waiting.recordings import Recordings
 from penny.aio.allow_list import AllowList
 from penny.session.mode import Mode
 from penny.trust.redis_store import connect_redis
@@ -41,13 +44,17 @@ def build_modes(
         if name == "SELF_HOSTED":
             hosts = hosts_of(config)
             private = open_private_http(hosts)
+            source = _worker_source(config, private)
             modes[name] = SelfHostedMode(
-                _worker_source(config, private),
+                source,
                 http=private,
                 hosts=hosts,
                 detection=config.worker.turns.detection,
                 excuse=config.worker.spoken.replaced,
                 replace_within_s=config.worker.replace_timeout_s,
+                wait=_wait_settings(config),
+                canary=_canary(config, private, source),
+                bills=config.runpod.endpoint_id is not None and config.runpod.usd_per_hour > 0,
             )
         else:
             modes[name] = ExternalMode(config, fallback=modes.get("SELF_HOSTED"), kb=kb)
@@ -68,6 +75,47 @@ def find_hosts(modes: Mapping[str, Mode]) -> AllowList | None:
         if isinstance(mode, SelfHostedMode):
             return mode.hosts
     return None
+
+
+def find_spending(modes: Mapping[str, Mode], session_id: str) -> Callable[[], float | None]:
+    """Tells what rented workers have cost one session, wherever it began; None: nobody bills."""
+
+    def spent() -> float | None:
+        for mode in modes.values():
+            if isinstance(mode, SelfHostedMode):
+                return mode.spent_usd(session_id)
+        return None
+
+    return spent
+
+
+def _wait_settings(config: Config) -> WaitSettings | None:
+    section = config.waiting
+    if not section.enabled:
+        return None
+    own = config.resolve(section.recordings) if section.recordings is not None else None
+    return WaitSettings(section.after_s, section.every_s, Recordings(own))
+
+
+def _canary(config: Config, http: aiohttp.ClientSession, source: WorkerSource) -> Canary | None:
+    section, key = config.runpod, read_secret(RUNPOD_API_KEY, os.environ)
+    if not isinstance(source, RunpodWorkers) or key is None or not section.canary_h:
+        return None
+    api = RunpodApi(
+        http,
+        api_url=section.api_url,
+        rest_url=section.rest_url,
+        endpoint_id=section.endpoint_id or "",
+        key=key,
+    )
+    return Canary(
+        api,
+        config.resolve(section.state) / "canary.json",
+        is_leased=lambda: bool(source.workers()),
+        every_s=section.canary_h * 3600,
+        answer_within_s=section.cold_limit_s,
+        now_s=time.time,
+    )
 
 
 def _worker_source(config: Config, http: aiohttp.ClientSession) -> WorkerSource:

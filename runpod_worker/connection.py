@@ -29,6 +29,7 @@ from penny.realtime.commands import (
     GenerationFailed,
     GenerationRequest,
     Hangup,
+    IdleTimeout,
     ItemAudio,
     Output,
     Send,
@@ -89,6 +90,7 @@ class Connection:
         )
         self._responses: dict[str, asyncio.Task[None]] = {}
         self._speech_item_id = ""
+        self._nobody_spoke = False
         self._turn: tuple[int, int] | None = None
         self._head = PromptHead(engines.llm)
         self._llm = AnswerAhead(engines.llm)
@@ -135,7 +137,11 @@ class Connection:
             # Position before the core turns it into a delta: what is sent is soon audible. What
             # is said outside the conversation is not this caller's to hear or interrupt.
             self._agent.sent(self._listener.position_ms, len(report.pcm) / BYTES_PER_MS)
-        self._carry_out(self._core.report(report))
+        self._nobody_spoke = isinstance(report, IdleTimeout)
+        try:
+            self._carry_out(self._core.report(report))
+        finally:
+            self._nobody_spoke = False
 
     def _carry_out(self, outputs: list[Output]) -> None:
         for output in outputs:
@@ -203,6 +209,10 @@ class Connection:
     # -- transcripts --------------------------------------------------------------------------
 
     def _transcribe(self, item_id: str) -> None:
+        if self._nobody_spoke:
+            # The ears would find no words in it and have the caller repeat what was never said.
+            self._transcripts.note_silence(item_id)
+            return
         self._transcripts.expect(item_id)
         self._listener.commit(partial(self._transcripts.finish, item_id))
 

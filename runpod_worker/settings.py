@@ -30,7 +30,7 @@ class EngineChoice(Section):
     llm: Literal["reader", "openai-compatible", "transformers", "ctranslate2"] = Field(
         default="reader", description="text to answer"
     )
-    tts: Literal["espeak", "xtts", "openai-compatible"] = Field(
+    tts: Literal["espeak", "kokoro", "xtts", "openai-compatible"] = Field(
         default="espeak", description="answer to speech"
     )
     turn: Literal["none", "auto", "smart-turn"] = Field(
@@ -261,6 +261,17 @@ class EspeakSettings(Section):
     pool_size: int = Field(default=2, ge=1, le=32, description="phrases synthesised at once")
 
 
+class KokoroSettings(Section):
+    model: Path = Field(default=Path("var/models/kokoro"), description="folder of the weights")
+    voice: str = Field(
+        default="ef_dora", description="voice of Spanish sessions that ask for no other"
+    )
+    english_voice: str = Field(default="af_heart", description="the same for English")
+    threads: int = Field(default=2, ge=1, le=16, description="phrases computed at once")
+    cores: int = Field(default=2, ge=1, le=64, description="processor cores for each phrase")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where it computes")
+
+
 class XttsSettings(Section):
     accept_license: bool = Field(
         default=False,
@@ -309,6 +320,9 @@ class EngineSettings(Section):
     )
     espeak: EspeakSettings = Field(
         default_factory=EspeakSettings, description="TTS without weights"
+    )
+    kokoro: KokoroSettings = Field(
+        default_factory=KokoroSettings, description="TTS with Kokoro's weights, for business too"
     )
     xtts: XttsSettings = Field(default_factory=XttsSettings, description="TTS with XTTS's weights")
     openai_tts: OpenAiTtsSettings = Field(

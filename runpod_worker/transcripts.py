@@ -54,6 +54,13 @@ class Transcripts:
         """Finish an expected utterance in a task of its own."""
         self._spawn(self._finish(item_id, utterance, audio_ms), f"transcript {item_id}")
 
+    def note_silence(self, item_id: str) -> None:
+        """The item is the silence of a caller who said nothing: understood, without any words."""
+        nothing = Transcript("", "", understood=True)
+        self._announce(item_id, nothing)
+        self._report(TranscriptDone(item_id, "", 0))
+        self._remember(item_id, nothing)
+
     async def wait(self, item_ids: tuple[str, ...]) -> None:
         """Wait until each of the items has its transcript or has failed."""
         for item_id in item_ids:

@@ -1,15 +1,19 @@
 """The excuse in the worker's own voice, kept for the moment when there is no worker to say it.
 
 The first session in a language and voice has its worker say the sentence once, outside the
-conversation; the audio is kept here. The gateway holds no engine and needs none.
+conversation; the audio is kept here. The gateway holds no engine and needs none. A Realtime
+client's worker is its own business: only sessions of Penny's own edges record.
 """
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 from typing import Any
 
-from penny.ids import new_id
+from modes.self_hosted.waiting.spoken_response import SpokenResponse
+from penny.audio.convert import Converter
+from penny.realtime.formats import CORE_FORMAT, WIRE_FORMATS
 
 
 Json = dict[str, Any]
@@ -40,45 +44,36 @@ class Excuse:
             },
         }
 
-    def events(self) -> list[Json]:
-        """The sentence as an answer of the speaker's, whole, in the order of the protocol."""
-        response_id, item_id = new_id("resp"), new_id("item")
-        at = {"response_id": response_id, "item_id": item_id, "output_index": 0, "content_index": 0}
-        part = {"type": "output_audio", "transcript": self.text}
-        item = {"id": item_id, "object": "realtime.item", "type": "message", "role": "assistant"}
-        begun = {**item, "status": "in_progress", "content": []}
-        ended = {**item, "status": "completed", "content": [part]}
-        response = {"id": response_id, "object": "realtime.response"}
-        in_response = {"response_id": response_id, "output_index": 0}
-        empty = {"type": "output_audio", "transcript": ""}
-        events: list[Json] = [
-            {
-                "type": "response.created",
-                "response": {**response, "status": "in_progress", "output": []},
-            },
-            {"type": "response.output_item.added", **in_response, "item": begun},
-            {"type": "conversation.item.added", "item": begun},
-            {"type": "response.content_part.added", **at, "part": empty},
-            {"type": "response.output_audio_transcript.delta", **at, "delta": self.text},
-            *({"type": "response.output_audio.delta", **at, "delta": d} for d in self.deltas),
-            {"type": "response.output_audio.done", **at},
-            {"type": "response.output_audio_transcript.done", **at, "transcript": self.text},
-            {"type": "response.content_part.done", **at, "part": part},
-            {"type": "conversation.item.done", "item": ended},
-            {"type": "response.output_item.done", **in_response, "item": ended},
-            {
-                "type": "response.done",
-                "response": {**response, "status": "completed", "output": [ended]},
-            },
-        ]
-        return [{"event_id": new_id("event"), **event} for event in events]
+    def events(self, session: Json) -> list[Json]:
+        """The sentence as an answer of the speaker's, whole, in the order of the protocol.
+
+        ``session`` is the effective one: its format is what the caller hears.
+        """
+        said = SpokenResponse(self.text, aside=False)
+        return [*said.begin(), *(said.sound(d) for d in self._sound(session)), *said.end()]
+
+    def _sound(self, session: Json) -> list[str]:
+        wire = ((session.get("audio") or {}).get("output") or {}).get("format") or {}
+        wanted = WIRE_FORMATS.get(wire.get("type", ""), CORE_FORMAT)
+        if wanted == CORE_FORMAT:
+            return self.deltas
+        converter = Converter(CORE_FORMAT, wanted)
+        pieces = [converter.process(b64decode(delta)) for delta in self.deltas]
+        return [b64encode(piece).decode("ascii") for piece in [*pieces, converter.flush()] if piece]
 
 
 class ExcuseRecorder:
-    """Takes the recording out of one session's events."""
+    """Takes the recording out of one session's events.
 
-    def __init__(self, kept: dict[Key, Excuse], key: Key, text: str) -> None:
+    Args:
+        records: whether this session may have its worker say the sentence.
+    """
+
+    def __init__(
+        self, kept: dict[Key, Excuse], key: Key, text: str, *, records: bool = True
+    ) -> None:
         self._kept = kept
+        self._records = records
         self._key = key
         self._excuse = Excuse(text)
         self._response_id = ""
@@ -90,7 +85,7 @@ class ExcuseRecorder:
 
     def request(self) -> Json | None:
         """What to send to have it recorded; None when it is, or there is no room."""
-        if self.recorded is not None or len(self._kept) >= MAX_KEPT:
+        if not self._records or self.recorded is not None or len(self._kept) >= MAX_KEPT:
             return None
         return self._excuse.request()
 

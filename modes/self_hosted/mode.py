@@ -3,26 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from weakref import WeakValueDictionary
 
 import aiohttp
 import structlog
 
 from modes.realtime import RealtimeSpeaker, open_on
+from modes.self_hosted.canary import Canary
 from modes.self_hosted.excuse import Excuse, ExcuseRecorder, Key
 from modes.self_hosted.mirror import Mirror
 from modes.self_hosted.source import Place, WorkerSource
 from modes.self_hosted.speaker import PrivateSpeaker
+from modes.self_hosted.waiting.attendance import Attendance
+from modes.self_hosted.waiting.company import Company, CompanySettings
+from modes.self_hosted.waiting.recordings import Recordings
+from modes.self_hosted.waiting.room import Room
+from modes.self_hosted.waiting.speaker import WaitingSpeaker, turn_back
 from penny.aio.allow_list import AllowList
 from penny.errors import ModeUnavailable
-from penny.session.mode import Availability, HasWorkers, Json, SessionSpec, WorkerState
+from penny.session.mode import Availability, HasWorkers, Json, SessionSpec, Speaker, WorkerState
 
 
 log = structlog.get_logger()
 
+AFTER_EXCUSE_S = 5.0
+"""From the loss of a worker to the first word about it, its excuse (some 3 s) included."""
 REPLACEMENT_PAUSE_S = 0.2
 """Between two tries to reach another worker: a local one takes longer than that to start."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitSettings:
+    """``after_s``: a session begins without its worker after so long. ``every_s``: silence after
+    the first filler; it grows from one to the next."""
+
+    after_s: float = 1.5
+    every_s: float = 10.0
+    recordings: Recordings = field(default_factory=Recordings)
 
 
 class SelfHostedMode:
@@ -32,6 +51,9 @@ class SelfHostedMode:
         source: where workers come from.
         excuse: what is said before a turn is answered again by another worker, by language.
         replace_within_s: how long a session waits for another worker before it ends.
+        wait: how callers are kept company while a worker is on its way; None leaves them waiting.
+        canary: asks rented workers for a sign of life.
+        bills: whether a session's place in a worker costs money.
         detection: the Realtime turn detection of sessions on edges of Penny's own.
         http: the client of private sessions, closed with the mode. hosts: whom it may reach.
     """
@@ -47,8 +69,15 @@ class SelfHostedMode:
         http: aiohttp.ClientSession | None = None,
         hosts: AllowList | None = None,
         detection: str = "semantic_vad",
+        wait: WaitSettings | None = None,
+        bills: bool = False,
+        canary: Canary | None = None,
     ) -> None:
         self.source = source
+        self._wait = wait
+        self._canary = canary
+        self._capabilities = {"cost": bills}
+        self._live: WeakValueDictionary[str, PrivateSpeaker] = WeakValueDictionary()
         self.hosts = hosts
         self._detection = detection
         self._http = http
@@ -64,9 +93,70 @@ class SelfHostedMode:
 
     async def start(self) -> None:
         await self.source.start()
+        if self._canary is not None:
+            self._canary.start()
 
-    async def open(self, spec: SessionSpec) -> PrivateSpeaker:
-        """Take a place in a worker and configure it for this session. Raises ModeUnavailable."""
+    def spent_usd(self, session_id: str) -> float | None:
+        """What this session's workers have cost so far, in US dollars; None when nobody bills."""
+        speaker = self._live.get(session_id)
+        usd = None if speaker is None else speaker.spent_usd
+        return usd if usd or self._capabilities["cost"] else None
+
+    async def open(self, spec: SessionSpec) -> Speaker:
+        """Take a place in a worker and configure it for this session.
+
+        Where that takes longer than a moment, the session begins with a speaker that keeps the
+        caller company until the worker is there.
+
+        Raises:
+            ModeUnavailable: there is none, and it was known at once.
+        """
+        if self._wait is None:
+            return await self._open_private(spec)
+        teller = Teller(spec.tell)
+        opening: asyncio.Future[Speaker] = asyncio.ensure_future(
+            self._open_private(replace(spec, tell=teller))
+        )
+        try:
+            await asyncio.wait({opening}, timeout=self._wait.after_s)
+            if opening.done() and not _is_to_move(opening, spec):
+                return opening.result()
+            return self._keep_company(self._wait, spec, opening, teller)
+        except BaseException:
+            await turn_back(opening)
+            raise
+
+    def _keep_company(
+        self,
+        settings: WaitSettings,
+        spec: SessionSpec,
+        opening: asyncio.Future[Speaker],
+        teller: Teller,
+    ) -> WaitingSpeaker:
+        try:
+            room = Room(_session(spec, self._detection), spec.session)
+        except ValueError as error:
+            raise ModeUnavailable(
+                f"the session was refused: {error}", remedy="correct the field it names"
+            ) from error
+        clock = asyncio.get_running_loop().time
+        pace = CompanySettings(every_s=settings.every_s)
+        company = Company(pace, settings.recordings, spec.language, room.session, clock())
+        attendance = Attendance(company, clock)
+        teller.lead_to(attendance.tell_progress)
+        voice = room.session["audio"]["output"]["voice"]
+        log.info("session_begins_waiting", session_id=spec.session_id)
+        return WaitingSpeaker(
+            opening,
+            room,
+            attendance,
+            clock,
+            session_id=spec.session_id,
+            info={"model": "penny-worker", "voice": voice, "capabilities": self._capabilities},
+            elsewhere=spec.elsewhere,
+        )
+
+    async def _open_private(self, spec: SessionSpec) -> PrivateSpeaker:
         speaker, place = await self._open_place(spec)
 
         async def reopen(mirror: Mirror) -> tuple[RealtimeSpeaker, Place]:
@@ -81,20 +171,43 @@ class SelfHostedMode:
                 self._recorded,
                 (spec.language[:2], str(speaker.info.get("voice") or "")),
                 self._excuse.get(spec.language[:2]) or next(iter(self._excuse.values())),
+                records=spec.transcripts,
             ),
+            keep_company=self._keep_company_again(spec),
         )
+        self._live[spec.session_id] = private
         private.seeded(spec.history)
         await private.start()
         return private
 
+    def _keep_company_again(self, spec: SessionSpec) -> Callable[[Json], Attendance] | None:
+        """What a caller hears when the wait for another worker is long."""
+        if self._wait is None:
+            return None
+        pace = CompanySettings(AFTER_EXCUSE_S, self._wait.every_s, "recovering")
+        recordings = self._wait.recordings
+        clock = asyncio.get_running_loop().time
+
+        def attend(session: Json) -> Attendance:
+            company = Company(pace, recordings, spec.language, session, clock())
+            return Attendance(company, clock)
+
+        return attend
+
     async def aclose(self) -> None:
+        if self._canary is not None:
+            await self._canary.aclose()
         await self.source.aclose()
         if self._http is not None:
             await self._http.close()
 
     async def _open_place(self, spec: SessionSpec) -> tuple[RealtimeSpeaker, Place]:
         place = await self.source.acquire(spec)
-        info = {"model": _engines(place.info), "provider": None}
+        info = {
+            "model": _engines(place.info),
+            "provider": None,
+            "capabilities": self._capabilities,
+        }
         try:
             return await open_on(place.socket, _session(spec, self._detection), spec, info), place
         except BaseException:
@@ -112,6 +225,26 @@ class SelfHostedMode:
                 if not error.retryable or clock() >= give_up_s:
                     raise
             await asyncio.sleep(REPLACEMENT_PAUSE_S)
+
+
+class Teller:
+    """Where progress is told: to whoever waits for the session to open, then to the session."""
+
+    def __init__(self, tell: Callable[[Json], None]) -> None:
+        self._tell = tell
+
+    def __call__(self, event: Json) -> None:
+        self._tell(event)
+
+    def lead_to(self, tell: Callable[[Json], None]) -> None:
+        self._tell = tell
+
+
+def _is_to_move(opening: asyncio.Future[Speaker], spec: SessionSpec) -> bool:
+    """Whether the caller goes elsewhere; they are to hear it first, so the session begins."""
+    error = opening.exception()
+    is_late = isinstance(error, ModeUnavailable) and error.code == "cold_budget_exceeded"
+    return is_late and spec.elsewhere is not None
 
 
 def _session(spec: SessionSpec, detection: str) -> Json:

@@ -47,8 +47,13 @@ def open_private_http(allowed: AllowList) -> aiohttp.ClientSession:
 
 
 def hosts_of(config: Config) -> AllowList:
-    """What the configuration names for private sessions: the worker, RunPod if it rents, more."""
+    """What the configuration names for private sessions: worker, Redis, RunPod if it rents, more.
+
+    A Redis on a Unix socket is no host.
+    """
     hosts: list[Any] = [config.penny.modes.SELF_HOSTED.endpoint, *config.privacy.allowed_hosts]
+    if config.redis.url is not None and not config.redis.url.startswith("unix://"):
+        hosts.append(config.redis.url)
     if config.runpod.endpoint_id is not None:
         hosts += [config.runpod.api_url, config.runpod.rest_url]
     return AllowList(host for host in hosts if host and "${" not in host)

@@ -9,6 +9,7 @@ import aiohttp
 import structlog
 
 from config.credentials import RUNPOD_API_KEY, WORKER_TOKEN, read_secret
+from modes.realtime import CONNECT_TIMEOUT_S
 from modes.self_hosted.source import Place, dial
 from penny.errors import ModeUnavailable
 from penny.session.mode import Availability, SessionSpec, WorkerState
@@ -18,6 +19,8 @@ log = structlog.get_logger()
 
 QUEUE_HOST = "api.runpod.ai"
 LOAD_BALANCER_SUFFIX = ".api.runpod.ai"
+BALANCER_TIMEOUT_S = 130.0
+"""RunPod's load balancer holds a connection for two minutes while a worker wakes up."""
 
 
 class RemoteWorker:
@@ -74,7 +77,8 @@ class RemoteWorker:
         state = self.availability()
         if not state.available:
             raise ModeUnavailable(state.reason, remedy=state.remedy)
-        return Place(await dial(self._http, self._url, self._headers()))
+        timeout_s = BALANCER_TIMEOUT_S if self._is_balancer else CONNECT_TIMEOUT_S
+        return Place(await dial(self._http, self._url, self._headers(), timeout_s))
 
     async def aclose(self) -> None:
         return None

@@ -52,11 +52,16 @@ class WorkerSource(Protocol):
     async def aclose(self) -> None: ...
 
 
-async def dial(http: aiohttp.ClientSession, url: str, headers: Mapping[str, str]) -> RealtimeSocket:
+async def dial(
+    http: aiohttp.ClientSession,
+    url: str,
+    headers: Mapping[str, str],
+    timeout_s: float = CONNECT_TIMEOUT_S,
+) -> RealtimeSocket:
     """Open a WebSocket to a worker's ``/v1/realtime``. Raises ModeUnavailable with the reason."""
     separator = "&" if "?" in url else "?"
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             return await http.ws_connect(
                 f"{url}{separator}model=penny-worker&penny_events=1",
                 headers=headers,

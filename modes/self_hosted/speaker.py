@@ -18,6 +18,7 @@ from modes.realtime import RealtimeSpeaker
 from modes.self_hosted.excuse import ExcuseRecorder
 from modes.self_hosted.mirror import Mirror
 from modes.self_hosted.source import Place
+from modes.self_hosted.waiting.attendance import Attendance
 from penny.errors import ModeUnavailable, SpeakerLost
 from penny.ids import new_id
 
@@ -41,6 +42,8 @@ class PrivateSpeaker:
         reopen: another place, and a speaker on it with the mirror's session and items. Raises
             ModeUnavailable.
         excuse: what Penny says before she answers again, recorded while a worker lives.
+        keep_company: what the caller hears while another worker is long in coming, from the
+            effective session.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class PrivateSpeaker:
         *,
         session_id: str,
         excuse: ExcuseRecorder,
+        keep_company: Callable[[Json], Attendance] | None = None,
     ) -> None:
         self.info = speaker.info
         self._speaker = speaker
@@ -58,6 +62,9 @@ class PrivateSpeaker:
         self._reopen = reopen
         self._session_id = session_id
         self._excuse = excuse
+        self._keep_company = keep_company
+        self._attendance: Attendance | None = None
+        self._said_alone: set[str] = set()
         self._mirror = Mirror()
         self._mirror.session = dict(speaker.info.get("session") or {})
         self._lock = asyncio.Lock()
@@ -67,6 +74,8 @@ class PrivateSpeaker:
         self._as_text: set[str] = set()
         self._to_ask: deque[Json] = deque()
         self._spent_before_usd = 0.0
+        self._told_usd: float | None = None
+        self._spent_usd: float | None = None
         self.replacements = 0
 
     def seeded(self, history: tuple[Json, ...]) -> None:
@@ -94,6 +103,10 @@ class PrivateSpeaker:
             event = {**event, "event_id": new_id(_STAMP)}
         elif event["type"] == "conversation.item.create" and _lacks_id(event.get("item")):
             event = {**event, "item": {**event["item"], "id": new_id("item")}}
+        if self._attendance is not None:
+            self._attendance.note_caller(event)
+        if str(event.get("item_id")) in self._said_alone:
+            return  # a sentence of ours that no worker knows of
         async with self._lock:
             self._mirror.caller_event(event)
             if self._lost:
@@ -119,6 +132,7 @@ class PrivateSpeaker:
 
     async def events(self) -> AsyncIterator[Json]:
         """Server events of one worker after the other. Raises SpeakerLost when none is left."""
+        yield {"type": "penny.session", "session": self._mirror.session}
         while True:
             loss = SpeakerLost("the worker's connection broke while sending")
             try:
@@ -139,23 +153,49 @@ class PrivateSpeaker:
             for response_id in self._mirror.active_responses:
                 yield _failed(response_id)
             self._mirror.break_off()
-            recorded = self._excuse.recorded if owed else None
-            for told in recorded.events() if recorded else ():
+            speaks = "audio" in (self._mirror.session.get("output_modalities") or ["audio"])
+            recorded = self._excuse.recorded if owed and speaks else None
+            for told in recorded.events(self._mirror.session) if recorded else ():
                 self._mirror.worker_event(told)
                 yield told
-            await self._replace(loss, owed, excused=recorded is not None)
+            replacing = asyncio.ensure_future(
+                self._replace(loss, owed, excused=recorded is not None)
+            )
+            try:
+                async for told in self._attend(replacing):
+                    yield told
+                await replacing
+            finally:
+                replacing.cancel()
             yield _REPLACED
 
     async def aclose(self) -> None:
+        _ = self.spent_usd  # the last word on it: a place that was given back costs nothing more
         self._closed = True
         await self._speaker.aclose()
         await self._place.release()
+
+    async def _attend(self, replacing: asyncio.Future[None]) -> AsyncIterator[Json]:
+        """What the caller hears until there is another worker."""
+        if self._keep_company is None:
+            return
+        self._attendance = self._keep_company(self._mirror.session)
+        self._said_alone = self._attendance.company.items
+        try:
+            async for event in self._attendance.until(replacing):
+                yield event
+        finally:
+            self._attendance = None
 
     # -- what the worker says -----------------------------------------------------------------
 
     def _take(self, event: Json) -> list[Json]:
         """What the session is told of it."""
         if self._excuse.takes(event):
+            return []
+        if event["type"] == "penny.cost":
+            # Counted with the rest of the session and told once, by whoever counts.
+            self._told_usd = float(event.get("usd_total") or 0.0)
             return []
         item_id = (event.get("item") or {}).get("id") or event.get("item_id")
         if item_id in self._echoes and event["type"] in _ECHOES:
@@ -167,16 +207,17 @@ class PrivateSpeaker:
             self._to_ask.clear()  # what the caller says now will be answered instead
         if event["type"] == "error":
             return [_unstamped(event)]
-        if event["type"] == "response.done":
-            cost = self._cost()
-            return [event] if cost is None else [event, cost]
         return [event]
 
-    def _cost(self) -> Json | None:
-        if self._place.spent_usd is None:
-            return None
-        usd = round(self._spent_before_usd + self._place.spent_usd(), 6)
-        return {"type": "penny.cost", "usd_total": usd, "usd_by": {"worker": usd}}
+    @property
+    def spent_usd(self) -> float | None:
+        """What this session has cost so far, in US dollars: its places' share of their workers
+        and what those told of themselves. None when neither is known."""
+        place = self._place.spent_usd
+        if not self._closed and (place is not None or self._told_usd is not None):
+            here_usd = (place() if place is not None else 0.0) + (self._told_usd or 0.0)
+            self._spent_usd = self._spent_before_usd + here_usd
+        return self._spent_usd
 
     # -- another worker -----------------------------------------------------------------------
 
@@ -186,8 +227,7 @@ class PrivateSpeaker:
         self.replacements += 1
         if self.replacements > MAX_REPLACEMENTS:
             raise SpeakerLost(f"{self.replacements} workers were lost in this session") from loss
-        if self._place.spent_usd is not None:
-            self._spent_before_usd += self._place.spent_usd()
+        self._spent_before_usd, self._told_usd = self.spent_usd or 0.0, None
         await self._speaker.aclose()
         await self._place.release()
         self._to_ask.clear()

@@ -7,11 +7,26 @@ import sys
 from collections.abc import Sequence
 
 from penny import __version__
-from penny.cli import check, kb, keys, models, replay, serve, sessions, talk, voices, worker
+from penny.cli import (
+    check,
+    fillers,
+    kb,
+    keys,
+    models,
+    replay,
+    serve,
+    sessions,
+    talk,
+    voices,
+    worker,
+)
 from penny.errors import ConfigErrors, PennyError
 
 
 FAILED = 1
+
+
+_COMMANDS = (serve, talk, check, worker, kb, keys, sessions, models, voices, fillers, replay)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -20,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"penny {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (serve, talk, check, worker, kb, keys, sessions, models, voices, replay):
+    for command in _COMMANDS:
         command.add_command(commands)
     return parser
 

@@ -144,6 +144,7 @@ class _Narrator:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._progress = ""
 
     def tell(self, event: Json) -> None:
         line = self._describe(event)
@@ -157,7 +158,8 @@ class _Narrator:
 
         match event.get("type"):
             case "session_progress":
-                return f"[dim]{text('message')}[/dim]"
+                news, self._progress = text("message") != self._progress, text("message")
+                return f"[dim]{self._progress}[/dim]" if news and self._progress else ""
             case "session_started":
                 notice = (event.get("notice") or {}).get(str(event.get("language"))[:2], "")
                 words = f"[bold]{text('mode')}[/bold] answers in {text('language')}"

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from config.schema import Config
 from modes.external.mode import ExternalMode
-from modes.registry import build_modes, find_desk, find_hosts
+from modes.registry import build_modes, find_desk, find_hosts, find_spending
 from penny.aio.tasks import TaskOwner
 from penny.gateway.admin import AdminRoutes
 from penny.gateway.brain_metrics import BrainCollector
@@ -142,14 +142,14 @@ class Gateway:
                 log.info("another_gateway_took_over", port=self.port)
                 await self.broker.settle(STARTING_GRACE_S)
             await self.broker.drain(drain_s)
+            # While the doors still stand: rented workers are told that their lease is over.
+            for mode in self.broker.modes.values():
+                await mode.aclose()
         if self._runner is not None:
             await self._runner.cleanup()
         await self._tasks.aclose()
         if self.trust is not None:
             await self.trust.admission.aclose()
-        if self.broker is not None:
-            for mode in self.broker.modes.values():
-                await mode.aclose()
         if self.kb is not None:
             await self.kb.aclose()
 
@@ -227,7 +227,7 @@ def _turn_timing(
 
 def _attach_brain(broker: Broker, metrics: Metrics, config: Config) -> None:
     """Meter every session; show what the brain of EXTERNAL was worth."""
-    broker.add_observer(_cost_meter(config))
+    broker.add_observer(_cost_meter(config, broker))
     broker.add_observer(lambda session: SummaryObserver(session.state.totals))
     if config.actions.handoff_ends_session:
         call_later = asyncio.get_running_loop().call_later
@@ -237,12 +237,13 @@ def _attach_brain(broker: Broker, metrics: Metrics, config: Config) -> None:
         metrics.registry.register(BrainCollector(external.counts))
 
 
-def _cost_meter(config: Config) -> Callable[[Session], CostObserver]:
+def _cost_meter(config: Config, broker: Broker) -> Callable[[Session], CostObserver]:
     call_later = asyncio.get_running_loop().call_later
 
     def make(session: Session) -> CostObserver:
-        prices = config.models.prices
-        return CostObserver(session, session.state.totals, prices, config.costs, call_later)
+        prices, totals = config.models.prices, session.state.totals
+        spent = find_spending(broker.modes, session.id)
+        return CostObserver(session, totals, prices, config.costs, call_later, spent)
 
     return make
 

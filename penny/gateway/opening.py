@@ -1,8 +1,9 @@
 """Opening a speaker that may take a while: the client is told, and may leave meanwhile.
 
-When the mode is cold past the caller's patience, the session may begin in EXTERNAL: only if the
+When the mode is cold past the caller's patience, the session may go on in EXTERNAL: only if the
 operator has allowed it (``privacy.external_when_cold``), only if the caller named no mode, and
-never without a warning.
+never without a warning. A mode that begins sessions before it can answer moves them itself
+(``SessionSpec.elsewhere``); one that does not is left here.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from penny.protocol.error import SessionWarning
 from penny.protocol.message import ServerEvent
 from penny.protocol.session import Ping, Pong, SessionEnd, SessionProgress
 from penny.session.broker import Broker
-from penny.session.mode import Json, Mode, SessionSpec, Speaker
+from penny.session.mode import Elsewhere, Json, Mode, SessionSpec, Speaker
 
 
 log = structlog.get_logger()
@@ -47,7 +48,7 @@ class Opening:
 
 
 class Opener:
-    """Opens speakers for `/ws` clients."""
+    """Opens speakers, for `/ws` clients with company."""
 
     def __init__(self, broker: Broker, config: Config) -> None:
         self._broker = broker
@@ -74,21 +75,38 @@ class Opener:
         other = None if named else self._other(mode, may_use)
         if other is None:
             return Opening(mode, await self._await_speaker(socket, mode, spec))
-        patience_s = self._config.runpod.cold_budget_s
+        patient = self._allow_move(mode, other, spec)
         try:
-            patient = replace(spec, patience_s=patience_s)
             return Opening(mode, await self._await_speaker(socket, mode, patient))
         except ModeUnavailable as error:
             if error.code != "cold_budget_exceeded":
                 raise
         log.warning("session_moved_when_cold", session_id=spec.session_id, mode=other.name)
-        warning = SessionWarning(
-            code="degraded",
-            message=f"{mode.name} was not ready within {patience_s:g} s; {other.name} answers: "
-            f"{self._config.penny.modes.EXTERNAL.privacy}",
-            field="mode",
-        )
+        assert patient.elsewhere is not None
+        warning = SessionWarning(code="degraded", message=patient.elsewhere.warning, field="mode")
         return Opening(other, await self._await_speaker(socket, other, spec), (warning,))
+
+    async def open_begun(
+        self, mode: Mode, spec: SessionSpec, *, named: bool, may_use: Callable[[str], object]
+    ) -> Speaker:
+        """Open ``mode`` for a client that nothing can be told before its session begins.
+
+        It is moved only by a mode that begins sessions at once, and tells it so by voice.
+        """
+        moves = not named and self._config.waiting.enabled
+        other = self._other(mode, may_use) if moves else None
+        if other is not None:
+            spec = self._allow_move(mode, other, spec)
+        return await self._broker.open(mode, spec)
+
+    def _allow_move(self, mode: Mode, other: Mode, spec: SessionSpec) -> SessionSpec:
+        patience_s = self._config.runpod.cold_budget_s
+        warning = (
+            f"{mode.name} was not ready within {patience_s:g} s; {other.name} answers: "
+            f"{self._config.penny.modes.EXTERNAL.privacy}"
+        )
+        elsewhere = Elsewhere(lambda: self._broker.open(other, spec), warning)
+        return replace(spec, patience_s=patience_s, elsewhere=elsewhere)
 
     def _other(self, mode: Mode, may_use: Callable[[str], object]) -> Mode | None:
         other = self._broker.modes.get(OTHER_MODE)

@@ -25,6 +25,7 @@ from penny.errors import (
 from penny.gateway.doorway import aborter, host
 from penny.gateway.gate import Gate
 from penny.gateway.held_sessions import HeldSessions
+from penny.gateway.opening import Opener
 from penny.ids import new_id
 from penny.session.broker import Broker
 from penny.session.mode import Mode, SessionSpec, Speaker
@@ -64,6 +65,7 @@ class RealtimeDoor:
         wall_clock: Callable[[], float],
     ) -> None:
         self._broker = broker
+        self._opener = Opener(broker, config)
         self._config = config
         self._gate = gate
         self._secrets = secrets
@@ -131,7 +133,8 @@ class RealtimeDoor:
         policy: Policy,
     ) -> web.StreamResponse:
         socket = self._socket(request, policy)
-        speaker = await self._broker.open(mode, spec)
+        named = MODEL_MODES.get(model) is not None
+        speaker = await self._opener.open_begun(mode, spec, named=named, may_use=policy.check_mode)
         try:
             await socket.prepare(request)
             await self._serve(request, socket, mode, model, spec, speaker, identity, policy)

@@ -20,7 +20,7 @@ class WorkerDoor:
         self._desk = desk
 
     def add_to(self, app: web.Application) -> None:
-        app.router.add_get("/worker", self)
+        app.router.add_get("/worker", self.__call__)
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         lease_id = request.query.get("lease", "")

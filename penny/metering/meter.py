@@ -7,7 +7,7 @@ from typing import Literal
 from penny.metering.usage import Charge, Json, total_usd
 
 
-Component = Literal["portavoz", "cerebro", "transcription"]
+Component = Literal["portavoz", "cerebro", "transcription", "worker"]
 Level = Literal["under", "warn", "over"]
 
 
@@ -33,6 +33,14 @@ class CostMeter:
         for charge in charges:
             self._by_kind[charge.kind] = self._by_kind.get(charge.kind, 0.0) + charge.usd
         return usd
+
+    def reach(self, component: Component, usd: float) -> float:
+        """The component's own meter stands at ``usd``; returns what that is more than before."""
+        self.metered = True
+        more_usd = max(0.0, usd - self._by_component.get(component, 0.0))
+        self._by_component[component] = self._by_component.get(component, 0.0) + more_usd
+        self._turn_usd += more_usd
+        return more_usd
 
     def turn_began(self) -> None:
         self._last_turn_usd, self._turn_usd = self._turn_usd, 0.0

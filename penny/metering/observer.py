@@ -23,12 +23,11 @@ from penny.metering.usage import (
     price_response,
     price_transcription,
 )
+from penny.turns.sounding import Sounding
 
 
 log = structlog.get_logger()
 
-BYTES_PER_S = 48_000
-"""PCM16 at 24 000 Hz, the seam's own format."""
 MAX_TAIL_S = 60.0
 """A ceiling that was passed ends the session after this even if the answer sounds longer."""
 
@@ -45,12 +44,16 @@ class Session(Protocol):
 CallLater = Callable[[float, Callable[[], None]], asyncio.TimerHandle]
 
 
+def _spend_nothing() -> float | None:
+    return None
+
+
 class CostObserver:
     """One per session.
 
     Args:
         totals: written into when the session ends (``usd``, ``usd_by``).
-        model_of: model of the speaker until a session event tells it.
+        spent: what rented workers have cost this session so far, in USD; None when nobody bills.
     """
 
     def __init__(
@@ -60,17 +63,19 @@ class CostObserver:
         prices: Prices,
         costs: CostsSection,
         call_later: CallLater,
+        spent: Callable[[], float | None] = _spend_nothing,
     ) -> None:
         self._session = session
         self._totals = totals
         self._prices = prices
         self._costs = costs
         self._call_later = call_later
+        self._spent = spent
         self._meter = CostMeter(costs.session_limit_usd, costs.warn_at)
         self._model = ""
         self._transcription_model = ""
         self._started_s: float | None = None
-        self._sounds_until_s = 0.0
+        self._sounding = Sounding()
         self._warned = False
         self._end: asyncio.TimerHandle | None = None
 
@@ -81,19 +86,21 @@ class CostObserver:
 
     def speaker_event(self, event: Json, at_s: float) -> None:
         self._note_start(at_s)
+        self._sounding.speaker_event(event, at_s)
         kind = event["type"]
-        if kind == "response.output_audio.delta":
-            seconds = len(event["delta"]) * 3 / 4 / BYTES_PER_S
-            self._sounds_until_s = max(self._sounds_until_s, at_s) + seconds
-        elif kind == "input_audio_buffer.speech_started":
+        if kind == "input_audio_buffer.speech_started":
             self._meter.turn_began()
-            self._sounds_until_s = at_s
         elif kind == "penny.speaker":
             self._model = event["model"]
             self._transcription_model = event.get("transcription_model", "")
         elif kind == "response.done":
-            usage = event["response"].get("usage") or {}
-            self._count(price_response(usage, self._model, self._prices), "portavoz", at_s)
+            response = event["response"]
+            usage = response.get("usage") or {}
+            charges = price_response(usage, self._model, self._prices)
+            # An aside is no turn: what the worker cost meanwhile is told with the next answer.
+            is_turn = response.get("conversation_id", "") is not None
+            worker = is_turn and self._count_worker()
+            self._count(charges, "portavoz", at_s, worker=worker)
         elif kind in _TRANSCRIBED:
             usage = event.get("usage") or {}
             charges = price_transcription(usage, self._transcription_model, self._prices)
@@ -105,6 +112,7 @@ class CostObserver:
     def ended(self, reason: str, at_s: float) -> None:
         if self._end is not None:
             self._end.cancel()
+        self._count_worker()
         if self._meter.metered:
             self._totals["usd"] = round(self._meter.usd, 6)
             self._totals["usd_by"] = self._meter.by_component
@@ -116,8 +124,17 @@ class CostObserver:
         if self._started_s is None:
             self._started_s = at_s
 
-    def _count(self, charges: list[Charge], component: Component, at_s: float) -> None:
-        if not charges:
+    def _count_worker(self) -> bool:
+        """Take in what rented workers have cost; whether anybody bills them."""
+        usd = self._spent()
+        if usd is not None:
+            self._meter.reach("worker", usd)
+        return usd is not None
+
+    def _count(
+        self, charges: list[Charge], component: Component, at_s: float, *, worker: bool = False
+    ) -> None:
+        if not charges and not worker:
             return
         self._meter.add(component, charges)
         duration_ms = round((at_s - (self._started_s or at_s)) * 1000)
@@ -135,7 +152,7 @@ class CostObserver:
                 {"type": "penny.warning", "code": "cost_limit_near", "message": message}
             )
         if level == "over" and self._end is None:
-            tail_s = min(max(0.0, self._sounds_until_s - at_s), MAX_TAIL_S)
+            tail_s = min(self._sounding.left_s(at_s), MAX_TAIL_S)
             self._end = self._call_later(tail_s, lambda: self._session.end("cost_limit"))
 
 

@@ -271,15 +271,16 @@ class SessionResumed(ServerEvent):
 
 
 class SessionProgress(ServerEvent):
-    """Between ``session_start`` and ``session_started``: a mode is waking up (cold start)."""
+    """A mode is waking up (cold start): before ``session_started``, or after it while Penny keeps
+    the caller company. The stage ``ready`` ends it."""
 
     type: Literal["session_progress"] = "session_progress"
     stage: str
-    """Machine name, e.g. ``leasing_worker``, ``loading_models``, ``connecting``."""
+    """Machine name, e.g. ``leasing_worker``, ``loading_models``, ``connecting``, ``ready``."""
     message: str
     """For the person who waits."""
     eta_ms: Milliseconds | None = None
-    """Expected time until ``session_started``; null when unknown."""
+    """Expected time until Penny can answer; null when unknown."""
 
 
 class Totals(Part):

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from penny.turns.sounding import Sounding
+
 
 Json = dict[str, Any]
 
-BYTES_PER_S = 48_000
-"""PCM16 at 24 000 Hz, the seam's own format."""
 GOODBYE_WITHIN_S = 12.0
 """A speaker that says no goodbye: the person who takes over does not wait for longer."""
 HEARD_AFTER_S = 0.5
@@ -35,26 +35,22 @@ class HandoffEnd:
         self._call_later = call_later
         self._handed_over = False
         self._goodbye_id = ""
-        self._sounds_until_s = 0.0
+        self._sounding = Sounding()
         self._timer: asyncio.TimerHandle | None = None
 
     def caller_event(self, event: Json, at_s: float) -> None:
         """Nothing the caller does keeps a person from taking over."""
 
     def speaker_event(self, event: Json, at_s: float) -> None:
+        self._sounding.speaker_event(event, at_s)
         kind = event["type"]
-        if kind == "response.output_audio.delta":
-            seconds = len(event["delta"]) * 3 / 4 / BYTES_PER_S
-            self._sounds_until_s = max(self._sounds_until_s, at_s) + seconds
-        elif kind == "input_audio_buffer.speech_started":
-            self._sounds_until_s = at_s  # the caller spoke over it: it sounds no longer
-        elif kind == "penny.handoff" and not self._handed_over:
+        if kind == "penny.handoff" and not self._handed_over:
             self._handed_over = True
             self._end_in(GOODBYE_WITHIN_S)
         elif kind == "response.created" and self._handed_over and not self._goodbye_id:
             self._goodbye_id = event["response"]["id"]
         elif kind == "response.done" and event["response"]["id"] == self._goodbye_id:
-            tail_s = min(max(0.0, self._sounds_until_s - at_s), MAX_TAIL_S)
+            tail_s = min(self._sounding.left_s(at_s), MAX_TAIL_S)
             self._end_in(tail_s + HEARD_AFTER_S)
 
     def ended(self, reason: str, at_s: float) -> None:

@@ -7,7 +7,7 @@ from Penny's own). Audio is base64 of mono PCM16 at 24 000 Hz inside those event
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -46,6 +46,15 @@ class HasWorkers(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Another mode that a caller may be moved to: how it opens (raises ModeUnavailable), and the
+    ``warning`` that they get."""
+
+    open: Callable[[], Awaitable[Speaker]]
+    warning: str
+
+
+@dataclass(frozen=True, slots=True)
 class SessionSpec:
     """What a caller asked for, checked and complete: all a mode needs to open a speaker.
 
@@ -57,7 +66,8 @@ class SessionSpec:
     wants set when the speaker opens, over the mode's own. ``tell`` hears of a wait while the
     speaker opens: ``penny.progress`` events with ``stage``, ``message`` and ``eta_ms``.
     ``patience_s``: after so long the edge would rather open another mode; None waits as long as
-    the mode does.
+    the mode does. ``elsewhere`` is that other mode, for a session that has begun before its own
+    could answer; None where the caller may not be moved.
     """
 
     session_id: str
@@ -74,6 +84,7 @@ class SessionSpec:
     history: tuple[Json, ...] = ()
     patience_s: float | None = None
     tell: Callable[[Json], None] = _tell_nobody
+    elsewhere: Elsewhere | None = None
 
 
 class Speaker(Protocol):

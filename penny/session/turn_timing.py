@@ -12,15 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penny.turns.audio_clock import AudioClock
+from penny.turns.sounding import PCM24K_CHARS_PER_MS, count_chars_per_ms
 
 
 Json = dict[str, Any]
 
 STAGES = ("turn_decided", "transcript", "first_token", "first_audio", "done")
 KEPT_TURNS = 8
-PCM24K_CHARS_PER_MS = 64.0
-"""24 000 Hz x 2 bytes = 48 bytes a millisecond, 64 characters of base64."""
-G711_CHARS_PER_MS = 32 / 3
 
 
 @dataclass(slots=True)
@@ -86,7 +84,7 @@ class TurnTiming:
 
     def speaker_event(self, event: Json, at_s: float) -> None:
         match event["type"]:
-            case "session.updated":
+            case "session.updated" | "penny.session":
                 self._note_formats(event["session"])
             case "conversation.item.added":
                 self._begin_typed(event["item"])
@@ -128,8 +126,8 @@ class TurnTiming:
 
     def _note_formats(self, session: Json) -> None:
         audio = session.get("audio") or {}
-        self._chars_in = _chars_per_ms((audio.get("input") or {}).get("format"))
-        self._chars_out = _chars_per_ms((audio.get("output") or {}).get("format"))
+        self._chars_in = count_chars_per_ms((audio.get("input") or {}).get("format"))
+        self._chars_out = count_chars_per_ms((audio.get("output") or {}).get("format"))
 
     def _speech_stopped(self, event: Json, at_s: float) -> None:
         end_ms = max(0, event["audio_end_ms"] - self._silence_ms)
@@ -186,8 +184,3 @@ class TurnTiming:
             }
         )
         del self._turns[turn.item_id]
-
-
-def _chars_per_ms(audio_format: Json | None) -> float:
-    g711 = (audio_format or {}).get("type") in ("audio/pcmu", "audio/pcma")
-    return G711_CHARS_PER_MS if g711 else PCM24K_CHARS_PER_MS

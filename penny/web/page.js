@@ -155,9 +155,11 @@ on("cost", (event) => {
   ticker.cost(event);
   brain.cost(event);
 });
+on("warning", ({ code, field, message }) => field === "mode" && complain(message, code));
 on("error", (event) => penny.state === "open" && complain(event.message, event.code));
-on("session_progress", ({ message, eta_ms }) => {
-  show(eta_ms === null ? () => message : (say) => say.waking(Math.ceil(eta_ms / 1000)));
+on("session_progress", ({ stage, message, eta_ms }) => {
+  if (stage === "ready") show(idle());
+  else show(eta_ms === null ? () => message : (say) => say.waking(Math.ceil(eta_ms / 1000)));
 });
 on("reconnected", ({ resumed }) => {
   transcript.remark("line", resumed ? words().resumed : words().anew);

@@ -350,14 +350,17 @@ export interface SessionError {
   retry_after_ms: number | null;
 }
 
-/** Between `session_start` and `session_started`: a mode is waking up (cold start). */
+/**
+ * A mode is waking up (cold start): before `session_started`, or after it while Penny keeps the
+ * caller company. The stage `ready` ends it.
+ */
 export interface SessionProgress {
   type: "session_progress";
-  /** Machine name, e.g. `leasing_worker`, `loading_models`, `connecting`. */
+  /** Machine name, e.g. `leasing_worker`, `loading_models`, `connecting`, `ready`. */
   stage: string;
   /** For the person who waits. */
   message: string;
-  /** Expected time until `session_started`; null when unknown. */
+  /** Expected time until Penny can answer; null when unknown. */
   eta_ms: number | null;
 }
 

@@ -8,6 +8,7 @@ file is copied under another name, loaded (the loader then maps it anew) and unl
 from __future__ import annotations
 
 import ctypes
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -26,6 +27,9 @@ _POS_CHARACTER = 1
 _PARAMETER_RATE = 1
 _PARAMETER_PITCH = 3
 _OK = 0
+_IPA = 2
+_MARKS = ".,;:!?…"
+_CLAUSES = re.compile(r"(?<=[.,;:!?…])\s+")
 
 _CALLBACK = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
@@ -89,6 +93,27 @@ class EspeakLibrary:
         if status != _OK:
             raise EngineError(f"eSpeak NG failed with status {status}", stage="tts")
 
+    def phonemes(self, text: str, voice: str) -> list[str]:
+        """The text in IPA with stress, a clause at a time, each with the mark that ends it.
+
+        Raises:
+            EngineError: for a voice that the library does not have.
+        """
+        if self._library.espeak_SetVoiceByName(voice.encode()) != _OK:
+            raise EngineError(f"eSpeak NG has no voice {voice!r}", stage="tts")
+        return [
+            f"{self._sounds(clause)}{clause[-1:] if clause[-1:] in _MARKS else ''} "
+            for clause in _CLAUSES.split(text.replace("\0", " ").strip())
+        ]
+
+    def _sounds(self, clause: str) -> str:
+        buffer = ctypes.create_string_buffer(clause.encode())
+        at = ctypes.c_void_p(ctypes.addressof(buffer))
+        sounds = []
+        while at.value:  # the library moves it on, and to nowhere at the end
+            sounds.append(self._library.espeak_TextToPhonemes(ctypes.byref(at), _CHARS_UTF8, _IPA))
+        return " ".join(sound.decode() for sound in sounds if sound)
+
     def _receive(self, samples: ctypes._Pointer[ctypes.c_short], count: int, _events: int) -> int:
         """The library's callback; anything but 0 stops the synthesis where it is."""
         if count <= 0 or not ctypes.cast(samples, ctypes.c_void_p).value:
@@ -109,6 +134,12 @@ class EspeakLibrary:
         ]
         library.espeak_SetSynthCallback.argtypes = [_CALLBACK]
         library.espeak_SetVoiceByName.argtypes = [ctypes.c_char_p]
+        library.espeak_TextToPhonemes.argtypes = [
+            ctypes.POINTER(ctypes.c_void_p),
+            ctypes.c_int,
+            ctypes.c_int,
+        ]
+        library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         library.espeak_SetParameter.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int]
         library.espeak_Synth.argtypes = [
             ctypes.c_char_p,

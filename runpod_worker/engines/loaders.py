@@ -153,6 +153,13 @@ async def load_espeak(loading: Loading) -> Tts:
     return await asyncio.to_thread(EspeakTts, pool_size=pool_size)
 
 
+async def load_kokoro(loading: Loading) -> Tts:
+    from runpod_worker.engines.kokoro import KokoroTts
+
+    kokoro = await asyncio.to_thread(KokoroTts, loading.settings.engines.kokoro)
+    return await _stand_behind(kokoro, loading)
+
+
 async def load_xtts(loading: Loading) -> Tts:
     from runpod_worker.engines.xtts import XttsTts
 

@@ -65,6 +65,15 @@ async def load_engines(settings: WorkerSettings) -> Engines:
     return Engines(vad, stt, llm, tts, turn)
 
 
+async def load_tts(settings: WorkerSettings) -> Tts:
+    """The chosen voice alone. Raises EngineError as ``load_engines`` does."""
+    loading = Loading(settings)
+    try:
+        return await _find(_TTSS, "tts", settings.choice.tts)(loading)
+    finally:
+        loading.close()
+
+
 def _find(
     loaders: dict[str, Callable[[Loading], Awaitable[Engine]]], stage: str, name: str
 ) -> Callable[[Loading], Awaitable[Engine]]:
@@ -94,6 +103,7 @@ _LLMS: dict[str, Callable[[Loading], Awaitable[Llm]]] = {
 }
 _TTSS: dict[str, Callable[[Loading], Awaitable[Tts]]] = {
     "espeak": loaders.load_espeak,
+    "kokoro": loaders.load_kokoro,
     "xtts": loaders.load_xtts,
     "openai-compatible": loaders.load_openai_tts,
 }

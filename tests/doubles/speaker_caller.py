@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, cast
 
-from modes.self_hosted.speaker import PrivateSpeaker
+from penny.session.mode import Speaker
 
 
 Json = dict[str, Any]
@@ -15,10 +16,10 @@ Json = dict[str, Any]
 class Caller:
     """Reads a speaker's events in order and remembers them."""
 
-    def __init__(self, speaker: PrivateSpeaker) -> None:
+    def __init__(self, speaker: Speaker) -> None:
         self.speaker = speaker
         self.events: list[Json] = []
-        self._stream = speaker.events()
+        self._stream = cast(AsyncGenerator[Json, None], speaker.events())
 
     async def until(self, kind: str, **having: Any) -> Json:
         async with asyncio.timeout(30):

@@ -220,3 +220,22 @@ async def test_sessions_side_by_side_do_not_mix(count: int) -> None:
     await engines.vad.aclose()
     assert [answer["response"]["status"] for answer in answers] == ["completed"] * count
     assert len({answer["response"]["id"] for answer in answers}) == count
+
+
+async def test_a_caller_who_says_nothing_is_spoken_to_and_never_asked_to_repeat() -> None:
+    stt, llm = FixedStt(default=""), FixedLlm("¿Sigue usted ahí?")
+    detection = {"type": "server_vad", "idle_timeout_ms": 5000}
+    heard = {"turn_detection": detection, "transcription": {"model": "penny"}}
+    async with connected(make_engines(stt, llm)) as client:
+        await client.send("session.update", session={"type": "realtime", "audio": {"input": heard}})
+        await client.send("response.create")
+        await client.until("response.done")
+        await client.stream(silence(12_000))
+        await client.until("input_audio_buffer.timeout_triggered")
+        transcript = await client.until("conversation.item.input_audio_transcription.completed")
+        await client.until("response.created")
+        done = await client.until("response.done")
+    assert transcript["transcript"] == ""
+    [said] = done["response"]["output"]
+    assert said["content"][0]["transcript"].strip() == "¿Sigue usted ahí?"
+    assert stt.heard_ms == []

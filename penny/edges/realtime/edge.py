@@ -35,6 +35,9 @@ INBOUND_EVENTS = 256
 OUTBOUND_EVENTS = 20_000
 """Server events waiting for a client that does not read; past that the session ends."""
 
+INTERNAL = frozenset({"penny.session"})
+"""Penny's own events that are no client's business: the speaker's session, for observers."""
+
 GOODBYES: dict[str, tuple[int, str, str]] = {
     "time_limit": (1001, "session_expired", "Your session hit the maximum duration."),
     "drain": (1001, "server_shutting_down", "Penny is shutting down; connect again in a moment."),
@@ -158,7 +161,7 @@ class RealtimeEdge:
 
     async def deliver(self, event: Json) -> None:
         kind = event["type"]
-        if kind.startswith("penny.") and not self._penny_events:
+        if kind in INTERNAL or (kind.startswith("penny.") and not self._penny_events):
             return
         if kind == "error" and event["error"].get("code") == "session_expired":
             self._has_expired = True

@@ -28,6 +28,7 @@ from penny.protocol.conversation import (
 from penny.protocol.error import SessionError, SessionWarning
 from penny.protocol.message import ServerEvent
 from penny.protocol.metering import Cost, TurnMetrics
+from penny.protocol.session import SessionProgress
 
 
 Json = dict[str, Any]
@@ -43,6 +44,7 @@ PENNY_EVENTS: dict[str, type[ServerEvent]] = {
     "penny.tool_call": ToolCall,
     "penny.handoff": Handoff,
     "penny.cost": Cost,
+    "penny.progress": SessionProgress,
     "penny.warning": SessionWarning,
     "penny.error": SessionError,
 }

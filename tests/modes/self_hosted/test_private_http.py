@@ -86,3 +86,24 @@ def test_the_configuration_names_the_hosts() -> None:
     assert hosts.allows("api.runpod.ai", 443)
     assert not hosts.allows("gpu.example", 443)
     assert not hosts.allows("api.openai.com", 443)
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port"),
+    [
+        ("redis://shared.example:6380/2", "shared.example", 6380),
+        ("rediss://shared.example", "shared.example", 6379),
+    ],
+)
+def test_the_shared_redis_is_a_configured_host_by_itself(url: str, host: str, port: int) -> None:
+    hosts = hosts_of(Config.model_validate({"redis": {"url": url}}))
+
+    assert hosts.allows(host, port)
+    assert not hosts.allows(host, 443)
+    assert not hosts_of(Config()).allows(host, port)
+
+
+def test_a_redis_on_a_unix_socket_adds_no_host() -> None:
+    hosts = hosts_of(Config.model_validate({"redis": {"url": "unix:///run/redis.sock"}}))
+
+    assert not hosts.allows("run", None)

@@ -6,14 +6,21 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import aiohttp
 import pytest
 
+from modes.self_hosted.excuse import ExcuseRecorder
 from modes.self_hosted.local import LocalWorker
-from modes.self_hosted.mode import SelfHostedMode
+from modes.self_hosted.mirror import Mirror
+from modes.self_hosted.mode import SelfHostedMode, WaitSettings
+from modes.self_hosted.source import Place
+from modes.self_hosted.speaker import PrivateSpeaker
+from modes.self_hosted.waiting.sentences import SENTENCES
 from penny.errors import SpeakerLost
 from penny.session.mode import SessionSpec
+from tests.doubles.parties import ScriptedSpeaker
 from tests.doubles.speaker_caller import Caller
 from tests.doubles.speech import silence, speak
 from tests.doubles.stream import append_events
@@ -175,3 +182,83 @@ async def test_a_session_whose_workers_die_one_after_another_ends(source: LocalW
     with pytest.raises(SpeakerLost, match="4 workers"):
         await caller.until("penny.warning")
     await caller.aclose()
+
+
+async def test_who_waits_long_for_another_worker_hears_more_than_the_excuse(
+    source: LocalWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modes.self_hosted.mode.AFTER_EXCUSE_S", 0.05)
+    mode = SelfHostedMode(source, excuse=EXCUSE, wait=WaitSettings(after_s=30))
+    caller = Caller(await mode.open(SessionSpec("sess_1", "es")))
+    await caller.ask("hola")
+    await caller.answer()
+    await caller.ask("cuéntamelo despacio")
+    await caller.until("response.output_audio.delta")
+    kill(source)
+    await caller.until("response.done")
+    assert await caller.answer() == EXCUSE["es"]
+    assert await caller.answer() == SENTENCES["es"]["recovering"]
+    await caller.until("penny.warning")
+    assert await caller.answer() == "Sé 2 cosas. hola. cuéntamelo despacio"
+    await caller.aclose()
+
+
+async def test_a_realtime_clients_worker_says_nothing_that_its_client_did_not_ask_for(
+    source: LocalWorker,
+) -> None:
+    mode = SelfHostedMode(source, excuse=EXCUSE)
+    caller = Caller(await mode.open(SessionSpec("sess_1", "es", transcripts=False)))
+    await caller.ask("uno")
+    await caller.answer()
+    kill(source)
+    await caller.ask("dos")
+    await caller.until("penny.warning")
+    assert await caller.answer() == EXCUSE["es"]  # by the next worker, for want of a recording
+    assert await caller.answer() == "Sé 2 cosas. uno. dos"
+    await caller.aclose()
+
+
+async def test_the_excuse_is_heard_on_a_telephone_line_in_its_own_format(
+    source: LocalWorker,
+) -> None:
+    mode = SelfHostedMode(source, excuse=EXCUSE)
+    first = Caller(await mode.open(SessionSpec("sess_1", "es")))
+    await first.ask("hola")
+    await first.answer()
+    await first.aclose()
+    pcmu = {"audio": {"output": {"format": {"type": "audio/pcmu"}}}}
+    caller = Caller(await mode.open(SessionSpec("sess_2", "es", transcripts=False, session=pcmu)))
+    await caller.ask("cuéntamelo despacio")
+    await caller.until("response.output_audio.delta")
+    kill(source)
+    await caller.until("response.done")
+    before = len(caller.events)
+    assert await caller.answer() == EXCUSE["es"]
+    chars = sum(
+        len(e["delta"])
+        for e in caller.events[before:]
+        if e["type"] == "response.output_audio.delta"
+    )
+    assert 4_000 < chars * 3 / 4 < 8_000 * 4  # one to four seconds at 8000 bytes a second
+    await caller.aclose()
+
+
+async def test_what_a_worker_tells_of_its_cost_is_counted_and_not_passed_on() -> None:
+    worker = ScriptedSpeaker()
+    place = Place(cast(Any, None), spent_usd=lambda: 0.5)
+
+    async def reopen(_mirror: Mirror) -> Any:
+        raise AssertionError
+
+    private = PrivateSpeaker(
+        cast(Any, worker), place, reopen, session_id="s", excuse=ExcuseRecorder({}, ("es", ""), "x")
+    )
+    caller = Caller(private)
+    assert private.spent_usd == 0.5
+    worker.says.try_send({"type": "penny.cost", "usd_total": 0.25})
+    worker.says.try_send({"type": "response.done", "response": {"id": "r"}})
+    await caller.until("response.done")
+    assert [event["type"] for event in caller.events] == ["penny.session", "response.done"]
+    assert private.spent_usd == 0.75
+    await caller.aclose()
+    assert private.spent_usd == 0.75

@@ -122,3 +122,73 @@ async def test_the_ceiling_warns_then_lets_the_answer_be_heard_and_ends() -> Non
     await asyncio.sleep(0.2)
     assert session.ends == ["cost_limit"]
     observer.ended("cost_limit", 2.0)
+
+
+@pytest.mark.virtual_time
+async def test_the_ceiling_lets_an_answer_in_a_telephones_format_be_heard_too() -> None:
+    observer, session, _ = observe(0.01)
+    pcmu = {"audio": {"output": {"format": {"type": "audio/pcmu"}}}}
+    observer.speaker_event({"type": "penny.session", "session": pcmu}, 0.0)
+    observer.speaker_event({**DELTA, "delta": "A" * 32_000}, 0.0)  # three seconds
+    observer.speaker_event(DONE, 0.0)
+    await asyncio.sleep(2.9)
+    assert session.ends == []
+    await asyncio.sleep(0.2)
+    assert session.ends == ["cost_limit"]
+    observer.ended("cost_limit", 3.1)
+
+
+class Rent:
+    """What rented workers have cost so far."""
+
+    def __init__(self) -> None:
+        self.usd: float | None = 0.0
+
+    def __call__(self) -> float | None:
+        return self.usd
+
+
+def observe_rent() -> tuple[CostObserver, FakeSession, Json, Rent]:
+    session, totals, rent = FakeSession(), {}, Rent()
+    later = asyncio.get_running_loop().call_later
+    return CostObserver(session, totals, PRICES, CostsSection(), later, rent), session, totals, rent
+
+
+ANSWERED: Json = {"type": "response.done", "response": {"id": "r", "conversation_id": "conv_1"}}
+
+
+@pytest.mark.virtual_time
+async def test_rent_is_told_with_each_turn_and_its_last_seconds_stand_in_the_totals() -> None:
+    observer, session, totals, rent = observe_rent()
+    for at_s, usd in ((1.0, 0.1), (2.0, 0.3)):
+        rent.usd = usd
+        observer.speaker_event({"type": "input_audio_buffer.speech_started"}, at_s)
+        observer.speaker_event(ANSWERED, at_s)
+    rent.usd = 0.35
+    observer.ended("client_ended", 3.0)
+    assert [event["usd_total"] for event in session.told] == [0.1, 0.3]
+    assert [event["usd_turn"] for event in session.told] == [0.1, 0.2]
+    assert totals == {"usd": 0.35, "usd_by": {"worker": 0.35}}
+
+
+@pytest.mark.virtual_time
+async def test_an_aside_is_no_turn_and_who_bills_nothing_is_not_told_of() -> None:
+    observer, session, totals, rent = observe_rent()
+    aside = {"type": "response.done", "response": {"id": "r", "conversation_id": None}}
+    rent.usd = 0.1
+    observer.speaker_event(aside, 1.0)
+    rent.usd = None
+    observer.speaker_event(ANSWERED, 2.0)
+    observer.ended("client_ended", 3.0)
+    assert session.told == []
+    assert totals == {}
+
+
+@pytest.mark.virtual_time
+async def test_what_was_counted_is_not_lost_with_the_worker_that_counted_it() -> None:
+    observer, _, totals, rent = observe_rent()
+    rent.usd = 0.2
+    observer.speaker_event(ANSWERED, 1.0)
+    rent.usd = None
+    observer.ended("speaker_lost", 2.0)
+    assert totals["usd_by"] == {"worker": 0.2}

@@ -85,3 +85,21 @@ async def test_session_that_ended_by_itself_is_left_alone() -> None:
     observer.ended("client_ended", now_s)
     await asyncio.sleep(60.0)
     assert session.reasons == []
+
+
+async def test_a_goodbye_on_a_telephone_line_is_heard_to_its_end_too() -> None:
+    session, observer = observed()
+    loop = asyncio.get_running_loop()
+    pcmu = {"audio": {"output": {"format": {"type": "audio/pcmu"}}}}
+    goodbye = {
+        "type": "response.output_audio.delta",
+        "delta": b64encode(bytes(8_000 * 3)).decode(),
+    }
+    told = [{"type": "session.updated", "session": pcmu}, HANDOFF]
+    told += [response("created", "goodbye"), goodbye, response("done", "goodbye")]
+    start_s = loop.time()
+    for event in told:
+        observer.speaker_event(event, loop.time())
+    await asyncio.sleep(60.0)
+    [(_, at_s)] = session.reasons
+    assert at_s - start_s == pytest.approx(3.0 + HEARD_AFTER_S, abs=0.01)

@@ -12,12 +12,12 @@ from typing import Any
 import aiohttp
 import pytest
 
+from modes.self_hosted.mode import SelfHostedMode
 from modes.self_hosted.runpod.book import LeaseBook
 from modes.self_hosted.runpod.cold_starts import ColdStarts
 from modes.self_hosted.runpod.source import RunpodWorkers
-from modes.self_hosted.speaker import PrivateSpeaker
 from penny.errors import ModeUnavailable
-from penny.session.mode import SessionSpec
+from penny.session.mode import SessionSpec, Speaker
 from runpod_worker.engines.registry import Engines
 from tests.doubles.engines import FixedStt, FixedTts
 from tests.doubles.leasing_gateway import LeasingGateway
@@ -41,7 +41,7 @@ class Fleet:
         self.mode = gateway.mode
         self.machines: list[RentedMachine] = []
 
-    async def open(self, name: str = "sess_1", **spec: Any) -> PrivateSpeaker:
+    async def open(self, name: str = "sess_1", **spec: Any) -> Speaker:
         async with asyncio.timeout(20):
             return await self.mode.open(SessionSpec(name, "es", **spec))
 
@@ -235,14 +235,34 @@ async def test_a_worker_that_crashes_in_mid_answer_is_replaced_by_another_lease(
         await caller.aclose()
 
 
-async def test_a_session_is_told_what_its_share_of_the_gpu_costs(tmp_path: Path) -> None:
+async def test_a_sessions_share_of_the_gpu_is_known_while_it_lives_and_after(
+    tmp_path: Path,
+) -> None:
     async with running(tmp_path, usd_per_hour=3600.0) as fleet:
+        fleet.mode = SelfHostedMode(fleet.source, excuse={"es": "Perdone."}, bills=True)
         fleet.add_machine()
         caller = Caller(await fleet.open())
+        assert caller.speaker.info["capabilities"] == {"cost": True}
         await caller.ask("hola")
-        cost = await caller.until("penny.cost")
-        assert 0 < cost["usd_total"] < 5
-        assert cost["usd_by"] == {"worker": cost["usd_total"]}
+        await caller.until("response.done")
+        live_usd = fleet.mode.spent_usd("sess_1")
+        assert live_usd is not None
+        assert 0 < live_usd < 5
+        await caller.aclose()
+        ended_usd = fleet.mode.spent_usd("sess_1")
+        assert ended_usd is not None
+        assert ended_usd >= live_usd  # what was given back costs nothing more, and is not free
+        assert fleet.mode.spent_usd("sess_2") is None
+
+
+async def test_a_worker_without_a_price_costs_a_session_nothing_and_says_so(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path, usd_per_hour=0.0) as fleet:
+        fleet.add_machine()
+        caller = Caller(await fleet.open())
+        assert caller.speaker.info["capabilities"] == {"cost": False}
+        assert fleet.mode.spent_usd("sess_1") is None
         await caller.aclose()
 
 

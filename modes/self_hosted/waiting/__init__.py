@@ -1,0 +1,1 @@
+"""What keeps a caller company while a worker is on its way."""
