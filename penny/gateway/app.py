@@ -243,7 +243,10 @@ def _cost_meter(config: Config) -> Callable[[Session], CostObserver]:
 
     def make(session: Session) -> CostObserver:
         prices = config.models.prices
-        return CostObserver(session, session.state.totals, prices, config.costs, call_later)
+        state = session.state
+        return CostObserver(
+            session, state.totals, prices, config.costs, call_later, state.started_s
+        )
 
     return make
 

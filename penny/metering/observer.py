@@ -31,6 +31,20 @@ BYTES_PER_S = 48_000
 """PCM16 at 24 000 Hz, the seam's own format."""
 MAX_TAIL_S = 60.0
 """A ceiling that was passed ends the session after this even if the answer sounds longer."""
+_TRANSCRIBED = frozenset(
+    {
+        "conversation.item.input_audio_transcription.completed",
+        "penny.transcription_usage",  # of words that the caller's side did not ask for
+    }
+)
+LISTENS_TO = (
+    "response.output_audio.delta",
+    "input_audio_buffer.speech_started",
+    "penny.speaker",
+    "response.done",
+    "penny.usage",
+    *_TRANSCRIBED,
+)
 
 
 class Session(Protocol):
@@ -50,8 +64,10 @@ class CostObserver:
 
     Args:
         totals: written into when the session ends (``usd``, ``usd_by``).
-        model_of: model of the speaker until a session event tells it.
+        started_s: when the session began, on the clock of its events.
     """
+
+    listens_to = LISTENS_TO
 
     def __init__(
         self,
@@ -60,6 +76,7 @@ class CostObserver:
         prices: Prices,
         costs: CostsSection,
         call_later: CallLater,
+        started_s: float = 0.0,
     ) -> None:
         self._session = session
         self._totals = totals
@@ -69,7 +86,7 @@ class CostObserver:
         self._meter = CostMeter(costs.session_limit_usd, costs.warn_at)
         self._model = ""
         self._transcription_model = ""
-        self._started_s: float | None = None
+        self._started_s = started_s
         self._sounds_until_s = 0.0
         self._warned = False
         self._end: asyncio.TimerHandle | None = None
@@ -77,10 +94,9 @@ class CostObserver:
     # -- what passes --------------------------------------------------------------------------
 
     def caller_event(self, event: Json, at_s: float) -> None:
-        self._note_start(at_s)
+        """Nothing the caller does costs anything by itself."""
 
     def speaker_event(self, event: Json, at_s: float) -> None:
-        self._note_start(at_s)
         kind = event["type"]
         if kind == "response.output_audio.delta":
             seconds = len(event["delta"]) * 3 / 4 / BYTES_PER_S
@@ -112,15 +128,11 @@ class CostObserver:
 
     # -- counting -----------------------------------------------------------------------------
 
-    def _note_start(self, at_s: float) -> None:
-        if self._started_s is None:
-            self._started_s = at_s
-
     def _count(self, charges: list[Charge], component: Component, at_s: float) -> None:
         if not charges:
             return
         self._meter.add(component, charges)
-        duration_ms = round((at_s - (self._started_s or at_s)) * 1000)
+        duration_ms = round((at_s - self._started_s) * 1000)
         self._session.tell_caller(self._meter.event(duration_ms))
         self._watch_ceiling(at_s)
 
@@ -137,11 +149,3 @@ class CostObserver:
         if level == "over" and self._end is None:
             tail_s = min(max(0.0, self._sounds_until_s - at_s), MAX_TAIL_S)
             self._end = self._call_later(tail_s, lambda: self._session.end("cost_limit"))
-
-
-_TRANSCRIBED = frozenset(
-    {
-        "conversation.item.input_audio_transcription.completed",
-        "penny.transcription_usage",  # of words that the caller's side did not ask for
-    }
-)

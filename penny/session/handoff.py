@@ -30,6 +30,14 @@ CallLater = Callable[[float, Callable[[], None]], asyncio.TimerHandle]
 class HandoffEnd:
     """One per session. The goodbye is the first response that begins after the hand-off."""
 
+    listens_to = (
+        "response.output_audio.delta",
+        "input_audio_buffer.speech_started",
+        "penny.handoff",
+        "response.created",
+        "response.done",
+    )
+
     def __init__(self, session: Ending, call_later: CallLater) -> None:
         self._session = session
         self._call_later = call_later
