@@ -166,22 +166,21 @@ class PrivateSpeaker:
 
     def _take(self, event: Json) -> list[Json]:
         """What the session is told of it."""
-        if self._excuse.takes(event) or self._is_echo(event):
+        kind = event["type"]
+        if self._excuse.takes(event) or (kind in _ECHOES and self._is_echo(event)):
             return []
         self._mirror.worker_event(event)
-        if event["type"] == "input_audio_buffer.speech_started":
+        if kind == "input_audio_buffer.speech_started":
             self._to_ask.clear()  # what the caller says now will be answered instead
-        if event["type"] == "error":
+        elif kind == "error":
             return [_unstamped(event)]
-        if event["type"] == "response.done":
+        elif kind == "response.done":
             cost = self._cost()
             return [event] if cost is None else [event, cost]
         return [event]
 
     def _is_echo(self, event: Json) -> bool:
         """Whether the worker answers a seed of ours, which the caller's side has seen before."""
-        if event["type"] not in _ECHOES:
-            return False
         item_id = (event.get("item") or {}).get("id") or event.get("item_id")
         if item_id not in self._echoes:
             return False
