@@ -50,7 +50,7 @@ test-worker: $(WORKER_STAMP) $(TRITON_STAMP) ## the engines that need torch, and
 	@$(WORKER)/bin/python -m pytest -q tests/worker_torch
 
 .PHONY: test-all
-test-all: check test test-runpod test-worker ## set everything up and pass every check and test, as CI does
+test-all: check test test-runpod test-worker bench-quick ## set everything up and pass every check and test, as CI does
 
 .PHONY: bench
 bench: bench-relay bench-pipeline ## every measurement: relay and pipeline beside floors and peers

@@ -26,6 +26,7 @@ from penny.gateway.doorway import aborter, host
 from penny.gateway.gate import Gate
 from penny.gateway.held_sessions import HeldSessions
 from penny.gateway.opening import Opener
+from penny.gateway.siblings import Siblings
 from penny.ids import new_id
 from penny.session.broker import Broker
 from penny.session.mode import Mode, SessionSpec, Speaker
@@ -63,6 +64,7 @@ class RealtimeDoor:
         secrets: ClientSecrets,
         held: HeldSessions,
         wall_clock: Callable[[], float],
+        siblings: Siblings | None = None,
     ) -> None:
         self._broker = broker
         self._opener = Opener(broker, config)
@@ -71,6 +73,7 @@ class RealtimeDoor:
         self._secrets = secrets
         self._held = held
         self._wall_clock = wall_clock
+        self._siblings = siblings
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/v1/realtime", self._connect)
@@ -192,7 +195,11 @@ class RealtimeDoor:
         socket = self._socket(request, policy)
         await socket.prepare(request)
         line = Line(socket, aborter(request))
+        owner = self._siblings.owner(token) if self._siblings else None
         try:
+            if self._siblings is not None and owner is not None:
+                await self._siblings.carry(owner, request, socket)
+                return socket
             edge = self._held.resume(token, int(received), line, identity, name=RealtimeEdge.name)
         except ProtocolError as error:
             # A browser reads why only from an open WebSocket.
