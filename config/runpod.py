@@ -67,7 +67,7 @@ class RunpodSection(Section):
     floor: tuple[FloorWindow, ...] = Field(
         default=(), description="hours in which workers wait without being asked"
     )
-    canary_h: float = Field(
+    sign_of_life_h: float = Field(
         default=24.0,
         ge=0,
         description="hours without a lease after which a job asks for a sign of life; 0 never",

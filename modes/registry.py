@@ -99,7 +99,7 @@ def _wait_settings(config: Config) -> WaitSettings | None:
 
 def _canary(config: Config, http: aiohttp.ClientSession, source: WorkerSource) -> Canary | None:
     section, key = config.runpod, read_secret(RUNPOD_API_KEY, os.environ)
-    if not isinstance(source, RunpodWorkers) or key is None or not section.canary_h:
+    if not isinstance(source, RunpodWorkers) or key is None or not section.sign_of_life_h:
         return None
     api = RunpodApi(
         http,
@@ -112,7 +112,7 @@ def _canary(config: Config, http: aiohttp.ClientSession, source: WorkerSource) -
         api,
         config.resolve(section.state) / "canary.json",
         is_leased=lambda: bool(source.workers()),
-        every_s=section.canary_h * 3600,
+        every_s=section.sign_of_life_h * 3600,
         answer_within_s=section.cold_limit_s,
         now_s=time.time,
     )

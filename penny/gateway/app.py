@@ -148,6 +148,7 @@ class Gateway:
                 log.info("another_gateway_took_over", port=self.port)
                 await self.broker.settle(STARTING_GRACE_S)
             await self.broker.drain(drain_s)
+        if self.broker is not None:
             # While the doors still stand: rented workers are told that their lease is over.
             for mode in self.broker.modes.values():
                 await mode.aclose()

@@ -36,7 +36,7 @@ RESTART_S = (0.5, 2.0, 10.0, 30.0)
 LICENCE = (
     "worker.engines.xtts.accept_license: XTTS-v2's weights are licensed for non-commercial use "
     "only (Coqui Public Model License); set it to true to accept that, or choose another voice "
-    "in profiles: tts: openai-compatible (a server of Kokoro, for one) or tts: espeak"
+    "in profiles: tts: kokoro, openai-compatible (a server of another model) or espeak"
 )
 
 

@@ -17,9 +17,8 @@ from modes.self_hosted.runpod.book import LeaseBook
 from modes.self_hosted.runpod.cold_starts import ColdStarts
 from modes.self_hosted.runpod.pool import LeasePool
 from modes.self_hosted.runpod.source import RunpodWorkers
-from modes.self_hosted.speaker import PrivateSpeaker
 from penny.gateway.worker_door import WorkerDoor
-from penny.session.mode import SessionSpec
+from penny.session.mode import SessionSpec, Speaker
 from penny.trust.redis_store import connect_redis
 from tests.doubles.runpod_server import ENDPOINT, KEY, RunpodServer
 
@@ -103,7 +102,7 @@ class LeasingGateway:
         self.mode = SelfHostedMode(self.source, excuse={"es": "Perdone."}, replace_within_s=10)
         await self.source.start()
 
-    async def open(self, name: str = "sess_1", **spec: Any) -> PrivateSpeaker:
+    async def open(self, name: str = "sess_1", **spec: Any) -> Speaker:
         async with asyncio.timeout(20):
             return await self.mode.open(SessionSpec(name, "es", **spec))
 
