@@ -14,10 +14,10 @@ from kb.embedder import EmbeddingFailed
 from kb.index import SCHEMA, StoredPassage
 from kb.intent import wanted_of
 from kb.normal.analysis import guess_language
-from kb.normal.words import plain_words, sounds_of
+from kb.normal.words import cut_words, plain_words, sounds_of
 from kb.passage import FieldValue, Hit, Language, Passage, SearchResult
 from kb.query import Concept, build_concepts
-from kb.ranking import JUDGE, NOTHING, Evidence, weigh
+from kb.ranking import JUDGE, NOTHING, Evidence, standings, weigh
 from kb.settings import KbSettings
 from kb.vectors import fuse, likelihood, log_odds
 
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 Ends = tuple[FieldValue | None, FieldValue | None]
 Filter = FieldValue | Ends
-_CANDIDATES = 12
+_CANDIDATES = 16
 _MAX_QUERY_CHARS = 1000
 # The engine has no ranges over a record's fields: so many of the best are looked through.
 _RANGED_CANDIDATES = 500
@@ -93,12 +93,13 @@ def search_view(
     if not filters:
         _add_listed(view, listed, found.candidates)
     cosines = _compare(view, text, found.candidates, settings) if not filters else []
-    best = _order(found.candidates, cosines, language, settings, listed)[:limit]
+    best = _order(found.candidates, cosines, language, settings, listed)
+    stands = standings([JUDGE.rank(each.evidence) for each, _ in best], len(cut_words(text)))
     hits: list[Hit] = []
     ceiling = 1.0
-    for candidate, cosine in best:
+    for (candidate, cosine), standing in zip(best[:limit], stands, strict=False):
         asked = candidate.stored.id in listed
-        sure = lexical = _WORD_FOR_WORD if asked else JUDGE.trust(candidate.evidence)
+        sure = lexical = _WORD_FOR_WORD if asked else JUDGE.trust(candidate.evidence, standing)
         if cosine is not None:
             sure = fuse(lexical, likelihood(cosine, settings.vector_relevance))
         ceiling = min(ceiling, sure)
