@@ -142,7 +142,7 @@ def _word_keys(
     bases: dict[str, float] = {}
     if vocabulary.frequency(key):
         keys[key] = bases[key] = 1.0
-    elif key in related or key in load_relations(language):
+    elif key in related:
         bases[key] = 1.0
     else:
         with_h = key_of("h" + surface, language) if surface[0] in "aeiou" else key
@@ -156,6 +156,8 @@ def _word_keys(
         else:
             keys = _conjugated(key, vocabulary) or dict(vocabulary.spelling.near(key))
             bases = {found: q for found, q in keys.items() if q >= 0.8}
+            # A word that there is may be meant as it is, or misheard.
+            bases.setdefault(key, 1.0)
     for base, quality in bases.items():
         for other, share in related.get(base, {}).items():
             if share * quality > keys.get(other, 0.0) and vocabulary.frequency(other):
