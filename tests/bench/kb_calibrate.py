@@ -28,10 +28,10 @@ from kb import KbSettings, KnowledgeBase
 from kb.evaluation import EvalQuestion, read_questions
 from kb.normal.words import cut_words
 from kb.ranking import (
-    NOTHING,
-    Evidence,
     MISSING_CODE_ODDS,
+    NOTHING,
     WEIGHTS,
+    Evidence,
     Weights,
     rank_features,
     standings,
@@ -259,9 +259,11 @@ def fit(cases: list[Case]) -> Weights:
     rank = fit_rank(cases)
     seen = [case for case in cases if case.fold != LISTED]
     rows = [(order_of(case, rank)[1], float(case.answerable), case.weight) for case in seen]
-    for case in seen:
-        if case.right.any() and not case.right.all():
-            rows.append((order_of(case.without(), rank)[1], 0.0, LEFT_OUT_SHARE * case.weight))
+    rows += [
+        (order_of(case.without(), rank)[1], 0.0, LEFT_OUT_SHARE * case.weight)
+        for case in seen
+        if case.right.any() and not case.right.all()
+    ]
     firsts = np.array([row[0] for row in rows])
     answerable = np.array([row[1] for row in rows])
     weight = np.array([row[2] for row in rows])
