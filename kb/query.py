@@ -32,7 +32,7 @@ _NEAR_LEAST = 0.45
 _NEAR_ZERO = 0.3
 _NEAR_SLOPE = 1.6
 _NEAR_MOST = 0.7
-_NEAR_WORDS = 6
+_NEAR_WORDS = 4
 _VERB_ENDING = re.compile(r"(.{3,}?)(?:[aei]?is|[aei]mos|[aei]n|[ae]s|[aei]r|[ai]d[oa]s?|[aeo])$")
 
 

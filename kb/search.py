@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 Ends = tuple[FieldValue | None, FieldValue | None]
 Filter = FieldValue | Ends
-_CANDIDATES = 16
+_CANDIDATES = 12
 _MAX_QUERY_CHARS = 1000
 # The engine has no ranges over a record's fields: so many of the best are looked through.
 _RANGED_CANDIDATES = 500
@@ -35,6 +35,8 @@ _FOREIGN_COST = 1.0
 # A listed question asked word for word comes first and is certain.
 _LISTED_ODDS = 20.0
 _WORD_FOR_WORD = 0.99
+# A filter says what a caller would tell in so many words.
+_WORDS_A_FILTER = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,8 @@ def search_view(
         _add_listed(view, listed, found.candidates)
     cosines = _compare(view, text, found.candidates, settings) if not filters else []
     best = _order(found.candidates, cosines, language, settings, listed)
-    stands = standings([JUDGE.rank(each.evidence) for each, _ in best], len(cut_words(text)))
+    words = len(cut_words(text)) + _WORDS_A_FILTER * len(filters or {})
+    stands = standings([JUDGE.rank(each.evidence) for each, _ in best], words)
     hits: list[Hit] = []
     ceiling = 1.0
     for (candidate, cosine), standing in zip(best[:limit], stands, strict=False):

@@ -53,7 +53,7 @@ TRUST_RIDGE = 0.002
 FOLDS = 5
 # Of all the weight, that of the unanswerable: a false answer costs more than one withheld.
 FALSE_SHARE = 0.6
-CANDIDATES = 16  # as many as a search weighs
+CANDIDATES = 16  # more than a search weighs, so that there is more to tell apart
 LISTED, PHRASES = -1, -2  # folds of what is trained on and never counted
 BARE_SHARE = 0.5
 PHRASE_SHARE = 0.15
