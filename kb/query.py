@@ -14,6 +14,7 @@ from kb.normal.analysis import Kind, Token, analyse
 from kb.normal.stems import key_of
 from kb.normal.stopwords import is_weak
 from kb.passage import Language
+from kb.relations import load_relations
 from kb.spelling import SpellingIndex
 from kb.synonyms import load_elsewhere, load_synonyms
 
@@ -26,6 +27,12 @@ _CODE_WEIGHT = 2.0
 # A number of three digits or more that is nowhere names something that is not there.
 _UNKNOWN_NUMBER_WEIGHT = 1.5
 _TELLING_DIGITS = 3
+# A word near in meaning stands for the other the more the nearer it is; below this, not at all.
+_NEAR_LEAST = 0.45
+_NEAR_ZERO = 0.3
+_NEAR_SLOPE = 1.6
+_NEAR_MOST = 0.7
+_NEAR_WORDS = 4
 _VERB_ENDING = re.compile(r"(.{3,}?)(?:[aei]?is|[aei]mos|[aei]n|[ae]s|[aei]r|[ai]d[oa]s?|[aeo])$")
 
 
@@ -57,10 +64,21 @@ class Vocabulary:
         self._most = math.log(1 + (self.documents + 0.5) / 0.5)
         self.spelling = SpellingIndex(searcher)
         self.frequency = lru_cache(maxsize=65_536)(self._frequency)
+        self.near = lru_cache(maxsize=16_384)(self._near)
+        load_relations("es")  # now rather than in a caller's first search
 
     def _frequency(self, key: str) -> int:
         """Return how many passages have the key."""
         return int(self._searcher.doc_freq("keys", key))
+
+    def _near(self, key: str, language: Language) -> tuple[tuple[str, float], ...]:
+        """Return what the collection has of the words near in meaning, with how near."""
+        found = [
+            (other, min(_NEAR_MOST, _NEAR_SLOPE * (like - _NEAR_ZERO)))
+            for other, like in load_relations(language).near(key)
+            if like >= _NEAR_LEAST and self.frequency(other)
+        ]
+        return tuple(found[:_NEAR_WORDS])
 
     def rarity(self, frequency: int) -> float:
         """Return 0..1: the inverse document frequency over that of a word in no document."""
@@ -139,10 +157,16 @@ def _word_keys(
         else:
             keys = _conjugated(key, vocabulary) or dict(vocabulary.spelling.near(key))
             bases = {found: q for found, q in keys.items() if q >= 0.8}
+            # A word that there is may be meant as it is, or misheard.
+            bases.setdefault(key, 1.0)
     for base, quality in bases.items():
         for other, share in related.get(base, {}).items():
             if share * quality > keys.get(other, 0.0) and vocabulary.frequency(other):
                 keys[other] = share * quality
+        if quality >= 0.9:
+            for other, near in vocabulary.near(base, language):
+                if near * quality > keys.get(other, 0.0):
+                    keys[other] = near * quality
     return keys
 
 

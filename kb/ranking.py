@@ -8,7 +8,6 @@ from operator import mul
 from pathlib import Path
 from typing import TypedDict
 
-import numpy as np
 import orjson
 from rapidfuzz import fuzz
 
@@ -69,13 +68,15 @@ NOTHING = Evidence()
 # Written by tests/bench/kb_calibrate.py from the dev questions.
 WEIGHTS = Path(__file__).with_name("weights.json")
 # A rule, not fitted: a named code that is not in a passage outweighs everything else.
-_MISSING_CODE_ODDS = 9.0
+MISSING_CODE_ODDS = 9.0
 _MOST_ODDS = 30.0
 
 # This much matched weight counts as full: about three rare words.
 _FULL_MASS = 3.0
 _FULL_NAMED = 3
 _PAIR = 2
+_FIELD = 5
+_LONG_TALK_WORDS = 16
 _FOUND = 0.7
 _FOUND_ITSELF = 0.9
 _NOTHING_LOST = 0.05
@@ -83,12 +84,47 @@ _WORD_FOR_WORD = 0.95
 
 
 class Weights(TypedDict):
-    """``trust_form``: the square matrix of the products of two features."""
+    """One weight for each feature, in the order of ``rank_features`` and ``trust_features``."""
 
     rank: list[float]
     trust_bias: float
-    trust_line: list[float]
-    trust_form: list[list[float]]
+    trust: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a candidate stands among the others of its question.
+
+    ``odds``: its log-odds by the rank. ``lead``, ``lead_field``: those over the next one's and the
+    fifth after it. ``share``: 0..1 of all the candidates' chance. ``talk``: 1 for a question of
+    sixteen words or more: callers who tell a story want something of the company, and much of
+    what they say is in no document.
+    """
+
+    odds: float = 0.0
+    lead: float = 0.0
+    lead_field: float = 0.0
+    share: float = 0.0
+    talk: float = 0.0
+
+
+def standings(odds: list[float], words: int) -> list[Standing]:
+    """Return each candidate's standing; ``odds`` best first, ``words`` those of the question."""
+    if not odds:
+        return []
+    chances = [math.exp(max(-_MOST_ODDS, each - odds[0])) for each in odds]
+    total, talk = math.fsum(chances), min(1.0, words / _LONG_TALK_WORDS)
+    last = len(odds) - 1
+    return [
+        Standing(
+            own,
+            own - odds[min(at + 1, last)],
+            own - odds[min(at + _FIELD, last)],
+            chances[at] / total,
+            talk,
+        )
+        for at, own in enumerate(odds)
+    ]
 
 
 @dataclass(slots=True)
@@ -259,8 +295,8 @@ def rank_features(evidence: Evidence) -> tuple[float, ...]:
     )
 
 
-def trust_features(evidence: Evidence) -> tuple[float, ...]:
-    """Return what tells an answer from the nearest wrong thing; not its rank among the rest."""
+def trust_features(evidence: Evidence, standing: Standing) -> tuple[float, ...]:
+    """Return what tells an answer from the nearest wrong thing."""
     return (
         evidence.coverage,
         evidence.strong,
@@ -285,17 +321,21 @@ def trust_features(evidence: Evidence) -> tuple[float, ...]:
         evidence.elsewhere,
         evidence.guessed,
         evidence.elsewhere * evidence.lost_share,
+        standing.odds,
+        standing.lead,
+        standing.lead_field,
+        standing.share,
+        standing.talk,
     )
 
 
 class Judge:
-    """The fitted weights: a line for the rank, a quadratic form for the trust."""
+    """The fitted weights: one line for the rank, one for the trust."""
 
     def __init__(self, weights: Weights) -> None:
         self._rank = tuple(weights["rank"])
         self._trust_bias = weights["trust_bias"]
-        self._trust_line = np.array(weights["trust_line"])
-        self._trust_form = np.array(weights["trust_form"])
+        self._trust = tuple(weights["trust"])
 
     @classmethod
     def load(cls, path: Path = WEIGHTS) -> Judge:
@@ -305,15 +345,15 @@ class Judge:
     def rank(self, evidence: Evidence) -> float:
         """Return the log-odds, but for a constant, that this candidate, not another, answers."""
         odds = math.fsum(map(mul, self._rank, rank_features(evidence)))
-        return odds - _MISSING_CODE_ODDS * evidence.missing_code
+        return odds - MISSING_CODE_ODDS * evidence.missing_code
 
-    def trust(self, evidence: Evidence) -> float:
+    def trust(self, evidence: Evidence, standing: Standing) -> float:
         """Return 0..1, 0.5 being as likely an answer as not."""
         if not evidence.coverage:
             return 0.0
-        features = np.array(trust_features(evidence))
-        odds = self._trust_bias + float(features @ (self._trust_line + self._trust_form @ features))
-        odds -= _MISSING_CODE_ODDS * evidence.missing_code
+        odds = self._trust_bias
+        odds += math.fsum(map(mul, self._trust, trust_features(evidence, standing)))
+        odds -= MISSING_CODE_ODDS * evidence.missing_code
         return 1.0 / (1.0 + math.exp(-max(-_MOST_ODDS, min(_MOST_ODDS, odds))))
 
 

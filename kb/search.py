@@ -14,10 +14,10 @@ from kb.embedder import EmbeddingFailed
 from kb.index import SCHEMA, StoredPassage
 from kb.intent import wanted_of
 from kb.normal.analysis import guess_language
-from kb.normal.words import plain_words, sounds_of
+from kb.normal.words import cut_words, plain_words, sounds_of
 from kb.passage import FieldValue, Hit, Language, Passage, SearchResult
 from kb.query import Concept, build_concepts
-from kb.ranking import JUDGE, NOTHING, Evidence, weigh
+from kb.ranking import JUDGE, NOTHING, Evidence, standings, weigh
 from kb.settings import KbSettings
 from kb.vectors import fuse, likelihood, log_odds
 
@@ -35,6 +35,8 @@ _FOREIGN_COST = 1.0
 # A listed question asked word for word comes first and is certain.
 _LISTED_ODDS = 20.0
 _WORD_FOR_WORD = 0.99
+# A filter says what a caller would tell in so many words.
+_WORDS_A_FILTER = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +95,14 @@ def search_view(
     if not filters:
         _add_listed(view, listed, found.candidates)
     cosines = _compare(view, text, found.candidates, settings) if not filters else []
-    best = _order(found.candidates, cosines, language, settings, listed)[:limit]
+    best = _order(found.candidates, cosines, language, settings, listed)
+    words = len(cut_words(text)) + _WORDS_A_FILTER * len(filters or {})
+    stands = standings([JUDGE.rank(each.evidence) for each, _ in best], words)
     hits: list[Hit] = []
     ceiling = 1.0
-    for candidate, cosine in best:
+    for (candidate, cosine), standing in zip(best[:limit], stands, strict=False):
         asked = candidate.stored.id in listed
-        sure = lexical = _WORD_FOR_WORD if asked else JUDGE.trust(candidate.evidence)
+        sure = lexical = _WORD_FOR_WORD if asked else JUDGE.trust(candidate.evidence, standing)
         if cosine is not None:
             sure = fuse(lexical, likelihood(cosine, settings.vector_relevance))
         ceiling = min(ceiling, sure)
