@@ -75,6 +75,8 @@ class Journal:
     ) -> None:
         self.path = path
         self.health = health or JournalHealth()
+        self.writes = 0
+        """Times the disk was asked, whatever came of it."""
         self._clock = clock
         self._started_s = clock()
         self._entries: Channel[bytes] = Channel(WAITING)
@@ -117,6 +119,7 @@ class Journal:
                     self.health.lost(len(lines), reason, path, self._clock())
                 else:
                     self.health.written(self._clock())
+                self.writes += 1
         finally:
             if file is not None:
                 os.close(file)
