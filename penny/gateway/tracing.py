@@ -49,6 +49,11 @@ class TracedBroker(Broker):
         self.add_observer(self._observe)
 
     async def open(self, mode: Mode, spec: SessionSpec) -> Speaker:
+        begun = self._traces.get(spec.session_id)
+        if begun is not None:  # a session that has begun moves to another mode
+            begun.root.set({"penny.mode": mode.name})
+            with bound_contextvars(trace_id=begun.id), span(begun, "connect", kind="client"):
+                return await super().open(mode, replace(spec, trace=begun))
         trace = self.tracing.begin(
             {
                 "gen_ai.conversation.id": spec.session_id,
