@@ -15,6 +15,7 @@ import structlog
 from brain.actions import CONFIRMED, ActionCall
 from config.brain import Action
 from penny.errors import PennyError
+from penny.tracing.current import trace_headers
 from penny.trust.public_http import is_inward_as_written, open_public_http
 
 
@@ -78,7 +79,10 @@ class ActionRunner:
             self._http = open_public_http(self._inward)
         try:
             async with self._http.post(
-                url, json=arguments, headers={"Idempotency-Key": key}, allow_redirects=False
+                url,
+                json=arguments,
+                headers={"Idempotency-Key": key, **trace_headers(url)},
+                allow_redirects=False,
             ) as response:
                 body = await _take_body(response)
                 if response.status in REDIRECTS:

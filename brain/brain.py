@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -21,6 +22,7 @@ from brain.journal import Journal
 from brain.render import render_correction, render_facts, render_update
 from brain.schedule import Schedule, ScheduleSettings
 from brain.service import BrainService
+from brain.spans import BrainSpans
 from config.brain import Depth
 from penny.aio.tasks import TaskOwner
 from penny.ids import new_id
@@ -72,13 +74,19 @@ class SessionBrain:
     """Args: host: where folios go."""
 
     def __init__(
-        self, service: BrainService, profile: BrainProfile, journal: Journal, host: BrainHost
+        self,
+        service: BrainService,
+        profile: BrainProfile,
+        journal: Journal,
+        host: BrainHost,
+        spans: BrainSpans | None = None,
     ) -> None:
         self._service = service
         self._settings = service.settings
         self._profile = profile
         self._journal = journal
         self._host = host
+        self._spans = spans or BrainSpans(None)
         self._schedule = Schedule(profile.schedule)
         self._library = Library(service.base, profile.ref, profile.language)
         corrections = service.settings.corrections
@@ -119,12 +127,17 @@ class SessionBrain:
     def replied(self, item_id: str, text: str, turn: int, words: str) -> None:
         """The speaker has answered: look whether it was right."""
         if has_claim(text, self._profile.language) and self._schedule.review(turn):
-            self._tasks.spawn(self._review(item_id, text, turn, words), name="brain review")
+            heard_id = self._newest[0] if self._newest is not None else ""
+            review = partial(self._review, item_id, text, turn, words)
+            work = self._spans.reading("review", heard_id, review)
+            self._tasks.spawn(work, name="brain review")
 
-    def find_facts(self, words: str) -> tuple[Excerpt, ...]:
+    def find_facts(self, words: str, item_id: str) -> tuple[Excerpt, ...]:
         """Search the knowledge base with the caller's words, at once: an answer waits for it."""
         started_s = self._service.clock()
-        found = self._library.search_now(words, self._settings.facts_passages)
+        with self._spans.search("facts", item_id) as note:
+            found = self._library.search_now(words, self._settings.facts_passages)
+            note(found)
         took_ms = round((self._service.clock() - started_s) * 1000, 1)
         self._journal.write(
             "search", query=words, by="facts", found=[p.id for p in found], took_ms=took_ms
@@ -152,7 +165,7 @@ class SessionBrain:
     # -- analysing ----------------------------------------------------------------------------
 
     def _launch(
-        self, item_id: str, text: str, turn: int, partial: bool, ended_s: float | None
+        self, item_id: str, text: str, turn: int, is_partial: bool, ended_s: float | None
     ) -> None:
         """Begin an analysis; the one before it is superseded, its late result goes nowhere."""
         self._timer = None
@@ -160,7 +173,8 @@ class SessionBrain:
             self._run.cancel()
             self._journal.write("analysis_superseded", by_turn=turn)
         self._schedule.launched(item_id, text)
-        analysing = self._analyse(item_id, text, turn, partial, ended_s)
+        analyse = partial(self._analyse, item_id, text, turn, is_partial, ended_s)
+        analysing = self._spans.reading("turn", item_id, analyse)
         self._run = self._tasks.spawn(analysing, name="brain analysis")
 
     def _request(
@@ -180,11 +194,11 @@ class SessionBrain:
         )
 
     async def _analyse(
-        self, item_id: str, words: str, turn: int, partial: bool, ended_s: float | None
+        self, item_id: str, words: str, turn: int, is_partial: bool, ended_s: float | None
     ) -> None:
         await self._host.answered()  # nothing here may slow the answer to the same turn
         found = await self._search(words, "words")
-        request = self._request("turn", item_id, words, turn, partial=partial, passages=found)
+        request = self._request("turn", item_id, words, turn, partial=is_partial, passages=found)
         try:
             request, analysis, usd = await self._think(request)
         except BrainFailure as failure:
@@ -233,7 +247,7 @@ class SessionBrain:
             if self._usd >= self._settings.budget_usd:
                 raise BrainFailure("the session's brain budget is spent", code="budget")
             try:
-                analysis = await self._service.ask(request, model, depth)
+                analysis = await self._spans.ask(self._service.ask, request, model, depth)
             except BilledFailure as failure:
                 self._charge(failure.usage)
                 raise
@@ -259,7 +273,9 @@ class SessionBrain:
             request = replace(request, passages=tuple(known.values()))
 
     async def _search(self, text: str, by: str) -> tuple[Excerpt, ...]:
-        found = await self._library.search(text, self._profile.depth.passages)
+        with self._spans.search(by, self._newest[0] if self._newest is not None else "") as note:
+            found = await self._library.search(text, self._profile.depth.passages)
+            note(found)
         self._journal.write("search", query=text, by=by, found=[p.id for p in found])
         return found
 

@@ -22,6 +22,7 @@ from brain.folio import ContextUpdate, CorrectionNote
 from brain.prompt import SYSTEM, build_blocks, output_schema
 from config.brain import Depth
 from config.credentials import ANTHROPIC_API_KEY, read_secret
+from penny.tracing.current import trace_headers
 
 
 Json = dict[str, Any]
@@ -53,6 +54,9 @@ class Claude:
             api_key=key.get_secret_value() if key is not None else "none",
             base_url=base_url,
             max_retries=0,
+            # Its own spans would go wherever the environment says, with a trace header for the
+            # vendor: what is traced here is for Penny to say.
+            open_telemetry=False,
         )
         self._system = system
         self._schema = output_schema()
@@ -64,7 +68,8 @@ class Claude:
         try:
             async with asyncio.timeout(depth.deadline_ms / 1000):
                 message = await self._client.messages.create(
-                    **self._build_call(request, model, depth)
+                    **self._build_call(request, model, depth),
+                    extra_headers=trace_headers(str(self._client.base_url)),
                 )
         except TimeoutError as error:
             raise BrainFailure(

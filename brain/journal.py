@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,37 +27,75 @@ Json = dict[str, Any]
 
 WAITING = 2_000
 """Entries that may wait for the disk; past that the newest are lost and counted."""
+CALM_S = 5.0
+
+
+@dataclass(slots=True)
+class JournalHealth:
+    """What the journals of all sessions share: whether the disk takes them, and what it did not.
+
+    An outage is logged when it begins and when it is over, whichever journal notices. It is over
+    when nothing was lost for ``CALM_S``: on a full disk a short entry may still find room.
+    """
+
+    reason: str = ""
+    """Why entries are being lost; '' while they are written."""
+    entries_lost: int = 0
+    _lost_s: float = 0.0
+
+    def lost(self, entries: int, reason: str, path: Path, now_s: float) -> None:
+        self.entries_lost += entries
+        self._lost_s = now_s
+        if not self.reason:
+            log.error("journal_not_written", path=str(path), reason=reason)
+        self.reason = reason
+
+    def written(self, now_s: float) -> None:
+        if self.reason and now_s - self._lost_s >= CALM_S:
+            self.reason = ""
+            log.info("journal_written_again", entries_lost=self.entries_lost)
 
 
 class Journal:
     """Writes from a task of its own; ``write`` never waits for the disk.
+
+    What the disk does not take is lost and counted, and the next entry is tried again: a journal
+    with a gap stays a journal, and a call never ends for one.
 
     Args:
         path: the file; None writes nothing.
         clock: seconds; the first entry is at 0.
     """
 
-    def __init__(self, path: Path | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        clock: Callable[[], float],
+        health: JournalHealth | None = None,
+    ) -> None:
         self.path = path
+        self.health = health or JournalHealth()
+        self.writes = 0
+        """Times the disk was asked, whatever came of it."""
         self._clock = clock
         self._started_s = clock()
         self._entries: Channel[bytes] = Channel(WAITING)
-        self.lost = 0
         self._task = (
             asyncio.create_task(self._run(path), name=f"journal {path.stem}") if path else None
         )
 
     def write(self, kind: str, **fields: object) -> None:
         """Add an entry."""
-        if self._task is None:
+        if self._task is None or self.path is None:
             return
         at_s = round(self._clock() - self._started_s, 4)
         line = orjson.dumps({"kind": kind, "at_s": at_s, **fields}, default=str) + b"\n"
         try:
             if not self._entries.try_send(line):
-                self.lost += 1
+                waiting = f"{WAITING} entries wait for the disk"
+                self.health.lost(1, waiting, self.path, self._clock())
         except ChannelClosed:
-            self.lost += 1
+            self.health.entries_lost += 1
 
     async def aclose(self) -> None:
         """Write what waits and close the file."""
@@ -65,30 +104,42 @@ class Journal:
             await self._task
 
     async def _run(self, path: Path) -> None:
-        try:
-            file = await asyncio.to_thread(_open, path)
-        except OSError as error:
-            log.error("journal_not_written", path=str(path), reason=error.strerror)  # noqa: TRY400
-            self._entries.close()
-            return
+        file: int | None = None
         try:
             async for line in self._entries:
                 lines = [line]
                 while len(self._entries):
                     lines.append(await self._entries.recv())
-                await asyncio.to_thread(os.write, file, b"".join(lines))
-        except OSError as error:
-            log.error("journal_broke_off", path=str(path), reason=error.strerror)  # noqa: TRY400
-            self._entries.close()
+                try:
+                    if file is None:
+                        file = await asyncio.to_thread(_open, path)
+                    await asyncio.to_thread(_append, file, b"".join(lines))
+                except OSError as error:
+                    reason = error.strerror or type(error).__name__
+                    self.health.lost(len(lines), reason, path, self._clock())
+                else:
+                    self.health.written(self._clock())
+                self.writes += 1
         finally:
-            os.close(file)
-            if self.lost:
-                log.warning("journal_entries_lost", path=str(path), entries=self.lost)
+            if file is not None:
+                os.close(file)
 
 
 def _open(path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+
+def _append(file: int, data: bytes) -> None:
+    """All of it or nothing: half a line would spoil the journal for its readers."""
+    before = os.fstat(file).st_size
+    try:
+        left = data
+        while left:
+            left = left[os.write(file, left) :]
+    except OSError:
+        os.ftruncate(file, before)
+        raise
 
 
 def read_journal(path: Path) -> Iterator[Json]:

@@ -12,6 +12,7 @@ import structlog
 from brain.analysis import Analysis, AnalysisRequest, BrainFailure
 from brain.breaker import CircuitBreaker
 from brain.desk import Effectiveness
+from brain.journal import JournalHealth
 from config.brain import BrainSection, Depth
 from config.schema import ModelsSection
 from kb import KnowledgeBase
@@ -40,6 +41,7 @@ class BrainCounts:
     worth: Effectiveness = field(default_factory=Effectiveness)
     rollovers: Counter[str] = field(default_factory=Counter)
     actions: Counter[str] = field(default_factory=Counter)
+    journals: JournalHealth = field(default_factory=JournalHealth)
 
     def add(self, worth: Effectiveness) -> None:
         for name in Effectiveness.__dataclass_fields__:

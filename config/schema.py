@@ -17,9 +17,11 @@ from config.modes import ModeName, Modes
 from config.prices import ALIASES, PRICES, ModelPrices
 from config.runpod import PrivacySection, RunpodSection
 from config.section import Section, key_error
+from config.tracing import TracingSection
 from config.trust import KeysSection, LimitsSection, RedisSection, ResumeSection, TenantSection
 from config.waiting import WaitingSection
 from config.worker import Profile, WorkerSection, default_profiles
+from penny.tracing.settings import TracingSettings
 from runpod_worker.settings import LibrarySettings, WorkerSettings
 
 
@@ -228,6 +230,9 @@ class Config(Section):
         default_factory=LogsSection, description="what Penny writes of itself"
     )
     metrics: MetricsSection = Field(default_factory=MetricsSection, description="Prometheus")
+    tracing: TracingSection = Field(
+        default_factory=TracingSection, description="OpenTelemetry traces of a turn"
+    )
 
     _origin: Origin = PrivateAttr(default_factory=lambda: Origin())
 
@@ -243,6 +248,14 @@ class Config(Section):
             raise key_error(
                 "penny.profile", f"'{self.penny.profile}' is not a profile; available: {names}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _private_spans_stay_in_the_house(self) -> Self:
+        private = self.penny.modes.SELF_HOSTED.enabled
+        reason = self.tracing.refusal(self.privacy.allowed_hosts, private=private)
+        if reason:
+            raise key_error("tracing.endpoint", reason)
         return self
 
     @property
@@ -268,6 +281,7 @@ class Config(Section):
             language=self.session.language,
             slots=self.worker.max_sessions,
             session_max_s=round(self.gateway.session_max_s),
+            tracing=TracingSettings.model_validate(self.tracing.model_dump()),
             log_level=self.logs.level,
             log_format=self.logs.format,
         )

@@ -143,6 +143,13 @@ class KnowledgeBase:
             )
             self._watcher.start()
 
+    def fault(self) -> str:
+        """Return why what is served may be older than the documents, or ''."""
+        if self._missing:
+            return "the documents' folder is missing; what was read of it is served"
+        reason = self._watcher.fault if self._watcher is not None else ""
+        return f"the index does not keep up with the documents: {reason}" if reason else ""
+
     def close(self) -> None:
         """End the watching and let another process write. Searches still work afterwards."""
         if self._watcher is not None:
@@ -168,6 +175,8 @@ class KnowledgeBase:
                 log.warning("kb_documents_missing", folder=str(documents))
             self._missing = True
             return {}
+        if self._missing:
+            log.info("kb_documents_back", folder=str(documents))
         self._missing = False
         return {
             f"kb://{company.name}/{collection.name}": collection

@@ -27,6 +27,9 @@ class Watcher:
         is_writer: whether this process writes the index now (it may begin to at any time).
         refresh: brings the index, or the view of it, up to date; its errors are logged and the
             watching goes on.
+
+    ``fault`` is why the index does not keep up with the documents, '' while it does. It is logged
+    when it begins and when it is over, however often the refreshing fails meanwhile.
     """
 
     def __init__(
@@ -36,6 +39,8 @@ class Watcher:
         self._is_writer = is_writer
         self._refresh = refresh
         self._stopped = threading.Event()
+        self.fault = ""
+        self.faults = 0
         self._thread = threading.Thread(target=self._run, name="kb-watch", daemon=True)
 
     def start(self) -> None:
@@ -70,12 +75,22 @@ class Watcher:
                 self._safely_refresh()
                 if not self._documents.is_dir():
                     return
-        except OSError:
-            log.exception("kb_watch_interrupted", folder=self._documents.name)
+        except OSError as error:
+            self._note(error)
             self._stopped.wait(_FOLLOW_S)
 
     def _safely_refresh(self) -> None:
         try:
             self._refresh()
-        except Exception:
-            log.exception("kb_refresh_failed")
+        except Exception as error:
+            self._note(error)
+        else:
+            if self.fault:
+                self.fault = ""
+                log.info("kb_refreshed_again")
+
+    def _note(self, error: Exception) -> None:
+        if not self.fault:
+            self.faults += 1
+            log.error("kb_refresh_failed", exc_info=error)
+        self.fault = getattr(error, "strerror", None) or type(error).__name__

@@ -7,9 +7,11 @@ are dropped here, so a mistake elsewhere leaks nothing.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
 from types import TracebackType
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
@@ -72,6 +74,65 @@ def tell_exceptions(_logger: WrappedLogger, _method: str, event: EventDict) -> E
     return event
 
 
+class LossyStream:
+    """stderr that never fails its writer: a full disk must not end a call that logs a line.
+
+    What could not be written is counted, and told as soon as a line can be written again.
+
+    Args:
+        json: whether lines are JSON objects.
+    """
+
+    def __init__(self, stream: TextIO, *, json: bool) -> None:
+        self._stream = stream
+        self._json = json
+        self._untold = 0
+        self._is_cut = False
+        self.lost = 0
+        """Lines lost, in all."""
+
+    def write(self, text: str) -> int:
+        try:
+            if self._untold:
+                self._write_all(self._tell_lost())
+                self._untold = 0
+            self._write_all(text)
+        except (OSError, ValueError):
+            self.lost += 1
+            self._untold += 1
+        return len(text)
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last line was lost."""
+        return self._untold > 0
+
+    def flush(self) -> None:
+        """``write`` has done it."""
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def _write_all(self, text: str) -> None:
+        try:
+            descriptor = self._stream.fileno()
+        except (OSError, AttributeError):
+            self._stream.write(text)
+            self._stream.flush()
+            return
+        # Past the stream's own buffer: what it could not write it would keep, and try for ever.
+        left = (("\n" if self._is_cut else "") + text).encode("utf-8", "replace")
+        while left:
+            written = os.write(descriptor, left)
+            left = left[written:]
+            self._is_cut = bool(left)
+
+    def _tell_lost(self) -> str:
+        if self._json:
+            return f'{{"event": "log_lines_lost", "level": "error", "lines": {self._untold}}}\n'
+        return f"log_lines_lost lines={self._untold}\n"
+
+
 class _LibraryFormatter(logging.Formatter):
     """Libraries' own log lines, their exceptions told as ours are."""
 
@@ -80,14 +141,15 @@ class _LibraryFormatter(logging.Formatter):
         return str(describe_exception(error)) if isinstance(error, BaseException) else ""
 
 
-def configure_logs(level: str, style: str) -> None:
-    """Send structlog and stdlib logging to stderr.
+def configure_logs(level: str, style: str) -> LossyStream:
+    """Send structlog and stdlib logging to stderr; returns the way there, which counts its losses.
 
     Args:
         level: debug, info, warning or error.
         style: console, json, or auto (console on a terminal).
     """
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
+    stderr = LossyStream(sys.stderr, json=not console)
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -104,9 +166,10 @@ def configure_logs(level: str, style: str) -> None:
     structlog.configure(
         processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, stderr)),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stderr)
     handler.setFormatter(_LibraryFormatter("%(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    return stderr

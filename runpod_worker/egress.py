@@ -18,6 +18,7 @@ import uvloop
 from pydantic import BaseModel
 
 from penny.aio.allow_list import AllowList
+from penny.tracing.settings import TracingSettings
 from runpod_worker.settings import WorkerSettings
 
 
@@ -46,7 +47,8 @@ def silence_libraries() -> None:
 def hosts_of(settings: WorkerSettings, environment: Mapping[str, str] = os.environ) -> AllowList:
     """Every address that the settings name, and RunPod's own where RunPod runs this worker."""
     allowed = AllowList(settings.allowed_hosts)
-    for url in _urls(settings):
+    # A collector of spans is nobody's engine: to be reached it stands in allowed_hosts itself.
+    for url in _urls(settings.model_copy(update={"tracing": TracingSettings()})):
         allowed.add(url)
     for name, value in environment.items():
         if name.startswith("RUNPOD_WEBHOOK_") and "://" in value:

@@ -62,6 +62,8 @@ class PipelineThread:
         if self._engines is not None:
             asyncio.run_coroutine_threadsafe(self._engines.aclose(), self._loop).result()
             self._engines = None
+        if self.worker is not None:
+            asyncio.run_coroutine_threadsafe(self.worker.aclose(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -17,17 +17,20 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import structlog
 from aiohttp import ClientWebSocketResponse, WSCloseCode, WSMsgType, web
+from structlog.contextvars import bound_contextvars
 
+from penny.errors import ConfigError
 from penny.ids import new_id
 from penny.logs import configure_logs
 from penny.realtime.commands import Hangup
 from penny.realtime.core import RealtimeCore
 from penny.realtime.settings import CoreSettings
+from penny.tracing.settings import refuse_collector
 from runpod_worker.connection import Connection
 from runpod_worker.egress import (
     guard_process,
@@ -39,6 +42,10 @@ from runpod_worker.egress import (
 from runpod_worker.engines.registry import Engines, load_engines
 from runpod_worker.settings import WorkerSettings
 
+
+if TYPE_CHECKING:
+    from penny.tracing.trace import Trace
+    from penny.tracing.tracing import Tracing
 
 log = structlog.get_logger()
 
@@ -61,6 +68,7 @@ class Worker:
         self._engines = engines
         self._sockets: set[RealtimeSocket] = set()
         self._token = os.environ.get(TOKEN_VARIABLE, "")
+        self._tracing = _open_tracing(settings)
 
     def app(self) -> web.Application:
         app = web.Application()
@@ -116,18 +124,34 @@ class Worker:
             socket,
             model=request.query.get("model") or "penny",
             penny_events=request.query.get("penny_events") == "1",
+            traceparent=request.headers.get("traceparent", ""),
         )
         return socket
 
-    async def serve(self, socket: RealtimeSocket, *, model: str, penny_events: bool) -> None:
-        """Run one Realtime session on an open socket until either ends."""
+    async def serve(
+        self, socket: RealtimeSocket, *, model: str, penny_events: bool, traceparent: str = ""
+    ) -> None:
+        """Run one Realtime session on an open socket until either ends.
+
+        Args:
+            traceparent: of the gateway's session, when that is traced.
+        """
         self._sockets.add(socket)
         try:
-            await self._converse(socket, model=model, penny_events=penny_events)
+            trace = self._tracing.join(traceparent) if self._tracing is not None else None
+            with bound_contextvars(**({"trace_id": trace.id} if trace is not None else {})):
+                await self._converse(socket, trace, model=model, penny_events=penny_events)
         finally:
             self._sockets.discard(socket)
 
-    async def _converse(self, socket: RealtimeSocket, *, model: str, penny_events: bool) -> None:
+    async def aclose(self) -> None:
+        """Sends the last spans."""
+        if self._tracing is not None:
+            await self._tracing.aclose()
+
+    async def _converse(
+        self, socket: RealtimeSocket, trace: Trace | None, *, model: str, penny_events: bool
+    ) -> None:
         async def hang_up(hangup: Hangup) -> None:
             await socket.close(code=hangup.code, message=hangup.reason.encode())
 
@@ -140,17 +164,24 @@ class Worker:
             ),
             new_id,
         )
+        engines, send = self._engines, _sender(socket)
+        if trace is not None:
+            from runpod_worker.stage_trace import trace_stages
+
+            engines, send = trace_stages(trace, engines, send)
         connection = Connection(
             core,
-            self._engines,
+            engines,
             self._settings,
             penny_events=penny_events,
-            send_event=_sender(socket),
+            send_event=send,
             hang_up=hang_up,
         )
+        # Read once: a clock that is set meanwhile ends no session.
+        epoch_s = time.time() - time.monotonic()
         try:
-            await connection.open(time.time())
-            async with _ticking(connection):
+            await connection.open(epoch_s + time.monotonic())
+            async with _ticking(connection, epoch_s):
                 async for message in socket:
                     if message.type is WSMsgType.TEXT or message.type is WSMsgType.BINARY:
                         await connection.receive(message.data)
@@ -164,6 +195,20 @@ class Worker:
             await socket.close(code=WSCloseCode.GOING_AWAY, message=b"worker stops")
 
 
+def _open_tracing(settings: WorkerSettings) -> Tracing | None:
+    """Raises ConfigError for a collector that this worker may not reach."""
+    if not settings.tracing.enabled:
+        return None
+    allowed = guarded_hosts() or hosts_of(settings)
+    reason = refuse_collector(settings.tracing, allowed)
+    if reason:
+        raise ConfigError(f"tracing.endpoint: {reason}", key="tracing.endpoint")
+    # Here, not above: a worker that traces nothing loads nothing of OpenTelemetry's.
+    from penny.tracing.tracing import Tracing
+
+    return Tracing(settings.tracing, "penny-worker", allowed, time.monotonic)
+
+
 def _sender(socket: RealtimeSocket) -> Callable[[Json], Awaitable[None]]:
     async def send(event: Json) -> None:
         with suppress(ConnectionError):  # the reading side notices the loss and ends the session
@@ -173,13 +218,13 @@ def _sender(socket: RealtimeSocket) -> Callable[[Json], Awaitable[None]]:
 
 
 @asynccontextmanager
-async def _ticking(connection: Connection) -> AsyncIterator[None]:
+async def _ticking(connection: Connection, epoch_s: float) -> AsyncIterator[None]:
     """Tell the core the time once a second: that is as fine as ``expires_at`` needs."""
 
     async def tick() -> None:
         while True:
             await asyncio.sleep(1.0)
-            connection.tick(time.time())
+            connection.tick(epoch_s + time.monotonic())
 
     task = asyncio.create_task(tick(), name="realtime expiry")
     try:
@@ -231,6 +276,7 @@ async def serve(
     finally:
         await runner.cleanup()
         await engines.aclose()
+        await worker.aclose()
 
 
 def _watch_parent(stop: asyncio.Event) -> None:

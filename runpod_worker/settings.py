@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from penny.tracing.settings import TracingSettings
+
 
 class Section(BaseModel):
     """Frozen, and an unknown key is an error."""
@@ -352,5 +354,6 @@ class WorkerSettings(Section):
     language: str = "es"
     slots: int = Field(default=20, ge=1)
     session_max_s: int = Field(default=3600, ge=1)
+    tracing: TracingSettings = TracingSettings()
     log_level: str = "info"
     log_format: str = "auto"

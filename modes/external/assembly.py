@@ -19,6 +19,7 @@ from brain.folio import Folio, Move
 from brain.journal import Journal
 from brain.schedule import ScheduleSettings
 from brain.service import BrainCounts, BrainService
+from brain.spans import BrainSpans
 from config.schema import Config
 from modes.external.attendant import Attendant
 from modes.external.call import ExternalCall
@@ -63,6 +64,7 @@ class CallAssembly:
         self._config = shared.config
         self._section = shared.config.penny.modes.EXTERNAL
         self._spec = spec
+        self._spans = BrainSpans(spec.trace)
         self._clock: Callable[[], float] = asyncio.get_running_loop().time
         wanted = spec.portavoz.get("model") or self._section.portavoz_model
         self._model = self._config.models.current(wanted)
@@ -83,7 +85,7 @@ class CallAssembly:
             mirror.remember({"id": new_id("item"), **item})
         call = ExternalCall(mirror, view, journal, self._clock, session, self._shared.counts)
         recall = Recall(call, spec.language)
-        desk = FolioDesk(context, _journal_moves(journal))
+        desk = FolioDesk(context, _note_moves(journal, self._spans))
         injector = Injector(
             desk,
             call,
@@ -196,7 +198,7 @@ class CallAssembly:
             ),
             session=self._session_facts(),
         )
-        return SessionBrain(service, profile, journal, recall)
+        return SessionBrain(service, profile, journal, recall, self._spans)
 
     def _session_facts(self) -> Json:
         return {"contexto": dict(self._spec.context), "acciones": list(self._actions)}
@@ -224,6 +226,7 @@ class CallAssembly:
             recall,
             journal,
             session,
+            self._spec.trace,
         )
 
     # -- the record ---------------------------------------------------------------------------
@@ -235,7 +238,7 @@ class CallAssembly:
             folder = self._config.resolve(settings.folder)
             day = datetime.now(UTC).strftime("%Y-%m-%d")
             path = folder / day / f"{SAFE_NAME.sub('_', self._spec.session_id)}.jsonl"
-        return Journal(path, self._clock)
+        return Journal(path, self._clock, self._shared.counts.journals)
 
     def _note_start(self, call: ExternalCall, journal: Journal) -> None:
         spec = self._spec
@@ -259,8 +262,9 @@ class CallAssembly:
             )
 
 
-def _journal_moves(journal: Journal) -> Callable[[Folio, Move], None]:
+def _note_moves(journal: Journal, spans: BrainSpans) -> Callable[[Folio, Move], None]:
     def note(folio: Folio, move: Move) -> None:
+        spans.moved(folio, move)
         journal.write(
             "folio",
             folio_id=folio.id,

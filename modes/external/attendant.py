@@ -86,7 +86,7 @@ class Attendant:
         try:
             async with asyncio.timeout(self._budget_s):
                 text = words if words is not None else await self._wait_for_words(item_id)
-                passages = call.brain.find_facts(text)
+                passages = call.brain.find_facts(text, item_id)
                 if passages:
                     found = len(passages)
                     folio = call.brain.facts_folio(passages, item_id, turn)

@@ -83,6 +83,10 @@ class ConversationMirror:
             item.is_final = bool(item.words)
         return self.turn
 
+    def newest_turn_id(self) -> str:
+        """The caller's newest item; '' before the first."""
+        return next((i for i in reversed(self._items) if self._items[i].role == "user"), "")
+
     def continue_turn(self, old_id: str, item_id: str) -> None:
         """The same speech, heard again by another upstream: its turn, under a new id."""
         old = self._items.pop(old_id, None)

@@ -69,6 +69,9 @@ class Recall:
     async def ask_response(self, params: Json | None = None) -> None:
         await self._call.ask_response(params)
 
+    def turn_id(self) -> str:
+        return self._call.mirror.newest_turn_id()
+
     def is_quiet(self) -> bool:
         return self._call.is_quiet()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 import structlog
@@ -17,7 +17,11 @@ from brain.journal import Journal
 from config.brain import ActionsSection
 from penny.aio.tasks import TaskOwner
 from penny.ids import new_id
+from penny.tracing.current import Attributes, span
 
+
+if TYPE_CHECKING:
+    from penny.tracing.trace import Trace
 
 log = structlog.get_logger()
 
@@ -50,6 +54,10 @@ class ToolHost(Protocol):
         """Nobody speaks and nothing is being answered."""
         ...
 
+    def turn_id(self) -> str:
+        """The caller's newest item; '' before the first."""
+        ...
+
     def tell(self, event: Json) -> None: ...
 
     def announce(self, name: str, result: Json, item_id: str) -> None:
@@ -80,6 +88,7 @@ class ToolDesk:
         host: ToolHost,
         journal: Journal,
         session: Json,
+        trace: Trace | None = None,
     ) -> None:
         self._desk = desk
         self._runner = runner
@@ -88,6 +97,7 @@ class ToolDesk:
         self._host = host
         self._journal = journal
         self._session = session
+        self._trace = trace
         english = str(session.get("language", "es")).startswith("en")
         self._fillers = Fillers(settings.fillers_en if english else settings.fillers_es)
         self._tasks = TaskOwner("tools")
@@ -105,7 +115,7 @@ class ToolDesk:
             self._desk.judge(call)
         else:
             verdict = self._desk.judge(call)
-        task = self._tasks.spawn(self._run(call, verdict, item["id"]), name=f"tool {call.name}")
+        task = self._tasks.spawn(self._execute(call, verdict, item["id"]), name=f"tool {call.name}")
         self._batches.setdefault(response_id, []).append(_Running(call, item["id"], task))
 
     def response_done(self, response_id: str, *, interrupted: bool) -> None:
@@ -118,6 +128,21 @@ class ToolDesk:
         await self._tasks.aclose()
 
     # -- running ------------------------------------------------------------------------------
+
+    async def _execute(self, call: ActionCall, verdict: Any, item_id: str) -> Json:
+        # A name that the session does not have is the model's own words.
+        name = call.name if call.name in {SEARCH_TOOL, *self._desk.actions} else "unknown"
+        about: Attributes = {
+            "gen_ai.operation.name": "execute_tool",
+            "gen_ai.tool.name": name,
+            "gen_ai.tool.call.id": call.call_id,
+        }
+        title = f"execute_tool {name}"
+        with span(self._trace, title, item_id=self._host.turn_id(), attributes=about) as running:
+            result = await self._run(call, verdict, item_id)
+            if running is not None:
+                running.set({"penny.status": str(result.get("status") or "")})
+            return result
 
     async def _run(self, call: ActionCall, verdict: Any, item_id: str) -> Json:
         if verdict != "run":

@@ -98,7 +98,7 @@ class LocalWorker:
         if not self._url:
             raise ModeUnavailable(self._reason, remedy="try again in a moment", retryable=True)
         headers = {"Authorization": f"Bearer {self._token}"}
-        return Place(await dial(self._http, self._url, headers), self._info)
+        return Place(await dial(self._http, self._url, headers, spec), self._info)
 
     async def aclose(self) -> None:
         if self._keeper is not None:

@@ -78,7 +78,7 @@ class RemoteWorker:
         if not state.available:
             raise ModeUnavailable(state.reason, remedy=state.remedy)
         timeout_s = BALANCER_TIMEOUT_S if self._is_balancer else CONNECT_TIMEOUT_S
-        return Place(await dial(self._http, self._url, self._headers(), timeout_s))
+        return Place(await dial(self._http, self._url, self._headers(), spec, timeout_s))
 
     async def aclose(self) -> None:
         return None

@@ -56,9 +56,12 @@ async def dial(
     http: aiohttp.ClientSession,
     url: str,
     headers: Mapping[str, str],
+    spec: SessionSpec,
     timeout_s: float = CONNECT_TIMEOUT_S,
 ) -> RealtimeSocket:
     """Open a WebSocket to a worker's ``/v1/realtime``. Raises ModeUnavailable with the reason."""
+    if spec.trace is not None:
+        headers = {**headers, "traceparent": spec.trace.traceparent}
     separator = "&" if "?" in url else "?"
     try:
         async with asyncio.timeout(timeout_s):

@@ -8,8 +8,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvloop
@@ -22,6 +22,7 @@ from penny.aio.tasks import TaskOwner
 from penny.gateway.admin import AdminRoutes
 from penny.gateway.brain_metrics import BrainCollector
 from penny.gateway.egress_metrics import EgressCollector
+from penny.gateway.faults import HouseFaults
 from penny.gateway.kb import KbRoutes, SharedKb
 from penny.gateway.listener import Listener
 from penny.gateway.loop_lag import LoopLag
@@ -33,14 +34,18 @@ from penny.gateway.siblings import Siblings
 from penny.gateway.socket import SocketDoor
 from penny.gateway.trust import Trust, build_trust
 from penny.gateway.worker_door import WorkerDoor
-from penny.logs import configure_logs
+from penny.logs import LossyStream, configure_logs
 from penny.metering.observer import CostObserver
 from penny.metering.summary import SummaryObserver
 from penny.session.broker import Broker, BrokerSettings
 from penny.session.handoff import HandoffEnd
+from penny.session.mode import Mode
 from penny.session.session import Session, SessionLimits
 from penny.session.turn_timing import TurnTiming
 
+
+if TYPE_CHECKING:
+    from penny.tracing.tracing import Tracing
 
 log = structlog.get_logger()
 
@@ -55,11 +60,22 @@ STARTING_GRACE_S = 2.0
 
 
 class Gateway:
-    """One gateway process: ``start``, then ``stop``; or ``run`` until a signal."""
+    """One gateway process: ``start``, then ``stop``; or ``run`` until a signal.
 
-    def __init__(self, config: Config, siblings: Siblings | None = None) -> None:
+    Args:
+        siblings: the other processes behind the same port; None when it is alone.
+        stderr: where its log lines go; what is lost there is shown.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        siblings: Siblings | None = None,
+        stderr: LossyStream | None = None,
+    ) -> None:
         self._config = config
         self._siblings = siblings
+        self._stderr = stderr
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
         self._tasks = TaskOwner("gateway")
@@ -67,6 +83,7 @@ class Gateway:
         self.routes: Routes | None = None
         self.trust: Trust | None = None
         self.kb: SharedKb | None = None
+        self._tracing: Tracing | None = None
         self.port = config.gateway.port
 
     async def start(self, host: str | None = None, port: int | None = None) -> None:
@@ -80,8 +97,10 @@ class Gateway:
         host = config.gateway.host if host is None else host
         self.kb = SharedKb(config)
         modes = build_modes(config, self.kb.ready)
-        self.broker = broker = Broker(modes, _broker_settings(config), (), clock)
+        self.broker = broker = self._open_broker(modes, clock)
         metrics = Metrics(broker)
+        if self._tracing is not None:
+            metrics.count_spans(self._tracing.counts)
         overview = Overview(time.time, _minute_prices(config).__getitem__)
         broker.add_observer(overview.observe)
         broker.add_observer(_turn_timing(metrics, overview, config))
@@ -108,6 +127,17 @@ class Gateway:
         # Listening comes first: health and page answer while a mode still loads, and say so.
         await asyncio.gather(*(mode.start() for mode in modes.values()))
 
+    def _open_broker(self, modes: Mapping[str, Mode], clock: Callable[[], float]) -> Broker:
+        config, settings = self._config, _broker_settings(self._config)
+        if not config.tracing.enabled:
+            return Broker(modes, settings, (), clock)
+        # Here, not above: a gateway that traces nothing loads nothing of OpenTelemetry's.
+        from penny.gateway.tracing import open_traced_broker
+
+        broker = open_traced_broker(config, modes, settings, clock)
+        self._tracing = broker.tracing
+        return broker
+
     def _build_app(
         self,
         broker: Broker,
@@ -118,7 +148,13 @@ class Gateway:
         clock: Callable[[], float],
     ) -> web.Application:
         config = self._config
-        self.routes = routes = Routes(broker, config, metrics, trust, kb.describe, self._siblings)
+        external = broker.modes.get("EXTERNAL")
+        counts = external.counts if isinstance(external, ExternalMode) else None
+        faults = HouseFaults(kb, counts, self._stderr)
+        metrics.registry.register(faults)
+        self.routes = routes = Routes(
+            broker, config, metrics, trust, kb.describe, faults.tellers(), self._siblings
+        )
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         self.routes.add_to(app)
         door = SocketDoor(broker, config, trust.gate, clock, self._siblings)
@@ -159,6 +195,8 @@ class Gateway:
             await self.trust.admission.aclose()
         if self.kb is not None:
             await self.kb.aclose()
+        if self._tracing is not None:
+            await self._tracing.aclose()
 
     async def run(self, host: str | None, port: int | None) -> None:
         """Serve until SIGTERM or SIGINT, then drain."""
@@ -276,5 +314,5 @@ def main(
     siblings: Siblings | None = None,
 ) -> None:
     """Run a gateway, alone or as one of several processes, until it is told to stop."""
-    configure_logs(config.logs.level, config.logs.format)
-    uvloop.run(Gateway(config, siblings).run(host, port))
+    stderr = configure_logs(config.logs.level, config.logs.format)
+    uvloop.run(Gateway(config, siblings, stderr).run(host, port))

@@ -50,6 +50,11 @@ class BrainCollector:
         for outcome, count in sorted(self._counts.analyses.items()):
             analyses.add_metric([outcome], count)
         yield analyses
+        yield CounterMetricFamily(
+            "penny_journal_entries_lost",
+            "Entries of sessions' journals that the disk did not take",
+            value=self._counts.journals.entries_lost,
+        )
         rollovers = CounterMetricFamily(
             "penny_upstream_replaced", "Upstreams replaced by reason", labels=["reason"]
         )

@@ -67,10 +67,15 @@ class SharedKb:
         if base is not None:
             await asyncio.to_thread(base.close)
 
+    def fault(self) -> str:
+        """Why nothing of it, or something old, is served; '' while all is well."""
+        return self.reason or (self._base.fault() if self._base is not None else "")
+
     def describe(self) -> Json:
         """Return its state, and every file that is not served whole, for the operator."""
         problems = self._base.problems() if self._base is not None else []
-        return {"state": self.reason or "ready", "problems": [asdict(each) for each in problems]}
+        fault = self.fault()
+        return {"state": fault or "ready", "problems": [asdict(each) for each in problems]}
 
     async def _open(self) -> KnowledgeBase | None:
         section = self._config.kb

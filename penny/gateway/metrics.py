@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -15,6 +16,9 @@ from penny.gateway.trust import Trust
 from penny.session.broker import Broker
 from penny.trust.resilient_store import ResilientStore
 
+
+if TYPE_CHECKING:
+    from penny.tracing.exporter import SpanCounts
 
 STAGE_BUCKETS_S = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 LAG_BUCKETS_S = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -96,6 +100,19 @@ class TrustCollector:
             )
 
 
+class SpanCollector:
+    """Whether the spans of a gateway that traces arrive."""
+
+    def __init__(self, counts: SpanCounts) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[Metric]:
+        spans = CounterMetricFamily("penny_spans", "Trace spans by outcome", labels=["outcome"])
+        for outcome in ("exported", "failed", "dropped"):
+            spans.add_metric([outcome], getattr(self._counts, outcome))
+        yield spans
+
+
 class Metrics:
     """The gateway's registry."""
 
@@ -116,6 +133,9 @@ class Metrics:
             buckets=LAG_BUCKETS_S,
             registry=self.registry,
         )
+
+    def count_spans(self, counts: SpanCounts) -> None:
+        self.registry.register(SpanCollector(counts))
 
     def record_stage(self, stage: str, ms: int) -> None:
         self.turn_stage.labels(stage).observe(ms / 1000)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,11 @@ SECURITY_HEADERS = {
 
 
 class Routes:
-    """The gateway's plain HTTP side."""
+    """The gateway's plain HTTP side.
+
+    Args:
+        faults: each tells what of the house works less well than usual, or ''.
+    """
 
     def __init__(
         self,
@@ -45,6 +49,7 @@ class Routes:
         metrics: Metrics,
         trust: Trust,
         describe_kb: Callable[[], Json],
+        faults: Sequence[Callable[[], str]] = (),
         siblings: Siblings | None = None,
     ) -> None:
         self._broker = broker
@@ -52,6 +57,7 @@ class Routes:
         self._metrics = metrics
         self._trust = trust
         self._describe_kb = describe_kb
+        self._faults = faults
         self._siblings = siblings
 
     def add_to(self, app: web.Application) -> None:
@@ -85,6 +91,7 @@ class Routes:
         degraded = []
         if isinstance(store, ResilientStore) and not store.state.shared:
             degraded.append("Redis does not answer: limits hold on this gateway alone")
+        degraded += [fault for tell in self._faults if (fault := tell())]
         modes = {name: mode.availability() for name, mode in self._broker.modes.items()}
         return {
             "ready": not reasons,

@@ -17,7 +17,6 @@ from penny.trust.admission import Admission
 from penny.trust.client_secrets import ClientSecrets
 from penny.trust.keys import KeyFile
 from penny.trust.memory_store import MemoryStore
-from penny.trust.redis_store import RedisStore, connect_redis
 from penny.trust.resilient_store import ResilientStore
 
 
@@ -63,6 +62,9 @@ def build_store(config: Config) -> MemoryStore | ResilientStore:
     local = MemoryStore(time.time)
     if config.redis.url is None:
         return local
+    # Here, not above: the client is large, and one gateway alone does not need it.
+    from penny.trust.redis_store import RedisStore, connect_redis
+
     password = read_secret(REDIS_PASSWORD, os.environ)
     redis = connect_redis(
         config.redis.url,

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+
+if TYPE_CHECKING:
+    from penny.tracing.trace import Trace
 
 
 Json = dict[str, Any]
@@ -65,6 +69,7 @@ class SessionSpec:
     (a Realtime client asks for them itself). ``session``: Realtime session fields that the edge
     wants set when the speaker opens, over the mode's own. ``tell`` hears of a wait while the
     speaker opens: ``penny.progress`` events with ``stage``, ``message`` and ``eta_ms``.
+    ``trace``: the session's, where it is traced.
     ``patience_s``: after so long the edge would rather open another mode; None waits as long as
     the mode does. ``elsewhere`` is that other mode, for a session that has begun before its own
     could answer; None where the caller may not be moved.
@@ -85,6 +90,7 @@ class SessionSpec:
     patience_s: float | None = None
     tell: Callable[[Json], None] = _tell_nobody
     elsewhere: Elsewhere | None = None
+    trace: Trace | None = None
 
 
 class Speaker(Protocol):

@@ -19,7 +19,8 @@ local function denial(scope, limit, after_s)
 end
 
 local function next_free(rate_key, rate)
-  local free_at = math.min(tonumber(redis.call('GET', rate_key) or '0'), now + 60)
+  local free_at = tonumber(redis.call('GET', rate_key) or '0')
+  if free_at > now + 60.001 then free_at = now end -- of a clock that was set back since
   return math.max(now, free_at) + 60 / rate
 end
 

@@ -114,8 +114,9 @@ def of_day(use: Use, now_s: float) -> Use:
 
 def _next_free_s(per_minute: int, use: Use, now_s: float) -> float:
     """The generic cell rate algorithm: a token bucket kept as one moment."""
-    # A clock that was set back would leave the moment far ahead; nobody waits over a minute.
-    free_at_s = min(use.free_at_s, now_s + MINUTE_S)
+    # Over a minute ahead it is a moment of a clock that was set back since: it would lock everybody
+    # out until that clock comes there again.
+    free_at_s = use.free_at_s if use.free_at_s <= now_s + MINUTE_S + ROUNDING_S else now_s
     return max(now_s, free_at_s) + MINUTE_S / per_minute
 
 

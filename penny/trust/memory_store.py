@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 from penny.errors import ProtocolError
@@ -19,13 +20,17 @@ class MemoryStore:
 
     Args:
         wall_clock: seconds since the epoch.
+        clock: monotonic seconds: a secret dies no later for a wall clock that was set back.
     """
 
-    def __init__(self, wall_clock: Callable[[], float]) -> None:
+    def __init__(
+        self, wall_clock: Callable[[], float], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._wall_clock = wall_clock
+        self._clock = clock
         self._uses: dict[str, Use] = {}
         self._places: dict[str, Place] = {}
-        self._secrets: dict[str, tuple[float, Json]] = {}
+        self._secrets: dict[str, tuple[float, float, Json]] = {}
         self._on_hang_up: OnHangUp | None = None
 
     async def admit(self, place: Place) -> Denial | None:
@@ -74,18 +79,17 @@ class MemoryStore:
 
     async def put_secret(self, digest: str, payload: Json, life_s: int) -> None:
         """Raises ProtocolError when too many are alive."""
-        now_s = self._wall_clock()
-        for known in [d for d, (ends_s, _) in self._secrets.items() if ends_s <= now_s]:
+        for known in [d for d, (*ends_s, _) in self._secrets.items() if self._is_over(*ends_s)]:
             del self._secrets[known]
         if len(self._secrets) >= MAX_SECRETS:
             raise ProtocolError(
                 "too many client secrets are alive; let some expire", code="rate_limited"
             )
-        self._secrets[digest] = (now_s + life_s, payload)
+        self._secrets[digest] = (self._wall_clock() + life_s, self._clock() + life_s, payload)
 
     async def find_secret(self, digest: str) -> Json | None:
-        ends_s, payload = self._secrets.get(digest, (0.0, {}))
-        if ends_s <= self._wall_clock():
+        *ends_s, payload = self._secrets.get(digest, (0.0, 0.0, {}))
+        if self._is_over(*ends_s):
             return None
         if payload.get("single_use"):
             del self._secrets[digest]
@@ -96,6 +100,9 @@ class MemoryStore:
 
     async def aclose(self) -> None:
         return None
+
+    def _is_over(self, wall_s: float, monotonic_s: float) -> bool:
+        return wall_s <= self._wall_clock() or monotonic_s <= self._clock()
 
     def _use(self, name: str) -> Use:
         return self._uses.get(name, Use())

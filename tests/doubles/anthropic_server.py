@@ -87,6 +87,7 @@ class AnthropicDouble:
         self.steps: list[Step] = []
         self.requests: list[Json] = []
         self.keys: list[str] = []
+        self.headers: list[dict[str, str]] = []
         self.unexpected: list[str] = []
         self.cancelled = 0
         self._runner: web.AppRunner | None = None
@@ -148,6 +149,7 @@ class AnthropicDouble:
             raise UnexpectedRequest(f"{len(left)} steps were never used")
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
+        self.headers.append(dict(request.headers))
         bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
         key = bearer or request.headers.get("x-api-key", "")
         if not key:

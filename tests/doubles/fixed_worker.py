@@ -7,10 +7,12 @@ test can kill, freeze and slow it at will without waiting for models to load.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 
 from aiohttp import web
 
+from penny.tracing.settings import TracingSettings
 from runpod_worker.server import Worker
 from runpod_worker.settings import WorkerSettings
 from tests.doubles.engines import FixedLlm
@@ -19,9 +21,15 @@ from tests.doubles.house import make_engines
 
 ANSWER = "Su factura vence el quince de enero. Son mil quinientos euros. Hasta pronto."
 
+TRACES_TO = "TEST_WORKER_TRACES_TO"
+"""Environment variable: where its spans go; unset, it has none."""
+
 
 async def serve(port: int) -> None:
-    settings = WorkerSettings(slots=10_000)
+    tracing = TracingSettings()
+    if TRACES_TO in os.environ:
+        tracing = TracingSettings(enabled=True, endpoint=os.environ[TRACES_TO])
+    settings = WorkerSettings(slots=10_000, tracing=tracing)
     engines = make_engines(llm=FixedLlm(ANSWER))
     runner = web.AppRunner(Worker(settings, engines).app(), access_log=None)
     await runner.setup()

@@ -7,13 +7,15 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import yaml
+
+from tests.doubles.moved_clock import OFF_BY
 
 
 Json = dict[str, Any]
@@ -71,11 +73,19 @@ async def running(
     folder: Path, name: str, port: int, *arguments: str, **environment: str
 ) -> AsyncIterator[PennyProcess]:
     """A Python process of ours; killed, frozen or not, when the test is over."""
+    async with started(folder, name, port, sys.executable, *arguments, **environment) as process:
+        yield process
+
+
+@asynccontextmanager
+async def started(
+    folder: Path, name: str, port: int, *command: str, **environment: str
+) -> AsyncIterator[PennyProcess]:
+    """A process by its command line, as ``running``."""
     log = folder / f"{name}.log"
     with log.open("ab") as out:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *arguments,
+            *command,
             cwd=ROOT,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=out,
@@ -93,11 +103,11 @@ async def running(
 
 @asynccontextmanager
 async def worker_process(
-    folder: Path, port: int | None = None, name: str = "worker"
+    folder: Path, port: int | None = None, name: str = "worker", **environment: str
 ) -> AsyncIterator[PennyProcess]:
     port = port or free_port()
-    arguments = ("-m", "tests.doubles.fixed_worker", str(port))
-    async with running(folder, name, port, *arguments) as worker:
+    arguments = (*_modules(environment), "tests.doubles.fixed_worker", str(port))
+    async with running(folder, name, port, *arguments, **environment) as worker:
         await worker.answers()
         yield worker
 
@@ -123,8 +133,29 @@ async def gateway_process(
     }
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
-    arguments = ("-m", "penny", "serve", "--config", str(path), "--port", str(port))
-    async with running(folder, name, port, *arguments, **(environment or {})) as gateway:
+    (folder / "kb/documents").mkdir(parents=True, exist_ok=True)  # of its own, and empty
+    given = environment or {}
+    arguments = (*_modules(given), "penny", "serve", "--config", str(path), "--port", str(port))
+    async with running(folder, name, port, *arguments, **given) as gateway:
         await gateway.logged("Penny listens on")
         await gateway.answers()
         yield gateway
+
+
+async def make_key(folder: Path) -> str:
+    """A key, by the command line, for the gateway of ``folder/gateway.yaml``."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "penny", "keys", "create", "web", "--config", str(folder / "gateway.yaml")),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, error = await process.communicate()
+    assert process.returncode == 0, error.decode()
+    return out.decode().strip()
+
+
+def _modules(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """How Python is told which module to run: below a clock of the test's, if it has one."""
+    return ("-m", "tests.doubles.moved_clock") if OFF_BY in environment else ("-m",)

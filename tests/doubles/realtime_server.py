@@ -386,6 +386,7 @@ class RealtimeDouble:
         self.violations: list[str] = []
         self.connections: list[Connection] = []
         self.keys: list[str] = []
+        self.headers: list[dict[str, str]] = []
         self.refuse_with: int | None = None
         self.expires_at: int | None = None
         """Unix seconds that ``session.created`` tells."""
@@ -450,6 +451,7 @@ class RealtimeDouble:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         self.keys.append(request.headers.get("Authorization", ""))
+        self.headers.append(dict(request.headers))
         if "OpenAI-Beta" in request.headers:
             self.violations.append("the beta header was sent")
         if self.refuse_with is not None:

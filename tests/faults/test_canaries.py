@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
+import stat
 from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from tests.doubles.anthropic_server import AnthropicDouble, folio
 from tests.doubles.caller import calling
+from tests.doubles.collector import collecting
 from tests.doubles.fixed_worker import ANSWER
-from tests.doubles.processes import PennyProcess, gateway_process, worker_process
+from tests.doubles.processes import ROOT, gateway_process, make_key, worker_process
+from tests.doubles.realtime_server import RealtimeDouble
 from tests.doubles.speech import silence, speak
 
 
@@ -29,21 +32,6 @@ SPOKEN = "canario de mi enfermedad"
 PROMPT = "canario del guion secreto"
 USER = "canario-usuario-600123456"
 JUNK = "canario-basura"
-
-
-async def make_key(gateway: PennyProcess, folder: Path) -> str:
-    import sys
-
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "penny", "keys", "create", "web", "--config", str(folder / "gateway.yaml")),
-        cwd=Path(__file__).parents[2],
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, _err = await process.communicate()
-    assert process.returncode == 0
-    return out.decode().strip()
 
 
 async def good_session(url: str, key: str) -> str:
@@ -90,7 +78,7 @@ async def test_nothing_that_penny_wrote_holds_a_secret_or_a_word(tmp_path: Path)
     }
     (tmp_path / "gateway.yaml").write_text(f"keys: {{file: {tmp_path}/keys.sqlite}}\n")
     async with worker_process(tmp_path) as worker:
-        key = await make_key(worker, tmp_path)
+        key = await make_key(tmp_path)
         async with gateway_process(
             tmp_path, worker.port, environment=VENDOR_KEYS, **sections
         ) as gateway:
@@ -125,3 +113,67 @@ async def test_nothing_that_penny_wrote_holds_a_secret_or_a_word(tmp_path: Path)
     words = [ANSWER.split(".")[0], "canario", SPOKEN, PROMPT, USER, JUNK]
     for canary in [*VENDOR_KEYS.values(), key, secret, token, *words]:
         assert canary not in written, canary
+
+
+async def external_session(url: str, key: str, speaker: RealtimeDouble) -> str:
+    """Typed, answered, with a tool that is called; its resume token."""
+    async with calling(url, key=key) as caller:
+        await caller.send(
+            "session_start",
+            portavoz={"initial_system_prompt": PROMPT},
+            context={"user_id": USER},
+        )
+        token = (await caller.until("session_started"))["resume_token"]
+        upstream = await speaker.connection()
+        await caller.send("text_input", text=SPOKEN)
+        await upstream.call("search_knowledge", {"query": SPOKEN})
+        await upstream.answer(SPOKEN)
+        await caller.until("context_update")
+        await caller.send("session_end")
+        await caller.closed()
+    return str(token)
+
+
+async def test_the_record_of_a_call_alone_holds_its_words_and_no_file_a_secret(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "gateway.yaml").write_text(f"keys: {{file: {tmp_path}/keys.sqlite}}\n")
+    key = await make_key(tmp_path)
+    async with (
+        collecting() as (collector, endpoint),
+        RealtimeDouble() as speaker,
+        AnthropicDouble() as claude,
+    ):
+        claude.on("turn", None, answer=folio(SPOKEN, {"dato": SPOKEN}), times=None)
+        claude.on("review", None, answer=folio(SPOKEN), times=None)
+        vendors = {"portavoz_base_url": speaker.base_url, "cerebro_base_url": claude.base_url}
+        sections = {
+            "penny": {
+                "default_mode": "EXTERNAL",
+                "modes": {"SELF_HOSTED": {"enabled": False}, "EXTERNAL": vendors},
+            },
+            "logs": {"level": "debug", "format": "json"},
+            "keys": {"file": str(tmp_path / "keys.sqlite"), "required": "always"},
+            "kb": {"documents": str(ROOT / "kb/documents"), "index": str(tmp_path / "index")},
+            "brain": {"journal": {"folder": str(tmp_path / "journal")}},
+            "tracing": {"enabled": True, "endpoint": endpoint},
+        }
+        async with gateway_process(tmp_path, 1, environment=VENDOR_KEYS, **sections) as gateway:
+            token = await external_session(gateway.url, key, speaker)
+            await collector.until(lambda: collector.named("session"))
+            gateway.signal(signal.SIGTERM)
+            await gateway.wait()
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    records = [path for path in files if path.suffix == ".jsonl"]
+    assert len(records) == 1
+    assert stat.S_IMODE(records[0].stat().st_mode) == 0o600
+    record = records[0].read_text(encoding="utf-8")
+    assert SPOKEN in record  # what a record is for; and so the canary is seen where it is
+    others = b"".join(path.read_bytes() for path in files if path not in records)
+    spans = b"".join(collector.bodies).decode("latin-1")
+    assert {"execute_tool search_knowledge", "folio"} <= {span.name for span in collector.spans}
+    elsewhere = others.decode("latin-1") + spans
+    for secret in [*VENDOR_KEYS.values(), key, token]:
+        assert secret not in record + elsewhere, secret
+    for words in (SPOKEN, PROMPT, USER, "canario"):
+        assert words not in elsewhere, words

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+from pathlib import Path
 
 import pytest
 import structlog
 
 from penny.errors import EngineError
-from penny.logs import configure_logs
+from penny.logs import LossyStream, configure_logs
 
 
 SPOKEN = "mi contraseña es abracadabra"
@@ -72,3 +73,20 @@ def test_a_librarys_own_log_tells_no_text_of_an_exception(
     written = capsys.readouterr().err
     assert "Error handling request" in written
     assert "abracadabra" not in written
+
+
+def test_a_line_that_cannot_be_written_is_counted_and_told_later_and_never_raised(
+    tmp_path: Path,
+) -> None:
+    with open("/dev/full", "w") as full, (tmp_path / "log").open("w+") as kept:
+        stream = LossyStream(full, json=True)
+        stream.write("lost\n")
+        stream.write("lost too\n")
+        assert (stream.lost, stream.is_failing) == (2, True)
+        stream._stream = kept
+        stream.write("kept\n")
+        kept.seek(0)
+        told = kept.read().splitlines()
+    assert json.loads(told[0]) == {"event": "log_lines_lost", "level": "error", "lines": 2}
+    assert told[1:] == ["kept"]
+    assert (stream.lost, stream.is_failing) == (2, False)

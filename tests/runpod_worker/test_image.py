@@ -50,6 +50,7 @@ def test_the_image_has_no_gateway_and_no_configuration(image: Path) -> None:
         "aio",
         "audio",
         "realtime",
+        "tracing",
         "turns",
     ]
     assert not (image / "config").exists()

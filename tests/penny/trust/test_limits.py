@@ -71,13 +71,16 @@ def test_money_is_named_before_minutes() -> None:
     assert denial.limit == "usd_per_day"
 
 
-def test_a_clock_set_back_frees_nothing_and_locks_nobody_out() -> None:
+def test_a_clock_set_back_frees_no_money_and_locks_nobody_out() -> None:
     limited = scope(usd_per_day=1, sessions_per_minute=1)
     spent = charge(Use(), 0, 1.5, NOON_S)
     assert deny(limited, spent, NOON_S - 2 * DAY_S) is not None
 
     begun = begin(limited, Use(), NOON_S)
-    denial = deny(limited, begun, NOON_S - 3600)
+    assert deny(limited, begun, NOON_S) is not None
+    assert deny(limited, begun, NOON_S - 3600) is None
+    again = begin(limited, begun, NOON_S - 3600)
+    denial = deny(limited, again, NOON_S - 3600)
     assert denial is not None
     assert denial.retry_after_s <= 60
 

@@ -1,0 +1,104 @@
+"""A span around a piece of work. Imports nothing of OpenTelemetry: untraced sessions cost a check.
+
+Attribute names are a closed list that the type checker holds, so that no span can carry what was
+said: identifiers, names from the configuration, counts and times, nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+
+if TYPE_CHECKING:
+    from penny.tracing.trace import Span, Trace
+
+
+AttributeName = Literal[
+    "error.type",
+    "gen_ai.conversation.id",
+    "gen_ai.operation.name",
+    "gen_ai.output.type",
+    "gen_ai.provider.name",
+    "gen_ai.request.model",
+    "gen_ai.response.id",
+    "gen_ai.tool.call.id",
+    "gen_ai.tool.name",
+    "gen_ai.usage.cache_read.input_tokens",
+    "gen_ai.usage.input_tokens",
+    "gen_ai.usage.output_tokens",
+    "penny.audio.ms",
+    "penny.brain.partial",
+    "penny.brain.purpose",
+    "penny.end.reason",
+    "penny.engine",
+    "penny.first_token.ms",
+    "penny.folio.id",
+    "penny.folio.placement",
+    "penny.folio.section",
+    "penny.heard.ms",
+    "penny.interrupted",
+    "penny.item.id",
+    "penny.language",
+    "penny.mode",
+    "penny.passages",
+    "penny.search.by",
+    "penny.speech.ms",
+    "penny.status",
+    "penny.turn.input",
+    "penny.understood",
+    "penny.wait.ms",
+    "server.address",
+]
+"""OpenTelemetry's semantic conventions where there is one (``gen_ai.*``), else Penny's."""
+Attributes = Mapping[AttributeName, str | int | float | bool]
+Kind = Literal["internal", "client", "server"]
+
+_current: ContextVar[Span | None] = ContextVar("penny_span", default=None)
+
+
+@contextmanager
+def span(
+    trace: Trace | None,
+    name: str,
+    *,
+    item_id: str = "",
+    kind: Kind = "internal",
+    attributes: Attributes | None = None,
+) -> Iterator[Span | None]:
+    """Time the work inside; None where the session is not traced.
+
+    Inside another span of this task it is that one's child, else of the turn ``item_id`` (of the
+    session when that is empty). What is raised ends it with ``error.type``.
+    """
+    if trace is None:
+        yield None
+        return
+    outer = _current.get()
+    if outer is not None and outer.is_open:  # a task may outlive the work it was begun in
+        opened = outer.start(name, kind=kind, attributes=attributes)
+    else:
+        opened = trace.start(name, item_id=item_id, kind=kind, attributes=attributes)
+    token = _current.set(opened)
+    try:
+        yield opened
+    except BaseException as error:
+        opened.end(error=str(getattr(error, "code", "")) or type(error).__name__)
+        raise
+    finally:
+        _current.reset(token)
+        opened.end()
+
+
+def trace_headers(url: str | None) -> dict[str, str]:
+    """Headers for a request to a vendor or an action: the ``traceparent``, if its host is one that
+    ``tracing.propagate_to`` names; else nothing."""
+    current = _current.get()
+    if current is None or not current.is_open or url is None:
+        return {}
+    if urlsplit(url).hostname in current.propagate_to:
+        return {"traceparent": current.traceparent}
+    return {}

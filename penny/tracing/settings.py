@@ -1,0 +1,63 @@
+"""Where traces go and how many: ``tracing`` of ``penny.yaml``, for the gateway and its workers."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from penny.aio.allow_list import AllowList
+
+
+class TracingSettings(BaseModel):
+    """OpenTelemetry spans over OTLP/HTTP. A collector's own credentials stand in the environment
+    (``OTEL_EXPORTER_OTLP_HEADERS``), never here."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
+    )
+
+    enabled: bool = Field(default=False, description="whether sessions are traced")
+    endpoint: str = Field(
+        default="http://127.0.0.1:4318/v1/traces",
+        description="OTLP/HTTP address of the collector; beyond loopback, one of "
+        "`privacy.allowed_hosts`",
+    )
+    sample_ratio: float = Field(
+        default=1.0, ge=0.0, le=1.0, description="share of sessions that is traced, whole"
+    )
+    propagate_to: tuple[str, ...] = Field(
+        default=(),
+        description="hosts of vendors and actions that are sent the `traceparent`; workers are",
+    )
+    queue_spans: int = Field(
+        default=2048, ge=64, description="spans that wait for the collector; the oldest go first"
+    )
+    timeout_s: float = Field(
+        default=5.0, gt=0, le=60, description="time the collector has to take a batch"
+    )
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("write http(s)://host:port/v1/traces, where the collector listens")
+        if parts.username or parts.password:
+            raise ValueError(
+                "credentials do not stand in this file; set OTEL_EXPORTER_OTLP_HEADERS in the "
+                "environment"
+            )
+        return url
+
+
+def refuse_collector(settings: TracingSettings, allowed: AllowList) -> str:
+    """Why spans of private sessions may not go to this collector, or ''."""
+    parts = urlsplit(settings.endpoint)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    if allowed.allows(str(parts.hostname), port):
+        return ""
+    return (
+        f"spans of private sessions would leave for {parts.hostname}; write "
+        f"'{parts.hostname}:{port}' into privacy.allowed_hosts, or take a collector on this machine"
+    )
