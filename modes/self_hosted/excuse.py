@@ -99,12 +99,12 @@ class ExcuseRecorder:
     def takes(self, event: Json) -> bool:
         """Whether ``event`` is the recording's own, which the caller must not see."""
         kind = event["type"]
+        if not self._response_id and kind != "response.created":
+            return False
         response: Json = event.get("response") or {}
         if kind == "response.created" and MARK in (response.get("metadata") or {}):
             self._response_id = response["id"]
             return True
-        if not self._response_id:
-            return False
         if kind == "rate_limits.updated" and self._limits_due:
             self._limits_due = False  # it follows every response
             return True

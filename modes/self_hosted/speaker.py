@@ -29,6 +29,7 @@ Json = dict[str, Any]
 
 MAX_REPLACEMENTS = 3
 """In one session. Workers that die one after another die of this session."""
+AUDIO = "input_audio_buffer.append"
 _STAMPED = frozenset({"response.create", "session.update"})
 _STAMP = "pennystamp"
 """Prefix of the ids given to events that came without one; the client never hears of them."""
@@ -99,6 +100,11 @@ class PrivateSpeaker:
 
     async def send(self, event: Json) -> None:
         """Send one client event. What a dead worker did not take, the next one gets."""
+        if event["type"] == AUDIO and self._attendance is None and not self._lock.locked():
+            # Fifty a second, with nobody to wait for and nothing to name.
+            self._mirror.caller_event(event)
+            await self._hand_on([event])
+            return
         if event["type"] in _STAMPED and not event.get("event_id"):
             event = {**event, "event_id": new_id(_STAMP)}
         elif event["type"] == "conversation.item.create" and _lacks_id(event.get("item")):
@@ -109,13 +115,18 @@ class PrivateSpeaker:
             return  # a sentence of ours that no worker knows of
         async with self._lock:
             self._mirror.caller_event(event)
-            if self._lost:
-                return
-            try:
-                for sent in self._for_worker(event):
-                    await self._speaker.send(sent)
-            except SpeakerLost:
-                self._lost = True  # the reading side finds out why, and what to do
+            await self._hand_on(self._for_worker(event))
+
+    async def _hand_on(self, events: list[Json]) -> None:
+        if self._lost:
+            return
+        speaker = self._speaker
+        try:
+            for event in events:
+                await speaker.send(event)
+        except SpeakerLost:
+            # The reading side finds out why, and what to do; maybe it has replaced it by now.
+            self._lost = self._lost or speaker is self._speaker
 
     def _for_worker(self, event: Json) -> list[Json]:
         """The event; for a cut of an answer that this worker has as text, the shorter text."""
@@ -191,16 +202,11 @@ class PrivateSpeaker:
 
     def _take(self, event: Json) -> list[Json]:
         """What the session is told of it."""
-        if self._excuse.takes(event):
+        if self._excuse.takes(event) or self._is_echo(event):
             return []
         if event["type"] == "penny.cost":
             # Counted with the rest of the session and told once, by whoever counts.
             self._told_usd = float(event.get("usd_total") or 0.0)
-            return []
-        item_id = (event.get("item") or {}).get("id") or event.get("item_id")
-        if item_id in self._echoes and event["type"] in _ECHOES:
-            if event["type"] == "conversation.item.done":
-                self._echoes.discard(item_id)
             return []
         self._mirror.worker_event(event)
         if event["type"] == "input_audio_buffer.speech_started":
@@ -208,6 +214,17 @@ class PrivateSpeaker:
         if event["type"] == "error":
             return [_unstamped(event)]
         return [event]
+
+    def _is_echo(self, event: Json) -> bool:
+        """Whether the worker answers a seed of ours, which the caller's side has seen before."""
+        if event["type"] not in _ECHOES:
+            return False
+        item_id = (event.get("item") or {}).get("id") or event.get("item_id")
+        if item_id not in self._echoes:
+            return False
+        if event["type"] == "conversation.item.done":
+            self._echoes.discard(item_id)
+        return True
 
     @property
     def spent_usd(self) -> float | None:
@@ -272,7 +289,7 @@ class PrivateSpeaker:
 _ECHOES = frozenset(
     {"conversation.item.added", "conversation.item.done", "conversation.item.deleted"}
 )
-"""What a worker answers to seeds. The caller's side has seen these items before."""
+"""What a worker answers to seeds."""
 
 
 _REPLACED: Json = {

@@ -22,7 +22,9 @@ class Patience:
         self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> None:
-        self._inside[_this_task()] = self._looks
+        task = asyncio.current_task()
+        assert task is not None, "patience is for tasks"
+        self._inside[task] = self._looks
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._limit_s, self._look)
 
@@ -32,7 +34,8 @@ class Patience:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        task = _this_task()
+        task = asyncio.current_task()
+        assert task is not None
         del self._inside[task]
         if task not in self._overdue:
             return
@@ -56,9 +59,3 @@ class Patience:
         self._looks += 1
         if self._inside:
             self._timer = asyncio.get_running_loop().call_later(self._limit_s, self._look)
-
-
-def _this_task() -> asyncio.Task[object]:
-    task = asyncio.current_task()
-    assert task is not None, "patience is for tasks"
-    return task

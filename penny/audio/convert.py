@@ -25,8 +25,9 @@ class Converter:
 
     def process(self, data: bytes) -> bytes:
         """Convert a chunk. Half a PCM16 sample waits for its other half."""
-        if self._same and self.src.encoding != "pcm16":
-            return data
+        if self._same:
+            # PCM16 passes the resampler, which changes nothing, for the sake of half samples.
+            return self._resampler.process(data) if self.src.encoding == "pcm16" else data
         return self.dst.from_pcm16(self._resampler.process(self.src.to_pcm16(data)))
 
     def flush(self) -> bytes:

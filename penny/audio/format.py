@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from penny.audio import g711
@@ -18,6 +18,8 @@ class AudioFormat:
 
     encoding: Encoding
     rate_hz: int
+    bytes_per_ms: float = field(init=False, repr=False, compare=False)
+    """Fractional where the rate is (44 100 Hz: 88.2)."""
 
     def __post_init__(self) -> None:
         known = get_args(Encoding)
@@ -25,16 +27,13 @@ class AudioFormat:
             raise ValueError(f"encoding: {self.encoding!r} is unknown; use {', '.join(known)}")
         if self.rate_hz <= 0:
             raise ValueError(f"rate_hz: {self.rate_hz} is not a rate; use a positive number")
+        # Asked for several times a frame.
+        object.__setattr__(self, "bytes_per_ms", self.rate_hz * self.sample_bytes / 1000)
 
     @property
     def sample_bytes(self) -> int:
         """Bytes of one sample."""
         return 2 if self.encoding == "pcm16" else 1
-
-    @property
-    def bytes_per_ms(self) -> float:
-        """Fractional where the rate is (44 100 Hz: 88.2)."""
-        return self.rate_hz * self.sample_bytes / 1000
 
     def ms_of(self, n_bytes: int) -> float:
         """Duration of ``n_bytes`` in milliseconds."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from penny.audio.convert import Converter
 from penny.audio.format import PCM24K, AudioFormat
@@ -32,11 +33,12 @@ class ItemStarted:
     response_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """20 ms of audio in the caller's format (the last of an item may be shorter)."""
 
     data: bytes
+    item_id: str
+    audio_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +289,7 @@ class Player:
         item.sent_ms += audio_ms
         self.sent_total_ms += audio_ms
         self._head_at_s += audio_ms / 1000
-        out.append(Frame(data))
+        out.append(Frame(data, item.item_id, audio_ms))
 
     def _over_at_s(self, item: _Item) -> float:
         if item.report is None:

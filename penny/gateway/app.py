@@ -241,9 +241,11 @@ def _cost_meter(config: Config, broker: Broker) -> Callable[[Session], CostObser
     call_later = asyncio.get_running_loop().call_later
 
     def make(session: Session) -> CostObserver:
-        prices, totals = config.models.prices, session.state.totals
+        prices, state = config.models.prices, session.state
         spent = find_spending(broker.modes, session.id)
-        return CostObserver(session, totals, prices, config.costs, call_later, spent)
+        return CostObserver(
+            session, state.totals, prices, config.costs, call_later, spent, state.started_s
+        )
 
     return make
 

@@ -29,6 +29,13 @@ BENIGN_ERRORS = frozenset(
 )
 """Races that every Realtime client meets (realtime-protocol.md, section 6): no fault of anyone."""
 FAILED_ENDS = frozenset({"error", "speaker_lost"})
+STATES = {
+    "input_audio_buffer.speech_started": "hearing",
+    "input_audio_buffer.speech_stopped": "thinking",
+    "response.output_audio.delta": "speaking",
+    "response.done": "listening",
+}
+LISTENS_TO = (*STATES, "conversation.item.create", "input_audio_buffer.committed", "error")
 
 
 @dataclass(slots=True)
@@ -142,6 +149,8 @@ class Overview:
 class SessionOverview:
     """Observes one session: what it is doing, how many turns, what it costs."""
 
+    listens_to = LISTENS_TO
+
     def __init__(
         self, overview: Overview, session: Session, usd_per_minute: float, began_at: float
     ) -> None:
@@ -206,14 +215,6 @@ class SessionOverview:
         if metered is not None:
             return float(metered)
         return (now - self._began_at) / 60 * self._usd_per_minute
-
-
-STATES = {
-    "input_audio_buffer.speech_started": "hearing",
-    "input_audio_buffer.speech_stopped": "thinking",
-    "response.output_audio.delta": "speaking",
-    "response.done": "listening",
-}
 
 
 def percentile(values: Sequence[int], percent: int) -> int | None:

@@ -38,25 +38,21 @@ class SessionWatch:
     Words are told as their length, unless a reader asked for them (and was let).
     """
 
+    listens_to = ("response.created",)
+
     def __init__(self, watches: SessionWatches, session: Session) -> None:
         self._watches = watches
         self._session = session
-        self._readers: dict[Channel[Json], bool] = {}
         self.turns = 0
 
     def caller_event(self, event: Json, at_s: float) -> None:
-        self._show("caller", event, at_s)
+        return None
 
     def speaker_event(self, event: Json, at_s: float) -> None:
-        if event["type"] == "response.created":
-            self.turns += 1
-        self._show("speaker", event, at_s)
+        self.turns += 1
 
     def ended(self, reason: str, at_s: float) -> None:
         del self._watches.live[self._session.id]
-        self._show("session", {"type": "ended", "reason": reason}, at_s)
-        for reader in self._readers:
-            reader.close()
 
     def describe(self, now_s: float) -> Json:
         state = self._session.state
@@ -70,26 +66,41 @@ class SessionWatch:
     @asynccontextmanager
     async def reading(self, *, words: bool = False) -> AsyncIterator[Channel[Json]]:
         """Every event from now on until the session ends; ``words``: with what is said."""
-        reader: Channel[Json] = Channel(WATCHED_EVENTS, on_full="drop_oldest")
-        self._readers[reader] = words
+        reader = Reader(self._session.state.started_s, words=words)
+        self._session.add_observer(reader)
         try:
-            yield reader
+            yield reader.events
         finally:
-            del self._readers[reader]
+            self._session.remove_observer(reader)
+
+
+class Reader:
+    """Observes a session for one operator's page, for as long as that is open."""
+
+    def __init__(self, started_s: float, *, words: bool) -> None:
+        self._started_s = started_s
+        self._words = words
+        self.events: Channel[Json] = Channel(WATCHED_EVENTS, on_full="drop_oldest")
+
+    def caller_event(self, event: Json, at_s: float) -> None:
+        self._show("caller", event, at_s)
+
+    def speaker_event(self, event: Json, at_s: float) -> None:
+        self._show("speaker", event, at_s)
+
+    def ended(self, reason: str, at_s: float) -> None:
+        self._show("session", {"type": "ended", "reason": reason}, at_s)
+        self.events.close()
 
     def _show(self, source: str, event: Json, at_s: float) -> None:
-        if not self._readers:
-            return
         if event["type"] in AUDIO_EVENTS:
             event = {
                 name: len(value) if name in ("audio", "delta") else value
                 for name, value in event.items()
             }
-        at_ms = round((at_s - self._session.state.started_s) * 1000)
-        redacted = redact(event)
-        for reader, words in self._readers.items():
-            shown = event if words else redacted
-            reader.try_send({"from": source, "at_ms": at_ms, "event": shown})
+        at_ms = round((at_s - self._started_s) * 1000)
+        shown = event if self._words else redact(event)
+        self.events.try_send({"from": source, "at_ms": at_ms, "event": shown})
 
 
 class SessionWatches:

@@ -23,13 +23,26 @@ from penny.metering.usage import (
     price_response,
     price_transcription,
 )
-from penny.turns.sounding import Sounding
+from penny.turns.sounding import HEARD, Sounding
 
 
 log = structlog.get_logger()
 
 MAX_TAIL_S = 60.0
 """A ceiling that was passed ends the session after this even if the answer sounds longer."""
+_TRANSCRIBED = frozenset(
+    {
+        "conversation.item.input_audio_transcription.completed",
+        "penny.transcription_usage",  # of words that the caller's side did not ask for
+    }
+)
+LISTENS_TO = (
+    *HEARD,
+    "penny.speaker",
+    "response.done",
+    "penny.usage",
+    *_TRANSCRIBED,
+)
 
 
 class Session(Protocol):
@@ -54,7 +67,10 @@ class CostObserver:
     Args:
         totals: written into when the session ends (``usd``, ``usd_by``).
         spent: what rented workers have cost this session so far, in USD; None when nobody bills.
+        started_s: when the session began, on the clock of its events.
     """
+
+    listens_to = LISTENS_TO
 
     def __init__(
         self,
@@ -64,6 +80,7 @@ class CostObserver:
         costs: CostsSection,
         call_later: CallLater,
         spent: Callable[[], float | None] = _spend_nothing,
+        started_s: float = 0.0,
     ) -> None:
         self._session = session
         self._totals = totals
@@ -74,7 +91,7 @@ class CostObserver:
         self._meter = CostMeter(costs.session_limit_usd, costs.warn_at)
         self._model = ""
         self._transcription_model = ""
-        self._started_s: float | None = None
+        self._started_s = started_s
         self._sounding = Sounding()
         self._warned = False
         self._end: asyncio.TimerHandle | None = None
@@ -82,10 +99,9 @@ class CostObserver:
     # -- what passes --------------------------------------------------------------------------
 
     def caller_event(self, event: Json, at_s: float) -> None:
-        self._note_start(at_s)
+        """Nothing the caller does costs anything by itself."""
 
     def speaker_event(self, event: Json, at_s: float) -> None:
-        self._note_start(at_s)
         self._sounding.speaker_event(event, at_s)
         kind = event["type"]
         if kind == "input_audio_buffer.speech_started":
@@ -120,10 +136,6 @@ class CostObserver:
 
     # -- counting -----------------------------------------------------------------------------
 
-    def _note_start(self, at_s: float) -> None:
-        if self._started_s is None:
-            self._started_s = at_s
-
     def _count_worker(self) -> bool:
         """Take in what rented workers have cost; whether anybody bills them."""
         usd = self._spent()
@@ -137,7 +149,7 @@ class CostObserver:
         if not charges and not worker:
             return
         self._meter.add(component, charges)
-        duration_ms = round((at_s - (self._started_s or at_s)) * 1000)
+        duration_ms = round((at_s - self._started_s) * 1000)
         self._session.tell_caller(self._meter.event(duration_ms))
         self._watch_ceiling(at_s)
 
@@ -154,11 +166,3 @@ class CostObserver:
         if level == "over" and self._end is None:
             tail_s = min(self._sounding.left_s(at_s), MAX_TAIL_S)
             self._end = self._call_later(tail_s, lambda: self._session.end("cost_limit"))
-
-
-_TRANSCRIBED = frozenset(
-    {
-        "conversation.item.input_audio_transcription.completed",
-        "penny.transcription_usage",  # of words that the caller's side did not ask for
-    }
-)

@@ -8,6 +8,8 @@ from penny.metering.usage import Json
 class SummaryObserver:
     """Args: totals: written into when the session ends (``details.brain``)."""
 
+    listens_to = ("penny.effectiveness",)
+
     def __init__(self, totals: Json) -> None:
         self._totals = totals
         self._newest: Json | None = None
@@ -16,8 +18,7 @@ class SummaryObserver:
         return None
 
     def speaker_event(self, event: Json, at_s: float) -> None:
-        if event["type"] == "penny.effectiveness":
-            self._newest = event["effectiveness"]
+        self._newest = event["effectiveness"]
 
     def ended(self, reason: str, at_s: float) -> None:
         if self._newest is not None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from penny.turns.sounding import Sounding
+from penny.turns.sounding import HEARD, Sounding
 
 
 Json = dict[str, Any]
@@ -29,6 +29,13 @@ CallLater = Callable[[float, Callable[[], None]], asyncio.TimerHandle]
 
 class HandoffEnd:
     """One per session. The goodbye is the first response that begins after the hand-off."""
+
+    listens_to = (
+        *HEARD,
+        "penny.handoff",
+        "response.created",
+        "response.done",
+    )
 
     def __init__(self, session: Ending, call_later: CallLater) -> None:
         self._session = session

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Collection
+from typing import Any, Protocol, runtime_checkable
 
 
 Json = dict[str, Any]
@@ -20,3 +21,13 @@ class Observer(Protocol):
         ...
 
     def ended(self, reason: str, at_s: float) -> None: ...
+
+
+@runtime_checkable
+class ListensTo(Protocol):
+    """An observer that is shown only events of these types, of either side.
+
+    Without it an observer sees all of them: a hundred pieces of audio a second and session.
+    """
+
+    listens_to: Collection[str]

@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from penny.errors import SpeakerLost
+from penny.session.audience import Audience
 from penny.session.edge import Edge
 from penny.session.mode import Speaker
 from penny.session.observer import Observer
@@ -69,7 +70,7 @@ class Session:
         self.mode = mode
         self._edge = edge
         self._speaker = speaker
-        self._observers = list(observers)
+        self._audience = Audience(session_id, observers)
         self._limits = limits
         self._clock = clock
         self._ending: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -78,8 +79,12 @@ class Session:
         self._telling: set[asyncio.Task[None]] = set()
 
     def add_observer(self, observer: Observer) -> None:
-        """Before ``run``: let ``observer`` see everything."""
-        self._observers.append(observer)
+        """Let ``observer`` see what comes from now on."""
+        self._audience.add(observer)
+
+    def remove_observer(self, observer: Observer) -> None:
+        """``observer`` sees no more, not even the end. Idempotent."""
+        self._audience.remove(observer)
 
     async def run(self) -> str:
         """Carry the session to its end; returns the reason. The edge is told and closed."""
@@ -117,9 +122,7 @@ class Session:
 
     async def _carry_in(self) -> None:
         async for event in self._edge.events():
-            now_s = self._clock()
-            for observer in self._observers:
-                self._show(observer.caller_event, event, now_s)
+            self._audience.caller_event(event, self._clock())
             await self._speaker.send(event)
         self.end(self._edge.end_reason)
 
@@ -128,8 +131,7 @@ class Session:
             now_s = self._clock()
             if event["type"] in _ACTIVITY:
                 self.state.last_activity_s = now_s
-            for observer in self._observers:
-                self._show(observer.speaker_event, event, now_s)
+            self._audience.speaker_event(event, now_s)
             await self._edge.deliver(event)
         self.end("speaker_lost")
 
@@ -168,19 +170,9 @@ class Session:
         if not task.cancelled() and task.exception() is not None:
             log.error("caller_not_told", session_id=self.id, exc_info=task.exception())
 
-    def _show(self, look: Callable[[Json, float], None], event: Json, now_s: float) -> None:
-        try:
-            look(event, now_s)
-        except Exception:
-            log.exception("observer_failed", session_id=self.id, event_type=event.get("type"))
-
     async def _close(self, reason: str) -> None:
         now_s = self._clock()
-        for observer in self._observers:
-            try:
-                observer.ended(reason, now_s)
-            except Exception:
-                log.exception("observer_failed", session_id=self.id)
+        self._audience.ended(reason, now_s)
         # What observers said last still goes out before the goodbye; a client that reads nothing
         # does not hold the end up.
         if self._telling:

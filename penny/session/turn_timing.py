@@ -19,6 +19,23 @@ Json = dict[str, Any]
 
 STAGES = ("turn_decided", "transcript", "first_token", "first_audio", "done")
 KEPT_TURNS = 8
+LISTENS_TO = (
+    "input_audio_buffer.append",
+    "conversation.item.create",
+    "session.updated",
+    "penny.session",
+    "conversation.item.added",
+    "input_audio_buffer.speech_started",
+    "input_audio_buffer.speech_stopped",
+    "penny.turn.decided",
+    "conversation.item.input_audio_transcription.completed",
+    "response.created",
+    "penny.response.first_token",
+    "response.output_audio_transcript.delta",
+    "response.output_text.delta",
+    "response.output_audio.delta",
+    "response.done",
+)
 
 
 @dataclass(slots=True)
@@ -48,6 +65,8 @@ class TurnTiming:
     record: called with (stage, ms) of every finished turn, for ``/metrics``.
     silence_ms: silence that the speaker counts into ``audio_end_ms``, unless it says better.
     """
+
+    listens_to = LISTENS_TO
 
     def __init__(
         self,
@@ -84,6 +103,10 @@ class TurnTiming:
 
     def speaker_event(self, event: Json, at_s: float) -> None:
         match event["type"]:
+            case "response.output_audio.delta":
+                turn = self._note_response(event["response_id"], "first_audio", at_s)
+                if turn is not None:
+                    turn.audio_chars += len(event["delta"])
             case "session.updated" | "penny.session":
                 self._note_formats(event["session"])
             case "conversation.item.added":
@@ -102,10 +125,6 @@ class TurnTiming:
                 self._note_response(event["response_id"], "first_token", at_s)
             case "response.output_text.delta":
                 self._note_response(event["response_id"], "first_token", at_s)
-            case "response.output_audio.delta":
-                turn = self._note_response(event["response_id"], "first_audio", at_s)
-                if turn is not None:
-                    turn.audio_chars += len(event["delta"])
             case "response.done":
                 self._done(event["response"], at_s)
 

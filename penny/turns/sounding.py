@@ -11,6 +11,8 @@ PCM24K_CHARS_PER_MS = 64.0
 """24 000 Hz x 2 bytes = 48 bytes a millisecond, 64 characters of base64."""
 G711_CHARS_PER_MS = 32 / 3
 _SESSION_EVENTS = frozenset({"session.updated", "penny.session"})
+HEARD = ("response.output_audio.delta", "input_audio_buffer.speech_started", *_SESSION_EVENTS)
+"""Types of the events that ``Sounding`` must be fed with."""
 
 
 def count_chars_per_ms(audio_format: Json | None) -> float:
@@ -20,7 +22,7 @@ def count_chars_per_ms(audio_format: Json | None) -> float:
 
 
 class Sounding:
-    """Fed with every event of the speaker's. Audio plays one piece after the other."""
+    """Fed with the speaker's events. Audio plays one piece after the other."""
 
     def __init__(self) -> None:
         self._chars_per_ms = PCM24K_CHARS_PER_MS

@@ -20,7 +20,7 @@ from config.trust import LimitsSection, TenantSection
 from kb.base import KnowledgeBase
 from kb.settings import KbSettings
 from penny.audio.format import PCM24K
-from penny.edges.player import Player
+from penny.edges.player import Frame, Player
 from penny.edges.socket.inbox import Inbox
 from penny.edges.socket.sent_log import SentLog
 from penny.edges.socket.translate import Translator
@@ -118,11 +118,10 @@ def caller_session(data: bytes) -> None:
         for realtime in effects.to_speaker:
             inbox.put(realtime)
         for due in player.due(now_s):
-            told = view.played(due)
-            if isinstance(told, bytes):
-                sent.add_audio(told, item, 20.0)
+            if isinstance(due, Frame):
+                sent.add_audio(due.data, due.item_id, due.audio_ms)
             else:
-                sent.add_text(dump(told))
+                sent.add_text(dump(view.played(due)))
         if byte & 31 == 31:
             missed = sent.since(max(0, sent.count - byte))
             player.start_again(now_s)

@@ -12,7 +12,7 @@ behind it notices nothing.
 from __future__ import annotations
 
 import asyncio
-from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,10 +23,10 @@ from aiohttp import WSMsgType
 from penny.aio.channel import ChannelClosed
 from penny.audio.convert import Converter
 from penny.audio.format import PCM24K, AudioFormat
-from penny.edges.player import FRAME_MS, ItemStarted, Player
+from penny.edges.player import FRAME_MS, Frame, Player
 from penny.edges.socket.inbox import Inbox
 from penny.edges.socket.translate import Effects, Translator
-from penny.edges.socket.wire import HoldSettings, Line, Playing, Wire
+from penny.edges.socket.wire import HoldSettings, Line, Wire
 from penny.errors import PennyError, ProtocolError
 from penny.ids import new_id
 from penny.protocol.codec import check_audio, dump, parse_client_message
@@ -99,12 +99,12 @@ class SocketEdge:
         self._clock = clock
         self._rate = rate or MessageRate(None)
         self._to_24k = Converter(_format(formats.input), PCM24K)
-        self._output = _format(formats.output)
-        self._player = Player(self._output, lead_ms=settings.lead_ms, limit_ms=settings.limit_ms)
+        self._player = Player(
+            _format(formats.output), lead_ms=settings.lead_ms, limit_ms=settings.limit_ms
+        )
         self._view = Translator(self._player)
         self._inbox = Inbox()
         self._wire = Wire(line, hold or HoldSettings(), self._inbox.close)
-        self._sounding_item = ""
         self._closed = False
         self.end_reason = "client_gone"
         self.resumed = 0
@@ -173,9 +173,8 @@ class SocketEdge:
             return
         pcm = self._to_24k.process(data)
         if pcm:
-            await self._inbox.put_audio(
-                {"type": "input_audio_buffer.append", "audio": b64encode(pcm).decode("ascii")}
-            )
+            audio = b2a_base64(pcm, newline=False).decode("ascii")
+            await self._inbox.put_audio({"type": "input_audio_buffer.append", "audio": audio})
 
     async def _take_text(self, text: str) -> None:
         wait_s = self._rate.take(self._clock())
@@ -266,7 +265,8 @@ class SocketEdge:
                 await self._wire.wake.wait()
                 continue
             try:
-                await self._wire.send_control(line)
+                if self._wire.waiting:
+                    await self._wire.send_control(line)
                 self._take_due()
                 await self._wire.send_all(line)
             except ConnectionError:
@@ -276,14 +276,7 @@ class SocketEdge:
 
     def _take_due(self) -> None:
         for due in self._player.due(self._clock()):
-            if isinstance(due, ItemStarted):
-                self._sounding_item = due.item_id
-            sent = self._view.played(due)
-            if isinstance(sent, bytes):
-                audio_ms = self._output.ms_of(len(sent))
-                self._wire.play(Playing(sent, self._sounding_item, audio_ms))
-            else:
-                self._wire.play(Playing(dump(sent)))
+            self._wire.play(due if isinstance(due, Frame) else dump(self._view.played(due)))
 
     async def _rest(self) -> None:
         """Sleep until something is posted or the next frame is due."""

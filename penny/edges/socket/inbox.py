@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
 
+from penny.aio.alarm import Alarm
 from penny.aio.channel import ChannelClosed
 
 
@@ -29,10 +30,10 @@ class Inbox:
     """Put by the reader, taken by the session."""
 
     def __init__(self) -> None:
-        self._audio: deque[tuple[int, Json]] = deque()
-        self._control: deque[tuple[int, Json]] = deque()
-        self._count = 0
-        self._filled = asyncio.Event()
+        self._events: deque[tuple[bool, Json]] = deque()
+        """Whether it is audio, and the event."""
+        self._audio = 0
+        self._filled = Alarm()
         self._taken = asyncio.Event()
         self._closed = False
         self._stalled = False
@@ -41,18 +42,18 @@ class Inbox:
 
     async def put_audio(self, event: Json) -> None:
         """Wait for room, or make it. Raises ChannelClosed."""
-        while len(self._audio) >= AUDIO_EVENTS and not self._closed:
+        while self._audio >= AUDIO_EVENTS and not self._closed:
             if self._stalled or not await self._moves():
                 self._stalled = True
-                self._audio.popleft()
-                self.dropped += 1
-        self._put(self._audio, event)
+                self._drop_audio()
+        self._put(True, event)
+        self._audio += 1
 
     def put(self, event: Json) -> None:
         """Raises ChannelClosed, also when far too much control waits."""
-        if len(self._control) >= CONTROL_EVENTS:
+        if len(self._events) - self._audio >= CONTROL_EVENTS:
             self.close()
-        self._put(self._control, event)
+        self._put(False, event)
 
     def close(self) -> None:
         """No more events; those inside can still be taken. Idempotent."""
@@ -62,27 +63,29 @@ class Inbox:
 
     async def __aiter__(self) -> AsyncIterator[Json]:
         while True:
-            while not (self._audio or self._control):
+            while not self._events:
                 if self._closed:
                     return
-                self._filled.clear()
                 await self._filled.wait()
             self._stalled = False
-            self._taken.set()
-            yield self._next()
+            if self._audio >= AUDIO_EVENTS:
+                self._taken.set()
+            is_audio, event = self._events.popleft()
+            self._audio -= is_audio
+            yield event
 
-    def _put(self, queue: deque[tuple[int, Json]], event: Json) -> None:
+    def _put(self, is_audio: bool, event: Json) -> None:
         if self._closed:
             raise ChannelClosed
-        self._count += 1
-        queue.append((self._count, event))
+        self._events.append((is_audio, event))
         self._filled.set()
 
-    def _next(self) -> Json:
-        """The oldest of both: order holds between audio and control."""
-        if not self._control or (self._audio and self._audio[0][0] < self._control[0][0]):
-            return self._audio.popleft()[1]
-        return self._control.popleft()[1]
+    def _drop_audio(self) -> None:
+        """The oldest audio goes; what control stands before it stays."""
+        kinds = [is_audio for is_audio, _ in self._events]
+        del self._events[kinds.index(True)]
+        self._audio -= 1
+        self.dropped += 1
 
     async def _moves(self) -> bool:
         self._taken.clear()

@@ -10,14 +10,13 @@ that misses one that is gone cannot resume, since no event may be lost in silenc
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
 MAX_TEXTS = 2_048
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """One message. ``item_id``, ``audio_ms`` and ``until_ms``, the position in the item that it
     reaches, belong to binary ones."""
 

@@ -6,12 +6,12 @@ history to what was heard when the caller interrupts, and knows which turn every
 
 from __future__ import annotations
 
-from base64 import b64decode
+from binascii import a2b_base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from penny.edges.player import Cut, Due, Frame, ItemHeard, ItemSent, ItemStarted, Player
+from penny.edges.player import Cut, ItemHeard, ItemSent, ItemStarted, Player
 from penny.edges.socket.turns import TurnBook
 from penny.protocol.brain import ContextUpdate, Correction, Handoff, ToolCall
 from penny.protocol.conversation import (
@@ -128,11 +128,9 @@ class Translator:
             role="user", turn_id=turn_id, item_id=item_id, text=text, understood=True
         )
 
-    def played(self, due: Due) -> ServerEvent | bytes:
-        """Turn what the player lets go into a message or audio for the caller."""
+    def played(self, due: ItemStarted | ItemSent | ItemHeard) -> ServerEvent:
+        """What the caller is told of the audio that the player lets go."""
         match due:
-            case Frame(data=data):
-                return data
             case ItemStarted(item_id=item_id, response_id=response_id):
                 turn_id = self._turns.of_response(response_id)
                 return AudioStarted(turn_id=turn_id, response_id=response_id, item_id=item_id)
@@ -257,13 +255,12 @@ class Translator:
     def _audio(self, event: Json, _now_s: float, effects: Effects) -> None:
         if event["response_id"] in self._cut_responses:
             return
-        turn_id = self._turns.of_response(event["response_id"])
-        self._turns.note_item(event["item_id"], turn_id)
+        self._turns.note_answer(event["item_id"], event["response_id"])
         fits = self._player.queue_audio(
             event["item_id"],
             event["response_id"],
             event["content_index"],
-            b64decode(event["delta"]),
+            a2b_base64(event["delta"]),
         )
         if not fits:
             self._cut_responses.add(event["response_id"])

@@ -40,6 +40,11 @@ class TurnBook:
         if item_id not in self._by_item:
             _remember(self._by_item, item_id, turn_id)
 
+    def note_answer(self, item_id: str, response_id: str) -> None:
+        """This item is part of that response. Asked for every piece of it."""
+        if item_id not in self._by_item:
+            _remember(self._by_item, item_id, self.of_response(response_id))
+
     def of_item(self, item_id: str) -> str:
         return self._by_item.get(item_id, self.current)
 

@@ -16,6 +16,7 @@ import structlog
 from aiohttp import WSCloseCode, web
 
 from penny.aio.alarm import Alarm
+from penny.edges.player import Frame
 from penny.edges.socket.sent_log import Sent, SentLog
 
 
@@ -47,15 +48,6 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Playing:
-    """A message that the player let go: audio of an item, or a word about it."""
-
-    data: str | bytes
-    item_id: str = ""
-    audio_ms: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class Missed:
     """What a client that came back gets again. ``audio_ms`` by item includes what was due."""
 
@@ -77,7 +69,7 @@ class Wire:
         self._greeting: str | None = None
         self._missed: deque[str | bytes] = deque()
         self._control: deque[str] = deque()
-        self._due: deque[Playing] = deque()
+        self._due: deque[Frame | str] = deque()
         self._giving_up: asyncio.TimerHandle | None = None
         self.wake = Alarm()
 
@@ -96,9 +88,9 @@ class Wire:
         self.wake.set()
         return True
 
-    def play(self, playing: Playing) -> None:
-        """Queue what is due now; the player paces, so a few frames wait here at most."""
-        self._due.append(playing)
+    def play(self, due: Frame | str) -> None:
+        """Queue what the player let go, audio or a word about it: it paces, so few wait here."""
+        self._due.append(due)
 
     def note_played(self, item_id: str, played_ms: float) -> None:
         """The client tells what it played; that will not be asked for again."""
@@ -133,10 +125,10 @@ class Wire:
         self.line = line
         self._missed = deque(message.data for message in sent)
         audio_ms: dict[str, float] = {}
-        again: list[Sent | Playing] = [*sent, *self._due]
+        again: list[Sent | Frame] = [message for message in sent if message.item_id]
+        again += [message for message in self._due if isinstance(message, Frame)]
         for message in again:
-            if isinstance(message.data, bytes):
-                audio_ms[message.item_id] = audio_ms.get(message.item_id, 0.0) + message.audio_ms
+            audio_ms[message.item_id] = audio_ms.get(message.item_id, 0.0) + message.audio_ms
         self.wake.set()
         return Missed(len(sent), self._log.count - received - len(sent), audio_ms)
 
@@ -162,20 +154,22 @@ class Wire:
         await self.send_control(line)
         while self._due:
             self._check(line)
-            playing = self._due.popleft()
-            if isinstance(playing.data, bytes):
-                self._log.add_audio(playing.data, playing.item_id, playing.audio_ms)
+            due = self._due.popleft()
+            if isinstance(due, Frame):
+                self._log.add_audio(due.data, due.item_id, due.audio_ms)
+                await line.socket.send_bytes(due.data)
             else:
-                self._log.add_text(playing.data)
-            await _send(line, playing.data)
-            await self.send_control(line)
+                self._log.add_text(due)
+                await line.socket.send_str(due)
+            if self._control:
+                await self.send_control(line)
 
     async def send_control(self, line: Line) -> None:
         while self._control:
             self._check(line)
             text = self._control.popleft()
             self._log.add_text(text)
-            await _send(line, text)
+            await line.socket.send_str(text)
 
     def _check(self, line: Line) -> None:
         if self.line is not line:
