@@ -55,10 +55,11 @@ class RealtimeSpeaker:
 
     async def events(self) -> AsyncIterator[Json]:
         """Server events until the other side closes; raises SpeakerLost if it broke off."""
-        async for message in self._socket:
+        while True:
+            message = await self._socket.receive()
             if message.type is aiohttp.WSMsgType.TEXT:
                 yield orjson.loads(message.data)
-            elif message.type is aiohttp.WSMsgType.ERROR:
+            elif message.type is not aiohttp.WSMsgType.BINARY:
                 break
         code = self._socket.close_code
         if code not in (1000, None) or self._socket.exception() is not None:

@@ -202,23 +202,22 @@ class PrivateSpeaker:
 
     def _take(self, event: Json) -> list[Json]:
         """What the session is told of it."""
-        if self._excuse.takes(event) or self._is_echo(event):
+        kind = event["type"]
+        if self._excuse.takes(event) or (kind in _ECHOES and self._is_echo(event)):
             return []
-        if event["type"] == "penny.cost":
+        if kind == "penny.cost":
             # Counted with the rest of the session and told once, by whoever counts.
             self._told_usd = float(event.get("usd_total") or 0.0)
             return []
         self._mirror.worker_event(event)
-        if event["type"] == "input_audio_buffer.speech_started":
+        if kind == "input_audio_buffer.speech_started":
             self._to_ask.clear()  # what the caller says now will be answered instead
-        if event["type"] == "error":
+        elif kind == "error":
             return [_unstamped(event)]
         return [event]
 
     def _is_echo(self, event: Json) -> bool:
         """Whether the worker answers a seed of ours, which the caller's side has seen before."""
-        if event["type"] not in _ECHOES:
-            return False
         item_id = (event.get("item") or {}).get("id") or event.get("item_id")
         if item_id not in self._echoes:
             return False

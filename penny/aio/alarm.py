@@ -12,6 +12,7 @@ class Alarm:
     """
 
     def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._is_set = False
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -25,10 +26,13 @@ class Alarm:
 
     async def wait(self, until_s: float | None = None) -> None:
         """Return after ``set`` or at ``until_s`` (the loop's clock), now and then earlier."""
+        if self._loop is None:
+            # Kept, because Python 3.11 asks the kernel who it is every time it is asked for.
+            self._loop = asyncio.get_running_loop()
         if until_s is not None:
-            self._ring_at(until_s)
+            self._ring_at(self._loop, until_s)
         if not self._is_set:
-            self._waiter = asyncio.get_running_loop().create_future()
+            self._waiter = self._loop.create_future()
             await self._waiter
         self._is_set = False
 
@@ -38,13 +42,13 @@ class Alarm:
             self._timer.cancel()
             self._timer = None
 
-    def _ring_at(self, at_s: float) -> None:
+    def _ring_at(self, loop: asyncio.AbstractEventLoop, at_s: float) -> None:
         if self._timer is not None:
             if self._rings_at_s <= at_s:
                 return
             self._timer.cancel()
         self._rings_at_s = at_s
-        self._timer = asyncio.get_running_loop().call_at(at_s, self._ring)
+        self._timer = loop.call_at(at_s, self._ring)
 
     def _ring(self) -> None:
         self._timer = None

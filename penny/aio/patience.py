@@ -16,17 +16,21 @@ class Patience:
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._looks = 0
         self._inside: dict[asyncio.Task[object], int] = {}
         self._overdue: set[asyncio.Task[object]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> None:
-        task = asyncio.current_task()
+        if self._loop is None:
+            # Kept, because Python 3.11 asks the kernel who it is every time it is asked for.
+            self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task(self._loop)
         assert task is not None, "patience is for tasks"
         self._inside[task] = self._looks
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._limit_s, self._look)
+            self._timer = self._loop.call_later(self._limit_s, self._look)
 
     def __exit__(
         self,
@@ -34,7 +38,7 @@ class Patience:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         assert task is not None
         del self._inside[task]
         if task not in self._overdue:
@@ -57,5 +61,5 @@ class Patience:
                 self._overdue.add(task)
                 task.cancel()
         self._looks += 1
-        if self._inside:
-            self._timer = asyncio.get_running_loop().call_later(self._limit_s, self._look)
+        if self._inside and self._loop is not None:
+            self._timer = self._loop.call_later(self._limit_s, self._look)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import orjson
@@ -46,7 +47,8 @@ def parse_client_message(text: str | bytes) -> ClientMessage:
         message = model.model_validate_json(raw, strict=True)
     except ValidationError as error:
         raise _translate(error) from error
-    message._ignored = tuple(_unknown(fields, model, ""))
+    if unknown := _unknown(fields, model, ""):
+        message._ignored = tuple(unknown)
     return message
 
 
@@ -87,18 +89,26 @@ def _model_of(kind: Any) -> type[ClientMessage]:
 
 def _unknown(fields: dict[str, Any], model: type[Part], prefix: str) -> list[str]:
     """Dotted names of the fields that ``model`` does not have, in its inner objects too."""
-    if model.model_config.get("extra") == "allow":
+    known = _known(model)
+    if known is None:
         return []
     names: list[str] = []
     for name, value in fields.items():
-        known = model.model_fields.get(name)
-        if known is None:
+        if name not in known:
             names.append(f"{prefix}{name}"[:200])
             continue
-        inner = _inner_model(known.annotation)
+        inner = known[name]
         if inner is not None and isinstance(value, dict):
             names += _unknown(value, inner, f"{prefix}{name}.")
     return names[:32]
+
+
+@cache
+def _known(model: type[Part]) -> dict[str, type[Part] | None] | None:
+    """The model's fields with the object type inside them; None where any field may stand."""
+    if model.model_config.get("extra") == "allow":
+        return None
+    return {name: _inner_model(field.annotation) for name, field in model.model_fields.items()}
 
 
 def _inner_model(annotation: Any) -> type[Part] | None:

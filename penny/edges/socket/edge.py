@@ -151,7 +151,8 @@ class SocketEdge:
         if line is None:
             return
         try:
-            async for message in line.socket:
+            while True:
+                message = await line.socket.receive()
                 if line is not self._wire.line:
                     return
                 if message.type is WSMsgType.BINARY:

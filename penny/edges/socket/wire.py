@@ -151,7 +151,8 @@ class Wire:
         while self._missed:
             self._check(line)
             await _send(line, self._missed.popleft())
-        await self.send_control(line)
+        if self._control:
+            await self.send_control(line)
         while self._due:
             self._check(line)
             due = self._due.popleft()
