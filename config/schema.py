@@ -72,6 +72,9 @@ class GatewaySection(Section):
     reuse_port: bool = Field(
         default=False, description="a second gateway may take over on the same port"
     )
+    processes: int = Field(
+        default=1, ge=1, le=256, description="gateway processes that share the port, one per core"
+    )
     allowed_origins: tuple[str, ...] = Field(
         default=(), description="pages of other origins that may connect; the own page always may"
     )

@@ -38,7 +38,7 @@ def add_address_options(parser: argparse.ArgumentParser, section: str) -> None:
 def load_config(arguments: argparse.Namespace) -> Config:
     """Raises ConfigErrors."""
     overrides: dict[str, object] = {}
-    for name in ("host", "port"):
+    for name in ("host", "port", "processes", "reuse_port"):
         value = getattr(arguments, name, None)
         if value is not None:
             overrides[f"{arguments.section}.{name}"] = value

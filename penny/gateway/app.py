@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import sys
 import time
@@ -28,6 +29,7 @@ from penny.gateway.metrics import Metrics, TrustCollector
 from penny.gateway.overview import Overview
 from penny.gateway.realtime import RealtimeDoor
 from penny.gateway.routes import Routes
+from penny.gateway.siblings import Siblings
 from penny.gateway.socket import SocketDoor
 from penny.gateway.trust import Trust, build_trust
 from penny.gateway.worker_door import WorkerDoor
@@ -55,8 +57,9 @@ STARTING_GRACE_S = 2.0
 class Gateway:
     """One gateway process: ``start``, then ``stop``; or ``run`` until a signal."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, siblings: Siblings | None = None) -> None:
         self._config = config
+        self._siblings = siblings
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
         self._tasks = TaskOwner("gateway")
@@ -98,6 +101,8 @@ class Gateway:
         self._listener = Listener(self._runner, host, reuse_port=config.gateway.reuse_port)
         await self._listener.open(config.gateway.port if port is None else port)
         self.host, self.port = self._listener.address
+        if self._siblings is not None:
+            await web.UnixSite(self._runner, str(self._siblings.path)).start()
         self.kb.start()
         log.info("gateway_listens", host=self.host, port=self.port)
         # Listening comes first: health and page answer while a mode still loads, and say so.
@@ -113,10 +118,10 @@ class Gateway:
         clock: Callable[[], float],
     ) -> web.Application:
         config = self._config
-        self.routes = routes = Routes(broker, config, metrics, trust, kb.describe)
+        self.routes = routes = Routes(broker, config, metrics, trust, kb.describe, self._siblings)
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         self.routes.add_to(app)
-        door = SocketDoor(broker, config, trust.gate, clock)
+        door = SocketDoor(broker, config, trust.gate, clock, self._siblings)
         app.router.add_get("/ws", door.connect)
         realtime = RealtimeDoor(broker, config, trust.gate, trust.secrets, door.held, time.time)
         realtime.add_to(app)
@@ -159,6 +164,8 @@ class Gateway:
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stop.set)
+        if self._siblings is not None:
+            loop.add_reader(sys.stdin.fileno(), _watch_parent, stop)
         starting = asyncio.create_task(self.start(host, port), name="gateway start")
         stopping = asyncio.create_task(stop.wait(), name="gateway stop signal")
         try:
@@ -169,8 +176,9 @@ class Gateway:
                 # would stop every call for tens of milliseconds.
                 gc.collect()
                 gc.freeze()
-                sys.stdout.write(self.banner())
-                sys.stdout.flush()
+                if self._siblings is None or self._siblings.number == 1:
+                    sys.stdout.write(self.banner())
+                    sys.stdout.flush()
                 await stopping
         finally:
             for task in (starting, stopping):
@@ -182,6 +190,8 @@ class Gateway:
         """Address, modes, and for each that cannot talk the reason and the remedy."""
         assert self.routes is not None
         lines = [f"Penny listens on http://{self.host}:{self.port}"]
+        if self._siblings is not None:
+            lines[0] += f" with {self._siblings.count} processes"
         for mode in self.routes.describe_modes()["modes"]:
             default = " (default)" if mode["default"] else ""
             if mode["available"]:
@@ -250,7 +260,19 @@ def _cost_meter(config: Config, broker: Broker) -> Callable[[Session], CostObser
     return make
 
 
-def main(config: Config, host: str | None = None, port: int | None = None) -> None:
-    """Run a gateway until it is told to stop."""
+def _watch_parent(stop: asyncio.Event) -> None:
+    """The supervisor holds our stdin open; its end is our end."""
+    if not os.read(sys.stdin.fileno(), 1024):
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        stop.set()
+
+
+def main(
+    config: Config,
+    host: str | None = None,
+    port: int | None = None,
+    siblings: Siblings | None = None,
+) -> None:
+    """Run a gateway, alone or as one of several processes, until it is told to stop."""
     configure_logs(config.logs.level, config.logs.format)
-    uvloop.run(Gateway(config).run(host, port))
+    uvloop.run(Gateway(config, siblings).run(host, port))

@@ -32,13 +32,14 @@ class _Held:
 class HeldSessions:
     """Bounded by the live sessions; only digests of tokens are kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, token_prefix: str = "resume") -> None:
+        self._token_prefix = token_prefix
         self._held: dict[str, _Held] = {}
         self.resumed = 0
 
     def add(self, session_id: str, edge: HoldableEdge, identity: Identity) -> str:
         """Return the token that takes this session up again."""
-        token = new_id("resume")
+        token = new_id(self._token_prefix)
         self._held[_digest(token)] = _Held(session_id, edge, identity)
         return token
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
 
 from penny.gateway.held_sessions import HeldSessions
 from penny.gateway.trust import Trust
@@ -117,3 +119,25 @@ class Metrics:
 
     def record_stage(self, stage: str, ms: int) -> None:
         self.turn_stage.labels(stage).observe(ms / 1000)
+
+
+def merge(texts: Mapping[int, str]) -> bytes:
+    """One exposition of several processes' own, each sample with the ``process`` it is of."""
+    families: dict[str, Metric] = {}
+    for number, text in sorted(texts.items()):
+        for family in text_string_to_metric_families(text):
+            merged = families.setdefault(
+                family.name, Metric(family.name, family.documentation, family.type)
+            )
+            merged.samples += [
+                sample._replace(labels={**sample.labels, "process": str(number)})
+                for sample in family.samples
+            ]
+
+    class Merged(Collector):
+        def collect(self) -> Iterable[Metric]:
+            return families.values()
+
+    registry = CollectorRegistry()
+    registry.register(Merged())
+    return generate_latest(registry)

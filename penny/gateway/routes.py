@@ -12,7 +12,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from config.schema import Config
 from penny import __version__
-from penny.gateway.metrics import Metrics
+from penny.gateway.metrics import Metrics, merge
+from penny.gateway.siblings import Siblings
 from penny.gateway.trust import Trust
 from penny.session.broker import Broker
 from penny.session.mode import HasWorkers
@@ -44,12 +45,14 @@ class Routes:
         metrics: Metrics,
         trust: Trust,
         describe_kb: Callable[[], Json],
+        siblings: Siblings | None = None,
     ) -> None:
         self._broker = broker
         self._config = config
         self._metrics = metrics
         self._trust = trust
         self._describe_kb = describe_kb
+        self._siblings = siblings
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/", self._page)
@@ -143,8 +146,12 @@ class Routes:
             "modes": modes,
         }
 
-    async def _metrics_page(self, _request: web.Request) -> web.Response:
+    async def _metrics_page(self, request: web.Request) -> web.Response:
         body = generate_latest(self._metrics.registry)
+        # One of several processes tells of all, unless it is one of them that asks.
+        if self._siblings is not None and not request.query.get("alone"):
+            texts = await self._siblings.texts("/metrics?alone=1")
+            body = merge({self._siblings.number: body.decode(), **texts})
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

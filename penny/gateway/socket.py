@@ -25,6 +25,7 @@ from penny.gateway.doorway import aborter, host
 from penny.gateway.gate import Gate
 from penny.gateway.held_sessions import HeldSessions
 from penny.gateway.opening import CallerLeft, Opener, Opening
+from penny.gateway.siblings import Siblings
 from penny.ids import new_id
 from penny.protocol.codec import MAX_AUDIO_BYTES, dump, parse_client_message
 from penny.protocol.error import CloseCode, SessionError, SessionWarning
@@ -54,13 +55,19 @@ class SocketDoor:
     """Opens sessions for WebSocket clients, and takes lost ones up again."""
 
     def __init__(
-        self, broker: Broker, config: Config, gate: Gate, clock: Callable[[], float]
+        self,
+        broker: Broker,
+        config: Config,
+        gate: Gate,
+        clock: Callable[[], float],
+        siblings: Siblings | None = None,
     ) -> None:
         self._broker = broker
         self._config = config
         self._gate = gate
         self._clock = clock
-        self.held = HeldSessions()
+        self._siblings = siblings
+        self.held = HeldSessions(siblings.token_prefix if siblings else "resume")
         self._opener = Opener(broker, config)
 
     async def connect(self, request: web.Request) -> web.StreamResponse:
@@ -82,7 +89,7 @@ class SocketDoor:
         try:
             if refusal is not None:
                 raise refusal
-            await self._serve(socket, Line(socket, aborter(request)), identity, policy)
+            await self._serve(request, Line(socket, aborter(request)), identity, policy)
         except _Refused as refused:
             with suppress(ConnectionError):
                 await socket.send_str(dump(refused.event))
@@ -97,11 +104,16 @@ class SocketDoor:
             return Identity(), _Refused(error, CloseCode.UNAUTHORIZED)
 
     async def _serve(
-        self, socket: web.WebSocketResponse, line: Line, identity: Identity, policy: Policy
+        self, request: web.Request, line: Line, identity: Identity, policy: Policy
     ) -> None:
-        start = await self._read_start(socket)
+        start = await self._read_start(line.socket)
         try:
             if isinstance(start, SessionResume):
+                owner = self._siblings.owner(start.resume_token) if self._siblings else None
+                if self._siblings is not None and owner is not None:
+                    first = start.model_dump_json()
+                    await self._siblings.carry(owner, request, line.socket, first)
+                    return
                 edge = self.held.resume(
                     start.resume_token, start.received, line, identity, name=SocketEdge.name
                 )
