@@ -16,9 +16,10 @@ from penny.turns.heard import HeardText
 
 Json = dict[str, Any]
 
-PRE_ROLL_BASE64 = 64_000
-"""About a second of PCM16 at 24 kHz, in base64: kept while nobody speaks, because the onset of
-speech is told some hundred milliseconds after it was. Most of what a session holds in memory."""
+PRE_ROLL_BASE64 = 48_000
+"""Three quarters of a second of PCM16 at 24 kHz, in base64: kept while nobody speaks. The onset of
+speech is told 100 ms after it was, and 300 ms before it count as speech too; the rest is for a
+worker that is late. Most of what a session holds in memory."""
 SPEECH_BASE64 = 35 * 64_000
 """The longest turn (30 s) and its pre-roll. Beyond it the oldest audio is dropped."""
 MAX_UNTRANSCRIBED = 3
