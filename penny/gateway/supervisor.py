@@ -113,14 +113,16 @@ def check_processes(config: Config) -> None:
             "and no other finds it; use 1 process, or leave runpod.endpoint_id out",
             key="gateway.processes",
         )
-    alone = ["gateway.max_sessions", "the admin page's live sessions", "a local worker"]
-    if config.redis.url is None:
-        alone += ["limits of keys and tenants", "client secrets"]
+    alone = ["gateway.max_sessions", "the admin page", "a local worker"]
+    if config.redis.url is not None:
+        log.info("processes_count_alone", processes=config.gateway.processes, own=alone)
+        return
+    alone += ["limits of keys and tenants", "the list of live calls", "client secrets"]
     log.warning(
         "processes_count_alone",
         processes=config.gateway.processes,
-        each_has_its_own=alone,
-        remedy=None if config.redis.url else "set redis.url to share limits and client secrets",
+        own=alone,
+        remedy="set redis.url to share limits, the list of live calls and client secrets",
     )
 
 
