@@ -6,9 +6,6 @@ from array import array
 from bisect import bisect_left
 
 
-TRIMMED_MARKS = 256
-
-
 class AudioClock:
     """Remembers the newest ``capacity`` arrivals (3000: a minute of 20 ms frames).
 
@@ -37,7 +34,7 @@ class AudioClock:
         self._positions_ms.append(position_ms)
         self._times_s.append(at_s)
         # Trimmed now and then: cutting one from the front moves all the others.
-        if len(self._positions_ms) >= self._capacity + TRIMMED_MARKS:
+        if len(self._positions_ms) > self._capacity * 9 // 8:
             del self._positions_ms[: -self._capacity]
             del self._times_s[: -self._capacity]
 

@@ -36,7 +36,9 @@ QUICK_RATIO = 2.5
 """The target is 1.5; a shared machine gets room for its noise, a design that went wrong does not:
 one more task or timer per frame is seen in the full run, twice the work here."""
 CAPACITY = (25, 50, 100, 150, 200, 225, 250, 300, 400)
-"""Steps to the largest number of sessions; 25, 50, 100, 200 show how each figure grows."""
+"""Steps to the largest number of sessions."""
+GROWTH = (25, 50, 100)
+"""N, 2N, 4N: how each figure grows, each time with a fresh server."""
 
 
 def say(text: str) -> None:
@@ -52,10 +54,12 @@ def take_priority() -> bool:
     return True
 
 
-def run_relay(systems: Sequence[System], seconds: float, rounds: int) -> tuple[list[Json], Json]:
-    """Rounds at 10 and 50 sessions; the table's rows and the raw rounds."""
+def run_relay(
+    systems: Sequence[System], counts: Sequence[int], seconds: float, rounds: int
+) -> tuple[list[Json], Json]:
+    """Rounds at each number of sessions; the table's rows and the raw rounds."""
     raw = []
-    for sessions in (10, 50):
+    for sessions in counts:
         for seen in interleave(systems, sessions, seconds, rounds):
             say(
                 f"  {seen['system']}, {seen['work']}, {sessions} sessions, round {seen['round']}: "
@@ -95,13 +99,15 @@ def run_full(options: argparse.Namespace) -> Json:
         say("The peers are left out: `make bench` makes their environment.")
     results: Json = {"machine": report.describe_machine(), "priority": take_priority()}
     say(report.name_machine(results["machine"]))
-    rows, results["relay_raw"] = run_relay(systems, options.seconds, options.rounds)
-    results["relay"] = rows
-    say(report.relay_table(rows))
+    seconds, rounds = options.seconds, options.rounds
+    results["relay"], results["relay_raw"] = run_relay(systems, (10, 50), seconds, rounds)
+    say(report.relay_table(results["relay"]))
+    results["growth"], results["growth_raw"] = run_relay((PENNY, BARE), GROWTH, seconds, rounds)
+    say(report.relay_table(results["growth"]))
     relays = [system for system in systems if system.work not in ("echo", "passthrough")]
     results["capacity"] = [find_capacity(system, CAPACITY, 4.0) for system in relays]
     say(report.capacity_table(results["capacity"]))
-    results["trouble"] = run_trouble(20, 5.0, options.rounds)
+    results["trouble"] = run_trouble(20, 5.0, rounds)
     say(report.trouble_table(results["trouble"]))
     results["churn"] = run_churn((PENNY, BARE), options.churn)
     say(report.churn_table(results["churn"]))
