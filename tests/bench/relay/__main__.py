@@ -32,9 +32,9 @@ from tests.bench.relay.trouble import KINDS
 Json = dict[str, Any]
 
 RESULTS = ROOT / "bench-results"
-QUICK_RATIO = 2.5
-"""The target is 1.5; a shared machine gets room for its noise, a design that went wrong does not:
-one more task or timer per frame is seen in the full run, twice the work here."""
+QUICK_RATIO = 2.4
+"""Measured: 1.8 to 2.0 (the target is 1.5). A shared machine gets room for its noise, a quarter
+more work for each frame does not."""
 CAPACITY = (25, 50, 100, 150, 200, 225, 250, 300, 400)
 """Steps to the largest number of sessions."""
 GROWTH = (25, 50, 100)
