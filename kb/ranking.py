@@ -114,12 +114,16 @@ def standings(odds: list[float], words: int) -> list[Standing]:
         return []
     chances = [math.exp(max(-_MOST_ODDS, each - odds[0])) for each in odds]
     total, talk = math.fsum(chances), min(1.0, words / _LONG_TALK_WORDS)
-    last = len(odds) - 1
+
+    def over(own: float, rival: int) -> float:
+        """Where there is no rival, nothing at all is one: its odds are 0."""
+        return own - (odds[rival] if rival < len(odds) else min(own, 0.0))
+
     return [
         Standing(
             own,
-            own - odds[min(at + 1, last)],
-            own - odds[min(at + _FIELD, last)],
+            over(own, at + 1),
+            over(own, at + _FIELD),
             chances[at] / total,
             talk,
         )

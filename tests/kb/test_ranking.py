@@ -26,8 +26,8 @@ def test_a_candidate_leads_over_the_next_and_over_the_field() -> None:
     assert (second.lead, second.lead_field) == (1.0, 4.0)
 
 
-def test_the_last_candidate_leads_over_nobody() -> None:
-    assert standings([2.0], words=4) == [Standing(2.0, 0.0, 0.0, 1.0, 0.25)]
+def test_the_only_candidate_leads_over_nothing() -> None:
+    assert standings([2.0], words=4) == [Standing(2.0, 2.0, 2.0, 1.0, 0.25)]
     assert standings([], words=4) == []
 
 
