@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from kb.base import KnowledgeBase
-from kb.evaluation import EvalReport, Score, evaluate, read_questions
+from kb.evaluation import EvalReport, Score, check_answers, evaluate, read_questions
 from kb.indexer import Progress as OnProgress
 from kb.settings import KbSettings
 from penny.errors import PennyError
@@ -123,6 +123,7 @@ def _run_eval(arguments: argparse.Namespace) -> int:
     try:
         questions = read_questions(arguments.file)
         with _opened(arguments) as base:
+            check_answers(questions, base.view(arguments.ref).has)
             report = evaluate(lambda text: base.search(arguments.ref, text), questions)
     except (PennyError, OSError) as error:
         return _guarded(error)

@@ -53,6 +53,16 @@ class View:
     def passage(self, address: tantivy.DocAddress) -> StoredPassage:
         return self._read(address.segment_ord, address.doc)
 
+    def has(self, passage_id: str) -> bool:
+        """Whether a passage has this id."""
+        query = tantivy.Query.boolean_query(
+            [
+                (tantivy.Occur.Must, tantivy.Query.term_query(SCHEMA, "id", passage_id, "basic")),
+                (tantivy.Occur.Must, tantivy.Query.term_query(SCHEMA, "kind", "passage", "basic")),
+            ]
+        )
+        return bool(self.searcher.search(query, limit=1, count=False).hits)
+
     def _read_place(self, segment: int, document: int) -> StoredPassage:
         return read_passage(self.searcher, tantivy.DocAddress(segment, document))
 

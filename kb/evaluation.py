@@ -100,6 +100,22 @@ def read_questions(path: Path) -> list[EvalQuestion]:
     return questions
 
 
+def check_answers(questions: Iterable[EvalQuestion], has: Callable[[str], bool]) -> None:
+    """Refuse answers that no passage has: they would count as missed, whatever is found.
+
+    Raises:
+        InvalidEvalSet: names every unknown id with its first question.
+    """
+    unknown: dict[str, str] = {}
+    for question in questions:
+        for wanted in question.answers:
+            if wanted not in unknown and not has(wanted):
+                unknown[wanted] = question.text
+    if unknown:
+        named = "; ".join(f"{wanted} (“{text}”)" for wanted, text in unknown.items())
+        raise InvalidEvalSet(f"{len(unknown)} answers are no passage of the collection: {named}")
+
+
 def evaluate(
     search: Callable[[str], SearchResult], questions: Iterable[EvalQuestion]
 ) -> EvalReport:

@@ -10,7 +10,14 @@ import pytest
 
 from kb import Hit, KbSettings, KnowledgeBase, Passage, SearchResult
 from kb.cli import add_commands
-from kb.evaluation import EvalQuestion, EvalReport, InvalidEvalSet, evaluate, read_questions
+from kb.evaluation import (
+    EvalQuestion,
+    EvalReport,
+    InvalidEvalSet,
+    check_answers,
+    evaluate,
+    read_questions,
+)
 from tests.kb.conftest import ROOT, SAMPLE
 
 
@@ -101,11 +108,27 @@ def test_documents_of_another_company_keep_what_they_have(tmp_path: Path) -> Non
 
 
 def test_every_answer_of_the_sets_is_a_passage(sample: KnowledgeBase) -> None:
-    view = sample.view(SAMPLE)
     for name in ("dev", "dev_spoken", "callers_dev", "test", "fresh", "held_out"):
-        for question in read_questions(ROOT / "kb" / "eval" / f"{name}.jsonl"):
-            for wanted in question.answers:
-                assert view.searcher.doc_freq("id", wanted) >= 1, (name, wanted)
+        questions = read_questions(ROOT / "kb" / "eval" / f"{name}.jsonl")
+        check_answers(questions, sample.view(SAMPLE).has)
+
+
+def test_an_answer_that_no_passage_has_is_refused_by_its_id(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "set.jsonl"
+    path.write_text(
+        '{"question": "cuándo vence", "answers": ["facturas.md#plazo-de-pago"]}\n'
+        '{"question": "cuánto falta", "answers": ["facturas.md#plazo", "file:facturas.md"]}\n'
+    )
+    place = ["--documents", str(ROOT / "kb" / "documents"), "--index", str(tmp_path / "index")]
+
+    assert run("kb", "eval", str(path), *place) == 1
+    told = capsys.readouterr()
+    assert "recall" not in told.out
+    assert "2 answers" in told.err
+    assert "facturas.md#plazo (“cuánto falta”)" in " ".join(told.err.split())
+    assert "plazo-de-pago" not in told.err
 
 
 def run(*arguments: str) -> int:
