@@ -44,8 +44,9 @@ class StoredPassage:
     when it is first wanted, since most candidates are not.
 
     ``keys``: every key. ``sequence``: those of heading and text in their order, blank before and
-    after. ``heading``, ``questions``: the keys of each; the latter of phrases too. ``sounds``: the
-    listed questions and phrases as heard. ``holds``: the kinds of answer in the text.
+    after. ``heading``: its keys. ``said``: each key of the listed questions and phrases with the
+    places of those that have it, ``sizes``: how many keys each of these has. ``sounds``: the same
+    as heard. ``holds``: the kinds of answer in the text.
     """
 
     __slots__ = (
@@ -55,8 +56,9 @@ class StoredPassage:
         "holds",
         "id",
         "keys",
-        "questions",
+        "said",
         "sequence",
+        "sizes",
         "sounds",
     )
 
@@ -68,7 +70,13 @@ class StoredPassage:
         self.keys = frozenset(every.split())
         self.sequence = f" {heading} {body} "
         self.heading = frozenset(heading.split())
-        self.questions = [frozenset(each.split()) for each in asked]
+        self.said: dict[str, list[int]] = {}
+        self.sizes: list[int] = []
+        for at, each in enumerate(asked):
+            keys = frozenset(each.split())
+            self.sizes.append(len(keys))
+            for key in keys:
+                self.said.setdefault(key, []).append(at)
 
     @property
     def passage(self) -> Passage:

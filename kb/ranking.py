@@ -54,6 +54,8 @@ class Evidence:
     exact: float = 0.0
     complete: float = 0.0
     said: float = 0.0
+    voted: float = 0.0
+    heard: float = 0.0
     echo: float = 0.0
     within: float = 0.0
     things: float = 0.0
@@ -75,6 +77,7 @@ _MOST_ODDS = 30.0
 _FULL_MASS = 3.0
 _FULL_NAMED = 3
 _PAIR = 2
+_VOTES = 4
 _FIELD = 5
 _LONG_TALK_WORDS = 16
 _FOUND = 0.7
@@ -194,11 +197,7 @@ def weigh(
         tally.add(concept, best)
     if not tally.found:
         return Evidence(lexical=lexical, missing_code=tally.missing_code, lost=tally.strong_total)
-    asked = said = 0.0
-    for each in stored.questions:
-        likeness, share, shared = _likeness(each, concepts, tally.total)
-        asked = max(asked, likeness)
-        said = max(said, share * min(1.0, shared))
+    asked, said, voted, heard = _compare_phrases(stored, concepts, tally.total)
     echo = within = 0.0
     for each in stored.sounds:
         echo = max(echo, fuzz.ratio(sounds, each, score_cutoff=40.0))
@@ -224,6 +223,8 @@ def weigh(
         exact=tally.exact / tally.strong_total if tally.strong_total else 0.0,
         complete=tally.found_most if tally.lost_most < _NOTHING_LOST else 0.0,
         said=said,
+        voted=voted,
+        heard=heard,
         echo=echo / 100.0,
         within=within / 100.0,
         things=1.0 / (1 + tally.things),
@@ -232,6 +233,52 @@ def weigh(
         guessed=tally.guessed / tally.strong_total if tally.strong_total else 0.0,
         lost_share=1.0 - tally.strong / tally.strong_total if tally.strong_total else 0.0,
     )
+
+
+def _compare_phrases(
+    stored: StoredPassage, concepts: list[Concept], total: float
+) -> tuple[float, float, float, float]:
+    """Return (asked, said, voted, heard) of ``Evidence``, from the listed questions and phrases."""
+    where = stored.said
+    if not where:
+        return 0.0, 0.0, 0.0, 0.0
+    count = len(stored.sizes)
+    shared, named, matched = [0.0] * count, [0.0] * count, [0] * count
+    heard = 0.0
+    for concept in concepts:
+        weight = concept.weight
+        best: dict[int, float] = {}
+        most = 0.0
+        for key, quality in concept.keys.items():
+            places = where.get(key)
+            if places is None:
+                continue
+            if quality > most:
+                most = quality
+            for at in places:
+                named[at] += quality
+                matched[at] += 1
+                if quality > best.get(at, 0.0):
+                    best[at] = quality
+        heard += weight * most
+        for at, quality in best.items():
+            shared[at] += weight * quality
+    if not heard:
+        return 0.0, 0.0, 0.0, 0.0
+    asked = said = 0.0
+    likest = []
+    for each, told, size, found in zip(shared, named, stored.sizes, matched, strict=True):
+        if not found:
+            continue
+        likeness = each / (total + 0.5 * max(0, size - found))
+        likest.append(likeness)
+        if likeness > asked:
+            asked = likeness
+        told = min(1.0, told / size) * min(1.0, each)
+        if told > said:
+            said = told
+    likest.sort(reverse=True)
+    return asked, said, math.fsum(likest[:_VOTES]) / _VOTES, heard / total
 
 
 def _together(stored: StoredPassage, concepts: list[Concept]) -> float:

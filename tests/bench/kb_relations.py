@@ -78,8 +78,8 @@ def find_near(vectors: Array) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
         here = np.arange(len(cosines))
         cosines[here, here + at] = -1.0
         best = np.argsort(-cosines, axis=1)[:, :NEIGHBOURS]
-        near[at : at + len(best)] = best
         found = np.take_along_axis(cosines, best, axis=1)
+        near[at : at + len(best)] = np.where(found < LEAST, 0, best)
         likeness[at : at + len(best)] = np.where(found < LEAST, 0, found) * 255
     return near, likeness
 
