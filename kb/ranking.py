@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from operator import mul
 from pathlib import Path
 from typing import TypedDict
 
 import orjson
 from rapidfuzz import fuzz
+from rapidfuzz.process import extractOne
 
 from kb.index import StoredPassage
 from kb.query import Concept
@@ -30,7 +32,7 @@ class Evidence:
     telling one. ``lost_share``: ``lost`` over all strong weight. ``named``: strong things found,
     1 for three. ``exact``: the share of strong weight found word for word. ``complete``: all
     strong words found, times the most telling one. ``said``: how much of a listed question or
-    phrase the caller said. ``echo``, ``within``: how alike a listed phrase sounds, to the whole
+    phrase the caller said. ``rich``: listed questions and phrases, 1 for eight. ``echo``, ``within``: how alike a listed phrase sounds, to the whole
     question and to its nearest part. ``things``: 1 over one more than the strong words.
     ``unheard``: the weight of strong words that the collection has nothing for. ``elsewhere``: 1
     when a subject of other trades was named. ``guessed``: the share of strong weight found by
@@ -54,8 +56,7 @@ class Evidence:
     exact: float = 0.0
     complete: float = 0.0
     said: float = 0.0
-    voted: float = 0.0
-    heard: float = 0.0
+    rich: float = 0.0
     echo: float = 0.0
     within: float = 0.0
     things: float = 0.0
@@ -77,7 +78,9 @@ _MOST_ODDS = 30.0
 _FULL_MASS = 3.0
 _FULL_NAMED = 3
 _PAIR = 2
-_VOTES = 4
+_ECHO_LEAST, _WITHIN_LEAST = 40.0, 60.0
+_SHORTEST_ECHO = 6
+_FULL_PHRASES = 8
 _FIELD = 5
 _LONG_TALK_WORDS = 16
 _FOUND = 0.7
@@ -189,21 +192,20 @@ def weigh(
     """Compare one candidate with the question; ``lexical`` is its share of the best BM25."""
     present = stored.keys
     tally = _Tally()
+    here: list[list[str]] = []
     for concept in concepts:
         best = 0.0
-        for key, quality in concept.keys.items():
-            if quality > best and key in present:
-                best = quality
+        keys = [key for key in concept.keys if key in present]
+        here.append(keys)
+        for key in keys:
+            best = max(best, concept.keys[key])
         tally.add(concept, best)
     if not tally.found:
         return Evidence(lexical=lexical, missing_code=tally.missing_code, lost=tally.strong_total)
-    asked, said, voted, heard = _compare_phrases(stored, concepts, tally.total)
-    echo = within = 0.0
-    for each in stored.sounds:
-        echo = max(echo, fuzz.ratio(sounds, each, score_cutoff=40.0))
-        size = len(each)
-        if size > 5 and size <= len(sounds):
-            within = max(within, fuzz.partial_ratio(each, sounds, score_cutoff=60.0))
+    asked = said = echo = within = 0.0
+    if stored.sizes:
+        asked, said = _compare_phrases(stored, concepts, tally.total)
+        echo, within = _listen(stored.sounds, sounds)
     headed, titled, _ = _likeness(stored.heading, concepts, tally.total)
     return Evidence(
         coverage=tally.found / tally.total,
@@ -213,7 +215,7 @@ def weigh(
         titled=titled,
         lexical=lexical,
         mass=min(1.0, tally.found / _FULL_MASS),
-        together=_together(stored, concepts),
+        together=_together(stored.sequence, here),
         intent=1.0 if wanted is None or wanted in stored.holds else 0.0,
         unknown=tally.unknown / tally.total,
         missing_code=tally.missing_code,
@@ -223,10 +225,9 @@ def weigh(
         exact=tally.exact / tally.strong_total if tally.strong_total else 0.0,
         complete=tally.found_most if tally.lost_most < _NOTHING_LOST else 0.0,
         said=said,
-        voted=voted,
-        heard=heard,
-        echo=echo / 100.0,
-        within=within / 100.0,
+        rich=min(1.0, len(stored.sizes) / _FULL_PHRASES),
+        echo=echo,
+        within=within,
         things=1.0 / (1 + tally.things),
         unheard=tally.unheard,
         elsewhere=tally.elsewhere,
@@ -237,67 +238,48 @@ def weigh(
 
 def _compare_phrases(
     stored: StoredPassage, concepts: list[Concept], total: float
-) -> tuple[float, float, float, float]:
-    """Return (asked, said, voted, heard) of ``Evidence``, from the listed questions and phrases."""
+) -> tuple[float, float]:
+    """Return (asked, said) of ``Evidence``: the likest of the listed questions and phrases."""
     where = stored.said
-    if not where:
-        return 0.0, 0.0, 0.0, 0.0
     count = len(stored.sizes)
     shared, named, matched = [0.0] * count, [0.0] * count, [0] * count
-    heard = 0.0
     for concept in concepts:
         weight = concept.weight
         best: dict[int, float] = {}
-        most = 0.0
         for key, quality in concept.keys.items():
-            places = where.get(key)
-            if places is None:
-                continue
-            if quality > most:
-                most = quality
-            for at in places:
+            for at in where.get(key, ()):
                 named[at] += quality
                 matched[at] += 1
                 if quality > best.get(at, 0.0):
                     best[at] = quality
-        heard += weight * most
         for at, quality in best.items():
             shared[at] += weight * quality
-    if not heard:
-        return 0.0, 0.0, 0.0, 0.0
     asked = said = 0.0
-    likest = []
     for each, told, size, found in zip(shared, named, stored.sizes, matched, strict=True):
-        if not found:
-            continue
-        likeness = each / (total + 0.5 * max(0, size - found))
-        likest.append(likeness)
-        if likeness > asked:
-            asked = likeness
-        told = min(1.0, told / size) * min(1.0, each)
-        if told > said:
-            said = told
-    likest.sort(reverse=True)
-    return asked, said, math.fsum(likest[:_VOTES]) / _VOTES, heard / total
+        if found:
+            asked = max(asked, each / (total + 0.5 * max(0, size - found)))
+            said = max(said, min(1.0, told / size) * min(1.0, each))
+    return asked, said
 
 
-def _together(stored: StoredPassage, concepts: list[Concept]) -> float:
-    if len(concepts) < _PAIR:
+def _listen(phrases: list[str], sounds: str) -> tuple[float, float]:
+    """Return (echo, within) of ``Evidence``: the likest phrase as heard."""
+    whole = extractOne(sounds, phrases, scorer=fuzz.ratio, score_cutoff=_ECHO_LEAST)
+    inside = [each for each in phrases if _SHORTEST_ECHO <= len(each) <= len(sounds)]
+    part = extractOne(sounds, inside, scorer=fuzz.partial_ratio, score_cutoff=_WITHIN_LEAST)
+    return (whole[1] / 100.0 if whole else 0.0, part[1] / 100.0 if part else 0.0)
+
+
+def _together(sequence: str, here: list[list[str]]) -> float:
+    """``here``: of each concept, in order, the keys that the passage has."""
+    if len(here) < _PAIR:
         return 0.0
-    here = [[key for key in concept.keys if key in stored.keys] for concept in concepts]
     found = 0
-    for at in range(len(here) - 1):
-        if here[at] and here[at + 1]:
-            found += _neighbours(stored.sequence, here[at], here[at + 1])
+    for left, right in pairwise(here):
+        found += bool(left and right) and any(
+            f" {first} {second} " in sequence for first in left for second in right
+        )
     return found / (len(here) - 1)
-
-
-def _neighbours(sequence: str, left: list[str], right: list[str]) -> bool:
-    for first in left:
-        for second in right:
-            if f" {first} {second} " in sequence:
-                return True
-    return False
 
 
 def _likeness(
@@ -372,6 +354,9 @@ def trust_features(evidence: Evidence, standing: Standing) -> tuple[float, ...]:
         evidence.elsewhere,
         evidence.guessed,
         evidence.elsewhere * evidence.lost_share,
+        evidence.rich,
+        evidence.rich * evidence.asked,
+        evidence.rich * evidence.said,
         standing.odds,
         standing.lead,
         standing.lead_field,

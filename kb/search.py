@@ -35,6 +35,8 @@ _FOREIGN_COST = 1.0
 # A listed question asked word for word comes first and is certain.
 _LISTED_ODDS = 20.0
 _WORD_FOR_WORD = 0.99
+# A word that stands for itself, and the least that stands for it as one of the thesaurus.
+_OWN, _OWN_LEAST = 0.95, 0.72
 # A filter says what a caller would tell in so many words.
 _WORDS_A_FILTER = 8
 
@@ -44,6 +46,7 @@ class Candidate:
     stored: StoredPassage
     evidence: Evidence
     address: tantivy.DocAddress
+    odds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ def find_candidates(
         if ranges and not _within(stored.passage, ranges):
             continue
         evidence = weigh(stored, concepts, score / hits[0][0], wanted, sounds)
-        candidates.append(Candidate(stored, evidence, address))
+        candidates.append(Candidate(stored, evidence, address, JUDGE.rank(evidence)))
     return Found(concepts, candidates)
 
 
@@ -97,7 +100,7 @@ def search_view(
     cosines = _compare(view, text, found.candidates, settings) if not filters else []
     best = _order(found.candidates, cosines, language, settings, listed)
     words = len(cut_words(text)) + _WORDS_A_FILTER * len(filters or {})
-    stands = standings([JUDGE.rank(each.evidence) for each, _ in best], words)
+    stands = standings([each.odds for each, _ in best], words)
     hits: list[Hit] = []
     ceiling = 1.0
     for (candidate, cosine), standing in zip(best[:limit], stands, strict=False):
@@ -118,7 +121,9 @@ def _add_listed(view: View, listed: frozenset[str], candidates: list[Candidate])
     for wanted in listed - {each.stored.id for each in candidates}:
         query = tantivy.Query.term_query(SCHEMA, "id", wanted, "basic")
         for _, address in view.searcher.search(query, limit=1, count=False).hits:
-            candidates.append(Candidate(view.passage(address), NOTHING, address))
+            candidates.append(
+                Candidate(view.passage(address), NOTHING, address, JUDGE.rank(NOTHING))
+            )
 
 
 def _order(
@@ -132,7 +137,7 @@ def _order(
 
     def key(pair: tuple[Candidate, float | None]) -> float:
         candidate, cosine = pair
-        odds = JUDGE.rank(candidate.evidence)
+        odds = candidate.odds
         if candidate.stored.id in listed:
             odds += _LISTED_ODDS
         if cosine is not None:
@@ -160,7 +165,9 @@ def _compare(
     present = {(each.address.segment_ord, each.address.doc) for each in candidates}
     for cosine, address in nearest:
         if (address.segment_ord, address.doc) not in present:
-            candidates.append(Candidate(view.passage(address), NOTHING, address))
+            candidates.append(
+                Candidate(view.passage(address), NOTHING, address, JUDGE.rank(NOTHING))
+            )
             cosines.append(cosine)
     return cosines
 
@@ -170,7 +177,12 @@ def _build_query(
 ) -> tantivy.Query | None:
     weights: dict[str, float] = {}
     for concept in concepts:
+        # What is only near in meaning is asked of the engine where the word itself is not there;
+        # it counts in the weighing either way.
+        least = _OWN_LEAST if max(concept.keys.values(), default=0.0) >= _OWN else 0.0
         for key, quality in concept.keys.items():
+            if quality < least:
+                continue
             weights[key] = max(weights.get(key, 0.0), quality * min(1.0, concept.weight + 0.3))
     if not weights:
         return None

@@ -52,11 +52,11 @@ RANK_RIDGE = 0.003
 TRUST_RIDGE = 0.002
 FOLDS = 5
 # Of all the weight, that of the unanswerable: a false answer costs more than one withheld.
-FALSE_SHARE = 0.6
+FALSE_SHARE = 0.7
 CANDIDATES = 16  # more than a search weighs, so that there is more to tell apart
 LISTED, PHRASES = -1, -2  # folds of what is trained on and never counted
 BARE_SHARE = 0.5
-PHRASE_SHARE = 0.15
+PHRASE_SHARE = 0.03
 # A question whose answers are taken away should find nothing.
 LEFT_OUT_SHARE = 0.1
 # Questions about one company's own trade, asked of the other, should find nothing either.
