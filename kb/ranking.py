@@ -32,8 +32,9 @@ class Evidence:
     telling one. ``lost_share``: ``lost`` over all strong weight. ``named``: strong things found,
     1 for three. ``exact``: the share of strong weight found word for word. ``complete``: all
     strong words found, times the most telling one. ``said``: how much of a listed question or
-    phrase the caller said. ``rich``: listed questions and phrases, 1 for eight. ``echo``, ``within``: how alike a listed phrase sounds, to the whole
-    question and to its nearest part. ``things``: 1 over one more than the strong words.
+    phrase the caller said. ``rich``: how many of them there are, 1 for eight. ``echo``,
+    ``within``: how alike a listed phrase sounds, to the whole question and to its nearest part.
+    ``things``: 1 over one more than the strong words.
     ``unheard``: the weight of strong words that the collection has nothing for. ``elsewhere``: 1
     when a subject of other trades was named. ``guessed``: the share of strong weight found by
     another word only.
@@ -82,7 +83,7 @@ _ECHO_LEAST, _WITHIN_LEAST = 40.0, 60.0
 _SHORTEST_ECHO = 6
 _FULL_PHRASES = 8
 _FIELD = 5
-_LONG_TALK_WORDS = 16
+_SHORT_TALK_WORDS, _LONG_TALK_WORDS = 6, 24
 _FOUND = 0.7
 _FOUND_ITSELF = 0.9
 _NOTHING_LOST = 0.05
@@ -102,9 +103,9 @@ class Standing:
     """How a candidate stands among the others of its question.
 
     ``odds``: its log-odds by the rank. ``lead``, ``lead_field``: those over the next one's and the
-    fifth after it. ``share``: 0..1 of all the candidates' chance. ``talk``: 1 for a question of
-    sixteen words or more: callers who tell a story want something of the company, and much of
-    what they say is in no document.
+    fifth after it. ``share``: 0..1 of all the candidates' chance. ``talk``: 0 for a question of up
+    to six words, 1 for one of twenty-four: much of what a long one says is in no document, and
+    what is found of it tells as much as more of a short one.
     """
 
     odds: float = 0.0
@@ -119,7 +120,7 @@ def standings(odds: list[float], words: int) -> list[Standing]:
     if not odds:
         return []
     chances = [math.exp(max(-_MOST_ODDS, each - odds[0])) for each in odds]
-    total, talk = math.fsum(chances), min(1.0, words / _LONG_TALK_WORDS)
+    total, talk = math.fsum(chances), _talk(words)
 
     def over(own: float, rival: int) -> float:
         """Where there is no rival, nothing at all is one: its odds are 0."""
@@ -135,6 +136,11 @@ def standings(odds: list[float], words: int) -> list[Standing]:
         )
         for at, own in enumerate(odds)
     ]
+
+
+def _talk(words: int) -> float:
+    span = _LONG_TALK_WORDS - _SHORT_TALK_WORDS
+    return min(1.0, max(0.0, (words - _SHORT_TALK_WORDS) / span))
 
 
 @dataclass(slots=True)

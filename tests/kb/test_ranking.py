@@ -27,12 +27,14 @@ def test_a_candidate_leads_over_the_next_and_over_the_field() -> None:
 
 
 def test_the_only_candidate_leads_over_nothing() -> None:
-    assert standings([2.0], words=4) == [Standing(2.0, 2.0, 2.0, 1.0, 0.25)]
+    assert standings([2.0], words=4) == [Standing(2.0, 2.0, 2.0, 1.0, 0.0)]
     assert standings([], words=4) == []
 
 
-def test_talk_counts_up_to_sixteen_words() -> None:
-    assert [standings([1.0], words)[0].talk for words in (8, 16, 60)] == [0.5, 1.0, 1.0]
+def test_talk_counts_from_seven_to_twenty_four_words() -> None:
+    talks = [standings([1.0], words)[0].talk for words in (2, 6, 15, 24, 60)]
+
+    assert talks == [0.0, 0.0, 0.5, 1.0, 1.0]
 
 
 def test_a_clear_first_is_trusted_more_than_one_among_equals() -> None:
