@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TypedDict
 
 import orjson
-from rapidfuzz import fuzz
-from rapidfuzz.process import extractOne
 
 from kb.index import StoredPassage
+from kb.phrases import compare_phrases, listen
 from kb.query import Concept
 
 
@@ -79,8 +78,6 @@ _MOST_ODDS = 30.0
 _FULL_MASS = 3.0
 _FULL_NAMED = 3
 _PAIR = 2
-_ECHO_LEAST, _WITHIN_LEAST = 40.0, 60.0
-_SHORTEST_ECHO = 6
 _FULL_PHRASES = 8
 _FIELD = 5
 _SHORT_TALK_WORDS, _LONG_TALK_WORDS = 6, 24
@@ -210,8 +207,8 @@ def weigh(
         return Evidence(lexical=lexical, missing_code=tally.missing_code, lost=tally.strong_total)
     asked = said = echo = within = 0.0
     if stored.sizes:
-        asked, said = _compare_phrases(stored, concepts, tally.total)
-        echo, within = _listen(stored.sounds, sounds)
+        asked, said = compare_phrases(stored, concepts, tally.total)
+        echo, within = listen(stored.sounds, sounds)
     headed, titled, _ = _likeness(stored.heading, concepts, tally.total)
     return Evidence(
         coverage=tally.found / tally.total,
@@ -240,40 +237,6 @@ def weigh(
         guessed=tally.guessed / tally.strong_total if tally.strong_total else 0.0,
         lost_share=1.0 - tally.strong / tally.strong_total if tally.strong_total else 0.0,
     )
-
-
-def _compare_phrases(
-    stored: StoredPassage, concepts: list[Concept], total: float
-) -> tuple[float, float]:
-    """Return (asked, said) of ``Evidence``: the likest of the listed questions and phrases."""
-    where = stored.said
-    count = len(stored.sizes)
-    shared, named, matched = [0.0] * count, [0.0] * count, [0] * count
-    for concept in concepts:
-        weight = concept.weight
-        best: dict[int, float] = {}
-        for key, quality in concept.keys.items():
-            for at in where.get(key, ()):
-                named[at] += quality
-                matched[at] += 1
-                if quality > best.get(at, 0.0):
-                    best[at] = quality
-        for at, quality in best.items():
-            shared[at] += weight * quality
-    asked = said = 0.0
-    for each, told, size, found in zip(shared, named, stored.sizes, matched, strict=True):
-        if found:
-            asked = max(asked, each / (total + 0.5 * max(0, size - found)))
-            said = max(said, min(1.0, told / size) * min(1.0, each))
-    return asked, said
-
-
-def _listen(phrases: list[str], sounds: str) -> tuple[float, float]:
-    """Return (echo, within) of ``Evidence``: the likest phrase as heard."""
-    whole = extractOne(sounds, phrases, scorer=fuzz.ratio, score_cutoff=_ECHO_LEAST)
-    inside = [each for each in phrases if _SHORTEST_ECHO <= len(each) <= len(sounds)]
-    part = extractOne(sounds, inside, scorer=fuzz.partial_ratio, score_cutoff=_WITHIN_LEAST)
-    return (whole[1] / 100.0 if whole else 0.0, part[1] / 100.0 if part else 0.0)
 
 
 def _together(sequence: str, here: list[list[str]]) -> float:
