@@ -6,7 +6,6 @@ import asyncio
 import gc
 import os
 from base64 import b64encode
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +99,7 @@ class VirtualSocket:
         self.closed = False
         self.close_code: int | None = None
         self.texts = self.frames = 0
-        self.said: asyncio.Queue[aiohttp.WSMessage | None] = asyncio.Queue()
+        self.said: asyncio.Queue[aiohttp.WSMessage] = asyncio.Queue()
 
     async def send_str(self, _text: str) -> None:
         self.texts += 1
@@ -111,9 +110,8 @@ class VirtualSocket:
     async def close(self, *, code: int) -> None:
         self.closed, self.close_code = True, code
 
-    async def __aiter__(self) -> AsyncIterator[aiohttp.WSMessage]:
-        while (message := await self.said.get()) is not None:
-            yield message
+    async def receive(self) -> aiohttp.WSMessage:
+        return await self.said.get()
 
 
 def answer(number: int) -> list[Json]:
