@@ -10,7 +10,6 @@ from rapidfuzz import fuzz
 from rapidfuzz.process import extractOne
 
 from kb.index import StoredPassage
-from kb.query import Concept
 
 
 _ECHO_LEAST, _WITHIN_LEAST = 40.0, 60.0
@@ -18,31 +17,34 @@ _SHORTEST_ECHO = 6
 
 
 def compare_phrases(
-    stored: StoredPassage, concepts: list[Concept], total: float
+    stored: StoredPassage, here: list[tuple[int, str, float]], weights: list[float], total: float
 ) -> tuple[float, float]:
     """Return (likeness of the likest listed question or phrase, how much of one was said), 0..1.
 
-    ``total``: the weight of all concepts.
+    Args:
+        stored: has at least one.
+        here: what the passage has of the question: (concept, key, how well it stands for it).
+        weights: of each concept.
+        total: of all of them.
     """
     where = stored.said
-    count = len(stored.sizes)
-    shared, named, matched = [0.0] * count, [0.0] * count, [0] * count
-    for concept in concepts:
-        weight = concept.weight
-        best: dict[int, float] = {}
-        for key, quality in concept.keys.items():
-            for at in where.get(key, ()):
-                named[at] += quality
-                matched[at] += 1
-                if quality > best.get(at, 0.0):
-                    best[at] = quality
-        for at, quality in best.items():
-            shared[at] += weight * quality
+    shared: dict[int, float] = {}
+    named: dict[int, float] = {}
+    matched: dict[int, int] = {}
+    counted: dict[tuple[int, int], float] = {}
+    for concept, key, quality in here:
+        for at in where.get(key, ()):
+            named[at] = named.get(at, 0.0) + quality
+            matched[at] = matched.get(at, 0) + 1
+            before = counted.get((concept, at), 0.0)
+            if quality > before:
+                counted[concept, at] = quality
+                shared[at] = shared.get(at, 0.0) + weights[concept] * (quality - before)
     asked = said = 0.0
-    for each, told, size, found in zip(shared, named, stored.sizes, matched, strict=True):
-        if found:
-            asked = max(asked, each / (total + 0.5 * max(0, size - found)))
-            said = max(said, min(1.0, told / size) * min(1.0, each))
+    for at, each in shared.items():
+        size = stored.sizes[at]
+        asked = max(asked, each / (total + 0.5 * max(0, size - matched[at])))
+        said = max(said, min(1.0, named[at] / size) * min(1.0, each))
     return asked, said
 
 

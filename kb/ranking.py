@@ -1,72 +1,17 @@
-"""How well one passage answers the concepts, and how sure that is. Pure."""
+"""How well one passage answers among the others, and how sure that is. Pure."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 from operator import mul
 from pathlib import Path
 from typing import TypedDict
 
 import orjson
 
-from kb.index import StoredPassage
-from kb.phrases import compare_phrases, listen
-from kb.query import Concept
+from kb.evidence import Evidence
 
-
-@dataclass(slots=True)
-class Evidence:
-    """What speaks for a passage, each 0..1 unless said.
-
-    ``coverage``: the weight of what the caller named that the passage has. ``strong``: the same
-    without everyday words. ``asked``: likeness to the nearest question the passage lists.
-    ``headed``: likeness to its heading. ``titled``: the share of the heading that the caller
-    named. ``lexical``: BM25 over the best candidate's. ``mass``: how much was found in all.
-    ``together``: the share of neighbouring things that are neighbours there too. ``intent``: 1
-    when it holds the kind of answer wanted. ``unknown``: the weight of what the whole collection
-    has no word for. ``missing_code``: 1 when the caller named a code that is not in it.
-    ``lost``: the weight of strong words not found, from 0 up. ``lost_most``: that of the most
-    telling one. ``lost_share``: ``lost`` over all strong weight. ``named``: strong things found,
-    1 for three. ``exact``: the share of strong weight found word for word. ``complete``: all
-    strong words found, times the most telling one. ``said``: how much of a listed question or
-    phrase the caller said. ``rich``: how many of them there are, 1 for eight. ``echo``,
-    ``within``: how alike a listed phrase sounds, to the whole question and to its nearest part.
-    ``things``: 1 over one more than the strong words.
-    ``unheard``: the weight of strong words that the collection has nothing for. ``elsewhere``: 1
-    when a subject of other trades was named. ``guessed``: the share of strong weight found by
-    another word only.
-    """
-
-    coverage: float = 0.0
-    strong: float = 0.0
-    asked: float = 0.0
-    headed: float = 0.0
-    titled: float = 0.0
-    lexical: float = 0.0
-    mass: float = 0.0
-    together: float = 0.0
-    intent: float = 0.0
-    unknown: float = 0.0
-    missing_code: float = 0.0
-    lost: float = 0.0
-    lost_most: float = 0.0
-    named: float = 0.0
-    exact: float = 0.0
-    complete: float = 0.0
-    said: float = 0.0
-    rich: float = 0.0
-    echo: float = 0.0
-    within: float = 0.0
-    things: float = 0.0
-    unheard: float = 0.0
-    lost_share: float = 0.0
-    elsewhere: float = 0.0
-    guessed: float = 0.0
-
-
-NOTHING = Evidence()
 
 # Written by tests/bench/kb_calibrate.py from the dev questions.
 WEIGHTS = Path(__file__).with_name("weights.json")
@@ -74,17 +19,8 @@ WEIGHTS = Path(__file__).with_name("weights.json")
 MISSING_CODE_ODDS = 9.0
 _MOST_ODDS = 30.0
 
-# This much matched weight counts as full: about three rare words.
-_FULL_MASS = 3.0
-_FULL_NAMED = 3
-_PAIR = 2
-_FULL_PHRASES = 8
 _FIELD = 5
 _SHORT_TALK_WORDS, _LONG_TALK_WORDS = 6, 24
-_FOUND = 0.7
-_FOUND_ITSELF = 0.9
-_NOTHING_LOST = 0.05
-_WORD_FOR_WORD = 0.95
 
 
 class Weights(TypedDict):
@@ -112,8 +48,13 @@ class Standing:
     talk: float = 0.0
 
 
-def standings(odds: list[float], words: int) -> list[Standing]:
-    """Return each candidate's standing; ``odds`` best first, ``words`` those of the question."""
+def standings(odds: list[float], words: int, most: int | None = None) -> list[Standing]:
+    """Return each candidate's standing, or those of the first ``most``.
+
+    Args:
+        odds: of all candidates, best first.
+        words: how many the question has.
+    """
     if not odds:
         return []
     chances = [math.exp(max(-_MOST_ODDS, each - odds[0])) for each in odds]
@@ -131,146 +72,13 @@ def standings(odds: list[float], words: int) -> list[Standing]:
             chances[at] / total,
             talk,
         )
-        for at, own in enumerate(odds)
+        for at, own in enumerate(odds[:most])
     ]
 
 
 def _talk(words: int) -> float:
     span = _LONG_TALK_WORDS - _SHORT_TALK_WORDS
     return min(1.0, max(0.0, (words - _SHORT_TALK_WORDS) / span))
-
-
-@dataclass(slots=True)
-class _Tally:
-    """Sums over the concepts of a question for one passage."""
-
-    total: float = 0.0
-    found: float = 0.0
-    strong_total: float = 0.0
-    strong: float = 0.0
-    unknown: float = 0.0
-    missing_code: float = 0.0
-    lost_most: float = 0.0
-    found_most: float = 0.0
-    unheard: float = 0.0
-    elsewhere: float = 0.0
-    guessed: float = 0.0
-    things: int = 0
-    named: int = 0
-    exact: float = 0.0
-
-    def add(self, concept: Concept, best: float) -> None:
-        weight = concept.weight
-        self.total += weight
-        self.found += weight * best
-        if not concept.known:
-            self.unknown += weight
-        if concept.kind == "code" and not best:
-            self.missing_code = 1.0
-        if concept.elsewhere:
-            self.elsewhere = 1.0
-        if concept.weak:
-            return
-        if 0.0 < best < _FOUND_ITSELF:
-            self.guessed += weight
-        self.strong_total += weight
-        self.strong += weight * best
-        self.things += 1
-        if not concept.known:
-            self.unheard += weight
-        self.named += best >= _FOUND
-        self.found_most = max(self.found_most, weight * best)
-        self.lost_most = max(self.lost_most, weight * (1.0 - best))
-        if best >= _WORD_FOR_WORD:
-            self.exact += weight
-
-
-def weigh(
-    stored: StoredPassage,
-    concepts: list[Concept],
-    lexical: float,
-    wanted: str | None = None,
-    sounds: str = "",
-) -> Evidence:
-    """Compare one candidate with the question; ``lexical`` is its share of the best BM25."""
-    present = stored.keys
-    tally = _Tally()
-    here: list[list[str]] = []
-    for concept in concepts:
-        best = 0.0
-        keys = [key for key in concept.keys if key in present]
-        here.append(keys)
-        for key in keys:
-            best = max(best, concept.keys[key])
-        tally.add(concept, best)
-    if not tally.found:
-        return Evidence(lexical=lexical, missing_code=tally.missing_code, lost=tally.strong_total)
-    asked = said = echo = within = 0.0
-    if stored.sizes:
-        asked, said = compare_phrases(stored, concepts, tally.total)
-        echo, within = listen(stored.sounds, sounds)
-    headed, titled, _ = _likeness(stored.heading, concepts, tally.total)
-    return Evidence(
-        coverage=tally.found / tally.total,
-        strong=tally.strong / tally.strong_total if tally.strong_total else 0.0,
-        asked=asked,
-        headed=headed,
-        titled=titled,
-        lexical=lexical,
-        mass=min(1.0, tally.found / _FULL_MASS),
-        together=_together(stored.sequence, here),
-        intent=1.0 if wanted is None or wanted in stored.holds else 0.0,
-        unknown=tally.unknown / tally.total,
-        missing_code=tally.missing_code,
-        lost=tally.strong_total - tally.strong,
-        lost_most=tally.lost_most,
-        named=min(1.0, tally.named / _FULL_NAMED),
-        exact=tally.exact / tally.strong_total if tally.strong_total else 0.0,
-        complete=tally.found_most if tally.lost_most < _NOTHING_LOST else 0.0,
-        said=said,
-        rich=min(1.0, len(stored.sizes) / _FULL_PHRASES),
-        echo=echo,
-        within=within,
-        things=1.0 / (1 + tally.things),
-        unheard=tally.unheard,
-        elsewhere=tally.elsewhere,
-        guessed=tally.guessed / tally.strong_total if tally.strong_total else 0.0,
-        lost_share=1.0 - tally.strong / tally.strong_total if tally.strong_total else 0.0,
-    )
-
-
-def _together(sequence: str, here: list[list[str]]) -> float:
-    """``here``: of each concept, in order, the keys that the passage has."""
-    if len(here) < _PAIR:
-        return 0.0
-    found = 0
-    for left, right in pairwise(here):
-        found += bool(left and right) and any(
-            f" {first} {second} " in sequence for first in left for second in right
-        )
-    return found / (len(here) - 1)
-
-
-def _likeness(
-    keys: frozenset[str], concepts: list[Concept], total: float
-) -> tuple[float, float, float]:
-    """Return (weight shared over the weight of both, share of the keys that were named)."""
-    shared = named = 0.0
-    matched: set[str] = set()
-    for concept in concepts:
-        best = 0.0
-        for key, quality in concept.keys.items():
-            if key in keys:
-                if quality > best:
-                    best = quality
-                if key not in matched:
-                    matched.add(key)
-                    named += quality
-        shared += concept.weight * best
-    if not matched:
-        return 0.0, 0.0, 0.0
-    likeness = shared / (total + 0.5 * (len(keys) - len(matched)))
-    return likeness, named / len(keys), shared
 
 
 def rank_features(evidence: Evidence) -> tuple[float, ...]:

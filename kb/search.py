@@ -11,13 +11,14 @@ import tantivy
 
 from kb.collection import View
 from kb.embedder import EmbeddingFailed
+from kb.evidence import NOTHING, Evidence, Inquiry, weigh
 from kb.index import SCHEMA, StoredPassage
 from kb.intent import wanted_of
 from kb.normal.analysis import guess_language
 from kb.normal.words import cut_words, plain_words, sounds_of
 from kb.passage import FieldValue, Hit, Language, Passage, SearchResult
 from kb.query import Concept, build_concepts
-from kb.ranking import JUDGE, NOTHING, Evidence, standings, weigh
+from kb.ranking import JUDGE, standings
 from kb.settings import KbSettings
 from kb.vectors import fuse, likelihood, log_odds
 
@@ -72,12 +73,13 @@ def find_candidates(
     limit = _RANGED_CANDIDATES if ranges else most
     hits = view.searcher.search(query, limit=limit, count=False).hits
     candidates: list[Candidate] = []
-    wanted, sounds = wanted_of(text), sounds_of(text)
+    best = hits[0][0] if hits else 1.0
+    inquiry = Inquiry(concepts, wanted_of(text), sounds_of(text))
     for score, address in hits:
         stored = view.passage(address)
         if ranges and not _within(stored.passage, ranges):
             continue
-        evidence = weigh(stored, concepts, score / hits[0][0], wanted, sounds)
+        evidence = weigh(stored, inquiry, score / best)
         candidates.append(Candidate(stored, evidence, address, JUDGE.rank(evidence)))
     return Found(concepts, candidates)
 
@@ -100,7 +102,7 @@ def search_view(
     cosines = _compare(view, text, found.candidates, settings) if not filters else []
     best = _order(found.candidates, cosines, language, settings, listed)
     words = len(cut_words(text)) + _WORDS_A_FILTER * len(filters or {})
-    stands = standings([each.odds for each, _ in best], words)
+    stands = standings([each.odds for each, _ in best], words, limit)
     hits: list[Hit] = []
     ceiling = 1.0
     for (candidate, cosine), standing in zip(best[:limit], stands, strict=False):

@@ -8,6 +8,7 @@ and ``1,10 €`` share their amount.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -71,7 +72,7 @@ def guess_language(text: str, default: Language = "es") -> Language:
 
 def analyse(text: str, language: Language) -> list[Token]:
     """Return the tokens of a text, in order, stop words marked."""
-    cut = cut_words(text)
+    cut: Sequence[tuple[str, str]] = cut_words(text)
     if language == "es":
         cut = mend_numbers(cut)
     words = [fold_accents(word) for _, word in cut]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from kb.normal.sounds import sound_of
@@ -144,7 +145,7 @@ _BY_SOUND = {sound_of(word): word for word in [*_spanish_values(), "mil", "millo
 _GLUED = re.compile(r"(\w+?)(mil)$|(\w+ta)[yi](\w+)$")
 
 
-def mend_numbers(cut: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def mend_numbers(cut: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return Spanish (kind, word) pairs with misheard number words put right.
 
     Glued words are cut (``dosmil``, ``treintaycuatro``). A word that only sounds like a number

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from kb.normal.sounds import sound_of
 
@@ -24,12 +25,13 @@ _WORD = re.compile(
 _FOLDS = str.maketrans("áàâäãéèêëíìîïóòôöõúùûüç", "aaaaaeeeeiiiiooooouuuuc")
 
 
-def cut_words(text: str) -> list[tuple[str, str]]:
+@lru_cache(maxsize=16)  # one question is cut by several readers, one after another
+def cut_words(text: str) -> tuple[tuple[str, str], ...]:
     """Return (kind, word) in order; kind is email, date, code, number, word or sign."""
     lowered = text.lower()
     if not lowered.isascii():
         lowered = unicodedata.normalize("NFKC", lowered)
-    return [(match.lastgroup or "word", match.group()) for match in _WORD.finditer(lowered)]
+    return tuple((match.lastgroup or "word", match.group()) for match in _WORD.finditer(lowered))
 
 
 def fold_accents(word: str) -> str:

@@ -11,6 +11,8 @@ from kb.passage import Language
 from kb.sources.blocks import UnreadableFile
 
 
+# The same reader in C, where the package was built with it: many phrases are much YAML.
+_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _KEYS = frozenset(
     ["titulo", "idioma", "preguntas", "identificadores", "tipos", "hablado", "title", "language"]
 )
@@ -49,7 +51,7 @@ def parse_front_matter(source: str) -> FrontMatter:
         UnreadableFile: with the key and what it should be.
     """
     try:
-        data = yaml.safe_load(source) or {}
+        data = yaml.load(source, _LOADER) or {}
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" on line {mark.line + 2}" if mark else ""

@@ -26,12 +26,11 @@ from numpy.typing import NDArray
 
 from kb import KbSettings, KnowledgeBase
 from kb.evaluation import EvalQuestion, read_questions
+from kb.evidence import NOTHING, Evidence
 from kb.normal.words import cut_words
 from kb.ranking import (
     MISSING_CODE_ODDS,
-    NOTHING,
     WEIGHTS,
-    Evidence,
     Weights,
     rank_features,
     standings,
@@ -251,7 +250,7 @@ def order_of(case: Case, rank: Array) -> tuple[NDArray[np.int64], Array]:
     codes = np.array([each.missing_code for each in case.evidence])
     odds = case.rank @ rank - MISSING_CODE_ODDS * codes
     order = np.argsort(-odds, kind="stable")
-    standing = standings(odds[order].tolist(), case.words)[0]
+    standing = standings(odds[order].tolist(), case.words, 1)[0]
     return order, np.array(trust_features(case.evidence[order[0]], standing))
 
 

@@ -43,6 +43,9 @@ RARE_SHARE = 0.3
 PASSAGE_WORDS = 40
 HEADING_WORDS = 3
 SECTIONS_PER_FILE = 100
+# One passage in ten lists how callers ask for it, as many phrases as in the sample.
+PASSAGES_PER_LISTING = 10
+PHRASES = 10
 ROUND = 100
 ROOT = Path(__file__).resolve().parents[2]
 SENTENCE = re.compile(r"(?<=[.:?!])\s+")
@@ -82,7 +85,7 @@ def build_corpus(folder: Path, passages: int, seed: int) -> tuple[list[str], lis
     )
     texts: list[str] = []
     for first in range(0, passages, SECTIONS_PER_FILE):
-        lines = ["---\nidioma: es\n---\n"]
+        matter, lines = ["---\nidioma: es\nfrases:\n"], ["---\n"]
         for at in range(first, min(first + SECTIONS_PER_FILE, passages)):
             words: list[str] = []
             while len(words) < PASSAGE_WORDS:
@@ -92,9 +95,21 @@ def build_corpus(folder: Path, passages: int, seed: int) -> tuple[list[str], lis
                 )
             heading = " ".join(random_.sample(words, HEADING_WORDS)).strip(".,:;").capitalize()
             lines.append(f"## {heading} {at}\n\n{' '.join(words)}\n")
+            if at % PASSAGES_PER_LISTING == 0:
+                matter.append(list_phrases(f"{heading} {at}", words, random_))
             texts.append(f"{heading} {' '.join(words)}")
-        (folder / f"{first:06d}.md").write_text("\n".join(lines), encoding="utf-8")
+        (folder / f"{first:06d}.md").write_text(
+            "".join(matter) + "\n".join(lines), encoding="utf-8"
+        )
     return texts, build_queries(texts, random_)
+
+
+def list_phrases(heading: str, words: list[str], random_: random.Random) -> str:
+    """Return the front matter's lines for one passage: phrases of three to six of its words."""
+    told = [bare for word in words if (bare := word.strip(".,:;¿?¡!()").lower())]
+    phrases = (random_.sample(told, random_.randint(3, 6)) for _ in range(PHRASES))
+    lines = [f"    - {json.dumps(' '.join(phrase))}\n" for phrase in phrases]
+    return f"  {json.dumps(heading)}:\n{''.join(lines)}"
 
 
 def build_queries(texts: list[str], random_: random.Random, count: int = 2000) -> list[str]:

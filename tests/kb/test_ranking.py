@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from kb.ranking import JUDGE, NOTHING, Evidence, Standing, standings
+from kb.evidence import NOTHING, Evidence
+from kb.ranking import JUDGE, Standing, standings
 
 
 FOUND = Evidence(coverage=0.9, strong=0.9, lexical=1.0, mass=0.6, named=0.6, things=0.3)
