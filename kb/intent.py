@@ -18,16 +18,16 @@ _WANTS: tuple[tuple[Wanted, re.Pattern[str]], ...] = (
     (
         "time",
         re.compile(
-            r"\b[ck]uant[oa]s?\s+(?:se\s+)?(?:tiempo|dias?|h?oras?|meses|años|semanas|tarda\w*|dura\w*)"
-            r"|\b[ck]uando\b|\ba que h?ora|\bh?orario\b|\bque dias?\b|\bplaso\b|\bplazo\b"
+            r"\b[ckq]uant[oa]s?\s+(?:se\s+)?(?:tiempo|dias?|h?oras?|meses|años|semanas|tarda\w*|dura\w*)"
+            r"|\b[ckq]uando\b|\ba que h?ora|\bh?orario\b|\bque dias?\b|\bplaso\b|\bplazo\b"
             r"|\bhow long\b|\bwhen\b|\bwhat time\b|\bhours\b"
         ),
     ),
     (
         "amount",
         re.compile(
-            r"\b[ck]uanto\s+(?:me\s+|se\s+|os\s+)?(?:[ck]uesta\w*|[bv]ale\w*|sale\w*|co[bv]r\w*|"
-            r"pag\w*|es\b|de[bv]o)|\ba [ck]uanto\b|\bprecio\b|\btarifa\b|\bimporte\b"
+            r"\b[ckq]uanto\s+(?:me\s+|se\s+|os\s+)?(?:[ck]uesta\w*|[bv]ale\w*|sale\w*|co[bv]r\w*|"
+            r"pag\w*|es\b|de[bv]o)|\ba [ckq]uanto\b|\bprecio\b|\btarifa\b|\bimporte\b"
             r"|\bhow much\b|\bprice\b|\bcost"
         ),
     ),

@@ -35,7 +35,9 @@ def sound_of(folded: str, following: str = "") -> str:
             else:
                 sound = "s" if after and after in _SOFT else "k"
         elif letter == "q":
-            sound, step = "k", 2 if after == "u" else 1
+            # quanto is said as cuanto; before e and i the u is silent.
+            silent = after == "u" and text[at + 2 : at + 3] not in ("a", "o")
+            sound, step = "k", 2 if silent else 1
         elif letter == "g":
             if after and after in _SOFT:
                 sound = "j"
