@@ -21,6 +21,7 @@ from kb.synonyms import load_elsewhere, load_synonyms
 
 # What a word tells that the collection does not have: as much as a rare one.
 _UNKNOWN_WEIGHT = 0.8
+_MISHEARD_WEIGHT = 0.2
 _LEAST_WEIGHT = 0.1
 _WEAK_SHARE = 0.3
 _CODE_WEIGHT = 2.0
@@ -125,13 +126,19 @@ def _concept(token: Token, language: Language, vocabulary: Vocabulary) -> Concep
     keys = _word_keys(key, token.surface, language, vocabulary)
     best = max(keys.values(), default=0.0)
     frequency = max((vocabulary.frequency(k) for k, q in keys.items() if q == best), default=0)
-    weight = vocabulary.rarity(frequency) if keys else _UNKNOWN_WEIGHT
+    weight = vocabulary.rarity(frequency) if keys else _weigh_unknown(key, language)
     if weak:
         weight *= _WEAK_SHARE
     elsewhere = key in load_elsewhere(language) and not vocabulary.frequency(key)
     return Concept(
         "word", token.surface, keys, max(_LEAST_WEIGHT, weight), bool(keys), weak, elsewhere
     )
+
+
+def _weigh_unknown(key: str, language: Language) -> float:
+    """A word that is no common one either is likelier misheard than another subject's."""
+    common = load_relations(language).knows(key) or key in load_elsewhere(language)
+    return _UNKNOWN_WEIGHT if common else _MISHEARD_WEIGHT
 
 
 def _word_keys(

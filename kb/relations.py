@@ -34,6 +34,10 @@ class Relations:
         self._near = near
         self._likeness = likeness
 
+    def knows(self, key: str) -> bool:
+        """Whether the key is one of the language's common words; without a table, all are."""
+        return not self._place or key in self._place
+
     def near(self, key: str) -> list[tuple[str, float]]:
         """Return the nearest keys with their likeness 0..1, the nearest first."""
         at = self._place.get(key)
