@@ -12,7 +12,6 @@ import tantivy
 from kb.embedder import EmbeddingFailed
 from kb.index import SCHEMA, CollectionIndex, FileState, StoredPassage, read_files, read_passage
 from kb.indexer import Changes, Progress, sync_collection
-from kb.normal.words import plain_words
 from kb.passage import Language, Passage, Question
 from kb.query import Vocabulary
 from kb.settings import KbSettings
@@ -24,6 +23,8 @@ log = structlog.get_logger()
 Stamp = tuple[int, int]
 
 _READY_PASSAGES = 4096
+# A phrase that more passages list tells nothing.
+_MOST_LISTED = 8
 
 
 class View:
@@ -41,17 +42,21 @@ class View:
         self.files: dict[str, FileState] = read_files(searcher)
         self.passages = sum(state.passages for state in self.files.values())
         self.vocabulary = Vocabulary(searcher, self.passages)
-        asked = _read_asked(searcher)
         self.questions = [
             Question(text, passage.id, passage.language)
-            for passage in asked
+            for passage in _read_asked(searcher)
             for text in passage.questions
         ]
-        self.listed = _by_words(asked)
         self._read = lru_cache(maxsize=_READY_PASSAGES)(self._read_place)
 
     def passage(self, address: tantivy.DocAddress) -> StoredPassage:
         return self._read(address.segment_ord, address.doc)
+
+    def listed(self, words: str) -> dict[str, tantivy.DocAddress]:
+        """Return the passages, by id, that list a question or phrase of just these plain words."""
+        query = tantivy.Query.term_query(SCHEMA, "listed", words, "basic")
+        hits = self.searcher.search(query, limit=_MOST_LISTED, count=False).hits if words else []
+        return {self.passage(address).id: address for _, address in hits}
 
     def has(self, passage_id: str) -> bool:
         """Whether a passage has this id."""
@@ -125,22 +130,12 @@ class Collection:
 
 
 def _read_asked(searcher: tantivy.Searcher) -> list[Passage]:
-    """Every passage that lists questions or phrases, in the order of the documents."""
+    """Every passage that lists questions, in the order of the documents."""
     query = tantivy.Query.term_query(SCHEMA, "kind", "asked", "basic")
     hits = searcher.search(query, limit=max(1, searcher.num_docs), count=False).hits
     passages = [read_passage(searcher, address).passage for _, address in hits]
     passages.sort(key=lambda each: (each.source, _line(each.position)))
     return passages
-
-
-def _by_words(passages: list[Passage]) -> dict[str, frozenset[str]]:
-    """Return the plain words of each question and phrase with the passages that answer it."""
-    listed: dict[str, frozenset[str]] = {}
-    for passage in passages:
-        for text in (*passage.questions, *passage.phrases):
-            words = plain_words(text)
-            listed[words] = listed.get(words, frozenset()) | {passage.id}
-    return listed
 
 
 def _line(position: str) -> int:

@@ -17,7 +17,7 @@ import tantivy
 
 from kb.intent import held_by
 from kb.normal.analysis import keys_of
-from kb.normal.words import sounds_of
+from kb.normal.words import plain_words, sounds_of
 from kb.passage import IndexUnavailable, Passage
 
 
@@ -106,6 +106,8 @@ def _build_schema() -> tantivy.Schema:
     builder.add_text_field("keys", tokenizer_name=_BLANK, index_option="freq")
     # Every key backwards: a key with a wrong beginning is found by its end.
     builder.add_text_field("ends", tokenizer_name=_BLANK, index_option="basic")
+    # The plain words of each listed question and phrase: one asked word for word is found at once.
+    builder.add_text_field("listed", tokenizer_name=_RAW, index_option="basic")
     builder.add_json_field("fields", tokenizer_name=_RAW, index_option="basic")
     builder.add_bytes_field("data", stored=True)
     return builder.build()
@@ -186,10 +188,11 @@ class IndexWriter:
         distinct = dict.fromkeys(weighted)
         self._add(
             id=passage.id,
-            kind=("passage", "asked") if said else "passage",
+            kind=("passage", "asked") if passage.questions else "passage",
             file=passage.source,
             language=passage.language,
             keys=" ".join(weighted),
+            listed=tuple(dict.fromkeys(map(plain_words, said))),
             ends=" ".join(key[::-1] for key in distinct if key.isalpha()),
             fields=dict(_facts(passage)) or None,
             data=orjson.dumps(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -96,7 +96,7 @@ def search_view(
     """Find, judge and cut off; ``took_ms`` is the whole of it."""
     started = time.perf_counter()
     found = find_candidates(view, text, language, filters)
-    listed = view.listed.get(plain_words(text), frozenset())
+    listed = view.listed(plain_words(text))
     if not filters:
         _add_listed(view, listed, found.candidates)
     cosines = _compare(view, text, found.candidates, settings) if not filters else []
@@ -118,11 +118,13 @@ def search_view(
     return SearchResult(kept, relevant, normalized, (time.perf_counter() - started) * 1000)
 
 
-def _add_listed(view: View, listed: frozenset[str], candidates: list[Candidate]) -> None:
+def _add_listed(
+    view: View, listed: Mapping[str, tantivy.DocAddress], candidates: list[Candidate]
+) -> None:
     """A passage that lists the very question is a candidate however common its words are."""
-    for wanted in listed - {each.stored.id for each in candidates}:
-        query = tantivy.Query.term_query(SCHEMA, "id", wanted, "basic")
-        for _, address in view.searcher.search(query, limit=1, count=False).hits:
+    present = {each.stored.id for each in candidates} if listed else set()
+    for wanted, address in listed.items():
+        if wanted not in present:
             candidates.append(
                 Candidate(view.passage(address), NOTHING, address, JUDGE.rank(NOTHING))
             )
@@ -133,7 +135,7 @@ def _order(
     cosines: list[float | None],
     language: Language | None,
     settings: KbSettings,
-    listed: frozenset[str],
+    listed: Collection[str],
 ) -> list[tuple[Candidate, float | None]]:
     """Sort by the log-odds of the words, and of the vectors where there are any."""
 

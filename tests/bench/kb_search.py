@@ -18,7 +18,9 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,7 @@ from kb import KbSettings, KnowledgeBase
 from kb.cli import show_progress
 from kb.evaluation import read_questions
 from kb.normal.analysis import keys_of
+from kb.relations import load_relations
 
 
 REF = "kb://banco/pasajes"
@@ -179,25 +182,50 @@ def compare(engines: list[Engine]) -> None:
     print(f"(load {min(loads):.1f} to {max(loads):.1f} on {os.cpu_count()} processors)")
 
 
+def peak_resident_mb() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+
+
 def resident_mb() -> int:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() >> 20
 
 
-def open_penny(folder: Path, queries: list[str]) -> tuple[Engine, KnowledgeBase]:
-    settings = KbSettings(folder / "documents", folder / "index")
+def build_penny(settings: KbSettings) -> float:
+    """Return the seconds that it took; in a process of its own, as what follows."""
     started = time.perf_counter()
     with show_progress() as progress:
         base = KnowledgeBase.open(settings, progress)
     build_s = time.perf_counter() - started
     base.close()
+    return build_s
+
+
+def reopen_penny(settings: KbSettings, queries: list[str]) -> tuple[float, int]:
+    """Return (ms to open the index again, MB that this and every query takes)."""
+    load_relations("es")  # the table is no part of a collection
     before_mb, started = resident_mb(), time.perf_counter()
     base = KnowledgeBase.open(settings)
     opened_ms = (time.perf_counter() - started) * 1000
     for query in queries:
         base.search(REF, query)
-    print(f"(Penny opened again in {opened_ms:.0f} ms)")
     used_mb = resident_mb() - before_mb
+    base.close()
+    return opened_ms, used_mb
+
+
+def open_penny(folder: Path, queries: list[str]) -> tuple[Engine, KnowledgeBase]:
+    settings = KbSettings(folder / "documents", folder / "index")
+    apart = get_context("spawn")
+    with ProcessPoolExecutor(1, apart) as process:
+        build_s = process.submit(build_penny, settings).result()
+        peak_mb = process.submit(peak_resident_mb).result()
+    with ProcessPoolExecutor(1, apart) as process:
+        opened_ms, used_mb = process.submit(reopen_penny, settings, queries).result()
+    print(f"(Penny opened again in {opened_ms:.0f} ms; {peak_mb} MB at most while indexing)")
+    base = KnowledgeBase.open(settings)
+    for query in queries:
+        base.search(REF, query)
     return Engine(
         "Penny, whole search", lambda text: base.search(REF, text), queries, build_s, used_mb
     ), base

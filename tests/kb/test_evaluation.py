@@ -65,20 +65,17 @@ def test_the_test_questions_are_answered(sample: KnowledgeBase) -> None:
 
 
 def test_few_unanswerable_questions_are_answered(sample: KnowledgeBase) -> None:
-    """The bar is 5 %; the test set's 28 have 2 (7 %), which kb/README.md owns up to."""
-    test, fresh = ask(sample, "test"), ask(sample, "fresh")
-
-    assert test.false_answers <= 2
-    assert fresh.false_answer_rate <= 0.05
+    assert ask(sample, "test").false_answer_rate <= 0.05
+    assert ask(sample, "fresh").false_answer_rate <= 0.05
 
 
 def test_questions_written_before_tuning_keep_what_they_have(sample: KnowledgeBase) -> None:
-    """Below the test set's bar, and no lower than kb/README.md says."""
+    """Below the test set's bar, and a little under what kb/README.md says."""
     groups = ask(sample, "fresh").groups.values()
     asked = sum(g.asked for g in groups)
 
-    assert sum(g.first for g in groups) / asked >= 0.78
-    assert sum(g.in_five for g in groups) / asked >= 0.82
+    assert sum(g.first for g in groups) / asked >= 0.74
+    assert sum(g.in_five for g in groups) / asked >= 0.76
 
 
 def test_questions_of_another_hand_keep_what_they_have(sample: KnowledgeBase) -> None:
@@ -87,9 +84,9 @@ def test_questions_of_another_hand_keep_what_they_have(sample: KnowledgeBase) ->
     groups = report.groups.values()
     asked = sum(g.asked for g in groups)
 
-    assert sum(g.first for g in groups) / asked >= 0.55
-    assert sum(g.in_five for g in groups) / asked >= 0.64
-    assert report.false_answer_rate <= 0.18
+    assert sum(g.first for g in groups) / asked >= 0.63
+    assert sum(g.in_five for g in groups) / asked >= 0.65
+    assert report.false_answer_rate <= 0.10
 
 
 def test_documents_of_another_company_keep_what_they_have(tmp_path: Path) -> None:
@@ -103,8 +100,8 @@ def test_documents_of_another_company_keep_what_they_have(tmp_path: Path) -> Non
     groups = report.groups.values()
     asked = sum(g.asked for g in groups)
     assert sum(g.first for g in groups) / asked >= 0.40
-    assert sum(g.in_five for g in groups) / asked >= 0.50
-    assert report.false_answer_rate <= 0.10
+    assert sum(g.in_five for g in groups) / asked >= 0.46
+    assert report.false_answer_rate <= 0.04
 
 
 def test_every_answer_of_the_sets_is_a_passage(sample: KnowledgeBase) -> None:

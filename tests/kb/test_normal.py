@@ -116,6 +116,7 @@ def test_every_way_to_ask_a_price_is_one(asked: str) -> None:
 
 def test_stop_words_are_known_by_their_sound() -> None:
     assert keys_of("kiero saver kuanto ase", "es") == []
+    assert keys_of("quanto y quando", "es") == []
 
 
 def test_a_number_word_is_mended_beside_another_number_only() -> None:

@@ -27,6 +27,12 @@ def test_a_candidate_leads_over_the_next_and_over_the_field() -> None:
     assert (second.lead, second.lead_field) == (1.0, 4.0)
 
 
+def test_the_first_stand_the_same_when_the_rest_is_not_asked_for() -> None:
+    odds = [7.0, 4.0, 3.0, 2.0, 1.0, 0.0]
+
+    assert standings(odds, 8, 2) == standings(odds, 8)[:2]
+
+
 def test_the_only_candidate_leads_over_nothing() -> None:
     assert standings([2.0], words=4) == [Standing(2.0, 2.0, 2.0, 1.0, 0.0)]
     assert standings([], words=4) == []

@@ -8,7 +8,9 @@ import pytest
 
 from kb import KbSettings, KnowledgeBase
 from kb.normal.stems import key_of
+from kb.query import build_concepts
 from kb.relations import load_relations
+from tests.kb.conftest import SAMPLE
 
 
 @pytest.mark.parametrize(
@@ -22,6 +24,25 @@ def test_words_of_one_meaning_are_near(word: str, other: str) -> None:
 
 def test_a_language_without_a_table_has_no_near_words() -> None:
     assert load_relations("en").near("water") == []
+
+
+def test_a_word_of_no_list_tells_less_than_one_of_another_subject(sample: KnowledgeBase) -> None:
+    vocabulary = sample.view(SAMPLE).vocabulary
+
+    garbled, other = build_concepts("gualbox saxofón", "es", vocabulary)
+
+    assert not garbled.known
+    assert not other.known
+    assert garbled.weight < other.weight
+
+
+def test_every_word_counts_as_common_in_a_language_without_a_table(sample: KnowledgeBase) -> None:
+    vocabulary = sample.view(SAMPLE).vocabulary
+
+    (unknown,) = build_concepts("gualbox", "en", vocabulary)
+    (garbled,) = build_concepts("gualbox", "es", vocabulary)
+
+    assert unknown.weight > garbled.weight
 
 
 def test_the_nearest_come_first_and_none_is_likelier_than_certain() -> None:
