@@ -66,7 +66,8 @@ class Vocabulary:
         self.spelling = SpellingIndex(searcher)
         self.frequency = lru_cache(maxsize=65_536)(self._frequency)
         self.near = lru_cache(maxsize=16_384)(self._near)
-        load_relations("es")  # now rather than in a caller's first search
+        for load in (load_relations, load_synonyms, load_elsewhere):
+            load("es")  # now rather than in a caller's first search
 
     def _frequency(self, key: str) -> int:
         """Return how many passages have the key."""

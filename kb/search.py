@@ -1,4 +1,4 @@
-"""One search: normalise, find candidates by words, weigh them, judge. About half a millisecond."""
+"""One search: normalise, find candidates by words, weigh them, judge."""
 
 from __future__ import annotations
 
