@@ -23,6 +23,8 @@ from kb.synonyms import load_elsewhere, load_synonyms
 _UNKNOWN_WEIGHT = 0.8
 _MISHEARD_WEIGHT = 0.2
 _LEAST_WEIGHT = 0.1
+# How common a word is cannot be told from fewer passages: they are taken for so many.
+_LEAST_DOCUMENTS = 100
 _WEAK_SHARE = 0.3
 _CODE_WEIGHT = 2.0
 # A number of three digits or more that is nowhere names something that is not there.
@@ -61,7 +63,7 @@ class Vocabulary:
 
     def __init__(self, searcher: tantivy.Searcher, documents: int) -> None:
         self._searcher = searcher
-        self.documents = max(1, documents)
+        self.documents = max(_LEAST_DOCUMENTS, documents)
         self._most = math.log(1 + (self.documents + 0.5) / 0.5)
         self.spelling = SpellingIndex(searcher)
         self.frequency = lru_cache(maxsize=65_536)(self._frequency)

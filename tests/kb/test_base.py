@@ -94,6 +94,18 @@ def test_a_phrase_is_searched_and_never_listed(sample: KnowledgeBase) -> None:
     assert "se fue la luz" not in listed
 
 
+def test_the_only_passage_of_a_collection_answers_what_it_tells(
+    open_kb: Open, write: Write
+) -> None:
+    """Its words are in every passage there is, and are no everyday words for that."""
+    write("taller/manual/baja.md", "## Baja\n\nLa baja del contrato es gratuita.\n")
+    base = open_kb()
+
+    assert base.search("kb://taller/manual", "cómo doy de baja el contrato").relevant
+    assert not base.search("kb://taller/manual", "a qué hora abre el museo").relevant
+    assert not base.search("kb://taller/manual", "dónde compro un contrato de seguro").relevant
+
+
 def test_the_sample_is_whole(sample: KnowledgeBase) -> None:
     info = sample.collections()[0]
 
