@@ -332,7 +332,7 @@ async def test_correction_ignored_twice_is_raised_once_by_a_rewrite_and_then_rep
     async with calling(config, tmp_path) as caller:
         upstream = await speaker.connection()
         await upstream.hear("Dígame algo de lo mío")
-        await upstream.answer("Su factura vence mañana.")
+        await upstream.answer("Su factura vence mañana y es el último día de pago.")
         await caller.until("penny.correction")
         assert any("[CORRECCION NECESARIA]" in note for note in upstream.notes())
         assert "15 de enero" not in upstream.session["instructions"]
