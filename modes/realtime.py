@@ -17,6 +17,7 @@ import structlog
 from aiohttp import web
 
 from penny.aio.patience import Patience
+from penny.aio.room import Room
 from penny.errors import ModeUnavailable, SpeakerLost
 from penny.session.mode import Json, SessionSpec
 
@@ -41,6 +42,7 @@ class RealtimeSpeaker:
 
     def __init__(self, socket: RealtimeSocket, info: Json) -> None:
         self._socket = socket
+        self._room = Room(socket)
         self._patience = Patience(SEND_TIMEOUT_S)
         self.info = info
 
@@ -48,10 +50,18 @@ class RealtimeSpeaker:
         """Send one client event. Raises SpeakerLost when the connection is gone."""
         data = orjson.dumps(event)
         try:
+            if self._room.fits(len(data)):
+                # Nothing to be patient with: it is written in this step.
+                await self._socket.send_frame(data, aiohttp.WSMsgType.TEXT)
+                return
             with self._patience:
                 await self._socket.send_frame(data, aiohttp.WSMsgType.TEXT)
         except (ConnectionError, aiohttp.ClientError, TimeoutError) as error:
             raise SpeakerLost(f"the speaker's connection broke: {type(error).__name__}") from error
+
+    def has_room(self, chars: int) -> bool:
+        """Whether an event of about this length would be written without a wait."""
+        return self._room.fits(chars)
 
     async def events(self) -> AsyncIterator[Json]:
         """Server events until the other side closes; raises SpeakerLost if it broke off."""

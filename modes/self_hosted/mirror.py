@@ -16,8 +16,8 @@ from penny.turns.heard import HeardText
 
 Json = dict[str, Any]
 
-PRE_ROLL_BASE64 = 48_000
-"""Three quarters of a second of PCM16 at 24 kHz, in base64: kept while nobody speaks. The onset of
+PRE_ROLL_BASE64 = 38_400
+"""Six tenths of a second of PCM16 at 24 kHz, in base64: kept while nobody speaks. The onset of
 speech is told 100 ms after it was, and 300 ms before it count as speech too; the rest is for a
 worker that is late. Most of what a session holds in memory."""
 SPEECH_BASE64 = 35 * 64_000

@@ -119,6 +119,10 @@ class PrivateSpeaker:
             self._mirror.caller_event(event)
             await self._hand_on(self._for_worker(event))
 
+    def has_room(self, chars: int) -> bool:
+        """Whether audio passes without a wait; without a worker only the mirror takes it."""
+        return not self._lock.locked() and (self._lost or self._speaker.has_room(chars))
+
     async def _hand_on(self, events: list[Json]) -> None:
         if self._lost:
             return

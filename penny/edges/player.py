@@ -21,6 +21,9 @@ from penny.turns.heard import HeardText
 
 
 FRAME_MS = 20
+GRAIN_S = 0.0005
+"""What is due within half a millisecond is due: the loop's clock and timers count whole ones, and
+a moment that rounding moved behind the clock would be asked for again until the next."""
 LATE_S = 0.02
 """A frame later than this is an underrun; less is a timer's jitter and keeps the schedule."""
 
@@ -225,7 +228,7 @@ class Player:
         out: list[Due] = []
         while self._waiting:
             item = self._waiting[0]
-            while item.frames and self._head_at_s - self._lead_s <= now_s:
+            while item.frames and self._head_at_s - self._lead_s <= now_s + GRAIN_S:
                 self._send_frame(item, now_s, out)
             if item.frames or not item.finished:
                 break
@@ -299,4 +302,4 @@ class Player:
         return min(estimated, item.ends_at_s + self.REPORT_GRACE_S)
 
     def _is_over(self, item: _Item, now_s: float) -> bool:
-        return now_s >= self._over_at_s(item)
+        return now_s + GRAIN_S >= self._over_at_s(item)

@@ -110,6 +110,13 @@ class Speaker(Protocol):
     async def aclose(self) -> None: ...
 
 
+@runtime_checkable
+class HasRoom(Protocol):
+    """A speaker that can tell whether it takes a piece of audio, ``chars`` of base64, at once."""
+
+    def has_room(self, chars: int) -> bool: ...
+
+
 class Mode(Protocol):
     name: str
 

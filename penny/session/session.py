@@ -16,8 +16,8 @@ import structlog
 
 from penny.errors import SpeakerLost
 from penny.session.audience import Audience
-from penny.session.edge import Edge
-from penny.session.mode import Speaker
+from penny.session.edge import Edge, HandsOver
+from penny.session.mode import HasRoom, Speaker
 from penny.session.observer import Observer
 
 
@@ -95,6 +95,8 @@ class Session:
         ]
         for task in tasks:
             task.add_done_callback(self._on_task_done)
+        if isinstance(self._edge, HandsOver) and isinstance(self._speaker, HasRoom):
+            self._edge.hand_over_to(self._carry_at_once, self._speaker.has_room)
         reason = "error"
         try:
             reason = await self._ending
@@ -122,9 +124,19 @@ class Session:
 
     async def _carry_in(self) -> None:
         async for event in self._edge.events():
-            self._audience.caller_event(event, self._clock())
-            await self._speaker.send(event)
+            await self._carry(event)
         self.end(self._edge.end_reason)
+
+    async def _carry(self, event: Json) -> None:
+        self._audience.caller_event(event, self._clock())
+        await self._speaker.send(event)
+
+    async def _carry_at_once(self, event: Json) -> None:
+        """Called by the edge. What goes wrong here is the session's, not the edge's."""
+        try:
+            await self._carry(event)
+        except Exception as error:
+            self._fail(error, f"{self.id} inbound")
 
     async def _carry_out(self) -> None:
         async for event in self._speaker.events():
@@ -154,15 +166,15 @@ class Session:
         if task.cancelled():
             return
         error = task.exception()
-        if error is None:
-            return
+        if error is not None:
+            self._fail(error, task.get_name())
+
+    def _fail(self, error: BaseException, where: str) -> None:
         if isinstance(error, SpeakerLost):
             log.warning("speaker_lost", session_id=self.id, mode=self.mode, code=error.code)
             self.end("speaker_lost")
         else:
-            log.error(
-                "session_task_failed", session_id=self.id, task=task.get_name(), exc_info=error
-            )
+            log.error("session_task_failed", session_id=self.id, task=where, exc_info=error)
             self.end("error")
 
     def _on_told(self, task: asyncio.Task[None]) -> None:

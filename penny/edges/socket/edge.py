@@ -1,8 +1,9 @@
 """The `/ws` edge: one WebSocket client on one side, Realtime events on the other.
 
 Two tasks touch the socket: the reader (``read``, run by the gateway's handler) and the writer
-(``write``), which alone sends. What the writer sends first is control messages, then audio that
-is due: an interruption never waits behind the voice it interrupts.
+(``write``), which sends: control messages first, then audio that is due, so an interruption never
+waits behind the voice it interrupts. While the writer has nothing to do and nothing has to wait,
+an audio frame takes no turn of it: whoever brings the frame sends it, in either direction.
 
 The edge outlives its socket: a connection that is lost without a goodbye leaves the edge waiting
 ``hold_s`` for another (``resume``), which gets every message the first one missed. The session
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from binascii import b2a_base64
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,6 +106,8 @@ class SocketEdge:
         self._view = Translator(self._player)
         self._inbox = Inbox()
         self._wire = Wire(line, hold or HoldSettings(), self._inbox.close)
+        self._speaker_has_room: Callable[[int], bool] = _never
+        self._hand_over: Callable[[Json], Awaitable[None]] = self._inbox.put_audio
         self._closed = False
         self.end_reason = "client_gone"
         self.resumed = 0
@@ -175,7 +178,13 @@ class SocketEdge:
         pcm = self._to_24k.process(data)
         if pcm:
             audio = b2a_base64(pcm, newline=False).decode("ascii")
-            await self._inbox.put_audio({"type": "input_audio_buffer.append", "audio": audio})
+            event = {"type": "input_audio_buffer.append", "audio": audio}
+            # A frame waits for nobody while the speaker takes what it gets: the queue, and the
+            # task behind it, are for a speaker that is stalled.
+            if self._inbox.is_waited_for and self._speaker_has_room(len(audio)):
+                await self._hand_over(event)
+            else:
+                await self._inbox.put_audio(event)
 
     async def _take_text(self, text: str) -> None:
         wait_s = self._rate.take(self._clock())
@@ -239,9 +248,23 @@ class SocketEdge:
     def events(self) -> AsyncIterator[Json]:
         return aiter(self._inbox)
 
+    def hand_over_to(
+        self, carry: Callable[[Json], Awaitable[None]], has_room: Callable[[int], bool]
+    ) -> None:
+        self._hand_over, self._speaker_has_room = carry, has_room
+
     async def deliver(self, event: Json) -> None:
         self._apply(self._view.speaker_event(event, self._clock()))
-        self._wire.wake.set()
+        line = self._wire.free_line()
+        if line is None:
+            self._wire.wake.set()
+            return
+        # The writer has nothing to do and the client takes what it gets: waking another task for
+        # each frame would cost more than sending it.
+        await self._send_due(line)
+        due_s = self._player.next_due_s(self._clock())
+        if due_s is not None:
+            self._wire.wake.ring_at(due_s)
 
     def _apply(self, effects: Effects) -> None:
         for event in effects.to_caller:
@@ -265,19 +288,21 @@ class SocketEdge:
             if line is None:
                 await self._wire.wake.wait()
                 continue
-            try:
-                if self._wire.waiting:
-                    await self._wire.send_control(line)
-                self._take_due()
-                await self._wire.send_all(line)
-            except ConnectionError:
-                self._wire.lose(line, leaving=self._is_leaving)
-                continue
-            await self._rest()
+            if await self._send_due(line):
+                await self._rest()
 
-    def _take_due(self) -> None:
-        for due in self._player.due(self._clock()):
-            self._wire.play(due if isinstance(due, Frame) else dump(self._view.played(due)))
+    async def _send_due(self, line: Line) -> bool:
+        """Send what is queued and due; False when the connection is lost."""
+        try:
+            if self._wire.waiting:
+                await self._wire.send_control(line)
+            for due in self._player.due(self._clock()):
+                self._wire.play(due if isinstance(due, Frame) else dump(self._view.played(due)))
+            await self._wire.send_all(line)
+        except ConnectionError:
+            self._wire.lose(line, leaving=self._is_leaving)
+            return False
+        return True
 
     async def _rest(self) -> None:
         """Sleep until something is posted or the next frame is due."""
@@ -320,6 +345,10 @@ class SocketEdge:
         except (ConnectionError, TimeoutError):
             log.info("client_left_before_goodbye", reason=reason)
             line.abort()
+
+
+def _never(_chars: int) -> bool:
+    return False
 
 
 def _too_fast(wait_s: float) -> SessionError:

@@ -1,8 +1,9 @@
 """The sending side of one client: its queues, what it was sent, and the connection of the moment.
 
 Three queues leave in this order: what the client missed on a lost connection, control, audio that
-is due. Only the edge's writer sends. A message is logged in the same step in which it leaves its
-queue, so at any moment it is either still to be sent or what a client who comes back can ask for.
+is due. Only the edge's writer sends, or another task while it rests (``free_line``). A message is
+logged in the same step in which it leaves its queue, so at any moment it is either still to be
+sent or what a client who comes back can ask for.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import structlog
 from aiohttp import WSCloseCode, web
 
 from penny.aio.alarm import Alarm
+from penny.aio.room import Room
 from penny.edges.player import Frame
 from penny.edges.socket.sent_log import Sent, SentLog
 
@@ -63,6 +65,7 @@ class Wire:
 
     def __init__(self, line: Line, hold: HoldSettings, on_gone: Callable[[], None]) -> None:
         self.line: Line | None = line
+        self._room = Room(line.socket)
         self._hold_s = hold.hold_s
         self._log = SentLog(hold.max_audio_bytes, hold.max_text_bytes)
         self._on_gone = on_gone
@@ -98,6 +101,11 @@ class Wire:
 
     # -- connections --------------------------------------------------------------------------
 
+    def free_line(self) -> Line | None:
+        """The connection, where the writer has nothing to do and a small message does not wait:
+        then it may be sent by whoever has it. Else None."""
+        return self.line if self.wake.is_waited_for and self._room.fits(0) else None
+
     def lose(self, line: Line, *, leaving: bool) -> None:
         """This connection is gone: wait for another, or give up at once.
 
@@ -123,6 +131,7 @@ class Wire:
         if self.line is not None:
             self.line.abort()
         self.line = line
+        self._room = Room(line.socket)
         self._missed = deque(message.data for message in sent)
         audio_ms: dict[str, float] = {}
         again: list[Sent | Frame] = [message for message in sent if message.item_id]
