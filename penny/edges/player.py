@@ -208,7 +208,10 @@ class Player:
 
     @property
     def waiting_ms(self) -> float:
-        return sum(item.queued_ms - item.sent_ms for item in self._waiting)
+        waiting_ms = 0.0
+        for item in self._waiting:
+            waiting_ms += item.queued_ms - item.sent_ms
+        return waiting_ms
 
     def is_playing(self, now_s: float) -> bool:
         """Whether the caller hears, or is about to hear, Penny."""

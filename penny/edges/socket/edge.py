@@ -208,7 +208,7 @@ class SocketEdge:
             case Playback(item_id=item_id, played_ms=played_ms, ended=ended):
                 self._player.report(item_id, played_ms, now_s, ended=ended)
                 self._wire.note_played(item_id, played_ms)
-                self._wire.wake.set()
+                self._ring(now_s)  # an item may be over sooner
             case TextInput(text=text):
                 self._take_typed(text)
             case Interrupt():
@@ -262,7 +262,11 @@ class SocketEdge:
         # The writer has nothing to do and the client takes what it gets: waking another task for
         # each frame would cost more than sending it.
         await self._send_due(line)
-        due_s = self._player.next_due_s(self._clock())
+        self._ring(self._clock())
+
+    def _ring(self, now_s: float) -> None:
+        """Have the writer woken when the player has something."""
+        due_s = self._player.next_due_s(now_s)
         if due_s is not None:
             self._wire.wake.ring_at(due_s)
 
