@@ -294,7 +294,7 @@ def _cost_meter(config: Config, broker: Broker) -> Callable[[Session], CostObser
         prices, state = config.models.prices, session.state
         spent = find_spending(broker.modes, session.id)
         return CostObserver(
-            session, state.totals, prices, config.costs, call_later, state.started_s, spent
+            session, state.totals, prices, config.costs, call_later, spent, state.started_s
         )
 
     return make

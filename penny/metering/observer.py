@@ -66,8 +66,8 @@ class CostObserver:
 
     Args:
         totals: written into when the session ends (``usd``, ``usd_by``).
-        started_s: when the session began, on the clock of its events.
         spent: what rented workers have cost this session so far, in USD; None when nobody bills.
+        started_s: when the session began, on the clock of its events.
     """
 
     listens_to = LISTENS_TO
@@ -79,8 +79,8 @@ class CostObserver:
         prices: Prices,
         costs: CostsSection,
         call_later: CallLater,
-        started_s: float = 0.0,
         spent: Callable[[], float | None] = _spend_nothing,
+        started_s: float = 0.0,
     ) -> None:
         self._session = session
         self._totals = totals

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import os
 from base64 import b64encode
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +88,9 @@ async def test_thousands_of_short_sessions_leave_memory_tasks_and_descriptors_al
             grown = process.memory_info().rss - memory
             print(f"{SESSIONS} sessions: memory {grown / 1024:+.0f} KiB, tasks {tasks:.0f}")
             assert grown < MEMORY_SLACK_BYTES
-            assert process.num_fds() <= files
+            async with asyncio.timeout(10):  # a socket that was closed last is given back later
+                while process.num_fds() > files:
+                    await asyncio.sleep(0.1)
             assert "error" not in gateway.log
 
 
@@ -100,7 +101,7 @@ class VirtualSocket:
         self.closed = False
         self.close_code: int | None = None
         self.texts = self.frames = 0
-        self.said: asyncio.Queue[aiohttp.WSMessage | None] = asyncio.Queue()
+        self.said: asyncio.Queue[aiohttp.WSMessage] = asyncio.Queue()
 
     async def send_str(self, _text: str) -> None:
         self.texts += 1
@@ -111,9 +112,8 @@ class VirtualSocket:
     async def close(self, *, code: int) -> None:
         self.closed, self.close_code = True, code
 
-    async def __aiter__(self) -> AsyncIterator[aiohttp.WSMessage]:
-        while (message := await self.said.get()) is not None:
-            yield message
+    async def receive(self) -> aiohttp.WSMessage:
+        return await self.said.get()
 
 
 def answer(number: int) -> list[Json]:
