@@ -74,7 +74,7 @@ class Mirror:
         self._active: dict[str, Json | None] = {}
         self._expired = False
         self._on_caller: dict[str, Callable[[Json], None]] = {
-            "input_audio_buffer.append": self._append,
+            "input_audio_buffer.append": self.append,
             "input_audio_buffer.clear": lambda _: self._clear_audio(),
             "session.update": self._updates.append,
             "conversation.item.create": self._create,
@@ -98,7 +98,7 @@ class Mirror:
             "response.output_item.added": self._item_begun,
             "response.output_audio_transcript.delta": self._spoken,
             "response.output_text.delta": self._spoken,
-            "response.output_audio.delta": self._sounded,
+            "response.output_audio.delta": self.sound,
             "response.output_item.done": self._item_done,
             "response.done": self._answered,
             "error": self._refused,
@@ -170,7 +170,8 @@ class Mirror:
 
     # -- the caller ---------------------------------------------------------------------------
 
-    def _append(self, event: Json) -> None:
+    def append(self, event: Json) -> None:
+        """``caller_event`` of a piece of audio, of which there are fifty a second."""
         chunk = event.get("audio")
         if not isinstance(chunk, str):
             return
@@ -281,7 +282,8 @@ class Mirror:
         if entry is not None and entry.heard is not None:
             entry.heard.text(event["delta"])
 
-    def _sounded(self, event: Json) -> None:
+    def sound(self, event: Json) -> None:
+        """``worker_event`` of a piece of audio."""
         entry = self._items.get(event["item_id"])
         if entry is not None and entry.heard is not None:
             entry.heard.audio(len(event["delta"]) * 3 / 4 / 48)

@@ -152,10 +152,10 @@ class Player:
         self, item_id: str, response_id: str, content_index: int, pcm24k: bytes
     ) -> bool:
         """Queue audio of an item; False when too much waits already and it was refused."""
-        item = self._item(item_id, response_id, content_index)
+        item = self._items.get(item_id) or self._item(item_id, response_id, content_index)
         if item.finished:
             return True
-        audio_ms = PCM24K.ms_of(len(pcm24k))
+        audio_ms = len(pcm24k) / PCM24K.bytes_per_ms
         if self.waiting_ms + audio_ms > self._limit_ms:
             return False
         if item.framer is None:
@@ -219,12 +219,14 @@ class Player:
 
     def next_due_s(self, now_s: float) -> float | None:
         """When ``due`` has something again; None when nothing is queued or sounding."""
-        moments = [self._over_at_s(item) for item in self._sounding]
-        if self._waiting:
-            head = self._waiting[0]
-            if head.frames or head.finished:
-                moments.append(max(now_s, self._head_at_s - self._lead_s))
-        return min(moments, default=None)
+        due_s: float | None = None
+        if self._waiting and (self._waiting[0].frames or self._waiting[0].finished):
+            due_s = max(now_s, self._head_at_s - self._lead_s)
+        for item in self._sounding:
+            over_s = self._over_at_s(item)
+            if due_s is None or over_s < due_s:
+                due_s = over_s
+        return due_s
 
     def due(self, now_s: float) -> list[Due]:
         """Take everything that is to leave or to be noted by ``now_s``."""

@@ -48,7 +48,7 @@ def parse_client_message(text: str | bytes) -> ClientMessage:
     except ValidationError as error:
         raise _translate(error) from error
     if unknown := _unknown(fields, model, ""):
-        message._ignored = tuple(unknown)
+        message.__dict__["ignored"] = tuple(unknown)  # a frozen model
     return message
 
 

@@ -6,7 +6,7 @@ plays Realtime server events to the caller. It owns playback: only it knows what
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol, runtime_checkable
 
 
@@ -35,11 +35,9 @@ class Edge(Protocol):
 class HandsOver(Protocol):
     """An edge that can bring audio to the speaker in the step in which it was read.
 
-    ``carry`` takes one event as ``events`` would have yielded it. It may be called only while the
-    session waits for the next event and ``has_room`` of the audio's length is true; it waits for
-    nothing then. All else goes through ``events``.
+    ``carry`` takes a piece of audio as ``events`` would have yielded it, or returns False: then,
+    like all else, it goes through ``events``. It may be called only while the session waits for
+    the next event.
     """
 
-    def hand_over_to(
-        self, carry: Callable[[Json], Awaitable[None]], has_room: Callable[[int], bool]
-    ) -> None: ...
+    def hand_over_to(self, carry: Callable[[Json], bool]) -> None: ...

@@ -111,10 +111,12 @@ class Speaker(Protocol):
 
 
 @runtime_checkable
-class HasRoom(Protocol):
-    """A speaker that can tell whether it takes a piece of audio, ``chars`` of base64, at once."""
+class TakesAtOnce(Protocol):
+    """A speaker that mostly takes a piece of audio without anybody having to wait."""
 
-    def has_room(self, chars: int) -> bool: ...
+    def take_at_once(self, event: Json) -> bool:
+        """Send a piece of audio in this step, or do nothing and return False: then ``send`` it."""
+        ...
 
 
 class Mode(Protocol):

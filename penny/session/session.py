@@ -17,7 +17,7 @@ import structlog
 from penny.errors import SpeakerLost
 from penny.session.audience import Audience
 from penny.session.edge import Edge, HandsOver
-from penny.session.mode import HasRoom, Speaker
+from penny.session.mode import Speaker, TakesAtOnce
 from penny.session.observer import Observer
 
 
@@ -95,8 +95,8 @@ class Session:
         ]
         for task in tasks:
             task.add_done_callback(self._on_task_done)
-        if isinstance(self._edge, HandsOver) and isinstance(self._speaker, HasRoom):
-            self._edge.hand_over_to(self._carry_at_once, self._speaker.has_room)
+        if isinstance(self._edge, HandsOver) and isinstance(self._speaker, TakesAtOnce):
+            self._edge.hand_over_to(self._hand_over(self._speaker.take_at_once))
         reason = "error"
         try:
             reason = await self._ending
@@ -124,19 +124,21 @@ class Session:
 
     async def _carry_in(self) -> None:
         async for event in self._edge.events():
-            await self._carry(event)
+            self._audience.caller_event(event, self._clock())
+            await self._speaker.send(event)
         self.end(self._edge.end_reason)
 
-    async def _carry(self, event: Json) -> None:
-        self._audience.caller_event(event, self._clock())
-        await self._speaker.send(event)
+    def _hand_over(self, take: Callable[[Json], bool]) -> Callable[[Json], bool]:
+        """What the edge calls with a piece of audio that nobody has to wait for."""
+        clock, show = self._clock, self._audience.caller_event
 
-    async def _carry_at_once(self, event: Json) -> None:
-        """Called by the edge. What goes wrong here is the session's, not the edge's."""
-        try:
-            await self._carry(event)
-        except Exception as error:
-            self._fail(error, f"{self.id} inbound")
+        def carry(event: Json) -> bool:
+            if not take(event):
+                return False
+            show(event, clock())
+            return True
+
+        return carry
 
     async def _carry_out(self) -> None:
         async for event in self._speaker.events():
@@ -166,15 +168,15 @@ class Session:
         if task.cancelled():
             return
         error = task.exception()
-        if error is not None:
-            self._fail(error, task.get_name())
-
-    def _fail(self, error: BaseException, where: str) -> None:
+        if error is None:
+            return
         if isinstance(error, SpeakerLost):
             log.warning("speaker_lost", session_id=self.id, mode=self.mode, code=error.code)
             self.end("speaker_lost")
         else:
-            log.error("session_task_failed", session_id=self.id, task=where, exc_info=error)
+            log.error(
+                "session_task_failed", session_id=self.id, task=task.get_name(), exc_info=error
+            )
             self.end("error")
 
     def _on_told(self, task: asyncio.Task[None]) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from binascii import b2a_base64
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ from penny.audio.convert import Converter
 from penny.audio.format import PCM24K, AudioFormat
 from penny.edges.player import FRAME_MS, Frame, Player
 from penny.edges.socket.inbox import Inbox
-from penny.edges.socket.translate import Effects, Translator
+from penny.edges.socket.translate import NOTHING, Effects, Translator
 from penny.edges.socket.wire import HoldSettings, Line, Wire
 from penny.errors import PennyError, ProtocolError
 from penny.ids import new_id
@@ -106,8 +106,7 @@ class SocketEdge:
         self._view = Translator(self._player)
         self._inbox = Inbox()
         self._wire = Wire(line, hold or HoldSettings(), self._inbox.close)
-        self._speaker_has_room: Callable[[int], bool] = _never
-        self._hand_over: Callable[[Json], Awaitable[None]] = self._inbox.put_audio
+        self._hand_over: Callable[[Json], bool] = _never
         self._closed = False
         self.end_reason = "client_gone"
         self.resumed = 0
@@ -181,9 +180,7 @@ class SocketEdge:
             event = {"type": "input_audio_buffer.append", "audio": audio}
             # A frame waits for nobody while the speaker takes what it gets: the queue, and the
             # task behind it, are for a speaker that is stalled.
-            if self._inbox.is_waited_for and self._speaker_has_room(len(audio)):
-                await self._hand_over(event)
-            else:
+            if not (self._inbox.is_waited_for and self._hand_over(event)):
                 await self._inbox.put_audio(event)
 
     async def _take_text(self, text: str) -> None:
@@ -248,21 +245,21 @@ class SocketEdge:
     def events(self) -> AsyncIterator[Json]:
         return aiter(self._inbox)
 
-    def hand_over_to(
-        self, carry: Callable[[Json], Awaitable[None]], has_room: Callable[[int], bool]
-    ) -> None:
-        self._hand_over, self._speaker_has_room = carry, has_room
+    def hand_over_to(self, carry: Callable[[Json], bool]) -> None:
+        self._hand_over = carry
 
     async def deliver(self, event: Json) -> None:
-        self._apply(self._view.speaker_event(event, self._clock()))
-        line = self._wire.free_line()
-        if line is None:
+        now_s = self._clock()
+        effects = self._view.speaker_event(event, now_s)
+        if effects is not NOTHING:
+            self._apply(effects)
+        if not self._wire.is_resting:
             self._wire.wake.set()
             return
-        # The writer has nothing to do and the client takes what it gets: waking another task for
-        # each frame would cost more than sending it.
-        await self._send_due(line)
-        self._ring(self._clock())
+        # Waking the writer for each frame would cost more than writing it here.
+        for due in self._player.due(now_s):
+            self._wire.write(due if isinstance(due, Frame) else dump(self._view.played(due)))
+        self._ring(now_s)
 
     def _ring(self, now_s: float) -> None:
         """Have the writer woken when the player has something."""
@@ -292,21 +289,16 @@ class SocketEdge:
             if line is None:
                 await self._wire.wake.wait()
                 continue
-            if await self._send_due(line):
-                await self._rest()
-
-    async def _send_due(self, line: Line) -> bool:
-        """Send what is queued and due; False when the connection is lost."""
-        try:
-            if self._wire.waiting:
-                await self._wire.send_control(line)
-            for due in self._player.due(self._clock()):
-                self._wire.play(due if isinstance(due, Frame) else dump(self._view.played(due)))
-            await self._wire.send_all(line)
-        except ConnectionError:
-            self._wire.lose(line, leaving=self._is_leaving)
-            return False
-        return True
+            try:
+                if self._wire.waiting:
+                    await self._wire.send_control(line)
+                for due in self._player.due(self._clock()):
+                    self._wire.play(due if isinstance(due, Frame) else dump(self._view.played(due)))
+                await self._wire.send_all(line)
+            except ConnectionError:
+                self._wire.lose(line, leaving=self._is_leaving)
+                continue
+            await self._rest()
 
     async def _rest(self) -> None:
         """Sleep until something is posted or the next frame is due."""
@@ -351,7 +343,7 @@ class SocketEdge:
             line.abort()
 
 
-def _never(_chars: int) -> bool:
+def _never(_event: Json) -> bool:
     return False
 
 
