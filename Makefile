@@ -14,6 +14,8 @@ TRITON_STAMP := $(TRITON)/.made
 PEER := .venv-bench
 PEER_STAMP := $(PEER)/.made
 TORCH ?= torch==2.13.0
+# Tests at a time: three on two cores, since most of a test is waiting. JOBS=0: one after the other.
+JOBS ?= 3
 CLIENTS_STAMP := $(CLIENTS)/.installed
 
 .PHONY: help
@@ -42,7 +44,7 @@ setup-browser: ## a Chromium for the tests of the page, where there is none
 
 .PHONY: test
 test: $(DEV_STAMP) setup-browser ## set everything up and pass the tests
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
 .PHONY: test-worker
 test-worker: $(WORKER_STAMP) $(TRITON_STAMP) ## the engines that need torch, and a real Triton (environments of their own)

@@ -7,67 +7,30 @@ deadline, a newer one cancels an older one, and whatever fails leaves the speake
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
-from brain.analysis import Analysis, AnalysisRequest, BrainFailure, BrainUsage, Excerpt, Exchange
+from brain.analysis import Analysis, AnalysisRequest, BrainFailure, BrainUsage, Excerpt
+from brain.author import FolioAuthor
 from brain.claude import BilledFailure
-from brain.correction import CorrectionDesk, CorrectionSettings, has_claim
-from brain.facts import Library, as_passages, update_from_facts
-from brain.folio import ContextUpdate, CorrectionNote, Folio
+from brain.correction import has_claim
+from brain.facts import Library, update_from_facts
+from brain.folio import ContextUpdate, CorrectionNote
+from brain.host import BrainHost, BrainProfile
 from brain.journal import Journal
-from brain.render import render_correction, render_facts, render_update
-from brain.schedule import Schedule, ScheduleSettings
+from brain.schedule import Schedule
 from brain.service import BrainService
 from brain.spans import BrainSpans
-from config.brain import Depth
 from penny.aio.tasks import TaskOwner
-from penny.ids import new_id
 from penny.metering.usage import price_messages, total_usd
 
 
 log = structlog.get_logger()
 
 Json = dict[str, Any]
-
-
-class BrainHost(Protocol):
-    """The conversation the brain is attached to."""
-
-    def history(self) -> tuple[Exchange, ...]:
-        """Finished turns, with what was heard."""
-        ...
-
-    async def heard(self, item_id: str) -> str:
-        """The words of an item that were heard, once its playback ended or was cut."""
-        ...
-
-    async def answered(self) -> None:
-        """Wait until no turn waits for its ``response.create``."""
-        ...
-
-    def in_force(self) -> Json | None: ...
-
-    def offer(self, folio: Folio) -> None: ...
-
-    def tell(self, event: Json) -> None:
-        """Pass a ``penny.*`` event on."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class BrainProfile:
-    """What this session asked of its brain."""
-
-    language: str
-    ref: str
-    depth: Depth
-    model: str
-    schedule: ScheduleSettings
-    session: Json = field(default_factory=dict)
 
 
 class SessionBrain:
@@ -89,16 +52,7 @@ class SessionBrain:
         self._spans = spans or BrainSpans(None)
         self._schedule = Schedule(profile.schedule)
         self._library = Library(service.base, profile.ref, profile.language)
-        corrections = service.settings.corrections
-        self.corrections = CorrectionDesk(
-            CorrectionSettings(
-                corrections.enabled,
-                corrections.min_severity,
-                corrections.every_n_turns,
-                corrections.max_per_session,
-            ),
-            profile.language,
-        )
+        self.author = FolioAuthor(service, profile, journal, host)
         self._tasks = TaskOwner("brain")
         self._run: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -150,14 +104,6 @@ class SessionBrain:
             self._launch(*self._newest, False, self._service.clock())
         return await self._search(query, "speaker")
 
-    def facts_folio(self, found: tuple[Excerpt, ...], item_id: str, turn: int) -> Folio:
-        """The same-turn facts as a folio."""
-        language = self._profile.language
-        text = render_facts([(p.title, p.text) for p in found], turn, language)
-        return self._folio(
-            "facts", turn, item_id, text, {"passages": [p.id for p in found]}, found, expires=1
-        )
-
     async def aclose(self) -> None:
         self._cancel_timer()
         await self._tasks.aclose()
@@ -208,16 +154,16 @@ class SessionBrain:
             )
             if update is not None:
                 self._service.counts.kb_only += 1
-                self._offer_update(update, request, "kb", 0.0, ended_s)
+                self.author.offer_update(update, request, "kb", 0.0, ended_s)
             return
         self._recovered()
         if analysis.update is not None:
-            self._offer_update(analysis.update, request, "claude", usd, ended_s)
+            self.author.offer_update(analysis.update, request, "claude", usd, ended_s)
         if analysis.correction is not None:
             # A slip of an earlier reply that only the caller's words brought to light.
             last = request.history[-1] if request.history else None
             if last is not None:
-                self._correct(analysis.correction, last.penny, request, usd)
+                self.author.correct(analysis.correction, last.penny, request, usd)
 
     async def _review(self, item_id: str, text: str, turn: int, words: str) -> None:
         known = {each.id: each for each in await self._search(words, "review")}
@@ -235,9 +181,9 @@ class SessionBrain:
         self._recovered()
         if analysis.correction is not None:
             heard = await self._host.heard(item_id)
-            self._correct(analysis.correction, heard, request, usd)
+            self.author.correct(analysis.correction, heard, request, usd)
         if analysis.update is not None:
-            self._offer_update(analysis.update, request, "claude", usd, None)
+            self.author.offer_update(analysis.update, request, "claude", usd, None)
 
     async def _think(self, request: AnalysisRequest) -> tuple[AnalysisRequest, Analysis, float]:
         """Ask, search for what it wants to know, ask again; raises BrainFailure."""
@@ -279,85 +225,6 @@ class SessionBrain:
         self._journal.write("search", query=text, by=by, found=[p.id for p in found])
         return found
 
-    # -- writing ------------------------------------------------------------------------------
-
-    def _offer_update(
-        self,
-        update: ContextUpdate,
-        request: AnalysisRequest,
-        source: str,
-        usd: float,
-        ended_s: float | None,
-    ) -> None:
-        if update.same_advice(_current(self._host.in_force())):
-            self._journal.write("folio_unchanged", turn=request.turn)
-            return
-        text = render_update(update, request.turn, request.language)
-        body = update.model_dump(mode="json")
-        folio = self._folio("folio", request.turn, request.item_id, text, body, request.passages)
-        folio.source, folio.usd, folio.turn_ended_s = source, usd, ended_s
-        self._host.offer(folio)
-
-    def _correct(
-        self, note: CorrectionNote, heard: str, request: AnalysisRequest, usd: float
-    ) -> None:
-        verdict = self.corrections.consider(note, heard, request.turn)
-        self._journal.write(
-            "correction",
-            turn=request.turn,
-            note=note.model_dump(),
-            decision=verdict.decision,
-            reason=verdict.reason,
-            severity=verdict.severity,
-        )
-        if verdict.decision == "drop":
-            return
-        body = note.model_dump(mode="json")
-        if verdict.decision == "silent":
-            text = render_facts([("", note.correct_info)], request.turn, request.language)
-            self._host.offer(
-                self._folio("facts", request.turn, request.item_id, text, body, request.passages)
-            )
-            return
-        folio = self.correction_folio(note, request.turn, request.item_id)
-        folio.usd = usd
-        self.corrections.placed(note, folio.id, request.turn)
-        self._host.offer(folio)
-
-    def correction_folio(
-        self, note: CorrectionNote, turn: int, item_id: str, *, strong: bool = False
-    ) -> Folio:
-        text = render_correction(note, self._profile.language)
-        body = note.model_dump(mode="json")
-        folio = self._folio("correction", turn, item_id, text, body, ())
-        folio.kind, folio.strong = "correction", strong
-        return folio
-
-    def _folio(
-        self,
-        section: Any,
-        turn: int,
-        item_id: str,
-        text: str,
-        body: Json,
-        found: tuple[Excerpt, ...],
-        *,
-        expires: int | None = None,
-    ) -> Folio:
-        return Folio(
-            id=new_id("folio"),
-            kind="silent",
-            section=section,
-            turn=turn,
-            based_on=item_id,
-            text=text,
-            body=body,
-            source="kb" if section == "facts" else "claude",
-            expires_after_turns=self._settings.folio_turns if expires is None else expires,
-            created_s=self._service.clock(),
-            passages=as_passages(found),
-        )
-
     # -- keeping count ------------------------------------------------------------------------
 
     def _charge(self, usage: BrainUsage) -> float:
@@ -387,7 +254,3 @@ class SessionBrain:
 
 def _plain(model: ContextUpdate | CorrectionNote | None) -> Json | None:
     return None if model is None else model.model_dump(mode="json")
-
-
-def _current(body: Json | None) -> ContextUpdate | None:
-    return ContextUpdate.model_validate(body) if body and "user_intent" in body else None

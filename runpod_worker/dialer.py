@@ -21,7 +21,8 @@ from runpod_worker.lease import LeaseJob
 log = structlog.get_logger()
 
 Json = dict[str, Any]
-Serve = Callable[[aiohttp.ClientWebSocketResponse], Awaitable[None]]
+Serve = Callable[[aiohttp.ClientWebSocketResponse, str], Awaitable[None]]
+"""An open socket; the ``traceparent`` of the gateway's session, empty when that is not traced."""
 
 MAX_MESSAGE_BYTES = 20 * 1024 * 1024
 CONNECT_TIMEOUT_S = 15.0
@@ -154,7 +155,7 @@ class Dialer:
                 return await self._go_out(socket, told)
             if told.get("type") != said.SLOT_OPEN:
                 return False
-            await self._serve_one(socket)
+            await self._serve_one(socket, told)
             return True
         finally:
             # Going away, never "normal": a session cut here goes on with another worker.
@@ -169,22 +170,24 @@ class Dialer:
         socket = await self._dial(gateway_ws, slot=True, loan=loan)
         reader = self._tasks.spawn(_read_on(home), name="lent slot")
         try:
-            if (await _listen(socket)).get("type") != said.SLOT_OPEN:
+            opened = await _listen(socket)
+            if opened.get("type") != said.SLOT_OPEN:
                 return False
-            await self._serve_one(socket)
+            await self._serve_one(socket, opened)
             return True
         finally:
             reader.cancel()
             await asyncio.wait([reader])
             await socket.close(code=aiohttp.WSCloseCode.GOING_AWAY)
 
-    async def _serve_one(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _serve_one(self, socket: aiohttp.ClientWebSocketResponse, told: Json) -> None:
+        traceparent = told.get("traceparent")
         self._live += 1
         self._idle.clear()
         self.sessions += 1
         try:
             await socket.send_str(orjson.dumps({"type": said.SLOT_OPENED}).decode())
-            await self._serve(socket)
+            await self._serve(socket, traceparent if isinstance(traceparent, str) else "")
         except Exception:
             # This session is over; the slot and everybody else's sessions are not.
             log.exception("session_failed", lease_id=self._job.lease_id)

@@ -42,27 +42,46 @@ LEASES_PER_WORKER = 1
 these jobs are hours long (serving.md, 1.1). More sessions are more slots, not more jobs."""
 
 
+REFUSED: Json = {"error": "the gateway does not know this lease"}
+
+
+def read_job(job: Json, info: Json) -> LeaseJob | Json:
+    """The lease that a job asks for, or the answer to a job that is none.
+
+    Args:
+        info: what this worker is.
+    """
+    given = job.get("input") or {}
+    if given.get("kind") == "canary":
+        # Proves that the endpoint still starts workers, without a session.
+        return {"ready": True, "info": info}
+    try:
+        return LeaseJob.model_validate(given)
+    except ValidationError as error:
+        fields = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors())
+        return {"error": f"input: not a lease; wrong or missing: {fields}"}
+
+
+def allow_gateway(gateway_ws: str) -> None:
+    """Let a guarded process connect to this gateway."""
+    hosts = guarded_hosts()
+    if hosts is not None:
+        hosts.add(gateway_ws)
+
+
 def make_handler(pipeline: PipelineThread) -> Callable[[Json], Awaitable[Json]]:
     """The SDK's handler. An ``error`` in its answer makes RunPod show the job as failed."""
 
     async def handle(job: Json) -> Json:
-        given = job.get("input") or {}
-        if given.get("kind") == "canary":
-            # Proves that the endpoint still starts workers, without a session.
-            return {"ready": True, "info": pipeline.worker.info() if pipeline.worker else {}}
-        try:
-            lease = LeaseJob.model_validate(given)
-        except ValidationError as error:
-            fields = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors())
-            return {"error": f"input: not a lease; wrong or missing: {fields}"}
-        hosts = guarded_hosts()
-        if hosts is not None:
-            hosts.add(lease.gateway_ws)  # whoever holds this endpoint's key, and the caller's line
+        lease = read_job(job, pipeline.worker.info() if pipeline.worker else {})
+        if not isinstance(lease, LeaseJob):
+            return lease
+        allow_gateway(lease.gateway_ws)  # whoever holds this endpoint's key, and the caller's line
         log.info("lease_taken", lease_id=lease.lease_id, slots=lease.slots)
         try:
             served = await pipeline.run(lambda worker: _serve(worker, lease))
         except LeaseRefused:
-            return {"error": "the gateway does not know this lease"}
+            return REFUSED
         except asyncio.CancelledError:
             log.info("lease_cancelled", lease_id=lease.lease_id)
             raise
@@ -73,16 +92,11 @@ def make_handler(pipeline: PipelineThread) -> Callable[[Json], Awaitable[Json]]:
 
 
 async def _serve(worker: Worker, lease: LeaseJob) -> Json:
-    async def converse(socket: aiohttp.ClientWebSocketResponse) -> None:
-        await worker.serve(socket, model="penny-worker", penny_events=True)
+    async def converse(socket: aiohttp.ClientWebSocketResponse, traceparent: str) -> None:
+        await worker.serve(socket, model="penny-worker", penny_events=True, traceparent=traceparent)
 
-    def allow(gateway_ws: str) -> None:
-        # Told on a slot of the lease, so by a gateway that the lease already trusts.
-        hosts = guarded_hosts()
-        if hosts is not None:
-            hosts.add(gateway_ws)
-
-    return await serve_lease(lease, converse, worker.info(), allow)
+    # A gateway that a slot is lent to is told on a slot of the lease: by one that is trusted.
+    return await serve_lease(lease, converse, worker.info(), allow_gateway)
 
 
 def keep_concurrency(_current: int) -> int:

@@ -10,7 +10,7 @@ socket, JSON text messages:
 
 For each slot it also dials ``{gateway_ws}?lease=<id>&slot=1`` with the key, and waits:
 
-    gateway  {"type":"slot.open"}
+    gateway  {"type":"slot.open","traceparent":"00-…"}    W3C's, of a session that is traced
     worker   {"type":"slot.opened"}                       from here on it is OpenAI Realtime
 
 When a session ends its socket is closed and the worker dials a fresh one. Where several gateways

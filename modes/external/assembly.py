@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from brain.action_runner import ActionRunner
 from brain.actions import ActionDesk, choose_actions, offer_tools
 from brain.analysis import Excerpt
-from brain.brain import BrainProfile, SessionBrain
+from brain.brain import SessionBrain
 from brain.context import SystemContext
 from brain.desk import FolioDesk
 from brain.folio import Folio, Move
+from brain.host import BrainProfile
 from brain.journal import Journal
 from brain.schedule import ScheduleSettings
 from brain.service import BrainCounts, BrainService

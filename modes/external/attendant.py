@@ -89,7 +89,7 @@ class Attendant:
                 passages = call.brain.find_facts(text, item_id)
                 if passages:
                     found = len(passages)
-                    folio = call.brain.facts_folio(passages, item_id, turn)
+                    folio = call.brain.author.facts_folio(passages, item_id, turn)
                     folio.turn_ended_s = started_s
                     await call.injector.place_now(folio)
             outcome = "placed" if found else "nothing_found"

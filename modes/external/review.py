@@ -55,7 +55,8 @@ class Review:
         folio = desk.in_force("correction")
         if call.brain is None or folio is None or folio.response_id != response_id:
             return
-        outcome = call.brain.corrections.reply_heard(text)
+        author = call.brain.author
+        outcome = author.corrections.reply_heard(text)
         if outcome is None:
             return
         progress, note, folio_id = outcome
@@ -65,8 +66,8 @@ class Review:
             desk.worth.corrections_confirmed += 1
             desk.settle(folio_id, now_s)
         elif progress == "raise":
-            stronger = call.brain.correction_folio(note, call.mirror.turn, item_id, strong=True)
-            call.brain.corrections.raised_as(stronger.id)
+            stronger = author.correction_folio(note, call.mirror.turn, item_id, strong=True)
+            author.corrections.raised_as(stronger.id)
             desk.offer(stronger, now_s)
         else:
             desk.worth.corrections_ignored += 1

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penny.turns.heard import HeardText
+from penny.turns.sounding import count_chars_per_ms
 
 
 Json = dict[str, Any]
@@ -68,6 +69,7 @@ class Mirror:
         self._items: dict[str, Entry] = {}
         self._audio: deque[str] = deque()
         self._audio_chars = 0
+        self._arrived_ms = 0.0
         self._in_speech = False
         self._asked: deque[Json] = deque(maxlen=MAX_PENDING)
         self._turn_waits = False
@@ -136,6 +138,11 @@ class Mirror:
         return [*self._updates, *audio]
 
     @property
+    def unfinished_from_ms(self) -> float:
+        """Where the first of the ``unfinished`` audio stands in all that the caller sent."""
+        return self._arrived_ms - self._audio_chars / self._chars_per_ms()
+
+    @property
     def active_responses(self) -> list[str]:
         return list(self._active)
 
@@ -177,6 +184,7 @@ class Mirror:
             return
         self._audio.append(chunk)
         self._audio_chars += len(chunk)
+        self._arrived_ms += len(chunk) / self._chars_per_ms()
         limit = SPEECH_BASE64 if self._in_speech or not self._turn_detection() else PRE_ROLL_BASE64
         while self._audio_chars > limit and len(self._audio) > 1:
             self._audio_chars -= len(self._audio.popleft())
@@ -328,7 +336,13 @@ class Mirror:
         entry.heard = HeardText()
         entry.heard.text(text)
 
-    def _turn_detection(self) -> Json | None:
+    def _audio_in(self) -> Json:
         audio: Json = self.session.get("audio") or {}
-        detection: Json | None = (audio.get("input") or {}).get("turn_detection")
+        return audio.get("input") or {}
+
+    def _chars_per_ms(self) -> float:
+        return count_chars_per_ms(self._audio_in().get("format"))
+
+    def _turn_detection(self) -> Json | None:
+        detection: Json | None = self._audio_in().get("turn_detection")
         return detection

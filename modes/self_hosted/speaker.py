@@ -19,6 +19,7 @@ from modes.self_hosted.excuse import ExcuseRecorder
 from modes.self_hosted.mirror import Mirror
 from modes.self_hosted.source import Place
 from modes.self_hosted.waiting.attendance import Attendance
+from modes.self_hosted.waiting.kept_events import TrueTime
 from penny.errors import ModeUnavailable, SpeakerLost
 from penny.ids import new_id
 
@@ -75,6 +76,8 @@ class PrivateSpeaker:
         self._echoes: set[str] = set()
         self._as_text: set[str] = set()
         self._to_ask: deque[Json] = deque()
+        self._time = TrueTime([(0.0, 0.0)])
+        """From this worker's audio clock, which begins at 0, to that of all the caller sent."""
         self._spent_before_usd = 0.0
         self._told_usd: float | None = None
         self._spent_usd: float | None = None
@@ -226,7 +229,7 @@ class PrivateSpeaker:
             self._to_ask.clear()  # what the caller says now will be answered instead
         elif kind == "error":
             return [_unstamped(event)]
-        return [event]
+        return [self._time.restore(event) if self.replacements else event]
 
     def _is_echo(self, event: Json) -> bool:
         """Whether the worker answers a seed of ours, which the caller's side has seen before."""
@@ -272,6 +275,7 @@ class PrivateSpeaker:
         speaker = self._speaker
         self._lost = False
         unfinished = self._mirror.unfinished
+        self._time = TrueTime([(0.0, self._mirror.unfinished_from_ms)])
         # Asked for while there was no worker: it is owed like the rest.
         owed += [request for request in self._mirror.owed() if request not in owed]
         self._mirror.break_off()

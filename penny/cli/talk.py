@@ -164,6 +164,10 @@ class _Narrator:
                 notice = (event.get("notice") or {}).get(str(event.get("language"))[:2], "")
                 words = f"[bold]{text('mode')}[/bold] answers in {text('language')}"
                 return words + (f"\n[yellow]{escape(notice)}[/yellow]" if notice else "")
+            case "mode_changed":
+                return (
+                    f"[bold]{text('mode')}[/bold] answers now: [yellow]{text('privacy')}[/yellow]"
+                )
             case "transcript_final" if event.get("role") == "user":
                 doubt = (
                     " [yellow](not understood)[/yellow]" if event.get("understood") is False else ""

@@ -149,7 +149,7 @@ class Gate:
         record = {"mode": mode, "edge": edge, "key_id": identity.key_id or None}
         policy = self.policy(identity)
         async with self._admission.admit(session_id, identity, policy, record) as lease:
-            lease.read_usd = self._watches.meter(session_id, mode)
+            lease.read_usd = self._watches.meter(session_id, mode, lease.place.record)
             yield
 
     def policy(self, identity: Identity) -> Policy:

@@ -49,6 +49,14 @@ class BrokerCollector:
         for (mode, reason), count in counts.ended.items():
             ended.add_metric([mode, reason], count)
         yield ended
+        moved = CounterMetricFamily(
+            "penny_sessions_moved",
+            "Live sessions that went on in another mode",
+            labels=["before", "mode"],
+        )
+        for way, count in counts.moved.items():
+            moved.add_metric(list(way), count)
+        yield moved
         refused = CounterMetricFamily(
             "penny_sessions_refused", "Sessions refused", labels=["reason"]
         )

@@ -101,11 +101,11 @@ class Opener:
 
     def _allow_move(self, mode: Mode, other: Mode, spec: SessionSpec) -> SessionSpec:
         patience_s = self._config.runpod.cold_budget_s
+        privacy = self._config.penny.modes.EXTERNAL.privacy
         warning = (
-            f"{mode.name} was not ready within {patience_s:g} s; {other.name} answers: "
-            f"{self._config.penny.modes.EXTERNAL.privacy}"
+            f"{mode.name} was not ready within {patience_s:g} s; {other.name} answers: {privacy}"
         )
-        elsewhere = Elsewhere(lambda: self._broker.open(other, spec), warning)
+        elsewhere = Elsewhere(lambda: self._broker.open(other, spec), warning, other.name, privacy)
         return replace(spec, patience_s=patience_s, elsewhere=elsewhere)
 
     def _other(self, mode: Mode, may_use: Callable[[str], object]) -> Mode | None:

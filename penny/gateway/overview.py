@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
+from penny.session.mode_change import MODE_CHANGED
 from penny.session.session import Session
 
 
@@ -35,7 +36,13 @@ STATES = {
     "response.output_audio.delta": "speaking",
     "response.done": "listening",
 }
-LISTENS_TO = (*STATES, "conversation.item.create", "input_audio_buffer.committed", "error")
+LISTENS_TO = (
+    *STATES,
+    "conversation.item.create",
+    "input_audio_buffer.committed",
+    "error",
+    MODE_CHANGED,
+)
 
 
 @dataclass(slots=True)
@@ -80,8 +87,7 @@ class Overview:
 
     def observe(self, session: Session) -> SessionOverview:
         """The observer of a session that is about to run."""
-        price = self._usd_per_minute(session.mode)
-        seen = SessionOverview(self, session, price, self._wall_clock())
+        seen = SessionOverview(self, session, self.price(session), self._wall_clock())
         self.live[session.id] = seen
         step = self._step()
         step.sessions = max(step.sessions, len(self.live))
@@ -108,6 +114,14 @@ class Overview:
                 "session_id": session.id,
             }
         )
+
+    def price(self, session: Session) -> float:
+        """A minute of the session's in US dollars, where nobody meters it."""
+        return self._usd_per_minute(session.mode)
+
+    def reprice(self, seen: SessionOverview, session: Session) -> None:
+        """Another mode answers from now on."""
+        seen.change_price(self.price(session), self._wall_clock())
 
     def settle(self, seen: SessionOverview) -> None:
         """Let a session pay what it has cost by now."""
@@ -157,7 +171,7 @@ class SessionOverview:
         self._overview = overview
         self._session = session
         self._usd_per_minute = usd_per_minute
-        self._paid_usd = 0.0
+        self._paid_usd = self._usd_before = 0.0
         self._began_at = began_at
         self.state = "listening"
         self.turns = 0
@@ -179,12 +193,20 @@ class SessionOverview:
                 self._overview.note_error(str(code), self._session)
         elif kind == "response.done":
             self._answered(event)
+        elif kind == MODE_CHANGED:
+            self._overview.reprice(self, self._session)
 
     def ended(self, reason: str, at_s: float) -> None:
         self._overview.settle(self)
         del self._overview.live[self._session.id]
         if reason in FAILED_ENDS:
             self._overview.note_error(reason, self._session)
+
+    def change_price(self, usd_per_minute: float, now: float) -> None:
+        """A minute costs this from ``now`` on."""
+        self._usd_before += (now - self._began_at) / 60 * self._usd_per_minute
+        self._began_at = now
+        self._usd_per_minute = usd_per_minute
 
     def pay(self, now: float) -> float:
         """What it has cost since it was last asked, in US dollars."""
@@ -214,7 +236,7 @@ class SessionOverview:
         metered = self._session.state.totals.get("usd")
         if metered is not None:
             return float(metered)
-        return (now - self._began_at) / 60 * self._usd_per_minute
+        return self._usd_before + (now - self._began_at) / 60 * self._usd_per_minute
 
 
 def percentile(values: Sequence[int], percent: int) -> int | None:

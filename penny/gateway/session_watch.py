@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 
 from penny.aio.channel import Channel
 from penny.gateway.redaction import redact
+from penny.session.mode_change import MODE_CHANGED
 from penny.session.session import Session
 
 
@@ -24,12 +25,24 @@ class Meter:
 
     def __init__(self, usd_per_minute: float) -> None:
         self._usd_per_minute = usd_per_minute
+        self._usd_before, self._changed_s = 0.0, 0.0
         self.session: Session | None = None
+        self.record: Json = {}
+        """What operators at other gateways are shown of the session."""
+
+    def change(self, mode: str, usd_per_minute: float, elapsed_s: float) -> None:
+        """Another mode answers since ``elapsed_s``."""
+        self.record["mode"] = mode
+        self._usd_before, self._changed_s = self._price(elapsed_s), elapsed_s
+        self._usd_per_minute = usd_per_minute
+
+    def _price(self, elapsed_s: float) -> float:
+        return self._usd_before + (elapsed_s - self._changed_s) / 60 * self._usd_per_minute
 
     def __call__(self, elapsed_s: float) -> float:
         """Dollars since the start of a session that has lasted ``elapsed_s``."""
         usd = self.session.state.totals.get("usd") if self.session is not None else None
-        return float(usd) if usd is not None else elapsed_s / 60 * self._usd_per_minute
+        return float(usd) if usd is not None else self._price(elapsed_s)
 
 
 class SessionWatch:
@@ -38,7 +51,7 @@ class SessionWatch:
     Words are told as their length, unless a reader asked for them (and was let).
     """
 
-    listens_to = ("response.created",)
+    listens_to = ("response.created", MODE_CHANGED)
 
     def __init__(self, watches: SessionWatches, session: Session) -> None:
         self._watches = watches
@@ -49,7 +62,10 @@ class SessionWatch:
         return None
 
     def speaker_event(self, event: Json, at_s: float) -> None:
-        self.turns += 1
+        if event["type"] == MODE_CHANGED:
+            self._watches.note_mode(self._session, at_s - self._session.state.started_s)
+        else:
+            self.turns += 1
 
     def ended(self, reason: str, at_s: float) -> None:
         del self._watches.live[self._session.id]
@@ -57,6 +73,7 @@ class SessionWatch:
     def describe(self, now_s: float) -> Json:
         state = self._session.state
         return {
+            "mode": self._session.mode,
             "duration_s": round(now_s - state.started_s, 1),
             "idle_s": round(now_s - state.last_activity_s, 1),
             "responses": self.turns,
@@ -115,14 +132,27 @@ class SessionWatches:
         self._meters: WeakValueDictionary[str, Meter] = WeakValueDictionary()
         self.live: dict[str, SessionWatch] = {}
 
-    def meter(self, session_id: str, mode: str) -> Meter:
-        """The cost of a session that is about to run. It lives as long as its lease holds it."""
+    def meter(self, session_id: str, mode: str, record: Json | None = None) -> Meter:
+        """The cost of a session that is about to run. It lives as long as its lease holds it.
+
+        Args:
+            record: shown of the session everywhere; its ``mode`` is kept true.
+        """
         meter = self._meters[session_id] = Meter(self._usd_per_minute.get(mode, 0.0))
+        meter.record = record if record is not None else {"mode": mode}
         return meter
+
+    def note_mode(self, session: Session, elapsed_s: float) -> None:
+        """The session is ``session.mode``'s since ``elapsed_s``."""
+        meter = self._meters.get(session.id)
+        if meter is not None and meter.record.get("mode") != session.mode:
+            price = self._usd_per_minute.get(session.mode, 0.0)
+            meter.change(session.mode, price, elapsed_s)
 
     def watch(self, session: Session) -> SessionWatch:
         meter = self._meters.get(session.id)
         if meter is not None:
             meter.session = session
+            self.note_mode(session, 0.0)  # one that was cold may have given way before it began
         watch = self.live[session.id] = SessionWatch(self, session)
         return watch

@@ -21,6 +21,7 @@ from .error import SessionError, SessionWarning
 from .message import ClientMessage, Part, ServerEvent
 from .metering import Cost, TurnMetrics
 from .session import (
+    ModeChanged,
     Ping,
     Pong,
     SessionEnd,
@@ -46,6 +47,7 @@ SERVER_EVENTS: dict[str, type[ServerEvent]] = {
     for model in (
         SessionProgress,
         SessionStarted,
+        ModeChanged,
         SessionResumed,
         SpeechStarted,
         SpeechStopped,

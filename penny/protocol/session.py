@@ -258,6 +258,21 @@ class SessionStarted(ServerEvent):
     """How long a lost session waits for ``session_resume``; null when resuming is off."""
 
 
+class ModeChanged(ServerEvent):
+    """Another mode answers from now on: a private session whose worker stayed cold was moved. What
+    the caller said before stays behind; what they say now goes where ``privacy`` says."""
+
+    type: Literal["mode_changed"] = "mode_changed"
+    mode: str
+    """The mode that answers from now on."""
+    privacy: str
+    """Where voice and text go in that mode, for the person who calls."""
+    speaker: SpeakerInfo
+    """What talks back from now on."""
+    capabilities: Capabilities = Capabilities()
+    """What this session can do from now on; ``resume`` stays as it was."""
+
+
 class SessionResumed(ServerEvent):
     """The session goes on; every message that was missed follows, in order."""
 

@@ -16,6 +16,7 @@ import structlog
 from penny.errors import ModeUnavailable, ProtocolError, SessionRefused
 from penny.session.edge import Edge
 from penny.session.mode import Mode, SessionSpec, Speaker
+from penny.session.mode_change import ModeChange
 from penny.session.observer import Observer
 from penny.session.session import Session, SessionLimits
 
@@ -40,6 +41,8 @@ class Counts:
         self.started: dict[str, int] = {}
         self.ended: dict[tuple[str, str], int] = {}
         self.refused: dict[str, int] = {}
+        self.moved: dict[tuple[str, str], int] = {}
+        """Live sessions that went on in another mode, by (from, to)."""
 
 
 class Broker:
@@ -170,6 +173,7 @@ class Broker:
         """
         limits = limits or self._settings.limits
         session = Session(spec.session_id, mode.name, edge, speaker, (), limits, self._clock)
+        session.add_observer(ModeChange(session, self.counts.moved))
         for make in self._observers:
             session.add_observer(make(session))
         self._sessions[session.id] = session
@@ -180,12 +184,12 @@ class Broker:
             reason = await session.run()
         finally:
             del self._sessions[session.id]
-            key = (mode.name, reason)
+            key = (session.mode, reason)
             self.counts.ended[key] = self.counts.ended.get(key, 0) + 1
             log.info(
                 "session_ended",
                 session_id=session.id,
-                mode=mode.name,
+                mode=session.mode,
                 reason=reason,
                 duration_s=round(self._clock() - session.state.started_s, 1),
             )

@@ -51,11 +51,13 @@ class HasWorkers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """Another mode that a caller may be moved to: how it opens (raises ModeUnavailable), and the
-    ``warning`` that they get."""
+    """Another mode that a caller may be moved to: how it opens (raises ModeUnavailable), and what
+    they are told: a ``warning``, and where their words go from then on (``privacy``)."""
 
     open: Callable[[], Awaitable[Speaker]]
     warning: str
+    mode: str
+    privacy: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,11 @@ export class Modes {
   }
 
   get chosen() {
-    return this.#list.find((mode) => mode.name === this.#chosen) ?? null;
+    return this.named(this.#chosen);
+  }
+
+  named(name) {
+    return this.#list.find((mode) => mode.name === name) ?? null;
   }
 
   /** Ask Penny. Rejects when she cannot be reached. */

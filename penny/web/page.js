@@ -156,6 +156,11 @@ on("cost", (event) => {
   brain.cost(event);
 });
 on("warning", ({ code, field, message }) => field === "mode" && complain(message, code));
+on("mode_changed", ({ mode, privacy, capabilities }) => {
+  complain(privacy, "mode_changed");
+  ticker.reprice(modes.named(mode)?.cost_per_minute_usd ?? null);
+  brain.open(capabilities.context_updates);
+});
 on("error", (event) => penny.state === "open" && complain(event.message, event.code));
 on("session_progress", ({ stage, message, eta_ms }) => {
   if (stage === "ready") show(idle());

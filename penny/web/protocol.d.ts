@@ -12,6 +12,7 @@ export type ClientMessage =
 export type ServerMessage =
   | SessionProgress
   | SessionStarted
+  | ModeChanged
   | SessionResumed
   | SpeechStarted
   | SpeechStopped
@@ -240,6 +241,22 @@ export interface LatencyMs {
   first_audio: number | null;
   /** The response ended. */
   done: number | null;
+}
+
+/**
+ * Another mode answers from now on: a private session whose worker stayed cold was moved. What
+ * the caller said before stays behind; what they say now goes where `privacy` says.
+ */
+export interface ModeChanged {
+  type: "mode_changed";
+  /** The mode that answers from now on. */
+  mode: string;
+  /** Where voice and text go in that mode, for the person who calls. */
+  privacy: string;
+  /** What talks back from now on. */
+  speaker: SpeakerInfo;
+  /** What this session can do from now on; `resume` stays as it was. */
+  capabilities: Capabilities;
 }
 
 /** A sentence for the person who calls, in both languages. */

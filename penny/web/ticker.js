@@ -27,17 +27,31 @@ export class Ticker {
   #timer = null;
   #perMinute = null; // the mode's own estimate
   #usd = null; // what was metered
+  #before = { ms: 0, usd: 0 }; // when another mode took over, and the guess until then
   #latencies = [];
 
   /** A call begins. `perMinute`: USD a minute, an estimate until something is metered. */
   start(perMinute) {
     this.#beganAt = performance.now();
     this.#perMinute = perMinute;
+    this.#before = { ms: 0, usd: 0 };
     this.#usd = null;
     this.#latencies = [];
     clearInterval(this.#timer);
     this.#timer = setInterval(() => this.draw(), 500);
     this.draw();
+  }
+
+  /** Another mode answers from now on. */
+  reprice(perMinute) {
+    const ms = performance.now() - this.#beganAt;
+    this.#before = { ms, usd: this.#guess(ms) ?? 0 };
+    this.#perMinute = perMinute;
+  }
+
+  #guess(ms) {
+    if (this.#perMinute === null) return null;
+    return this.#before.usd + (this.#perMinute * (ms - this.#before.ms)) / 60_000;
   }
 
   stop() {
@@ -61,7 +75,7 @@ export class Ticker {
     if (this.#beganAt === null) return;
     const ms = performance.now() - this.#beganAt;
     find("#minutes").textContent = clock(ms);
-    const guess = this.#perMinute === null ? null : (this.#perMinute * ms) / 60_000;
+    const guess = this.#guess(ms);
     const usd = this.#usd ?? guess;
     find("#cost").textContent = usd === null ? "—" : `${this.#usd === null ? "≈ " : ""}${dollars(usd)}`;
     find("#cost").title = this.#usd === null ? words().estimated : words().metered;

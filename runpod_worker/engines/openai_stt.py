@@ -54,6 +54,10 @@ class OpenAiStt:
         form.add_field("model", self._settings.model)
         form.add_field("response_format", self._settings.response_format)
         form.add_field("temperature", "0")
+        if self._settings.response_format == "verbose_json":
+            # Words come only when asked for, and asking for them alone takes the segments away.
+            for granularity in ("segment", "word"):
+                form.add_field("timestamp_granularities[]", granularity)
         if options.language:
             form.add_field("language", options.language)
         hot_words = options.hot_words or self._hot_words
@@ -91,17 +95,20 @@ def _read(told: Json, options: SttOptions) -> Transcript:
         one.get("no_speech_prob", 0.0) > MAX_NO_SPEECH for one in segments
     )
     trusted = mean is None or (mean >= MIN_LOG_PROB and not silent)
+    confidence = None if mean is None else exp(mean)
+    # OpenAI tells no probability of a word: the whole's stands for it.
+    word_confidence = 1.0 if confidence is None else confidence
     return Transcript(
         text,
         _LANGUAGES.get(language.lower(), language),
         understood=bool(text) and trusted,
-        confidence=None if mean is None else exp(mean),
+        confidence=confidence,
         words=tuple(
             Word(
                 str(word["word"]).strip(),
                 round(float(word["start"]) * 1000),
                 round(float(word["end"]) * 1000),
-                float(word.get("probability", 1.0)),
+                float(word.get("probability", word_confidence)),
             )
             for word in told.get("words") or ()
         ),

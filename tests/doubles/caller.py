@@ -12,6 +12,9 @@ import aiohttp
 
 Json = dict[str, Any]
 
+PATIENCE_S = 60.0
+"""For one message. It ends tests that hang; processes that start on a busy machine take 20 s."""
+
 
 class Caller:
     """Speaks the session protocol; ``audio`` is all it was played."""
@@ -60,7 +63,7 @@ class Caller:
         return [event["type"] for event in self.events]
 
     async def _receive(self, awaited: str) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             message = await self.socket.receive()
         if message.type is aiohttp.WSMsgType.BINARY:
             self.audio += message.data

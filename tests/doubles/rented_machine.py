@@ -9,11 +9,13 @@ import asyncio
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import aiohttp
 
 from runpod_worker.dialer import Dialer, LeaseRefused
 from runpod_worker.engines.registry import Engines
+from runpod_worker.handler import REFUSED, read_job
 from runpod_worker.lease import LeaseJob
 from runpod_worker.server import Worker
 from runpod_worker.settings import WorkerSettings
@@ -21,6 +23,9 @@ from tests.doubles.engines import FixedStt, FixedTts
 from tests.doubles.loudness_vad import LoudnessVad
 from tests.doubles.runpod_server import ENDPOINT, RunpodServer
 from tests.doubles.worker_process import TellingLlm
+
+
+Json = dict[str, Any]
 
 
 class RentedMachine:
@@ -32,7 +37,9 @@ class RentedMachine:
         make_engines: Callable[[], Engines],
         *,
         boot_s: float = 0.0,
+        settings: WorkerSettings | None = None,
     ) -> None:
+        self._settings = settings or WorkerSettings()
         api_url = server if isinstance(server, str) else server.api_url
         self._at = f"{api_url}/{ENDPOINT}"
         self._dialling: dict[str, float] = {}
@@ -40,7 +47,9 @@ class RentedMachine:
         self._boot_s = boot_s
         self._task: asyncio.Task[None] | None = None
         self.taken: list[LeaseJob] = []
-        self.returned: list[dict[str, object]] = []
+        self.returned: list[Json] = []
+        self.allowed: list[str] = []
+        """Gateways that it was told to dial for a slot that was lent."""
         self._live: set[aiohttp.ClientWebSocketResponse] = set()
 
     def start(self, name: str, dialling: dict[str, float] | None = None) -> None:
@@ -62,7 +71,7 @@ class RentedMachine:
     async def _run(self, name: str) -> None:
         await asyncio.sleep(self._boot_s)
         engines = self._make_engines()
-        worker = Worker(WorkerSettings(), engines)
+        worker = Worker(self._settings, engines)
         at = self._at
         try:
             async with aiohttp.ClientSession() as http:
@@ -71,25 +80,39 @@ class RentedMachine:
                         if response.status != 200:
                             continue
                         job = await response.json()
-                    await self._serve(http, worker, LeaseJob.model_validate(job["input"]))
-                    async with http.post(f"{at}/job-done/{name}/{job['id']}", json={"output": {}}):
+                    output = await self._answer(http, worker, job)
+                    # As the SDK has it: an error is no output.
+                    answer = output if "error" in output else {"output": output}
+                    async with http.post(f"{at}/job-done/{name}/{job['id']}", json=answer):
                         pass
         finally:
             await engines.aclose()
+            await worker.aclose()
 
-    async def _serve(self, http: aiohttp.ClientSession, worker: Worker, lease: LeaseJob) -> None:
+    async def _answer(self, http: aiohttp.ClientSession, worker: Worker, job: Json) -> Json:
+        lease = read_job(job, worker.info())
+        if not isinstance(lease, LeaseJob):
+            return lease
         self.taken.append(lease)
 
-        async def converse(live: aiohttp.ClientWebSocketResponse) -> None:
+        async def converse(live: aiohttp.ClientWebSocketResponse, traceparent: str) -> None:
             self._live.add(live)
             try:
-                await worker.serve(live, model="penny-worker", penny_events=True)
+                await worker.serve(
+                    live, model="penny-worker", penny_events=True, traceparent=traceparent
+                )
             finally:
                 self._live.discard(live)
 
-        dialer = Dialer(http, lease, converse, worker.info(), **self._dialling)
-        with suppress(LeaseRefused):
-            self.returned.append(await dialer.run())
+        dialer = Dialer(
+            http, lease, converse, worker.info(), allow=self.allowed.append, **self._dialling
+        )
+        try:
+            served = await dialer.run()
+        except LeaseRefused:
+            return REFUSED
+        self.returned.append(served)
+        return served
 
 
 async def _stand_alone(api_url: str, name: str) -> None:

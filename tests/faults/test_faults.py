@@ -14,7 +14,7 @@ import pytest
 
 from tests.doubles.caller import Caller, calling
 from tests.doubles.faulty_proxy import faulty_proxy
-from tests.doubles.processes import free_port, gateway_process, worker_process
+from tests.doubles.processes import START_LIMIT_S, free_port, gateway_process, worker_process
 from tests.doubles.redis_server import running_redis
 
 
@@ -42,7 +42,10 @@ async def test_a_killed_workers_calls_go_on_with_the_next_one(tmp_path: Path) ->
     port = free_port()
     async with AsyncExitStack() as stack:
         worker = await stack.enter_async_context(worker_process(tmp_path, port))
-        gateway = await stack.enter_async_context(gateway_process(tmp_path, port))
+        # What the caller waits is the start of the second process, long where many others run.
+        gateway = await stack.enter_async_context(
+            gateway_process(tmp_path, port, worker={"replace_timeout_s": START_LIMIT_S})
+        )
         caller = await stack.enter_async_context(calling(gateway.url))
         await start(caller)
         worker.signal(signal.SIGKILL)

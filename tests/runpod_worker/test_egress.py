@@ -73,6 +73,28 @@ def test_every_way_out_is_refused_counted_and_logged() -> None:
     assert lines[-1] == "refused {'192.0.2.1': 5, 'tracker.invalid': 3, '(any)': 1}"
 
 
+def test_a_gateway_that_a_slot_is_lent_to_is_reached_once_the_worker_was_told() -> None:
+    code = """
+from runpod_worker.handler import allow_gateway
+def dial():
+    try:
+        socket.create_connection(('192.0.2.7', 8443), 0.2)
+    except TimeoutError:
+        raise OSError
+attempt(dial)
+allow_gateway('wss://192.0.2.7:8443/worker')
+attempt(dial)
+attempt(lambda: socket.create_connection(('192.0.2.8', 8443), 0.2))
+"""
+    lines = [line for line in run_guarded(code).splitlines() if not line.startswith("20")]
+
+    assert lines == [
+        "refused {'192.0.2.7': 1}",
+        "reached the network: OSError",
+        "refused {'192.0.2.7': 1, '192.0.2.8': 1}",
+    ]
+
+
 def test_loopback_and_configured_hosts_are_reached() -> None:
     code = """
 listener = socket.create_server(('127.0.0.1', 0))

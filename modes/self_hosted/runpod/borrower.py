@@ -43,13 +43,14 @@ class Borrower:
         self._borrowed: dict[str, str] = {}  # a session whose worker died may have two for a moment
         self._useless_until_s: dict[str, float] = {}
 
-    async def borrow(self, session_id: str) -> Place | None:
+    async def borrow(self, session_id: str, traceparent: str = "") -> Place | None:
         """A free slot of another gateway's worker, dialled here; None: there is none."""
         lender = self._pool.lender(self.useless()) if self._pool.shared else None
         if lender is None:
             return None
         loan = secrets.token_urlsafe(24)
-        slot = await self._desk.borrow(loan, LOAN_WAIT_S, self._pool.request(lender, loan))
+        ask = self._pool.request(lender, loan)
+        slot = await self._desk.borrow(loan, LOAN_WAIT_S, ask, traceparent)
         if slot is None:
             log.info("slot_not_borrowed", lease_id=lender.id)
             self._useless_until_s[lender.id] = self._clock() + NO_LOAN_S

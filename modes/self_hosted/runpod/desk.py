@@ -185,7 +185,9 @@ class LeaseDesk:
 
     # -- slots --------------------------------------------------------------------------------
 
-    async def take(self, session_id: str, session_max_s: float) -> tuple[Lease, Slot] | None:
+    async def take(
+        self, session_id: str, session_max_s: float, traceparent: str = ""
+    ) -> tuple[Lease, Slot] | None:
         """A free slot whose worker has just answered; None when there is none."""
         for lease in list(self.leases.values()):
             while lease.spare and lease.takes_sessions(self._clock(), session_max_s):
@@ -194,7 +196,7 @@ class LeaseDesk:
                 opened = False
                 try:
                     await slot.wake()
-                    opened = await _open(slot)
+                    opened = await _open(slot, traceparent)
                 finally:
                     if not opened:
                         lease.live.discard(session_id)
@@ -250,7 +252,9 @@ class LeaseDesk:
             lease.loans.discard(loan)
             await self.give_back(lease, slot, loan)
 
-    async def borrow(self, loan: str, wait_s: float, ask: Awaitable[None]) -> Slot | None:
+    async def borrow(
+        self, loan: str, wait_s: float, ask: Awaitable[None], traceparent: str = ""
+    ) -> Slot | None:
         """Ask another gateway for a slot, and open the one that comes; None when none does."""
         coming = self._borrowed[digest(loan)] = asyncio.get_running_loop().create_future()
         opened = False
@@ -258,7 +262,7 @@ class LeaseDesk:
             await ask
             async with asyncio.timeout(wait_s):
                 slot = await asyncio.shield(coming)
-            opened = await _open(slot)
+            opened = await _open(slot, traceparent)
         except TimeoutError:
             return None
         finally:
@@ -279,10 +283,14 @@ class LeaseDesk:
         await slot.over.wait()
 
 
-async def _open(slot: Slot) -> bool:
+async def _open(slot: Slot, traceparent: str) -> bool:
+    """Whether its worker takes a session; ``traceparent`` of that one, if it is traced."""
+    told = {"type": said.SLOT_OPEN}
+    if traceparent:
+        told["traceparent"] = traceparent
     try:
         async with asyncio.timeout(SLOT_ANSWER_S):
-            await slot.socket.send_str(orjson.dumps({"type": said.SLOT_OPEN}).decode())
+            await slot.socket.send_str(orjson.dumps(told).decode())
             async for message in slot.socket:
                 if message.type is not aiohttp.WSMsgType.TEXT:
                     return False

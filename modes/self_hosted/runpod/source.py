@@ -141,16 +141,17 @@ class RunpodWorkers:
                 full; RunPod refuses; or nothing came within ``cold_limit_s``.
         """
         started_s = self._clock()
+        traceparent = spec.trace.traceparent if spec.trace is not None else ""
         self._waiting += 1
         try:
             while True:
                 changed = self._changed
-                taken = await self.desk.take(spec.session_id, self._session_max_s)
+                taken = await self.desk.take(spec.session_id, self._session_max_s, traceparent)
                 if taken is not None:
                     return self._place(spec.session_id, *taken)
                 awaited = await self._provide()
                 if self._borrower is not None:
-                    borrowed = await self._borrower.borrow(spec.session_id)
+                    borrowed = await self._borrower.borrow(spec.session_id, traceparent)
                     if borrowed is not None:
                         return borrowed
                 waited_s = self._clock() - started_s

@@ -32,8 +32,6 @@ log = structlog.get_logger()
 Json = dict[str, Any]
 
 ANSWERING = "conversation_already_has_active_response"
-
-ANSWERING = "conversation_already_has_active_response"
 LAST_WORDS_S = 1.0
 """Edge and network hold back so much of the apology; the session ends once it has been heard."""
 
@@ -176,7 +174,7 @@ class WaitingSpeaker:
                 yield event
             with suppress(ModeUnavailable):
                 speaker = await self._moving
-                async for event in self._move(speaker, self._elsewhere.warning):
+                async for event in self._move(speaker, self._elsewhere):
                     yield event
                 return
         log.warning("wait_given_up", session_id=self._session_id, reason=error.message)
@@ -185,9 +183,20 @@ class WaitingSpeaker:
         await asyncio.sleep(LAST_WORDS_S)
         raise SpeakerLost(error.message)
 
-    async def _move(self, speaker: Speaker, warning: str) -> AsyncIterator[Json]:
+    async def _move(self, speaker: Speaker, elsewhere: Elsewhere) -> AsyncIterator[Json]:
         log.warning("session_moved_when_cold", session_id=self._session_id)
-        yield _event("penny.warning", code="degraded", message=warning, field="mode")
+        yield _event("penny.warning", code="degraded", message=elsewhere.warning, field="mode")
+        yield _event(
+            "penny.mode_changed",
+            mode=elsewhere.mode,
+            privacy=elsewhere.privacy,
+            speaker={
+                "model": str(speaker.info.get("model") or elsewhere.mode),
+                "voice": speaker.info.get("voice"),
+                "provider": speaker.info.get("provider"),
+            },
+            capabilities=speaker.info.get("capabilities") or {},
+        )
         async for event in self._say("moved"):
             yield event
         # Said to a private room: whoever answers now is not to hear it.

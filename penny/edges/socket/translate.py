@@ -28,7 +28,7 @@ from penny.protocol.conversation import (
 from penny.protocol.error import SessionError, SessionWarning
 from penny.protocol.message import ServerEvent
 from penny.protocol.metering import Cost, TurnMetrics
-from penny.protocol.session import SessionProgress
+from penny.protocol.session import ModeChanged, SessionProgress
 
 
 Json = dict[str, Any]
@@ -44,6 +44,7 @@ PENNY_EVENTS: dict[str, type[ServerEvent]] = {
     "penny.tool_call": ToolCall,
     "penny.handoff": Handoff,
     "penny.cost": Cost,
+    "penny.mode_changed": ModeChanged,
     "penny.progress": SessionProgress,
     "penny.warning": SessionWarning,
     "penny.error": SessionError,

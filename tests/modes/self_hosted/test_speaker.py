@@ -20,6 +20,7 @@ from modes.self_hosted.speaker import PrivateSpeaker
 from modes.self_hosted.waiting.sentences import SENTENCES
 from penny.errors import SpeakerLost
 from penny.session.mode import SessionSpec
+from penny.session.turn_timing import TurnTiming
 from tests.doubles.parties import ScriptedSpeaker
 from tests.doubles.speaker_caller import Caller
 from tests.doubles.speech import silence, speak
@@ -27,6 +28,8 @@ from tests.doubles.stream import append_events
 
 
 pytestmark = [pytest.mark.process, pytest.mark.engines]
+
+Json = dict[str, Any]
 
 EXCUSE = {"es": "Perdone, se ha cortado."}
 WORKER = (sys.executable, "-m", "tests.doubles.worker_process")
@@ -229,10 +232,12 @@ async def test_the_excuse_is_heard_on_a_telephone_line_in_its_own_format(
     await first.aclose()
     pcmu = {"audio": {"output": {"format": {"type": "audio/pcmu"}}}}
     caller = Caller(await mode.open(SessionSpec("sess_2", "es", transcripts=False, session=pcmu)))
-    await caller.ask("cuéntamelo despacio")
+    # Seconds of it are to come when its first phrase sounds: a late reader is still in time.
+    await caller.ask("cuéntamelo todo. Con calma y muy despacio, por favor")
     await caller.until("response.output_audio.delta")
     kill(source)
-    await caller.until("response.done")
+    broken = await caller.until("response.done")
+    assert broken["response"]["status"] == "failed"
     before = len(caller.events)
     assert await caller.answer() == EXCUSE["es"]
     chars = sum(
@@ -263,3 +268,54 @@ async def test_what_a_worker_tells_of_its_cost_is_counted_and_not_passed_on() ->
     assert private.spent_usd == 0.75
     await caller.aclose()
     assert private.spent_usd == 0.75
+
+
+async def test_positions_in_the_audio_stay_the_callers_own_when_another_worker_hears_it() -> None:
+    workers = [ScriptedSpeaker(), ScriptedSpeaker()]
+
+    async def reopen(_mirror: Mirror) -> Any:
+        return workers[1], Place(cast(Any, None))
+
+    private = PrivateSpeaker(
+        cast(Any, workers[0]),
+        Place(cast(Any, None)),
+        reopen,
+        session_id="s",
+        excuse=ExcuseRecorder({}, ("es", ""), "x"),
+    )
+    caller = Caller(private)
+    timing: list[Json] = []
+    turns = TurnTiming(timing.append, lambda _stage, _ms: None)
+
+    async def hear(since_ms: int, until_ms: int) -> None:
+        for at_ms in range(since_ms, until_ms, 20):
+            event = {"type": "input_audio_buffer.append", "audio": "A" * 64 * 20}
+            turns.caller_event(event, (at_ms + 20) / 1000)
+            await private.send(event)
+
+    detection = {"audio": {"input": {"turn_detection": {"type": "server_vad"}}}}
+    workers[0].says.try_send({"type": "session.updated", "session": detection})
+    await caller.until("session.updated")
+    await hear(0, 10_000)
+    workers[0].break_off()
+    await caller.until("penny.warning")
+    heard_ms = sum(len(event["audio"]) for event in workers[1].sent) // 64
+    assert heard_ms == 740  # what was not a turn yet, to the sample
+    await hear(10_000, 12_000)
+    began_ms, ended_ms = heard_ms + 500, heard_ms + 1_700
+    for event in (
+        {"type": "input_audio_buffer.speech_started", "audio_start_ms": began_ms, "item_id": "i"},
+        {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": ended_ms, "item_id": "i"},
+        {"type": "penny.turn.decided", "speech_end_ms": ended_ms - 500, "item_id": "i"},
+        {"type": "response.created", "response": {"id": "r"}},
+        {"type": "response.done", "response": {"id": "r", "status": "completed"}},
+    ):
+        workers[1].says.try_send(event)
+        turns.speaker_event(await caller.until(event["type"]), 12.0)
+    told = {event["type"]: event for event in caller.events}
+    assert told["input_audio_buffer.speech_started"]["audio_start_ms"] == 10_500
+    assert told["input_audio_buffer.speech_stopped"]["audio_end_ms"] == 11_700
+    [metrics] = timing
+    assert metrics["speech_ms"] == 700
+    assert metrics["latency_ms"]["done"] == 800  # from 11.2 s, where the caller's last word ended
+    await caller.aclose()

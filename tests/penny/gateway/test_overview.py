@@ -112,6 +112,17 @@ async def test_unmetered_session_costs_its_minutes_and_a_metered_one_its_meter(
     assert told["series"]["usd"] == pytest.approx([0.03, 0.17])
 
 
+async def test_a_session_that_moves_pays_each_mode_for_its_minutes(
+    overview: Overview, wall: Wall
+) -> None:
+    session, seen = await open_session(overview)
+    wall.now += 30
+    session.mode = "EXTERNAL"
+    seen.speaker_event({"type": "penny.mode_changed", "mode": "EXTERNAL"}, 30.0)
+    wall.now += 30
+    assert overview.describe()["live"]["sess_1"]["usd"] == pytest.approx(0.03 + 0.3)
+
+
 async def test_quiet_minutes_are_told_as_quiet(overview: Overview, wall: Wall) -> None:
     _, seen = await open_session(overview)
     overview.turn_measured("sess_1", measured(300))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -88,6 +89,16 @@ async def renting(
         for machine in house.machines:
             await machine.crash()
         await server.aclose()
+
+
+async def read_text(url: str) -> str:
+    async with aiohttp.ClientSession() as http, http.get(url) as answer:
+        assert answer.status == 200
+        return await answer.text()
+
+
+async def read(url: str) -> Json:
+    return dict(json.loads(await read_text(url)))
 
 
 @asynccontextmanager
@@ -230,7 +241,27 @@ async def test_beyond_the_budget_who_may_be_moved_is_told_by_voice_and_then_serv
                 assert (await caller.until("session_started"))["mode"] == "SELF_HOSTED"
                 warning = await caller.until("warning", field="mode")
                 assert "OpenAI" in warning["message"]
+                changed = await caller.until("mode_changed")
+                assert changed["mode"] == "EXTERNAL"
+                assert changed["privacy"] == "La voz va a OpenAI y el texto a Anthropic"
+                assert changed["speaker"]["provider"] == "openai"
+                assert changed["capabilities"]["cost"] is True
+                [shown] = (await read(f"{house.url}/admin/v1/sessions"))["sessions"]
+                assert shown["mode"] == "EXTERNAL"
+                overview = await read(f"{house.url}/admin/v1/overview")
+                assert {each["name"]: each["live"] for each in overview["modes"]} == {
+                    "SELF_HOSTED": 0,
+                    "EXTERNAL": 1,
+                }
                 assert (await caller.until("transcript_final", text=WORDS["moved"]))["role"]
+                await caller.send("session_end")
+                await caller.until("session_ended")
+            ended = 'penny_sessions_ended_total{mode="EXTERNAL",reason="client_ended"} 1.0'
+            moved = 'penny_sessions_moved_total{before="SELF_HOSTED",mode="EXTERNAL"} 1.0'
+            async with asyncio.timeout(20):
+                while ended not in (metrics := await read_text(f"{house.url}/metrics")):
+                    await asyncio.sleep(0.1)
+            assert moved in metrics
         else:
             async with realtime(house.url) as client:
                 await client.until("session.created")

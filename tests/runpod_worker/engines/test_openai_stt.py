@@ -25,8 +25,10 @@ async def transcribe(
     told: object, form: Json, options: SttOptions, hot_words: tuple[str, ...] = ()
 ) -> Transcript:
     async def handle(request: web.Request) -> web.StreamResponse:
-        for name, value in (await request.post()).items():
+        posted = await request.post()
+        for name, value in posted.items():
             form[name] = value.file.read() if isinstance(value, web.FileField) else value
+        form["granularities"] = posted.getall("timestamp_granularities[]", [])
         return web.json_response(told)
 
     async with serving({"POST /v1/audio/transcriptions": handle}) as url:
@@ -46,7 +48,10 @@ async def test_the_audio_goes_as_wav_with_language_and_hot_words() -> None:
         "text": " ¿Cuánto debo? ",
         "language": "spanish",
         "segments": [{"avg_logprob": -0.1, "no_speech_prob": 0.01}],
-        "words": [{"word": "¿Cuánto", "start": 0.0, "end": 0.42}],
+        "words": [
+            {"word": "¿Cuánto", "start": 0.0, "end": 0.42},
+            {"word": "debo?", "start": 0.42, "end": 0.8, "probability": 0.61},
+        ],
     }
 
     transcript = await transcribe(told, form, SttOptions("es", "Hola.", ("kilovatio", "peaje")))
@@ -61,7 +66,9 @@ async def test_the_audio_goes_as_wav_with_language_and_hot_words() -> None:
         True,
     )
     assert transcript.confidence == pytest.approx(0.905, abs=0.001)
+    assert form["granularities"] == ["segment", "word"]
     assert transcript.words[0].end_ms == 420
+    assert [round(word.confidence, 3) for word in transcript.words] == [0.905, 0.61]
 
 
 @pytest.mark.parametrize(("own", "prompt"), [((), "Penny, peaje"), (("kilovatio",), "kilovatio")])

@@ -186,7 +186,7 @@ async def test_the_limit_of_workers_is_that_of_all_gateways(
     tmp_path: Path, redis: RedisServer
 ) -> None:
     async with two_gateways(tmp_path, redis, max_workers=1, slots=1) as (house, one, other):
-        house.add_machine()
+        machine = house.add_machine()
         speaker = await one.open("sess_1")
         await until(lambda: [le.live for le in other_leases(other)] == [1])
         with pytest.raises(ModeUnavailable, match="all 1 leased workers are full"):
@@ -195,8 +195,10 @@ async def test_the_limit_of_workers_is_that_of_all_gateways(
 
         await speaker.aclose()
         await until(lambda: [le.free for le in other_leases(other)] == [1])
+        assert machine.allowed == []
         again = await other.open("sess_3")  # borrows what became free
         assert len(house.server.jobs) == 1
+        assert machine.allowed == [other.url]  # a guarded worker may dial it from now on
         await again.aclose()
 
 

@@ -18,7 +18,11 @@ from modes.self_hosted.runpod.cold_starts import ColdStarts
 from modes.self_hosted.runpod.source import RunpodWorkers
 from penny.errors import ModeUnavailable
 from penny.session.mode import SessionSpec, Speaker
+from penny.tracing.settings import TracingSettings
+from penny.tracing.tracing import Tracing
 from runpod_worker.engines.registry import Engines
+from runpod_worker.settings import WorkerSettings
+from tests.doubles.collector import collecting
 from tests.doubles.engines import FixedStt, FixedTts
 from tests.doubles.leasing_gateway import LeasingGateway
 from tests.doubles.loudness_vad import LoudnessVad
@@ -45,8 +49,10 @@ class Fleet:
         async with asyncio.timeout(20):
             return await self.mode.open(SessionSpec(name, "es", **spec))
 
-    def add_machine(self, *, boot_s: float = 0.0) -> RentedMachine:
-        machine = RentedMachine(self.server, make_engines, boot_s=boot_s)
+    def add_machine(
+        self, *, boot_s: float = 0.0, settings: WorkerSettings | None = None
+    ) -> RentedMachine:
+        machine = RentedMachine(self.server, make_engines, boot_s=boot_s, settings=settings)
         machine.start(f"w{len(self.machines) + 1}")
         self.machines.append(machine)
         return machine
@@ -305,3 +311,61 @@ async def test_the_floor_of_the_hour_is_set_at_runpod(tmp_path: Path) -> None:
     async with running(tmp_path, floor=windows) as fleet:
         await until(lambda: bool(fleet.server.minimums))
         assert fleet.server.minimums == [3]
+
+
+async def test_a_rented_worker_hangs_its_stages_below_the_turn_of_a_traced_session(
+    tmp_path: Path,
+) -> None:
+    async with collecting() as (collector, endpoint):
+        settings = TracingSettings(enabled=True, endpoint=endpoint)
+        tracing = Tracing(settings, "penny-gateway", None, asyncio.get_running_loop().time)
+        async with running(tmp_path) as fleet:
+            fleet.add_machine(settings=WorkerSettings(tracing=settings))
+            plain = Caller(await fleet.open("sess_0"))  # not traced: `slot.open` and no more
+            await plain.ask("hola")
+            await plain.answer()
+            await plain.aclose()
+            trace = tracing.begin({})
+            assert trace is not None
+            caller = Caller(await fleet.open(trace=trace))
+            await caller.ask("hola")
+            await caller.answer()
+            await caller.aclose()
+            await collector.until(lambda: collector.named("tts"))
+        await tracing.aclose()
+        worker = [span for span in collector.spans if span.service == "penny-worker"]
+        assert {"llm", "tts"} <= {span.name for span in worker}
+        assert {span.trace_id for span in worker} == {trace.id}
+
+
+async def test_a_traced_session_is_served_by_a_worker_that_does_not_trace(tmp_path: Path) -> None:
+    settings = TracingSettings(enabled=True, endpoint="http://127.0.0.1:9/v1/traces")
+    tracing = Tracing(settings, "penny-gateway", None, asyncio.get_running_loop().time)
+    async with running(tmp_path) as fleet:
+        fleet.add_machine()
+        caller = Caller(await fleet.open(trace=tracing.begin({})))
+        await caller.ask("hola")
+        assert await caller.answer() == "Sé 1 cosas. hola"
+        await caller.aclose()
+    await tracing.aclose()
+
+
+async def test_a_canary_is_answered_by_what_the_worker_is(tmp_path: Path) -> None:
+    async with running(tmp_path) as fleet:
+        fleet.add_machine()
+        at = f"{fleet.server.api_url}/{ENDPOINT}"
+        key = {"Authorization": f"Bearer {KEY}"}
+        for given in ({"kind": "canary"}, {"kind": "lunch"}):
+            async with fleet.http.post(f"{at}/run", json={"input": given}, headers=key):
+                pass
+        await until(lambda: all(job.done.is_set() for job in fleet.server.jobs.values()))
+        canary, lunch = fleet.server.jobs.values()
+        assert canary.status == "COMPLETED"
+        assert canary.output["ready"] is True
+        assert "engines" in canary.output["info"]
+        assert (lunch.status, lunch.output.split(";")[0]) == ("FAILED", "input: not a lease")
+
+        caller = Caller(await fleet.open())  # and the machine goes on taking jobs
+        await caller.ask("hola")
+        assert await caller.answer() == "Sé 1 cosas. hola"
+        await caller.aclose()

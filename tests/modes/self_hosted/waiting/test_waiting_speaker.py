@@ -239,7 +239,9 @@ async def test_who_is_moved_hears_so_first_and_what_was_said_in_private_stays_be
     async def open_vendor() -> Speaker:
         return vendor
 
-    async with waiting(Elsewhere(open_vendor, "EXTERNAL answers: OpenAI")) as wait:
+    async with waiting(
+        Elsewhere(open_vendor, "EXTERNAL answers: OpenAI", "EXTERNAL", "OpenAI")
+    ) as wait:
         listening = asyncio.create_task(wait.caller.until("penny.warning"))
         await wait.speaker.send({"type": "session.update", "session": {"type": "realtime"}})
         await wait.say(speak("Mi cuenta secreta es la doce") + silence(1_000))
@@ -248,6 +250,9 @@ async def test_who_is_moved_hears_so_first_and_what_was_said_in_private_stays_be
         wait.worker.set_exception(COLD)
         warning = await listening
         assert (warning["code"], warning["message"]) == ("degraded", "EXTERNAL answers: OpenAI")
+        changed = await wait.caller.until("penny.mode_changed")
+        assert (changed["mode"], changed["privacy"]) == ("EXTERNAL", "OpenAI")
+        assert not vendor.sent  # nothing has gone there yet
         telling = asyncio.create_task(wait.heard())
         await wait.say(speak("¿Me oye usted?"))  # over the very sentence that tells it
         assert await telling == WORDS["moved"]
