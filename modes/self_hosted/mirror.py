@@ -63,8 +63,7 @@ class Mirror:
     """The conversation of one session, as its worker has it."""
 
     def __init__(self) -> None:
-        self.session: Json = {}
-        """The effective session, as the worker last told it, without what is the server's."""
+        self.session = {}
         self._updates: deque[Json] = deque(maxlen=MAX_PENDING)
         self._items: dict[str, Entry] = {}
         self._audio: deque[str] = deque()
@@ -107,6 +106,19 @@ class Mirror:
         }
 
     @property
+    def session(self) -> Json:
+        """The effective session, as the worker last told it, without what is the server's."""
+        return self._session
+
+    @session.setter
+    def session(self, session: Json) -> None:
+        self._session = session
+        # Asked for with every piece of audio.
+        audio_in: Json = (session.get("audio") or {}).get("input") or {}
+        self._detection: Json | None = audio_in.get("turn_detection")
+        self._chars_per_ms = count_chars_per_ms(audio_in.get("format"))
+
+    @property
     def expired(self) -> bool:
         """The session came to its end by the clock: its loss is no accident."""
         return self._expired
@@ -140,7 +152,7 @@ class Mirror:
     @property
     def unfinished_from_ms(self) -> float:
         """Where the first of the ``unfinished`` audio stands in all that the caller sent."""
-        return self._arrived_ms - self._audio_chars / self._chars_per_ms()
+        return self._arrived_ms - self._audio_chars / self._chars_per_ms
 
     @property
     def active_responses(self) -> list[str]:
@@ -184,8 +196,8 @@ class Mirror:
             return
         self._audio.append(chunk)
         self._audio_chars += len(chunk)
-        self._arrived_ms += len(chunk) / self._chars_per_ms()
-        limit = SPEECH_BASE64 if self._in_speech or not self._turn_detection() else PRE_ROLL_BASE64
+        self._arrived_ms += len(chunk) / self._chars_per_ms
+        limit = SPEECH_BASE64 if self._in_speech or not self._detection else PRE_ROLL_BASE64
         while self._audio_chars > limit and len(self._audio) > 1:
             self._audio_chars -= len(self._audio.popleft())
 
@@ -231,7 +243,7 @@ class Mirror:
 
     def _speech_started(self) -> None:
         self._in_speech = True
-        detection = self._turn_detection()
+        detection = self._detection
         if detection and detection.get("interrupt_response", True):
             self._turn_waits = False  # this speech's own turn will answer for both
 
@@ -241,7 +253,7 @@ class Mirror:
         untranscribed = [entry for entry in self._items.values() if entry.audio]
         for entry in untranscribed[:-MAX_UNTRANSCRIBED]:
             entry.audio.clear()
-        if self._in_speech and (self._turn_detection() or {}).get("create_response", True):
+        if self._in_speech and (self._detection or {}).get("create_response", True):
             self._turn_waits = True
         self._in_speech = False
         self._clear_audio()
@@ -335,14 +347,3 @@ class Mirror:
             return
         entry.heard = HeardText()
         entry.heard.text(text)
-
-    def _audio_in(self) -> Json:
-        audio: Json = self.session.get("audio") or {}
-        return audio.get("input") or {}
-
-    def _chars_per_ms(self) -> float:
-        return count_chars_per_ms(self._audio_in().get("format"))
-
-    def _turn_detection(self) -> Json | None:
-        detection: Json | None = self._audio_in().get("turn_detection")
-        return detection

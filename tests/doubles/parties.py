@@ -51,6 +51,12 @@ class ScriptedSpeaker:
             raise SpeakerLost("the connection broke")
         self.sent.append(event)
 
+    def take_at_once(self, event: Json) -> bool:
+        if self._broken:
+            return False
+        self.sent.append(event)
+        return True
+
     async def receive(self) -> Json | None:
         async for event in self.says:
             return event
