@@ -16,6 +16,7 @@ import orjson
 import structlog
 from aiohttp import web
 
+from penny.aio.outlet import Outlet
 from penny.aio.patience import Patience
 from penny.errors import ModeUnavailable, SpeakerLost
 from penny.session.mode import Json, SessionSpec
@@ -41,6 +42,7 @@ class RealtimeSpeaker:
 
     def __init__(self, socket: RealtimeSocket, info: Json) -> None:
         self._socket = socket
+        self._outlet = Outlet(socket)
         self._patience = Patience(SEND_TIMEOUT_S)
         self.info = info
 
@@ -53,17 +55,29 @@ class RealtimeSpeaker:
         except (ConnectionError, aiohttp.ClientError, TimeoutError) as error:
             raise SpeakerLost(f"the speaker's connection broke: {type(error).__name__}") from error
 
-    async def events(self) -> AsyncIterator[Json]:
-        """Server events until the other side closes; raises SpeakerLost if it broke off."""
+    def take_at_once(self, event: Json) -> bool:
+        """Send one client event in this step; False when that would take a wait, or is too late."""
+        return self._outlet.write(orjson.dumps(event), aiohttp.WSMsgType.TEXT)
+
+    async def receive(self) -> Json | None:
+        """The next server event; None when the other side has closed. Raises SpeakerLost if it
+        broke off."""
         while True:
             message = await self._socket.receive()
             if message.type is aiohttp.WSMsgType.TEXT:
-                yield orjson.loads(message.data)
-            elif message.type is not aiohttp.WSMsgType.BINARY:
+                event: Json = orjson.loads(message.data)
+                return event
+            if message.type is not aiohttp.WSMsgType.BINARY:
                 break
         code = self._socket.close_code
         if code not in (1000, None) or self._socket.exception() is not None:
             raise SpeakerLost(f"the speaker closed the connection with {code}")
+        return None
+
+    async def events(self) -> AsyncIterator[Json]:
+        """Server events until the other side closes; raises SpeakerLost if it broke off."""
+        while (event := await self.receive()) is not None:
+            yield event
 
     async def aclose(self) -> None:
         self._patience.close()

@@ -76,7 +76,8 @@ class ExcuseRecorder:
         self._records = records
         self._key = key
         self._excuse = Excuse(text)
-        self._response_id = ""
+        self.response_id = ""
+        """Of the recording; empty before there is one."""
         self._limits_due = False
 
     @property
@@ -99,21 +100,21 @@ class ExcuseRecorder:
     def takes(self, event: Json) -> bool:
         """Whether ``event`` is the recording's own, which the caller must not see."""
         kind = event["type"]
-        if not self._response_id and kind != "response.created":
+        if not self.response_id and kind != "response.created":
             return False
         response: Json = event.get("response") or {}
         if kind == "response.created" and MARK in (response.get("metadata") or {}):
-            self._response_id = response["id"]
+            self.response_id = response["id"]
             return True
         if kind == "rate_limits.updated" and self._limits_due:
             self._limits_due = False  # it follows every response
             return True
-        if kind == "response.done" and response.get("id") == self._response_id:
+        if kind == "response.done" and response.get("id") == self.response_id:
             self._limits_due = True
             if response.get("status") == "completed" and self._excuse.deltas:
                 self._kept.setdefault(self._key, self._excuse)
             return True
-        if event.get("response_id") != self._response_id:
+        if event.get("response_id") != self.response_id:
             return False
         if kind == "response.output_audio.delta" and len(self._excuse.deltas) < MAX_DELTAS:
             self._excuse.deltas.append(event["delta"])

@@ -17,8 +17,8 @@ from penny.turns.sounding import count_chars_per_ms
 
 Json = dict[str, Any]
 
-PRE_ROLL_BASE64 = 48_000
-"""Three quarters of a second of PCM16 at 24 kHz, in base64: kept while nobody speaks. The onset of
+PRE_ROLL_BASE64 = 38_400
+"""Six tenths of a second of PCM16 at 24 kHz, in base64: kept while nobody speaks. The onset of
 speech is told 100 ms after it was, and 300 ms before it count as speech too; the rest is for a
 worker that is late. Most of what a session holds in memory."""
 SPEECH_BASE64 = 35 * 64_000
@@ -63,8 +63,7 @@ class Mirror:
     """The conversation of one session, as its worker has it."""
 
     def __init__(self) -> None:
-        self.session: Json = {}
-        """The effective session, as the worker last told it, without what is the server's."""
+        self.session = {}
         self._updates: deque[Json] = deque(maxlen=MAX_PENDING)
         self._items: dict[str, Entry] = {}
         self._audio: deque[str] = deque()
@@ -76,7 +75,7 @@ class Mirror:
         self._active: dict[str, Json | None] = {}
         self._expired = False
         self._on_caller: dict[str, Callable[[Json], None]] = {
-            "input_audio_buffer.append": self._append,
+            "input_audio_buffer.append": self.append,
             "input_audio_buffer.clear": lambda _: self._clear_audio(),
             "session.update": self._updates.append,
             "conversation.item.create": self._create,
@@ -100,11 +99,24 @@ class Mirror:
             "response.output_item.added": self._item_begun,
             "response.output_audio_transcript.delta": self._spoken,
             "response.output_text.delta": self._spoken,
-            "response.output_audio.delta": self._sounded,
+            "response.output_audio.delta": self.sound,
             "response.output_item.done": self._item_done,
             "response.done": self._answered,
             "error": self._refused,
         }
+
+    @property
+    def session(self) -> Json:
+        """The effective session, as the worker last told it, without what is the server's."""
+        return self._session
+
+    @session.setter
+    def session(self, session: Json) -> None:
+        self._session = session
+        # Asked for with every piece of audio.
+        audio_in: Json = (session.get("audio") or {}).get("input") or {}
+        self._detection: Json | None = audio_in.get("turn_detection")
+        self._chars_per_ms = count_chars_per_ms(audio_in.get("format"))
 
     @property
     def expired(self) -> bool:
@@ -140,7 +152,7 @@ class Mirror:
     @property
     def unfinished_from_ms(self) -> float:
         """Where the first of the ``unfinished`` audio stands in all that the caller sent."""
-        return self._arrived_ms - self._audio_chars / self._chars_per_ms()
+        return self._arrived_ms - self._audio_chars / self._chars_per_ms
 
     @property
     def active_responses(self) -> list[str]:
@@ -177,14 +189,15 @@ class Mirror:
 
     # -- the caller ---------------------------------------------------------------------------
 
-    def _append(self, event: Json) -> None:
+    def append(self, event: Json) -> None:
+        """``caller_event`` of a piece of audio, of which there are fifty a second."""
         chunk = event.get("audio")
         if not isinstance(chunk, str):
             return
         self._audio.append(chunk)
         self._audio_chars += len(chunk)
-        self._arrived_ms += len(chunk) / self._chars_per_ms()
-        limit = SPEECH_BASE64 if self._in_speech or not self._turn_detection() else PRE_ROLL_BASE64
+        self._arrived_ms += len(chunk) / self._chars_per_ms
+        limit = SPEECH_BASE64 if self._in_speech or not self._detection else PRE_ROLL_BASE64
         while self._audio_chars > limit and len(self._audio) > 1:
             self._audio_chars -= len(self._audio.popleft())
 
@@ -230,7 +243,7 @@ class Mirror:
 
     def _speech_started(self) -> None:
         self._in_speech = True
-        detection = self._turn_detection()
+        detection = self._detection
         if detection and detection.get("interrupt_response", True):
             self._turn_waits = False  # this speech's own turn will answer for both
 
@@ -240,7 +253,7 @@ class Mirror:
         untranscribed = [entry for entry in self._items.values() if entry.audio]
         for entry in untranscribed[:-MAX_UNTRANSCRIBED]:
             entry.audio.clear()
-        if self._in_speech and (self._turn_detection() or {}).get("create_response", True):
+        if self._in_speech and (self._detection or {}).get("create_response", True):
             self._turn_waits = True
         self._in_speech = False
         self._clear_audio()
@@ -289,7 +302,8 @@ class Mirror:
         if entry is not None and entry.heard is not None:
             entry.heard.text(event["delta"])
 
-    def _sounded(self, event: Json) -> None:
+    def sound(self, event: Json) -> None:
+        """``worker_event`` of a piece of audio."""
         entry = self._items.get(event["item_id"])
         if entry is not None and entry.heard is not None:
             entry.heard.audio(len(event["delta"]) * 3 / 4 / 48)
@@ -333,14 +347,3 @@ class Mirror:
             return
         entry.heard = HeardText()
         entry.heard.text(text)
-
-    def _audio_in(self) -> Json:
-        audio: Json = self.session.get("audio") or {}
-        return audio.get("input") or {}
-
-    def _chars_per_ms(self) -> float:
-        return count_chars_per_ms(self._audio_in().get("format"))
-
-    def _turn_detection(self) -> Json | None:
-        detection: Json | None = self._audio_in().get("turn_detection")
-        return detection

@@ -30,7 +30,8 @@ Json = dict[str, Any]
 
 MAX_REPLACEMENTS = 3
 """In one session. Workers that die one after another die of this session."""
-AUDIO = "input_audio_buffer.append"
+AUDIO_IN = "input_audio_buffer.append"
+AUDIO_OUT = "response.output_audio.delta"
 _STAMPED = frozenset({"response.create", "session.update"})
 _STAMP = "pennystamp"
 """Prefix of the ids given to events that came without one; the client never hears of them."""
@@ -103,12 +104,7 @@ class PrivateSpeaker:
 
     async def send(self, event: Json) -> None:
         """Send one client event. What a dead worker did not take, the next one gets."""
-        if event["type"] == AUDIO and not self._lock.locked():
-            # Fifty a second, with nobody to wait for and nothing to name.
-            if self._attendance is not None:
-                self._attendance.note_caller(event)
-            self._mirror.caller_event(event)
-            await self._hand_on([event])
+        if event["type"] == AUDIO_IN and self.take_at_once(event):
             return
         if event["type"] in _STAMPED and not event.get("event_id"):
             event = {**event, "event_id": new_id(_STAMP)}
@@ -121,6 +117,15 @@ class PrivateSpeaker:
         async with self._lock:
             self._mirror.caller_event(event)
             await self._hand_on(self._for_worker(event))
+
+    def take_at_once(self, event: Json) -> bool:
+        """Send a piece of audio in this step; False when nothing was done: then ``send`` it."""
+        if self._lock.locked() or self._lost or self._attendance is not None:
+            return False
+        if not self._speaker.take_at_once(event):
+            return False
+        self._mirror.append(event)
+        return True
 
     async def _hand_on(self, events: list[Json]) -> None:
         if self._lost:
@@ -152,7 +157,12 @@ class PrivateSpeaker:
         while True:
             loss = SpeakerLost("the worker's connection broke while sending")
             try:
-                async for event in self._speaker.events():
+                speaker, excuse = self._speaker, self._excuse
+                while (event := await speaker.receive()) is not None:
+                    if event["type"] == AUDIO_OUT and event["response_id"] != excuse.response_id:
+                        self._mirror.sound(event)
+                        yield event
+                        continue
                     events = self._take(event)
                     for told in events:
                         yield told

@@ -24,31 +24,39 @@ class Alarm:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether the waiter waits, and nothing has happened that it does not know of."""
+        return self._waiter is not None and not self._waiter.done()
+
     async def wait(self, until_s: float | None = None) -> None:
         """Return after ``set`` or at ``until_s`` (the loop's clock), now and then earlier."""
         if self._loop is None:
             # Kept, because Python 3.11 asks the kernel who it is every time it is asked for.
             self._loop = asyncio.get_running_loop()
         if until_s is not None:
-            self._ring_at(self._loop, until_s)
+            self.ring_at(until_s)
         if not self._is_set:
             self._waiter = self._loop.create_future()
             await self._waiter
         self._is_set = False
+
+    def ring_at(self, at_s: float) -> None:
+        """Wake the waiter at ``at_s``, or sooner where that was asked for before."""
+        if self._timer is not None:
+            if self._rings_at_s <= at_s:
+                return
+            self._timer.cancel()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        self._rings_at_s = at_s
+        self._timer = self._loop.call_at(at_s, self._ring)
 
     def close(self) -> None:
         """Give the timer back. Idempotent; the alarm may be used again."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _ring_at(self, loop: asyncio.AbstractEventLoop, at_s: float) -> None:
-        if self._timer is not None:
-            if self._rings_at_s <= at_s:
-                return
-            self._timer.cancel()
-        self._rings_at_s = at_s
-        self._timer = loop.call_at(at_s, self._ring)
 
     def _ring(self) -> None:
         self._timer = None

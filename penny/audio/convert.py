@@ -26,8 +26,10 @@ class Converter:
     def process(self, data: bytes) -> bytes:
         """Convert a chunk. Half a PCM16 sample waits for its other half."""
         if self._same:
-            # PCM16 passes the resampler, which changes nothing, for the sake of half samples.
-            return self._resampler.process(data) if self.src.encoding == "pcm16" else data
+            if self.src.encoding != "pcm16" or not (len(data) % 2 or self._resampler.half):
+                return data
+            # It passes the resampler, which changes nothing, for the sake of half samples.
+            return self._resampler.process(data)
         return self.dst.from_pcm16(self._resampler.process(self.src.to_pcm16(data)))
 
     def flush(self) -> bytes:

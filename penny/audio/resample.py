@@ -101,7 +101,8 @@ class Resampler:
         self._reset()
 
     def _reset(self) -> None:
-        self._odd = b""
+        self.half = b""
+        """Half a sample that waits for its other half."""
         self._given = 0
         """Samples of the current block of ``up`` that were given out already."""
         self._held: _Floats = np.zeros(0 if self._bank is None else self._bank.taps - 1)
@@ -109,12 +110,12 @@ class Resampler:
 
     def process(self, pcm16: bytes) -> bytes:
         """Convert a chunk of any length. Half a sample waits for its other half."""
-        if self._odd:
-            pcm16 = self._odd + pcm16
+        if self.half:
+            pcm16 = self.half + pcm16
         if len(pcm16) % 2:
-            self._odd, pcm16 = pcm16[-1:], pcm16[:-1]
-        elif self._odd:
-            self._odd = b""
+            self.half, pcm16 = pcm16[-1:], pcm16[:-1]
+        elif self.half:
+            self.half = b""
         if self._bank is None or not pcm16:
             return pcm16
         samples = np.frombuffer(pcm16, "<i2")

@@ -21,6 +21,9 @@ from penny.turns.heard import HeardText
 
 
 FRAME_MS = 20
+GRAIN_S = 0.0005
+"""What is due within half a millisecond is due: the loop's clock and timers count whole ones, and
+a moment that rounding moved behind the clock would be asked for again until the next."""
 LATE_S = 0.02
 """A frame later than this is an underrun; less is a timer's jitter and keeps the schedule."""
 
@@ -149,10 +152,10 @@ class Player:
         self, item_id: str, response_id: str, content_index: int, pcm24k: bytes
     ) -> bool:
         """Queue audio of an item; False when too much waits already and it was refused."""
-        item = self._item(item_id, response_id, content_index)
+        item = self._items.get(item_id) or self._item(item_id, response_id, content_index)
         if item.finished:
             return True
-        audio_ms = PCM24K.ms_of(len(pcm24k))
+        audio_ms = len(pcm24k) / PCM24K.bytes_per_ms
         if self.waiting_ms + audio_ms > self._limit_ms:
             return False
         if item.framer is None:
@@ -205,7 +208,10 @@ class Player:
 
     @property
     def waiting_ms(self) -> float:
-        return sum(item.queued_ms - item.sent_ms for item in self._waiting)
+        waiting_ms = 0.0
+        for item in self._waiting:
+            waiting_ms += item.queued_ms - item.sent_ms
+        return waiting_ms
 
     def is_playing(self, now_s: float) -> bool:
         """Whether the caller hears, or is about to hear, Penny."""
@@ -213,19 +219,21 @@ class Player:
 
     def next_due_s(self, now_s: float) -> float | None:
         """When ``due`` has something again; None when nothing is queued or sounding."""
-        moments = [self._over_at_s(item) for item in self._sounding]
-        if self._waiting:
-            head = self._waiting[0]
-            if head.frames or head.finished:
-                moments.append(max(now_s, self._head_at_s - self._lead_s))
-        return min(moments, default=None)
+        due_s: float | None = None
+        if self._waiting and (self._waiting[0].frames or self._waiting[0].finished):
+            due_s = max(now_s, self._head_at_s - self._lead_s)
+        for item in self._sounding:
+            over_s = self._over_at_s(item)
+            if due_s is None or over_s < due_s:
+                due_s = over_s
+        return due_s
 
     def due(self, now_s: float) -> list[Due]:
         """Take everything that is to leave or to be noted by ``now_s``."""
         out: list[Due] = []
         while self._waiting:
             item = self._waiting[0]
-            while item.frames and self._head_at_s - self._lead_s <= now_s:
+            while item.frames and self._head_at_s - self._lead_s <= now_s + GRAIN_S:
                 self._send_frame(item, now_s, out)
             if item.frames or not item.finished:
                 break
@@ -299,4 +307,4 @@ class Player:
         return min(estimated, item.ends_at_s + self.REPORT_GRACE_S)
 
     def _is_over(self, item: _Item, now_s: float) -> bool:
-        return now_s >= self._over_at_s(item)
+        return now_s + GRAIN_S >= self._over_at_s(item)

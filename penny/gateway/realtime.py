@@ -11,6 +11,7 @@ import structlog
 from aiohttp import WSCloseCode, web
 
 from config.schema import Config
+from penny.aio.heartbeat import ServerSocket
 from penny.edges.realtime.edge import RealtimeEdge, error_event
 from penny.edges.realtime.resumable import ResumableEdge
 from penny.edges.socket.wire import HoldSettings, Line
@@ -114,7 +115,7 @@ class RealtimeDoor:
 
     def _socket(self, request: web.Request, policy: Policy) -> web.WebSocketResponse:
         """Not upgraded yet. Raises ProtocolError when nobody asked for a WebSocket."""
-        socket = web.WebSocketResponse(
+        socket = ServerSocket(
             max_msg_size=self._gate.max_message_bytes(policy, MAX_MESSAGE_BYTES),
             heartbeat=self._config.gateway.heartbeat_s,
             compress=False,

@@ -11,6 +11,7 @@ import structlog
 from aiohttp import WSMsgType, web
 
 from config.schema import Config
+from penny.aio.heartbeat import ServerSocket
 from penny.edges.socket.edge import PlaybackSettings, SocketEdge
 from penny.edges.socket.wire import HoldSettings, Line
 from penny.errors import (
@@ -79,7 +80,7 @@ class SocketDoor:
         identity, refusal = await self._identify(request)
         policy = self._gate.policy(identity)
         most = max(self._config.gateway.max_message_bytes, MAX_AUDIO_BYTES + 1)
-        socket = web.WebSocketResponse(
+        socket = ServerSocket(
             max_msg_size=self._gate.max_message_bytes(policy, most),
             heartbeat=self._config.gateway.heartbeat_s,
             compress=False,

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from modes.realtime import MAX_MESSAGE_BYTES
 from modes.self_hosted.runpod.desk import LeaseDesk
+from penny.aio.heartbeat import ServerSocket
 from runpod_worker.lease import CONTROL_HEARTBEAT_S, SLOT_HEARTBEAT_S
 
 
@@ -33,7 +34,7 @@ class WorkerDoor:
                 {"error": {"code": "lease_refused", "message": "no such lease, or its token"}},
                 status=401,
             )
-        socket = web.WebSocketResponse(
+        socket = ServerSocket(
             max_msg_size=MAX_MESSAGE_BYTES,
             compress=False,
             heartbeat=SLOT_HEARTBEAT_S if is_slot else CONTROL_HEARTBEAT_S,

@@ -48,7 +48,7 @@ def parse_client_message(text: str | bytes) -> ClientMessage:
     except ValidationError as error:
         raise _translate(error) from error
     if unknown := _unknown(fields, model, ""):
-        message._ignored = tuple(unknown)
+        message.__dict__["ignored"] = tuple(unknown)  # a frozen model
     return message
 
 
@@ -76,11 +76,11 @@ def dump(event: ServerEvent) -> str:
 
 
 def _model_of(kind: Any) -> type[ClientMessage]:
-    known = ", ".join(CLIENT_MESSAGES)
-    if kind is None:
-        raise ProtocolError(f"type: is missing; known: {known}", field="type")
     model = CLIENT_MESSAGES.get(kind) if isinstance(kind, str) else None
     if model is None:
+        known = ", ".join(CLIENT_MESSAGES)
+        if kind is None:
+            raise ProtocolError(f"type: is missing; known: {known}", field="type")
         raise ProtocolError(
             f"type: {_show(kind)} is not a client message; known: {known}", field="type"
         )

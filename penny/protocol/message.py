@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field
 
 
 Json = dict[str, Any]
@@ -33,12 +33,9 @@ class Part(BaseModel):
 class ClientMessage(Part):
     """A JSON message from the client; ``type`` tells which."""
 
-    _ignored: tuple[str, ...] = PrivateAttr(default=())
-
-    @property
-    def ignored(self) -> tuple[str, ...]:
-        """Dotted names of fields the client sent and this protocol does not know."""
-        return self._ignored
+    # No private attribute of pydantic's: these are made anew, in Python, with every message.
+    ignored: ClassVar[tuple[str, ...]] = ()
+    """Dotted names of fields the client sent and this protocol does not know."""
 
 
 class ServerEvent(Part):

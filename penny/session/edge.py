@@ -6,8 +6,8 @@ plays Realtime server events to the caller. It owns playback: only it knows what
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Protocol, runtime_checkable
 
 
 Json = dict[str, Any]
@@ -29,3 +29,15 @@ class Edge(Protocol):
     async def aclose(self, reason: str, totals: Json) -> None:
         """Say goodbye in the carrier's words and close. Idempotent."""
         ...
+
+
+@runtime_checkable
+class HandsOver(Protocol):
+    """An edge that can bring audio to the speaker in the step in which it was read.
+
+    ``carry`` takes a piece of audio as ``events`` would have yielded it, or returns False: then,
+    like all else, it goes through ``events``. It may be called only while the session waits for
+    the next event.
+    """
+
+    def hand_over_to(self, carry: Callable[[Json], bool]) -> None: ...

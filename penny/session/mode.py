@@ -112,6 +112,15 @@ class Speaker(Protocol):
     async def aclose(self) -> None: ...
 
 
+@runtime_checkable
+class TakesAtOnce(Protocol):
+    """A speaker that mostly takes a piece of audio without anybody having to wait."""
+
+    def take_at_once(self, event: Json) -> bool:
+        """Send a piece of audio in this step, or do nothing and return False: then ``send`` it."""
+        ...
+
+
 class Mode(Protocol):
     name: str
 

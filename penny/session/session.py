@@ -16,8 +16,8 @@ import structlog
 
 from penny.errors import SpeakerLost
 from penny.session.audience import Audience
-from penny.session.edge import Edge
-from penny.session.mode import Speaker
+from penny.session.edge import Edge, HandsOver
+from penny.session.mode import Speaker, TakesAtOnce
 from penny.session.observer import Observer
 
 
@@ -95,6 +95,8 @@ class Session:
         ]
         for task in tasks:
             task.add_done_callback(self._on_task_done)
+        if isinstance(self._edge, HandsOver) and isinstance(self._speaker, TakesAtOnce):
+            self._edge.hand_over_to(self._hand_over(self._speaker.take_at_once))
         reason = "error"
         try:
             reason = await self._ending
@@ -125,6 +127,18 @@ class Session:
             self._audience.caller_event(event, self._clock())
             await self._speaker.send(event)
         self.end(self._edge.end_reason)
+
+    def _hand_over(self, take: Callable[[Json], bool]) -> Callable[[Json], bool]:
+        """What the edge calls with a piece of audio that nobody has to wait for."""
+        clock, show = self._clock, self._audience.caller_event
+
+        def carry(event: Json) -> bool:
+            if not take(event):
+                return False
+            show(event, clock())
+            return True
+
+        return carry
 
     async def _carry_out(self) -> None:
         async for event in self._speaker.events():

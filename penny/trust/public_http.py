@@ -18,6 +18,7 @@ import structlog
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import AddrInfoType
 
+from penny.aio.heartbeat import ClientSocket
 from penny.trust.addresses import InwardAddress, PublicResolver, is_public, leads_inward
 
 
@@ -92,7 +93,9 @@ def open_public_http(
         # A cached address would be connected to after its name had changed hands.
         use_dns_cache=False,
     )
-    return aiohttp.ClientSession(connector=connector, trust_env=False)
+    return aiohttp.ClientSession(
+        connector=connector, trust_env=False, ws_response_class=ClientSocket
+    )
 
 
 def _is_literal(host: str) -> bool:

@@ -51,11 +51,22 @@ class ScriptedSpeaker:
             raise SpeakerLost("the connection broke")
         self.sent.append(event)
 
-    async def events(self) -> AsyncIterator[Json]:
+    def take_at_once(self, event: Json) -> bool:
+        if self._broken:
+            return False
+        self.sent.append(event)
+        return True
+
+    async def receive(self) -> Json | None:
         async for event in self.says:
-            yield event
+            return event
         if self._broken:
             raise SpeakerLost("the connection broke")
+        return None
+
+    async def events(self) -> AsyncIterator[Json]:
+        while (event := await self.receive()) is not None:
+            yield event
 
     def break_off(self) -> None:
         self._broken = True

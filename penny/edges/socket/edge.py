@@ -1,8 +1,9 @@
 """The `/ws` edge: one WebSocket client on one side, Realtime events on the other.
 
 Two tasks touch the socket: the reader (``read``, run by the gateway's handler) and the writer
-(``write``), which alone sends. What the writer sends first is control messages, then audio that
-is due: an interruption never waits behind the voice it interrupts.
+(``write``), which sends: control messages first, then audio that is due, so an interruption never
+waits behind the voice it interrupts. While the writer has nothing to do and nothing has to wait,
+an audio frame takes no turn of it: whoever brings the frame sends it, in either direction.
 
 The edge outlives its socket: a connection that is lost without a goodbye leaves the edge waiting
 ``hold_s`` for another (``resume``), which gets every message the first one missed. The session
@@ -25,7 +26,7 @@ from penny.audio.convert import Converter
 from penny.audio.format import PCM24K, AudioFormat
 from penny.edges.player import FRAME_MS, Frame, Player
 from penny.edges.socket.inbox import Inbox
-from penny.edges.socket.translate import Effects, Translator
+from penny.edges.socket.translate import NOTHING, Effects, Translator
 from penny.edges.socket.wire import HoldSettings, Line, Wire
 from penny.errors import PennyError, ProtocolError
 from penny.ids import new_id
@@ -105,6 +106,7 @@ class SocketEdge:
         self._view = Translator(self._player)
         self._inbox = Inbox()
         self._wire = Wire(line, hold or HoldSettings(), self._inbox.close)
+        self._hand_over: Callable[[Json], bool] = _never
         self._closed = False
         self.end_reason = "client_gone"
         self.resumed = 0
@@ -175,7 +177,11 @@ class SocketEdge:
         pcm = self._to_24k.process(data)
         if pcm:
             audio = b2a_base64(pcm, newline=False).decode("ascii")
-            await self._inbox.put_audio({"type": "input_audio_buffer.append", "audio": audio})
+            event = {"type": "input_audio_buffer.append", "audio": audio}
+            # A frame waits for nobody while the speaker takes what it gets: the queue, and the
+            # task behind it, are for a speaker that is stalled.
+            if not (self._inbox.is_waited_for and self._hand_over(event)):
+                await self._inbox.put_audio(event)
 
     async def _take_text(self, text: str) -> None:
         wait_s = self._rate.take(self._clock())
@@ -199,7 +205,7 @@ class SocketEdge:
             case Playback(item_id=item_id, played_ms=played_ms, ended=ended):
                 self._player.report(item_id, played_ms, now_s, ended=ended)
                 self._wire.note_played(item_id, played_ms)
-                self._wire.wake.set()
+                self._ring(now_s)  # an item may be over sooner
             case TextInput(text=text):
                 self._take_typed(text)
             case Interrupt():
@@ -239,9 +245,27 @@ class SocketEdge:
     def events(self) -> AsyncIterator[Json]:
         return aiter(self._inbox)
 
+    def hand_over_to(self, carry: Callable[[Json], bool]) -> None:
+        self._hand_over = carry
+
     async def deliver(self, event: Json) -> None:
-        self._apply(self._view.speaker_event(event, self._clock()))
-        self._wire.wake.set()
+        now_s = self._clock()
+        effects = self._view.speaker_event(event, now_s)
+        if effects is not NOTHING:
+            self._apply(effects)
+        if not self._wire.is_resting:
+            self._wire.wake.set()
+            return
+        # Waking the writer for each frame would cost more than writing it here.
+        for due in self._player.due(now_s):
+            self._wire.write(due if isinstance(due, Frame) else dump(self._view.played(due)))
+        self._ring(now_s)
+
+    def _ring(self, now_s: float) -> None:
+        """Have the writer woken when the player has something."""
+        due_s = self._player.next_due_s(now_s)
+        if due_s is not None:
+            self._wire.wake.ring_at(due_s)
 
     def _apply(self, effects: Effects) -> None:
         for event in effects.to_caller:
@@ -268,16 +292,13 @@ class SocketEdge:
             try:
                 if self._wire.waiting:
                     await self._wire.send_control(line)
-                self._take_due()
+                for due in self._player.due(self._clock()):
+                    self._wire.play(due if isinstance(due, Frame) else dump(self._view.played(due)))
                 await self._wire.send_all(line)
             except ConnectionError:
                 self._wire.lose(line, leaving=self._is_leaving)
                 continue
             await self._rest()
-
-    def _take_due(self) -> None:
-        for due in self._player.due(self._clock()):
-            self._wire.play(due if isinstance(due, Frame) else dump(self._view.played(due)))
 
     async def _rest(self) -> None:
         """Sleep until something is posted or the next frame is due."""
@@ -320,6 +341,10 @@ class SocketEdge:
         except (ConnectionError, TimeoutError):
             log.info("client_left_before_goodbye", reason=reason)
             line.abort()
+
+
+def _never(_event: Json) -> bool:
+    return False
 
 
 def _too_fast(wait_s: float) -> SessionError:

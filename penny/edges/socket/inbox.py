@@ -40,6 +40,12 @@ class Inbox:
         self.dropped = 0
         """Audio events that went to make room."""
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether it is empty and the session waits for more: nothing that was put before is on
+        its way, so whatever comes now may be handed to it without the queue."""
+        return self._filled.is_waited_for
+
     async def put_audio(self, event: Json) -> None:
         """Wait for room, or make it. Raises ChannelClosed."""
         while self._audio >= AUDIO_EVENTS and not self._closed:

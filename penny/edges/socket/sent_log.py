@@ -74,12 +74,13 @@ class SentLog:
 
     def forget_played(self, item_id: str, played_ms: float) -> None:
         """What a client has played of an item it has received, and everything before it."""
-        played = [
-            frame.number
-            for frame in self._frames
-            if frame.item_id == item_id and frame.until_ms <= played_ms
-        ]
-        while played and self._frames and self._frames[0].number <= played[-1]:
+        played = 0
+        for place, frame in enumerate(self._frames, 1):
+            if frame.item_id == item_id:
+                if frame.until_ms > played_ms:
+                    break
+                played = place
+        for _ in range(played):
             self._forget_oldest()
 
     def _forget_oldest(self) -> None:

@@ -60,6 +60,10 @@ class Effects:
     to_speaker: list[Json] = field(default_factory=list)
 
 
+NOTHING = Effects()
+"""What a piece of audio causes, fifty times a second. Nobody may add to it."""
+
+
 class Translator:
     """One caller's view of the conversation.
 
@@ -86,7 +90,7 @@ class Translator:
             "response.output_audio_transcript.done": self._spoken_final,
             "response.output_text.delta": self._written_delta,
             "response.output_text.done": self._written_final,
-            "response.output_audio.delta": self._audio,
+            "response.output_audio.delta": self._cut_long,
             "response.output_audio.done": self._audio_done,
             "response.done": self._response_done,
             "error": self._error,
@@ -101,8 +105,10 @@ class Translator:
 
     def speaker_event(self, event: Json, now_s: float) -> Effects:
         """Take one event of the speaker's."""
-        effects = Effects()
         kind = event["type"]
+        if kind == "response.output_audio.delta" and self._play(event):
+            return NOTHING
+        effects = Effects()
         handler = self._handlers.get(kind)
         if handler is not None:
             handler(event, now_s, effects)
@@ -253,24 +259,23 @@ class Translator:
             )
         )
 
-    def _audio(self, event: Json, _now_s: float, effects: Effects) -> None:
-        if event["response_id"] in self._cut_responses:
-            return
-        self._turns.note_answer(event["item_id"], event["response_id"])
-        fits = self._player.queue_audio(
-            event["item_id"],
-            event["response_id"],
-            event["content_index"],
-            a2b_base64(event["delta"]),
-        )
-        if not fits:
-            self._cut_responses.add(event["response_id"])
-            self._player.finish(event["item_id"])
-            effects.to_caller.append(
-                SessionWarning(
-                    code="degraded", message="the answer is longer than Penny keeps; its end is cut"
-                )
+    def _play(self, event: Json) -> bool:
+        """Queue a piece of audio; False when that is too much."""
+        item_id, response_id = event["item_id"], event["response_id"]
+        if response_id in self._cut_responses:
+            return True
+        self._turns.note_answer(item_id, response_id)
+        audio = a2b_base64(event["delta"])
+        return self._player.queue_audio(item_id, response_id, event["content_index"], audio)
+
+    def _cut_long(self, event: Json, _now_s: float, effects: Effects) -> None:
+        self._cut_responses.add(event["response_id"])
+        self._player.finish(event["item_id"])
+        effects.to_caller.append(
+            SessionWarning(
+                code="degraded", message="the answer is longer than Penny keeps; its end is cut"
             )
+        )
 
     def _audio_done(self, event: Json, _now_s: float, _effects: Effects) -> None:
         self._player.finish(event["item_id"])

@@ -1,8 +1,9 @@
 """The sending side of one client: its queues, what it was sent, and the connection of the moment.
 
 Three queues leave in this order: what the client missed on a lost connection, control, audio that
-is due. Only the edge's writer sends. A message is logged in the same step in which it leaves its
-queue, so at any moment it is either still to be sent or what a client who comes back can ask for.
+is due. Only the edge's writer sends, or whoever has a message while it rests. A message is logged
+in the same step in which it leaves its queue, so at any moment it is either still to be sent or
+what a client who comes back can ask for.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
-from aiohttp import WSCloseCode, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from penny.aio.alarm import Alarm
+from penny.aio.outlet import Outlet
 from penny.edges.player import Frame
 from penny.edges.socket.sent_log import Sent, SentLog
 
@@ -63,6 +65,7 @@ class Wire:
 
     def __init__(self, line: Line, hold: HoldSettings, on_gone: Callable[[], None]) -> None:
         self.line: Line | None = line
+        self._outlet = Outlet(line.socket)
         self._hold_s = hold.hold_s
         self._log = SentLog(hold.max_audio_bytes, hold.max_text_bytes)
         self._on_gone = on_gone
@@ -81,7 +84,11 @@ class Wire:
         return len(self._control)
 
     def post(self, text: str) -> bool:
-        """Queue a control message; False when the client reads nothing and too many wait."""
+        """Send a control message in this step, or queue it; False when the client reads nothing
+        and too many wait."""
+        if self.is_resting and not self._due and self._outlet.write(text.encode(), WSMsgType.TEXT):
+            self._log.add_text(text)
+            return True
         if len(self._control) >= CONTROL_EVENTS:
             return False
         self._control.append(text)
@@ -91,6 +98,24 @@ class Wire:
     def play(self, due: Frame | str) -> None:
         """Queue what the player let go, audio or a word about it: it paces, so few wait here."""
         self._due.append(due)
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether there is a client and its writer waits: then ``write`` may be used."""
+        return self.line is not None and self.wake.is_waited_for
+
+    def write(self, due: Frame | str) -> None:
+        """Send what the player let go in this step; what the client has to be waited for, and
+        all after it, is left to the writer."""
+        if self._due:
+            self._due.append(due)
+        elif isinstance(due, Frame) and self._outlet.write(due.data, WSMsgType.BINARY):
+            self._log.add_audio(due.data, due.item_id, due.audio_ms)
+        elif isinstance(due, str) and self._outlet.write(due.encode(), WSMsgType.TEXT):
+            self._log.add_text(due)
+        else:
+            self._due.append(due)
+            self.wake.set()
 
     def note_played(self, item_id: str, played_ms: float) -> None:
         """The client tells what it played; that will not be asked for again."""
@@ -123,6 +148,7 @@ class Wire:
         if self.line is not None:
             self.line.abort()
         self.line = line
+        self._outlet = Outlet(line.socket)
         self._missed = deque(message.data for message in sent)
         audio_ms: dict[str, float] = {}
         again: list[Sent | Frame] = [message for message in sent if message.item_id]
