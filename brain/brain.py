@@ -17,7 +17,7 @@ from brain.analysis import Analysis, AnalysisRequest, BrainFailure, BrainUsage, 
 from brain.author import FolioAuthor
 from brain.claude import BilledFailure
 from brain.correction import has_claim
-from brain.facts import Library, update_from_facts
+from brain.facts import MIN_SCORE_TO_READ, Library, update_from_facts
 from brain.folio import ContextUpdate, CorrectionNote
 from brain.host import BrainHost, BrainProfile
 from brain.journal import Journal
@@ -31,6 +31,8 @@ from penny.metering.usage import price_messages, total_usd
 log = structlog.get_logger()
 
 Json = dict[str, Any]
+
+_READS = frozenset(("words", "review", "brain"))
 
 
 class SessionBrain:
@@ -149,8 +151,9 @@ class SessionBrain:
             request, analysis, usd = await self._think(request)
         except BrainFailure as failure:
             self._note_failure(failure, request)
+            sure = await self._search(request.words, "kb")  # nobody judges what is only likely
             update = update_from_facts(
-                request.words, found, self._service.timestamp(), request.language
+                request.words, sure, self._service.timestamp(), request.language
             )
             if update is not None:
                 self._service.counts.kb_only += 1
@@ -219,8 +222,13 @@ class SessionBrain:
             request = replace(request, passages=tuple(known.values()))
 
     async def _search(self, text: str, by: str) -> tuple[Excerpt, ...]:
+        """``by`` the caller's "words", a "review" or the "brain" itself, all of which the brain
+        reads; by the "speaker", or for the "kb" to answer alone: only what is sure."""
+        min_score = MIN_SCORE_TO_READ if by in _READS else None
         with self._spans.search(by, self._newest[0] if self._newest is not None else "") as note:
-            found = await self._library.search(text, self._profile.depth.passages)
+            found = await self._library.search(
+                text, self._profile.depth.passages, min_score=min_score
+            )
             note(found)
         self._journal.write("search", query=text, by=by, found=[p.id for p in found])
         return found

@@ -21,8 +21,8 @@ pasajes de la base de conocimiento y escribes un folio que el portavoz leerá an
 respuesta.
 
 Qué recibes: la sesión; los turnos terminados, con lo que la persona oyó de verdad; los pasajes \
-encontrados; el folio vigente; y al final la tarea, que es "turn" (la persona acaba de hablar o \
-sigue hablando) o "review" (el portavoz acaba de responder).
+encontrados, de los que alguno puede no venir al caso; el folio vigente; y al final la tarea, que \
+es "turn" (la persona acaba de hablar o sigue hablando) o "review" (el portavoz acaba de responder).
 
 Qué devuelves, siempre en el JSON pedido:
 - queries: hasta tres búsquedas cortas, solo si lo que necesitas no está en los pasajes. Si \

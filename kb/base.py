@@ -70,18 +70,28 @@ class KnowledgeBase:
         limit: int = 5,
         language: Language | None = None,
         filters: Mapping[str, Filter] | None = None,
+        min_score: float | None = None,
     ) -> SearchResult:
         """Return the passages of one collection that answer.
 
         Args:
             text: a question as spoken or typed; what is over 1000 characters is not read.
             filters: a record's field to its value, or to ``(lowest, highest)`` with None open.
+            min_score: for a reader that judges for itself: what the best hit needs, 0..1, for
+                the hits to be told though ``relevant`` may be False. None: what
+                ``KbSettings.relevance`` asks of an answer.
 
         Raises:
             UnknownCollection: there is no such collection.
         """
         return search_view(
-            self.view(ref), text, self._settings, limit=limit, language=language, filters=filters
+            self.view(ref),
+            text,
+            self._settings,
+            limit=limit,
+            language=language,
+            filters=filters,
+            min_score=min_score,
         )
 
     def view(self, ref: str) -> View:

@@ -74,9 +74,16 @@ _PRICE = re.compile(
 )
 
 
+# The words of a greeting are also those of opening hours, deadlines and cheap hours.
+_GREETING = re.compile(
+    r"\b[bv]uen(?:[oa]s?)?\s+(?:d[ií]as?|tardes?|noches?)\b|\bgood\s+(?:morning|afternoon|evening)\b",
+    re.IGNORECASE,
+)
+
+
 def plain_question(text: str) -> str:
-    """Return the text with every way of asking a price said as one: ``cuánto cuesta``."""
-    return _PRICE.sub("cuánto cuesta", text)
+    """Return the text without a greeting, every way of asking a price said as ``cuánto cuesta``."""
+    return _PRICE.sub("cuánto cuesta", _GREETING.sub(" ", text))
 
 
 def wanted_of(question: str) -> Wanted | None:

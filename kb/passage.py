@@ -72,7 +72,8 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Hits, best first. ``relevant`` is False when nothing answers; then ``hits`` is empty."""
+    """Hits, best first. ``relevant`` is False when nothing answers; then ``hits`` is empty, unless
+    the search was told a ``min_score`` of its own."""
 
     hits: tuple[Hit, ...]
     relevant: bool

@@ -92,8 +92,9 @@ def search_view(
     limit: int,
     language: Language | None,
     filters: Mapping[str, Filter] | None,
+    min_score: float | None = None,
 ) -> SearchResult:
-    """Find, judge and cut off; ``took_ms`` is the whole of it."""
+    """Find, judge and cut off, as ``KnowledgeBase.search`` says; ``took_ms`` is the whole of it."""
     started = time.perf_counter()
     found = find_candidates(view, text, language, filters)
     listed = view.listed(plain_words(text))
@@ -112,8 +113,9 @@ def search_view(
             sure = fuse(lexical, likelihood(cosine, settings.vector_relevance))
         ceiling = min(ceiling, sure)
         hits.append(Hit(candidate.stored.passage, ceiling, lexical, cosine))
-    relevant = bool(hits) and hits[0].score >= settings.relevance
-    kept = tuple(hits) if relevant else ()
+    best_score = hits[0].score if hits else 0.0
+    relevant = bool(hits) and best_score >= settings.relevance
+    kept = tuple(hits) if relevant or (min_score is not None and best_score >= min_score) else ()
     normalized = " ".join(next(iter(each.keys), each.surface) for each in found.concepts)
     return SearchResult(kept, relevant, normalized, (time.perf_counter() - started) * 1000)
 

@@ -52,6 +52,32 @@ def test_a_code_that_is_not_there_has_no_answer(sample: KnowledgeBase) -> None:
     assert (result.relevant, result.hits) == (False, ())
 
 
+@pytest.mark.parametrize(
+    "said", ["hola buenas tardes", "buenos días", "muy buenas noches", "good evening", "gracias"]
+)
+def test_a_greeting_is_no_question(sample: KnowledgeBase, said: str) -> None:
+    assert sample.search(SAMPLE, said, min_score=0.15).hits == ()
+
+
+def test_a_greeting_in_front_changes_nothing(sample: KnowledgeBase) -> None:
+    plain, greeted = (
+        sample.search(SAMPLE, f"{before}qué recargo hay si pago tarde la factura")
+        for before in ("", "hola buenas tardes ")
+    )
+    assert plain.relevant
+    assert [each.passage.id for each in greeted.hits] == [each.passage.id for each in plain.hits]
+
+
+def test_who_judges_for_itself_is_shown_what_is_only_likely(sample: KnowledgeBase) -> None:
+    sure = sample.search(SAMPLE, "Su factura vence mañana.")
+    likely = sample.search(SAMPLE, "Su factura vence mañana.", min_score=0.2)
+
+    assert (sure.relevant, sure.hits) == (False, ())
+    assert not likely.relevant
+    assert likely.hits[0].passage.id == "facturas.md#plazo-de-pago"
+    assert 0.2 <= likely.hits[0].score < 0.5
+
+
 @pytest.mark.parametrize("language", ["es", "en"])
 def test_every_listed_question_finds_its_own_passage(sample: KnowledgeBase, language: str) -> None:
     asked = sample.questions(SAMPLE, "en" if language == "en" else "es")

@@ -332,7 +332,7 @@ async def test_correction_ignored_twice_is_raised_once_by_a_rewrite_and_then_rep
     async with calling(config, tmp_path) as caller:
         upstream = await speaker.connection()
         await upstream.hear("Dígame algo de lo mío")
-        await upstream.answer("Su factura vence mañana y es el último día de pago.")
+        await upstream.answer("Su factura vence mañana.")
         await caller.until("penny.correction")
         assert any("[CORRECCION NECESARIA]" in note for note in upstream.notes())
         assert "15 de enero" not in upstream.session["instructions"]
@@ -444,3 +444,23 @@ async def _ended(caller: Caller) -> None:
     async with asyncio.timeout(5.0):
         while caller.ended is None:
             await asyncio.sleep(0.01)
+
+
+async def test_only_the_brain_itself_is_shown_what_is_merely_likely(
+    speaker: RealtimeDouble, claude: AnthropicDouble, tmp_path: Path
+) -> None:
+    claude.on("turn", 1, status=529)
+    claude.on("turn", answer=NOTHING, times=None)
+    config = configure(tmp_path, speaker.base_url, claude.base_url)
+    async with calling(config, tmp_path) as caller:
+        upstream = await speaker.connection()
+        await upstream.hear("Quiero hablar de mi factura")
+        await upstream.answer("Dígame.")
+        await caller.wait(lambda: caller.mode.counts.analyses["overloaded"] == 1)
+        shown = claude.requests[0]["messages"][-1]["content"][-1]["text"]
+        assert "facturas.md#duplicado-de-una-factura" in shown
+    searches = [each for each in caller.journal() if each["kind"] == "search"]
+    found = {each["by"]: each["found"] for each in searches}
+    assert found["words"]
+    assert (found["facts"], found["kb"]) == ([], []), "nobody judges there"
+    assert caller.mode.counts.kb_only == 0
