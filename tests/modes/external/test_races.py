@@ -457,6 +457,10 @@ async def test_only_the_brain_itself_is_shown_what_is_merely_likely(
         await upstream.hear("Quiero hablar de mi factura")
         await upstream.answer("Dígame.")
         await caller.wait(lambda: caller.mode.counts.analyses["overloaded"] == 1)
+        brain = caller.call.brain
+        assert brain is not None
+        assert brain._run is not None
+        await brain._run  # until it has done what it does without Claude
         shown = claude.requests[0]["messages"][-1]["content"][-1]["text"]
         assert "facturas.md#duplicado-de-una-factura" in shown
     searches = [each for each in caller.journal() if each["kind"] == "search"]
