@@ -42,17 +42,26 @@ class Library:
         """
         if self._missing or not text.strip():
             return ()
-        return await asyncio.to_thread(self.search_now, text, limit, min_score=min_score)
+        return await asyncio.to_thread(self._search, text, limit, min_score, vectors=True)
 
-    def search_now(
-        self, text: str, limit: int, *, min_score: float | None = None
+    def search_now(self, text: str, limit: int) -> tuple[Excerpt, ...]:
+        """The same by words alone, here and now: a millisecond, where a thread's turn may take ten
+        and an embedder many more."""
+        return self._search(text, limit, None, vectors=False)
+
+    def _search(
+        self, text: str, limit: int, min_score: float | None, *, vectors: bool
     ) -> tuple[Excerpt, ...]:
-        """The same, here and now: under a millisecond, where a thread's turn may take ten."""
         if self._missing or self._base is None or not text.strip():
             return ()
         try:
             result = self._base.search(
-                self._ref, text, limit=limit, language=self._language, min_score=min_score
+                self._ref,
+                text,
+                limit=limit,
+                language=self._language,
+                min_score=min_score,
+                vectors=vectors,
             )
         except UnknownCollection as error:
             self._missing = True

@@ -6,6 +6,7 @@ holds a secret: credentials are names of environment variables (``config.credent
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
@@ -21,6 +22,8 @@ from config.tracing import TracingSection
 from config.trust import KeysSection, LimitsSection, RedisSection, ResumeSection, TenantSection
 from config.waiting import WaitingSection
 from config.worker import Profile, WorkerSection, default_profiles
+from kb import KbSettings
+from kb.embedder import EmbeddingServer
 from penny.tracing.settings import TracingSettings
 from runpod_worker.settings import LibrarySettings, WorkerSettings
 
@@ -155,7 +158,12 @@ class KbSection(Section):
         description="collection a session gets",
     )
     watch: bool = Field(default=True, description="whether changed documents are indexed at once")
-    embedding: Literal["none"] = Field(default="none", description="none searches words alone")
+    embedding: Literal["none", "openai-compatible"] = Field(
+        default="none", description="what adds vectors to the words; none searches words alone"
+    )
+    embedding_server: EmbeddingServer = Field(
+        default_factory=EmbeddingServer, description="any OpenAI-compatible `/embeddings`"
+    )
 
 
 class LogsSection(Section):
@@ -275,6 +283,7 @@ class Config(Section):
                 documents=self.resolve(self.kb.documents),
                 index=self.resolve(self.kb.index),
                 ref=self.kb.default_ref,
+                embedding=self._embedding_server(),
             ),
             models=self.resolve(Path("var/models")),
             allowed_hosts=self.privacy.allowed_hosts,
@@ -285,6 +294,17 @@ class Config(Section):
             log_level=self.logs.level,
             log_format=self.logs.format,
         )
+
+    def kb_settings(self, environment: Mapping[str, str]) -> KbSettings:
+        """The knowledge base of this configuration; ``environment`` has the embedder's key."""
+        return LibrarySettings(
+            documents=self.resolve(self.kb.documents),
+            index=self.resolve(self.kb.index),
+            embedding=self._embedding_server(),
+        ).kb_settings(environment)
+
+    def _embedding_server(self) -> EmbeddingServer | None:
+        return self.kb.embedding_server if self.kb.embedding == "openai-compatible" else None
 
     @property
     def origin(self) -> Origin:

@@ -16,7 +16,7 @@ from kb.lock import FolderLock
 from kb.passage import CollectionInfo, Language, Problem, Question, SearchResult, UnknownCollection
 from kb.search import Filter, search_view
 from kb.settings import KbSettings
-from kb.watch import Watcher
+from kb.watch import Repeater, Watcher
 
 
 log = structlog.get_logger()
@@ -40,6 +40,7 @@ class KnowledgeBase:
         self._collections: dict[str, Collection] = {}
         self._refreshing = threading.Lock()
         self._watcher: Watcher | None = None
+        self._embedding: Repeater | None = None
         self._missing = False
 
     @classmethod
@@ -71,6 +72,7 @@ class KnowledgeBase:
         language: Language | None = None,
         filters: Mapping[str, Filter] | None = None,
         min_score: float | None = None,
+        vectors: bool = True,
     ) -> SearchResult:
         """Return the passages of one collection that answer.
 
@@ -80,6 +82,7 @@ class KnowledgeBase:
             min_score: for a reader that judges for itself: what the best hit needs, 0..1, for
                 the hits to be told though ``relevant`` may be False. None: what
                 ``KbSettings.relevance`` asks of an answer.
+            vectors: False asks the words alone, where nothing may wait for ``KbSettings.embedder``.
 
         Raises:
             UnknownCollection: there is no such collection.
@@ -92,7 +95,13 @@ class KnowledgeBase:
             language=language,
             filters=filters,
             min_score=min_score,
+            vectors=vectors,
         )
+
+    @property
+    def waits(self) -> bool:
+        """Whether a search waits for an embedder: one to be made in a thread."""
+        return self._settings.embedder is not None
 
     def view(self, ref: str) -> View:
         """Return the last commit of a collection, unchanging. Raises UnknownCollection."""
@@ -145,23 +154,46 @@ class KnowledgeBase:
         if ref not in self._collections:
             self._collections = {**self._collections, ref: collection}
 
+    def embed(self, progress: Progress | None = None) -> None:
+        """Make the vectors that passages lack (writer): with a server, minutes for many.
+
+        Until then words alone find them. Without ``KbSettings.embedder`` nothing happens.
+        """
+        if self._writer.held:
+            for collection in self._collections.values():
+                collection.embed(progress)
+
     def watch(self) -> None:
-        """Keep up with the documents from a thread named ``kb-watch``, until ``close``."""
+        """Keep up with the documents from a thread named ``kb-watch``, until ``close``.
+
+        With an embedder another, ``kb-embed``, makes the vectors: a changed file does not wait.
+        """
         if self._watcher is None:
             self._watcher = Watcher(
                 self._settings.documents, lambda: self._writer.held, self.refresh
             )
             self._watcher.start()
+            if self._settings.embedder is not None:
+                self._embedding = Repeater("kb-embed", self.embed)
+                self._embedding.start()
 
     def fault(self) -> str:
-        """Return why what is served may be older than the documents, or ''."""
+        """Return why what is served may be older or poorer than meant, or ''."""
         if self._missing:
             return "the documents' folder is missing; what was read of it is served"
         reason = self._watcher.fault if self._watcher is not None else ""
-        return f"the index does not keep up with the documents: {reason}" if reason else ""
+        if reason:
+            return f"the index does not keep up with the documents: {reason}"
+        lacking = next((each.fault for each in self._collections.values() if each.fault), "")
+        embedder = self._settings.embedder
+        reason = lacking or (embedder.fault if embedder is not None else "")
+        return f"words alone are searched: {reason}" if reason else ""
 
     def close(self) -> None:
         """End the watching and let another process write. Searches still work afterwards."""
+        if self._embedding is not None:
+            self._embedding.stop()
+            self._embedding = None
         if self._watcher is not None:
             self._watcher.stop()
             self._watcher = None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -19,12 +20,29 @@ from kb.settings import KbSettings
 from penny.errors import PennyError
 
 
+# Settings and collection, where the command line names neither.
+Configure = Callable[[argparse.Namespace], tuple[KbSettings, str]]
+
 _SAMPLE = "kb://empresa/documentos"
 _BAR_FROM_FILES = 50
 
 
-def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add ``kb`` with its own commands; each sets ``run`` to what it calls."""
+def _own_settings(_: argparse.Namespace) -> tuple[KbSettings, str]:
+    return KbSettings(), _SAMPLE
+
+
+def add_commands(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+    *,
+    configure: Configure = _own_settings,
+    add_options: Callable[[argparse.ArgumentParser], None] = lambda _: None,
+) -> None:
+    """Add ``kb`` with its own commands; each sets ``run`` to what it calls.
+
+    Args:
+        configure: settings and collection where the command line names none.
+        add_options: what ``configure`` wants to read of the command line.
+    """
     parser = subparsers.add_parser("kb", help="the knowledge base: index, search, eval")
     commands = parser.add_subparsers(dest="kb_command", required=True, metavar="COMMAND")
     index = commands.add_parser("index", help="bring the index up to the documents")
@@ -38,12 +56,13 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     evaluation.add_argument("file", nargs="?", type=Path, default=Path("kb/eval/test.jsonl"))
     evaluation.add_argument("--misses", action="store_true", help="list what was not found first")
     evaluation.set_defaults(run=_run_eval)
-    defaults = KbSettings()
     for command in (index, search, evaluation):
-        command.add_argument("--documents", type=Path, default=defaults.documents)
-        command.add_argument("--index", type=Path, default=defaults.index)
+        command.add_argument("--documents", type=Path, help="folder of the documents")
+        command.add_argument("--index", type=Path, help="folder of the index")
+        command.set_defaults(configure=configure)
+        add_options(command)
         if command is not index:
-            command.add_argument("--ref", default=_SAMPLE, help=f"default {_SAMPLE}")
+            command.add_argument("--ref", help="collection: kb://company/collection")
 
 
 @contextmanager
@@ -67,11 +86,21 @@ def show_progress(console: Console | None = None) -> Iterator[OnProgress]:
 
 
 @contextmanager
-def _opened(arguments: argparse.Namespace) -> Iterator[KnowledgeBase]:
+def _opened(arguments: argparse.Namespace) -> Iterator[tuple[KnowledgeBase, str]]:
+    """The knowledge base that is meant, whole, and the collection that is asked."""
+    settings, ref = arguments.configure(arguments)
+    settings = replace(
+        settings,
+        documents=arguments.documents or settings.documents,
+        index=arguments.index or settings.index,
+    )
     with show_progress() as progress:
-        base = KnowledgeBase.open(KbSettings(arguments.documents, arguments.index), progress)
+        base = KnowledgeBase.open(settings, progress)
+        base.embed(progress)
     try:
-        yield base
+        yield base, getattr(arguments, "ref", None) or ref
+        if base.fault():
+            Console(stderr=True).print(f"[yellow]{base.fault()}[/yellow]", highlight=False)
     finally:
         base.close()
 
@@ -83,7 +112,7 @@ def _guarded(error: PennyError | OSError) -> int:
 
 def _run_index(arguments: argparse.Namespace) -> int:
     try:
-        with _opened(arguments) as base:
+        with _opened(arguments) as (base, _):
             table = Table("collection", "documents", "passages", "problems")
             for info in base.collections():
                 table.add_row(info.ref, str(info.documents), str(info.passages), str(info.problems))
@@ -98,9 +127,9 @@ def _run_index(arguments: argparse.Namespace) -> int:
 
 def _run_search(arguments: argparse.Namespace) -> int:
     try:
-        with _opened(arguments) as base:
+        with _opened(arguments) as (base, ref):
             result = base.search(
-                arguments.ref,
+                ref,
                 " ".join(arguments.text),
                 limit=arguments.limit,
                 language=arguments.language,
@@ -122,9 +151,9 @@ def _run_search(arguments: argparse.Namespace) -> int:
 def _run_eval(arguments: argparse.Namespace) -> int:
     try:
         questions = read_questions(arguments.file)
-        with _opened(arguments) as base:
-            check_answers(questions, base.view(arguments.ref).has)
-            report = evaluate(lambda text: base.search(arguments.ref, text), questions)
+        with _opened(arguments) as (base, ref):
+            check_answers(questions, base.view(ref).has)
+            report = evaluate(lambda text: base.search(ref, text), questions)
     except (PennyError, OSError) as error:
         return _guarded(error)
     _print_report(report, Console(file=sys.stdout))

@@ -15,12 +15,13 @@ from kb.indexer import Changes, Progress, sync_collection
 from kb.passage import Language, Passage, Question
 from kb.query import Vocabulary
 from kb.settings import KbSettings
-from kb.vectors import VectorIndex, make_vectors, read_vectors
+from kb.vectors import VectorIndex, make_vectors, read_vectors, stamp_of
 
 
 log = structlog.get_logger()
 
-Stamp = tuple[int, int]
+# Of the commit, and of its vectors.
+Stamp = tuple[tuple[int, int], tuple[int, int]]
 
 _READY_PASSAGES = 4096
 # A phrase that more passages list tells nothing.
@@ -81,6 +82,10 @@ class Collection:
         self._settings = settings
         self._index = CollectionIndex(index_folder)
         self._lock = threading.Lock()
+        self._embedding = threading.Lock()
+        self._embedded: tuple[int, int] | None = None
+        self.fault = ""
+        """Why passages have no vectors; '' while they have, or need none."""
         self.view = self._read_view()
 
     def sync(self, progress: Progress | None = None) -> Changes:
@@ -88,12 +93,38 @@ class Collection:
         with self._lock:
             changes = sync_collection(self._index, self.folder, self.ref, self._settings, progress)
             self._swap()
-            self._embed()
         return changes
 
+    def embed(self, progress: Progress | None = None) -> None:
+        """Make the vectors that the last commit lacks; until then words alone find its passages.
+
+        It may take minutes, and holds up neither searches nor ``sync``. Only the process with the
+        writer's lock may.
+        """
+        embedder = self._settings.embedder
+        if embedder is None or embedder.resting:
+            return
+        with self._embedding:
+            view = self.view
+            if self._embedded == view.stamp[0]:
+                return
+            try:
+                make_vectors(view.searcher, self._index.folder, embedder, progress)
+            except EmbeddingFailed as error:  # logged by the embedder
+                self.fault = error.message
+                return
+            except (OSError, ValueError) as error:
+                if not self.fault:
+                    log.warning("kb_vectors_missing", ref=self.ref, reason=str(error))
+                self.fault = str(error)
+                return
+            self._embedded, self.fault = view.stamp[0], ""
+        with self._lock:
+            self._swap()
+
     def follow(self) -> bool:
-        """Show a commit that another process made; return whether there was one."""
-        if self._index.stamp() == self.view.stamp:
+        """Show what another process committed or embedded; return whether there was anything."""
+        if self._stamp() == self.view.stamp:
             return False
         with self._lock:
             return self._swap()
@@ -103,30 +134,24 @@ class Collection:
         return [each for each in self.view.questions if each.language == language]
 
     def _swap(self) -> bool:
-        if self._index.stamp() == self.view.stamp:
+        if self._stamp() == self.view.stamp:
             return False
         self.view = self._read_view()
         return True
 
+    def _stamp(self) -> Stamp:
+        embedder = self._settings.embedder
+        return (
+            self._index.stamp(),
+            stamp_of(self._index.folder, embedder) if embedder is not None else (0, 0),
+        )
+
     def _read_view(self) -> View:
-        stamp = self._index.stamp()  # before the reading: a commit in between is seen again
+        stamp = self._stamp()  # before the reading: a commit in between is seen again
         searcher = self._index.searcher()
         embedder = self._settings.embedder
         vectors = read_vectors(searcher, self._index.folder, embedder) if embedder else None
         return View(searcher, stamp, vectors)
-
-    def _embed(self) -> None:
-        """Make the vectors of the last commit; without them its passages are found by words."""
-        embedder = self._settings.embedder
-        if embedder is None:
-            return
-        try:
-            made = make_vectors(self._index.searcher(), self._index.folder, embedder)
-        except EmbeddingFailed as error:
-            log.warning("kb_vectors_missing", ref=self.ref, reason=error.message)
-            return
-        if made:
-            self.view = self._read_view()
 
 
 def _read_asked(searcher: tantivy.Searcher) -> list[Passage]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import structlog
 import tantivy
 
-from kb.embedder import Embedder, EmbeddingFailed, Vectors
+from kb.embedder import Embedder, Vectors
 from kb.index import SCHEMA, read_passage
 
 
@@ -50,11 +51,7 @@ class VectorIndex:
 
 def likelihood(cosine: float, relevance: float) -> float:
     """Return 0..1; ``relevance`` is the cosine at which right and wrong are as likely."""
-    return 1.0 / (1.0 + math.exp(-log_odds(cosine, relevance)))
-
-
-def log_odds(cosine: float, relevance: float) -> float:
-    return _SLOPE * (cosine - relevance)
+    return 1.0 / (1.0 + math.exp(-_SLOPE * (cosine - relevance)))
 
 
 def fuse(lexical: float, vector: float) -> float:
@@ -62,11 +59,21 @@ def fuse(lexical: float, vector: float) -> float:
     return 1.0 - (1.0 - lexical) * (1.0 - vector)
 
 
-def make_vectors(searcher: tantivy.Searcher, folder: Path, embedder: Embedder) -> bool:
+def make_vectors(
+    searcher: tantivy.Searcher,
+    folder: Path,
+    embedder: Embedder,
+    progress: Callable[[int, int], None] | None = None,
+) -> bool:
     """Embed every passage whose text has no vector yet; return whether the file was written.
 
+    Args:
+        progress: told (passages done, passages in all) after each batch.
+
     Raises:
-        EmbeddingFailed: the engine failed; what was made before stays.
+        EmbeddingFailed: the engine failed, and has told of it; what was made before stays.
+        ValueError: the vectors do not go together.
+        OSError: they cannot be written.
     """
     held = _load(_path(folder, embedder))
     wanted = {_key(text): text for _, text in _texts(searcher)}
@@ -76,10 +83,13 @@ def make_vectors(searcher: tantivy.Searcher, folder: Path, embedder: Embedder) -
     rows = {key: row for key, row in held.items() if key in wanted}
     for first in range(0, len(missing), _BATCH):
         keys = missing[first : first + _BATCH]
-        rows |= dict(zip(keys, embedder.embed([wanted[key] for key in keys]), strict=True))
+        made = embedder.embed_passages([wanted[key] for key in keys])
+        rows |= dict(zip(keys, made, strict=True))
+        if progress:
+            progress(min(first + _BATCH, len(missing)), len(missing))
     lengths = {len(row) for row in rows.values()}
     if len(lengths) > 1:
-        raise EmbeddingFailed("the model changed its vectors' length; give it another name")
+        raise ValueError("the model changed its vectors' length; give it another name")
     path = _path(folder, embedder)
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
@@ -89,6 +99,15 @@ def make_vectors(searcher: tantivy.Searcher, folder: Path, embedder: Embedder) -
     partial.replace(path)
     log.info("kb_vectors_made", made=len(missing), kept=len(rows) - len(missing))
     return True
+
+
+def stamp_of(folder: Path, embedder: Embedder) -> tuple[int, int]:
+    """Return what changes whenever vectors are made, for one ``stat``."""
+    try:
+        stat = _path(folder, embedder).stat()
+    except OSError:
+        return (0, 0)
+    return (stat.st_mtime_ns, stat.st_ino)
 
 
 def read_vectors(searcher: tantivy.Searcher, folder: Path, embedder: Embedder) -> VectorIndex:

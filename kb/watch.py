@@ -17,6 +17,9 @@ _DEBOUNCE_MS = 300
 _STEP_MS = 50
 # How often a reader looks for a commit, and whether the writer is gone.
 _FOLLOW_S = 0.25
+_REPEAT_S = 1.0
+# A server that embeds is not waited for at the end: its thread is a daemon.
+_LONGEST_STOP_S = 2.0
 
 
 class Watcher:
@@ -94,3 +97,32 @@ class Watcher:
             self.faults += 1
             log.error("kb_refresh_failed", exc_info=error)
         self.fault = getattr(error, "strerror", None) or type(error).__name__
+
+
+class Repeater:
+    """Does one thing again and again in a thread of its own, a second after the last time.
+
+    ``work`` tells of its own failures; one it did not expect is logged and the thread goes on.
+    """
+
+    def __init__(self, name: str, work: Callable[[], None]) -> None:
+        self._work = work
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread once what it does is done; it waits for that at most two seconds."""
+        self._stopped.set()
+        self._thread.join(_LONGEST_STOP_S)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._work()
+            except Exception:
+                log.exception("kb_background_failed", work=self._thread.name)
+            if self._stopped.wait(_REPEAT_S):
+                return

@@ -6,11 +6,15 @@ Pure data. ``penny.yaml`` holds these sections under ``profiles:`` and ``worker:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from kb.embedder import EmbeddingServer, HttpEmbedder
+from kb.settings import KbSettings
 from penny.tracing.settings import TracingSettings
 
 
@@ -338,6 +342,20 @@ class LibrarySettings(Section):
     documents: Path = Field(default=Path("kb/documents"), description="folder of the documents")
     index: Path = Field(default=Path("var/kb"), description="folder of the index")
     ref: str = Field(default="kb://empresa/documentos", description="collection that is read")
+    embedding: EmbeddingServer | None = Field(
+        default=None, description="server that adds vectors to the words; null searches words alone"
+    )
+
+    def kb_settings(self, environment: Mapping[str, str]) -> KbSettings:
+        """The same as the knowledge base takes it; ``environment`` has the embedder's key."""
+        settings = KbSettings(documents=self.documents, index=self.index)
+        if self.embedding is None:
+            return settings
+        return replace(
+            settings,
+            embedder=HttpEmbedder(self.embedding, environment),
+            vector_relevance=self.embedding.relevance,
+        )
 
 
 class WorkerSettings(Section):

@@ -14,7 +14,7 @@ from brain.claude import Claude
 from brain.service import BrainCounts, BrainService
 from config.credentials import find_notice, find_problems, missing_brain_key
 from config.schema import Config
-from kb import KbSettings, KnowledgeBase, UnknownCollection
+from kb import KnowledgeBase, UnknownCollection
 from modes.external.assembly import CallAssembly, CallResources
 from modes.external.call import ExternalCall
 from modes.external.openai_speaker import OpenAIProvider
@@ -109,10 +109,7 @@ class ExternalMode:
         return base
 
     async def _open_kb(self) -> KnowledgeBase | None:
-        settings = KbSettings(
-            documents=self._config.resolve(self._config.kb.documents),
-            index=self._config.resolve(self._config.kb.index),
-        )
+        settings = self._config.kb_settings(os.environ)
         try:
             return await asyncio.to_thread(KnowledgeBase.open, settings)
         except PennyError as error:

@@ -9,14 +9,16 @@ best first, each with its passage; nothing relevant is an answer too, with no hi
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import structlog
 from aiohttp import web
 
 from config.schema import Config
-from kb import Hit, KbSettings, KnowledgeBase, SearchResult, UnknownCollection
+from kb import Hit, KnowledgeBase, SearchResult, UnknownCollection
 from kb.passage import Language
 from penny.errors import PennyError, ProtocolError, Unauthorized
 from penny.gateway.gate import Gate
@@ -79,9 +81,7 @@ class SharedKb:
 
     async def _open(self) -> KnowledgeBase | None:
         section = self._config.kb
-        settings = KbSettings(
-            self._config.resolve(section.documents), self._config.resolve(section.index)
-        )
+        settings = self._config.kb_settings(os.environ)
         try:
             base = await asyncio.to_thread(KnowledgeBase.open, settings)
         except PennyError as error:
@@ -94,6 +94,8 @@ class SharedKb:
             return None
         if section.watch:
             base.watch()
+        else:
+            await asyncio.to_thread(base.embed)
         try:
             await asyncio.to_thread(base.search, section.default_ref, WARM_UP)
         except UnknownCollection as error:
@@ -127,8 +129,9 @@ class KbRoutes:
             base = self._shared.base
             if base is None:
                 raise PennyError(self._shared.reason, code="kb_unavailable", retryable=True)
-            # A millisecond of work: a thread would cost more than it saves.
-            result = base.search(ref, text, limit=limit, language=language)
+            search = partial(base.search, ref, text, limit=limit, language=language)
+            # A millisecond of work, where no embedder is waited for, is not worth a thread.
+            result = await asyncio.to_thread(search) if base.waits else search()
         except ProtocolError as error:
             return _error(400, error)
         except UnknownCollection as error:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 import structlog
 
 from kb.base import KnowledgeBase
 from kb.passage import UnknownCollection
-from kb.settings import KbSettings
 from penny.errors import EngineError
 from runpod_worker.commands import SPANISH_COMMANDS
 from runpod_worker.hot_words import choose_hot_words
@@ -37,8 +37,7 @@ class Loading:
 
     async def knowledge_base(self) -> KnowledgeBase:
         if self._base is None:
-            library = self.settings.library
-            settings = KbSettings(documents=library.documents, index=library.index)
+            settings = self.settings.library.kb_settings(os.environ)
             self._base = await asyncio.to_thread(KnowledgeBase.open, settings)
         return self._base
 

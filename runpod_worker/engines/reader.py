@@ -6,6 +6,7 @@ for it, and says so when it does not know. The honest fallback of the profile wi
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -62,7 +63,10 @@ class Reader:
             yield LlmUsage(spent, 0, count_tokens(call.name + call.arguments), stop="tool")
             return
         said, limit = 0, request.max_output_tokens
-        for word in _WORDS.findall(self._answer(request)):
+        # A millisecond of work, where no embedder is waited for, is not worth a thread.
+        waits = self._base.waits
+        answer = await asyncio.to_thread(self._answer, request) if waits else self._answer(request)
+        for word in _WORDS.findall(answer):
             tokens = count_tokens(word)
             if limit is not None and said + tokens > limit:
                 yield LlmUsage(spent, 0, said, stop="length")

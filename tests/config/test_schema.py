@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import yaml
 from pydantic import BaseModel
 
@@ -14,6 +15,7 @@ from config.loader import load
 from config.prices import ALIASES, PRICES
 from config.reference import README, replace_table
 from config.schema import Config
+from penny.errors import ConfigErrors
 
 
 ROOT = Path(__file__).parents[2]
@@ -85,3 +87,27 @@ def test_dump_and_repr_hold_no_secret() -> None:
     config = load(ROOT / "penny.yaml", dict.fromkeys(PURPOSES, "canary"))
 
     assert "canary" not in config.model_dump_json() + repr(config) + repr(config.origin)
+
+
+def test_the_embedding_server_reaches_the_gateways_kb_and_the_workers(tmp_path: Path) -> None:
+    path = tmp_path / "penny.yaml"
+    path.write_text(
+        "kb:\n  embedding: openai-compatible\n  embedding_server: {model: e5, relevance: 0.8}\n"
+    )
+    config = load(path, {})
+
+    settings = config.kb_settings({})
+    assert settings.embedder is not None
+    assert "e5" in settings.embedder.name
+    assert settings.vector_relevance == 0.8
+    assert config.worker_settings().library.embedding == config.kb.embedding_server
+    assert Config().kb_settings({}).embedder is None
+    assert Config().worker_settings().library.embedding is None
+
+
+def test_a_wrong_embedding_address_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "penny.yaml"
+    path.write_text("kb:\n  embedding_server:\n    url: 127.0.0.1:8000\n")
+
+    with pytest.raises(ConfigErrors, match=r"penny.yaml:3: kb.embedding_server.url: .*http"):
+        load(path, {})

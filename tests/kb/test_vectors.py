@@ -2,76 +2,72 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from kb import KbSettings, KnowledgeBase
-from kb.embedder import EmbeddingFailed, HttpEmbedder
+from kb.embedder import EmbeddingServer as Server
+from kb.embedder import HttpEmbedder
 from kb.vectors import fuse
+from tests.doubles.embedding_server import EmbeddingServer, running_embeddings
 from tests.kb.conftest import Write
 
 
-TOPICS = (("gato", "felino", "minino"), ("barco", "navío", "velero"))
+class Clock:
+    now_s = 0.0
 
-
-class EmbeddingServer(ThreadingHTTPServer):
-    status = 200
-    asked = 0
-    key = ""
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: EmbeddingServer
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.asked += len(body["input"])
-        self.server.key = self.headers.get("Authorization", "")
-        rows = [
-            {
-                "index": at,
-                "embedding": [
-                    float(any(word in text.lower() for word in words)) for words in TOPICS
-                ]
-                + [0.1],
-            }
-            for at, text in enumerate(body["input"])
-        ]
-        reply = json.dumps({"data": rows[::-1]}).encode()
-        self.send_response(self.server.status)
-        self.send_header("Content-Length", str(len(reply)))
-        self.end_headers()
-        self.wfile.write(reply)
-
-    def log_message(self, format: str, *args: object) -> None:
-        return
+    def __call__(self) -> float:
+        return self.now_s
 
 
 @pytest.fixture
 def server() -> Iterator[EmbeddingServer]:
-    with EmbeddingServer(("127.0.0.1", 0), Handler) as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with running_embeddings() as running:
         yield running
-        running.shutdown()
-        thread.join()
 
 
 @pytest.fixture
-def embedder(server: EmbeddingServer) -> HttpEmbedder:
-    url = f"http://127.0.0.1:{server.server_port}/v1"
-    return HttpEmbedder(url, "topics", key="secret", timeout_s=5)
+def embedder(server: EmbeddingServer, clock: Clock) -> HttpEmbedder:
+    return HttpEmbedder(settings_of(server), {"EMBEDDING_KEY": "secret"}, clock)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def settings_of(server: EmbeddingServer, **more: Any) -> Server:
+    return Server(
+        url=server.url,
+        model="topics",
+        api_key_variable="EMBEDDING_KEY",
+        **({"timeout_s": 5.0} | more),
+    )
 
 
 def open_two(write: Write, settings: KbSettings) -> KnowledgeBase:
     write("a/b/gato.md", "---\nidioma: es\n---\n## Gato\n\nEl gato duerme.\n")
     write("a/b/barco.md", "---\nidioma: es\n---\n## Barco\n\nEl barco zarpa.\n")
-    return KnowledgeBase.open(settings)
+    base = KnowledgeBase.open(settings)
+    base.embed()
+    return base
+
+
+def first_of(base: KnowledgeBase, text: str, **how: Any) -> str:
+    hits = base.search("kb://a/b", text, **how).hits
+    return hits[0].passage.source if hits else ""
+
+
+def wait_until(true: Callable[[], bool], within_s: float = 10.0) -> None:
+    ends = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
 
 
 def test_a_vector_finds_what_words_cannot(
@@ -85,6 +81,23 @@ def test_a_vector_finds_what_words_cannot(
     assert hit.vector is not None
     assert hit.vector > 0.9
     assert server.key == "Bearer secret"
+    assert base.waits
+    assert base.fault() == ""
+    assert first_of(base, "un minino cualquiera", vectors=False) == ""
+    base.close()
+
+
+def test_questions_and_passages_have_the_prefixes_that_a_model_wants(
+    write: Write, settings: KbSettings, server: EmbeddingServer
+) -> None:
+    prefixed = settings_of(server, query_prefix="query: ", passage_prefix="passage: ")
+    base = open_two(write, replace(settings, embedder=HttpEmbedder(prefixed, {})))
+    assert all(text.startswith("passage: ") for text in server.texts)
+
+    first_of(base, "un velero")
+
+    assert server.texts[-1] == "query: un velero"
+    assert server.key == ""
     base.close()
 
 
@@ -95,13 +108,44 @@ def test_vectors_are_made_once(
     open_two(write, with_vectors).close()
     write("a/b/tren.md", "---\nidioma: es\n---\n## Tren\n\nEl tren sale.\n")
 
-    KnowledgeBase.open(with_vectors).close()
+    base = KnowledgeBase.open(with_vectors)
+    told: list[tuple[int, int]] = []
+    base.embed(lambda done, total: told.append((done, total)))
+    base.embed()
 
-    assert server.asked == 3
+    assert len(server.texts) == 3
+    assert told == [(1, 1)]
+    base.close()
 
 
-def test_search_goes_on_with_words_when_the_server_fails(
-    write: Write, settings: KbSettings, embedder: HttpEmbedder, server: EmbeddingServer
+def test_a_watched_change_gets_its_vector_and_a_reader_sees_it(
+    write: Write, settings: KbSettings, embedder: HttpEmbedder
+) -> None:
+    with_vectors = replace(settings, embedder=embedder)
+    writer = open_two(write, with_vectors)
+    reader = KnowledgeBase.open(with_vectors)
+    writer.watch()
+    reader.watch()
+
+    write("a/b/perro.md", "---\nidioma: es\n---\n## Velero\n\nZarpa el sábado.\n")
+
+    for base in (writer, reader):
+        wait_until(
+            lambda base=base: (
+                "perro.md"  # type: ignore[misc]
+                in {hit.passage.source for hit in base.search("kb://a/b", "un navío").hits}
+            )
+        )
+    reader.close()
+    writer.close()
+
+
+def test_search_goes_on_with_words_while_the_server_fails(
+    write: Write,
+    settings: KbSettings,
+    embedder: HttpEmbedder,
+    server: EmbeddingServer,
+    clock: Clock,
 ) -> None:
     base = open_two(write, replace(settings, embedder=embedder))
     server.status = 500
@@ -109,9 +153,60 @@ def test_search_goes_on_with_words_when_the_server_fails(
     hit = base.search("kb://a/b", "dónde duerme el gato").hits[0]
 
     assert (hit.passage.source, hit.vector) == ("gato.md", None)
-    with pytest.raises(EmbeddingFailed, match="500"):
-        embedder.embed(["x"])
+    assert base.fault() == "words alone are searched: the embedding server answered 500"
+    asked = len(server.texts)
+    first_of(base, "dónde duerme el gato")
+    assert len(server.texts) == asked, "a server that just failed was asked again"
+
+    server.status = 200
+    clock.now_s += 60
+    assert first_of(base, "un minino cualquiera") == "gato.md"
+    assert (base.fault(), embedder.failures) == ("", 1)
     base.close()
+
+
+def test_a_server_away_at_the_start_leaves_words_and_gives_vectors_later(
+    write: Write,
+    settings: KbSettings,
+    embedder: HttpEmbedder,
+    server: EmbeddingServer,
+    clock: Clock,
+) -> None:
+    server.status = 503
+    base = open_two(write, replace(settings, embedder=embedder))
+    assert first_of(base, "dónde duerme el gato") == "gato.md"
+    assert "503" in base.fault()
+    server.status = 200
+    clock.now_s += 60
+
+    base.embed()
+
+    assert first_of(base, "un minino cualquiera") == "gato.md"
+    assert base.fault() == ""
+    base.close()
+
+
+def test_a_model_that_changed_under_its_name_is_told_and_words_go_on(
+    write: Write, settings: KbSettings, embedder: HttpEmbedder, server: EmbeddingServer
+) -> None:
+    base = open_two(write, replace(settings, embedder=embedder))
+    server.more = (0.2,)
+    write("a/b/tren.md", "---\nidioma: es\n---\n## Tren\n\nEl tren sale.\n")
+    base.refresh()
+
+    base.embed()
+
+    assert "changed its vectors' length; give it another name" in base.fault()
+    assert first_of(base, "dónde duerme el gato") == "gato.md"
+    base.close()
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://host/v1", "http://me:secret@host/v1"])
+def test_an_address_that_cannot_be_is_refused_without_being_shown(url: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Server(url=url)
+
+    assert "secret" not in str(refused.value)
 
 
 def test_two_witnesses_are_surer_than_one() -> None:

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from penny.trust.keys import KeyFile
+from tests.doubles.embedding_server import running_embeddings
 from tests.doubles.house import running_penny
 
 
@@ -161,3 +162,30 @@ async def test_a_key_is_needed_where_keys_are_required(manual: Path, tmp_path: P
 
         assert (refused[0], refused[1]["error"]["code"]) == (401, "unauthorized")
         assert (admitted[0], admitted[1]["relevant"]) == (200, True)
+
+
+async def test_vectors_of_a_server_are_a_choice_in_the_file(manual: Path, tmp_path: Path) -> None:
+    (manual / "gato.md").write_text("## Gato\n\nEl gato duerme.\n", encoding="utf-8")
+    with running_embeddings() as server:
+        section = {
+            "documents": str(tmp_path / "documents"),
+            "index": str(tmp_path / "index"),
+            "default_ref": REF,
+            "embedding": "openai-compatible",
+            "embedding_server": {"url": server.url, "model": "topics", "timeout_s": 5},
+        }
+        async with running_penny(kb=section) as url, aiohttp.ClientSession() as http:
+            client = Client(url, http)
+            await client.until_ready()
+            async with asyncio.timeout(10):
+                while not (await client.get("/v1/kb/search", q="un minino"))[1]["relevant"]:
+                    await asyncio.sleep(0.02)
+            answer = (await client.get("/v1/kb/search", q="un minino"))[1]
+            server.status = 500
+            words = (await client.get("/v1/kb/search", q="cómo doy de baja el contrato"))[1]
+            state = (await client.get("/readyz"))[1]
+
+    assert answer["hits"][0]["source"] == "gato.md"
+    assert words["hits"][0]["id"] == "baja.md#baja"
+    assert state["ready"]
+    assert "words alone are searched" in state["degraded"][0]

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from kb.base import KnowledgeBase
+from kb.embedder import EmbeddingServer
 from kb.settings import KbSettings
 from runpod_worker.engines.reader import Reader, write_output
 from runpod_worker.engines.reader_words import REPLIES, UNKNOWN
+from runpod_worker.settings import LibrarySettings
 from runpod_worker.stages import LlmRequest, LlmText, LlmToolCall, LlmUsage
+from tests.doubles.embedding_server import running_embeddings
 
 
 REF = "kb://empresa/documentos"
@@ -37,6 +40,23 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
     base = KnowledgeBase.open(KbSettings(tmp_path / "documents", tmp_path / "index"))
     yield Reader(base, REF)
     base.close()
+
+
+async def test_reader_finds_by_meaning_where_a_server_gives_vectors(tmp_path: Path) -> None:
+    folder = tmp_path / "documents" / "empresa" / "documentos"
+    folder.mkdir(parents=True)
+    (folder / "gato.md").write_text("## Gato\n\nEl gato duerme.\n", encoding="utf-8")
+    with running_embeddings() as server:
+        settings = LibrarySettings(
+            documents=tmp_path / "documents",
+            index=tmp_path / "index",
+            embedding=EmbeddingServer(url=server.url, model="topics", timeout_s=5),
+        )
+        base = KnowledgeBase.open(settings.kb_settings({}))
+        base.embed()
+
+        assert await answer(Reader(base, REF), user("¿Y el minino?")) == "El gato duerme."
+        base.close()
 
 
 def user(text: str) -> dict[str, Any]:
