@@ -64,46 +64,17 @@ class Mirror:
 
     def __init__(self) -> None:
         self.session = {}
-        self._updates: deque[Json] = deque(maxlen=MAX_PENDING)
+        # Lists where few wait: an empty deque takes ten times the memory of one.
+        self._updates: list[Json] = []
         self._items: dict[str, Entry] = {}
         self._audio: deque[str] = deque()
         self._audio_chars = 0
         self._arrived_ms = 0.0
         self._in_speech = False
-        self._asked: deque[Json] = deque(maxlen=MAX_PENDING)
+        self._asked: list[Json] = []
         self._turn_waits = False
         self._active: dict[str, Json | None] = {}
         self._expired = False
-        self._on_caller: dict[str, Callable[[Json], None]] = {
-            "input_audio_buffer.append": self.append,
-            "input_audio_buffer.clear": lambda _: self._clear_audio(),
-            "session.update": self._updates.append,
-            "conversation.item.create": self._create,
-            "conversation.item.delete": lambda e: self._drop(e.get("item_id", "")),
-            "conversation.item.truncate": self._truncate,
-            "response.create": self._asked.append,
-            "response.cancel": self._cancel,
-        }
-        self._on_worker: dict[str, Callable[[Json], None]] = {
-            "session.updated": self._updated,
-            "input_audio_buffer.speech_started": lambda _: self._speech_started(),
-            "input_audio_buffer.committed": self._committed,
-            "conversation.item.input_audio_transcription.completed": self._transcribed,
-            "conversation.item.input_audio_transcription.failed": lambda e: self._drop(
-                e["item_id"]
-            ),
-            "penny.transcript": self._understood,
-            "penny.item.heard": self._cut_to_heard,
-            "conversation.item.added": self._acknowledged,
-            "response.created": self._answering,
-            "response.output_item.added": self._item_begun,
-            "response.output_audio_transcript.delta": self._spoken,
-            "response.output_text.delta": self._spoken,
-            "response.output_audio.delta": self.sound,
-            "response.output_item.done": self._item_done,
-            "response.done": self._answered,
-            "error": self._refused,
-        }
 
     @property
     def session(self) -> Json:
@@ -166,14 +137,14 @@ class Mirror:
         return owed
 
     def caller_event(self, event: Json) -> None:
-        handle = self._on_caller.get(event["type"])
+        handle = _ON_CALLER.get(event["type"])
         if handle is not None:
-            handle(event)
+            handle(self, event)
 
     def worker_event(self, event: Json) -> None:
-        handle = self._on_worker.get(event["type"])
+        handle = _ON_WORKER.get(event["type"])
         if handle is not None:
-            handle(event)
+            handle(self, event)
 
     def break_off(self) -> None:
         """The worker is lost: its answers will not end, and what they said in part is unsaid.
@@ -237,7 +208,7 @@ class Mirror:
 
     def _updated(self, event: Json) -> None:
         if self._updates:
-            self._updates.popleft()
+            self._updates.pop(0)
         session = event["session"]
         self.session = {name: v for name, v in session.items() if name not in _SERVER_FIELDS}
 
@@ -286,7 +257,7 @@ class Mirror:
 
     def _answering(self, event: Json) -> None:
         if self._asked:
-            cause = self._asked.popleft()
+            cause = self._asked.pop(0)
         else:
             cause = ANSWER
             self._turn_waits = False
@@ -347,3 +318,41 @@ class Mirror:
             return
         entry.heard = HeardText()
         entry.heard.text(text)
+
+
+def _note(waiting: list[Json], event: Json) -> None:
+    waiting.append(event)
+    del waiting[:-MAX_PENDING]
+
+
+# Tables of the class, not of each mirror: bound methods would be a tenth of what a session holds.
+_ON_CALLER: dict[str, Callable[[Mirror, Json], None]] = {
+    "input_audio_buffer.append": Mirror.append,
+    "input_audio_buffer.clear": lambda mirror, _: mirror._clear_audio(),
+    "session.update": lambda mirror, event: _note(mirror._updates, event),
+    "conversation.item.create": Mirror._create,
+    "conversation.item.delete": lambda mirror, event: mirror._drop(event.get("item_id", "")),
+    "conversation.item.truncate": Mirror._truncate,
+    "response.create": lambda mirror, event: _note(mirror._asked, event),
+    "response.cancel": Mirror._cancel,
+}
+_ON_WORKER: dict[str, Callable[[Mirror, Json], None]] = {
+    "session.updated": Mirror._updated,
+    "input_audio_buffer.speech_started": lambda mirror, _: mirror._speech_started(),
+    "input_audio_buffer.committed": Mirror._committed,
+    "conversation.item.input_audio_transcription.completed": Mirror._transcribed,
+    "conversation.item.input_audio_transcription.failed": lambda mirror, event: mirror._drop(
+        event["item_id"]
+    ),
+    "penny.transcript": Mirror._understood,
+    "penny.item.heard": Mirror._cut_to_heard,
+    "conversation.item.added": Mirror._acknowledged,
+    "response.created": Mirror._answering,
+    "response.output_item.added": Mirror._item_begun,
+    "response.output_audio_transcript.delta": Mirror._spoken,
+    "response.output_text.delta": Mirror._spoken,
+    "response.output_audio.delta": Mirror.sound,
+    "response.output_item.done": Mirror._item_done,
+    "response.done": Mirror._answered,
+    "error": Mirror._refused,
+}

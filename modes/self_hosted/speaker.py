@@ -8,7 +8,6 @@ short excuse in the worker's own voice. The session above notices only that it t
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -75,7 +74,7 @@ class PrivateSpeaker:
         self._closed = False
         self._echoes: set[str] = set()
         self._as_text: set[str] = set()
-        self._to_ask: deque[Json] = deque()
+        self._to_ask: list[Json] = []
         self._time = TrueTime([(0.0, 0.0)])
         """From this worker's audio clock, which begins at 0, to that of all the caller sent."""
         self._spent_before_usd = 0.0
@@ -167,7 +166,7 @@ class PrivateSpeaker:
                     for told in events:
                         yield told
                     if events and event["type"] == "response.done" and self._to_ask:
-                        await self.send(self._to_ask.popleft())
+                        await self.send(self._to_ask.pop(0))
                 if not self._lost:
                     return
             except SpeakerLost as error:
@@ -175,7 +174,7 @@ class PrivateSpeaker:
             if self._closed or self._mirror.expired:
                 raise loss
             self._lost = True
-            owed = self._mirror.owed() + list(self._to_ask)
+            owed = self._mirror.owed() + self._to_ask
             for response_id in self._mirror.active_responses:
                 yield _failed(response_id)
             self._mirror.break_off()

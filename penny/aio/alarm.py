@@ -12,6 +12,8 @@ class Alarm:
     """
 
     def __init__(self) -> None:
+        self.is_waited_for = False
+        """Whether the waiter waits, and nothing has happened that it does not know of."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_set = False
         self._waiter: asyncio.Future[None] | None = None
@@ -21,13 +23,9 @@ class Alarm:
     def set(self) -> None:
         """Wake the waiter, or let its next wait return at once."""
         self._is_set = True
+        self.is_waited_for = False
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-    @property
-    def is_waited_for(self) -> bool:
-        """Whether the waiter waits, and nothing has happened that it does not know of."""
-        return self._waiter is not None and not self._waiter.done()
 
     async def wait(self, until_s: float | None = None) -> None:
         """Return after ``set`` or at ``until_s`` (the loop's clock), now and then earlier."""
@@ -38,7 +36,11 @@ class Alarm:
             self.ring_at(until_s)
         if not self._is_set:
             self._waiter = self._loop.create_future()
-            await self._waiter
+            self.is_waited_for = True
+            try:
+                await self._waiter
+            finally:
+                self.is_waited_for = False
         self._is_set = False
 
     def ring_at(self, at_s: float) -> None:

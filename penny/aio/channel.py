@@ -33,8 +33,9 @@ class Channel(Generic[T]):
         """Values thrown away so far (``drop_oldest`` only)."""
         self._values: deque[T] = deque()
         self._closed = False
-        self._senders: deque[asyncio.Future[None]] = deque()
-        self._receivers: deque[asyncio.Future[None]] = deque()
+        # Lists, because few ever wait, and an empty deque takes ten times the memory of one.
+        self._senders: list[asyncio.Future[None]] = []
+        self._receivers: list[asyncio.Future[None]] = []
 
     def __len__(self) -> int:
         return len(self._values)
@@ -88,16 +89,16 @@ class Channel(Generic[T]):
             raise StopAsyncIteration from None
 
 
-def _wake(waiters: deque[asyncio.Future[None]]) -> None:
+def _wake(waiters: list[asyncio.Future[None]]) -> None:
     """Wake the first who still waits."""
     while waiters:
-        waiter = waiters.popleft()
+        waiter = waiters.pop(0)
         if not waiter.done():
             waiter.set_result(None)
             return
 
 
-async def _sleep_in(waiters: deque[asyncio.Future[None]]) -> None:
+async def _sleep_in(waiters: list[asyncio.Future[None]]) -> None:
     waiter = asyncio.get_running_loop().create_future()
     waiters.append(waiter)
     try:

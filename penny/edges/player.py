@@ -132,7 +132,7 @@ class Player:
 
     def __init__(self, output: AudioFormat, *, lead_ms: int, limit_ms: int) -> None:
         self._output = output
-        self._converter = Converter(PCM24K, output)
+        self._converter = None if output == PCM24K else Converter(PCM24K, output)
         self._lead_s = lead_ms / 1000
         self._limit_ms = limit_ms
         self._waiting: deque[_Item] = deque()
@@ -155,13 +155,16 @@ class Player:
         item = self._items.get(item_id) or self._item(item_id, response_id, content_index)
         if item.finished:
             return True
-        audio_ms = len(pcm24k) / PCM24K.bytes_per_ms
-        if self.waiting_ms + audio_ms > self._limit_ms:
+        audio_ms = waiting_ms = len(pcm24k) / PCM24K.bytes_per_ms
+        for waiting in self._waiting:
+            waiting_ms += waiting.queued_ms - waiting.sent_ms
+        if waiting_ms > self._limit_ms:
             return False
         if item.framer is None:
             item.framer = Framer(self._output.bytes_of(FRAME_MS))
             self._waiting.append(item)
-        item.frames.extend(item.framer.feed(self._converter.process(pcm24k)))
+        audio = pcm24k if self._converter is None else self._converter.process(pcm24k)
+        item.frames.extend(item.framer.feed(audio))
         item.queued_ms += audio_ms
         item.text.audio(audio_ms)
         return True
@@ -174,8 +177,11 @@ class Player:
         item.finished = True
         if item.framer is None:
             del self._items[item_id]
-        elif len(item.framer):
-            item.frames.append(item.framer.drain())
+        else:
+            rest = item.framer.drain()
+            rest = rest[: len(rest) - len(rest) % self._output.sample_bytes]
+            if rest:
+                item.frames.append(rest)
 
     def report(self, item_id: str, played_ms: int, now_s: float, *, ended: bool = False) -> None:
         """Take the caller's side's own word for what was played of an item."""
@@ -205,13 +211,6 @@ class Player:
         self._head_at_s = now_s
 
     # -- playing ------------------------------------------------------------------------------
-
-    @property
-    def waiting_ms(self) -> float:
-        waiting_ms = 0.0
-        for item in self._waiting:
-            waiting_ms += item.queued_ms - item.sent_ms
-        return waiting_ms
 
     def is_playing(self, now_s: float) -> bool:
         """Whether the caller hears, or is about to hear, Penny."""
@@ -293,7 +292,7 @@ class Player:
         if underrun or not item.anchors:
             item.anchors.append((self._head_at_s, item.sent_ms))
         data = item.frames.popleft()
-        audio_ms = self._output.ms_of(len(data))
+        audio_ms = len(data) / self._output.bytes_per_ms
         item.sent_ms += audio_ms
         self.sent_total_ms += audio_ms
         self._head_at_s += audio_ms / 1000

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import structlog
 import uvloop
@@ -42,6 +43,7 @@ from penny.session.handoff import HandoffEnd
 from penny.session.mode import Mode
 from penny.session.session import Session, SessionLimits
 from penny.session.turn_timing import TurnTiming
+from penny.turns.sounding import Sounding
 
 
 if TYPE_CHECKING:
@@ -277,24 +279,40 @@ def _turn_timing(
 
 def _attach_brain(broker: Broker, metrics: Metrics, config: Config) -> None:
     """Meter every session; show what the brain of EXTERNAL was worth."""
-    broker.add_observer(_cost_meter(config, broker))
+    soundings: WeakKeyDictionary[Session, Sounding] = WeakKeyDictionary()
+
+    def listen(session: Session) -> Sounding:
+        return soundings.setdefault(session, Sounding())
+
+    broker.add_observer(listen)
+    broker.add_observer(_cost_meter(config, broker, listen))
     broker.add_observer(lambda session: SummaryObserver(session.state.totals))
     if config.actions.handoff_ends_session:
         call_later = asyncio.get_running_loop().call_later
-        broker.add_observer(lambda session: HandoffEnd(session, call_later))
+        broker.add_observer(lambda session: HandoffEnd(session, call_later, listen(session)))
     external = broker.modes.get("EXTERNAL")
     if isinstance(external, ExternalMode):
         metrics.registry.register(BrainCollector(external.counts))
 
 
-def _cost_meter(config: Config, broker: Broker) -> Callable[[Session], CostObserver]:
+def _cost_meter(
+    config: Config, broker: Broker, sounding_of: Callable[[Session], Sounding]
+) -> Callable[[Session], CostObserver]:
     call_later = asyncio.get_running_loop().call_later
 
     def make(session: Session) -> CostObserver:
         prices, state = config.models.prices, session.state
         spent = find_spending(broker.modes, session.id)
+        sounding = sounding_of(session)
         return CostObserver(
-            session, state.totals, prices, config.costs, call_later, spent, state.started_s
+            session,
+            state.totals,
+            prices,
+            config.costs,
+            call_later,
+            sounding,
+            spent,
+            state.started_s,
         )
 
     return make

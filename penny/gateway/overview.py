@@ -33,7 +33,7 @@ FAILED_ENDS = frozenset({"error", "speaker_lost"})
 STATES = {
     "input_audio_buffer.speech_started": "hearing",
     "input_audio_buffer.speech_stopped": "thinking",
-    "response.output_audio.delta": "speaking",
+    "response.content_part.added": "speaking",
     "response.done": "listening",
 }
 LISTENS_TO = (
@@ -103,6 +103,7 @@ class Overview:
             step.latencies_ms.append(ms)
         if (seen := self.live.get(session_id)) is not None:
             seen.latencies_ms.append(ms)
+            del seen.latencies_ms[:-LATENCIES_A_SESSION]
 
     def note_error(self, code: str, session: Session) -> None:
         self._step().errors += 1
@@ -175,7 +176,7 @@ class SessionOverview:
         self._began_at = began_at
         self.state = "listening"
         self.turns = 0
-        self.latencies_ms: deque[int] = deque(maxlen=LATENCIES_A_SESSION)
+        self.latencies_ms: list[int] = []
 
     def caller_event(self, event: Json, at_s: float) -> None:
         item = event.get("item") if event["type"] == "conversation.item.create" else None

@@ -23,7 +23,7 @@ from penny.metering.usage import (
     price_response,
     price_transcription,
 )
-from penny.turns.sounding import SOUNDING_EVENTS, Sounding
+from penny.turns.sounding import Sounding
 
 
 log = structlog.get_logger()
@@ -37,7 +37,7 @@ _TRANSCRIBED = frozenset(
     }
 )
 LISTENS_TO = (
-    *SOUNDING_EVENTS,
+    "input_audio_buffer.speech_started",
     "penny.speaker",
     "response.done",
     "penny.usage",
@@ -65,6 +65,7 @@ class CostObserver:
     """One per session.
 
     Args:
+        sounding: observes the same session, and is shown each event before this.
         totals: written into when the session ends (``usd``, ``usd_by``).
         spent: what rented workers have cost this session so far, in USD; None when nobody bills.
         started_s: when the session began, on the clock of its events.
@@ -79,6 +80,7 @@ class CostObserver:
         prices: Prices,
         costs: CostsSection,
         call_later: CallLater,
+        sounding: Sounding,
         spent: Callable[[], float | None] = _spend_nothing,
         started_s: float = 0.0,
     ) -> None:
@@ -92,7 +94,7 @@ class CostObserver:
         self._model = ""
         self._transcription_model = ""
         self._started_s = started_s
-        self._sounding = Sounding()
+        self._sounding = sounding
         self._warned = False
         self._end: asyncio.TimerHandle | None = None
 
@@ -102,7 +104,6 @@ class CostObserver:
         """Nothing the caller does costs anything by itself."""
 
     def speaker_event(self, event: Json, at_s: float) -> None:
-        self._sounding.speaker_event(event, at_s)
         kind = event["type"]
         if kind == "input_audio_buffer.speech_started":
             self._meter.turn_began()

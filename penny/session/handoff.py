@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from penny.turns.sounding import SOUNDING_EVENTS, Sounding
+from penny.turns.sounding import Sounding
 
 
 Json = dict[str, Any]
@@ -28,28 +28,26 @@ CallLater = Callable[[float, Callable[[], None]], asyncio.TimerHandle]
 
 
 class HandoffEnd:
-    """One per session. The goodbye is the first response that begins after the hand-off."""
+    """One per session. The goodbye is the first response that begins after the hand-off.
 
-    listens_to = (
-        *SOUNDING_EVENTS,
-        "penny.handoff",
-        "response.created",
-        "response.done",
-    )
+    Args:
+        sounding: observes the same session, and is shown each event before this.
+    """
 
-    def __init__(self, session: Ending, call_later: CallLater) -> None:
+    listens_to = ("penny.handoff", "response.created", "response.done")
+
+    def __init__(self, session: Ending, call_later: CallLater, sounding: Sounding) -> None:
         self._session = session
         self._call_later = call_later
         self._handed_over = False
         self._goodbye_id = ""
-        self._sounding = Sounding()
+        self._sounding = sounding
         self._timer: asyncio.TimerHandle | None = None
 
     def caller_event(self, event: Json, at_s: float) -> None:
         """Nothing the caller does keeps a person from taking over."""
 
     def speaker_event(self, event: Json, at_s: float) -> None:
-        self._sounding.speaker_event(event, at_s)
         kind = event["type"]
         if kind == "penny.handoff" and not self._handed_over:
             self._handed_over = True

@@ -84,6 +84,8 @@ class TurnTiming:
         self._typed_at_s: float | None = None
         self._turns: dict[str, _Turn] = {}
         self._newest: _Turn | None = None
+        self._sounding_id = ""
+        self._sounding: _Turn | None = None
         self._started_ms = 0
 
     # -- Observer -----------------------------------------------------------------------------
@@ -104,9 +106,12 @@ class TurnTiming:
     def speaker_event(self, event: Json, at_s: float) -> None:
         match event["type"]:
             case "response.output_audio.delta":
-                turn = self._note_response(event["response_id"], "first_audio", at_s)
-                if turn is not None:
-                    turn.audio_chars += len(event["delta"])
+                response_id = event["response_id"]
+                if response_id != self._sounding_id:  # of fifty pieces a second, one is the first
+                    self._sounding_id = response_id
+                    self._sounding = self._note_response(response_id, "first_audio", at_s)
+                if self._sounding is not None:
+                    self._sounding.audio_chars += len(event["delta"])
             case "session.updated" | "penny.session":
                 self._note_formats(event["session"])
             case "conversation.item.added":
@@ -203,3 +208,4 @@ class TurnTiming:
             }
         )
         del self._turns[turn.item_id]
+        self._sounding = None

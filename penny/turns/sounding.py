@@ -16,7 +16,7 @@ SOUNDING_EVENTS = (
     "input_audio_buffer.speech_started",
     *sorted(_SESSION_EVENTS),
 )
-"""What ``Sounding`` must see; others do not concern it."""
+"""Others do not concern it."""
 
 
 def count_chars_per_ms(audio_format: Json | None) -> float:
@@ -26,11 +26,16 @@ def count_chars_per_ms(audio_format: Json | None) -> float:
 
 
 class Sounding:
-    """Fed with the speaker's ``SOUNDING_EVENTS`` at least; audio plays piece after piece."""
+    """An observer of a session, one for all who want to know; audio plays piece after piece."""
+
+    listens_to = SOUNDING_EVENTS
 
     def __init__(self) -> None:
         self._chars_per_ms = PCM24K_CHARS_PER_MS
         self._until_s = 0.0
+
+    def caller_event(self, event: Json, at_s: float) -> None:
+        """What the caller sends sounds nowhere."""
 
     def speaker_event(self, event: Json, at_s: float) -> None:
         kind = event["type"]
@@ -42,6 +47,9 @@ class Sounding:
         elif kind in _SESSION_EVENTS:
             output = (event["session"].get("audio") or {}).get("output") or {}
             self._chars_per_ms = count_chars_per_ms(output.get("format"))
+
+    def ended(self, reason: str, at_s: float) -> None:
+        """What was sent still sounds."""
 
     def left_s(self, at_s: float) -> float:
         """Seconds until silence."""

@@ -119,7 +119,7 @@ def caller_session(data: bytes) -> None:
             inbox.put(realtime)
         for due in player.due(now_s):
             if isinstance(due, Frame):
-                sent.add_audio(due.data, due.item_id, due.audio_ms)
+                sent.add_audio(due)
             else:
                 sent.add_text(dump(view.played(due)))
         if byte & 31 == 31:

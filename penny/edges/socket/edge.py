@@ -99,7 +99,8 @@ class SocketEdge:
         self._formats = formats
         self._clock = clock
         self._rate = rate or MessageRate(None)
-        self._to_24k = Converter(_format(formats.input), PCM24K)
+        coming = _format(formats.input)
+        self._to_24k = None if coming == PCM24K else Converter(coming, PCM24K)
         self._player = Player(
             _format(formats.output), lead_ms=settings.lead_ms, limit_ms=settings.limit_ms
         )
@@ -174,7 +175,7 @@ class SocketEdge:
         except ProtocolError as error:
             self.post(_as_event(error))
             return
-        pcm = self._to_24k.process(data)
+        pcm = data if self._to_24k is None else self._to_24k.process(data)
         if pcm:
             audio = b2a_base64(pcm, newline=False).decode("ascii")
             event = {"type": "input_audio_buffer.append", "audio": audio}

@@ -12,19 +12,18 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
+from penny.edges.player import Frame
+
 
 MAX_TEXTS = 2_048
 
 
 class Sent(NamedTuple):
-    """One message. ``item_id``, ``audio_ms`` and ``until_ms``, the position in the item that it
-    reaches, belong to binary ones."""
+    """One message. ``frame`` is the audio of binary ones."""
 
     number: int
     data: str | bytes
-    item_id: str = ""
-    audio_ms: float = 0.0
-    until_ms: float = 0.0
+    frame: Frame | None = None
 
 
 class SentLog:
@@ -36,8 +35,9 @@ class SentLog:
     def __init__(self, max_audio_bytes: int, max_text_bytes: int | None = None) -> None:
         self._max_audio_bytes = max_audio_bytes
         self._text_room = max_text_bytes
-        self._texts: deque[Sent] = deque()
-        self._frames: deque[Sent] = deque()
+        self._texts: deque[tuple[int, str]] = deque()
+        self._frames: deque[tuple[int, Frame, float]] = deque()
+        """Number, frame, and the position in its item that it reaches."""
         self._audio_bytes = 0
         self._item_id = ""
         self._item_ms = 0.0
@@ -47,7 +47,7 @@ class SentLog:
 
     def add_text(self, text: str) -> None:
         self.count += 1
-        self._texts.append(Sent(self.count, text))
+        self._texts.append((self.count, text))
         if len(self._texts) > MAX_TEXTS:
             self._forget_text()
         if self._text_room is not None:
@@ -56,39 +56,42 @@ class SentLog:
                 self._forget_text()
 
     def _forget_text(self) -> None:
-        forgotten = self._texts.popleft()
-        self._oldest_text = forgotten.number + 1
+        number, text = self._texts.popleft()
+        self._oldest_text = number + 1
         if self._text_room is not None:
-            self._text_room += len(forgotten.data)
+            self._text_room += len(text)
 
-    def add_audio(self, data: bytes, item_id: str, audio_ms: float) -> None:
+    def add_audio(self, frame: Frame) -> None:
         self.count += 1
+        data, item_id, audio_ms = frame
         if item_id != self._item_id:
             self._item_id, self._item_ms = item_id, 0.0
         self._item_ms += audio_ms
-        self._frames.append(Sent(self.count, data, item_id, audio_ms, self._item_ms))
+        self._frames.append((self.count, frame, self._item_ms))
         self._audio_bytes += len(data)
         while self._audio_bytes > self._max_audio_bytes:
-            self._forget_oldest()
+            self._audio_bytes -= len(self._frames.popleft()[1].data)
             self.dropped_frames += 1
 
     def forget_played(self, item_id: str, played_ms: float) -> None:
         """What a client has played of an item it has received, and everything before it."""
         played = 0
-        for place, frame in enumerate(self._frames, 1):
+        for place, (_, frame, until_ms) in enumerate(self._frames, 1):
             if frame.item_id == item_id:
-                if frame.until_ms > played_ms:
+                if until_ms > played_ms:
                     break
                 played = place
         for _ in range(played):
-            self._forget_oldest()
-
-    def _forget_oldest(self) -> None:
-        self._audio_bytes -= len(self._frames.popleft().data)
+            self._audio_bytes -= len(self._frames.popleft()[1].data)
 
     def since(self, received: int) -> list[Sent] | None:
         """What came after ``received`` messages, in order; None when texts of it are gone."""
         if not self._oldest_text - 1 <= received <= self.count:
             return None
-        missed = [sent for sent in (*self._texts, *self._frames) if sent.number > received]
+        missed = [Sent(number, text) for number, text in self._texts if number > received]
+        missed += [
+            Sent(number, frame.data, frame)
+            for number, frame, _ in self._frames
+            if number > received
+        ]
         return sorted(missed, key=lambda sent: sent.number)

@@ -78,26 +78,6 @@ class Translator:
         self._active: set[str] = set()
         self._cut_responses: set[str] = set()
         self.interruptions = 0
-        self._handlers: dict[str, Callable[[Json, float, Effects], None]] = {
-            "input_audio_buffer.speech_started": self._speech_started,
-            "input_audio_buffer.speech_stopped": self._speech_stopped,
-            "conversation.item.input_audio_transcription.delta": self._user_delta,
-            "conversation.item.input_audio_transcription.completed": self._user_final,
-            "conversation.item.input_audio_transcription.failed": self._user_failed,
-            "conversation.item.added": self._item_added,
-            "response.created": self._response_created,
-            "response.output_audio_transcript.delta": self._spoken_delta,
-            "response.output_audio_transcript.done": self._spoken_final,
-            "response.output_text.delta": self._written_delta,
-            "response.output_text.done": self._written_final,
-            "response.output_audio.delta": self._cut_long,
-            "response.output_audio.done": self._audio_done,
-            "response.done": self._response_done,
-            "error": self._error,
-            "penny.transcript": self._note_understood,
-            "penny.turn_continued": self._turn_continued,
-            "penny.turn_metrics": self._turn_metrics,
-        }
 
     @property
     def turns(self) -> int:
@@ -109,9 +89,9 @@ class Translator:
         if kind == "response.output_audio.delta" and self._play(event):
             return NOTHING
         effects = Effects()
-        handler = self._handlers.get(kind)
+        handler = _HANDLERS.get(kind)
         if handler is not None:
-            handler(event, now_s, effects)
+            handler(self, event, now_s, effects)
         elif kind in PENNY_EVENTS:
             fields = {name: value for name, value in event.items() if name not in _ENVELOPE}
             item_id = event.get("item_id")
@@ -375,3 +355,26 @@ def _cut_history(cut: Cut) -> Json:
         "content_index": cut.content_index,
         "audio_end_ms": cut.heard_ms,
     }
+
+
+# A table of the class, not of each caller's translator, for whom it would be memory.
+_HANDLERS: dict[str, Callable[[Translator, Json, float, Effects], None]] = {
+    "input_audio_buffer.speech_started": Translator._speech_started,
+    "input_audio_buffer.speech_stopped": Translator._speech_stopped,
+    "conversation.item.input_audio_transcription.delta": Translator._user_delta,
+    "conversation.item.input_audio_transcription.completed": Translator._user_final,
+    "conversation.item.input_audio_transcription.failed": Translator._user_failed,
+    "conversation.item.added": Translator._item_added,
+    "response.created": Translator._response_created,
+    "response.output_audio_transcript.delta": Translator._spoken_delta,
+    "response.output_audio_transcript.done": Translator._spoken_final,
+    "response.output_text.delta": Translator._written_delta,
+    "response.output_text.done": Translator._written_final,
+    "response.output_audio.delta": Translator._cut_long,
+    "response.output_audio.done": Translator._audio_done,
+    "response.done": Translator._response_done,
+    "error": Translator._error,
+    "penny.transcript": Translator._note_understood,
+    "penny.turn_continued": Translator._turn_continued,
+    "penny.turn_metrics": Translator._turn_metrics,
+}

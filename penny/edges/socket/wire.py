@@ -19,7 +19,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from penny.aio.alarm import Alarm
 from penny.aio.outlet import Outlet
 from penny.edges.player import Frame
-from penny.edges.socket.sent_log import Sent, SentLog
+from penny.edges.socket.sent_log import SentLog
 
 
 log = structlog.get_logger()
@@ -70,7 +70,7 @@ class Wire:
         self._log = SentLog(hold.max_audio_bytes, hold.max_text_bytes)
         self._on_gone = on_gone
         self._greeting: str | None = None
-        self._missed: deque[str | bytes] = deque()
+        self._missed: list[str | bytes] = []
         self._control: deque[str] = deque()
         self._due: deque[Frame | str] = deque()
         self._giving_up: asyncio.TimerHandle | None = None
@@ -110,7 +110,7 @@ class Wire:
         if self._due:
             self._due.append(due)
         elif isinstance(due, Frame) and self._outlet.write(due.data, WSMsgType.BINARY):
-            self._log.add_audio(due.data, due.item_id, due.audio_ms)
+            self._log.add_audio(due)
         elif isinstance(due, str) and self._outlet.write(due.encode(), WSMsgType.TEXT):
             self._log.add_text(due)
         else:
@@ -149,12 +149,12 @@ class Wire:
             self.line.abort()
         self.line = line
         self._outlet = Outlet(line.socket)
-        self._missed = deque(message.data for message in sent)
+        self._missed = [message.data for message in reversed(sent)]
         audio_ms: dict[str, float] = {}
-        again: list[Sent | Frame] = [message for message in sent if message.item_id]
+        again = [message.frame for message in sent if message.frame is not None]
         again += [message for message in self._due if isinstance(message, Frame)]
-        for message in again:
-            audio_ms[message.item_id] = audio_ms.get(message.item_id, 0.0) + message.audio_ms
+        for frame in again:
+            audio_ms[frame.item_id] = audio_ms.get(frame.item_id, 0.0) + frame.audio_ms
         self.wake.set()
         return Missed(len(sent), self._log.count - received - len(sent), audio_ms)
 
@@ -176,14 +176,14 @@ class Wire:
             await line.socket.send_str(greeting)
         while self._missed:
             self._check(line)
-            await _send(line, self._missed.popleft())
+            await _send(line, self._missed.pop())  # the oldest stands last
         if self._control:
             await self.send_control(line)
         while self._due:
             self._check(line)
             due = self._due.popleft()
             if isinstance(due, Frame):
-                self._log.add_audio(due.data, due.item_id, due.audio_ms)
+                self._log.add_audio(due)
                 await line.socket.send_bytes(due.data)
             else:
                 self._log.add_text(due)

@@ -60,7 +60,7 @@ async def test_state_follows_the_call(overview: Overview) -> None:
         "input_audio_buffer.speech_started",
         "input_audio_buffer.speech_stopped",
         "input_audio_buffer.committed",
-        "response.output_audio.delta",
+        "response.content_part.added",
         "response.done",
     ):
         seen.speaker_event({"type": kind, "response": {"status": "completed"}}, 0.0)

@@ -11,6 +11,8 @@ from config.brain import CostsSection
 from config.prices import PRICES
 from penny.metering.observer import CostObserver
 from penny.metering.usage import price_messages, price_response, price_transcription, total_usd
+from penny.session.audience import Audience
+from penny.turns.sounding import Sounding
 
 
 Json = dict[str, Any]
@@ -84,11 +86,12 @@ class FakeSession:
         self.ends.append(reason)
 
 
-def observe(limit_usd: float | None) -> tuple[CostObserver, FakeSession, Json]:
-    session, totals = FakeSession(), {}
+def observe(limit_usd: float | None) -> tuple[Audience, FakeSession, Json]:
+    session, totals, sounding = FakeSession(), {}, Sounding()
     costs = CostsSection(session_limit_usd=limit_usd)
     later = asyncio.get_running_loop().call_later
-    observer = CostObserver(session, totals, PRICES, costs, later)
+    meter = CostObserver(session, totals, PRICES, costs, later, sounding)
+    observer = Audience("sess_1", [sounding, meter])
     observer.speaker_event({"type": "penny.speaker", "model": "gpt-realtime-2.1"}, 0.0)
     return observer, session, totals
 
@@ -151,7 +154,8 @@ class Rent:
 def observe_rent() -> tuple[CostObserver, FakeSession, Json, Rent]:
     session, totals, rent = FakeSession(), {}, Rent()
     later = asyncio.get_running_loop().call_later
-    return CostObserver(session, totals, PRICES, CostsSection(), later, rent), session, totals, rent
+    meter = CostObserver(session, totals, PRICES, CostsSection(), later, Sounding(), rent)
+    return meter, session, totals, rent
 
 
 ANSWERED: Json = {"type": "response.done", "response": {"id": "r", "conversation_id": "conv_1"}}

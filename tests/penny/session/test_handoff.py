@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from penny.session.audience import Audience
 from penny.session.handoff import GOODBYE_WITHIN_S, HEARD_AFTER_S, HandoffEnd
+from penny.turns.sounding import Sounding
 
 
 pytestmark = pytest.mark.virtual_time
@@ -26,9 +28,10 @@ class Ended:
         self.reasons.append((reason, asyncio.get_running_loop().time()))
 
 
-def observed() -> tuple[Ended, HandoffEnd]:
-    session = Ended()
-    return session, HandoffEnd(session, asyncio.get_running_loop().call_later)
+def observed() -> tuple[Ended, Audience]:
+    session, sounding = Ended(), Sounding()
+    end = HandoffEnd(session, asyncio.get_running_loop().call_later, sounding)
+    return session, Audience("sess_1", [sounding, end])
 
 
 def response(kind: str, response_id: str) -> Json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penny.edges.player import Frame
 from penny.edges.socket.sent_log import MAX_TEXTS, SentLog
 
 
@@ -17,7 +18,7 @@ def test_what_was_missed_comes_back_in_order(texts: list[bool], received: int) -
         if isinstance(data, str):
             log.add_text(data)
         else:
-            log.add_audio(data, "item", 20.0)
+            log.add_audio(Frame(data, "item", 20.0))
     missed = log.since(received)
     if received > len(sent):
         assert missed is None
@@ -31,7 +32,7 @@ def test_the_oldest_audio_goes_first_and_no_text_with_it(frames: int, kept: int)
     log = SentLog(kept * 10)
     for number in range(frames):
         log.add_text(str(number))
-        log.add_audio(bytes(10), "item", 20.0)
+        log.add_audio(Frame(bytes(10), "item", 20.0))
     missed = log.since(0)
     assert missed is not None
     assert [m.data for m in missed if isinstance(m.data, str)] == [str(n) for n in range(frames)]
@@ -57,7 +58,7 @@ def make_log(*items: str) -> SentLog:
     log = SentLog(1_000_000)
     for item_id in items:
         for _ in range(10):
-            log.add_audio(FRAME, item_id, 20.0)
+            log.add_audio(Frame(FRAME, item_id, 20.0))
     return log
 
 
