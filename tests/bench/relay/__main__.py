@@ -39,6 +39,8 @@ CAPACITY = (25, 50, 100, 150, 200, 225, 250, 300, 400)
 """Steps to the largest number of sessions."""
 GROWTH = (25, 50, 100)
 """N, 2N, 4N: how each figure grows, each time with a fresh server."""
+PEER_CHURN = 1_000
+"""Sessions of a peer that come and go: enough for its start, too few for what it leaves."""
 
 
 def say(text: str) -> None:
@@ -110,6 +112,8 @@ def run_full(options: argparse.Namespace) -> Json:
     results["trouble"] = run_trouble(20, 5.0, rounds)
     say(report.trouble_table(results["trouble"]))
     results["churn"] = run_churn((PENNY, BARE), options.churn)
+    peers = [system for system in relays if system in PEERS]
+    results["churn"] += run_churn(peers, min(options.churn, PEER_CHURN))
     say(report.churn_table(results["churn"]))
     return results
 
