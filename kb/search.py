@@ -104,7 +104,9 @@ def search_view(
     listed = view.listed(plain_words(text))
     if not filters:
         _add_listed(view, listed, found.candidates)
-    cosines = _compare(view, text, found, settings) if vectors and not filters else {}
+    # To a greeting something is always near.
+    compares = vectors and bool(found.concepts) and not filters
+    cosines = _compare(view, text, found, settings) if compares else {}
     by_words = _order(found.candidates, language, listed)
     count = len(cut_words(text)) + _WORDS_A_FILTER * len(filters or {})
     sure = _trust(by_words, count, listed, None if cosines else limit)

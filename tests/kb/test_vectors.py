@@ -84,6 +84,9 @@ def test_a_vector_finds_what_words_cannot(
     assert base.waits
     assert base.fault() == ""
     assert first_of(base, "un minino cualquiera", vectors=False) == ""
+    asked = len(server.texts)
+    assert first_of(base, "hola, buenas tardes") == ""
+    assert len(server.texts) == asked
     base.close()
 
 
