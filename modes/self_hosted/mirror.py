@@ -41,9 +41,17 @@ class Entry:
     body: Json
     audio: list[str] = field(default_factory=list)
     heard: HeardText | None = None
+    sounded: int = 0
+    """Characters of an answer's audio that ``heard`` does not know of yet."""
     complete: bool = True
     told: bool = True
     """The caller's side knows of it: the worker has acknowledged it."""
+
+    def place_audio(self) -> None:
+        """Tell ``heard`` of the audio so far: now and then, not for every piece."""
+        if self.heard is not None:
+            self.heard.audio(self.sounded * 3 / 4 / 48)
+            self.sounded = 0
 
     def seed(self) -> Json | None:
         """The item for another worker; None when there is nothing to tell it."""
@@ -196,6 +204,7 @@ class Mirror:
     def _truncate(self, event: Json) -> None:
         entry = self._items.get(event.get("item_id", ""))
         if entry is not None and entry.heard is not None:
+            entry.place_audio()
             self._cut(entry, entry.heard.heard(float(event.get("audio_end_ms") or 0)))
 
     def _cancel(self, event: Json) -> None:
@@ -271,13 +280,14 @@ class Mirror:
     def _spoken(self, event: Json) -> None:
         entry = self._items.get(event["item_id"])
         if entry is not None and entry.heard is not None:
+            entry.place_audio()
             entry.heard.text(event["delta"])
 
     def sound(self, event: Json) -> None:
         """``worker_event`` of a piece of audio."""
         entry = self._items.get(event["item_id"])
-        if entry is not None and entry.heard is not None:
-            entry.heard.audio(len(event["delta"]) * 3 / 4 / 48)
+        if entry is not None:
+            entry.sounded += len(event["delta"])
 
     def _item_done(self, event: Json) -> None:
         item = event["item"]
@@ -316,7 +326,7 @@ class Mirror:
         if not text:
             self._drop(entry.id)
             return
-        entry.heard = HeardText()
+        entry.heard, entry.sounded = HeardText(), 0
         entry.heard.text(text)
 
 

@@ -86,6 +86,8 @@ class _Item:
     framer: Framer | None = None
     frames: deque[bytes] = field(default_factory=deque)
     queued_ms: float = 0.0
+    placed_ms: float = 0.0
+    """Queued audio that ``text`` knows of."""
     sent_ms: float = 0.0
     anchors: list[tuple[float, float]] = field(default_factory=list)
     """(moment the audio at ``ms`` is heard, ms): a new one after every underrun."""
@@ -107,6 +109,13 @@ class _Item:
             until_ms = self.sent_ms if last else self.anchors[index + 1][1]
             heard = min(until_ms, from_ms + (now_s - at_s) * 1000)
         return heard
+
+    @property
+    def words(self) -> HeardText:
+        """``text``, once it knows of all queued audio: told now and then, not for every piece."""
+        self.text.audio(self.queued_ms - self.placed_ms)
+        self.placed_ms = self.queued_ms
+        return self.text
 
     @property
     def ends_at_s(self) -> float:
@@ -146,7 +155,7 @@ class Player:
 
     def queue_text(self, item_id: str, response_id: str, content_index: int, delta: str) -> None:
         """Words whose audio follows (or, from some speakers, precedes)."""
-        self._item(item_id, response_id, content_index).text.text(delta)
+        self._item(item_id, response_id, content_index).words.text(delta)
 
     def queue_audio(
         self, item_id: str, response_id: str, content_index: int, pcm24k: bytes
@@ -166,7 +175,6 @@ class Player:
         audio = pcm24k if self._converter is None else self._converter.process(pcm24k)
         item.frames.extend(item.framer.feed(audio))
         item.queued_ms += audio_ms
-        item.text.audio(audio_ms)
         return True
 
     def finish(self, item_id: str) -> None:
@@ -242,7 +250,7 @@ class Player:
         while self._sounding and self._is_over(self._sounding[0], now_s):
             item = self._sounding.popleft()
             del self._items[item.item_id]
-            out.append(ItemHeard(item.item_id, round(item.sent_ms), item.text.spoken))
+            out.append(ItemHeard(item.item_id, round(item.sent_ms), item.words.spoken))
         return out
 
     def interrupt(self, now_s: float) -> list[Cut]:
@@ -256,8 +264,8 @@ class Player:
                     item.response_id,
                     item.content_index,
                     heard_ms,
-                    item.text.heard(heard_ms),
-                    item.text.cut(heard_ms),
+                    item.words.heard(heard_ms),
+                    item.words.cut(heard_ms),
                 )
             )
             item.finished = True

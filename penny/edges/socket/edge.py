@@ -181,7 +181,7 @@ class SocketEdge:
             event = {"type": "input_audio_buffer.append", "audio": audio}
             # A frame waits for nobody while the speaker takes what it gets: the queue, and the
             # task behind it, are for a speaker that is stalled.
-            if not (self._inbox.is_waited_for and self._hand_over(event)):
+            if not (self._inbox.filled.is_waited_for and self._hand_over(event)):
                 await self._inbox.put_audio(event)
 
     async def _take_text(self, text: str) -> None:

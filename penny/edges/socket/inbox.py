@@ -33,18 +33,14 @@ class Inbox:
         self._events: deque[tuple[bool, Json]] = deque()
         """Whether it is audio, and the event."""
         self._audio = 0
-        self._filled = Alarm()
+        self.filled = Alarm()
+        """While it is waited for, nothing that was put before is on its way: whatever comes may be
+        handed to the session without the queue."""
         self._taken = asyncio.Event()
         self._closed = False
         self._stalled = False
         self.dropped = 0
         """Audio events that went to make room."""
-
-    @property
-    def is_waited_for(self) -> bool:
-        """Whether it is empty and the session waits for more: nothing that was put before is on
-        its way, so whatever comes now may be handed to it without the queue."""
-        return self._filled.is_waited_for
 
     async def put_audio(self, event: Json) -> None:
         """Wait for room, or make it. Raises ChannelClosed."""
@@ -64,7 +60,7 @@ class Inbox:
     def close(self) -> None:
         """No more events; those inside can still be taken. Idempotent."""
         self._closed = True
-        self._filled.set()
+        self.filled.set()
         self._taken.set()
 
     async def __aiter__(self) -> AsyncIterator[Json]:
@@ -72,7 +68,7 @@ class Inbox:
             while not self._events:
                 if self._closed:
                     return
-                await self._filled.wait()
+                await self.filled.wait()
             self._stalled = False
             if self._audio >= AUDIO_EVENTS:
                 self._taken.set()
@@ -84,7 +80,7 @@ class Inbox:
         if self._closed:
             raise ChannelClosed
         self._events.append((is_audio, event))
-        self._filled.set()
+        self.filled.set()
 
     def _drop_audio(self) -> None:
         """The oldest audio goes; what control stands before it stays."""

@@ -74,6 +74,7 @@ class Translator:
     def __init__(self, player: Player) -> None:
         self._player = player
         self._turns = TurnBook()
+        self._played_id = ""
         self._understood: dict[str, tuple[bool, str | None]] = {}
         self._active: set[str] = set()
         self._cut_responses: set[str] = set()
@@ -244,7 +245,9 @@ class Translator:
         item_id, response_id = event["item_id"], event["response_id"]
         if response_id in self._cut_responses:
             return True
-        self._turns.note_answer(item_id, response_id)
+        if item_id != self._played_id:  # of fifty pieces a second, one is the first
+            self._played_id = item_id
+            self._turns.note_answer(item_id, response_id)
         audio = a2b_base64(event["delta"])
         return self._player.queue_audio(item_id, response_id, event["content_index"], audio)
 

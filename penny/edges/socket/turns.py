@@ -41,7 +41,7 @@ class TurnBook:
             _remember(self._by_item, item_id, turn_id)
 
     def note_answer(self, item_id: str, response_id: str) -> None:
-        """This item is part of that response. Asked for every piece of it."""
+        """This item is part of that response."""
         if item_id not in self._by_item:
             _remember(self._by_item, item_id, self.of_response(response_id))
 
