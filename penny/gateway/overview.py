@@ -185,7 +185,8 @@ class SessionOverview:
 
     def speaker_event(self, event: Json, at_s: float) -> None:
         kind = event["type"]
-        self.state = STATES.get(kind, self.state)
+        if (event.get("part") or {}).get("type") != "text":  # what is written sounds nowhere
+            self.state = STATES.get(kind, self.state)
         if kind == "input_audio_buffer.committed":
             self.turns += 1
         elif kind == "error":

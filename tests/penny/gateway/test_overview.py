@@ -67,6 +67,9 @@ async def test_state_follows_the_call(overview: Overview) -> None:
         states.append(seen.state)
 
     assert states == ["listening", "hearing", "thinking", "thinking", "speaking", "listening"]
+    written = {"type": "response.content_part.added", "part": {"type": "text", "text": ""}}
+    seen.speaker_event(written, 0.0)
+    assert seen.state == "listening"
     assert seen.describe()["turns"] == 1
 
 
