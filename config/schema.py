@@ -283,6 +283,7 @@ class Config(Section):
                 documents=self.resolve(self.kb.documents),
                 index=self.resolve(self.kb.index),
                 ref=self.kb.default_ref,
+                watch=self.kb.watch,
                 embedding=self._embedding_server(),
             ),
             models=self.resolve(Path("var/models")),

@@ -163,6 +163,13 @@ class KnowledgeBase:
             for collection in self._collections.values():
                 collection.embed(progress)
 
+    def keep_up(self, *, watch: bool) -> None:
+        """``watch``; where that is not wanted, ``embed`` once, which may take its time."""
+        if watch:
+            self.watch()
+        else:
+            self.embed()
+
     def watch(self) -> None:
         """Keep up with the documents from a thread named ``kb-watch``, until ``close``.
 

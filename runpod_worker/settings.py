@@ -342,6 +342,7 @@ class LibrarySettings(Section):
     documents: Path = Field(default=Path("kb/documents"), description="folder of the documents")
     index: Path = Field(default=Path("var/kb"), description="folder of the index")
     ref: str = Field(default="kb://empresa/documentos", description="collection that is read")
+    watch: bool = Field(default=True, description="whether changed documents are read at once")
     embedding: EmbeddingServer | None = Field(
         default=None, description="server that adds vectors to the words; null searches words alone"
     )

@@ -111,10 +111,12 @@ class ExternalMode:
     async def _open_kb(self) -> KnowledgeBase | None:
         settings = self._config.kb_settings(os.environ)
         try:
-            return await asyncio.to_thread(KnowledgeBase.open, settings)
+            base = await asyncio.to_thread(KnowledgeBase.open, settings)
         except PennyError as error:
             log.error("kb_unavailable", code=error.code, reason=error.message)  # noqa: TRY400
             return None
+        await asyncio.to_thread(base.keep_up, watch=self._config.kb.watch)
+        return base
 
     async def aclose(self) -> None:
         if self._brain is not None:

@@ -92,10 +92,7 @@ class SharedKb:
             self.reason = f"it could not be opened: {type(error).__name__}"
             log.exception("kb_unavailable")
             return None
-        if section.watch:
-            base.watch()
-        else:
-            await asyncio.to_thread(base.embed)
+        await asyncio.to_thread(base.keep_up, watch=section.watch)
         try:
             await asyncio.to_thread(base.search, section.default_ref, WARM_UP)
         except UnknownCollection as error:

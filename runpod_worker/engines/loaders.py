@@ -37,8 +37,10 @@ class Loading:
 
     async def knowledge_base(self) -> KnowledgeBase:
         if self._base is None:
-            settings = self.settings.library.kb_settings(os.environ)
+            library = self.settings.library
+            settings = library.kb_settings(os.environ)
             self._base = await asyncio.to_thread(KnowledgeBase.open, settings)
+            await asyncio.to_thread(self._base.keep_up, watch=library.watch)
         return self._base
 
     def close(self) -> None:

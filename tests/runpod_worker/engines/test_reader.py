@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ import pytest
 from kb.base import KnowledgeBase
 from kb.embedder import EmbeddingServer
 from kb.settings import KbSettings
+from runpod_worker.engines.loaders import Loading, load_reader
 from runpod_worker.engines.reader import Reader, write_output
 from runpod_worker.engines.reader_words import REPLIES, UNKNOWN
-from runpod_worker.settings import LibrarySettings
+from runpod_worker.settings import LibrarySettings, WorkerSettings
 from runpod_worker.stages import LlmRequest, LlmText, LlmToolCall, LlmUsage
 from tests.doubles.embedding_server import running_embeddings
 
@@ -57,6 +59,27 @@ async def test_reader_finds_by_meaning_where_a_server_gives_vectors(tmp_path: Pa
 
         assert await answer(Reader(base, REF), user("¿Y el minino?")) == "El gato duerme."
         base.close()
+
+
+async def test_a_document_that_is_changed_while_a_worker_runs_is_read_out(tmp_path: Path) -> None:
+    folder = tmp_path / "documents" / "empresa" / "documentos"
+    folder.mkdir(parents=True)
+    (folder / "facturas.md").write_text(DOCUMENT, encoding="utf-8")
+    library = LibrarySettings(documents=tmp_path / "documents", index=tmp_path / "index")
+    gateway = KnowledgeBase.open(library.kb_settings({}))
+    gateway.keep_up(watch=True)
+    reader = await load_reader(Loading(WorkerSettings(library=library)))
+    assert isinstance(reader, Reader)
+    question = user("¿Qué plazo tengo para pagar?")
+    assert "veinte días" in await answer(reader, question)
+
+    (folder / "facturas.md").write_text(DOCUMENT.replace("veinte", "treinta"), encoding="utf-8")
+
+    async with asyncio.timeout(10):
+        while "treinta días" not in await answer(reader, question):
+            await asyncio.sleep(0.02)
+    await reader.aclose()
+    gateway.close()
 
 
 def user(text: str) -> dict[str, Any]:
