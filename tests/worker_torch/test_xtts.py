@@ -90,13 +90,18 @@ async def test_an_interrupted_phrase_frees_its_process(pool: XttsTts) -> None:
 
 
 async def test_a_process_that_dies_fails_its_phrase_and_is_replaced(pool: XttsTts) -> None:
-    phrase = aiter(pool.synthesize(f"{PHRASE} " * 6, Voice()))
-    await anext(phrase)
-    [victim] = [at._process for at in pool._instances if not at._idle.is_set()]
-    assert victim is not None
-    os.kill(victim.pid, signal.SIGKILL)
+    for instance in pool._instances:  # held, so that none has said it all before it is killed
+        assert instance._process is not None
+        os.kill(instance._process.pid, signal.SIGSTOP)
+    phrase = asyncio.create_task(_exhaust(pool.synthesize(PHRASE, Voice())))
+    while all(at._idle.is_set() for at in pool._instances):
+        await asyncio.sleep(0.01)
+    for instance in pool._instances:
+        assert instance._process is not None
+        spared = instance._idle.is_set()
+        os.kill(instance._process.pid, signal.SIGCONT if spared else signal.SIGKILL)
     with pytest.raises(EngineError, match="process ended"):
-        await _exhaust(phrase)
+        await phrase
     assert await say(pool) > 240  # the other one speaks
     deadline_s = time.monotonic() + 60
     while pool.restarts == 0 and time.monotonic() < deadline_s:
