@@ -91,6 +91,7 @@ async def test_an_interrupted_phrase_frees_its_process(pool: XttsTts) -> None:
 
 async def test_a_process_that_dies_fails_its_phrase_and_is_replaced(pool: XttsTts) -> None:
     for instance in pool._instances:  # held, so that none has said it all before it is killed
+        assert await instance.until_idle(10)  # of what the test before interrupted
         assert instance._process is not None
         os.kill(instance._process.pid, signal.SIGSTOP)
     phrase = asyncio.create_task(_exhaust(pool.synthesize(PHRASE, Voice())))
