@@ -11,7 +11,7 @@ from aiohttp.connector import AddrInfoType
 
 from config.schema import Config
 from penny.aio.allow_list import AllowList
-from penny.aio.heartbeat import ClientSocket
+from penny.aio.websocket import ClientSocket
 
 
 class AllowedResolver(AbstractResolver):

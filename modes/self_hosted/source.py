@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 import aiohttp
 
-from modes.realtime import CONNECT_TIMEOUT_S, HEARTBEAT_S, MAX_MESSAGE_BYTES, RealtimeSocket
+from modes.realtime import CONNECT_TIMEOUT_S, HEARTBEAT_S, RealtimeSocket
+from penny.aio.websocket import MAX_MESSAGE_BYTES
 from penny.errors import ModeUnavailable
 from penny.session.mode import Availability, SessionSpec
 

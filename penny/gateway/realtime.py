@@ -11,7 +11,7 @@ import structlog
 from aiohttp import WSCloseCode, web
 
 from config.schema import Config
-from penny.aio.heartbeat import ServerSocket
+from penny.aio.websocket import ServerSocket
 from penny.edges.realtime.edge import RealtimeEdge, error_event
 from penny.edges.realtime.resumable import ResumableEdge
 from penny.edges.socket.wire import HoldSettings, Line

@@ -11,7 +11,7 @@ import structlog
 from aiohttp import WSMsgType, web
 
 from config.schema import Config
-from penny.aio.heartbeat import ServerSocket
+from penny.aio.websocket import ServerSocket
 from penny.edges.socket.edge import PlaybackSettings, SocketEdge
 from penny.edges.socket.wire import HoldSettings, Line
 from penny.errors import (

@@ -5,9 +5,8 @@ from __future__ import annotations
 import structlog
 from aiohttp import web
 
-from modes.realtime import MAX_MESSAGE_BYTES
 from modes.self_hosted.runpod.desk import LeaseDesk
-from penny.aio.heartbeat import ServerSocket
+from penny.aio.websocket import MAX_MESSAGE_BYTES, ServerSocket
 from runpod_worker.lease import CONTROL_HEARTBEAT_S, SLOT_HEARTBEAT_S
 
 

@@ -18,7 +18,7 @@ import structlog
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import AddrInfoType
 
-from penny.aio.heartbeat import ClientSocket
+from penny.aio.websocket import ClientSocket
 from penny.trust.addresses import InwardAddress, PublicResolver, is_public, leads_inward
 
 

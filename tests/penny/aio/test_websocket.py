@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from penny.aio.heartbeat import ClientSocket, ServerSocket
+from penny.aio.websocket import ClientSocket, ServerSocket
 
 
 MESSAGES = 100
