@@ -8,7 +8,7 @@ told with its reason.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -16,8 +16,10 @@ import orjson
 import structlog
 from aiohttp import web
 
+from penny.aio.inlet import Message, find_inlet
 from penny.aio.outlet import Outlet
 from penny.aio.patience import Patience
+from penny.aio.websocket import MAX_MESSAGE_BYTES
 from penny.errors import ModeUnavailable, SpeakerLost
 from penny.session.mode import Json, SessionSpec
 
@@ -30,8 +32,6 @@ HEARTBEAT_S = 4.0
 SEND_TIMEOUT_S = 5.0
 """A speaker that takes nothing for this long (or up to twice as long) is lost, however its
 connection looks."""
-MAX_MESSAGE_BYTES = 20 * 1024 * 1024
-
 
 RealtimeSocket = aiohttp.ClientWebSocketResponse | web.WebSocketResponse
 """Who opened the connection makes no difference: a rented worker dials in."""
@@ -43,6 +43,7 @@ class RealtimeSpeaker:
     def __init__(self, socket: RealtimeSocket, info: Json) -> None:
         self._socket = socket
         self._outlet = Outlet(socket)
+        self._inlet = find_inlet(socket)
         self._patience = Patience(SEND_TIMEOUT_S)
         self.info = info
 
@@ -58,6 +59,22 @@ class RealtimeSpeaker:
     def take_at_once(self, event: Json) -> bool:
         """Send one client event in this step; False when that would take a wait, or is too late."""
         return self._outlet.write(orjson.dumps(event), aiohttp.WSMsgType.TEXT)
+
+    def bring_to(self, take: Callable[[Json], bool]) -> None:
+        """Show ``take`` each event in the step in which it arrives, while ``receive`` waits for
+        one: True takes it, False leaves it to ``receive``."""
+
+        def read(message: Message) -> bool:
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                return False
+            try:
+                event: Json = orjson.loads(message.data)
+            except orjson.JSONDecodeError:
+                return False  # ``receive`` says what is wrong with it
+            return take(event)
+
+        if self._inlet is not None:
+            self._inlet.take = read
 
     async def receive(self) -> Json | None:
         """The next server event; None when the other side has closed. Raises SpeakerLost if it
@@ -80,6 +97,8 @@ class RealtimeSpeaker:
             yield event
 
     async def aclose(self) -> None:
+        if self._inlet is not None:
+            self._inlet.take = None
         self._patience.close()
         await self._socket.close()
 

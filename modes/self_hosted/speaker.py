@@ -70,6 +70,7 @@ class PrivateSpeaker:
         self._mirror = Mirror()
         self._mirror.session = dict(speaker.info.get("session") or {})
         self._lock = asyncio.Lock()
+        self._carry: Callable[[Json], None] | None = None
         self._lost = False
         self._closed = False
         self._echoes: set[str] = set()
@@ -156,12 +157,10 @@ class PrivateSpeaker:
         while True:
             loss = SpeakerLost("the worker's connection broke while sending")
             try:
-                speaker, excuse = self._speaker, self._excuse
+                speaker = self._speaker
+                if self._carry is not None:
+                    speaker.bring_to(self._bring)
                 while (event := await speaker.receive()) is not None:
-                    if event["type"] == AUDIO_OUT and event["response_id"] != excuse.response_id:
-                        self._mirror.sound(event)
-                        yield event
-                        continue
                     events = self._take(event)
                     for told in events:
                         yield told
@@ -197,6 +196,7 @@ class PrivateSpeaker:
     async def aclose(self) -> None:
         _ = self.spent_usd  # the last word on it: a place that was given back costs nothing more
         self._closed = True
+        self._carry = None  # it leads back here
         await self._speaker.aclose()
         await self._place.release()
 
@@ -214,9 +214,24 @@ class PrivateSpeaker:
 
     # -- what the worker says -----------------------------------------------------------------
 
+    def bring_to(self, carry: Callable[[Json], None]) -> None:
+        self._carry = carry
+
+    def _bring(self, event: Json) -> bool:
+        """Carry an event in the step in which it came; False leaves it to ``events``."""
+        assert self._carry is not None
+        if self._to_ask and event["type"] == "response.done":
+            return False  # the next question may have to wait
+        for told in self._take(event):
+            self._carry(told)
+        return True
+
     def _take(self, event: Json) -> list[Json]:
         """What the session is told of it."""
         kind = event["type"]
+        if kind == AUDIO_OUT and event["response_id"] != self._excuse.response_id:
+            self._mirror.sound(event)
+            return [event]
         if self._excuse.takes(event) or (kind in _ECHOES and self._is_echo(event)):
             return []
         if kind == "penny.cost":

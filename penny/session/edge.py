@@ -22,8 +22,11 @@ class Edge(Protocol):
         """Realtime client events of the caller until they hang up."""
         ...
 
-    async def deliver(self, event: Json) -> None:
-        """Take one Realtime server event (or ``penny.*`` event) for the caller."""
+    def deliver(self, event: Json) -> None:
+        """Take one Realtime server event (or ``penny.*`` event) for the caller.
+
+        Nobody waits for a caller: what they are slow to take is the edge's to keep, and to bound.
+        """
         ...
 
     async def aclose(self, reason: str, totals: Json) -> None:

@@ -121,6 +121,17 @@ class TakesAtOnce(Protocol):
         ...
 
 
+@runtime_checkable
+class BringsAtOnce(Protocol):
+    """A speaker that can bring an event in the step in which it was read."""
+
+    def bring_to(self, carry: Callable[[Json], None]) -> None:
+        """Call ``carry`` with what ``events`` would have yielded next, but only while somebody
+        waits for that; all else, and the first event, goes through ``events``. Before that is
+        iterated."""
+        ...
+
+
 class Mode(Protocol):
     name: str
 

@@ -17,16 +17,13 @@ import structlog
 from penny.errors import SpeakerLost
 from penny.session.audience import Audience
 from penny.session.edge import Edge, HandsOver
-from penny.session.mode import Speaker, TakesAtOnce
+from penny.session.mode import BringsAtOnce, Speaker, TakesAtOnce
 from penny.session.observer import Observer
 
 
 log = structlog.get_logger()
 
 Json = dict[str, Any]
-
-LAST_WORDS_S = 1.0
-"""How long a session's end waits for what its observers had to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +70,10 @@ class Session:
         self._audience = Audience(session_id, observers)
         self._limits = limits
         self._clock = clock
-        self._ending: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._ending: asyncio.Future[str] = self._loop.create_future()
         now_s = clock()
         self.state = SessionState(started_s=now_s, last_activity_s=now_s)
-        self._telling: set[asyncio.Task[None]] = set()
 
     def add_observer(self, observer: Observer) -> None:
         """Let ``observer`` see what comes from now on."""
@@ -97,6 +94,8 @@ class Session:
             task.add_done_callback(self._on_task_done)
         if isinstance(self._edge, HandsOver) and isinstance(self._speaker, TakesAtOnce):
             self._edge.hand_over_to(self._hand_over(self._speaker.take_at_once))
+        if isinstance(self._speaker, BringsAtOnce):
+            self._speaker.bring_to(self._bring)
         reason = "error"
         try:
             reason = await self._ending
@@ -114,11 +113,14 @@ class Session:
             self._ending.set_result(reason)
 
     def tell_caller(self, event: Json) -> None:
-        """Let an observer say something (a ``penny.*`` event) to the caller."""
-        work = self._edge.deliver(event)
-        task = asyncio.create_task(work, name=f"{self.id} tell {event['type']}")
-        self._telling.add(task)
-        task.add_done_callback(self._on_told)
+        """Let an observer say something (a ``penny.*`` event), after what it is being shown."""
+        self._loop.call_soon(self._tell, event)
+
+    def _tell(self, event: Json) -> None:
+        try:
+            self._edge.deliver(event)
+        except Exception:
+            log.exception("caller_not_told", session_id=self.id, event_type=event["type"])
 
     # -- carrying -----------------------------------------------------------------------------
 
@@ -133,21 +135,35 @@ class Session:
         clock, show = self._clock, self._audience.caller_event
 
         def carry(event: Json) -> bool:
-            if not take(event):
-                return False
-            show(event, clock())
+            try:
+                if not take(event):
+                    return False
+            except Exception as error:
+                self._failed("inbound", error)
+            else:
+                show(event, clock())
             return True
 
         return carry
 
     async def _carry_out(self) -> None:
         async for event in self._speaker.events():
-            now_s = self._clock()
-            if event["type"] in _ACTIVITY:
-                self.state.last_activity_s = now_s
-            self._audience.speaker_event(event, now_s)
-            await self._edge.deliver(event)
+            self._deliver(event)
         self.end("speaker_lost")
+
+    def _bring(self, event: Json) -> None:
+        """What the speaker calls with an event that ``_carry_out`` is waiting for."""
+        try:
+            self._deliver(event)
+        except Exception as error:
+            self._failed("outbound", error)
+
+    def _deliver(self, event: Json) -> None:
+        now_s = self._clock()
+        if event["type"] in _ACTIVITY:
+            self.state.last_activity_s = now_s
+        self._audience.speaker_event(event, now_s)
+        self._edge.deliver(event)
 
     async def _watch_limits(self) -> None:
         while True:
@@ -174,25 +190,16 @@ class Session:
             log.warning("speaker_lost", session_id=self.id, mode=self.mode, code=error.code)
             self.end("speaker_lost")
         else:
-            log.error(
-                "session_task_failed", session_id=self.id, task=task.get_name(), exc_info=error
-            )
-            self.end("error")
+            self._failed(task.get_name(), error)
 
-    def _on_told(self, task: asyncio.Task[None]) -> None:
-        self._telling.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("caller_not_told", session_id=self.id, exc_info=task.exception())
+    def _failed(self, what: str, error: BaseException) -> None:
+        log.error("session_task_failed", session_id=self.id, task=what, exc_info=error)
+        self.end("error")
 
     async def _close(self, reason: str) -> None:
         now_s = self._clock()
         self._audience.ended(reason, now_s)
-        # What observers said last still goes out before the goodbye; a client that reads nothing
-        # does not hold the end up.
-        if self._telling:
-            _, late = await asyncio.wait(self._telling, timeout=LAST_WORDS_S)
-            for task in late:
-                task.cancel()
+        await asyncio.sleep(0)  # what observers said last still goes out before the goodbye
         totals = {"duration_ms": round((now_s - self.state.started_s) * 1000), **self.state.totals}
         await self._edge.aclose(reason, totals)
         await self._speaker.aclose()

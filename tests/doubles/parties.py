@@ -28,7 +28,7 @@ class ScriptedEdge:
         async for event in self.said:
             yield event
 
-    async def deliver(self, event: Json) -> None:
+    def deliver(self, event: Json) -> None:
         self.delivered.append(event)
 
     async def aclose(self, reason: str, totals: Json) -> None:

@@ -7,19 +7,49 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, cast
 
-from penny.session.mode import Speaker
+from penny.session.mode import BringsAtOnce, Speaker
 
 
 Json = dict[str, Any]
 
 
 class Caller:
-    """Reads a speaker's events in order and remembers them."""
+    """Reads a speaker's events in order and remembers them.
+
+    Like a session it has them brought by a speaker that can, and reads on while nobody asks.
+    """
 
     def __init__(self, speaker: Speaker) -> None:
         self.speaker = speaker
         self.events: list[Json] = []
         self._stream = cast(AsyncGenerator[Json, None], speaker.events())
+        self.brought = 0
+        self._came: asyncio.Queue[Json | Exception | None] = asyncio.Queue()
+        self._listening: asyncio.Task[None] | None = None
+        if isinstance(speaker, BringsAtOnce):
+            speaker.bring_to(self._carry)
+            self._listening = asyncio.create_task(self._listen(self._stream))
+            self._stream = self._read()
+
+    def _carry(self, event: Json) -> None:
+        self.brought += 1
+        self._came.put_nowait(event)
+
+    async def _listen(self, events: AsyncGenerator[Json, None]) -> None:
+        async with aclosing(events):
+            try:
+                async for event in events:
+                    self._came.put_nowait(event)
+            except Exception as error:
+                self._came.put_nowait(error)
+            else:
+                self._came.put_nowait(None)
+
+    async def _read(self) -> AsyncGenerator[Json, None]:
+        while (event := await self._came.get()) is not None:
+            if isinstance(event, Exception):
+                raise event
+            yield event
 
     async def until(self, kind: str, **having: Any) -> Json:
         async with asyncio.timeout(30):
@@ -42,4 +72,7 @@ class Caller:
 
     async def aclose(self) -> None:
         async with aclosing(self._stream):
+            if self._listening is not None:
+                self._listening.cancel()
+                await asyncio.gather(self._listening, return_exceptions=True)
             await self.speaker.aclose()

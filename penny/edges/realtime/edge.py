@@ -18,6 +18,7 @@ import structlog
 from aiohttp import WSMsgType, web
 
 from penny.aio.channel import Channel, ChannelClosed
+from penny.aio.outlet import Outlet
 from penny.errors import ProtocolError
 from penny.ids import new_id
 from penny.realtime.errors import ClientError, describe_error
@@ -85,6 +86,8 @@ class RealtimeEdge:
         self._clock = clock
         self._inbound: Channel[Json] = Channel(INBOUND_EVENTS)
         self._outbound: Channel[str] = Channel(OUTBOUND_EVENTS)
+        self._outlet = Outlet(socket)
+        self._is_sending = False
         self._written = asyncio.Event()
         self.end_reason = "client_gone"
         self._closing = False
@@ -159,7 +162,7 @@ class RealtimeEdge:
         created = {"type": "session.created", "event_id": new_id("event"), "session": session}
         self._post(self._named(created))
 
-    async def deliver(self, event: Json) -> None:
+    def deliver(self, event: Json) -> None:
         kind = event["type"]
         if kind in INTERNAL or (kind.startswith("penny.") and not self._penny_events):
             return
@@ -174,8 +177,13 @@ class RealtimeEdge:
         return {**event, "session": {**session, "model": self._model, "expires_at": expires_at}}
 
     def _post(self, event: Json) -> None:
+        data = orjson.dumps(event)
+        if not (self._is_sending or self._outbound or self._outbound.closed) and self._outlet.write(
+            data, WSMsgType.TEXT
+        ):
+            return  # nothing waits before it, and nobody has to wait for the client
         try:
-            if self._outbound.try_send(orjson.dumps(event).decode()):
+            if self._outbound.try_send(data.decode()):
                 return
         except ChannelClosed:
             return  # the client is gone
@@ -187,7 +195,9 @@ class RealtimeEdge:
         """Send what is queued until the edge closes. The only writer."""
         try:
             async for text in self._outbound:
+                self._is_sending = True
                 await self._socket.send_str(text)
+                self._is_sending = False
         finally:
             self._written.set()
 

@@ -2,8 +2,8 @@
 
 Two tasks touch the socket: the reader (``read``, run by the gateway's handler) and the writer
 (``write``), which sends: control messages first, then audio that is due, so an interruption never
-waits behind the voice it interrupts. While the writer has nothing to do and nothing has to wait,
-an audio frame takes no turn of it: whoever brings the frame sends it, in either direction.
+waits behind the voice it interrupts. While both rest and nobody has to wait, a message takes no
+turn of theirs: it goes its whole way, in either direction, in the step in which it arrives.
 
 The edge outlives its socket: a connection that is lost without a goodbye leaves the edge waiting
 ``hold_s`` for another (``resume``), which gets every message the first one missed. The session
@@ -13,24 +13,25 @@ behind it notices nothing.
 from __future__ import annotations
 
 import asyncio
-from binascii import b2a_base64
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
 from aiohttp import WSMsgType
 
 from penny.aio.channel import ChannelClosed
-from penny.audio.convert import Converter
-from penny.audio.format import PCM24K, AudioFormat
+from penny.aio.inlet import Message, find_inlet
+from penny.audio.format import AudioFormat
 from penny.edges.player import FRAME_MS, Frame, Player
+from penny.edges.socket.caller_audio import CallerAudio
 from penny.edges.socket.inbox import Inbox
 from penny.edges.socket.translate import NOTHING, Effects, Translator
 from penny.edges.socket.wire import HoldSettings, Line, Wire
 from penny.errors import PennyError, ProtocolError
 from penny.ids import new_id
-from penny.protocol.codec import check_audio, dump, parse_client_message
+from penny.protocol.codec import dump, parse_client_message
 from penny.protocol.conversation import Interrupt, Playback, TextInput
 from penny.protocol.error import CloseCode, SessionError, SessionWarning
 from penny.protocol.message import ClientMessage, ServerEvent
@@ -43,7 +44,6 @@ from penny.protocol.session import (
     SessionResume,
     SessionResumed,
     SessionStart,
-    StreamFormat,
     Totals,
 )
 from penny.trust.limits import MessageRate
@@ -96,18 +96,14 @@ class SocketEdge:
         on_leave: Callable[[], object] | None = None,
     ) -> None:
         self._on_leave = on_leave
-        self._formats = formats
         self._clock = clock
         self._rate = rate or MessageRate(None)
-        coming = _format(formats.input)
-        self._to_24k = None if coming == PCM24K else Converter(coming, PCM24K)
-        self._player = Player(
-            _format(formats.output), lead_ms=settings.lead_ms, limit_ms=settings.limit_ms
-        )
+        output = AudioFormat(formats.output.encoding, formats.output.rate_hz)
+        self._player = Player(output, lead_ms=settings.lead_ms, limit_ms=settings.limit_ms)
         self._view = Translator(self._player)
         self._inbox = Inbox()
+        self._audio = CallerAudio(formats.input, self._inbox)
         self._wire = Wire(line, hold or HoldSettings(), self._inbox.close)
-        self._hand_over: Callable[[Json], bool] = _never
         self._closed = False
         self.end_reason = "client_gone"
         self.resumed = 0
@@ -153,6 +149,9 @@ class SocketEdge:
         line = line or self._wire.line
         if line is None:
             return
+        inlet = find_inlet(line.socket)
+        if inlet is not None:
+            inlet.take = partial(self._take_at_once, line)
         try:
             while True:
                 message = await line.socket.receive()
@@ -161,30 +160,38 @@ class SocketEdge:
                 if message.type is WSMsgType.BINARY:
                     await self._take_audio(message.data)
                 elif message.type is WSMsgType.TEXT:
-                    await self._take_text(message.data)
+                    self._take_text(message.data)
                 else:
                     break
         except ChannelClosed:
             return
         finally:
+            if inlet is not None:
+                inlet.take = None  # it would hold the edge, and the edge holds it
             self._wire.lose(line, leaving=self._is_leaving)
+
+    def _take_at_once(self, line: Line, message: Message) -> bool:
+        """Take a message in the step in which it arrives; False leaves it to ``read``."""
+        if line is not self._wire.line or not self._inbox.filled.is_waited_for:
+            return False  # the speaker is behind: whoever reads may have to wait
+        if message.type is WSMsgType.BINARY:
+            try:
+                self._audio.take_at_once(message.data)
+            except ProtocolError as error:
+                self.post(_as_event(error))
+            return True
+        if message.type is WSMsgType.TEXT:
+            self._take_text(message.data)
+            return True
+        return False
 
     async def _take_audio(self, data: bytes) -> None:
         try:
-            check_audio(len(data), self._formats.input)
+            await self._audio.take(data)
         except ProtocolError as error:
             self.post(_as_event(error))
-            return
-        pcm = data if self._to_24k is None else self._to_24k.process(data)
-        if pcm:
-            audio = b2a_base64(pcm, newline=False).decode("ascii")
-            event = {"type": "input_audio_buffer.append", "audio": audio}
-            # A frame waits for nobody while the speaker takes what it gets: the queue, and the
-            # task behind it, are for a speaker that is stalled.
-            if not (self._inbox.filled.is_waited_for and self._hand_over(event)):
-                await self._inbox.put_audio(event)
 
-    async def _take_text(self, text: str) -> None:
+    def _take_text(self, text: str) -> None:
         wait_s = self._rate.take(self._clock())
         if wait_s > 0:
             self.post(_too_fast(wait_s))
@@ -198,9 +205,9 @@ class SocketEdge:
             self.post(
                 SessionWarning(code="field_ignored", message=f"{field}: is not known", field=field)
             )
-        await self._take_message(message)
+        self._take_message(message)
 
-    async def _take_message(self, message: ClientMessage) -> None:
+    def _take_message(self, message: ClientMessage) -> None:
         now_s = self._clock()
         match message:
             case Playback(item_id=item_id, played_ms=played_ms, ended=ended):
@@ -247,9 +254,9 @@ class SocketEdge:
         return aiter(self._inbox)
 
     def hand_over_to(self, carry: Callable[[Json], bool]) -> None:
-        self._hand_over = carry
+        self._audio.hand_over_to(carry)
 
-    async def deliver(self, event: Json) -> None:
+    def deliver(self, event: Json) -> None:
         now_s = self._clock()
         effects = self._view.speaker_event(event, now_s)
         if effects is not NOTHING:
@@ -344,10 +351,6 @@ class SocketEdge:
             line.abort()
 
 
-def _never(_event: Json) -> bool:
-    return False
-
-
 def _too_fast(wait_s: float) -> SessionError:
     return SessionError(
         code="rate_limited",
@@ -355,10 +358,6 @@ def _too_fast(wait_s: float) -> SessionError:
         retryable=True,
         retry_after_ms=round(wait_s * 1000),
     )
-
-
-def _format(stream: StreamFormat) -> AudioFormat:
-    return AudioFormat(stream.encoding, stream.rate_hz)
 
 
 def _as_event(error: PennyError) -> SessionError:

@@ -48,6 +48,10 @@ class Inbox:
             if self._stalled or not await self._moves():
                 self._stalled = True
                 self._drop_audio()
+        self.put_next_audio(event)
+
+    def put_next_audio(self, event: Json) -> None:
+        """``put_audio`` while somebody waits for it, which finds room. Raises ChannelClosed."""
         self._put(True, event)
         self._audio += 1
 

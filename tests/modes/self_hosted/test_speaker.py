@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
 import aiohttp
@@ -18,6 +18,7 @@ from modes.self_hosted.mode import SelfHostedMode, WaitSettings
 from modes.self_hosted.source import Place
 from modes.self_hosted.speaker import PrivateSpeaker
 from modes.self_hosted.waiting.sentences import SENTENCES
+from penny.aio.websocket import ClientSocket
 from penny.errors import SpeakerLost
 from penny.session.mode import SessionSpec
 from penny.session.turn_timing import TurnTiming
@@ -37,11 +38,17 @@ WORKER = (sys.executable, "-m", "tests.doubles.worker_process")
 
 @pytest.fixture
 async def source() -> AsyncIterator[LocalWorker]:
-    async with aiohttp.ClientSession() as http:
+    async with aiohttp.ClientSession(ws_response_class=ClientSocket) as http:
         worker = LocalWorker(http, None, start_timeout_s=30, command=WORKER)
         await worker.start()
         yield worker
         await worker.aclose()
+
+
+class ScriptedWorker(ScriptedSpeaker):
+    """A worker over a connection of an ordinary kind: all it says is received."""
+
+    def bring_to(self, _take: Callable[[Json], bool]) -> None: ...
 
 
 async def open_caller(source: LocalWorker) -> Caller:
@@ -72,8 +79,10 @@ async def test_a_worker_killed_in_mid_answer_is_replaced_and_the_turn_answered_a
     assert await caller.answer() == EXCUSE["es"]  # at once, in the dead worker's own voice
     assert source.pid in (None, first)
     assert (await caller.until("penny.warning"))["code"] == "degraded"
+    brought = caller.brought
     assert await caller.answer() == "Sé 2 cosas. hola. cuéntamelo despacio"
     assert source.pid not in (None, first)
+    assert caller.brought > brought > 0, "both workers' events came in the step they were read"
     await caller.aclose()
 
 
@@ -250,7 +259,7 @@ async def test_the_excuse_is_heard_on_a_telephone_line_in_its_own_format(
 
 
 async def test_what_a_worker_tells_of_its_cost_is_counted_and_not_passed_on() -> None:
-    worker = ScriptedSpeaker()
+    worker = ScriptedWorker()
     place = Place(cast(Any, None), spent_usd=lambda: 0.5)
 
     async def reopen(_mirror: Mirror) -> Any:
@@ -271,7 +280,7 @@ async def test_what_a_worker_tells_of_its_cost_is_counted_and_not_passed_on() ->
 
 
 async def test_positions_in_the_audio_stay_the_callers_own_when_another_worker_hears_it() -> None:
-    workers = [ScriptedSpeaker(), ScriptedSpeaker()]
+    workers = [ScriptedWorker(), ScriptedWorker()]
 
     async def reopen(_mirror: Mirror) -> Any:
         return workers[1], Place(cast(Any, None))

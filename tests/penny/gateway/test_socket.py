@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import aiohttp
 import pytest
 
+from penny.aio.inlet import Inlet, Message
 from penny.protocol.codec import MAX_TEXT_BYTES
 from penny.protocol.registry import SERVER_EVENTS
 from tests.doubles.caller import Caller, calling
@@ -68,6 +70,34 @@ async def test_a_spoken_question_is_answered_with_audio_and_words() -> None:
         caller.kinds()
     )
     assert set(caller.kinds()) <= set(SERVER_EVENTS)
+
+
+async def test_audio_takes_no_turn_of_a_reader_in_either_direction(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At a call's own pace; a burst may have to wait for the speaker."""
+    left_to_readers: Counter[aiohttp.WSMsgType] = Counter()
+    read = Inlet.read
+
+    async def count(inlet: Inlet) -> Message:
+        message = await read(inlet)
+        left_to_readers[message.type] += 1
+        return message
+
+    monkeypatch.setattr(Inlet, "read", count)
+    question = silence(300) + speak("¿Cuándo vence mi factura?") + silence(1000)
+    engines = make_engines(FixedStt("cuándo vence mi factura"))
+    async with running_penny(engines) as url, calling(url) as caller:
+        await start(caller)
+        left_to_readers.clear()
+        for at in range(0, len(question), 960):
+            await caller.socket.send_bytes(question[at : at + 960])
+            await asyncio.sleep(0.004)
+        await caller.until("transcript_heard")
+    frames = len(question) // 960
+    assert left_to_readers[aiohttp.WSMsgType.BINARY] < frames / 10
+    answered = len(caller.audio) // 960
+    assert left_to_readers[aiohttp.WSMsgType.TEXT] < answered / 4
 
 
 async def test_speech_over_the_answer_stops_it_and_cuts_the_history_to_what_was_heard() -> None:

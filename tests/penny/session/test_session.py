@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from penny.session.session import Session, SessionLimits
 from tests.doubles.parties import ScriptedEdge, ScriptedSpeaker
@@ -146,17 +148,51 @@ async def test_what_an_observer_says_last_comes_before_the_goodbye() -> None:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_a_caller_who_takes_no_message_does_not_hold_the_end_up() -> None:
+async def test_a_caller_who_cannot_be_told_something_is_noted_and_the_call_goes_on() -> None:
     class Deaf(ScriptedEdge):
-        async def deliver(self, event: Json) -> None:
-            await asyncio.Event().wait()
+        def deliver(self, event: Json) -> None:
+            raise RuntimeError("out of order")
 
     edge, speaker = Deaf(), ScriptedSpeaker()
     session = make(edge, speaker)
     running = asyncio.create_task(session.run())
     await asyncio.sleep(1)
-    session.tell_caller({"type": "penny.cost"})
+    with capture_logs() as logs:
+        session.tell_caller({"type": "penny.cost"})
+        await asyncio.sleep(1)
+    assert [entry["event"] for entry in logs] == ["caller_not_told"]
     session.end("operator")
-    assert await asyncio.wait_for(running, 5) == "operator"
-    await asyncio.sleep(0)
-    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert await running == "operator"
+
+
+class BringingSpeaker(ScriptedSpeaker):
+    """Brings what a test has it bring, beside what it says."""
+
+    def bring_to(self, carry: Callable[[Json], None]) -> None:
+        self.bring = carry
+
+
+async def test_what_a_speaker_brings_is_delivered_and_shown_in_the_same_step() -> None:
+    edge, speaker = ScriptedEdge(), BringingSpeaker()
+    observer = Recorder()
+    session = make(edge, speaker, observer)
+    running = asyncio.create_task(session.run())
+    await asyncio.sleep(50)  # ten seconds less than it may be idle
+    speaker.bring({"type": "response.created"})
+    assert [event["type"] for event in edge.delivered] == ["response.created"]
+    assert observer.seen == [("speaker", "response.created")]
+    await asyncio.sleep(50)
+    assert not running.done(), "what was brought is a sign of life"
+    session.end("operator")
+    await running
+
+
+async def test_a_fault_in_what_a_speaker_brings_ends_the_session_as_any_other() -> None:
+    edge, speaker = ScriptedEdge(), BringingSpeaker()
+    session = make(edge, speaker)
+    running = asyncio.create_task(session.run())
+    await asyncio.sleep(1)
+    with capture_logs() as logs:
+        speaker.bring({"no": "type"})
+        assert await running == "error"
+    assert [entry["event"] for entry in logs] == ["session_task_failed"]
