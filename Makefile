@@ -58,7 +58,7 @@ test-all: check test test-runpod test-worker bench-quick ## set everything up an
 bench: bench-relay bench-pipeline ## every measurement: relay and pipeline beside floors and peers
 
 .PHONY: bench-relay
-bench-relay: $(DEV_STAMP) $(PEER_STAMP) ## what the gateway adds to a frame, about 20 minutes
+bench-relay: $(DEV_STAMP) $(PEER_STAMP) ## what the gateway adds to a frame, about 35 minutes
 	@$(BIN)/python -m tests.bench.relay
 
 .PHONY: bench-quick

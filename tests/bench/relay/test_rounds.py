@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.bench.relay.load import quantile
+from tests.bench.relay.pairs import summarise_pairs
 from tests.bench.relay.rounds import FIGURES, summarise
 
 
@@ -39,3 +40,18 @@ def test_quantiles_are_those_of_the_values() -> None:
     assert quantile(values, 99) == pytest.approx(991)
     assert quantile(values, 99.9) == pytest.approx(1000)
     assert math.isnan(quantile([1.0], 50))
+
+
+def pair(ratio: float, *, void: bool = False) -> dict[str, Any]:
+    rounds = [{"cpu_us_per_frame": 100.0 * ratio}, {"cpu_us_per_frame": 100.0}]
+    names = {"system": "penny", "beside": "aiohttp bare relay", "sessions": 10}
+    return {**names, "ratio": ratio, "void": void, "rounds": rounds}
+
+
+def test_pairs_become_one_row_with_the_median_of_their_ratios() -> None:
+    [row] = summarise_pairs([pair(1.3), pair(1.2), pair(1.5, void=True)])
+
+    assert row["ratio"] == 1.3
+    assert row["ratio_spread"] == (1.2, 1.5)
+    assert row["cpu_us_per_frame"] == [130.0, 100.0]
+    assert (row["rounds"], row["void"]) == (3, 1)
