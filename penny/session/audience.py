@@ -20,9 +20,9 @@ class Audience:
         self._observers = list(observers)
         self._seat()
 
-    def add(self, observer: Observer) -> None:
-        """Let ``observer`` see what comes from now on."""
-        self._observers.append(observer)
+    def add(self, *observers: Observer) -> None:
+        """Let ``observers`` see what comes from now on."""
+        self._observers += observers
         self._seat()
 
     def remove(self, observer: Observer) -> None:

@@ -173,9 +173,8 @@ class Broker:
         """
         limits = limits or self._settings.limits
         session = Session(spec.session_id, mode.name, edge, speaker, (), limits, self._clock)
-        session.add_observer(ModeChange(session, self.counts.moved))
-        for make in self._observers:
-            session.add_observer(make(session))
+        watching = [make(session) for make in self._observers]
+        session.add_observer(ModeChange(session, self.counts.moved), *watching)
         self._sessions[session.id] = session
         self.counts.started[mode.name] = self.counts.started.get(mode.name, 0) + 1
         log.info("session_started", session_id=session.id, mode=mode.name, edge=edge.name)

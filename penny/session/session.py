@@ -75,9 +75,9 @@ class Session:
         now_s = clock()
         self.state = SessionState(started_s=now_s, last_activity_s=now_s)
 
-    def add_observer(self, observer: Observer) -> None:
-        """Let ``observer`` see what comes from now on."""
-        self._audience.add(observer)
+    def add_observer(self, *observers: Observer) -> None:
+        """Let ``observers`` see what comes from now on."""
+        self._audience.add(*observers)
 
     def remove_observer(self, observer: Observer) -> None:
         """``observer`` sees no more, not even the end. Idempotent."""

@@ -38,8 +38,9 @@ QUICK_RATIO = 1.7
 work for each frame does not."""
 CAPACITY = (25, 50, 100, 150, 200, 225, 250, 300, 400)
 """Steps to the largest number of sessions."""
-PAIRED = (10, 25, 50, 100)
-"""Sessions of each, beside the bare relay. Beside peers 10 and 50: more is more than they carry."""
+PAIRED = (10, 25, 50)
+"""Sessions of each, beside the bare relay: with more the generators share their core badly. Beside
+peers the first and the last."""
 GROWTH = (25, 50, 100)
 """N, 2N, 4N: how each figure grows, each time with a fresh server."""
 PEER_CHURN = 1_000
