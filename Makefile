@@ -1,30 +1,37 @@
 # Everything a newcomer needs: `make run` and `make test`.
 SHELL := /bin/bash
 PYTHON ?= python3
+# onnxruntime tells its vendor of every start unless this is set before it is imported.
+export ORT_DISABLE_TELEMETRY := 1
 VENV := .venv
 BIN := $(VENV)/bin
-CLIENTS := .venv-conformance
 RUNPOD_VENV := .venv-runpod
+RUNPOD_STAMP := $(RUNPOD_VENV)/.made
 RUN_STAMP := $(VENV)/.run
 DEV_STAMP := $(VENV)/.dev
 WORKER := .venv-worker
 WORKER_STAMP := $(WORKER)/.made
 TRITON := .venv-triton
 TRITON_STAMP := $(TRITON)/.made
-PEER := .venv-bench
+PEER := .venv-peers
 PEER_STAMP := $(PEER)/.made
-TORCH ?= torch==2.13.0
+LOCK := .venv-lock
+LOCK_STAMP := $(LOCK)/.made
+TORCH ?=
 # Tests at a time: three on two cores, since most of a test is waiting. JOBS=0: one after the other.
 JOBS ?= 3
-CLIENTS_STAMP := $(CLIENTS)/.installed
 
 .PHONY: help
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 .PHONY: run
-run: $(RUN_STAMP) ## set everything up and start Penny on http://127.0.0.1:8080
-	@$(BIN)/python -m penny serve
+run: $(RUN_STAMP) ## set everything up and start Penny on http://127.0.0.1:8080 (LIGHT=1: download nothing)
+	@PENNY_LIGHT=$(LIGHT) $(BIN)/python -m penny serve
+
+.PHONY: demo
+demo: $(RUN_STAMP) ## EXTERNAL without a key: a second Penny stands in for the vendor
+	@$(BIN)/python -m penny demo
 
 .PHONY: setup
 setup: $(RUN_STAMP) ## the environment alone
@@ -46,13 +53,46 @@ setup-browser: ## a Chromium for the tests of the page, where there is none
 test: $(DEV_STAMP) setup-browser ## set everything up and pass the tests
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
+.PHONY: test-fast
+test-fast: $(DEV_STAMP) ## the tests that leave the process neither by sockets nor by time: under 30 s
+	@$(BIN)/python -m pytest -q -n 2 -m "(pure or virtual_time) and not slow"
+
+.PHONY: coverage
+coverage: $(DEV_STAMP) ## every branch of the pure floors is taken by their own tests, or this fails
+	@$(BIN)/python -m pytest -q -n 2 tests/penny/realtime tests/penny/protocol tests/penny/audio tests/penny/turns \
+	  --cov=penny/realtime --cov=penny/protocol --cov=penny/audio --cov=penny/turns --cov-branch \
+	  --cov-report=term-missing:skip-covered --cov-fail-under=100
+
 .PHONY: test-worker
 test-worker: $(WORKER_STAMP) $(TRITON_STAMP) ## the engines that need torch, and a real Triton (environments of their own)
 	@$(WORKER)/bin/python -m tests.worker_torch.checkpoints
 	@$(WORKER)/bin/python -m pytest -q tests/worker_torch
 
+.PHONY: test-natural
+test-natural: $(DEV_STAMP) ## download profile natural (196 MB) and hear and speak with it
+	@$(BIN)/python -m penny models pull natural
+	@$(BIN)/python -m tests.newcomer.natural
+
+.PHONY: test-newcomer
+test-newcomer: $(DEV_STAMP) setup-browser ## clone, run, ask ten questions, interrupt, look: minutes, all downloaded
+	@$(BIN)/python -m tests.newcomer.run
+
+# The other environments are installed while the tests that need none of them run.
 .PHONY: test-all
-test-all: check test test-runpod test-worker bench-quick ## set everything up and pass every check and test, as CI does
+test-all: $(DEV_STAMP) ## set everything up and pass every check and test, as CI does
+	@$(MAKE) --no-print-directory -j 2 test-here setup-others
+	@$(MAKE) --no-print-directory test-runpod test-worker bench-quick
+
+.PHONY: test-here
+test-here:
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory test
+
+.PHONY: setup-others
+setup-others:
+	@$(MAKE) --no-print-directory $(RUNPOD_STAMP)
+	@$(MAKE) --no-print-directory $(TRITON_STAMP)
+	@$(MAKE) --no-print-directory $(WORKER_STAMP)
 
 .PHONY: bench
 bench: bench-relay bench-pipeline ## every measurement: relay and pipeline beside floors and peers
@@ -62,7 +102,7 @@ bench-relay: $(DEV_STAMP) $(PEER_STAMP) ## what the gateway adds to a frame, abo
 	@$(BIN)/python -m tests.bench.relay
 
 .PHONY: bench-quick
-bench-quick: $(DEV_STAMP) ## fail when a session costs far more than a bare relay, under a minute
+bench-quick: $(DEV_STAMP) ## fail when a session costs far more than a bare relay, two minutes
 	@$(BIN)/python -m tests.bench.relay --quick
 
 .PHONY: bench-pipeline
@@ -74,11 +114,11 @@ bench-gpu: $(WORKER_STAMP) ## full-size models of random weights on a GPU
 	@$(WORKER)/bin/python -m tests.bench.gpu
 
 .PHONY: conformance
-conformance: $(DEV_STAMP) $(CLIENTS_STAMP) ## four unmodified Realtime clients talk with Penny (PENNY_URL: with that one)
+conformance: $(DEV_STAMP) $(PEER_STAMP) ## four unmodified Realtime clients talk with Penny (PENNY_URL: with that one)
 	@$(BIN)/python -m tests.conformance.run
 
 .PHONY: test-runpod
-test-runpod: $(DEV_STAMP) $(RUNPOD_VENV)/.ready ## pass the worker's tests with RunPod's own SDK
+test-runpod: $(DEV_STAMP) $(RUNPOD_STAMP) ## pass the worker's tests with RunPod's own SDK
 	@PENNY_RUNPOD_PYTHON=$(RUNPOD_VENV)/bin/python $(BIN)/python -m pytest -q tests/runpod_sdk
 
 .PHONY: check
@@ -103,77 +143,58 @@ format: $(DEV_STAMP) ## write the code the way ruff would
 	@$(BIN)/ruff format .
 
 .PHONY: lock
-lock: $(DEV_STAMP) ## compile the hashed requirements again from requirements/*.in
-	@$(BIN)/pip install -q uv
-	@cd requirements && for f in base dev conformance runpod triton fuzz; do ../$(BIN)/uv pip compile -q --generate-hashes --no-header --python-version 3.11 $$f.in -o $$f.txt; done
-	@cd requirements && ../$(BIN)/uv pip compile -q --generate-hashes --no-header --no-deps vad.in -o vad.txt
-	@cd requirements && for f in worker bench; do ../$(BIN)/uv pip compile -q --generate-hashes --no-header --python-version 3.11 --override overrides.in $$f.in -o $$f.txt; done
+lock: $(LOCK_STAMP) ## compile requirements/*.in (UPGRADE=1: to the newest), report changes, licences, advisories
+	@$(LOCK)/bin/python requirements/lock.py $(if $(UPGRADE),--upgrade)
 
-$(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Penny needs Python 3.11 or newer; found: $$($(PYTHON) --version). Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv module is missing. On Debian or Ubuntu: sudo apt-get install python3-venv"; exit 1; }
-	@$(PYTHON) -m venv $(VENV)
+.PHONY: test-roots
+test-roots: ## the first command on clean Debian roots, as root; ALL=1: the second one, too
+	@tests/setup/roots.sh $(ROOTS_TRIED)
 
-$(RUN_STAMP): requirements/base.txt requirements/vad.txt | $(VENV)/bin/python
-	@echo "Installing what Penny needs (once, about a minute) ..."
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/base.txt
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/vad.txt
+.PHONY: check-locks
+check-locks: $(LOCK_STAMP) ## ask the index for a wheel of everything locked, for every platform and Python
+	@$(LOCK)/bin/python -m tests.setup.platforms
+
+# Every environment is built aside from complete locks and moved into place when it is whole; nothing
+# is resolved. requirements/README.md says which environment is for what.
+INSTALL := $(PYTHON) requirements/install.py
+
+$(RUN_STAMP): requirements/base.txt
+	@$(INSTALL) $(VENV) $(if $(wildcard $(DEV_STAMP)),dev,base)
 	@touch $@
 
-$(DEV_STAMP): requirements/dev.txt requirements/vad.txt | $(VENV)/bin/python
-	@echo "Installing what the tests need (once, about a minute) ..."
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/vad.txt
+$(DEV_STAMP): requirements/dev.txt
+	@$(INSTALL) $(VENV) dev
 	@touch $@ $(RUN_STAMP)
 
-# torch first and by itself: it is in no lock, as its plain wheel brings gigabytes of CUDA and a
-# GPU machine wants another build. Any pip arguments do: make test-worker TORCH="torch==2.13.0+cpu …"
-$(WORKER_STAMP): requirements/worker.txt requirements/vad.txt
-	@echo "Installing torch and the models' libraries into an environment of their own (once, minutes) ..."
-	@$(PYTHON) -m venv $(WORKER)
-	@$(WORKER)/bin/python -m pip install -q --disable-pip-version-check $(TORCH) || { \
-	  echo "torch could not be installed; these tests need it. With a network:"; \
-	  echo "  make $(MAKECMDGOALS)"; \
-	  echo "or from another index or a wheel at hand:"; \
-	  echo "  make $(MAKECMDGOALS) TORCH=\"torch==2.13.0 --index-url <index>\"    or    TORCH=/path/to/torch.whl"; exit 1; }
-	@$(WORKER)/bin/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/worker.txt
-	@$(WORKER)/bin/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/vad.txt
+# Another torch by any of pip's arguments, which pip then resolves as they say:
+#   make test-worker TORCH="torch==2.13.0+cpu --index-url …"    or    TORCH=/path/to/torch.whl
+$(WORKER_STAMP): requirements/worker.txt requirements/torch.txt
+	@$(INSTALL) $(WORKER) $(if $(TORCH),--torch "$(TORCH)",torch) worker
 	@touch $@
 
 $(TRITON_STAMP): requirements/triton.txt
-	@echo "Installing a real tritonserver for the tests (once, about a minute) ..."
-	@$(PYTHON) -m venv $(TRITON)
-	@$(TRITON)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/triton.txt
+	@$(INSTALL) $(TRITON) triton
 	@touch $@
 
-$(PEER_STAMP): requirements/bench.txt requirements/vad.txt
-	@echo "Installing the peers into an environment of their own (once, about two minutes) ..."
-	@$(PYTHON) -m venv $(PEER)
-	@$(PEER)/bin/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/bench.txt
-	@$(PEER)/bin/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/vad.txt
+$(PEER_STAMP): requirements/peers.txt
+	@$(INSTALL) $(PEER) peers
 	@touch $@
 
-$(CLIENTS_STAMP): requirements/conformance.txt | $(VENV)/bin/python
-	@echo "Installing the Realtime clients into an environment of their own (once, about two minutes) ..."
-	@$(PYTHON) -m venv $(CLIENTS)
-	@$(CLIENTS)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/conformance.txt
+$(RUNPOD_STAMP): requirements/runpod.txt
+	@$(INSTALL) $(RUNPOD_VENV) runpod
 	@touch $@
 
-$(RUNPOD_VENV)/.ready: requirements/runpod.txt requirements/vad.txt
-	@echo "Installing RunPod's SDK in an environment of its own (once, about a minute) ..."
-	@$(PYTHON) -m venv $(RUNPOD_VENV)
-	@$(RUNPOD_VENV)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/runpod.txt
-	@$(RUNPOD_VENV)/bin/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/vad.txt
+$(LOCK_STAMP): requirements/lock.txt
+	@$(INSTALL) $(LOCK) lock
 	@touch $@
 
 .PHONY: bench-kb
 bench-kb: $(DEV_STAMP) ## knowledge base: 100,000 passages beside tantivy, bm25s and FTS5
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/bench-kb.in
 	@$(BIN)/python -m tests.bench.kb_search
 
 .PHONY: clean
 clean: ## remove the environment and what Penny wrote
-	@rm -rf $(VENV) $(WORKER) $(TRITON) $(PEER) $(CLIENTS) $(RUNPOD_VENV) var
+	@rm -rf .venv .venv.* .venv-* var
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache
 
 .PHONY: bench-brain
@@ -191,6 +212,5 @@ fuzz: $(DEV_STAMP) ## a million mutated inputs for every parser and for whole se
 
 .PHONY: fuzz-guided
 fuzz-guided: $(DEV_STAMP) ## nightly: coverage-guided fuzzing with atheris, a minute a target
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
 	@for target in protocol realtime_session tenant_policy addresses config caller_session; do \
 	  $(BIN)/python -m tests.fuzz.guided $$target -max_total_time=60 || exit 1; done
