@@ -1,6 +1,6 @@
 """The knowledge base: documents in, the passage that answers a spoken question out."""
 
-from kb.base import KnowledgeBase
+from kb.base import KnowledgeBase, open_warm
 from kb.passage import (
     CollectionInfo,
     Hit,
@@ -25,4 +25,5 @@ __all__ = [
     "Question",
     "SearchResult",
     "UnknownCollection",
+    "open_warm",
 ]

@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import structlog
+from filelock import FileLock, Timeout
 
 from kb.collection import Collection, View
+from kb.folders import REF, find_collections
 from kb.index import INDEX_VERSION
 from kb.indexer import Progress
-from kb.lock import FolderLock
-from kb.passage import CollectionInfo, Language, Problem, Question, SearchResult, UnknownCollection
+from kb.passage import (
+    CollectionInfo,
+    IndexUnavailable,
+    Language,
+    Passage,
+    Problem,
+    Question,
+    SearchResult,
+    UnknownCollection,
+)
 from kb.search import Filter, search_view
 from kb.settings import KbSettings
 from kb.watch import Repeater, Watcher
+from penny.errors import PennyError
 
 
 log = structlog.get_logger()
 
-_REF = re.compile(r"kb://([a-z0-9][a-z0-9_-]{0,63})/([a-z0-9][a-z0-9_-]{0,63})/?")
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+WARM_UP = "¿Cuándo vence la factura F-2024-1234 y qué importe de mil quinientos euros tiene?"
 
 
 class KnowledgeBase:
-    """Thread-safe; searches never wait for indexing.
+    """Search over the collections of one documents folder, kept up with its files.
+
+    Thread-safe; searches never wait for indexing.
 
     Of the processes that open one index folder, the first writes it; the others read, follow its
     commits, and one of them takes over when it ends.
@@ -35,13 +48,17 @@ class KnowledgeBase:
     def __init__(self, settings: KbSettings) -> None:
         self._settings = settings
         self._root = settings.index / f"v{INDEX_VERSION}"
-        self._writer = FolderLock(self._root / ".writer")
-        self._first_pass = FolderLock(self._root / ".first-pass")
+        # The kernel frees a dead process's locks.
+        self._writer = FileLock(self._root / ".writer", thread_local=False)
+        self._first_pass = FileLock(self._root / ".first-pass", thread_local=False)
         self._collections: dict[str, Collection] = {}
         self._refreshing = threading.Lock()
         self._watcher: Watcher | None = None
         self._embedding: Repeater | None = None
         self._missing = False
+        self._misplaced: list[Problem] = []
+        self._aside: TemporaryDirectory[str] | None = None
+        self._why_aside = ""
 
     @classmethod
     def open(cls, settings: KbSettings, progress: Progress | None = None) -> KnowledgeBase:
@@ -51,17 +68,27 @@ class KnowledgeBase:
             IndexUnavailable: the index folder cannot be made, read or written.
         """
         base = cls(settings)
-        base._first_pass.wait(settings.open_wait_s)
+        _acquire(base._first_pass, settings.open_wait_s)
         try:
-            base._writer.try_acquire()
             base.refresh(progress)
+        except BaseException:
+            base._writer.release()
+            raise
         finally:
             base._first_pass.release()
         return base
 
+    def built_aside(self, folder: TemporaryDirectory[str], reason: str) -> None:
+        """Say by ``fault`` that the index is in a temporary ``folder``, which goes with this."""
+        self._aside = folder
+        self._why_aside = (
+            f"the index cannot be used ({reason}) and was built again in a temporary folder; "
+            "remove it, or give Penny a folder of its own in kb.index"
+        )
+
     @property
     def is_writer(self) -> bool:
-        return self._writer.held
+        return self._writer.is_locked
 
     def search(
         self,
@@ -98,6 +125,10 @@ class KnowledgeBase:
             vectors=vectors,
         )
 
+    def beside(self, passage: Passage) -> list[Passage]:
+        """Return what stands just before and after a passage, under the same headings above."""
+        return self.view(passage.ref).beside(passage)
+
     @property
     def waits(self) -> bool:
         """Whether a search waits for an embedder: one to be made in a thread."""
@@ -124,7 +155,7 @@ class KnowledgeBase:
 
     def problems(self) -> list[Problem]:
         """Return every file that is not served whole, with the reason."""
-        return [
+        return self._misplaced + [
             Problem(f"{ref.removeprefix('kb://')}/{state.path}", state.problem)
             for ref, collection in sorted(self._collections.items())
             for state in collection.view.files.values()
@@ -134,7 +165,7 @@ class KnowledgeBase:
     def refresh(self, progress: Progress | None = None) -> None:
         """Read what changed in the documents (writer), or show the last commit (reader)."""
         with self._refreshing:
-            self._writer.try_acquire()
+            _acquire(self._writer)
             folders = self._folders()
             for ref, folder in folders.items():
                 self._refresh_one(ref, folder, progress)
@@ -147,7 +178,7 @@ class KnowledgeBase:
         if collection is None:
             company, name = ref.removeprefix("kb://").split("/")
             collection = Collection(ref, folder, self._root / company / name, self._settings)
-        if self._writer.held:
+        if self._writer.is_locked:
             collection.sync(progress)
         else:
             collection.follow()
@@ -159,7 +190,7 @@ class KnowledgeBase:
 
         Until then words alone find them. Without ``KbSettings.embedder`` nothing happens.
         """
-        if self._writer.held:
+        if self._writer.is_locked:
             for collection in self._collections.values():
                 collection.embed(progress)
 
@@ -177,7 +208,7 @@ class KnowledgeBase:
         """
         if self._watcher is None:
             self._watcher = Watcher(
-                self._settings.documents, lambda: self._writer.held, self.refresh
+                self._settings.documents, lambda: self._writer.is_locked, self.refresh
             )
             self._watcher.start()
             if self._settings.embedder is not None:
@@ -186,6 +217,8 @@ class KnowledgeBase:
 
     def fault(self) -> str:
         """Return why what is served may be older or poorer than meant, or ''."""
+        if self._why_aside:
+            return self._why_aside
         if self._missing:
             return "the documents' folder is missing; what was read of it is served"
         reason = self._watcher.fault if self._watcher is not None else ""
@@ -205,9 +238,11 @@ class KnowledgeBase:
             self._watcher.stop()
             self._watcher = None
         self._writer.release()
+        if self._aside is not None:
+            self._aside.cleanup()
 
     def _collection(self, ref: str) -> Collection:
-        matched = _REF.fullmatch(ref)
+        matched = REF.fullmatch(ref)
         found = self._collections.get(f"kb://{matched[1]}/{matched[2]}") if matched else None
         if found is None:
             raise UnknownCollection(ref)
@@ -227,10 +262,64 @@ class KnowledgeBase:
         if self._missing:
             log.info("kb_documents_back", folder=str(documents))
         self._missing = False
-        return {
-            f"kb://{company.name}/{collection.name}": collection
-            for company in sorted(documents.iterdir())
-            if company.is_dir() and _NAME.fullmatch(company.name)
-            for collection in sorted(company.iterdir())
-            if collection.is_dir() and _NAME.fullmatch(collection.name)
-        }
+        folders, self._misplaced = find_collections(documents)
+        return folders
+
+
+def _acquire(lock: FileLock, wait_s: float = 0.0) -> None:
+    """Take a lock of the index folder for this process, if it comes free within ``wait_s``.
+
+    Raises:
+        IndexUnavailable: the folder cannot be written.
+    """
+    if lock.is_locked:
+        return
+    try:
+        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=wait_s, poll_interval=0.01)
+    except Timeout:
+        return
+    except OSError as error:
+        raise IndexUnavailable(
+            f"the index folder cannot be written ({error.strerror}); "
+            "give Penny a folder of its own in kb.index"
+        ) from error
+
+
+def open_warm(settings: KbSettings, *, watch: bool, ref: str) -> KnowledgeBase:
+    """Open a knowledge base, keep it up with its documents, and search once.
+
+    Blocks for as long as the first pass takes. The search reads dictionaries and tables: 40 ms
+    that no caller shall wait for. A missing ``ref`` is logged: others may be there.
+
+    The index is derived from the documents: one that is spoilt or cannot be written is logged,
+    told by ``fault``, and built again in a temporary folder until the next start.
+
+    Raises:
+        IndexUnavailable: no temporary folder can be written either.
+    """
+    try:
+        base = _open_warm(settings, ref)
+    except Exception as error:
+        reason = error.message if isinstance(error, PennyError) else type(error).__name__
+        log.error("kb_index_built_aside", reason=reason)  # noqa: TRY400
+        try:
+            aside = TemporaryDirectory(prefix="penny-kb-")
+        except OSError as refused:
+            raise IndexUnavailable(f"{reason}; nor can a temporary folder be made") from refused
+        base = _open_warm(replace(settings, index=Path(aside.name)), ref)
+        base.built_aside(aside, reason)
+    base.keep_up(watch=watch)
+    return base
+
+
+def _open_warm(settings: KbSettings, ref: str) -> KnowledgeBase:
+    base = KnowledgeBase.open(settings)
+    try:
+        base.search(ref, WARM_UP)
+    except UnknownCollection as error:
+        log.warning("kb_collection_missing", ref=ref, reason=error.message)
+    except BaseException:
+        base.close()
+        raise
+    return base

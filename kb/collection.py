@@ -26,10 +26,14 @@ Stamp = tuple[tuple[int, int], tuple[int, int]]
 _READY_PASSAGES = 4096
 # A phrase that more passages list tells nothing.
 _MOST_LISTED = 8
+# In a file with more passages than this what stands beside one is not looked for.
+_MOST_BESIDE = 200
 
 
 class View:
-    """One commit, unchanging: searches that began on it end on it. Safe for many threads.
+    """Searchable snapshot of a collection.
+
+    One commit, unchanging: searches that began on it end on it. Safe for many threads.
 
     The passages read last (at most 4096) are kept ready.
     """
@@ -69,12 +73,34 @@ class View:
         )
         return bool(self.searcher.search(query, limit=1, count=False).hits)
 
+    def beside(self, passage: Passage) -> list[Passage]:
+        """Return the passages before and after it in its file, under the same headings above."""
+        query = tantivy.Query.boolean_query(
+            [
+                (tantivy.Occur.Must, tantivy.Query.term_query(SCHEMA, "kind", "passage", "basic")),
+                (
+                    tantivy.Occur.Must,
+                    tantivy.Query.term_query(SCHEMA, "file", passage.source, "basic"),
+                ),
+            ]
+        )
+        hits = self.searcher.search(query, limit=_MOST_BESIDE, count=False).hits
+        file = [self.passage(address).passage for _, address in hits]
+        file.sort(key=lambda each: _line(each.position))
+        ids = [each.id for each in file]
+        at = ids.index(passage.id) if passage.id in ids else len(ids)
+        near = file[max(0, at - 1) : at] + file[at + 1 : at + 2]
+        return [each for each in near if each.heading[:-1] == passage.heading[:-1]]
+
     def _read_place(self, segment: int, document: int) -> StoredPassage:
         return read_passage(self.searcher, tantivy.DocAddress(segment, document))
 
 
 class Collection:
-    """Safe for any number of searching threads beside one that syncs."""
+    """One folder of documents and its index.
+
+    Safe for any number of searching threads beside one that syncs.
+    """
 
     def __init__(self, ref: str, folder: Path, index_folder: Path, settings: KbSettings) -> None:
         self.ref = ref

@@ -80,7 +80,9 @@ class EmbeddingServer(BaseModel):
 
 
 class Embedder(Protocol):
-    """Thread-safe. ``name`` tells engine and model: vectors of another name are made anew.
+    """Makes vectors of texts.
+
+    Thread-safe. ``name`` tells engine and model: vectors of another name are made anew.
 
     ``fault`` is why the last request failed, '' when it did not; told in the log by the embedder.
     ``resting``: it failed a moment ago and is not worth asking yet.
@@ -104,7 +106,9 @@ class Embedder(Protocol):
 
 
 class HttpEmbedder:
-    """Posts ``{"model", "input"}`` to ``<url>/embeddings``, at most 64 texts at a time.
+    """Embedder behind an OpenAI-compatible server.
+
+    Posts ``{"model", "input"}`` to ``<url>/embeddings``, at most 64 texts at a time.
 
     A failure is logged when it begins and when it is over; for five seconds after one, requests
     fail at once.

@@ -21,7 +21,10 @@ class InvalidEvalSet(PennyError):
 
 @dataclass(frozen=True, slots=True)
 class EvalQuestion:
-    """``answers``: ids of the passages that answer, none when nothing does. ``speech``: a group."""
+    """A question of an evaluation set.
+
+    ``answers``: ids of the passages that answer, none when nothing does. ``speech``: a group.
+    """
 
     text: str
     answers: tuple[str, ...]
@@ -52,7 +55,10 @@ class Score:
 
 @dataclass(slots=True)
 class EvalReport:
-    """``misses``: (question, wanted, found first) of every answer that is not the first."""
+    """The result of an evaluation.
+
+    ``misses``: (question, wanted, found first) of every answer that is not the first.
+    """
 
     groups: dict[str, Score] = field(default_factory=dict)
     unanswerable: int = 0

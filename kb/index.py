@@ -156,7 +156,10 @@ class CollectionIndex:
 
 
 class IndexWriter:
-    """Adds and removes files; nothing is seen before ``commit``."""
+    """Writing side of a collection's index.
+
+    Adds and removes files; nothing is seen before ``commit``.
+    """
 
     def __init__(self, writer: tantivy.IndexWriter) -> None:
         self._writer = writer

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
-from kb.index import CollectionIndex, FileState, IndexWriter, read_files
+from kb.furniture import BlockCensus, without
+from kb.index import CollectionIndex, FileState, read_files
 from kb.sections import cut_passages
 from kb.settings import KbSettings
-from kb.sources.blocks import UnreadableFile
-from kb.sources.loader import is_source, read_file, sidecar_of
+from kb.sources.front_matter import UnreadableFile
+from kb.sources.loader import is_hidden, is_sidecar, sidecar_of, why_not_read
+from kb.sources.reader import read_apart
 
 
 log = structlog.get_logger()
@@ -35,9 +37,13 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
+    """A file of the documents as it is found on disk."""
+
     path: str
     size: int
     mtime_ns: int
+    refused: str = ""
+    """Why it is not read, whatever it holds; "" for what is."""
 
 
 def sync_collection(
@@ -57,58 +63,102 @@ def sync_collection(
     gone = [path for path in known if path not in present]
     if not changed and not gone:
         return Changes()
-    writer = index.writer(settings.writer_memory_mb)
+    job = _Pass(index, folder, ref, settings, known)
     try:
-        for path in gone:
-            writer.remove_file(path)
-        broken = pending = 0
-        for done, source in enumerate(changed, 1):
-            state = _index_file(writer, folder, source, ref, settings, known.get(source.path))
-            broken += bool(state.problem)
-            pending += state.passages
-            if pending >= _COMMIT_EVERY:
-                writer.commit()
-                pending = 0
-            if progress:
-                progress(done, len(changed))
-        writer.commit()
+        broken = job.remove_and_read(gone, changed, progress)
+        job.follow_furniture(present)
+        job.commit()
     finally:
-        writer.close()
+        job.writer.close()
     log.info("kb_indexed", ref=ref, files=len(changed), removed=len(gone), broken=broken)
     return Changes(len(changed), len(gone), broken)
 
 
-def _index_file(
-    writer: IndexWriter,
-    folder: Path,
-    source: _Source,
-    ref: str,
-    settings: KbSettings,
-    before: FileState | None,
-) -> FileState:
-    problem = ""
-    try:
-        if source.size > settings.max_file_mb << 20:
-            raise UnreadableFile(f"bigger than {settings.max_file_mb} MB; split it")
-        content = read_file(folder / source.path)
+class _Pass:
+    """One pass over a collection: the writer, and the furniture before and after."""
+
+    def __init__(
+        self,
+        index: CollectionIndex,
+        folder: Path,
+        ref: str,
+        settings: KbSettings,
+        known: Mapping[str, FileState],
+    ) -> None:
+        self.writer = index.writer(settings.writer_memory_mb)
+        self._folder = folder
+        self._ref = ref
+        self._settings = settings
+        self._known = known
+        self._census = BlockCensus(index.folder)
+        self._furniture = self._census.furniture()
+        self._pending = 0
+
+    def remove_and_read(
+        self, gone: Sequence[str], changed: Sequence[_Source], progress: Progress | None
+    ) -> int:
+        """Returns how many of ``changed`` are not served whole."""
+        for path in gone:
+            self.writer.remove_file(path)
+            self._census.forget(path)
+        broken = 0
+        for done, source in enumerate(changed, 1):
+            broken += bool(self._index_file(source).problem)
+            if progress:
+                progress(done, len(changed))
+        return broken
+
+    def follow_furniture(self, present: Mapping[str, _Source]) -> None:
+        """Read again the files of which other blocks are furniture now than before this pass."""
+        before, self._furniture = self._furniture, self._census.furniture()
+        for path in self._census.files_with(before ^ self._furniture):
+            if path in present:
+                self._index_file(present[path])
+
+    def commit(self) -> None:
+        """Make what was read the index's state; the census follows it."""
+        self.writer.commit()
+        self._census.save()
+
+    def _index_file(self, source: _Source) -> FileState:
+        try:
+            if source.refused:
+                raise UnreadableFile(source.refused)
+            if source.size > self._settings.max_file_mb << 20:
+                raise UnreadableFile(f"bigger than {self._settings.max_file_mb} MB; split it")
+            content = read_apart(self._folder / source.path)
+        except (UnreadableFile, OSError) as error:
+            return self._skip(source, str(error))
+        self._census.note(source.path, content)
         passages, missing = cut_passages(
-            content, ref=ref, source=source.path, max_chars=settings.max_passage_chars
+            without(content, self._furniture),
+            ref=self._ref,
+            source=source.path,
+            max_chars=self._settings.max_passage_chars,
         )
-    except (UnreadableFile, OSError) as error:
-        problem = str(error)
-        kept = before.passages if before else 0
-        state = FileState(source.path, source.size, source.mtime_ns, kept, problem)
-        log.warning("kb_file_skipped", ref=ref, file=source.path, reason=problem)
-        writer.mark_file(state, keep_passages=True)
+        problem = content.lacking
+        if missing:
+            names = ", ".join(missing)
+            problem = f"preguntas, frases or palabras name no heading of the file: {names}"
+        if problem:
+            log.warning("kb_file_in_part", ref=self._ref, file=source.path, reason=problem)
+        state = FileState(source.path, source.size, source.mtime_ns, len(passages), problem)
+        self.writer.mark_file(state, keep_passages=False)
+        for passage in passages:
+            self.writer.add_passage(passage)
+        self._pending += len(passages)
+        if self._pending >= _COMMIT_EVERY:
+            self.writer.commit()
+            self._pending = 0
         return state
-    if missing:
-        problem = f"preguntas, frases or palabras name no heading of the file: {', '.join(missing)}"
-        log.warning("kb_question_unbound", ref=ref, file=source.path, headings=missing)
-    state = FileState(source.path, source.size, source.mtime_ns, len(passages), problem)
-    writer.mark_file(state, keep_passages=False)
-    for passage in passages:
-        writer.add_passage(passage)
-    return state
+
+    def _skip(self, source: _Source, problem: str) -> FileState:
+        before = self._known.get(source.path)
+        kept = before.passages if before else 0
+        log.warning("kb_file_skipped", ref=self._ref, file=source.path, reason=problem)
+        state = FileState(source.path, source.size, source.mtime_ns, kept, problem)
+        self.writer.mark_file(state, keep_passages=True)
+        return state
 
 
 def _differs(source: _Source, known: FileState | None) -> bool:
@@ -116,20 +166,28 @@ def _differs(source: _Source, known: FileState | None) -> bool:
 
 
 def _walk(folder: Path) -> Iterator[_Source]:
-    """Every readable source below the folder; its ``.yaml`` beside it counts as part of it."""
+    """Every file below the folder; its ``.yaml`` beside it counts as part of it.
+
+    What cannot be read is among them, with the reason: nothing vanishes without a word.
+    """
+    root = folder.resolve()
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
+        linked = [name for name in folders if (Path(parent) / name).is_symlink()]
+        for name in sorted([*files, *linked]):
             path = Path(parent) / name
-            if not is_source(path):
+            if is_hidden(path) or is_sidecar(path):
                 continue
             try:
                 stat = path.stat()
-            except OSError:
-                continue  # deleted while the folder was walked: gone at the next pass as well
+                refused = why_not_read(path, stat.st_mode, root)
+            except OSError as error:
+                if not path.is_symlink():
+                    continue  # deleted while the folder was walked: gone at the next pass as well
+                stat, refused = path.lstat(), f"a link to nothing ({error.strerror}); remove it"
             size, mtime_ns = stat.st_size, stat.st_mtime_ns
             sidecar = sidecar_of(path)
-            if sidecar.is_file():
+            if not refused and sidecar.is_file():
                 beside = sidecar.stat()
                 size, mtime_ns = size + beside.st_size, max(mtime_ns, beside.st_mtime_ns)
-            yield _Source(path.relative_to(folder).as_posix(), size, mtime_ns)
+            yield _Source(path.relative_to(folder).as_posix(), size, mtime_ns, refused)

@@ -92,6 +92,8 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class CollectionInfo:
+    """What a collection holds, in numbers."""
+
     ref: str
     documents: int
     passages: int

@@ -10,13 +10,11 @@ from functools import lru_cache
 import tantivy
 
 from kb.intent import plain_question
+from kb.near_words import SpellingIndex, load_elsewhere, load_relations, load_synonyms
 from kb.normal.analysis import Kind, Token, analyse
 from kb.normal.stems import key_of
 from kb.normal.stopwords import is_weak
 from kb.passage import Language
-from kb.relations import load_relations
-from kb.spelling import SpellingIndex
-from kb.synonyms import load_elsewhere, load_synonyms
 
 
 # What a word tells that the collection does not have: as much as a rare one.

@@ -47,6 +47,8 @@ _WORDS_A_FILTER = 8
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
+    """A passage that may answer, with the evidence for it."""
+
     stored: StoredPassage
     evidence: Evidence
     address: tantivy.DocAddress
@@ -55,6 +57,8 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Found:
+    """What one question found, before it is judged."""
+
     concepts: list[Concept]
     candidates: list[Candidate]
 

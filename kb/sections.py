@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from kb.normal.analysis import guess_language
 from kb.normal.words import fold_accents
@@ -19,6 +20,8 @@ SPEAKABLE_CHARS = 280
 
 @dataclass(slots=True)
 class _Section:
+    """A heading and the blocks below it, on the way to passages."""
+
     heading: tuple[str, ...]
     blocks: list[Block]
 
@@ -29,7 +32,7 @@ def cut_passages(
     """Return (passages, headings named by the front matter that the file does not have).
 
     A section is one passage while it has at most ``max_chars``; a longer one is cut between its
-    blocks, a long paragraph between its sentences, and a table or list item never.
+    blocks, a long paragraph between its sentences, a table between its rows.
     """
     language = content.language or _language_of(content)
     unbound = {slug_of(heading) for heading in content.questions}
@@ -137,7 +140,7 @@ def _questions_for(
 def _sections(content: FileContent) -> Iterator[_Section]:
     path: list[tuple[int, str]] = []
     section = _Section((), [])
-    for block in content.blocks:
+    for block in _with_bare_headings_as_text(content.blocks):
         if block.kind != "heading":
             section.blocks.append(block)
             continue
@@ -149,6 +152,15 @@ def _sections(content: FileContent) -> Iterator[_Section]:
         section = _Section(tuple(text for _, text in path), [])
     if section.blocks:
         yield section
+
+
+def _with_bare_headings_as_text(blocks: Sequence[Block]) -> Iterator[Block]:
+    """A heading with nothing under it, not even a lower heading, is text: no section tells it."""
+    for block, following in zip_longest(blocks, blocks[1:]):
+        is_bare = block.kind == "heading" and (
+            following is None or (following.kind == "heading" and following.level <= block.level)
+        )
+        yield replace(block, kind="paragraph", level=0) if is_bare else block
 
 
 def _parts(blocks: list[Block], max_chars: int) -> Iterator[list[Block]]:
@@ -166,17 +178,21 @@ def _parts(blocks: list[Block], max_chars: int) -> Iterator[list[Block]]:
 
 
 def _pieces(block: Block, max_chars: int) -> Iterator[Block]:
-    """A table stays whole; a long list is cut between items, a paragraph between sentences."""
-    if len(block.text) <= max_chars or block.kind == "table":
+    """What is longer than a passage is cut: a table between rows, its first row over each part; a
+    list between items, a paragraph between sentences."""
+    if len(block.text) <= max_chars:
         yield block
         return
-    joint = "\n" if block.kind == "list" else " "
-    units = block.text.split("\n") if block.kind == "list" else _SENTENCE_END.split(block.text)
-    held = ""
+    head, rows = "", block.text
+    if block.kind == "table":
+        head, _, rows = block.text.partition("\n")
+    joint = " " if block.kind == "paragraph" else "\n"
+    units = _SENTENCE_END.split(rows) if block.kind == "paragraph" else rows.split("\n")
+    held = head
     for unit in units:
-        if held and len(held) + len(unit) > max_chars:
+        if held not in ("", head) and len(held) + len(unit) > max_chars:
             yield Block(block.kind, held, block.position)
-            held = ""
+            held = head
         held = f"{held}{joint}{unit}" if held else unit
     if held:
         yield Block(block.kind, held, block.position)

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from kb.embedder import Embedder
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from kb.embedder import Embedder, EmbeddingServer, HttpEmbedder
+
+
+def _is_known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError("write an IANA name such as Europe/Madrid") from error
+    return name
+
+
+ZoneName = Annotated[str, AfterValidator(_is_known_zone)]
+"""A time zone by its IANA name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +49,33 @@ class KbSettings:
     open_wait_s: float = 5.0
     vector_relevance: float = 0.6
     embedder: Embedder | None = None
+
+
+class LibrarySettings(BaseModel):
+    """The knowledge base that the reader answers from and whose questions the ears know."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
+    )
+
+    documents: Path = Field(default=Path("kb/documents"), description="folder of the documents")
+    index: Path = Field(default=Path("var/kb"), description="folder of the index")
+    ref: str = Field(default="kb://empresa/documentos", description="collection that is read")
+    watch: bool = Field(default=True, description="whether changed documents are read at once")
+    timezone: ZoneName = Field(
+        default="Europe/Madrid", description="where 'mañana' in a question about hours is told"
+    )
+    embedding: EmbeddingServer | None = Field(
+        default=None, description="server that adds vectors to the words; null searches words alone"
+    )
+
+    def kb_settings(self, environment: Mapping[str, str]) -> KbSettings:
+        """The same as the knowledge base takes it; ``environment`` has the embedder's key."""
+        settings = KbSettings(documents=self.documents, index=self.index)
+        if self.embedding is None:
+            return settings
+        return replace(
+            settings,
+            embedder=HttpEmbedder(self.embedding, environment),
+            vector_relevance=self.embedding.relevance,
+        )

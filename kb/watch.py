@@ -23,7 +23,9 @@ _LONGEST_STOP_S = 2.0
 
 
 class Watcher:
-    """One thread, ``kb-watch``, from ``start`` to ``stop``.
+    """Thread that follows changes of the documents.
+
+    One thread, ``kb-watch``, from ``start`` to ``stop``.
 
     Args:
         documents: the folder watched; while it is missing it is looked for.
@@ -100,7 +102,9 @@ class Watcher:
 
 
 class Repeater:
-    """Does one thing again and again in a thread of its own, a second after the last time.
+    """Thread that repeats one piece of work.
+
+    Does one thing again and again in a thread of its own, a second after the last time.
 
     ``work`` tells of its own failures; one it did not expect is logged and the thread goes on.
     """

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from kb.normal.months import MONTHS
 from kb.normal.numbers import (
     ENGLISH_NUMBERS,
     SPANISH_NUMBERS,
@@ -27,13 +28,7 @@ from kb.normal.words import cut_words, fold_accents
 
 Kind = Literal["word", "number", "code", "date", "email"]
 
-_SPANISH_MONTHS = (
-    "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre"
-)
-_ENGLISH_MONTHS = (
-    "january february march april may june july august september october november december"
-)
-_MONTHS = {"es": _SPANISH_MONTHS.split(), "en": _ENGLISH_MONTHS.split()}
+_MONTHS = {language: [name.lower() for name in names] for language, names in MONTHS.items()}
 _CODE = re.compile(r"([a-zñ]*)((?:[-/]?\d+)+)([a-z]?)$")
 _DIGITS = re.compile(r"\d+")
 _BIGGER = (["hundred"], ["thousand"], ["million"])

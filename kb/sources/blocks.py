@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from kb.passage import FieldValue, Language
+from kb.sources.front_matter import FrontMatter
 
 
 BlockKind = Literal["heading", "paragraph", "list", "table"]
-
-
-class UnreadableFile(Exception):
-    """The file cannot be served; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,8 @@ class Record:
 @dataclass(frozen=True, slots=True)
 class FileContent:
     """A file, read. ``questions`` maps a heading or a record's name to the questions it answers;
-    ``words`` maps it to what callers call it, ``phrases`` to whole ways of saying it.
+    ``words`` maps it to what callers call it, ``phrases`` to whole ways of saying it. ``lacking``
+    says what of the file is not served, with the remedy; "" when all is.
     """
 
     title: str
@@ -49,3 +48,27 @@ class FileContent:
     questions: dict[str, tuple[str, ...]] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
     phrases: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    lacking: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        matter: FrontMatter,
+        title: str,
+        blocks: Sequence[Block] = (),
+        records: Sequence[Record] = (),
+        *,
+        language: Language | None = None,
+        lacking: str = "",
+    ) -> FileContent:
+        """What was read, with what ``matter`` knows of it; its language is the file's own word."""
+        return cls(
+            title,
+            matter.language or language,
+            tuple(blocks),
+            tuple(records),
+            matter.questions,
+            matter.words,
+            matter.phrases,
+            lacking,
+        )

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import yaml
 
 from kb.passage import Language
-from kb.sources.blocks import UnreadableFile
 
 
 # The same reader in C, where the package was built with it: many phrases are much YAML.
@@ -18,8 +17,14 @@ _KEYS = frozenset(
 )
 
 
+class UnreadableFile(Exception):
+    """The file cannot be served; the message says why and what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class FrontMatter:
+    """What a document says of itself, or a ``<file>.yaml`` says of the file beside it."""
+
     title: str = ""
     language: Language | None = None
     questions: dict[str, tuple[str, ...]] = field(default_factory=dict)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from kb.sources.blocks import FileContent, UnreadableFile
-from kb.sources.front_matter import FrontMatter, parse_front_matter
+from kb.sources import office
+from kb.sources.blocks import FileContent
+from kb.sources.front_matter import FrontMatter, UnreadableFile, parse_front_matter
 from kb.sources.html import read_html
+from kb.sources.mail import read_mail
 from kb.sources.markdown import read_markdown
-from kb.sources.office import read_docx, read_pdf
+from kb.sources.pdf import read_pdf
 from kb.sources.records import read_csv, read_json
 from kb.sources.text import read_text
+from kb.sources.xml import read_xml
 
 
 def _decode(data: bytes) -> str:
@@ -35,17 +39,40 @@ _READERS: dict[str, Callable[[bytes, FrontMatter], FileContent]] = {
     ".html": lambda data, matter: read_html(_clean(data), matter),
     ".htm": lambda data, matter: read_html(_clean(data), matter),
     ".pdf": read_pdf,
-    ".docx": read_docx,
+    **dict.fromkeys(office.SUFFIXES, office.read_office),
+    ".eml": read_mail,
+    ".xml": read_xml,
     ".csv": lambda data, matter: read_csv(_clean(data), matter),
     ".json": read_json,
     ".jsonl": read_json,
 }
 SUFFIXES = frozenset(_READERS)
+_PICTURES = frozenset([".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".bmp", ".webp", ".heic"])
 
 
-def is_source(path: Path) -> bool:
-    """Whether the file is one that the knowledge base reads (``<source>.yaml`` belongs to one)."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith((".", "~"))
+def is_hidden(path: Path) -> bool:
+    """Whether a system or an editor keeps the file for itself (``.DS_Store``, ``~$carta.docx``)."""
+    return path.name.startswith((".", "~")) or path.name in ("Thumbs.db", "desktop.ini")
+
+
+def is_sidecar(path: Path) -> bool:
+    """Whether the file is the ``<source>.yaml`` of a source beside it."""
+    return path.suffix == ".yaml" and path.with_suffix("").is_file()
+
+
+def why_not_read(path: Path, mode: int, root: Path) -> str:
+    """Why a file is left alone, with the remedy; "" for one that is read. ``mode``: of its stat."""
+    if not path.resolve().is_relative_to(root):
+        return "a link that leads out of the folder; copy what it points to"
+    if not stat.S_ISREG(mode):
+        return "not a file of its own (a pipe, a device or a linked folder); remove it"
+    suffix = path.suffix.lower()
+    if suffix in _READERS:
+        return ""
+    kind = suffix or "without a suffix"
+    if suffix in _PICTURES:
+        return f"a picture ({kind}) has no text; run text recognition on it and save it as PDF"
+    return f"files {kind} are not read; save it as one of {', '.join(sorted(SUFFIXES))}"
 
 
 def sidecar_of(path: Path) -> Path:

@@ -1,128 +1,122 @@
-"""PDF and DOCX to blocks, by pypdf and python-docx."""
+"""Office documents to blocks, by anydoc: Word, Excel, PowerPoint, OpenDocument, RTF and EPUB."""
 
 from __future__ import annotations
 
-import io
-import re
+from collections.abc import Iterable, Iterator, Sequence
 
-import docx
-from docx.table import Table
-from docx.text.paragraph import Paragraph
-from pypdf import PdfReader
-from pypdf.errors import PyPdfError
+import anydoc
 
-from kb.sources.blocks import Block, FileContent, UnreadableFile
-from kb.sources.front_matter import FrontMatter
+from kb.sources.blocks import Block, FileContent
+from kb.sources.front_matter import FrontMatter, UnreadableFile
+from kb.sources.spoken_marks import clean
 
 
-_HEADING_STYLE = re.compile(r"(?:heading|t[ií]tulo)\s*(\d)?", re.IGNORECASE)
-_NUMBERED_HEADING = re.compile(r"(\d+(?:\.\d+)*)\.?\s+\S")
-_HEADING_CHARS = 80
+SUFFIXES = frozenset(
+    [".docx", ".doc", ".xlsx", ".ods", ".pptx", ".ppt", ".odp", ".odt", ".rtf", ".epub"]
+)
+_HEADING_CHARS = 100
 
 
-def read_pdf(data: bytes, matter: FrontMatter) -> FileContent:
-    """Paragraphs with their page; a short line without a full stop before text is a heading.
+def read_office(data: bytes, matter: FrontMatter) -> FileContent:
+    """Headings, paragraphs, lists and tables; positions count the document's blocks.
 
     Raises:
-        UnreadableFile: encrypted, damaged, or pictures of pages only.
+        UnreadableFile: encrypted, damaged, beyond anydoc's limits, or of an unknown kind.
     """
     try:
-        reader = PdfReader(io.BytesIO(data))
-        if reader.is_encrypted and not reader.decrypt(""):
-            raise UnreadableFile("the PDF asks for a password; save it without one")
-        pages = [page.extract_text() or "" for page in reader.pages]
-        title = matter.title or (reader.metadata.title if reader.metadata else "") or ""
-    except PyPdfError as error:
-        raise UnreadableFile(f"the PDF is damaged: {error}") from error
-    if not any(page.strip() for page in pages):
-        raise UnreadableFile("the PDF holds pictures of text only; run text recognition on it")
+        document = anydoc.to_document(data)
+    except anydoc.EncryptedError as error:
+        raise UnreadableFile("it asks for a password; save it without one") from error
+    except anydoc.ResourceLimitError as error:
+        raise UnreadableFile(
+            f"it unpacks to more than is allowed ({error.limit}); split it"
+        ) from error
+    except anydoc.ConvertError as error:
+        raise UnreadableFile(f"it cannot be read: {error}; save it again") from error
     blocks: list[Block] = []
-    for number, page in enumerate(pages, 1):
-        _add_page(page, f"page {number}", blocks)
-    return FileContent(
-        title,
-        matter.language,
-        tuple(blocks),
-        questions=matter.questions,
-        words=matter.words,
-        phrases=matter.phrases,
+    for number, part in enumerate(document.blocks, 1):
+        blocks += _read([part], f"block {number}")
+    for note in document.notes:
+        blocks += _read(note.blocks, "note")
+    title = matter.title or next((each.text for each in blocks if each.kind == "heading"), "")
+    return FileContent.of(matter, title, blocks)
+
+
+def _blocks(part: anydoc.Block, position: str) -> Iterator[Block]:
+    if part.kind == "heading":
+        yield Block("heading", _words(part.content or ()), position, part.level or 1)
+    elif part.kind == "paragraph":
+        text = _words(part.content or ())
+        heading = _is_bold_title(part.content or (), text)
+        yield Block("heading", text, position, 6) if heading else Block("paragraph", text, position)
+    elif part.kind == "list" and part.list is not None:
+        yield Block("list", "\n".join(_items(part.list)), position)
+    elif part.kind == "table" and part.table is not None:
+        yield from _table(part.table, position)
+    elif part.kind == "block_quote":
+        yield from _read(part.blocks or (), position)
+    elif part.text:
+        yield Block("paragraph", clean(part.text), position)
+
+
+def _read(parts: Iterable[anydoc.Block], position: str) -> list[Block]:
+    """The blocks of ``parts`` that hold words."""
+    return [block for part in parts for block in _blocks(part, position) if block.text]
+
+
+def _words(content: Sequence[anydoc.Inline]) -> str:
+    said: list[str] = []
+    for part in content:
+        if part.kind in ("text", "math"):
+            said.append(part.text or "")
+        elif part.kind == "link":
+            said.append(_words(part.content or ()))
+        elif part.kind == "line_break":
+            said.append(" ")
+        elif part.kind == "image":
+            said.append(f" {part.alt or ''} ")
+    return clean("".join(said))
+
+
+def _is_bold_title(content: Sequence[anydoc.Inline], text: str) -> bool:
+    """Whether a short paragraph, bold throughout and without a full stop, stands as a heading."""
+    if not text or len(text) > _HEADING_CHARS or text[-1] in ".,;:":
+        return False
+    worded = [part for part in content if (part.text or "").strip() or part.content]
+    return bool(worded) and all(
+        part.kind == "text" and part.style is not None and part.style.bold for part in worded
     )
 
 
-def _add_page(page: str, position: str, blocks: list[Block]) -> None:
-    lines = [" ".join(line.split()) for line in page.split("\n")]
-    held: list[str] = []
-    for at, line in enumerate(lines):
-        following = lines[at + 1] if at + 1 < len(lines) else ""
-        level = _heading_level(line, following, open_text=bool(held) and held[-1][-1] not in ".:")
-        if not line or level:
-            _flush(held, position, blocks)
-        if level:
-            blocks.append(Block("heading", line, position, level))
-        elif line:
-            held.append(line)
-    _flush(held, position, blocks)
+def _items(listing: anydoc.List) -> list[str]:
+    lines: list[str] = []
+    for item in listing.items:
+        own: list[str] = []
+        nested: list[str] = []
+        for part in item.blocks:
+            if part.kind == "list" and part.list is not None:
+                nested += _items(part.list)
+            else:
+                own += [block.text.replace("\n", " ") for block in _read([part], "")]
+        lines += [f"- {' '.join(own)}"] if own else []
+        lines += nested
+    return lines
 
 
-def _heading_level(line: str, following: str, *, open_text: bool) -> int:
-    """0 for text. A line inside a sentence that goes on is never a heading."""
-    if not line or len(line) > _HEADING_CHARS or line[-1] in ".,;:" or not following:
-        return 0
-    numbered = _NUMBERED_HEADING.match(line)
-    if numbered:
-        return numbered[1].count(".") + 1
-    return 2 if not open_text and line[0].isupper() and len(following) > len(line) else 0
-
-
-def _flush(held: list[str], position: str, blocks: list[Block]) -> None:
-    if held:
-        blocks.append(Block("paragraph", " ".join(held), position))
-        held.clear()
-
-
-def read_docx(data: bytes, matter: FrontMatter) -> FileContent:
-    """Headings by their style, tables whole; positions count paragraphs.
-
-    Raises:
-        UnreadableFile: not a Word document.
-    """
-    try:
-        document = docx.Document(io.BytesIO(data))
-    except Exception as error:  # python-docx lets zip, XML and key errors of its parts through
-        raise UnreadableFile("not a readable Word document; save it again as .docx") from error
-    blocks: list[Block] = []
-    for number, part in enumerate(document.iter_inner_content(), 1):
-        position = f"paragraph {number}"
-        if isinstance(part, Table):
-            rows = [" | ".join(_clean(cell.text) for cell in row.cells) for row in part.rows]
-            blocks.append(Block("table", "\n".join(rows), position))
-        else:
-            _add_paragraph(part, position, blocks)
-    title = matter.title or document.core_properties.title or ""
-    return FileContent(
-        title,
-        matter.language,
-        tuple(blocks),
-        questions=matter.questions,
-        words=matter.words,
-        phrases=matter.phrases,
-    )
-
-
-def _add_paragraph(part: Paragraph, position: str, blocks: list[Block]) -> None:
-    text = _clean(part.text)
-    if not text:
+def _table(table: anydoc.Table, position: str) -> Iterator[Block]:
+    if table.kind == "layout":
+        for row in table.grid:
+            for slot in row:
+                if slot.cell is not None:
+                    yield from _read(slot.cell.blocks, position)
         return
-    style = (part.style.name or "") if part.style is not None else ""
-    heading = _HEADING_STYLE.match(style)
-    if heading or style == "Title":
-        level = int(heading[1] or 1) if heading else 1
-        blocks.append(Block("heading", text, position, level))
-    elif style.startswith("List"):
-        blocks.append(Block("list", f"- {text}", position))
-    else:
-        blocks.append(Block("paragraph", text, position))
+    rows = [[_cell(slot) for slot in row] for row in table.grid]
+    used = [column for column in zip(*rows, strict=True) if any(column)]
+    lines = [" | ".join(row) for row in zip(*used, strict=True) if any(row)]
+    yield Block("table", "\n".join(lines), position)
 
 
-def _clean(text: str) -> str:
-    return " ".join(text.split())
+def _cell(slot: anydoc.CellSlot) -> str:
+    if slot.cell is None:
+        return ""
+    return " ".join(block.text.replace("\n", "; ") for block in _read(slot.cell.blocks, ""))

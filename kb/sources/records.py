@@ -16,77 +16,83 @@ from collections.abc import Iterator
 
 import orjson
 
+from kb.normal.months import MONTHS
 from kb.passage import FieldValue
-from kb.sources.blocks import FileContent, Record, UnreadableFile
-from kb.sources.front_matter import FrontMatter
+from kb.sources.blocks import FileContent, Record
+from kb.sources.front_matter import FrontMatter, UnreadableFile
 
 
-MONTHS = [
-    "enero",
-    "febrero",
-    "marzo",
-    "abril",
-    "mayo",
-    "junio",
-    "julio",
-    "agosto",
-    "septiembre",
-    "octubre",
-    "noviembre",
-    "diciembre",
-]
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,14})$")
 _DECIMAL = re.compile(r"-?(0|[1-9]\d{0,14})\.\d{1,6}$")
+_DATUM = re.compile(
+    r"[+-]?[\d.,]+\s*[€$%]?|\d{1,4}[-/]\d{1,2}[-/]\d{1,4}|\S+@\S+\.\w+|\+?[\d ]{7,}"
+)
+"""What a cell holds and no column is called: a number, amount, date, address or telephone."""
 _BOOLEANS = {"true": True, "false": False, "sí": True, "si": True, "no": False}
 _KINDS = frozenset(["fecha", "importe_eur", "texto"])
 
 
 def read_csv(text: str, matter: FrontMatter) -> FileContent:
-    """Raises UnreadableFile: no header, or a row with more cells than the header has."""
+    """Read a table; without a header its columns are ``columna 1`` and so on.
+
+    Raises:
+        UnreadableFile: an unnamed column, or no row that could be read.
+    """
     try:
         dialect: type[csv.Dialect] | str = csv.Sniffer().sniff(text[:4096], delimiters=",;\t")
     except csv.Error:
         dialect = "excel"
-    reader = csv.DictReader(io.StringIO(text), dialect=dialect, restkey="")
-    if not reader.fieldnames or not all(name and name.strip() for name in reader.fieldnames):
-        raise UnreadableFile("the first line must name every column")
+    reader = csv.reader(io.StringIO(text), dialect=dialect)
     rows: list[tuple[str, dict[str, object]]] = []
+    names: list[str] = []
+    faults: list[str] = []
     try:
         for row in reader:
-            if "" in row:
-                raise UnreadableFile(
-                    f"row {reader.line_num} has more cells than the header; quote the separator"
-                )
-            cells: dict[str, object] = {
-                str(name).strip(): cell.strip() for name, cell in row.items() if cell
-            }
-            if cells:
-                rows.append((f"row {reader.line_num}", cells))
+            cells = [cell.strip() for cell in row]
+            if not any(cells):
+                continue
+            if not names and not any(_DATUM.fullmatch(cell) for cell in cells):
+                names = cells
+                continue
+            if not names:
+                names = [f"columna {at}" for at in range(1, len(cells) + 1)]
+                faults.append("its first line names no columns; write a header above it")
+            if len(cells) > len(names):
+                fault = "has more cells than the header; quote the separator"
+                faults.append(f"row {reader.line_num} {fault}")
+                continue
+            told = {name: cell for name, cell in zip(names, cells, strict=False) if cell}
+            rows.append((f"row {reader.line_num}", dict(told)))
     except csv.Error as error:
-        raise UnreadableFile(f"row {reader.line_num}: {error}") from error
-    return _content(rows, matter)
+        faults.append(f"row {reader.line_num}: {error}")
+    if not all(names):
+        raise UnreadableFile("the first line must name every column")
+    return _content(rows, matter, faults)
 
 
 def read_json(data: bytes, matter: FrontMatter) -> FileContent:
-    """A list of objects, one object, or one object a line (``.jsonl``).
+    """Read a list of objects, one object, or one object a line (``.jsonl``).
 
-    Raises UnreadableFile: not JSON, or something other than objects in it.
+    Raises:
+        UnreadableFile: not JSON, something other than objects in it, or no line that could be read.
     """
+    faults: list[str] = []
     try:
         parsed = orjson.loads(data)
     except orjson.JSONDecodeError as whole:
-        lines = [line for line in data.splitlines() if line.strip()]
-        try:
-            parsed = [orjson.loads(line) for line in lines] if len(lines) > 1 else None
-        except orjson.JSONDecodeError:
-            parsed = None
-        if parsed is None:
+        parsed = []
+        for number, line in enumerate(data.splitlines(), 1):
+            try:
+                parsed += [orjson.loads(line)] if line.strip() else []
+            except orjson.JSONDecodeError as error:
+                faults.append(f"line {number} is not valid JSON: {error}")
+        if not parsed:
             raise UnreadableFile(f"not valid JSON: {whole}") from whole
     items = parsed if isinstance(parsed, list) else [parsed]
     if not all(isinstance(item, dict) for item in items):
         raise UnreadableFile("a JSON source must be a list of objects")
     rows = [(f"record {at}", _flatten(item)) for at, item in enumerate(items, 1)]
-    return _content(rows, matter)
+    return _content(rows, matter, faults)
 
 
 def _flatten(item: dict[str, object], prefix: str = "") -> dict[str, object]:
@@ -101,7 +107,11 @@ def _flatten(item: dict[str, object], prefix: str = "") -> dict[str, object]:
     return flat
 
 
-def _content(rows: list[tuple[str, dict[str, object]]], matter: FrontMatter) -> FileContent:
+def _content(
+    rows: list[tuple[str, dict[str, object]]], matter: FrontMatter, faults: list[str]
+) -> FileContent:
+    if faults and not rows:
+        raise UnreadableFile(faults[0])
     kinds = matter.rest.get("tipos") or {}
     names = matter.rest.get("identificadores") or []
     spoken = str(matter.rest.get("hablado") or "")
@@ -114,15 +124,8 @@ def _content(rows: list[tuple[str, dict[str, object]]], matter: FrontMatter) -> 
     if unknown:
         raise UnreadableFile(f"no column is called {', '.join(unknown)}")
     records = tuple(_records(rows, {str(k): str(v) for k, v in kinds.items()}, names, spoken))
-    return FileContent(
-        matter.title,
-        matter.language,
-        (),
-        records,
-        matter.questions,
-        matter.words,
-        matter.phrases,
-    )
+    lacking = "; ".join(faults[:3]) + (f"; {len(faults) - 3} more" if len(faults) > 3 else "")
+    return FileContent.of(matter, matter.title, records=records, lacking=lacking)
 
 
 def _records(
@@ -171,7 +174,7 @@ def say(value: FieldValue, kind: str | None) -> str:
             day = datetime.date.fromisoformat(value)
         except ValueError as error:
             raise UnreadableFile(f"{value!r} is no date; write 2025-01-15") from error
-        return f"{day.day} de {MONTHS[day.month - 1]} de {day.year}"
+        return f"{day.day} de {MONTHS['es'][day.month - 1]} de {day.year}"
     if isinstance(value, bool):
         return "sí" if value else "no"
     return str(value).replace(".", ",") if isinstance(value, float) else str(value)

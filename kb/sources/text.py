@@ -6,6 +6,7 @@ import re
 
 from kb.sources.blocks import Block, FileContent
 from kb.sources.front_matter import split_front_matter
+from kb.sources.spoken_marks import clean
 
 
 _UNDERLINE = re.compile(r"[=\-~]{3,}$")
@@ -26,18 +27,11 @@ def read_text(text: str) -> FileContent:
             blocks.append(Block("heading", heading, f"line {number - 1}", level))
         elif bare:
             first = first if held else number
-            held.append(bare)
+            held.append(clean(bare))
         else:
             _flush(held, first, blocks)
     title = matter.title or next((b.text for b in blocks if b.kind == "heading"), "")
-    return FileContent(
-        title,
-        matter.language,
-        tuple(blocks),
-        questions=matter.questions,
-        words=matter.words,
-        phrases=matter.phrases,
-    )
+    return FileContent.of(matter, title, blocks)
 
 
 def _flush(held: list[str], first: int, blocks: list[Block]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -14,8 +15,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as configure
 from hypothesis import strategies as st
 
-from kb import IndexUnavailable, KbSettings, KnowledgeBase, UnknownCollection
+from kb import IndexUnavailable, KbSettings, KnowledgeBase, UnknownCollection, open_warm
 from tests.kb.conftest import ROOT, SAMPLE, Write
+
+
+pytestmark = pytest.mark.process
 
 
 Open = Callable[[], KnowledgeBase]
@@ -44,6 +48,14 @@ def test_the_specifications_invoice_is_found_by_its_spelled_number(sample: Knowl
     assert passage.fields["vencimiento"] == "2025-01-15"
     assert "15 de enero de 2025" in passage.speakable
     assert 0.5 <= result.hits[0].score <= 1.0
+
+
+def test_what_stands_beside_a_passage_is_of_the_same_chapter(sample: KnowledgeBase) -> None:
+    hours = sample.search(SAMPLE, "horario de atención").hits[0].passage
+    beside = sample.beside(hours)
+    assert 1 <= len(beside) <= 2
+    assert all(each.source == hours.source and each.id != hours.id for each in beside)
+    assert {each.heading[0] for each in beside} == {hours.heading[0]}
 
 
 def test_a_code_that_is_not_there_has_no_answer(sample: KnowledgeBase) -> None:
@@ -297,6 +309,55 @@ def test_an_indexer_killed_half_way_leaves_an_index_that_goes_on(
     assert base.is_writer
     assert base.collections()[0].passages == 20
     assert base.view("kb://a/b").searcher.num_docs == 40
+
+
+def spoil_everything(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"spoilt")
+
+
+def spoil_the_list(folder: Path) -> None:
+    for path in folder.rglob("meta.json"):
+        path.write_text('{"segments": [')
+
+
+def lose_the_segments(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.suffix in (".store", ".idx", ".term", ".fast"):
+            path.unlink()
+
+
+def put_a_file_in_its_place(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("x")
+
+
+@pytest.mark.parametrize(
+    "spoil", [spoil_everything, spoil_the_list, lose_the_segments, put_a_file_in_its_place]
+)
+def test_a_spoilt_index_is_built_again_aside_and_said(
+    documents: Path, tmp_path: Path, write: Write, spoil: Callable[[Path], None]
+) -> None:
+    write("a/b/baja.md", BAJA)
+    settings = KbSettings(documents, tmp_path / "index")
+    KnowledgeBase.open(settings).close()
+    spoil(tmp_path / "index")
+
+    base = open_warm(settings, watch=False, ref="kb://a/b")
+    try:
+        assert base.search("kb://a/b", "cómo es la baja del contrato").relevant
+        assert "kb.index" in base.fault()
+        assert "built again" in base.fault()
+    finally:
+        base.close()
+
+
+def test_a_whole_index_is_opened_where_it_is(documents: Path, tmp_path: Path, write: Write) -> None:
+    write("a/b/baja.md", BAJA)
+    base = open_warm(KbSettings(documents, tmp_path / "index"), watch=False, ref="kb://a/b")
+    assert base.fault() == ""
+    base.close()
 
 
 def test_an_index_folder_that_cannot_be_made_is_said(documents: Path, tmp_path: Path) -> None:

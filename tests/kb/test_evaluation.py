@@ -21,6 +21,9 @@ from kb.evaluation import (
 from tests.kb.conftest import ROOT, SAMPLE
 
 
+pytestmark = pytest.mark.pure
+
+
 OTHER = ROOT / "tests" / "kb" / "other_company"
 OTHER_COMPANY = "kb://luvia/clientes"
 

@@ -11,6 +11,9 @@ from kb.normal.analysis import keys_of
 from kb.query import Concept
 
 
+pytestmark = pytest.mark.pure
+
+
 def passage(heading: str, text: str) -> StoredPassage:
     headed, body = " ".join(keys_of(heading, "es")), " ".join(keys_of(text, "es"))
     return StoredPassage(orjson.dumps([["id"], f"{headed} {body}", headed, body, [], [], ["time"]]))

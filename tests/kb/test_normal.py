@@ -14,6 +14,9 @@ from kb.normal.stems import key_of
 from kb.normal.stopwords import is_weak
 
 
+pytestmark = pytest.mark.pure
+
+
 @given(st.integers(2, 999_999))
 def test_every_spanish_number_as_spoken_is_its_digits(value: int) -> None:
     spoken = num2words.num2words(value, lang="es")

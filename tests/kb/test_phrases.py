@@ -11,6 +11,9 @@ from kb.normal.words import sounds_of
 from kb.phrases import compare_phrases, listen
 
 
+pytestmark = pytest.mark.pure
+
+
 def passage(*phrases: str) -> StoredPassage:
     asked = [" ".join(keys_of(each, "es")) for each in phrases]
     row = [["id"], " ".join(asked), "", "", asked, [sounds_of(each) for each in phrases], []]

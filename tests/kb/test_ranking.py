@@ -10,6 +10,9 @@ from kb.evidence import NOTHING, Evidence
 from kb.ranking import JUDGE, Standing, standings
 
 
+pytestmark = pytest.mark.pure
+
+
 FOUND = Evidence(coverage=0.9, strong=0.9, lexical=1.0, mass=0.6, named=0.6, things=0.3)
 
 

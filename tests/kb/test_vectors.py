@@ -18,6 +18,9 @@ from tests.doubles.embedding_server import EmbeddingServer, running_embeddings
 from tests.kb.conftest import Write
 
 
+pytestmark = pytest.mark.socket
+
+
 class Clock:
     now_s = 0.0
 

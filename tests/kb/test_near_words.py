@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from kb import KbSettings, KnowledgeBase
+from kb.near_words import load_relations
 from kb.normal.stems import key_of
 from kb.query import build_concepts
-from kb.relations import load_relations
 from tests.kb.conftest import SAMPLE
+
+
+pytestmark = pytest.mark.pure
 
 
 @pytest.mark.parametrize(
