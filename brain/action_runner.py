@@ -13,10 +13,12 @@ import orjson
 import structlog
 
 from brain.actions import CONFIRMED, ActionCall
+from brain.quoting import clean_text
 from config.brain import Action
 from penny.errors import PennyError
 from penny.tracing.current import trace_headers
 from penny.trust.public_http import is_inward_as_written, open_public_http
+from penny.writable import mend_json
 
 
 log = structlog.get_logger()
@@ -58,11 +60,11 @@ class ActionRunner:
     async def run(self, action: Action, call: ActionCall, session: Json) -> Json:
         """Run it; returns the result as an object. Raises ActionFailed.
 
-        The same call carries the same ``Idempotency-Key``, so that the service on the other side
+        The same wish carries the same ``Idempotency-Key``, so that the service on the other side
         can keep its own promise too.
         """
         arguments = {k: v for k, v in call.arguments.items() if k != CONFIRMED}
-        key = f"{session.get('session_id', '')}:{call.call_id}"
+        key = call.key or call.call_id
         try:
             async with asyncio.timeout(action.timeout_s):
                 if action.endpoint is not None:
@@ -93,7 +95,7 @@ class ActionRunner:
                         retryable=False,
                     )
                 if response.status >= 400:
-                    said = body[:300].decode(errors="replace")
+                    said = clean_text(body[:300].decode(errors="replace"))
                     raise ActionFailed(
                         f"the service answered HTTP {response.status}: {said}",
                         code="http_error",
@@ -152,4 +154,5 @@ def find_callable(target: str) -> Callable[[Json, Json], Any]:
 
 
 def _as_object(result: object) -> Json:
-    return result if isinstance(result, dict) else {"result": result}
+    told: object = mend_json(result)
+    return told if isinstance(told, dict) else {"result": told}

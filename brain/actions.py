@@ -1,16 +1,26 @@
-"""Actions: what may be done in the caller's name, when, and how often. Pure.
+"""The desk of actions: what may be done in the caller's name, when, and how often. Pure.
 
-Running them is ``action_runner.py``'s. Here: which tools the speaker is offered, that each call
-id counts once, that the caller said yes where that is asked, and which filler is still unused.
+Running them is ``action_runner.py``'s. Here: which tools the speaker is offered, that arguments
+are what the schema says, that each wish is done once, that the caller said yes where that is
+asked, and which filler is still unused.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+from referencing import Registry
+
+from brain.answer import read_json
+from brain.consent import read_consent
+from brain.quoting import clean_text
+from brain.texts import read_table
 from config.brain import Action
 
 
@@ -19,66 +29,38 @@ Json = dict[str, Any]
 SEARCH_TOOL = "search_knowledge"
 CONFIRMED = "confirmado"
 MAX_ARGUMENT_CHARS = 20_000
-
-_SEARCH = {
-    "es": (
-        "Busca en la base de conocimiento de la empresa. Úsala antes de afirmar cualquier dato "
-        "que no esté en tus notas.",
-        "Lo que hay que saber, como una pregunta corta.",
-    ),
-    "en": (
-        "Search the company's knowledge base. Use it before stating any fact that is not in your "
-        "notes.",
-        "What has to be known, as a short question.",
-    ),
-}
-_CONFIRM = {
-    "es": " Antes de usarla di qué vas a hacer y espera el sí de la persona; entonces llama otra "
-    "vez con confirmado: true.",
-    "en": " Before using it say what you are about to do and wait for the caller's yes; then call "
-    "again with confirmado: true.",
-}
+CONSENT_TURNS = 3
+"""A yes confirms what was asked in one of so many turns before it."""
+_TEXTS = read_table("tools")
 
 
 def offer_tools(actions: Mapping[str, Action], language: str, *, search: bool) -> list[Json]:
     """The function tools of a session, in the Realtime form."""
-    spoken = "en" if language.startswith("en") else "es"
+    texts = _TEXTS["en" if language.lower().startswith("en") else "es"]
     tools = []
     if search:
-        description, query = _SEARCH[spoken]
-        tools.append(
-            {
-                "type": "function",
-                "name": SEARCH_TOOL,
-                "description": description,
-                "parameters": {
-                    "type": "object",
-                    "properties": {"query": {"type": "string", "description": query}},
-                    "required": ["query"],
-                },
-            }
-        )
+        query = {"type": "string", "description": texts["query"]}
+        schema = {"type": "object", "properties": {"query": query}, "required": ["query"]}
+        tools.append(_tool(SEARCH_TOOL, texts["search"], schema))
     for name, action in actions.items():
         parameters, description = dict(action.parameters), action.description
         if action.confirm:
-            description += _CONFIRM[spoken]
+            description += f" {texts['confirm']}"
             properties = {**parameters.get("properties", {}), CONFIRMED: {"type": "boolean"}}
             parameters["properties"] = properties
-        tools.append(
-            {
-                "type": "function",
-                "name": name,
-                "description": description,
-                "parameters": parameters,
-            }
-        )
+        tools.append(_tool(name, description, parameters))
     return tools
+
+
+def _tool(name: str, description: str, parameters: Json) -> Json:
+    about = {"name": name, "description": description, "parameters": parameters}
+    return {"type": "function", **about}
 
 
 def choose_actions(
     table: Mapping[str, Action], wanted: Sequence[str]
 ) -> tuple[dict[str, Action], list[str]]:
-    """The declared ones among those a session asks for, and the names nobody declared."""
+    """The declared ones among those a session asks for, and the names without a declaration."""
     return (
         {name: table[name] for name in wanted if name in table},
         [name for name in wanted if name not in table],
@@ -87,66 +69,138 @@ def choose_actions(
 
 @dataclass(frozen=True, slots=True)
 class ActionCall:
+    """One call of an action. ``key``: its ``Idempotency-Key``, the same for the same wish."""
+
     call_id: str
     name: str
     arguments: Json
     turn: int
+    key: str = ""
 
 
 Verdict = Literal["run", "repeated", "confirm_first", "unknown", "bad_arguments"]
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What is to be done with a call.
+
+    Args:
+        message: for the speaker, where it is not run.
+        first_call_id: of ``repeated``: the call whose result this one shares.
+    """
+
+    call: ActionCall
+    verdict: Verdict
+    message: str = ""
+    first_call_id: str = ""
+
+
 @dataclass(slots=True)
+class _Wish:
+    """What the caller wants done: a name with arguments, from when it is first asked for."""
+
+    key: str
+    asked_turn: int
+    ran_as: str = ""
+    ran_turn: int = 0
+    in_doubt: bool = False
+
+
 class ActionDesk:
-    """The calls of one session."""
+    """The actions of one session: who may run, once each.
 
-    actions: Mapping[str, Action]
-    _seen: set[str] = field(default_factory=set)
-    _asked: dict[str, int] = field(default_factory=dict)
-    """Name and arguments of what waits for a yes -> the turn in which it was asked."""
+    A call is the same wish again if its id is known, or its name and arguments are those of a call
+    that ran in the same turn: so a call that a reconnected model makes anew does not run twice.
+    """
 
-    def read(self, call_id: str, name: str, arguments: str, turn: int) -> ActionCall | None:
-        """A call from the wire; None when its arguments are no JSON object."""
-        if len(arguments) > MAX_ARGUMENT_CHARS:
-            return None
+    def __init__(self, actions: Mapping[str, Action], session_id: str = "") -> None:
+        self.actions = actions
+        self._session_id = session_id
+        self._verdicts: dict[str, Judged] = {}
+        self._wishes: dict[str, _Wish] = {}
+        self._schemas = {
+            name: Draft202012Validator(action.parameters, registry=Registry())
+            for name, action in actions.items()
+        }
+
+    def judge(self, call_id: str, name: str, arguments: str, turn: int, words: str) -> Judged:
+        """Whether to run a call as it came from the wire.
+
+        Args:
+            words: the caller's in this turn, "" where unknown: a yes there confirms.
+        """
+        known = self._verdicts.get(call_id)
+        if known is not None:
+            first = known.first_call_id or call_id
+            return Judged(known.call, "repeated", known.message, first)
+        judged = self._judge(ActionCall(call_id, name, {}, turn), arguments, words)
+        self._verdicts[call_id] = judged
+        return judged
+
+    def failed(self, call_id: str) -> None:
+        """It ended without an answer: whether it was done is unknown. Asked for again, in this
+        turn or a later one, it carries the same key, so that the service can tell."""
+        for wish in self._wishes.values():
+            if wish.ran_as == call_id:
+                wish.in_doubt = True
+
+    def _judge(self, call: ActionCall, arguments: str, words: str) -> Judged:
         try:
-            parsed = json.loads(arguments or "{}")
-        except ValueError:
-            return None
-        return ActionCall(call_id, name, parsed, turn) if isinstance(parsed, dict) else None
-
-    def judge(self, call: ActionCall) -> Verdict:
-        """Whether to run it. A call id is judged ``run`` once, however often it comes."""
-        if call.call_id in self._seen:
-            return "repeated"
-        self._seen.add(call.call_id)
+            parsed = read_json(arguments or "{}", MAX_ARGUMENT_CHARS)
+        except ValueError as error:
+            return Judged(call, "bad_arguments", f"Los argumentos no valen: {error}.")
+        call = replace(call, arguments=parsed)
         if call.name == SEARCH_TOOL:
-            return "run"
-        action = self.actions.get(call.name)
-        if action is None:
-            return "unknown"
-        missing = [n for n in action.parameters.get("required", ()) if n not in call.arguments]
-        if missing:
-            return "bad_arguments"
-        return "run" if not action.confirm or self._confirmed(call) else "confirm_first"
+            query = parsed.get("query")
+            good = isinstance(query, str) and bool(query.strip())
+            return Judged(call, "run") if good else Judged(call, "bad_arguments", _say("arguments"))
+        if call.name not in self.actions:
+            return Judged(call, "unknown", "Esa acción no existe en esta sesión.")
+        fault = self._find_fault(call)
+        if fault:
+            return Judged(call, "bad_arguments", f"{_say('arguments')} ({fault})")
+        return self._judge_wish(call, words)
 
-    def seen(self, call_id: str) -> bool:
-        return call_id in self._seen
+    def _find_fault(self, call: ActionCall) -> str:
+        plain = {name: value for name, value in call.arguments.items() if name != CONFIRMED}
+        error = best_match(self._schemas[call.name].iter_errors(plain))
+        if error is None:
+            return ""
+        place = ".".join(str(part) for part in error.absolute_path)
+        return clean_text(f"{place}: {error.message}" if place else error.message, 200)
 
-    def _confirmed(self, call: ActionCall) -> bool:
-        """The speaker's word is not enough: the caller must have spoken since it was asked."""
-        key = _key_of(call)
-        asked_in = self._asked.get(key)
-        if call.arguments.get(CONFIRMED) is True and asked_in is not None and call.turn > asked_in:
-            del self._asked[key]
-            return True
-        self._asked.setdefault(key, call.turn)
-        return False
+    def _judge_wish(self, call: ActionCall, words: str) -> Judged:
+        action = self.actions[call.name]
+        plain = {name: value for name, value in call.arguments.items() if name != CONFIRMED}
+        what = f"{call.name} {json.dumps(plain, sort_keys=True, ensure_ascii=False)}"
+        wish = self._wishes.get(what)
+        if wish is not None and wish.ran_as and wish.ran_turn == call.turn and not wish.in_doubt:
+            return Judged(replace(call, key=wish.key), "repeated", "", wish.ran_as)
+        if wish is None or (wish.ran_as and not wish.in_doubt):
+            wish = _Wish(self._key(what, call.turn), call.turn)
+            self._wishes[what] = wish
+            fresh = True
+        else:
+            fresh = False
+        call = replace(call, key=wish.key)
+        if action.confirm and not wish.ran_as:
+            consent = read_consent(words, f"{call.name} {action.description}")
+            recent = 0 < call.turn - wish.asked_turn <= CONSENT_TURNS
+            if fresh or not recent or consent != "yes":
+                wish.asked_turn = call.turn
+                return Judged(
+                    call, "confirm_first", _say("declined" if consent == "no" else "ask_first")
+                )
+        wish.ran_as, wish.ran_turn, wish.in_doubt = call.call_id, call.turn, False
+        return Judged(call, "run")
+
+    def _key(self, what: str, turn: int) -> str:
+        return hashlib.sha256(f"{self._session_id} {turn} {what}".encode()).hexdigest()[:32]
 
 
-def _key_of(call: ActionCall) -> str:
-    plain = {name: value for name, value in call.arguments.items() if name != CONFIRMED}
-    return f"{call.name} {json.dumps(plain, sort_keys=True, default=str)}"
+def _say(answer: str) -> str:
+    return str(_TEXTS["answers"][answer])
 
 
 class Fillers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from brain.folio import ContextUpdate, CorrectionNote
@@ -12,68 +12,6 @@ from penny.errors import PennyError
 Json = dict[str, Any]
 Purpose = Literal["turn", "review"]
 """``turn``: what the caller said; ``review``: what the speaker answered."""
-
-
-class BrainFailure(PennyError):
-    """An analysis came to nothing. ``code``: deadline, overloaded, rate_limited, refusal,
-    broken_json, truncated, connection, credentials, server_error, budget, breaker_open."""
-
-    code = "brain_failed"
-    retryable = True
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """A finished turn: the caller's words and what of the reply was heard."""
-
-    turn: int
-    caller: str
-    penny: str
-
-
-@dataclass(frozen=True, slots=True)
-class Excerpt:
-    """A passage of the knowledge base as the brain sees it."""
-
-    id: str
-    title: str
-    text: str
-    fields: Json = field(default_factory=dict)
-    score: float = 0.0
-    source: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class AnalysisRequest:
-    """One analysis, complete: what the journal keeps and ``replay`` runs again.
-
-    ``words``: the caller's, final or so far. ``reply``: for a review, what the speaker said.
-    ``now``: wall clock, ISO 8601 with offset, so that "mañana" has a meaning.
-    """
-
-    purpose: Purpose
-    turn: int
-    item_id: str
-    words: str
-    language: str
-    now: str
-    partial: bool = False
-    reply: str = ""
-    history: tuple[Exchange, ...] = ()
-    passages: tuple[Excerpt, ...] = ()
-    in_force: Json | None = None
-    session: Json = field(default_factory=dict)
-
-    def as_json(self) -> Json:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Json) -> AnalysisRequest:
-        """Raises TypeError and KeyError for a record that is none."""
-        fields = dict(data)
-        fields["history"] = tuple(Exchange(**each) for each in data.get("history", ()))
-        fields["passages"] = tuple(Excerpt(**each) for each in data.get("passages", ()))
-        return cls(**fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +29,101 @@ class BrainUsage:
         return asdict(self)
 
 
+class BrainFailure(PennyError):
+    """An analysis came to nothing. ``code``: deadline, overloaded, rate_limited, refusal,
+    broken_json, truncated, connection, credentials, server_error, budget, breaker_open, no_brain,
+    invalid_request (the vendor refuses what we send: our own mistake, which no wait mends).
+    """
+
+    code = "brain_failed"
+    retryable = True
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A finished turn: the caller's words and what of the reply was heard."""
+
+    turn: int
+    caller: str
+    penny: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRecord:
+    """One action that ran, or was refused, in the caller's name."""
+
+    turn: int
+    call_id: str
+    name: str
+    arguments: Json
+    status: str
+    result: Json | None
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """A passage of the knowledge base as the models read it: whole, ``title`` its heading path."""
+
+    id: str
+    title: str
+    text: str
+    fields: Json = field(default_factory=dict)
+    score: float = 0.0
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisRequest:
+    """One analysis, complete: what the journal keeps and ``replay`` runs again.
+
+    Args:
+        words: the caller's, final or so far. reply: of a review, what the speaker said.
+        now: ISO 8601 with offset; with ``weekday`` and ``zone`` it gives "mañana" a meaning.
+        in_force: the body of the folio that the speaker has.
+        open_corrections, made_corrections: bodies of those still to be said, and of those said.
+    """
+
+    purpose: Purpose
+    turn: int
+    item_id: str
+    words: str
+    language: str
+    now: str
+    weekday: str = ""
+    zone: str = ""
+    partial: bool = False
+    reply: str = ""
+    prompt: str = ""
+    history: tuple[Exchange, ...] = ()
+    passages: tuple[Excerpt, ...] = ()
+    actions: tuple[ActionRecord, ...] = ()
+    in_force: Json | None = None
+    open_corrections: tuple[Json, ...] = ()
+    made_corrections: tuple[Json, ...] = ()
+    session: Json = field(default_factory=dict)
+
+    def as_json(self) -> Json:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Json) -> AnalysisRequest:
+        """Keys of another version are left out. Raises TypeError and KeyError for no record."""
+        known = {each.name for each in fields(cls)}
+        values = {name: value for name, value in data.items() if name in known}
+        values["history"] = tuple(Exchange(**each) for each in data.get("history", ()))
+        values["passages"] = tuple(Excerpt(**each) for each in data.get("passages", ()))
+        values["actions"] = tuple(ActionRecord(**each) for each in data.get("actions", ()))
+        for name in ("open_corrections", "made_corrections"):
+            values[name] = tuple(data.get(name, ()))
+        return cls(**values)
+
+
 @dataclass(frozen=True, slots=True)
 class Analysis:
     """What the brain made of a request. ``queries``: what it wants looked up first."""
 
     update: ContextUpdate | None
-    correction: CorrectionNote | None
+    corrections: tuple[CorrectionNote, ...]
     queries: tuple[str, ...]
     usage: BrainUsage
     took_ms: int = 0

@@ -1,132 +1,179 @@
-"""The folios of one session: written, weighed against what is in force, offered.
+"""The folios of one session: written, weighed against what is in force, offered, followed up.
 
 What would say the same again is not offered, and a correction only if the desk lets it through.
 """
 
 from __future__ import annotations
 
+import json
+from datetime import UTC
 from typing import Any
 
+import structlog
+
 from brain.analysis import AnalysisRequest, Excerpt
-from brain.correction import CorrectionDesk, CorrectionSettings
-from brain.facts import as_passages
-from brain.folio import ContextUpdate, CorrectionNote, Folio
-from brain.host import BrainHost, BrainProfile
+from brain.claims import Claims
+from brain.correction import CorrectionDesk, Evidence, Placed
+from brain.facts import as_passages, update_from_facts
+from brain.folio import ContextUpdate, CorrectionNote, Folio, SectionName
+from brain.host import BrainHost, BrainProfile, Reply
 from brain.journal import Journal
-from brain.render import render_correction, render_facts, render_update
+from brain.render import render_correction, render_facts, render_passages, render_update
 from brain.service import BrainService
 from penny.ids import new_id
 
 
-Json = dict[str, Any]
+log = structlog.get_logger()
+
+HEARD_WHOLE = 0.8
+"""Share of a reply's letters from which it counts as heard: what was heard is an estimate."""
 
 
 class FolioAuthor:
-    """Args: host: where folios go."""
+    """Writes for one session. ``newest_turn``: of the caller, as far as the brain was told."""
 
     def __init__(
         self, service: BrainService, profile: BrainProfile, journal: Journal, host: BrainHost
     ) -> None:
         self._service = service
-        self._settings = service.settings
         self._language = profile.language
         self._journal = journal
         self._host = host
-        corrections = service.settings.corrections
-        self.corrections = CorrectionDesk(
-            CorrectionSettings(
-                corrections.enabled,
-                corrections.min_severity,
-                corrections.every_n_turns,
-                corrections.max_per_session,
-            ),
-            profile.language,
-        )
+        self.newest_turn = 0
+        self.reply_items: dict[int, str] = {}
+        """Turn -> the speaker's item that answered it."""
+        self.claims = Claims(profile.language)
+        self.corrections = CorrectionDesk(service.settings.corrections, self.claims)
+
+    # -- updates ------------------------------------------------------------------------------
 
     def offer_update(
-        self,
-        update: ContextUpdate,
-        request: AnalysisRequest,
-        source: str,
-        usd: float,
-        ended_s: float | None,
+        self, update: ContextUpdate, request: AnalysisRequest, usd: float, ended_s: float | None
     ) -> None:
-        if update.same_advice(_current(self._host.in_force())):
+        """Have the speaker know what the brain makes of a turn, unless it knows it already."""
+        standing = self._host.in_force("folio")
+        if standing and update.same_advice(ContextUpdate.model_validate(standing[-1].body)):
             self._journal.write("folio_unchanged", turn=request.turn)
             return
-        text = render_update(update, request.turn, request.language)
-        body = update.model_dump(mode="json")
-        folio = self._folio("folio", request.turn, request.item_id, text, body, request.passages)
-        folio.source, folio.usd, folio.turn_ended_s = source, usd, ended_s
-        self._host.offer(folio)
+        update = update.model_copy(update={"timestamp": self._timestamp()})
+        self._offer_folio(
+            update,
+            render_update(update, request.turn, request.language),
+            request,
+            request.passages,
+            usd=usd,
+            turn_ended_s=ended_s,
+        )
+
+    def offer_passages(
+        self, found: tuple[Excerpt, ...], request: AnalysisRequest, ended_s: float | None
+    ) -> None:
+        """What stands in for a brain that does not answer: the knowledge base alone."""
+        update = update_from_facts(request.words, found, self._timestamp(), request.language)
+        if update is not None:
+            self._service.counts.kb_only += 1
+            text = render_passages(request.words, found, request.turn, request.language)
+            self._offer_folio(update, text, request, found, source="kb", turn_ended_s=ended_s)
+
+    def _offer_folio(
+        self,
+        update: ContextUpdate,
+        text: str,
+        request: AnalysisRequest,
+        found: tuple[Excerpt, ...],
+        **fields: Any,
+    ) -> None:
+        fields |= {"body": update.model_dump(mode="json"), "passages": as_passages(found)}
+        self._host.offer(self._folio("folio", text, request.turn, request.item_id, **fields))
+
+    def facts_folio(
+        self, found: tuple[Excerpt, ...], item_id: str, turn: int, ended_s: float
+    ) -> Folio:
+        """The same-turn facts as a folio; who asked for them places it."""
+        return self._folio(
+            "facts",
+            render_facts(found, turn, self._language),
+            turn,
+            item_id,
+            body={"passages": [each.id for each in found]},
+            source="kb",
+            turn_ended_s=ended_s,
+            passages=as_passages(found),
+            expires_after_turns=0,
+        )
+
+    # -- corrections --------------------------------------------------------------------------
 
     def correct(
-        self, note: CorrectionNote, heard: str, request: AnalysisRequest, usd: float
+        self, note: CorrectionNote, heard: str, turn: int, item_id: str, request: AnalysisRequest
     ) -> None:
-        verdict = self.corrections.consider(note, heard, request.turn)
-        self._journal.write(
-            "correction",
-            turn=request.turn,
-            note=note.model_dump(),
-            decision=verdict.decision,
-            reason=verdict.reason,
-            severity=verdict.severity,
+        """Have a mistake in ``item_id`` of ``turn`` put right, if the desk agrees."""
+        later = [each.penny for each in self._host.history() if each.turn > turn]
+        reason = self.corrections.reason_against(note, heard, item_id, _evidence_of(request), later)
+        self._journal.write("correction", turn=turn, note=note.model_dump(), dropped=reason)
+        if not reason:
+            folio = self._correction(note, turn, item_id)
+            self.corrections.placed(note, folio.id, turn, item_id)
+            self._host.offer(folio)
+
+    def check_corrections(self, reply: Reply, heard: str) -> None:
+        """What a reply did with the corrections that it had in force."""
+        whole = reply.status == "completed" and len(heard) >= HEARD_WHOLE * len(reply.text)
+        steps = self.corrections.reply_heard(heard, reply.words, reply.in_force, whole=whole)
+        for progress, placed in steps:
+            self._journal.write("correction_checked", folio_id=placed.folio_id, progress=progress)
+            if progress == "confirmed":
+                self._host.withdraw(placed.folio_id, "confirmed")
+            elif progress == "raise":
+                self._raise(placed)
+            else:
+                log.warning("correction_ignored", folio_id=placed.folio_id)
+                message = "the speaker did not put a mistake right"
+                self._host.tell({"type": "penny.warning", "code": "degraded", "message": message})
+                self._host.withdraw(placed.folio_id, "ignored")
+
+    def _raise(self, placed: Placed) -> None:
+        weaker = (placed.folio_id,)
+        folio = self._correction(
+            placed.note, placed.turn, placed.item_id, urgent=True, supersedes=weaker
         )
-        if verdict.decision == "drop":
-            return
-        body = note.model_dump(mode="json")
-        if verdict.decision == "silent":
-            text = render_facts([("", note.correct_info)], request.turn, request.language)
-            self._host.offer(
-                self._folio("facts", request.turn, request.item_id, text, body, request.passages)
-            )
-            return
-        folio = self.correction_folio(note, request.turn, request.item_id)
-        folio.usd = usd
-        self.corrections.placed(note, folio.id, request.turn)
+        placed.folio_id = folio.id
         self._host.offer(folio)
 
-    def correction_folio(
-        self, note: CorrectionNote, turn: int, item_id: str, *, strong: bool = False
-    ) -> Folio:
-        text = render_correction(note, self._language)
-        body = note.model_dump(mode="json")
-        folio = self._folio("correction", turn, item_id, text, body, ())
-        folio.kind, folio.strong = "correction", strong
-        return folio
-
-    def facts_folio(self, found: tuple[Excerpt, ...], item_id: str, turn: int) -> Folio:
-        """The same-turn facts as a folio."""
-        text = render_facts([(p.title, p.text) for p in found], turn, self._language)
-        return self._folio(
-            "facts", turn, item_id, text, {"passages": [p.id for p in found]}, found, expires=1
-        )
+    def _correction(self, note: CorrectionNote, turn: int, item_id: str, **fields: Any) -> Folio:
+        """It holds for as long as if it were made from the newest turn."""
+        text, turn = render_correction(note, self._language), max(turn, self.newest_turn)
+        fields |= {"kind": "correction", "body": note.body}
+        return self._folio("correction", text, turn, item_id, **fields)
 
     def _folio(
-        self,
-        section: Any,
-        turn: int,
-        item_id: str,
-        text: str,
-        body: Json,
-        found: tuple[Excerpt, ...],
-        *,
-        expires: int | None = None,
+        self, section: SectionName, text: str, turn: int, item_id: str, **fields: Any
     ) -> Folio:
+        fields = {
+            "kind": "silent",
+            "expires_after_turns": self._service.settings.folio_turns,
+            "created_s": self._service.clock(),
+            **fields,
+        }
         return Folio(
-            id=new_id("folio"),
-            kind="silent",
-            section=section,
-            turn=turn,
-            based_on=item_id,
-            text=text,
-            body=body,
-            source="kb" if section == "facts" else "claude",
-            expires_after_turns=self._settings.folio_turns if expires is None else expires,
-            created_s=self._service.clock(),
-            passages=as_passages(found),
+            id=new_id("folio"), section=section, text=text, turn=turn, based_on=item_id, **fields
         )
 
+    def _timestamp(self) -> str:
+        now = self._service.now().astimezone(UTC)
+        return now.isoformat(timespec="seconds").replace("+00:00", "Z")
 
-def _current(body: Json | None) -> ContextUpdate | None:
-    return ContextUpdate.model_validate(body) if body and "user_intent" in body else None
+
+def _evidence_of(request: AnalysisRequest) -> Evidence:
+    passages = {
+        each.id: f"{each.title}. {each.text} {json.dumps(each.fields, ensure_ascii=False)}"
+        for each in request.passages
+    }
+    actions = {
+        each.call_id: json.dumps(
+            {"arguments": each.arguments, "result": each.result}, ensure_ascii=False, default=str
+        )
+        for each in request.actions
+        if each.status == "completed"
+    }
+    return Evidence(passages, actions)

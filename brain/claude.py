@@ -1,4 +1,4 @@
-"""The one file that knows Anthropic's SDK: an analysis over the Messages API.
+"""The one file that talks through Anthropic's SDK: an analysis over the Messages API, streamed.
 
 Structured output by JSON schema (``output_config.format``; current models refuse forced tools),
 one deadline for the whole call, no silent retries: a later turn is the retry.
@@ -7,27 +7,28 @@ one deadline for the whole call, no silent retries: a later turn is the retry.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import anthropic
-from pydantic import ValidationError
+import httpx2
 
 from brain.analysis import Analysis, AnalysisRequest, BrainFailure, BrainUsage
-from brain.folio import ContextUpdate, CorrectionNote
-from brain.prompt import SYSTEM, build_blocks, output_schema
+from brain.answer import read_answer
+from brain.models import request_parameters
+from brain.prompt import SCHEMA, SYSTEM, build_blocks
 from config.brain import Depth
 from config.credentials import ANTHROPIC_API_KEY, read_secret
+from penny.realtime.usage import estimate_tokens
 from penny.tracing.current import trace_headers
 
 
 Json = dict[str, Any]
+Bill = Callable[[BrainUsage], None]
 
-MAX_QUERIES = 3
 CACHED_BLOCKS_FROM = 2
 """Finished turns before the conversation gets a cache mark of its own: less is below the
 smallest prefix that is cached (512 tokens)."""
@@ -37,18 +38,11 @@ class Claude:
     """A client for every session of a gateway.
 
     Args:
-        base_url: another Messages server; null is Anthropic's.
+        base_url: another Messages server; None is Anthropic's.
         system: the prompt; ``replay`` may bring another.
-        timestamp: wall clock for folios, ISO 8601.
     """
 
-    def __init__(
-        self,
-        base_url: str | None,
-        *,
-        system: str = SYSTEM,
-        timestamp: Callable[[], str],
-    ) -> None:
+    def __init__(self, base_url: str | None, *, system: str = SYSTEM) -> None:
         key = read_secret(ANTHROPIC_API_KEY, os.environ)
         self._client = anthropic.AsyncAnthropic(
             api_key=key.get_secret_value() if key is not None else "none",
@@ -59,43 +53,61 @@ class Claude:
             open_telemetry=False,
         )
         self._system = system
-        self._schema = output_schema()
-        self._timestamp = timestamp
 
-    async def analyse(self, request: AnalysisRequest, model: str, depth: Depth) -> Analysis:
-        """Ask once. Raises BrainFailure with the reason as its code."""
+    async def analyse(
+        self, request: AnalysisRequest, model: str, depth: Depth, bill: Bill
+    ) -> Analysis:
+        """Ask once.
+
+        Args:
+            bill: told once what was used, however the call ends; also when it is cancelled.
+
+        Raises:
+            BrainFailure: with the reason as its code.
+        """
         started_s = time.perf_counter()
+        call = self._build_call(request, model, depth)
+        stream = _Stream(model, _estimate_input(call))
         try:
             async with asyncio.timeout(depth.deadline_ms / 1000):
-                message = await self._client.messages.create(
-                    **self._build_call(request, model, depth),
-                    extra_headers=trace_headers(str(self._client.base_url)),
-                )
+                await self._read(call, stream)
         except TimeoutError as error:
             raise BrainFailure(
                 f"no answer within {depth.deadline_ms} ms", code="deadline"
             ) from error
         except anthropic.APIStatusError as error:
-            raise BrainFailure(f"HTTP {error.status_code}", code=_code_of(error)) from error
-        except anthropic.APIConnectionError as error:
+            stream.refused(error.status_code)
+            code = _code_of(error)
+            # What the vendor says of our own mistake has no caller's words in it.
+            said = f": {error.message[:300]}" if code == "invalid_request" else ""
+            raise BrainFailure(f"HTTP {error.status_code}{said}", code=code) from error
+        except (anthropic.APIConnectionError, httpx2.TransportError) as error:
             raise BrainFailure("no connection", code="connection") from error
         except anthropic.AnthropicError as error:
             raise BrainFailure(type(error).__name__, code="broken_json") from error
-        usage = _usage(message.usage, model)
-        took_ms = round((time.perf_counter() - started_s) * 1000)
-        if message.stop_reason == "refusal":
-            raise BilledFailure("the model refused", "refusal", usage)
-        text = next((block.text for block in message.content if block.type == "text"), "")
+        finally:
+            bill(stream.usage)
+        if stream.stop_reason == "refusal":
+            raise BrainFailure("the model refused", code="refusal")
         try:
-            update, correction, queries = read_answer(text, self._timestamp())
+            update, corrections, queries = read_answer(stream.text)
         except ValueError as error:
-            cut = message.stop_reason == "max_tokens"
+            cut = stream.stop_reason == "max_tokens"
             code = "truncated" if cut else "broken_json"
-            raise BilledFailure("the answer is not the JSON asked for", code, usage) from error
-        return Analysis(update, correction, queries, usage, took_ms)
+            raise BrainFailure("the answer is not the JSON asked for", code=code) from error
+        took_ms = round((time.perf_counter() - started_s) * 1000)
+        return Analysis(update, corrections, queries, stream.usage, took_ms)
 
     async def aclose(self) -> None:
         await self._client.close()
+
+    async def _read(self, call: Json, stream: _Stream) -> None:
+        events = await self._client.messages.create(
+            **call, stream=True, extra_headers=trace_headers(str(self._client.base_url))
+        )
+        async with events:
+            async for event in events:
+                stream.take(event)
 
     def _build_call(self, request: AnalysisRequest, model: str, depth: Depth) -> Json:
         stable, last = build_blocks(request)
@@ -103,58 +115,56 @@ class Claude:
         if len(content) > CACHED_BLOCKS_FROM:
             content[-1]["cache_control"] = {"type": "ephemeral"}
         content.append({"type": "text", "text": last})
-        output: Json = {"format": {"type": "json_schema", "schema": self._schema}}
-        if depth.effort is not None:
-            output["effort"] = depth.effort
-        call: Json = {
+        parameters = request_parameters(model, depth)
+        form: Json = {"format": {"type": "json_schema", "schema": SCHEMA}}
+        return {
+            **parameters,
             "model": model,
-            "max_tokens": depth.max_tokens,
             "system": [
                 {"type": "text", "text": self._system, "cache_control": {"type": "ephemeral"}}
             ],
             "messages": [{"role": "user", "content": content}],
-            "output_config": output,
+            "output_config": form | parameters.get("output_config", {}),
         }
-        if depth.thinking != "default":
-            call["thinking"] = {"type": depth.thinking}
-        return call
 
 
-class BilledFailure(BrainFailure):
-    """A failure that was paid for all the same."""
+class _Stream:
+    """What has come of one streamed message, and what it has cost so far."""
 
-    def __init__(self, message: str, code: str, usage: BrainUsage) -> None:
-        super().__init__(message, code=code)
-        self.usage = usage
+    def __init__(self, model: str, input_tokens: int) -> None:
+        self.text = ""
+        self.stop_reason = ""
+        self._known = BrainUsage(model=model, input_tokens=input_tokens)
+        self._output_told = False
+
+    def take(self, event: Any) -> None:
+        if event.type == "message_start":
+            self._known = _usage(event.message.usage, self._known.model)
+        elif event.type == "content_block_delta" and event.delta.type == "text_delta":
+            self.text += event.delta.text
+        elif event.type == "message_delta":
+            self.stop_reason = event.delta.stop_reason or ""
+            self._output_told = True
+            self._known = replace(self._known, output_tokens=event.usage.output_tokens)
+
+    def refused(self, status: int) -> None:
+        """The server answered with an error: instead of a message it bills nothing."""
+        if status >= 400:
+            self._known = BrainUsage(model=self._known.model)
+            self._output_told = True
+
+    @property
+    def usage(self) -> BrainUsage:
+        """As the provider counts; before it has counted, at least what was sent and received."""
+        if self._output_told:
+            return self._known
+        written = estimate_tokens(self.text)
+        return replace(self._known, output_tokens=max(self._known.output_tokens, written))
 
 
-def read_answer(
-    text: str, timestamp: str
-) -> tuple[ContextUpdate | None, CorrectionNote | None, tuple[str, ...]]:
-    """Read the model's JSON, forgiving what servers without structured output put around it.
-
-    Raises:
-        ValueError: there is no such JSON in it.
-    """
-    found = re.search(r"\{.*\}", text, re.DOTALL)
-    if found is None:
-        raise ValueError("no JSON object")
-    data = json.loads(found[0])
-    try:
-        update, correction = data.get("context_update"), data.get("correction")
-        if isinstance(update, dict):
-            pairs = update.get("relevant_data") or {}
-            if isinstance(pairs, list):
-                pairs = {str(pair["name"]): pair["value"] for pair in pairs}
-            update = {**update, "relevant_data": pairs, "timestamp": timestamp}
-        queries = data.get("queries") or []
-        return (
-            ContextUpdate.model_validate(update) if update else None,
-            CorrectionNote.model_validate(correction) if correction else None,
-            tuple(str(query)[:200] for query in queries[:MAX_QUERIES]),
-        )
-    except (ValidationError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not an answer: {type(error).__name__}") from error
+def _estimate_input(call: Json) -> int:
+    blocks = [*call["system"], *call["messages"][0]["content"]]
+    return sum(estimate_tokens(block["text"]) for block in blocks)
 
 
 def _usage(usage: anthropic.types.Usage, model: str) -> BrainUsage:
@@ -172,6 +182,8 @@ def _usage(usage: anthropic.types.Usage, model: str) -> BrainUsage:
 
 
 def _code_of(error: anthropic.APIStatusError) -> str:
+    if error.status_code < 400:  # an ``error`` event within a stream that had begun
+        return "overloaded" if "overloaded" in str(error.body) else "server_error"
     if error.status_code == 529:
         return "overloaded"
     if error.status_code == 429:

@@ -1,201 +1,199 @@
-"""Whether a mistake is put right, and whether the next reply did it. Pure.
+"""Which mistakes are put right, and whether the next reply did it. Pure.
 
-What counts is what the caller heard: words that an interruption cut are no mistake. Words are
-compared as the knowledge base compares them, so ``quince de enero`` is ``2025-01-15``.
+What counts is what the caller heard: words that an interruption cut are no mistake. A claim of
+the brain is checked here against the evidence that it names, word by word.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from brain.folio import CorrectionNote
-from kb.normal.analysis import Token, analyse
+from brain.claims import Claims, Statement
+from brain.folio import CorrectionNote, Json
+from config.brain import Corrections
 
 
-Severity = Literal["low", "medium", "high"]
-Decision = Literal["place", "silent", "drop"]
 Progress = Literal["confirmed", "raise", "reported"]
 
-_RANK: dict[Severity, int] = {"low": 0, "medium": 1, "high": 2}
-_BY_TYPE: dict[str, Severity] = {
-    "safety": "high",
-    "legal": "high",
-    "privacy": "high",
-    "date": "high",
-    "amount": "high",
-    "factual_error": "medium",
-    "omission": "low",
-    "tone": "low",
-    "style": "low",
+_RANKS = {"low": 0, "medium": 1, "high": 2}
+_SEVERITIES = {
+    "high": frozenset(["safety", "legal", "privacy", "date", "amount"]),
+    "low": frozenset(["omission", "tone", "style"]),
 }
-_TELLING = frozenset({"number", "date", "code"})
+"""Severity -> the correction types that have it; any other is ``medium``."""
 
 
 @dataclass(frozen=True, slots=True)
-class CorrectionSettings:
-    enabled: bool = True
-    min_severity: Severity = "medium"
-    every_n_turns: int = 3
-    max_per_session: int = 8
+class Evidence:
+    """What a correction may rest on, by id: texts of passages, results of actions that ran."""
 
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """``place`` has it spoken; ``silent`` only tells the speaker; ``drop`` records it."""
-
-    decision: Decision
-    reason: str
-    severity: Severity
+    passages: Mapping[str, str]
+    actions: Mapping[str, str]
 
 
 @dataclass(slots=True)
-class _Open:
+class Placed:
+    """A correction that the speaker was told. ``misses``: replies that had it and said something
+    else."""
+
     note: CorrectionNote
+    said: Statement
+    correct: Statement
     folio_id: str
-    raised: bool = False
+    turn: int
+    item_id: str
+    misses: int = 0
+    state: Literal["open", "confirmed", "reported", "withdrawn"] = "open"
 
 
 class CorrectionDesk:
     """The corrections of one session."""
 
-    def __init__(self, settings: CorrectionSettings, language: str) -> None:
+    def __init__(self, settings: Corrections, claims: Claims) -> None:
         self._settings = settings
-        self._language: Literal["es", "en"] = "en" if language.startswith("en") else "es"
-        self._open: _Open | None = None
-        self._last_turn: int | None = None
-        self._told: set[frozenset[str]] = set()
+        self._claims = claims
+        self._placed: list[Placed] = []
         self.muted = not settings.enabled
-        self.made = self.confirmed = self.reported = 0
-
-    def mute(self) -> None:
         """The kill switch: nothing is corrected aloud any more in this session."""
-        self.muted = True
 
-    def consider(self, note: CorrectionNote, heard: str, turn: int) -> Verdict:
-        """Judge a mistake that the brain claims, against what was heard."""
-        severity = self._severity(note)
-        wrong = self._keys(note.what_gpt_said) - self._keys(note.correct_info)
-        if not note.correction_needed or not note.inject_correction:
-            return Verdict("drop", "not_needed", severity)
-        if not self._was_heard(note, heard):
-            return Verdict("drop", "not_heard", severity)
-        if frozenset(wrong) in self._told:
-            return Verdict("drop", "told_before", severity)
-        if self.muted:
-            return Verdict("drop", "kill_switch", severity)
-        if _RANK[severity] < _RANK[self._settings.min_severity]:
-            return Verdict("drop", "low_severity", severity)
-        if self._last_turn is not None and turn - self._last_turn < self._settings.every_n_turns:
-            return Verdict("silent", "cooldown", severity)
-        return Verdict("place", "heard", severity)
+    @property
+    def open(self) -> tuple[Json, ...]:
+        return tuple(each.note.body for each in self._placed if each.state == "open")
 
-    def placed(self, note: CorrectionNote, folio_id: str, turn: int) -> None:
-        """The speaker was told to put it right."""
-        self._open = _Open(note, folio_id)
-        self._last_turn = turn
-        wrong = self._keys(note.what_gpt_said) - self._keys(note.correct_info)
-        self._told.add(frozenset(wrong))
-        self.made += 1
-        if self.made >= self._settings.max_per_session:
-            self.mute()
+    @property
+    def made(self) -> tuple[Json, ...]:
+        return tuple(each.note.body for each in self._placed if each.state == "confirmed")
 
-    def reply_heard(self, text: str) -> tuple[Progress, CorrectionNote, str] | None:
-        """Look whether the reply says it: ``raise`` once by the stronger placement, then report.
+    def reason_against(
+        self,
+        note: CorrectionNote,
+        heard: str,
+        item_id: str,
+        evidence: Evidence,
+        later: Iterable[str] = (),
+    ) -> str:
+        """Why a mistake that the brain claims is not put right; "" when it is to be.
 
-        Returns None when nothing is open, else the progress, the note and its folio.
+        Args:
+            heard: what was heard of the reply at fault, ``item_id``.
+            later: what was heard of replies after it.
         """
-        waiting = self._open
-        if waiting is None:
-            return None
-        if self._says(text, waiting.note):
-            self._open = None
-            self.confirmed += 1
-            return "confirmed", waiting.note, waiting.folio_id
-        if not waiting.raised:
-            waiting.raised = True
-            return "raise", waiting.note, waiting.folio_id
-        self._open = None
-        self.reported += 1
-        return "reported", waiting.note, waiting.folio_id
+        said, correct = self._claims.read(note.what_gpt_said), self._claims.read(note.correct_info)
+        if not note.correction_needed or not note.inject_correction:
+            return "not_needed"
+        if not said.differs_from(correct):
+            return "no_difference"
+        if not self._claims.was_heard(said, correct, heard):
+            return "not_heard"
+        if any(_is_same(each, said, correct, item_id) for each in self._placed):
+            return "told_before"
+        reason = self._lacks_evidence(note, said, correct, evidence)
+        if reason:
+            return reason
+        if any(self._claims.says(text, correct, said) for text in later):
+            return "already_right"
+        if _severity(note, said, correct) < _RANKS[self._settings.min_severity]:
+            return "low_severity"
+        return "kill_switch" if self.muted else ""
 
-    def raised_as(self, folio_id: str) -> None:
-        if self._open is not None:
-            self._open.folio_id = folio_id
+    def _lacks_evidence(
+        self, note: CorrectionNote, said: Statement, correct: Statement, evidence: Evidence
+    ) -> str:
+        ran = {name: self._claims.read(text).keys for name, text in evidence.actions.items()}
+        shown = {name: self._claims.read(text).keys for name, text in evidence.passages.items()}
+        wrong, news = said.keys - correct.keys, correct.keys - said.keys
+        if wrong and any(wrong <= keys and not news <= keys for keys in ran.values()):
+            # What ran in this call is newer than any document: only another result outdoes it.
+            borne_out = any(_bears_out(keys, said, correct, least=0.6) for keys in ran.values())
+            return "" if borne_out else "action_says_so"
+        read = ran | shown
+        cited = read.get(note.evidence)
+        if cited is not None and _bears_out(cited, said, correct, least=0.3):
+            return ""
+        if any(_bears_out(keys, said, correct, least=0.6) for keys in read.values()):
+            return ""
+        return "no_evidence" if cited is None else "evidence_silent"
 
-    # -- comparing ----------------------------------------------------------------------------
+    # -- what becomes of them -----------------------------------------------------------------
 
-    def _severity(self, note: CorrectionNote) -> Severity:
-        known = _BY_TYPE.get(note.correction_type, "medium")
-        if known == "medium" and self._telling(note.correct_info) - self._telling(
-            note.what_gpt_said
-        ):
-            return "high"
-        return known
+    def placed(self, note: CorrectionNote, folio_id: str, turn: int, item_id: str) -> None:
+        """The speaker is told to put it right."""
+        said, correct = self._claims.read(note.what_gpt_said), self._claims.read(note.correct_info)
+        self._placed.append(Placed(note, said, correct, folio_id, turn, item_id))
+        if len(self._placed) >= self._settings.max_per_session:
+            self.muted = True
 
-    def _was_heard(self, note: CorrectionNote, heard: str) -> bool:
-        said = self._keys(note.what_gpt_said)
-        wrong = said - self._keys(note.correct_info)
-        there = self._keys(heard)
-        if wrong:
-            return len(wrong & there) >= (len(wrong) + 1) // 2
-        return bool(said) and len(said & there) >= 0.6 * len(said)
+    def reply_heard(
+        self, heard: str, asked: str, in_force: Iterable[str], *, whole: bool = True
+    ) -> list[tuple[Progress, Placed]]:
+        """What a reply did with the corrections that it had: said them, or not.
 
-    def _says(self, text: str, note: CorrectionNote) -> bool:
-        there = self._keys(text)
-        telling = self._telling(note.correct_info) - self._telling(note.what_gpt_said)
-        if telling:
-            return telling <= there
-        right = self._keys(note.correct_info) - self._keys(note.what_gpt_said)
-        return bool(right) and len(right & there) >= 0.6 * len(right)
+        Not said once, a correction is raised by the stronger placement; twice, it is reported. A
+        reply that states nothing, or was not heard ``whole``, counts for neither.
+        """
+        steps: list[tuple[Progress, Placed]] = []
+        spends = whole and self._claims.has_claim(heard, asked)
+        told = frozenset(in_force)
+        for each in self._placed:
+            if each.state != "open" or each.folio_id not in told:
+                continue
+            if self._claims.says(heard, each.correct, each.said):
+                each.state = "confirmed"
+                steps.append(("confirmed", each))
+            elif spends:
+                each.misses += 1
+                if each.misses > 1:
+                    each.state = "reported"
+                steps.append(("raise" if each.misses == 1 else "reported", each))
+        return steps
 
-    def _tokens(self, text: str) -> list[Token]:
-        return [token for token in analyse(text, self._language) if not token.stop and token.keys]
-
-    def _keys(self, text: str) -> set[str]:
-        return {token.keys[0] for token in self._tokens(text)}
-
-    def _telling(self, text: str) -> set[str]:
-        told = {t.keys[0]: t.kind for t in self._tokens(text) if t.kind in _TELLING}
-        if "date" in told.values():
-            # A day is put right without its year: nobody says it.
-            return {key for key in told if not re.fullmatch(r"(19|20)\d\d", key)}
-        return set(told)
-
-
-def has_claim(text: str, language: str) -> bool:
-    """Whether a reply states something that can be checked: a number, a date, a code, a day."""
-    tokens = analyse(text, "en" if language.startswith("en") else "es")
-    return any(token.kind in _TELLING or token.surface in _DAY_WORDS for token in tokens)
+    def gone(self, folio_id: str) -> None:
+        """Its folio left the speaker's context unsaid: the same mistake may be raised anew."""
+        for each in self._placed:
+            if each.folio_id == folio_id and each.state == "open":
+                each.state = "withdrawn"
 
 
-_DAY_WORDS = frozenset(
-    [
-        "manana",
-        "mañana",
-        "hoy",
-        "ayer",
-        "lunes",
-        "martes",
-        "miercoles",
-        "jueves",
-        "viernes",
-        "sabado",
-        "domingo",
-        "gratis",
-        "nunca",
-        "siempre",
-        "tomorrow",
-        "today",
-        "yesterday",
-        "monday",
-        "tuesday",
-        "wednesday",
-        "thursday",
-        "friday",
-        "saturday",
-        "sunday",
-        "free",
-    ]
-)
+def _bears_out(keys: frozenset[str], said: Statement, correct: Statement, least: float) -> bool:
+    """Whether a text with these keys says what is correct rather than what was said.
+
+    Numbers and dates that are put right must be there: one of them where the brain named the text
+    (``least`` is low: the others may follow from it), all where it did not.
+    """
+    wrong, news = said.keys - correct.keys, correct.keys - said.keys or correct.keys
+    if wrong and wrong <= keys and not news <= keys:
+        return False
+    telling = correct.telling - said.telling
+    if telling:
+        return bool(telling & keys) if least < 0.5 else telling <= keys
+    return len(news & keys) >= least * len(news)
+
+
+def _severity(note: CorrectionNote, said: Statement, correct: Statement) -> int:
+    kind = note.correction_type
+    known = next((name for name, kinds in _SEVERITIES.items() if kind in kinds), "medium")
+    return _RANKS["high" if known == "medium" and correct.telling - said.telling else known]
+
+
+def _is_same(placed: Placed, said: Statement, correct: Statement, item_id: str) -> bool:
+    """Whether the mistake was raised before: it is still open, or of the very same reply.
+
+    Said wrong again after it was put right, it is another mistake; and so are the same words about
+    another invoice.
+    """
+    if placed.state == "withdrawn" or (placed.state != "open" and placed.item_id != item_id):
+        return False
+    if placed.said.codes and said.codes and placed.said.codes != said.codes:
+        return False
+    wrong, right = said.keys - correct.keys, correct.keys - said.keys
+    if wrong != placed.said.keys - placed.correct.keys:
+        return False
+    if right != placed.correct.keys - placed.said.keys:
+        return False
+    shared, before = said.keys & correct.keys, placed.said.keys & placed.correct.keys
+    together = shared | before
+    if shared <= before or before <= shared:
+        return said.negated == placed.said.negated
+    return len(shared & before) >= 0.6 * len(together) and said.negated == placed.said.negated

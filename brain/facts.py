@@ -1,26 +1,39 @@
-"""The knowledge base as the brain uses it: searched locally, off the loop, within a limit."""
+"""The desk of passages: the knowledge base as the models use it.
+
+Models read passages whole, with their heading path; the short spoken form is for what is read
+aloud. What a speaker is given without anybody judging it is only what is sure.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any, Literal
 
 import structlog
 
 from brain.analysis import Excerpt
 from brain.folio import ContextUpdate
-from kb import KnowledgeBase, UnknownCollection
+from brain.quoting import clean_text, quote_json
+from kb import KnowledgeBase, Passage, UnknownCollection
 
 
 log = structlog.get_logger()
 
 Json = dict[str, Any]
 
-MAX_TEXT_CHARS = 600
-MIN_SCORE_TO_READ = 0.2
-"""Of what the brain is shown: it judges for itself. On ``kb/eval/callers_dev.jsonl`` it then sees
-the passage that answers for 87 of 100 questions rather than 68, and passages for 32 rather than 8
-of 100 that nothing answers."""
+BRAIN_CHARS = 14_000
+"""Of passages in one request to the brain: about 4,000 tokens."""
+SPEAKER_CHARS = 2_400
+"""Of passages given to a speaker at once: about 700 tokens."""
+SHORT_CHARS = 160
+"""A passage shorter than this is read with what stands beside it in its document."""
+BESIDE = 0.2
+"""Least score of a further passage where nobody judges."""
+MIN_SCORE_TO_READ = 0.0
+"""Of what the brain is shown: it judges for itself, and may say that nothing answers. On the 180
+questions of ``kb/eval/callers_dev.jsonl`` that have an answer, 10 passages without a floor show it
+169 times, with one of 0.2 160 times, and 3 passages with it 153 times."""
 
 
 class Library:
@@ -29,25 +42,27 @@ class Library:
     def __init__(self, base: KnowledgeBase | None, ref: str, language: str) -> None:
         self._base = base
         self._ref = ref
-        self._language: Literal["es", "en"] = "en" if language.startswith("en") else "es"
+        self._language: Literal["es", "en"] = "en" if language.lower().startswith("en") else "es"
         self._missing = base is None
 
-    async def search(
-        self, text: str, limit: int, *, min_score: float | None = None
-    ) -> tuple[Excerpt, ...]:
-        """Passages that answer, best first, looked for in a thread; none when none is sure.
-
-        Args:
-            min_score: as of ``KnowledgeBase.search``.
-        """
+    async def search_likely(self, text: str, limit: int) -> tuple[Excerpt, ...]:
+        """What may answer, for a reader that judges: best first, looked for in a thread."""
         if self._missing or not text.strip():
             return ()
-        return await asyncio.to_thread(self._search, text, limit, min_score, vectors=True)
+        found = await asyncio.to_thread(self._search, text, limit, MIN_SCORE_TO_READ, vectors=True)
+        return fit(found, BRAIN_CHARS)
+
+    async def search_sure(self, text: str, limit: int) -> tuple[Excerpt, ...]:
+        """What answers, for a reader that takes it for true; none when nothing is sure."""
+        if self._missing or not text.strip():
+            return ()
+        found = await asyncio.to_thread(self._search, text, limit, None, vectors=True)
+        return _only_sure(found)
 
     def search_now(self, text: str, limit: int) -> tuple[Excerpt, ...]:
-        """The same by words alone, here and now: a millisecond, where a thread's turn may take ten
-        and an embedder many more."""
-        return self._search(text, limit, None, vectors=False)
+        """The same by words alone and without neighbours, here and now: a millisecond, where a
+        thread's turn may take ten and an embedder many more."""
+        return _only_sure(self._search(text, limit, None, vectors=False))
 
     def _search(
         self, text: str, limit: int, min_score: float | None, *, vectors: bool
@@ -71,13 +86,47 @@ class Library:
             Excerpt(
                 id=hit.passage.id,
                 title=" / ".join(hit.passage.heading),
-                text=(hit.passage.speakable or hit.passage.text)[:MAX_TEXT_CHARS],
+                text=self._whole(hit.passage) if vectors else hit.passage.text,
                 fields=dict(hit.passage.fields),
                 score=round(hit.score, 3),
                 source=hit.passage.source,
             )
             for hit in result.hits
         )
+
+    def _whole(self, passage: Passage) -> str:
+        """A passage's text; of a short one of prose, its neighbours' too, by their headings."""
+        text = passage.text or passage.speakable
+        if passage.fields or len(text) >= SHORT_CHARS or self._base is None:
+            return text
+        near = [_titled(each) for each in self._base.beside(passage) if not each.fields]
+        return "\n".join([text, *near])
+
+
+def _titled(passage: Passage) -> str:
+    return f"{passage.heading[-1]}: {passage.text}" if passage.heading else passage.text
+
+
+def _only_sure(found: tuple[Excerpt, ...]) -> tuple[Excerpt, ...]:
+    """The best, and what stands beside it, not what was merely near."""
+    return fit(tuple(p for p in found if p.score >= BESIDE or p is found[0]), SPEAKER_CHARS)
+
+
+def fit(found: tuple[Excerpt, ...], most_chars: int) -> tuple[Excerpt, ...]:
+    """The first passages that fit, whole; the first one in any case, cut only when it alone is
+    too long."""
+    kept: list[Excerpt] = []
+    left = most_chars
+    for each in found:
+        size = len(each.title) + len(each.text)
+        if size > left:
+            if kept:
+                continue
+            each = replace(each, text=each.text[: max(0, left - len(each.title) - 1)] + "…")
+            size = left
+        kept.append(each)
+        left -= size
+    return tuple(kept)
 
 
 def update_from_facts(
@@ -86,27 +135,22 @@ def update_from_facts(
     """A folio of the knowledge base alone: what stands in for a brain that does not answer."""
     if not found:
         return None
-    english = language.startswith("en")
-    intent = words.strip(" .¿?¡!")[:200]
-    data: Json = dict(found[0].fields)
+    english = language.lower().startswith("en")
+    data: Json = quote_json(found[0].fields)
     if not data:
-        data = {f"{'fact' if english else 'dato'}_{n}": p.text for n, p in enumerate(found, 1)}
+        data = {
+            f"{'fact' if english else 'dato'}_{n}": clean_text(p.text)
+            for n, p in enumerate(found, 1)
+        }
+    asks = "Asks" if english else "Pregunta de la persona"
     return ContextUpdate(
         timestamp=timestamp,
-        user_intent=f"{'Asks' if english else 'Pregunta de la persona'}: {intent}",
-        relevant_data=data,
+        user_intent=f"{asks}: «{clean_text(words, 200).strip(' .¿?¡!')}»",
+        relevant_data=dict(list(data.items())[:24]),
     )
 
 
 def as_passages(found: tuple[Excerpt, ...]) -> tuple[Json, ...]:
     """As the session protocol shows them."""
-    return tuple(
-        {
-            "id": each.id,
-            "source": each.source,
-            "title": each.title,
-            "text": each.text,
-            "score": each.score,
-        }
-        for each in found
-    )
+    shown = ("id", "source", "title", "text", "score")
+    return tuple({name: getattr(each, name) for name in shown} for each in found)

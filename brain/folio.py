@@ -1,50 +1,32 @@
-"""Folios: what the brain writes for the speaker, and the life each one leads. Pure.
-
-A folio is stamped with the turn and the item it was made from. It moves through a fixed table of
-statuses, and every move is recorded with its reason.
-"""
+"""Folios: what the brain writes for the speaker, and what became of it. Plain data."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 Json = dict[str, Any]
-Kind = Literal["silent", "speakable", "instruction", "correction"]
-"""``silent`` informs; ``speakable`` is to be said when it is quiet; ``instruction`` binds;
-``correction`` puts a spoken mistake right."""
-Section = Literal["folio", "facts", "correction", "results"]
-"""Where in the speaker's context a folio stands; one of each is in force."""
-Status = Literal["queued", "sent", "acknowledged", "active", "expired", "dropped"]
-DropReason = Literal[
-    "stale", "superseded", "interrupted", "refused", "not_heard", "upstream_replaced", "expired"
-]
+SectionName = Literal["facts", "folio", "results", "correction", "summary"]
+FolioKind = Literal["silent", "speakable", "correction"]
 
-LIFECYCLE: dict[Status, frozenset[Status]] = {
-    "queued": frozenset({"sent", "dropped"}),
-    "sent": frozenset({"acknowledged", "dropped", "queued"}),
-    "acknowledged": frozenset({"active", "expired", "dropped", "queued"}),
-    "active": frozenset({"expired", "dropped", "queued"}),
-    "expired": frozenset(),
-    "dropped": frozenset(),
-}
-"""Status -> those that may follow. Back to ``queued`` goes what a replaced upstream forgot."""
+MAX_DATA_KEYS = 24
+MAX_NOTES = 8
 
 
 class ContextUpdate(BaseModel):
-    """The specification's ``context_update`` object (section 3.5)."""
+    """The specification's ``context_update`` object; what else a model answers is dropped."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     timestamp: str = ""
     user_intent: str = Field(max_length=500)
-    relevant_data: Json = Field(default_factory=dict)
-    suggested_response_elements: tuple[str, ...] = ()
+    relevant_data: Json = Field(default_factory=dict, max_length=MAX_DATA_KEYS)
+    suggested_response_elements: tuple[str, ...] = Field(default=(), max_length=MAX_NOTES)
     tone_guidance: str = Field(default="", max_length=300)
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = Field(default=(), max_length=MAX_NOTES)
 
     def same_advice(self, other: ContextUpdate | None) -> bool:
         """Whether both tell the speaker the same; when they were written does not matter."""
@@ -56,7 +38,11 @@ class ContextUpdate(BaseModel):
 
 
 class CorrectionNote(BaseModel):
-    """The specification's correction object (section 3.6)."""
+    """The specification's correction object, with what it rests on.
+
+    ``evidence``: id of the passage, or call id of the action, that contradicts what was said; it
+    stays inside, ``body`` is the specification's shape.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -65,68 +51,68 @@ class CorrectionNote(BaseModel):
     what_gpt_said: str = Field(max_length=500)
     correct_info: str = Field(max_length=500)
     inject_correction: bool = True
+    evidence: str = Field(default="", max_length=300)
 
+    @field_validator("evidence", mode="before")
+    @classmethod
+    def _first_of_several(cls, value: object) -> object:
+        return str(value[0]) if isinstance(value, list) and value else value or ""
 
-class LifecycleError(ValueError):
-    """A folio was asked to make a move its table does not have."""
+    @property
+    def body(self) -> Json:
+        return self.model_dump(mode="json", exclude={"evidence"})
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
-    """One recorded step: when (seconds, the loop's clock), from where to where, and why."""
-
-    at_s: float
-    before: Status
-    after: Status
-    reason: str
-
-
-@dataclass(slots=True)
 class Folio:
-    """One folio.
+    """What the speaker should know now: one section of its declared context.
+
+    ``facts``, ``folio``, ``summary``: the newest replaces the older. ``correction``, ``results``:
+    several stand side by side. In force for the answers of turns ``turn`` to ``turn +
+    expires_after_turns``.
 
     Args:
-        turn: number of the caller's turn it was made from; 0 before the first.
-        based_on: the item whose words it answers (a correction: the speaker's item at fault).
-        text: what the speaker is to read, rendered in the session's language.
-        strong: only a rewrite of the instructions will do.
-        expires_after_turns: it leaves the speaker's context that many turns after its own.
-        epoch: the upstream generation it was made in.
+        kind: ``speakable`` is to be said when it is quiet.
+        text: the rendered block, foreign words in it quoted; ``body``: the specification's object.
+        based_on: the item it was made from (a correction: the speaker's item at fault).
+        supersedes: ids of folios, of any section, that this one replaces.
+        urgent: placed first, and by the strongest placement that the speaker has.
     """
 
     id: str
-    kind: Kind
-    turn: int
-    based_on: str
+    section: SectionName
+    kind: FolioKind
     text: str
-    body: Json
+    turn: int
+    based_on: str = ""
+    body: Json = field(default_factory=dict)
     source: str = "claude"
-    section: Section = "folio"
-    strong: bool = False
     expires_after_turns: int = 3
     supersedes: tuple[str, ...] = ()
-    epoch: int = 0
-    created_s: float = 0.0
-    turn_ended_s: float | None = None
+    urgent: bool = False
     usd: float = 0.0
     passages: tuple[Json, ...] = ()
-    status: Status = "queued"
-    response_id: str = ""
-    revision: int = 0
+    turn_ended_s: float | None = None
+    created_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a folio in the speaker's context.
+
+    Every folio gets at least one, and exactly one ``gone``.
+
+    Args:
+        reason: of ``gone``: superseded, expired, ``withdrawn:<why>``, stale, refused, given_up.
+        turn: the newest turn then; of ``used``, the turn that ``response_id`` answers.
+        revision: of the speaker's context; counts up with each change.
+    """
+
+    folio: Folio
+    state: Literal["in_force", "used", "gone"]
+    reason: str
+    at_s: float
+    turn: int
     placement: str = ""
-    history: list[Move] = field(default_factory=list)
-
-    def move(self, status: Status, at_s: float, reason: str = "") -> None:
-        """Go on to ``status``. Raises LifecycleError when the table has no such step."""
-        if status not in LIFECYCLE[self.status]:
-            raise LifecycleError(f"folio {self.id}: {self.status} does not lead to {status}")
-        self.history.append(Move(at_s, self.status, status, reason))
-        self.status = status
-
-    @property
-    def is_over(self) -> bool:
-        return not LIFECYCLE[self.status]
-
-    def expired_at(self, turn: int) -> bool:
-        """Whether it has outlived its turns when ``turn`` is the newest."""
-        return turn - self.turn > self.expires_after_turns
+    revision: int = 0
+    response_id: str = ""

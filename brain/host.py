@@ -1,12 +1,12 @@
-"""What a brain is attached to, and what its session asked of it."""
+"""What a brain is attached to, what it observes, and what its session asked of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from brain.analysis import Exchange
-from brain.folio import Folio
+from brain.analysis import ActionRecord, Exchange
+from brain.folio import Folio, SectionName
 from brain.schedule import ScheduleSettings
 from config.brain import Depth
 
@@ -21,26 +21,40 @@ class BrainHost(Protocol):
         """Finished turns, with what was heard."""
         ...
 
+    def prompt(self) -> str:
+        """The speaker's own instructions now, without Penny's rules."""
+        ...
+
+    def actions(self) -> tuple[ActionRecord, ...]:
+        """What ran in the caller's name, with its result; newest last."""
+        ...
+
     async def heard(self, item_id: str) -> str:
-        """The words of an item that were heard, once its playback ended or was cut."""
+        """The words of an item that were heard, once its playback ended or was cut; "" if none."""
         ...
 
     async def answered(self) -> None:
-        """Wait until no turn waits for its ``response.create``."""
+        """Wait until every turn that ended has its ``response.create``."""
         ...
 
-    def in_force(self) -> Json | None: ...
+    def in_force(self, section: SectionName) -> tuple[Folio, ...]:
+        """The section's folios in force or on their way, oldest first."""
+        ...
 
     def offer(self, folio: Folio) -> None: ...
 
+    def withdraw(self, folio_id: str, reason: str) -> None:
+        """Have a folio leave the speaker's context."""
+        ...
+
     def tell(self, event: Json) -> None:
-        """Pass a ``penny.*`` event on."""
+        """Pass a ``penny.*`` event on to the session."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class BrainProfile:
-    """What this session asked of its brain."""
+    """What a session asked of its brain. ``ref``: its collection; ``session``: context, actions."""
 
     language: str
     ref: str
@@ -48,3 +62,19 @@ class BrainProfile:
     model: str
     schedule: ScheduleSettings
     session: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A response of the speaker that has ended (completed, cancelled, incomplete or failed).
+
+    ``words``: the caller's; ``text``: as generated; ``in_force``: ids of folios at its creation.
+    """
+
+    item_id: str
+    response_id: str
+    turn: int
+    words: str
+    text: str
+    status: str
+    in_force: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ import structlog
 
 from penny.aio.channel import Channel, ChannelClosed
 from penny.errors import PennyError
+from penny.writable import dump_json
 
 
 log = structlog.get_logger()
@@ -89,7 +90,7 @@ class Journal:
         if self._task is None or self.path is None:
             return
         at_s = round(self._clock() - self._started_s, 4)
-        line = orjson.dumps({"kind": kind, "at_s": at_s, **fields}, default=str) + b"\n"
+        line = dump_json({"kind": kind, "at_s": at_s, **fields}) + b"\n"
         try:
             if not self._entries.try_send(line):
                 waiting = f"{WAITING} entries wait for the disk"

@@ -56,9 +56,7 @@ async def replay_journal(
     """
     prices = (models or ModelsSection()).prices
     depth = depth or Depths().standard
-    if model is not None and "haiku" not in model and depth.thinking == "disabled":
-        depth = depth.model_copy(update={"thinking": "between_tools"})
-    claude = Claude(base_url, system=prompt or SYSTEM, timestamp=lambda: "")
+    claude = Claude(base_url, system=prompt or SYSTEM)
     try:
         for entry in read_journal(path):
             if entry["kind"] in ("analysis", "analysis_failed"):
@@ -85,18 +83,18 @@ async def _ask_again(
         "usd_then": entry.get("usd") or 0.0,
     }
     try:
-        analysis = await claude.analyse(request, chosen, depth)
+        analysis = await claude.analyse(request, chosen, depth, lambda usage: None)
     except BrainFailure as failure:
         return Replayed(**then, differences={}, failure=failure.code, took_ms=0, usd=0.0)
     update = analysis.update.model_dump(mode="json") if analysis.update else {}
-    note = analysis.correction.model_dump(mode="json") if analysis.correction else None
+    notes = [each.model_dump(mode="json") for each in analysis.corrections]
     before = entry.get("update") or {}
     differences: dict[str, tuple[object, object]] = {
         name: (before.get(name), update.get(name))
         for name in SHOWN
         if before.get(name) != update.get(name)
     }
-    if entry.get("correction") != note:
-        differences["correction"] = (entry.get("correction"), note)
+    if entry.get("corrections", []) != notes:
+        differences["corrections"] = (entry.get("corrections", []), notes)
     usd = total_usd(price_messages(analysis.usage.as_json(), chosen, prices))
     return Replayed(**then, differences=differences, failure="", took_ms=analysis.took_ms, usd=usd)

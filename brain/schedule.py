@@ -1,23 +1,31 @@
-"""When the brain analyses. Pure: the time is an argument."""
+"""When the brain analyses. Pure: the time is an argument.
+
+A turn has one analysis, of its final words. A turn that pauses while it is spoken may have one
+more, begun early on its words so far; nothing is ever begun to be thrown away.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
+from brain.claims import is_backchannel
+
 
 Frequency = Literal["every_turn", "every_n_turns", "on_demand"]
 
-NEW_WORDS = 2
-"""A partial transcript with fewer new words than this is no news (KAME's rule)."""
+FEW_WORDS = 2
+"""Final words beyond those analysed early that change nothing worth another analysis."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleSettings:
+    """``partial_words``: words so far from which a pause of ``debounce_s`` begins an analysis."""
+
     frequency: Frequency = "every_turn"
     every_n: int = 2
     partial_words: int = 8
-    debounce_s: float = 0.25
+    debounce_s: float = 0.4
 
 
 class Schedule:
@@ -25,40 +33,41 @@ class Schedule:
 
     def __init__(self, settings: ScheduleSettings) -> None:
         self._settings = settings
-        self._item_id = ""
-        self._launched = ""
+        self._early: dict[int, list[str]] = {}
+        self._newest = 0
 
-    def partial(self, item_id: str, text: str, now_s: float) -> float | None:
-        """When to analyse what has been said so far, unless more words come; None for not yet."""
-        if not self._may_run_ahead():
+    def partial(self, text: str, turn: int, now_s: float) -> float | None:
+        """When to analyse what has been said so far, unless more words come; None for not at all.
+
+        Once a turn at most, and what is begun ends: a later analysis does not cancel it.
+        """
+        if self._settings.frequency != "every_turn" or turn in self._early or turn <= self._newest:
             return None
-        words = text.split()
-        if len(words) < self._settings.partial_words:
-            return None
-        known = self._launched if item_id == self._item_id else ""
-        if len(words) - len(known.split()) < NEW_WORDS:
+        if len(_words(text)) < self._settings.partial_words:
             return None
         return now_s + self._settings.debounce_s
 
-    def launched(self, item_id: str, text: str) -> None:
-        """An analysis of these words was begun."""
-        self._item_id, self._launched = item_id, text
+    def began_early(self, text: str, turn: int) -> None:
+        """An analysis of these words so far was begun."""
+        self._early = {turn: _words(text)}
 
-    def final(self, item_id: str, text: str, turn: int) -> bool:
-        """Whether to analyse now that the turn's words are final.
+    def final(self, text: str, turn: int, last_reply: str) -> bool:
+        """Whether to analyse now that the turn's words are final; True at most once per turn.
 
-        Not when an analysis of the same words runs already: it is the one.
+        Not for a backchannel, unless it answers a question; not when the analysis that was begun
+        early has all but the last few words; not when a later turn was analysed already.
         """
-        if not text.strip() or not self._is_due(turn):
+        if not text.strip() or not self._is_due(turn) or turn <= self._newest:
             return False
-        return not (item_id == self._item_id and _words(text) == _words(self._launched))
+        if is_backchannel(text) and not last_reply.rstrip().endswith("?"):
+            return False
+        self._newest = turn
+        words, early = _words(text), self._early.get(turn, [])
+        return not (early and words[: len(early)] == early and len(words) - len(early) <= FEW_WORDS)
 
     def review(self, turn: int) -> bool:
         """Whether the reply of this turn is looked at for mistakes."""
         return self._settings.frequency != "on_demand" and self._is_due(turn)
-
-    def _may_run_ahead(self) -> bool:
-        return self._settings.frequency == "every_turn"
 
     def _is_due(self, turn: int) -> bool:
         if self._settings.frequency == "every_turn":
@@ -69,4 +78,4 @@ class Schedule:
 
 
 def _words(text: str) -> list[str]:
-    return [word.strip(".,;:¿?¡!").lower() for word in text.split()]
+    return [word.strip(".,;:¿?¡!…").lower() for word in text.split()]

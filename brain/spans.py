@@ -7,20 +7,20 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from brain.analysis import Analysis, AnalysisRequest, Excerpt, Purpose
-from brain.folio import Folio, Move
+from brain.folio import Folio
 from config.brain import Depth
-from penny.tracing.current import Attributes, span
+from penny.tracing.attributes import Attributes
+from penny.tracing.current import span
 
 
 if TYPE_CHECKING:
     from penny.tracing.trace import Trace
 
 Ask = Callable[[AnalysisRequest, str, Depth], Awaitable[Analysis]]
-Found = Callable[[tuple[Excerpt, ...]], None]
 
 
 class BrainSpans:
-    """One per session. Args: trace: None where the session is not traced: then it does nothing."""
+    """One per session. ``trace``: None where the session is not traced: then it does nothing."""
 
     def __init__(self, trace: Trace | None) -> None:
         self._trace = trace
@@ -34,16 +34,15 @@ class BrainSpans:
             await work()
 
     @contextmanager
-    def search(self, by: str, item_id: str) -> Iterator[Found]:
+    def search(self, by: str, item_id: str) -> Iterator[Callable[[tuple[Excerpt, ...]], None]]:
         """A search; call what it gives with what was found."""
         about: Attributes = {"penny.search.by": by}
         with span(self._trace, "search", item_id=item_id, attributes=about) as searching:
-
-            def note(found: tuple[Excerpt, ...]) -> None:
-                if searching is not None:
-                    searching.set({"penny.passages": len(found)})
-
-            yield note
+            yield (
+                lambda found: (
+                    searching.set({"penny.passages": len(found)}) if searching is not None else None
+                )
+            )
 
     async def ask(self, ask: Ask, request: AnalysisRequest, model: str, depth: Depth) -> Analysis:
         """A call to the model, named as OpenTelemetry names calls to models."""
@@ -67,16 +66,13 @@ class BrainSpans:
                 )
             return analysis
 
-    def moved(self, folio: Folio, move: Move) -> None:
+    def placed(self, folio: Folio, placement: str) -> None:
         """A folio's way from the brain's hand into the speaker's context."""
-        if self._trace is None or move.after != "sent":
-            return
-        about: Attributes = {
-            "penny.folio.id": folio.id,
-            "penny.folio.section": folio.section,
-            "penny.folio.placement": folio.placement,
-        }
-        placed = self._trace.start(
-            "folio", item_id=folio.based_on, at_s=folio.created_s, attributes=about
-        )
-        placed.end()
+        if self._trace is not None:
+            about: Attributes = {
+                "penny.folio.id": folio.id,
+                "penny.folio.section": folio.section,
+                "penny.folio.placement": placement,
+            }
+            item_id, began_s = folio.based_on, folio.created_s
+            self._trace.start("folio", item_id=item_id, at_s=began_s, attributes=about).end()

@@ -4,33 +4,47 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from jsonschema import Draft202012Validator, SchemaError
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from config.section import Section, key_error
+from kb.settings import ZoneName
 
 
 class Depth(Section):
-    """What one ``analysis_depth`` means. Latency first: thinking off where the model allows it."""
+    """What one ``analysis_depth`` means: wishes, of which each model gets what it takes.
+
+    Latency first: thinking is off where the model allows it (``brain/models.py``).
+    """
 
     model: str | None = Field(default=None, description="null takes cerebro_model")
     effort: Literal["low", "medium", "high"] | None = Field(
         default="low", description="how hard it works; null sends none"
     )
-    thinking: Literal["disabled", "between_tools", "default"] = Field(
-        default="disabled", description="default sends nothing: the model's own way"
+    thinking: Literal["disabled", "default"] = Field(
+        default="disabled",
+        description="disabled where the model allows it; default is the model's own way",
     )
     max_tokens: int = Field(default=700, ge=100, le=8000, description="longest answer")
     deadline_ms: int = Field(default=4000, ge=100, description="an analysis later than this is cut")
-    passages: int = Field(default=3, ge=1, le=20, description="passages shown per search")
+    passages: int = Field(default=10, ge=1, le=20, description="passages shown per search")
     searches: int = Field(default=1, ge=0, le=5, description="rounds of its own searches")
+
+    @field_validator("thinking", mode="before")
+    @classmethod
+    def _older_word(cls, value: object) -> object:
+        return "disabled" if value == "between_tools" else value
 
 
 class Depths(Section):
+    """``brain.depths:``: what each ``analysis_depth`` means."""
+
     quick: Depth = Field(
-        default_factory=lambda: Depth(max_tokens=400, deadline_ms=2500, searches=0),
+        default_factory=lambda: Depth(max_tokens=400, deadline_ms=2500, passages=8, searches=0),
         description="one short call",
     )
     standard: Depth = Field(default_factory=Depth, description="one round of its own searches")
@@ -38,10 +52,9 @@ class Depths(Section):
         default_factory=lambda: Depth(
             model="claude-sonnet-5-5",
             effort="medium",
-            thinking="between_tools",
             max_tokens=1500,
             deadline_ms=8000,
-            passages=6,
+            passages=12,
             searches=2,
         ),
         description="a stronger model, more of the knowledge base",
@@ -49,28 +62,33 @@ class Depths(Section):
 
 
 class Corrections(Section):
+    """``brain.corrections:``: when a spoken mistake is put right, and how often."""
+
     enabled: bool = Field(default=True, description="false never corrects the speaker")
     min_severity: Literal["low", "medium", "high"] = Field(
         default="medium", description="mistakes below this are only recorded"
-    )
-    every_n_turns: int = Field(
-        default=3, ge=1, description="at most one spoken correction in so many turns"
     )
     max_per_session: int = Field(default=8, ge=0, description="then the kill switch falls")
 
 
 class Breaker(Section):
+    """``brain.breaker:``: how long the brain rests after failures in a row."""
+
     failures: int = Field(default=3, ge=1, description="failures in a row that open it")
     cooldown_s: float = Field(default=15.0, gt=0, description="first rest; it doubles each time")
     max_cooldown_s: float = Field(default=120.0, gt=0, description="longest rest")
 
 
 class Journal(Section):
+    """``brain.journal:``: the record of a session that replays, with what was said."""
+
     enabled: bool = Field(default=True, description="one file per session, with what was said")
     folder: Path = Field(default=Path("var/journal"), description="where the files go")
 
 
 class BrainSection(Section):
+    """``brain:``: when the brain analyses, how deep, at what cost, and where folios are placed."""
+
     enabled: bool = Field(default=True, description="false leaves the speaker alone")
     depth: Literal["quick", "standard", "deep"] = Field(
         default="standard", description="analysis_depth of a session that names none"
@@ -84,20 +102,20 @@ class BrainSection(Section):
         default="auto", description="how a folio reaches the speaker; auto takes the cheaper"
     )
     folio_turns: int = Field(default=3, ge=1, description="a folio is in force for so many turns")
-    max_notes: int = Field(
-        default=12, ge=1, description="appended notes kept; older ones go in a batch"
-    )
     facts_budget_ms: int = Field(
         default=60, ge=0, le=1000, description="wait for same-turn facts; 0 turns them off"
     )
     facts_passages: int = Field(default=1, ge=1, le=5, description="passages given per turn")
     partial_words: int = Field(
-        default=8, ge=1, description="a turn this long is analysed while it is spoken"
+        default=8, ge=1, description="a turn this long may be analysed early"
     )
     partial_debounce_ms: int = Field(
-        default=250, ge=0, description="rest after a partial transcript before it is analysed"
+        default=400, ge=0, description="pause in a turn after which it is analysed early"
     )
     budget_usd: float = Field(default=0.25, ge=0, description="most a session's brain may cost")
+    timezone: ZoneName = Field(
+        default="Europe/Madrid", description="whose day and hour the brain goes by"
+    )
     corrections: Corrections = Field(
         default_factory=Corrections, description="putting spoken mistakes right"
     )
@@ -106,13 +124,13 @@ class BrainSection(Section):
 
 
 class SpeakerSection(Section):
-    """The upstream of EXTERNAL, whoever runs it."""
+    """``speaker:``: the connection to the speech-to-speech vendor of EXTERNAL."""
 
     transcription_model: str = Field(
         default="gpt-realtime-whisper", description="who writes down the caller's words"
     )
     silence_duration_ms: int = Field(default=500, ge=100, description="silence that ends a turn")
-    reasoning_effort: Literal["minimal", "low", "medium", "high"] | None = Field(
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = Field(
         default="minimal", description="of models that reason; null sends none"
     )
     max_age_s: float = Field(
@@ -155,11 +173,28 @@ class Action(Section):
             raise key_error("callable", "write module:function")
         if self.parameters.get("type") != "object":
             raise key_error("parameters", 'the schema of arguments has "type": "object"')
+        try:
+            Draft202012Validator.check_schema(self.parameters)
+        except SchemaError as error:
+            raise key_error("parameters", f"is no JSON Schema: {error.message[:200]}") from None
         return self
 
 
+def _check_function_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+        raise ValueError("an action is offered as a function: 1 to 64 of A-Z, a-z, 0-9, _ and -")
+    if name == "search_knowledge":
+        raise ValueError("that is the name of Penny's own search")
+    return name
+
+
+FunctionName = Annotated[str, AfterValidator(_check_function_name)]
+
+
 class ActionsSection(Section):
-    table: dict[str, Action] = Field(
+    """``actions:``: what sessions may ask the operator's systems to do, and what fills the wait."""
+
+    table: dict[FunctionName, Action] = Field(
         default_factory=dict, description="actions by the name that sessions use"
     )
     reply_after_ms: int = Field(
@@ -192,6 +227,8 @@ class ActionsSection(Section):
 
 
 class CostsSection(Section):
+    """``costs:``: the ceiling of what one session may cost."""
+
     session_limit_usd: float | None = Field(
         default=2.0, gt=0, description="ceiling of a session; null has none"
     )

@@ -6,6 +6,8 @@ Prices are USD per 1,000,000 tokens, by modality, from the vendors' price pages 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from datetime import date
 
 from pydantic import Field
@@ -14,7 +16,10 @@ from config.section import Section
 
 
 class TokenPrices(Section):
-    """USD per 1,000,000 tokens; a modality that a model does not have stays null."""
+    """Token prices by modality.
+
+    USD per 1,000,000 tokens; a modality that a model does not have stays null.
+    """
 
     text_in: float | None = Field(default=None, ge=0, description="text read, not cached")
     text_cached: float | None = Field(
@@ -45,6 +50,8 @@ class LongPromptPrices(TokenPrices):
 
 
 class ModelPrices(TokenPrices):
+    """USD per 1,000,000 tokens of one model, by modality, and when it is turned off."""
+
     per_minute: float | None = Field(
         default=None, ge=0, description="USD per minute, where time is billed"
     )
@@ -142,3 +149,40 @@ ALIASES: dict[str, str] = {
     "claude-opus-4-20250514": "claude-opus-5-5",
     "claude-opus-4-0": "claude-opus-5-5",
 }
+
+FAMILIES = (
+    "gpt-realtime-whisper",
+    "gpt-realtime",
+    "gpt-live-transcribe",
+    "gpt-live",
+    "gpt-",
+    "claude-",
+)
+"""Beginnings of the vendors' names, the narrowest first: what a name without a row is like."""
+_DATED = re.compile(r"(.+?)-(?:\d{8}|\d{4}-\d{2}-\d{2})")
+
+
+def known_as(model: str, prices: Mapping[str, ModelPrices]) -> str | None:
+    """The row that a model's name leads to: its own, or without its date; None where none does."""
+    if model in prices:
+        return model
+    dated = _DATED.fullmatch(model)  # gpt-realtime-2025-08-28
+    return dated[1] if dated and dated[1] in prices else None
+
+
+def find_prices(model: str, prices: Mapping[str, ModelPrices]) -> ModelPrices | None:
+    """The prices of a model, or at least as much as it can cost, so that a ceiling holds.
+
+    A name without a row has of each rate the highest in its family. None for a name of no vendor:
+    an own server sends no bill.
+    """
+    name = known_as(model, prices)
+    if name is not None:
+        return prices[name]
+    family = next((each for each in FAMILIES if model.startswith(each)), None)
+    kin = [row for name, row in prices.items() if family and name.startswith(family)]
+    if not kin:
+        return None
+    rates = (*TokenPrices.model_fields, "per_minute")
+    highest = {rate: max(getattr(row, rate) or 0.0 for row in kin) for rate in rates}
+    return ModelPrices.model_validate({rate: usd for rate, usd in highest.items() if usd})

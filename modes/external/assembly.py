@@ -1,38 +1,34 @@
-"""One EXTERNAL call put together: speaker, brain, folios, tools and journal."""
+"""One EXTERNAL call put together: speaker, brain, context, tools and journal."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from brain.action_runner import ActionRunner
 from brain.actions import ActionDesk, choose_actions, offer_tools
-from brain.analysis import Excerpt
 from brain.brain import SessionBrain
-from brain.context import SystemContext
-from brain.desk import FolioDesk
-from brain.folio import Folio, Move
 from brain.host import BrainProfile
 from brain.journal import Journal
+from brain.render import RULES
 from brain.schedule import ScheduleSettings
 from brain.service import BrainCounts, BrainService
 from brain.spans import BrainSpans
 from config.schema import Config
-from modes.external.attendant import Attendant
 from modes.external.call import ExternalCall
-from modes.external.injector import Injector, InjectorSettings
-from modes.external.mirror import ConversationMirror
+from modes.external.context import DeclaredContext
+from modes.external.conversation import Conversation
+from modes.external.line import Line, Open
+from modes.external.placing import Placer
 from modes.external.plain_speaker import open_plain
-from modes.external.recall import Recall
-from modes.external.session_fields import merge
 from modes.external.session_view import SessionView
 from modes.external.speaker import Json, SpeakerProvider, UpstreamSpeaker
-from modes.external.tools import ToolDesk
-from modes.external.upstreams import Open, Upstreams
+from modes.external.state import CallState, Timing
+from modes.external.tools import ToolRuns, pending_output
 from penny.ids import new_id
 from penny.session.mode import Mode, SessionSpec
 
@@ -50,7 +46,7 @@ class CallResources:
     """
 
     config: Config
-    provider: SpeakerProvider
+    providers: Mapping[str, SpeakerProvider]
     runner: ActionRunner
     counts: BrainCounts
     brain: BrainService | None
@@ -67,81 +63,85 @@ class CallAssembly:
         self._spec = spec
         self._spans = BrainSpans(spec.trace)
         self._clock: Callable[[], float] = asyncio.get_running_loop().time
-        wanted = spec.portavoz.get("model") or self._section.portavoz_model
-        self._model = self._config.models.current(wanted)
+        self._choose_speaker()
         self._actions, self._undeclared = choose_actions(
             self._config.actions.table, spec.context.get("available_actions") or ()
         )
 
+    def _choose_speaker(self) -> None:
+        own, wishes = self._section.portavoz_provider, self._spec.portavoz
+        wanted = wishes.get("provider") or own
+        self._unknown_provider = "" if wanted in self._shared.providers else wanted
+        name = own if self._unknown_provider else wanted
+        self._provider = self._shared.providers[name]
+        default = self._section.portavoz_model if name == own else self._provider.default_model
+        self._model = self._config.models.current(wishes.get("model") or default)
+
     def build(self) -> ExternalCall:
         config, spec, service = self._config, self._spec, self._shared.brain
         journal = self._journal(enabled=service is not None)
-        view = self._view(service)
-        context = SystemContext(spec.instructions, spec.language)
-        session = self._session(view)
-        if "instructions" in spec.session:
-            context.put("base", spec.session["instructions"])
-        mirror = ConversationMirror()
+        state = self._state(service)
         for item in spec.history:
-            mirror.remember({"id": new_id("item"), **item})
-        call = ExternalCall(mirror, view, journal, self._clock, session, self._shared.counts)
-        recall = Recall(call, spec.language)
-        desk = FolioDesk(context, _note_moves(journal, self._spans))
-        injector = Injector(
-            desk,
-            call,
-            InjectorSettings(
-                config.brain.placement,
-                config.brain.max_notes,
-                config.models.prices.get(self._model),
-            ),
-            journal,
-            recall.folio_placed,
-            self._clock,
-        )
-        upstreams = Upstreams(
-            self._open_next,
-            self._open_fallback(),
-            call,
-            config.speaker,
+            known = state.conversation.add({"id": new_id("item"), **item})
+            known.is_known_as_text = known.is_final = True
+        line = Line(self._open_next, self._open_fallback(), config.speaker, self._clock, time.time)
+        tools = self._tools(journal, lambda: call.host.brain)
+        call = ExternalCall(
+            state,
+            line,
+            tools,
             journal,
             self._clock,
-            time.time,
+            self._shared.counts,
+            spec.language,
+            self._private(),
         )
-        brain = self._attach_brain(service, journal, recall)
-        tools = self._attach_tools(brain, journal, recall)
-        budget_s = config.brain.facts_budget_ms / 1000 if brain is not None else 0.0
-        call.wire(upstreams, injector, brain, tools, Attendant(call, budget_s))
-        call.on_close(lambda: self._shared.counts.add(desk.worth))
+        if service is not None:
+            profile = self._profile(service)
+            call.host.brain = SessionBrain(service, profile, journal, call.host, self._spans)
         self._note_start(call, journal)
         return call
 
+    def _state(self, service: BrainService | None) -> CallState:
+        config, spec = self._config, self._spec
+        placer = Placer(config.brain.placement, config.models.price_of(self._model))
+        base = spec.session.get("instructions", spec.instructions)
+        english = spec.language.lower().startswith("en")
+        rules = RULES["en" if english else "es"]
+        facts_s = config.brain.facts_budget_ms / 1000 if service is not None else 0.0
+        actions = config.actions
+        return CallState(
+            conversation=Conversation(),
+            context=DeclaredContext(base, rules, placer, new_id),
+            history=placer.history,
+            view=self._view(service, answers_turns=facts_s > 0),
+            timing=Timing(facts_s, actions.filler_after_ms / 1000, actions.reply_after_ms / 1000),
+            new_id=new_id,
+            fillers=list(actions.fillers_en if english else actions.fillers_es),
+            pending_output=pending_output(spec.language),
+            has_brain=service is not None,
+        )
+
     # -- the upstream -------------------------------------------------------------------------
 
-    def _transcription(self) -> Json:
-        return {
+    def _view(self, service: BrainService | None, *, answers_turns: bool) -> SessionView:
+        search = service is not None and service.base is not None
+        own = {
             "model": self._config.speaker.transcription_model,
             "language": self._spec.language.split("-")[0],
         }
-
-    def _view(self, service: BrainService | None) -> SessionView:
-        has_facts = service is not None and self._config.brain.facts_budget_ms > 0
-        tools = offer_tools(
-            self._actions,
-            self._spec.language,
-            search=service is not None and service.base is not None,
-        )
-        return SessionView(
-            tools,
-            answers_turns=has_facts,
-            transcription=self._transcription(),
+        view = SessionView(
+            offer_tools(self._actions, self._spec.language, search=search),
+            answers_turns=answers_turns and not self._provider.able.answers_by_itself,
+            transcription=own,
             shows_words=self._spec.transcripts,
         )
+        view.begin(self._session(own), self._spec.session)
+        return view
 
-    def _session(self, view: SessionView) -> Json:
-        """The GA session of this call, the caller's side's own wishes over it."""
-        config, spec = self._config, self._spec
-        speaker = config.speaker
+    def _session(self, transcription: Json) -> Json:
+        """The GA session of this call before the caller's side's own wishes."""
+        speaker = self._config.speaker
         detection: Json = {
             "type": "server_vad",
             "silence_duration_ms": speaker.silence_duration_ms,
@@ -149,23 +149,20 @@ class CallAssembly:
             "interrupt_response": True,
         }
         session: Json = {
-            "instructions": spec.instructions,
             "output_modalities": ["audio"],
             "tools": [],
             "truncation": {"type": "retention_ratio", "retention_ratio": 0.8},
             "audio": {
-                "input": {"turn_detection": detection},
-                "output": {"voice": spec.voice or self._section.portavoz_voice},
+                "input": {"turn_detection": detection, "transcription": transcription},
+                "output": {"voice": self._spec.voice or self._section.portavoz_voice},
             },
         }
         if speaker.reasoning_effort is not None and REASONING_MODELS.match(self._model):
             session["reasoning"] = {"effort": speaker.reasoning_effort}
-        session = view.outward(session, None)
-        session["audio"]["input"]["transcription"] = self._transcription()
-        return merge(session, view.outward(spec.session, None)) if spec.session else session
+        return session
 
     async def _open_next(self, session: Json, seed: Sequence[Json]) -> UpstreamSpeaker:
-        return await self._shared.provider.open(self._model, session, seed)
+        return await self._provider.open(self._model, session, seed)
 
     def _open_fallback(self) -> Open | None:
         fallback = self._shared.fallback
@@ -177,16 +174,17 @@ class CallAssembly:
 
         return open_it
 
+    def _private(self) -> Json | None:
+        fallback = self._shared.fallback
+        privacy = self._config.penny.modes.SELF_HOSTED.privacy
+        return None if fallback is None else {"mode": fallback.name, "privacy": privacy}
+
     # -- what stands behind -------------------------------------------------------------------
 
-    def _attach_brain(
-        self, service: BrainService | None, journal: Journal, recall: Recall
-    ) -> SessionBrain | None:
-        if service is None:
-            return None
+    def _profile(self, service: BrainService) -> BrainProfile:
         wishes, settings = self._spec.cerebro, self._config.brain
         depth = getattr(settings.depths, wishes.get("analysis_depth") or settings.depth)
-        profile = BrainProfile(
+        return BrainProfile(
             language=self._spec.language,
             ref=wishes.get("knowledge_base_ref") or self._config.kb.default_ref,
             depth=depth,
@@ -197,21 +195,13 @@ class CallAssembly:
                 partial_words=settings.partial_words,
                 debounce_s=settings.partial_debounce_ms / 1000,
             ),
-            session=self._session_facts(),
+            session={"contexto": dict(self._spec.context), "acciones": list(self._actions)},
         )
-        return SessionBrain(service, profile, journal, recall, self._spans)
 
-    def _session_facts(self) -> Json:
-        return {"contexto": dict(self._spec.context), "acciones": list(self._actions)}
-
-    def _attach_tools(
-        self, brain: SessionBrain | None, journal: Journal, recall: Recall
-    ) -> ToolDesk | None:
-        if brain is None and not self._actions:
-            return None
-
-        async def search(query: str) -> tuple[Excerpt, ...]:
-            return () if brain is None else await brain.look_up(query)
+    def _tools(self, journal: Journal, brain: Callable[[], SessionBrain | None]) -> ToolRuns:
+        async def search(query: str) -> Json:
+            found = brain()
+            return {"status": "nothing_found"} if found is None else await found.look_up(query)
 
         session = {
             "session_id": self._spec.session_id,
@@ -219,16 +209,8 @@ class CallAssembly:
             "user_id": self._spec.context.get("user_id"),
             "tenant": self._spec.tenant,
         }
-        return ToolDesk(
-            ActionDesk(self._actions),
-            self._shared.runner,
-            search,
-            self._config.actions,
-            recall,
-            journal,
-            session,
-            self._spec.trace,
-        )
+        desk = ActionDesk(self._actions, self._spec.session_id)
+        return ToolRuns(desk, self._shared.runner, search, journal, session, self._spec.trace)
 
     # -- the record ---------------------------------------------------------------------------
 
@@ -242,7 +224,7 @@ class CallAssembly:
         return Journal(path, self._clock, self._shared.counts.journals)
 
     def _note_start(self, call: ExternalCall, journal: Journal) -> None:
-        spec = self._spec
+        spec, models = self._spec, self._config.models
         journal.write(
             "session",
             session_id=spec.session_id,
@@ -251,34 +233,17 @@ class CallAssembly:
             cerebro=spec.cerebro,
             actions=list(self._actions),
         )
+        field = "context.available_actions"
         for name in self._undeclared:
-            message = f"context.available_actions: '{name}' is not declared in penny.yaml"
-            call.tell(
-                {
-                    "type": "penny.warning",
-                    "code": "field_ignored",
-                    "message": message,
-                    "field": "context.available_actions",
-                }
-            )
+            _warn(call, "field_ignored", f"{field}: '{name}' is not declared in penny.yaml", field)
+        if self._unknown_provider:
+            names = ", ".join(self._shared.providers)
+            message = f"portavoz.provider: '{self._unknown_provider}' is unknown; there are {names}"
+            _warn(call, "field_ignored", message, "portavoz.provider")
+        if models.price_of(self._model) is not None and not models.has_price(self._model):
+            message = f"'{self._model}' has no price; the highest of its family is counted"
+            _warn(call, "price_unknown", message, "portavoz.model")
 
 
-def _note_moves(journal: Journal, spans: BrainSpans) -> Callable[[Folio, Move], None]:
-    def note(folio: Folio, move: Move) -> None:
-        spans.moved(folio, move)
-        journal.write(
-            "folio",
-            folio_id=folio.id,
-            folio_kind=folio.kind,
-            section=folio.section,
-            source=folio.source,
-            turn=folio.turn,
-            based_on=folio.based_on,
-            status=move.after,
-            reason=move.reason,
-            response_id=folio.response_id or None,
-            supersedes=folio.supersedes,
-            body=folio.body if move.after == "sent" else None,
-        )
-
-    return note
+def _warn(call: ExternalCall, code: str, message: str, field: str) -> None:
+    call.tell({"type": "penny.warning", "code": code, "message": message, "field": field})

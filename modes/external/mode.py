@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
 import structlog
@@ -17,10 +17,9 @@ from config.schema import Config
 from kb import KnowledgeBase, UnknownCollection
 from modes.external.assembly import CallAssembly, CallResources
 from modes.external.call import ExternalCall
-from modes.external.openai_speaker import OpenAIProvider
+from modes.external.providers import PROVIDERS
 from modes.external.speaker import SpeakerProvider
-from penny.errors import PennyError
-from penny.session.mode import Availability, Mode, SessionSpec
+from penny.session.mode import Availability, Hearing, Mode, SessionSpec
 
 
 log = structlog.get_logger()
@@ -29,9 +28,11 @@ WARM_UP = "¿Cuándo vence la factura F-2024-1234 y qué importe de mil quinient
 
 
 class ExternalMode:
-    """Args:
-    fallback: where a session goes when its speaker is gone for good.
-    kb: the knowledge base that the house shares; without it the mode opens its own.
+    """Mode EXTERNAL: a vendor's speech-to-speech model with a brain behind it.
+
+    Args:
+        fallback: the mode that takes a session over whose speaker is gone for good.
+        kb: finds the knowledge base that all modes share.
     """
 
     name = "EXTERNAL"
@@ -41,15 +42,15 @@ class ExternalMode:
         config: Config,
         *,
         fallback: Mode | None = None,
-        provider: SpeakerProvider | None = None,
+        providers: Mapping[str, SpeakerProvider] | None = None,
         kb: Callable[[], Awaitable[KnowledgeBase | None]] | None = None,
     ) -> None:
         self._config = config
         self._section = config.penny.modes.EXTERNAL
-        self._provider = provider or OpenAIProvider(self._section.portavoz_base_url)
+        base_url = self._section.portavoz_base_url
+        self._providers = providers or {name: make(base_url) for name, make in PROVIDERS.items()}
         self._fallback = fallback
-        self._shared_kb = kb
-        self._own_kb: KnowledgeBase | None = None
+        self._kb = kb
         self._runner = ActionRunner(config.actions.table)
         self._brain: BrainService | None = None
         self._ready = asyncio.Event()
@@ -61,7 +62,12 @@ class ExternalMode:
         problems = find_problems(self._config, self.name, os.environ)
         if problems:
             return Availability(False, problems[0].reason, problems[0].remedy)
-        return Availability(True, notice=find_notice(self._config, self.name, os.environ))
+        vendors = self._config.penny.modes.EXTERNAL.portavoz_base_url is None
+        return Availability(
+            True,
+            notice=find_notice(self._config, self.name, os.environ),
+            hears=Hearing(("*",)) if vendors else None,
+        )
 
     async def start(self) -> None:
         """Open the knowledge base and the brain, if this mode can talk at all."""
@@ -79,7 +85,7 @@ class ExternalMode:
         thinker = None
         lacking = missing_brain_key(section, os.environ)
         if lacking is None:
-            thinker = Claude(section.cerebro_base_url, timestamp=_timestamp)
+            thinker = Claude(section.cerebro_base_url)
         else:
             log.warning("brain_without_model", reason=f"{lacking} is not set", brain="kb only")
         self._brain = BrainService(
@@ -89,16 +95,13 @@ class ExternalMode:
             await self._find_kb(),
             section.cerebro_model,
             asyncio.get_running_loop().time,
-            _timestamp,
+            lambda: datetime.now(UTC),
         )
         self._brain.counts = self.counts
 
     async def _find_kb(self) -> KnowledgeBase | None:
         kb = self._config.kb
-        if self._shared_kb is not None:
-            base = await self._shared_kb()
-        else:
-            base = self._own_kb = await self._open_kb()
+        base = None if self._kb is None else await self._kb()
         if base is None:
             return None
         try:
@@ -108,30 +111,19 @@ class ExternalMode:
             log.warning("kb_collection_missing", ref=kb.default_ref, reason=error.message)
         return base
 
-    async def _open_kb(self) -> KnowledgeBase | None:
-        settings = self._config.kb_settings(os.environ)
-        try:
-            base = await asyncio.to_thread(KnowledgeBase.open, settings)
-        except PennyError as error:
-            log.error("kb_unavailable", code=error.code, reason=error.message)  # noqa: TRY400
-            return None
-        await asyncio.to_thread(base.keep_up, watch=self._config.kb.watch)
-        return base
-
     async def aclose(self) -> None:
         if self._brain is not None:
             await self._brain.aclose()
-        if self._own_kb is not None:
-            self._own_kb.close()
         await self._runner.aclose()
-        await self._provider.aclose()
+        for provider in self._providers.values():
+            await provider.aclose()
 
     async def open(self, spec: SessionSpec) -> ExternalCall:
         """Connect to the speaker and set the brain behind it. Raises ModeUnavailable."""
         await self._ready.wait()  # a gateway listens before its modes have started
         call = CallAssembly(self._share(), spec).build()
         try:
-            await call.start()
+            await call.open()
         except BaseException:
             await call.aclose()
             raise
@@ -139,9 +131,5 @@ class ExternalMode:
 
     def _share(self) -> CallResources:
         return CallResources(
-            self._config, self._provider, self._runner, self.counts, self._brain, self._fallback
+            self._config, self._providers, self._runner, self.counts, self._brain, self._fallback
         )
-
-
-def _timestamp() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

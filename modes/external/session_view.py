@@ -1,28 +1,32 @@
 """Two views of one session object: what the caller's side set, and what the upstream is told. Pure.
 
-Penny adds to the upstream's session (her notes in the instructions, her tools, and turns that she
-answers herself); the caller's side sees what it asked for and nothing of this.
+Penny adds to the upstream's session (notes in the instructions, tools, and turns for which it
+creates the response); the caller's side sees what it asked for and nothing of this. What that
+side asks for counts once the upstream has agreed to it (``session.updated``).
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from penny.audio.format import PCM24K, AudioFormat
+from penny.realtime.formats import WIRE_FORMATS
 
 
 Json = dict[str, Any]
 
-PCM_BYTES_PER_MS = 48
-G711_BYTES_PER_MS = 8
-
 
 class SessionView:
-    """Args:
-    tools: Penny's own function tools.
-    answers_turns: whether she creates the responses to spoken turns herself.
-    transcription: her own wish; the brain needs the words even where the caller's side does not.
-    shows_words: whether the caller's side gets transcription events from the start.
+    """The session of one call.
+
+    Args:
+        tools: Penny's own function tools.
+        answers_turns: whether Penny creates the responses to spoken turns.
+        transcription: what Penny asks for: the brain needs the words where the caller's side does
+            not.
+        shows_words: whether the caller's side gets transcription events from the start.
     """
 
     def __init__(
@@ -34,59 +38,99 @@ class SessionView:
         shows_words: bool = True,
     ) -> None:
         self._tools = list(tools)
-        self._client_tools: list[Json] = []
         self.answers_turns = answers_turns
-        self._client_creates = True
-        self._detects_turns = True
+        self._client_tools: frozenset[str] = frozenset()
         self._transcription = transcription
-        self._client_transcription = transcription if shows_words else None
-        self.in_bytes_per_ms = self.out_bytes_per_ms = PCM_BYTES_PER_MS
+        self._client_transcription: Json | None = transcription if shows_words else None
+        self._client_creates = True
+        self._detection: str | None = "server_vad"
+        self.session: Json = {}
+        """What the upstream agreed to, or what the first one is asked for; outward."""
 
     @property
     def own_tools(self) -> frozenset[str]:
-        return frozenset(tool["name"] for tool in self._tools)
+        """Names of Penny's tools; a client's tool of the same name is the client's."""
+        return frozenset(tool["name"] for tool in self._tools) - self._client_tools
 
     @property
     def shows_words(self) -> bool:
         """Whether the caller's side gets transcription events."""
         return self._client_transcription is not None
 
-    def leave_turns(self) -> None:
-        """Another speaker takes over, which answers turns by itself."""
-        self.answers_turns = False
+    @property
+    def detects_turns(self) -> bool:
+        return self._detection is not None
+
+    @property
+    def wants_answers(self) -> bool:
+        """Whether a turn that the speaker found the end of is to be answered, by whomever."""
+        return self._client_creates and self.detects_turns
 
     @property
     def creates(self) -> bool:
-        """Whether a finished turn is to be answered by us."""
-        return self.answers_turns and self._client_creates and self._detects_turns
+        """Whether such a turn is answered by Penny."""
+        return self.answers_turns and self.wants_answers
+
+    def leave(self) -> None:
+        """Another speaker takes over, which answers turns by itself and has none of our tools."""
+        self.answers_turns, self._tools = False, []
+
+    @property
+    def input_format(self) -> AudioFormat:
+        return _format_of(self.session, "input")
+
+    @property
+    def output_format(self) -> AudioFormat:
+        return _format_of(self.session, "output")
+
+    def begin(self, session: Json, wishes: Json) -> None:
+        """What the first upstream is asked for: the house's own, the caller's side's over it."""
+        self.session = self.outward(session, None)
+        if wishes:
+            self.accept(wishes)
+
+    def accept(self, fields: Json) -> None:
+        """A client's fields hold from now on."""
+        if "tools" in fields:
+            self._client_tools = _names(fields["tools"] or ())
+        heard = (fields.get("audio") or {}).get("input") or {}
+        if "transcription" in heard:
+            self._client_transcription = heard["transcription"]
+        if "turn_detection" in heard:
+            self._detect(heard["turn_detection"])
+        kept = {name: value for name, value in fields.items() if name != "instructions"}
+        self.session = merge(self.session, self.outward(kept, None))
+
+    def _detect(self, detection: Json | None) -> None:
+        """Another kind of turn detection begins with its own defaults."""
+        kind = None if detection is None else detection.get("type", self._detection)
+        if kind != self._detection:
+            self._client_creates = True
+            ((self.session.get("audio") or {}).get("input") or {}).pop("turn_detection", None)
+        if detection is not None:
+            self._client_creates = bool(detection.get("create_response", self._client_creates))
+        self._detection = kind
 
     def outward(self, session: Json, instructions: str | None) -> Json:
         """A client's session fields as the upstream gets them.
 
         ``instructions``: the whole context, in place of the client's own; None leaves it alone.
+        A model is the address's to choose: here the provider would refuse the whole update.
         """
         fields = copy.deepcopy(session)
+        fields.pop("model", None)
         if instructions is not None and "instructions" in fields:
             fields["instructions"] = instructions
         if "tools" in fields:
-            self._client_tools = list(fields["tools"] or ())
-            fields["tools"] = self._client_tools + self._tools
-        audio = fields.get("audio") or {}
-        heard, spoken = audio.get("input") or {}, audio.get("output") or {}
-        if heard.get("format"):
-            self.in_bytes_per_ms = _bytes_per_ms(heard["format"])
-        if spoken.get("format"):
-            self.out_bytes_per_ms = _bytes_per_ms(spoken["format"])
+            theirs = drop_repeated(fields["tools"] or ())
+            names = _names(theirs)
+            fields["tools"] = theirs + [tool for tool in self._tools if tool["name"] not in names]
+        heard = (fields.get("audio") or {}).get("input") or {}
         if "transcription" in heard:
-            self._client_transcription = heard["transcription"]
             heard["transcription"] = heard["transcription"] or self._transcription
-        if "turn_detection" in heard:
-            detection = heard["turn_detection"]
-            self._detects_turns = detection is not None
-            if detection is not None:
-                self._client_creates = detection.get("create_response", self._client_creates)
-                if self.answers_turns:
-                    heard["turn_detection"] = {**detection, "create_response": False}
+        detection = heard.get("turn_detection")
+        if detection is not None and self.answers_turns:
+            heard["turn_detection"] = {**detection, "create_response": False}
         return fields
 
     def inward(self, session: Json, base_instructions: str) -> Json:
@@ -106,5 +150,30 @@ class SessionView:
         return fields
 
 
-def _bytes_per_ms(audio_format: Json) -> int:
-    return PCM_BYTES_PER_MS if audio_format.get("type") == "audio/pcm" else G711_BYTES_PER_MS
+def _names(tools: Iterable[Json]) -> frozenset[str]:
+    return frozenset(tool["name"] for tool in tools if "name" in tool)
+
+
+def drop_repeated(tools: Iterable[Json]) -> list[Json]:
+    """Function tools by name, the last of each; what has no name (MCP servers) stays."""
+    return list({tool.get("name") or id(tool): tool for tool in tools}.values())
+
+
+def duration_ms(chunk: str, audio: AudioFormat) -> float:
+    """How long a base64 chunk of audio lasts."""
+    return audio.ms_of(len(chunk) * 3 // 4 - chunk.count("=", -2))
+
+
+def _format_of(session: Json, way: str) -> AudioFormat:
+    told = ((session.get("audio") or {}).get(way) or {}).get("format") or {}
+    return WIRE_FORMATS.get(str(told.get("type")), PCM24K)
+
+
+def merge(base: Mapping[str, object], fields: Mapping[str, object]) -> Json:
+    """``fields`` over ``base``, objects merged."""
+    merged: Json = dict(base)
+    for name, value in fields.items():
+        old = merged.get(name)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        merged[name] = merge(old, value) if both else value  # type: ignore[arg-type]  # both dicts
+    return merged

@@ -13,6 +13,9 @@ from brain import journal
 from brain.journal import CALM_S, Journal, JournalHealth, read_journal
 
 
+pytestmark = pytest.mark.pure
+
+
 class Disk:
     """``os.write`` with so many bytes of room."""
 

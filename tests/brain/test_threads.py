@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from kb.normal.analysis import keys_of
 from kb.normal.stems import key_of
+
+
+pytestmark = pytest.mark.pure
 
 
 def test_stems_are_the_same_however_many_threads_ask() -> None:

@@ -1,8 +1,9 @@
 """A Messages API at the vendor's edge: real HTTP, JSON and SSE, scripted.
 
 Each step answers one request that it fits; a request that fits no step is a 500 and fails the
-test at the end, as do steps that nothing came for. What the current API refuses (temperature,
-forced tools, an open schema) is refused here too.
+test at the end, as do steps that nothing came for. What the vendor's types and guides say is a
+400 (sampling, forced tools, an open schema, a way to think or an effort that the model does not
+take, a model that is turned off) is refused here too, by a table of its own.
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ from types import TracebackType
 from typing import Any
 
 from aiohttp import web
+from anthropic.types import OutputConfigParam
+from anthropic.types.message_create_params import (
+    MessageCreateParamsNonStreaming,
+    MessageCreateParamsStreaming,
+)
 
 
 Json = dict[str, Any]
@@ -41,6 +47,8 @@ class Step:
     times: int | None = 1
     gate: asyncio.Event | None = None
     """The reply waits for it, so that a test can let something overtake it."""
+    started: bool = False
+    """Whether the stream begins (``message_start``) before the wait, not after it."""
 
 
 def folio(
@@ -62,22 +70,26 @@ def folio(
             "tone_guidance": "profesional pero cercano",
             "warnings": list(warnings),
         },
-        "correction": None,
+        "corrections": [],
     }
 
 
-def correction(said: str, correct: str, kind: str = "date") -> Json:
-    note = {
-        "correction_needed": True,
+def note(said: str, correct: str, kind: str = "date", evidence: str = "") -> Json:
+    """One entry of ``corrections``."""
+    return {
         "correction_type": kind,
         "what_gpt_said": said,
         "correct_info": correct,
-        "inject_correction": True,
+        "evidence": evidence,
     }
-    return {"queries": [], "context_update": None, "correction": note}
 
 
-NOTHING: Json = {"queries": [], "context_update": None, "correction": None}
+def correction(said: str, correct: str, kind: str = "date", evidence: str = "") -> Json:
+    """An answer with one correction."""
+    return {**NOTHING, "corrections": [note(said, correct, kind, evidence)]}
+
+
+NOTHING: Json = {"queries": [], "context_update": None, "corrections": []}
 
 
 class AnthropicDouble:
@@ -90,6 +102,7 @@ class AnthropicDouble:
         self.headers: list[dict[str, str]] = []
         self.unexpected: list[str] = []
         self.cancelled = 0
+        self._transports: list[asyncio.Transport] = []
         self._runner: web.AppRunner | None = None
         self._ids = count(1)
         self._news = asyncio.Event()
@@ -141,6 +154,11 @@ class AnthropicDouble:
         if kind is None:
             self.check()
 
+    async def hang_up(self) -> None:
+        """Break every connection off, whatever is under way."""
+        for transport in self._transports:
+            transport.abort()
+
     def check(self) -> None:
         if self.unexpected:
             raise UnexpectedRequest(f"requests that no step fits: {self.unexpected}")
@@ -148,8 +166,14 @@ class AnthropicDouble:
         if left:
             raise UnexpectedRequest(f"{len(left)} steps were never used")
 
+    def find_step(self, task: Json, body: Json) -> Step | None:
+        """The step that answers a request; a double that plays the model overrides it."""
+        return next((s for s in self.steps if s.times != 0 and s.fits(task)), None)
+
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         self.headers.append(dict(request.headers))
+        if request.transport is not None:
+            self._transports.append(request.transport)
         bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
         key = bearer or request.headers.get("x-api-key", "")
         if not key:
@@ -161,7 +185,7 @@ class AnthropicDouble:
             self.unexpected.append(refusal)
             return _error(400, "invalid_request_error", refusal)
         task = self.task(body)
-        step = next((s for s in self.steps if s.times != 0 and s.fits(task)), None)
+        step = self.find_step(task, body)
         self.requests.append(body)
         self._news.set()
         if step is None:
@@ -169,7 +193,12 @@ class AnthropicDouble:
             return _error(500, "api_error", "no step fits")
         if step.times is not None:
             step.times -= 1
+        text = step.text if step.text is not None else json.dumps(step.answer, ensure_ascii=False)
+        message = self._message(body, step, text)
+        stream = _MessageStream(request, message)
         try:
+            if step.started:
+                await stream.start()
             await asyncio.sleep(step.delay_s)
             if step.gate is not None:
                 await step.gate.wait()
@@ -178,11 +207,11 @@ class AnthropicDouble:
             raise
         if step.status != 200:
             return _error(step.status, _KINDS.get(step.status, "api_error"), "scripted")
-        text = step.text if step.text is not None else json.dumps(step.answer, ensure_ascii=False)
-        message = self._message(body, step, text)
-        if body.get("stream"):
-            return await _stream(request, message)
-        return web.json_response(message)
+        if not body.get("stream"):
+            return web.json_response(message)
+        if not step.started:
+            await stream.start()
+        return await stream.finish()
 
     def _message(self, body: Json, step: Step, text: str) -> Json:
         usage = {
@@ -217,10 +246,67 @@ def _refuse(body: Json, request: web.Request) -> str:
             return f"{name} is not supported"
     if (body.get("tool_choice") or {}).get("type") in ("tool", "any"):
         return "forced tool use is not supported"
-    if "sonnet-5-5" in body["model"] and body.get("thinking") == {"type": "disabled"}:
-        return "thinking cannot be disabled"
+    refusal = refuse_model(body) or _refuse_shape(body)
+    if refusal:
+        return refusal
     form = (body.get("output_config") or {}).get("format") or {}
     return _open_object(form.get("schema") or {})
+
+
+_PARAMETERS = {*MessageCreateParamsNonStreaming.__annotations__} | {
+    *MessageCreateParamsStreaming.__annotations__
+}
+_MOST_CACHE_MARKS = 4
+
+
+def _refuse_shape(body: Json) -> str:
+    """What the SDK's types do not have, or the API's guides say is a 400 for every model."""
+    unknown = set(body) - _PARAMETERS
+    if unknown:
+        return f"{sorted(unknown)[0]}: Extra inputs are not permitted"
+    unknown = set(body.get("output_config") or {}) - set(OutputConfigParam.__annotations__)
+    if unknown:
+        return f"output_config.{sorted(unknown)[0]}: Extra inputs are not permitted"
+    if not body["messages"] or body["messages"][-1]["role"] != "user":
+        return "the conversation must end with a user message"
+    blocks = [*(body.get("system") or []), *body["messages"][-1]["content"]]
+    if any(block["type"] == "text" and not block["text"].strip() for block in blocks):
+        return "text content blocks must be non-empty"
+    if sum("cache_control" in block for block in blocks) > _MOST_CACHE_MARKS:
+        return "A maximum of 4 blocks with cache_control may be provided."
+    return ""
+
+
+_TURNED_OFF = frozenset(
+    ["claude-sonnet-4-20250514", "claude-sonnet-4-0", "claude-opus-4-20250514", "claude-opus-4-0"]
+)
+_THINKING = {
+    "claude-opus-5-5": {"adaptive"},
+    "claude-sonnet-5-5": {"adaptive", "between_tools"},
+    "claude-haiku-5-5": {"adaptive", "disabled"},
+    "claude-opus-5": {"adaptive", "disabled"},
+    "claude-sonnet-5": {"adaptive", "disabled"},
+    "claude-haiku-4-5": {"enabled", "disabled"},
+    "claude-sonnet-4-5": {"enabled", "disabled"},
+}
+"""Model -> the ``thinking.type`` it takes; of others any is taken."""
+_WITHOUT_EFFORT = frozenset(["claude-haiku-4-5", "claude-sonnet-4-5"])
+
+
+def refuse_model(body: Json) -> str:
+    """Why the vendor answers 400 to these parameters of this model; "" when it takes them."""
+    model = body["model"]
+    if model in _TURNED_OFF:
+        return f"model: {model} was turned off"
+    thinking = (body.get("thinking") or {}).get("type")
+    if thinking is not None and thinking not in _THINKING.get(model, {thinking}):
+        return f'"thinking.type.{thinking}" is not supported for this model.'
+    effort = (body.get("output_config") or {}).get("effort")
+    if effort is not None and model in _WITHOUT_EFFORT:
+        return "This model does not support the effort parameter."
+    if thinking == "disabled" and effort in ("xhigh", "max"):
+        return "effort is too high with thinking off"
+    return ""
 
 
 def _open_object(schema: Any) -> str:
@@ -239,23 +325,36 @@ def _error(status: int, kind: str, message: str) -> web.Response:
     return web.json_response(body, status=status)
 
 
-async def _stream(request: web.Request, message: Json) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-    await response.prepare(request)
+class _MessageStream:
+    """One message as server-sent events, in two steps."""
 
-    async def send(kind: str, **fields: Any) -> None:
+    def __init__(self, request: web.Request, message: Json) -> None:
+        self._request = request
+        self._message = message
+        self._response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+
+    async def start(self) -> None:
+        """The headers and ``message_start``, whose usage has the input but hardly any output."""
+        await self._response.prepare(self._request)
+        usage = {**self._message["usage"], "output_tokens": 1}
+        begun = {**self._message, "content": [], "stop_reason": None, "usage": usage}
+        await self._send("message_start", message=begun)
+
+    async def finish(self) -> web.StreamResponse:
+        """The rest of the message."""
+        message, send = self._message, self._send
+        text = message["content"][0]["text"]
+        await send("content_block_start", index=0, content_block={"type": "text", "text": ""})
+        for start in range(0, len(text), 40):
+            delta = {"type": "text_delta", "text": text[start : start + 40]}
+            await send("content_block_delta", index=0, delta=delta)
+        await send("content_block_stop", index=0)
+        stop = {"stop_reason": message["stop_reason"], "stop_sequence": None}
+        usage = {"output_tokens": message["usage"]["output_tokens"]}
+        await send("message_delta", delta=stop, usage=usage)
+        await send("message_stop")
+        return self._response
+
+    async def _send(self, kind: str, **fields: Any) -> None:
         data = json.dumps({"type": kind, **fields}, ensure_ascii=False)
-        await response.write(f"event: {kind}\ndata: {data}\n\n".encode())
-
-    text = message["content"][0]["text"]
-    await send("message_start", message={**message, "content": [], "stop_reason": None})
-    await send("content_block_start", index=0, content_block={"type": "text", "text": ""})
-    for start in range(0, len(text), 40):
-        delta = {"type": "text_delta", "text": text[start : start + 40]}
-        await send("content_block_delta", index=0, delta=delta)
-    await send("content_block_stop", index=0)
-    stop = {"stop_reason": message["stop_reason"], "stop_sequence": None}
-    usage = {"output_tokens": message["usage"]["output_tokens"]}
-    await send("message_delta", delta=stop, usage=usage)
-    await send("message_stop")
-    return response
+        await self._response.write(f"event: {kind}\ndata: {data}\n\n".encode())

@@ -3,8 +3,9 @@
 The test plays the model: what it hears (``hear``), what it answers (``answer``, ``call``). The
 bookkeeping of the protocol (session updates, items, truncations, cancellations and their errors)
 is done here as the vendor does it. A second ``response.create`` while one is active is answered
-with the vendor's error and counted as a violation; a ``response.create`` that no step took, or a
-step that waits in vain, fails the test.
+with the vendor's error and counted as a violation, and so is whatever the SDK's types or the
+documents refuse, unless the test says that its client misbehaves (``may_break``); a
+``response.create`` that no step took, or a step that waits in vain, fails the test.
 """
 
 from __future__ import annotations
@@ -20,6 +21,15 @@ from types import TracebackType
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
+
+from tests.doubles.vendor_types import (
+    REALTIME,
+    Refusal,
+    refuse,
+    refuse_item,
+    refuse_response,
+    refuse_session,
+)
 
 
 Json = dict[str, Any]
@@ -55,6 +65,10 @@ class Connection:
         self._changed = asyncio.Event()
         self._ids = count(1)
         self.refuse_items = False
+        self.lose_items = False
+        """Items are taken and never acknowledged."""
+        self.asides: set[str] = set()
+        self.metadata: dict[str, Json | None] = {}
 
     # -- the script ---------------------------------------------------------------------------
 
@@ -82,16 +96,7 @@ class Connection:
     async def end_turn(self, item_id: str) -> None:
         await self.send("input_audio_buffer.speech_stopped", item_id=item_id, audio_end_ms=1000)
         await self.send("input_audio_buffer.committed", item_id=item_id, previous_item_id=None)
-        part = {"type": "input_audio", "transcript": None}
-        item = {
-            "id": item_id,
-            "object": "realtime.item",
-            "type": "message",
-            "role": "user",
-            "status": "completed",
-            "content": [part],
-        }
-        await self._add(item)
+        await self._add(_heard(item_id))
         if self._creates():
             await self._begin({}, "")
 
@@ -200,18 +205,27 @@ class Connection:
         return call_id
 
     async def finish(
-        self, response_id: str, status: str, reason: str = "", *, output: list[Json] | None = None
+        self,
+        response_id: str,
+        status: str,
+        reason: str = "",
+        *,
+        output: list[Json] | None = None,
+        aside: bool = False,
+        details: Json | None = None,
     ) -> None:
         """``response.done`` with a usage as the vendor's."""
         if self.active == response_id:
             self.active = ""
-        details = {"type": status, "reason": reason} if reason else None
+        if reason:
+            details = {"type": status, "reason": reason}
         response: Json = {
             "id": response_id,
             "object": "realtime.response",
             "status": status,
             "status_details": details,
-            "conversation_id": "conv_1",
+            "conversation_id": None if aside else "conv_1",
+            "metadata": self.metadata.pop(response_id, None),
             "output": output or [],
             "usage": self._usage(),
         }
@@ -265,36 +279,88 @@ class Connection:
         self.closed.set()
 
     async def _take(self, event: Json) -> None:
-        kind = event["type"]
-        if kind == "input_audio_buffer.append":
-            self.audio_ms += len(b64decode(event["audio"])) / 48
-            self._server.on_audio(event)
-        elif kind == "session.update":
-            await self._update(event)
-        elif kind == "conversation.item.create":
-            if self.refuse_items:
-                await self._error(event, "invalid_value", "scripted refusal")
-            else:
-                await self._add(event["item"])
-        elif kind == "conversation.item.delete":
-            if self.items.pop(event["item_id"], None) is None:
-                await self._error(event, "item_delete_invalid_item_id", "no such item")
-            else:
-                await self.send("conversation.item.deleted", item_id=event["item_id"])
-        elif kind == "conversation.item.truncate":
-            await self._truncate(event)
-        elif kind == "response.create":
-            await self._begin(event, event.get("event_id") or "")
-        elif kind == "response.cancel":
-            if not self.active:
-                await self._error(event, "response_cancel_not_active", "nothing to cancel")
-            else:
-                await self.finish(self.active, "cancelled", "client_cancelled")
+        refusal = refuse(event, REALTIME) or self._refuse(event)
+        if refusal is not None:
+            await self._break(event, *refusal)
+            return
+        handler = {
+            "input_audio_buffer.append": self._append,
+            "input_audio_buffer.commit": self._commit,
+            "session.update": self._update,
+            "conversation.item.create": self._create,
+            "conversation.item.delete": self._delete,
+            "conversation.item.truncate": self._truncate,
+            "conversation.item.retrieve": self._retrieve,
+            "response.create": self._respond,
+            "response.cancel": self._cancel,
+        }.get(event["type"])
+        if handler is not None:
+            await handler(event)
+
+    def _refuse(self, event: Json) -> Refusal | None:
+        if event["type"] == "session.update":
+            return refuse_session(
+                event["session"],
+                model=self.model,
+                has_spoken=bool(self.durations),
+                before=self.session,
+            )
+        if event["type"] == "conversation.item.create":
+            return refuse_item(event["item"], self.items)
+        return (
+            refuse_response(event.get("response")) if event["type"] == "response.create" else None
+        )
+
+    async def _break(self, event: Json, code: str, message: str, param: str = "") -> None:
+        if not self._server.may_break:
+            self._server.violations.append(f"{event['type']}: {param} {message}")
+        await self._error(event, code, message)
+
+    async def _append(self, event: Json) -> None:
+        self.audio_ms += len(b64decode(event["audio"])) / 48
+        self._server.on_audio(event)
+
+    async def _commit(self, event: Json) -> None:
+        item_id = self.new_id("item_user")
+        await self.send("input_audio_buffer.committed", item_id=item_id, previous_item_id=None)
+        await self._add(_heard(item_id))
+
+    async def _create(self, event: Json) -> None:
+        if self.refuse_items:
+            await self._error(event, "invalid_value", "scripted refusal")
+        elif not self.lose_items:
+            await self._add(event["item"], after=event.get("previous_item_id"))
+
+    async def _delete(self, event: Json) -> None:
+        if self.items.pop(event["item_id"], None) is None:
+            await self._error(event, "item_delete_invalid_item_id", "no such item")
         else:
-            self._server.violations.append(f"unexpected event {kind}")
-            await self._error(event, "invalid_value", f"unknown {kind}")
+            await self.send("conversation.item.deleted", item_id=event["item_id"])
+
+    async def _retrieve(self, event: Json) -> None:
+        found = self.items.get(event["item_id"])
+        if found is None:
+            await self._error(event, "item_retrieve_invalid_item_id", "no such item")
+        else:
+            await self.send("conversation.item.retrieved", item=found)
+
+    async def _respond(self, event: Json) -> None:
+        await self._begin(event, event.get("event_id") or "")
+
+    async def _cancel(self, event: Json) -> None:
+        wanted = event.get("response_id")
+        if wanted in self.asides:
+            self.asides.discard(wanted)
+            await self.finish(wanted, "cancelled", "client_cancelled", aside=True)
+        elif not self.active or wanted not in (None, self.active):
+            await self._error(event, "response_cancel_not_active", "nothing to cancel")
+        else:
+            await self.finish(self.active, "cancelled", "client_cancelled")
 
     async def _begin(self, event: Json, event_id: str) -> None:
+        if (event.get("response") or {}).get("conversation") == "none":
+            await self._begin_aside(event)
+            return
         if self.active:
             self._server.violations.append("response.create while a response is active")
             await self._error(event, "conversation_already_has_active_response", "one is active")
@@ -309,18 +375,34 @@ class Connection:
             "usage": None,
             "metadata": (event.get("response") or {}).get("metadata"),
         }
+        self.metadata[self.active] = response["metadata"]
         await self.send("response.created", response=response)
         self.requests.put_nowait(event)
 
+    async def _begin_aside(self, event: Json) -> None:
+        aside = self.new_id("resp")
+        self.asides.add(aside)
+        response: Json = {
+            "id": aside,
+            "object": "realtime.response",
+            "status": "in_progress",
+            "status_details": None,
+            "conversation_id": None,
+            "output": [],
+            "usage": None,
+            "metadata": event["response"].get("metadata"),
+        }
+        await self.send("response.created", response=response)
+
     async def _update(self, event: Json) -> None:
-        if event["session"].get("type") != "realtime":
-            await self._error(event, "missing_required_parameter", "session.type")
-            return
         self.session = _merge(self.session, event["session"])
         await self.send("session.updated", session=self.session)
 
-    async def _add(self, item: Json, *, done: bool = True) -> None:
+    async def _add(self, item: Json, *, done: bool = True, after: str | None = None) -> None:
         item = {"object": "realtime.item", "status": "completed", **item}
+        item.setdefault("id", self.new_id("item"))
+        if after == "root":
+            self.items = {item["id"]: item, **self.items}
         self.items[item["id"]] = item
         await self.send("conversation.item.added", item=item, previous_item_id=None)
         if done:
@@ -388,6 +470,8 @@ class RealtimeDouble:
         self.keys: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.refuse_with: int | None = None
+        self.may_break = False
+        """Whether the test's own client sends what the vendor refuses."""
         self.expires_at: int | None = None
         """Unix seconds that ``session.created`` tells."""
         self.on_audio: Any = lambda event: None
@@ -469,6 +553,18 @@ class RealtimeDouble:
 async def realtime_double() -> AsyncIterator[RealtimeDouble]:
     async with RealtimeDouble() as double:
         yield double
+
+
+def _heard(item_id: str) -> Json:
+    """A user's item whose audio was heard and whose words are not known."""
+    return {
+        "id": item_id,
+        "object": "realtime.item",
+        "type": "message",
+        "role": "user",
+        "status": "completed",
+        "content": [{"type": "input_audio", "transcript": None}],
+    }
 
 
 def _default_session(model: str) -> Json:

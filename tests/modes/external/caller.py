@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,9 +11,13 @@ from typing import Any
 
 from brain.journal import read_journal
 from config.schema import Config
+from kb import KnowledgeBase
 from modes.external.call import ExternalCall
+from modes.external.conversation import Conversation
 from modes.external.mode import ExternalMode
+from penny.errors import SpeakerLost
 from penny.session.mode import Mode, SessionSpec
+from tests.realtime_schema import assert_server_event_valid
 
 
 Json = dict[str, Any]
@@ -22,25 +27,40 @@ WAIT_S = 5.0
 
 
 class Caller:
-    """Reads the call's events into ``heard``."""
+    """Reads the call's events into ``heard`` (a SpeakerSink)."""
 
     def __init__(self, call: ExternalCall, mode: ExternalMode, journal: Path) -> None:
         self.call = call
         self.mode = mode
         self.heard: list[Json] = []
+        self.faults: list[str] = []
+        """Events that the SDK's types do not describe."""
         self._journal = journal
         self._news = asyncio.Event()
         self.ended: BaseException | None = None
-        self._task = asyncio.create_task(self._listen())
+        call.start(self)
 
-    async def _listen(self) -> None:
-        try:
-            async for event in self.call.events():
-                self.heard.append(event)
-                self._news.set()
-        except Exception as error:
-            self.ended = error
+    def on_event(self, event: Json, /) -> None:
+        self.heard.append(event)
+        if not event["type"].startswith("penny."):
+            try:
+                assert_server_event_valid(event)
+            except Exception as fault:
+                self.faults.append(f"{event['type']}: {fault}")
         self._news.set()
+
+    def on_closed(self, error: SpeakerLost | None, /) -> None:
+        self.ended = error
+        self._news.set()
+
+    async def send(self, event: Json) -> None:
+        """Send an event, and let what it causes go on its way."""
+        self.call.send(event)
+        await asyncio.sleep(0)
+
+    @property
+    def conversation(self) -> Conversation:
+        return self.call.state.conversation
 
     def all(self, kind: str) -> list[Json]:
         return [event for event in self.heard if event["type"] == kind]
@@ -78,7 +98,7 @@ class Caller:
 
     async def aclose(self) -> None:
         await self.call.aclose()
-        await self._task
+        assert not self.faults, self.faults
 
 
 def configure(tmp_path: Path, speaker_url: str, brain_url: str | None, **sections: Json) -> Config:
@@ -98,6 +118,23 @@ KB_INDEX = ROOT / "var/test-kb"
 
 
 @asynccontextmanager
+async def started(config: Config, fallback: Mode | None = None) -> AsyncIterator[ExternalMode]:
+    """A started mode, with a knowledge base of its own."""
+    base = await asyncio.to_thread(KnowledgeBase.open, config.kb_settings(os.environ))
+
+    async def find_base() -> KnowledgeBase:
+        return base
+
+    mode = ExternalMode(config, fallback=fallback, kb=find_base)
+    await mode.start()
+    try:
+        yield mode
+    finally:
+        await mode.aclose()
+        base.close()
+
+
+@asynccontextmanager
 async def calling(
     config: Config,
     tmp_path: Path,
@@ -108,9 +145,7 @@ async def calling(
     **spec: Any,
 ) -> AsyncIterator[Caller]:
     """A started mode with one open call."""
-    mode = ExternalMode(config, fallback=fallback)
-    await mode.start()
-    try:
+    async with started(config, fallback) as mode:
         call = await mode.open(
             SessionSpec(
                 session_id="sess_test",
@@ -126,5 +161,3 @@ async def calling(
             yield caller
         finally:
             await caller.aclose()
-    finally:
-        await mode.aclose()

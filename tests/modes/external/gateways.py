@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -67,8 +68,13 @@ class Client:
 
 
 @asynccontextmanager
-async def connected(gateway: Gateway, **start: Any) -> AsyncIterator[Client]:
-    """A client of ``/ws`` with a started EXTERNAL session; the gateway stops behind it."""
+async def connected(
+    gateway: Gateway, text: str | None = None, **start: Any
+) -> AsyncIterator[Client]:
+    """A client of ``/ws`` with a started EXTERNAL session; the gateway stops behind it.
+
+    ``text``: the first message as it is sent, in place of one made from ``start``.
+    """
     await gateway.start(host="127.0.0.1", port=0)
     try:
         base_url = f"http://127.0.0.1:{gateway.port}"
@@ -78,7 +84,7 @@ async def connected(gateway: Gateway, **start: Any) -> AsyncIterator[Client]:
                 listening = asyncio.create_task(client.listen(socket))
                 try:
                     start = {"type": "session_start", "mode": "EXTERNAL", **start}
-                    await socket.send_json(start)
+                    await socket.send_str(text or json.dumps(start))
                     await client.until("session_started")
                     yield client
                 finally:

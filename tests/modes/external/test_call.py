@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.doubles.anthropic_server import NOTHING, AnthropicDouble, folio
 from tests.doubles.realtime_server import RealtimeDouble
 from tests.modes.external.caller import calling, configure
+
+
+pytestmark = pytest.mark.socket
 
 
 async def test_a_folio_of_turn_1_is_in_force_at_turn_2(
@@ -14,6 +19,7 @@ async def test_a_folio_of_turn_1_is_in_force_at_turn_2(
 ) -> None:
     claude.on("turn", 1, answer=folio("Consulta sobre factura pendiente", {"estado": "pendiente"}))
     claude.on("turn", 2, answer=folio("Consulta sobre pagos"))
+    claude.on("review", answer=NOTHING, times=None)
     config = configure(tmp_path, speaker.base_url, claude.base_url)
     async with calling(config, tmp_path) as caller:
         upstream = await speaker.connection()
@@ -30,9 +36,9 @@ async def test_a_folio_of_turn_1_is_in_force_at_turn_2(
             "penny.context_update",
             lambda e: e["context_update"]["user_intent"] == "Consulta sobre pagos",
         )
-    active = [e for e in caller.journal() if e["kind"] == "folio" and e["status"] == "active"]
+    active = [e for e in caller.journal() if e["kind"] == "folio" and e["status"] == "used"]
     assert any(entry["section"] == "folio" and entry["turn"] == 1 for entry in active)
-    assert caller.mode.counts.worth.in_time >= 1
+    assert caller.mode.counts.effectiveness.in_time >= 1
 
 
 async def test_same_turn_facts_stand_before_the_response(

@@ -9,10 +9,14 @@ from typing import Any
 import pytest
 
 from penny.gateway.app import Gateway
+from penny.gateway.process import banner
 from tests.doubles.anthropic_server import AnthropicDouble, folio
 from tests.doubles.realtime_server import RealtimeDouble
 from tests.modes.external.caller import configure
 from tests.modes.external.gateways import connected, external_only
+
+
+pytestmark = pytest.mark.socket
 
 
 Json = dict[str, Any]
@@ -101,4 +105,4 @@ async def test_without_the_brains_key_banner_modes_and_session_tell_the_same(
         assert mode["available"] is True
         assert mode["notice"] == started["notice"]
         assert mode["notice"]["en"].startswith("ANTHROPIC_API_KEY is not set")
-        assert mode["notice"]["en"] in gateway.banner()
+        assert mode["notice"]["en"] in banner(gateway)

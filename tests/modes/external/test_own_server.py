@@ -69,7 +69,7 @@ async def say(caller: Caller, text: str) -> None:
     audio = silence(200) + speak(text) + silence(1200)
     for start in range(0, len(audio), CHUNK_BYTES):
         chunk = b64encode(audio[start : start + CHUNK_BYTES]).decode()
-        await caller.call.send({"type": "input_audio_buffer.append", "audio": chunk})
+        await caller.send({"type": "input_audio_buffer.append", "audio": chunk})
     await caller.wait(lambda: len(caller.all("response.done")) > before)
 
 
@@ -110,7 +110,7 @@ async def test_a_call_runs_against_pennys_own_server_without_a_key(
             assert "[CORRECCION NECESARIA]" in _told(llm, 1)
             await caller.until("penny.context_update", lambda e: e["revision"] > 3)
 
-            await caller.call.upstreams.replace("age")
+            await caller.call.line.replace("age")
             await caller.until("penny.upstream_replaced")
             await say(caller, "Dígame la otra factura, por favor.")
             await caller.until("penny.tool_call", lambda e: e["status"] == "completed")

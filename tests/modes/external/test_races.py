@@ -15,6 +15,9 @@ from tests.doubles.realtime_server import RealtimeDouble
 from tests.modes.external.caller import Caller, calling, configure
 
 
+pytestmark = pytest.mark.socket
+
+
 Json = dict[str, Any]
 
 NO_BRAIN: Json = {"enabled": False}
@@ -27,28 +30,28 @@ def user(text: str, item_id: str) -> Json:
     return {"type": "conversation.item.create", "item": item}
 
 
-async def test_response_create_while_a_response_is_active_waits_for_its_end(
+async def test_response_create_while_a_response_is_active_is_refused_as_the_vendor_does(
     speaker: RealtimeDouble, tmp_path: Path
 ) -> None:
     config = configure(tmp_path, speaker.base_url, None, brain=NO_BRAIN)
     async with calling(config, tmp_path) as caller:
         upstream = await speaker.connection()
-        await caller.call.send(user("uno", "item_a"))
-        await caller.call.send({"type": "response.create"})
+        await caller.send(user("uno", "item_a"))
+        await caller.send({"type": "response.create"})
         await upstream.asked()
         first = upstream.active
-        await caller.call.send({"type": "response.create"})
-        await caller.call.send({"type": "response.create"})
-        await caller.settle()
-        assert upstream.requests.empty()
+        await caller.send({"type": "response.create", "event_id": "second"})
+        fault = (await caller.until("error"))["error"]
+        assert fault["code"] == "conversation_already_has_active_response"
+        assert fault["event_id"] == "second"
         await upstream.speak("Hola.")
-        await upstream.answer("Otra vez hola.")
+        await caller.until("response.done")
         assert first != ""
         await caller.settle()
-    assert not [e for e in caller.heard if e["type"] == "error"]
+        assert upstream.requests.empty(), "one answer, not two"
 
 
-async def test_the_servers_own_response_in_the_same_moment_delays_ours_and_shows_no_error(
+async def test_a_typed_turn_is_answered_after_the_servers_own_response_in_the_same_moment(
     speaker: RealtimeDouble, tmp_path: Path
 ) -> None:
     config = configure(tmp_path, speaker.base_url, None, brain=NO_BRAIN)
@@ -56,7 +59,8 @@ async def test_the_servers_own_response_in_the_same_moment_delays_ours_and_shows
         upstream = await speaker.connection()
         await upstream.hear("hola")  # the server answers turns itself here
         first = upstream.active
-        await caller.call.send({"type": "response.create"})
+        await caller.send(user("otra cosa", "item_typed"))
+        await caller.send({"type": "response.create"})
         await upstream.asked()
         await upstream.speak("Dígame.")
         assert first
@@ -74,8 +78,8 @@ async def test_response_done_without_response_created_frees_the_next_request(
     async with calling(config, tmp_path) as caller:
         upstream = await speaker.connection()
         await upstream.finish("resp_ghost", "cancelled", "turn_detected")
-        await caller.call.send(user("uno", "item_a"))
-        await caller.call.send({"type": "response.create"})
+        await caller.send(user("uno", "item_a"))
+        await caller.send({"type": "response.create"})
         await upstream.answer("Hola.")
         await caller.until("response.done", lambda e: e["response"]["status"] == "completed")
 
@@ -86,12 +90,12 @@ async def test_cancel_and_create_waits_for_the_cancelled_response(
     config = configure(tmp_path, speaker.base_url, None, brain=NO_BRAIN)
     async with calling(config, tmp_path) as caller:
         upstream = await speaker.connection()
-        await caller.call.send(user("uno", "item_a"))
-        await caller.call.send({"type": "response.create"})
+        await caller.send(user("uno", "item_a"))
+        await caller.send({"type": "response.create"})
         await upstream.asked()
         await caller.until("response.created")
-        await caller.call.send({"type": "response.cancel"})
-        await caller.call.send({"type": "response.create"})
+        await caller.send({"type": "response.cancel"})
+        await caller.send({"type": "response.create"})
         await upstream.answer("De acuerdo.")
         await caller.settle()
     kinds = [event["type"] for event in upstream.received]
@@ -131,7 +135,7 @@ async def test_a_placement_is_in_force_only_when_it_is_acknowledged(
         assert update["placement"] == wanted
         assert ("Turno 1" in upstream.session["instructions"]) == (placement == "rewrite")
     moves = [e["status"] for e in caller.journal() if e["kind"] == "folio"]
-    assert moves[:2] == ["sent", "acknowledged"]
+    assert moves[0] == "in_force"
     assert caller.all("session.updated") == []
 
 
@@ -152,7 +156,7 @@ async def test_a_refused_placement_is_dropped_and_shown_to_nobody(
         await caller.settle()
     assert caller.all("error") == []
     last = [e for e in caller.journal() if e["kind"] == "folio"][-1]
-    assert (last["status"], last["reason"]) == ("dropped", "refused")
+    assert (last["status"], last["reason"]) == ("gone", "refused")
 
 
 async def test_answers_to_turns_bring_no_instructions_of_their_own(
@@ -197,7 +201,7 @@ async def test_an_item_of_which_nothing_was_heard_is_deleted_and_never_seeded(
         await upstream.hear("hola")
         item_id = await upstream.answer("Nunca oído.")
         await caller.until("response.done")
-        await caller.call.send({"type": "conversation.item.delete", "item_id": item_id})
+        await caller.send({"type": "conversation.item.delete", "item_id": item_id})
         await caller.until("conversation.item.deleted")
         await upstream.drop()
         again = await speaker.connection()
@@ -229,7 +233,8 @@ async def test_a_folio_that_is_ready_while_no_upstream_is_open_is_not_lost(
 async def test_the_late_result_of_a_superseded_analysis_goes_nowhere(
     speaker: RealtimeDouble, claude: AnthropicDouble, tmp_path: Path
 ) -> None:
-    claude.on("turn", 1, answer=folio("Consulta sobre lo viejo"), gate=asyncio.Event())
+    old = claude.on("turn", 1, answer=folio("Consulta sobre lo viejo"), gate=asyncio.Event())
+    claude.on("review", answer=NOTHING, times=None)
     claude.on("turn", 2, answer=folio("Consulta sobre lo nuevo"))
     config = configure(tmp_path, speaker.base_url, claude.base_url)
     async with calling(config, tmp_path) as caller:
@@ -240,10 +245,11 @@ async def test_the_late_result_of_a_superseded_analysis_goes_nowhere(
         await upstream.hear("No, otra cosa distinta")
         await upstream.answer("Cuénteme.")
         await caller.until("penny.context_update")
+        assert old.gate is not None
+        old.gate.set()
+        await caller.settle()
         told = [e["context_update"]["user_intent"] for e in caller.all("penny.context_update")]
         assert told == ["Consulta sobre lo nuevo"]
-    assert any(e["kind"] == "analysis_superseded" for e in caller.journal())
-    assert caller.mode.counts.analyses["superseded"] == 1
 
 
 async def test_a_note_in_the_background_makes_nobody_speak(
@@ -279,10 +285,11 @@ async def test_a_failed_session_update_is_told_to_who_asked(
     speaker: RealtimeDouble, tmp_path: Path
 ) -> None:
     config = configure(tmp_path, speaker.base_url, None, brain=NO_BRAIN)
+    speaker.may_break = True
     async with calling(config, tmp_path) as caller:
         await speaker.connection()
         update = {"type": "session.update", "event_id": "mine", "session": {"voice": "x"}}
-        await caller.call.send(update)
+        await caller.send(update)
         fault = await caller.until("error")
         assert fault["error"]["event_id"] == "mine"
 
@@ -295,7 +302,7 @@ async def test_a_clients_instructions_and_tools_come_back_as_the_client_set_them
         upstream = await speaker.connection()
         tool = {"type": "function", "name": "suya", "description": "", "parameters": {}}
         session = {"type": "realtime", "instructions": "Sé breve.", "tools": [tool]}
-        await caller.call.send({"type": "session.update", "session": session})
+        await caller.send({"type": "session.update", "session": session})
         updated = (await caller.until("session.updated"))["session"]
         assert updated["instructions"] == "Sé breve."
         assert [each["name"] for each in updated["tools"]] == ["suya"]
@@ -315,7 +322,7 @@ async def test_truncation_past_the_real_end_is_cut_to_it_and_refused_by_nobody(
         item_id = await upstream.answer("Buenos días, dígame")
         await caller.until("response.done")
         cut = {"type": "conversation.item.truncate", "item_id": item_id, "content_index": 0}
-        await caller.call.send({**cut, "audio_end_ms": 60_000})
+        await caller.send({**cut, "audio_end_ms": 60_000})
         told = await caller.until("conversation.item.truncated")
         assert told["audio_end_ms"] == upstream.durations[item_id]
     assert caller.all("error") == []
@@ -328,6 +335,7 @@ async def test_correction_ignored_twice_is_raised_once_by_a_rewrite_and_then_rep
     wrong = correction("La factura vence mañana", "La factura vence el 15 de enero")
     claude.on("turn", answer=NOTHING, times=None)
     claude.on("review", 1, answer=wrong)
+    claude.on("review", answer=NOTHING, times=None)
     config = configure(tmp_path, speaker.base_url, claude.base_url, brain={"placement": "append"})
     async with calling(config, tmp_path) as caller:
         upstream = await speaker.connection()
@@ -337,13 +345,13 @@ async def test_correction_ignored_twice_is_raised_once_by_a_rewrite_and_then_rep
         assert any("[CORRECCION NECESARIA]" in note for note in upstream.notes())
         assert "15 de enero" not in upstream.session["instructions"]
         await upstream.hear(QUIET_TURN)
-        await upstream.answer("De acuerdo.")
+        await upstream.answer("Puede pagar por banco o tarjeta.")
         await upstream.until(
             "the rewrite", lambda: "15 de enero" in upstream.session["instructions"]
         )
-        await caller.wait(lambda: len(caller.all("penny.correction")) == 2)
+        assert not any("[CORRECCION" in note for note in upstream.notes()), "in its place"
         await upstream.hear("Pues siga usted, por favor")
-        await upstream.answer("Muy bien.")
+        await upstream.answer("Tenemos abierto por la tarde.")
         warning = await caller.until("penny.warning", lambda e: e["code"] == "degraded")
         assert "mistake" in warning["message"]
         await upstream.hear("Y nada más por hoy")
@@ -352,7 +360,7 @@ async def test_correction_ignored_twice_is_raised_once_by_a_rewrite_and_then_rep
     journal = caller.journal()
     checked = [e["progress"] for e in journal if e["kind"] == "correction_checked"]
     assert checked == ["raise", "reported"]
-    assert journal[-1]["effectiveness"]["corrections_ignored"] == 1
+    assert journal[-2]["effectiveness"]["corrections_ignored"] == 1
 
 
 async def test_a_terminal_error_stops_the_attempts_and_goes_over_to_the_fallback(
@@ -369,8 +377,8 @@ async def test_a_terminal_error_stops_the_attempts_and_goes_over_to_the_fallback
         warning = await caller.until("penny.warning")
         assert warning["code"] == "mode_changed"
         seen = len(speaker.keys)
-        await own.speakers[0].says.send({"type": "response.created", "response": {"id": "r1"}})
-        await caller.until("response.created", lambda e: e["response"]["id"] == "r1")
+        await own.speakers[0].says.send({"type": "input_audio_buffer.cleared", "event_id": "e1"})
+        await caller.until("input_audio_buffer.cleared")
         assert len(speaker.keys) == seen == 1
         assert own.specs[0].history[0]["content"][0]["text"] == "hola"
 
@@ -386,7 +394,7 @@ async def test_a_terminal_error_without_a_fallback_ends_the_session(
         assert isinstance(caller.ended, SpeakerLost)
         assert caller.ended.retryable is False
         with pytest.raises(SpeakerLost):
-            await caller.call.send({"type": "response.create"})
+            await caller.send({"type": "response.create"})
 
 
 async def test_a_busy_provider_is_asked_once_more(speaker: RealtimeDouble, tmp_path: Path) -> None:
@@ -395,10 +403,9 @@ async def test_a_busy_provider_is_asked_once_more(speaker: RealtimeDouble, tmp_p
         upstream = await speaker.connection()
         await upstream.hear("hola")
         await upstream.asked()
-        response_id, upstream.active = upstream.active, ""
+        response_id = upstream.active
         details = {"type": "failed", "error": {"code": "inference_rate_limit_exceeded"}}
-        failed = {"id": response_id, "status": "failed", "status_details": details}
-        await upstream.send("response.done", response={**failed, "output": [], "usage": None})
+        await upstream.finish(response_id, "failed", details=details)
         await upstream.answer("Buenos días.")
         await caller.until("response.done", lambda e: e["response"]["status"] == "completed")
 
@@ -414,7 +421,7 @@ async def test_several_items_of_one_response_are_each_kept(
         await upstream.speak("Lo miro.", stop_after=2)
         second = await upstream.speak("Ya está.")
         await caller.until("response.done")
-        mirror = caller.call.mirror
+        mirror = caller.conversation
         assert mirror.reply_of(1, 1e9) == "Lo miro. Ya está."
         assert mirror.get(second) is not None
 
@@ -432,11 +439,11 @@ async def test_speech_over_the_answer_cancels_it_and_the_new_turn_is_answered_on
         item_id = await upstream.answer("Pues mire usted", stop_after=2)
         await upstream.hear("Espere un momento")
         cut = {"type": "conversation.item.truncate", "item_id": item_id, "content_index": 0}
-        await caller.call.send({**cut, "audio_end_ms": 300})
+        await caller.send({**cut, "audio_end_ms": 300})
         await upstream.answer("Le escucho.")
         await caller.until("response.done", lambda e: e["response"]["status"] == "completed")
         await claude.until(2)
-        exchanges = caller.call.mirror.exchanges(1e9)
+        exchanges = caller.conversation.exchanges(1e9)
         assert exchanges[0].penny == "Pues"
 
 
@@ -457,10 +464,7 @@ async def test_only_the_brain_itself_is_shown_what_is_merely_likely(
         await upstream.hear("Quiero hablar de mi factura")
         await upstream.answer("Dígame.")
         await caller.wait(lambda: caller.mode.counts.analyses["overloaded"] == 1)
-        brain = caller.call.brain
-        assert brain is not None
-        assert brain._run is not None
-        await brain._run  # until it has done what it does without Claude
+        await caller.settle()  # until it has done what it does without Claude
         shown = claude.requests[0]["messages"][-1]["content"][-1]["text"]
         assert "facturas.md#duplicado-de-una-factura" in shown
     searches = [each for each in caller.journal() if each["kind"] == "search"]

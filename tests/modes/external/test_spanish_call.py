@@ -6,12 +6,17 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from brain.journal import read_journal
 from brain.replay import replay_journal
 from tests.doubles.anthropic_server import NOTHING, AnthropicDouble, correction, folio
 from tests.doubles.realtime_server import Connection, RealtimeDouble
 from tests.invoices.service import InvoiceService, action_table
 from tests.modes.external.caller import Caller, calling, configure
+
+
+pytestmark = pytest.mark.socket
 
 
 Json = dict[str, Any]
@@ -84,10 +89,10 @@ async def an_interruption_in_the_middle(upstream: Connection, caller: Caller) ->
     item_id = await upstream.answer("Para domiciliar el recibo entre en su área", stop_after=5)
     await upstream.speech_started("item_cut")
     cut = {"type": "conversation.item.truncate", "item_id": item_id, "content_index": 0}
-    await caller.call.send({**cut, "audio_end_ms": 900})
+    await caller.send({**cut, "audio_end_ms": 900})
     await caller.until("response.done", lambda e: e["response"]["status"] == "cancelled")
     await caller.until("penny.context_update", intent("Consulta sobre domiciliación"))
-    item = caller.call.mirror.get(item_id)
+    item = caller.conversation.get(item_id)
     assert item is not None
     assert item.heard(1e9) == "Para domiciliar el"
 
@@ -104,15 +109,19 @@ async def a_tool_call(upstream: Connection, caller: Caller) -> None:
 
 
 async def a_rollover(speaker: RealtimeDouble, old: Connection, caller: Caller) -> Connection:
-    caller.call.mirror._sounds_until_s = 0.0  # the caller has heard it all by now
-    await caller.call.upstreams.replace("age")
+    # Until the caller has heard the correction.
+    await caller.wait(lambda: not caller.call.state.context.in_force("correction"))
+    caller.conversation.sounds_until_s = 0.0  # and all the rest
+    await caller.call.line.replace("age")
     new = await speaker.connection()
     await caller.until("penny.upstream_replaced")
     said = [i["content"][0]["text"] for i in new.items.values() if i["type"] == "message"]
     assert "¿Cuándo vence mi factura F-2024-1234?" in said
     assert "Para domiciliar el" in said, "what was cut is not seeded"
-    assert "Consulta" in new.session["instructions"] or "CONTEXTO" in new.session["instructions"]
-    assert {i["id"] for i in new.items.values()} <= {i["id"] for i in old.items.values()}
+    assert any("[CONTEXTO ACTUALIZADO" in note for note in new.notes())
+    assert not any("[CORRECCION" in note for note in new.notes()), "it has been said"
+    seeded = {i["id"] for i in new.items.values() if i.get("role") != "system"}
+    assert seeded <= {i["id"] for i in old.items.values()}
     await old.closed.wait()
     await new.hear("¿Dónde está su oficina?")
     await new.answer("Tenemos varias.")
@@ -166,7 +175,7 @@ def tells_it_all(journal: list[Json]) -> None:
     }
     checked = next(entry for entry in journal if entry["kind"] == "correction_checked")
     assert checked["progress"] == "confirmed"
-    worth = journal[-1]["effectiveness"]
+    worth = journal[-2]["effectiveness"]
     assert worth["corrections_made"] == worth["corrections_confirmed"] == 1
     assert worth["applied_in_time_pct"] > 50
 

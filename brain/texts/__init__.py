@@ -1,0 +1,28 @@
+"""Texts and lists of words that the brain goes by, one file each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+_FOLDER = Path(__file__).parent
+
+
+def read_text(name: str, kind: str = "txt") -> str:
+    """The text of a file; a line that ends in a backslash goes on."""
+    text = (_FOLDER / f"{name}.{kind}").read_text(encoding="utf-8")
+    return text.replace("\\\n", "").strip()
+
+
+def read_words(name: str) -> frozenset[str]:
+    """The words of ``name.txt``, lower case, in Spanish without accents."""
+    return frozenset(read_text(name).split())
+
+
+def read_table(name: str) -> dict[str, Any]:
+    """The mapping in ``name.yaml``."""
+    table: dict[str, Any] = yaml.safe_load((_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    return table

@@ -1,0 +1,305 @@
+"""The connection of a call to its upstream, and the one that follows it: make before break.
+
+A planned replacement opens the next upstream beside the old one, seeds it, and swaps at a quiet
+moment. After a drop the caller's audio is kept (bounded) until another upstream has taken it.
+Terminal errors stop the attempts; then the call goes over to the fallback, or ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import structlog
+
+from config.brain import SpeakerSection
+from modes.external.replacement import KeptAudio, plan_replacement
+from modes.external.speaker import Json, Step, UpstreamSpeaker
+from penny.aio.tasks import TaskOwner
+from penny.errors import ModeUnavailable, SpeakerLost
+
+
+log = structlog.get_logger()
+
+RECOVERY = "recover"
+FIRST_RETRY_S = 0.2
+MAX_RETRY_S = 3.0
+QUIET_POLL_S = 0.25
+QUIET_LIMIT_S = 120.0
+"""How long a planned replacement waits for a quiet moment before it does without."""
+SWAP_S = 2.0
+"""What is kept of the last seconds before that end for the swap itself."""
+PREROLL_MS = 500
+"""Audio before the swap that the next upstream also gets, so that no onset is lost."""
+
+Open = Callable[[Json, Sequence[Json]], Awaitable[UpstreamSpeaker]]
+
+
+class LineHost(Protocol):
+    """The call, as its line sees it. All in the loop, none waits."""
+
+    def compose(self) -> tuple[Json, list[Json]]:
+        """Session and seed of a new upstream, as of now."""
+
+    def is_quiet(self) -> bool: ...
+
+    def replay_from_ms(self) -> float | None:
+        """From where on the kept audio is needed by the next upstream; None for its preroll."""
+
+    def on_upstream_event(self, event: Json) -> None: ...
+
+    def on_lost(self) -> None:
+        """There is no upstream now: close what hangs in the air."""
+
+    def on_attached(self, upstream: UpstreamSpeaker, reason: str) -> None:
+        """Another upstream has taken over; it knows the seed and the audio."""
+
+    def on_dead(self, error: SpeakerLost) -> None:
+        """There will be no upstream any more."""
+
+    def note(self, kind: str, **fields: object) -> None:
+        """Write into the journal."""
+
+
+class _Sink:
+    """Brings an upstream's events to the line as long as it is the current one."""
+
+    def __init__(self, line: Line, upstream: UpstreamSpeaker) -> None:
+        self._line, self._upstream = line, upstream
+
+    def on_event(self, event: Json) -> None:
+        if self._line.current is self._upstream:
+            self._line.host.on_upstream_event(event)
+
+    def on_closed(self, error: SpeakerLost | None) -> None:
+        if self._line.current is self._upstream:
+            self._line.lose(error or SpeakerLost("the speaker closed the connection"))
+
+
+class Line:
+    """Owns the current upstream and everything that reads from it.
+
+    Args:
+        open_next: opens an upstream with a session and a seed.
+        open_fallback: None where a dead speaker ends the session.
+        clock: the loop's, seconds. wall_clock: Unix time in seconds, in which providers tell when
+            a session expires.
+    """
+
+    host: LineHost
+
+    def __init__(
+        self,
+        open_next: Open,
+        open_fallback: Open | None,
+        settings: SpeakerSection,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._open_next = open_next
+        self._open_fallback = open_fallback
+        self._settings = settings
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._expires_s: float | None = None
+        self._tasks = TaskOwner("line", self._give_up)
+        self._age: asyncio.Task[None] | None = None
+        self.kept = KeptAudio(round(settings.audio_kept_s * 1000))
+        self.current: UpstreamSpeaker | None = None
+        self.fell_back = False
+        self._heard_ms = 0.0
+        """Caller's audio that an upstream has got."""
+
+    async def start(self, host: LineHost) -> UpstreamSpeaker:
+        """Open the first. Raises ModeUnavailable."""
+        self.host = host
+        session, seed = host.compose()
+        upstream = await self._open_next(session, seed)
+        self.current = upstream
+        self._watch(upstream)
+        host.on_attached(upstream, "start")
+        return upstream
+
+    def listen(self) -> None:
+        """Begin to bring events of the first upstream."""
+        if self.current is not None:
+            self.current.start(_Sink(self, self.current))
+
+    # -- sending ------------------------------------------------------------------------------
+
+    def send_audio(self, event: Json, duration_ms: float) -> None:
+        """Caller's audio: sent, and kept for the next upstream."""
+        self.kept.append(event["audio"], duration_ms)
+        self.send(event)
+
+    def send(self, event: Json) -> None:
+        """Never raises: a loss is told by the upstream's end, and the next one is seeded."""
+        self._try(lambda upstream: upstream.send(event))
+
+    def change(self, step: Step) -> None:
+        self._try(lambda upstream: upstream.change(step))
+
+    def seed(self, item: Json) -> None:
+        self._try(lambda upstream: upstream.seed(item))
+
+    def _try(self, act: Callable[[UpstreamSpeaker], None]) -> None:
+        if self.current is None:
+            return
+        try:
+            act(self.current)
+        except SpeakerLost as error:
+            # Whoever sends is in the middle of something: the loss is handled after it.
+            upstream = self.current
+            asyncio.get_running_loop().call_soon(_Sink(self, upstream).on_closed, error)
+
+    @property
+    def is_full(self) -> bool:
+        return self.current is not None and self.current.is_full
+
+    async def drain(self) -> None:
+        if self.current is not None:
+            await self.current.drain()
+
+    # -- losing -------------------------------------------------------------------------------
+
+    def abandon(self, reason: str) -> None:
+        """The upstream does not answer any more: take it for lost."""
+        self.lose(SpeakerLost(f"the speaker is given up: {reason}", code=f"speaker_{reason}"))
+
+    def lose(self, error: SpeakerLost) -> None:
+        """The current upstream is gone: open another, or end."""
+        upstream, self.current = self.current, None
+        if upstream is None:
+            return
+        self._heard_ms = self.kept.position_ms
+        log.warning("upstream_lost", code=error.code, reason=error.message)
+        self.host.note("upstream_lost", code=error.code, retryable=error.retryable)
+        self.host.on_lost()
+        self._tasks.spawn(self._recover(upstream, error), name=RECOVERY)
+
+    def _give_up(self, task: str, error: BaseException) -> None:
+        """A fault of ours, logged: a call whose speaker is not replaced is over."""
+        if task == RECOVERY:
+            self.host.on_dead(SpeakerLost(f"the speaker was not replaced: {type(error).__name__}"))
+
+    async def _recover(self, lost: UpstreamSpeaker | None, error: SpeakerLost) -> None:
+        if lost is not None:
+            self._tasks.spawn(lost.aclose(), name="close the lost upstream")
+        delay_s, started_s = 0.0, self._clock()
+        for _ in range(self._settings.reconnect_attempts if error.retryable else 0):
+            await asyncio.sleep(delay_s)
+            delay_s = min(max(FIRST_RETRY_S, delay_s * 2), MAX_RETRY_S)
+            try:
+                session, seed = self.host.compose()
+                upstream = await self._open_next(session, seed)
+            except ModeUnavailable as refusal:
+                error = SpeakerLost(refusal.message, retryable=refusal.retryable)
+                if not refusal.retryable:
+                    break
+                continue
+            await self._take_over(upstream, seed, "drop", started_s)
+            return
+        log.error("speaker_dead", reason=error.message, retryable=error.retryable)
+        await self._fall_back(error, started_s)
+
+    async def _fall_back(self, error: SpeakerLost, started_s: float) -> None:
+        if self._open_fallback is None or self.fell_back:
+            self.host.on_dead(error)
+            return
+        try:
+            session, seed = self.host.compose()
+            upstream = await self._open_fallback(session, seed)
+        except ModeUnavailable as refusal:
+            log.error("fallback_unavailable", reason=refusal.message)  # noqa: TRY400
+            self.host.on_dead(error)
+            return
+        self.fell_back = True
+        await self._take_over(upstream, seed, "fallback", started_s)
+
+    # -- replacing ----------------------------------------------------------------------------
+
+    def _watch(self, upstream: UpstreamSpeaker) -> None:
+        # The watch that replaces its own upstream is in here: it has the old one to close yet.
+        if self._age is not None and self._age is not asyncio.current_task():
+            self._age.cancel()
+        left_s = self._left_s(upstream)
+        self._expires_s = None if left_s is None else self._clock() + left_s
+        self._age = self._tasks.spawn(self._watch_age(upstream, left_s), name="upstream age")
+
+    def _left_s(self, upstream: UpstreamSpeaker) -> float | None:
+        """Seconds until the provider ends the session, as far as it tells and can be believed."""
+        expires_at = upstream.info.get("expires_at")
+        if not isinstance(expires_at, int | float):
+            return None
+        left_s = expires_at - self._wall_clock()
+        if left_s > 0:
+            return left_s
+        log.warning("upstream_expiry_not_believed", left_s=round(left_s))
+        return None
+
+    async def _watch_age(self, upstream: UpstreamSpeaker, left_s: float | None) -> None:
+        """Replace the upstream before its provider's limit, at a quiet moment."""
+        due_s, reason = plan_replacement(self._settings.max_age_s, left_s)
+        await asyncio.sleep(due_s)
+        delay_s = FIRST_RETRY_S
+        while self.current is upstream and not self.fell_back:
+            try:
+                await self.replace(reason)
+                return
+            except ModeUnavailable as refusal:
+                log.warning("rollover_postponed", reason=refusal.message)
+                await asyncio.sleep(delay_s)
+                delay_s = min(delay_s * 2, 60.0)
+
+    async def replace(self, reason: str) -> None:
+        """Open the next upstream and swap when it is quiet. Raises ModeUnavailable."""
+        old = self.current
+        started_s = self._clock()
+        session, seed = self.host.compose()
+        upstream = await self._open_next(session, seed)
+        deadline_s = self._clock() + QUIET_LIMIT_S
+        if self._expires_s is not None:
+            deadline_s = min(deadline_s, self._expires_s - SWAP_S)
+        while not self.host.is_quiet() and self._clock() < deadline_s:  # noqa: ASYNC110
+            await asyncio.sleep(QUIET_POLL_S)
+        if self.current is not old or old is None:
+            await upstream.aclose()  # the old one was lost meanwhile and is replaced already
+            return
+        self.current = None
+        self._heard_ms = self.kept.position_ms
+        self.host.on_lost()
+        await self._take_over(upstream, seed, reason, started_s)
+        await old.aclose()
+
+    async def _take_over(
+        self, upstream: UpstreamSpeaker, seed: list[Json], reason: str, started_s: float
+    ) -> None:
+        """Give the new upstream what was said meanwhile; then it is the current one."""
+        try:
+            known = {item["id"]: item for item in seed}
+            for item in self.host.compose()[1]:
+                if known.get(item["id"]) != item:
+                    upstream.seed(item)
+            needed_ms, from_ms = self.host.replay_from_ms(), self._heard_ms - PREROLL_MS
+            if needed_ms is not None:
+                from_ms = min(from_ms, needed_ms)
+            for chunk in self.kept.since(from_ms):
+                upstream.send({"type": "input_audio_buffer.append", "audio": chunk})
+        except SpeakerLost as loss:
+            await upstream.aclose()
+            await self._recover(None, loss)
+            return
+        self.current = upstream
+        self._watch(upstream)
+        took_ms = round((self._clock() - started_s) * 1000)
+        log.info("upstream_replaced", reason=reason, took_ms=took_ms)
+        self.host.note("rollover", reason=reason, took_ms=took_ms)
+        self.host.on_attached(upstream, reason)
+        upstream.start(_Sink(self, upstream))
+
+    async def aclose(self) -> None:
+        upstream, self.current = self.current, None
+        await self._tasks.aclose()
+        if upstream is not None:
+            await upstream.aclose()

@@ -1,0 +1,275 @@
+"""One EXTERNAL call as a pure function: an event and the time in, effects out.
+
+``step`` is all that changes a ``CallState``. Timers are deadlines in the state: the call's owner
+sends ``Tick`` when the earliest has come. After every event but audio the state is settled: the
+speaker's context is brought up to date and the next response is asked for, if there may be one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from brain.folio import Folio
+from modes.external import closing, open_calls, requests, responses, turns
+from modes.external.session_view import duration_ms
+from modes.external.speaker import Capabilities
+from modes.external.state import CallState, Effect, Json, OpenItem, What, Wish
+
+
+def step(s: CallState, what: What, about: Any, now_s: float) -> list[Effect]:
+    """Take what happened; returns what follows from it, in order."""
+    s.now_s = now_s
+    s.effects = []
+    if what == "upstream" and about["type"] == "response.output_audio.delta":
+        _audio(s, about)
+        return s.effects
+    _HAPPENS[what](s, about)
+    responses.settle(s)
+    _tell_outcomes(s)
+    return s.effects
+
+
+def next_deadline_s(s: CallState) -> float | None:
+    """When a ``Tick`` is due; None while nothing waits."""
+    acknowledgement = s.context.due_s
+    due = list(s.deadlines.values())
+    return min(due if acknowledgement is None else [*due, acknowledgement], default=None)
+
+
+def _heard_from_upstream(s: CallState, event: Json) -> None:
+    handler = _UPSTREAM.get(event["type"])
+    shown = event if handler is None else handler(s, event)
+    if shown is not None:
+        s.tell(shown)
+
+
+def _tick(s: CallState, _: None) -> None:
+    for name in [name for name, due_s in s.deadlines.items() if due_s <= s.now_s]:
+        s.deadlines.pop(name, None)
+        kind = name.split(" ")[0]
+        if kind in ("speech", "commit", "facts"):
+            turns.overdue(s, name)
+        elif kind in ("filler", "reply"):
+            open_calls.overdue(s, name)
+        else:
+            responses.overdue(s, name)
+    for given_up in s.context.tick(s.turn, s.now_s):
+        s.do("refusal", ("given_up", {"what": given_up.act, "folios": given_up.folios}))
+
+
+def _offer(s: CallState, folio: Folio) -> None:
+    s.context.offer(folio, s.turn, s.now_s)
+
+
+def _withdraw(s: CallState, about: tuple[str, str]) -> None:
+    s.context.withdraw(*about, s.turn, s.now_s)
+
+
+def _tell_outcomes(s: CallState) -> None:
+    for outcome in s.context.drain():
+        s.do("outcome", outcome)
+        if outcome.state == "in_force" and outcome.folio.kind == "speakable" and s.able is not None:
+            s.wishes.setdefault("say", Wish("say"))
+            responses.settle(s)
+
+
+def _attach(s: CallState, able: Capabilities) -> None:
+    _lose(s, None)  # of a planned replacement: what the old one had begun ends here
+    s.able = able
+    s.conversation.mark_seeded()
+    s.context.attach(able)
+    requests.attached(s)
+    turns.attached(s)
+
+
+def _lose(s: CallState, _: None) -> None:
+    if s.able is None:
+        return
+    responses.lost(s)
+    open_calls.upstream_lost(s)
+    turns.lost(s)
+    s.able = None
+    s.context.detach()
+
+
+# -- events of the upstream -----------------------------------------------------------------------
+
+
+def _audio(s: CallState, event: Json) -> None:
+    audio_ms = duration_ms(event["delta"], s.view.output_format)
+    if event["response_id"] == s.slot.response_id:
+        s.slot.heard_from_s = s.now_s
+    s.conversation.add_audio(event["item_id"], audio_ms, s.now_s)
+    s.tell(event)
+
+
+def _running(s: CallState, event: Json) -> None:
+    response_id = event["response_id"]
+    if s.slot.phase == "requested" and response_id not in (*s.asides, *s.finished):
+        # It runs, so it was created: the event that says so was lost.
+        response = {"id": response_id, "object": "realtime.response", "status": "in_progress"}
+        shown = {**response, "output": [], "status_details": None, "usage": None}
+        s.tell(s.make("response.created", response=shown))
+        responses.created(s, {"response": shown})
+    if response_id == s.slot.response_id:
+        s.slot.heard_from_s = s.now_s
+
+
+def _spoken(s: CallState, event: Json) -> Json:
+    _running(s, event)
+    s.conversation.reply(event["item_id"]).spoken.text(event["delta"])
+    return event
+
+
+def _written(s: CallState, event: Json) -> Json:
+    _running(s, event)
+    s.conversation.reply(event["item_id"]).words += event["delta"]
+    return event
+
+
+def _arguments(s: CallState, event: Json) -> Json | None:
+    _running(s, event)
+    return None if closing.is_hidden(s, event["item_id"]) else event
+
+
+def _part_added(s: CallState, event: Json) -> Json:
+    _running(s, event)
+    item = s.slot.items.get(event["item_id"])
+    if item is not None:
+        item.parts[event["content_index"]] = event["part"]["type"]
+    return event
+
+
+def _output_added(s: CallState, event: Json) -> Json | None:
+    _running(s, event)
+    raw = event["item"]
+    if event["response_id"] == s.slot.response_id:
+        s.slot.items[raw["id"]] = OpenItem(event["output_index"], raw)
+    _take_in(s, raw, None, in_conversation=event["response_id"] not in s.asides)
+    return None if closing.is_hidden(s, raw["id"]) else event
+
+
+def _output_done(s: CallState, event: Json) -> Json | None:
+    _running(s, event)
+    raw = event["item"]
+    if event["response_id"] in s.asides:
+        return event
+    if s.slot.items.pop(raw["id"], None) is not None and not closing.is_hidden(s, raw["id"]):
+        s.slot.output.append(raw)
+    _take_in(s, raw, None)
+    # Arguments come in two events; this one alone is acted on.
+    if not closing.is_hidden(s, raw["id"]):
+        return event
+    if raw["type"] == "function_call" and raw.get("status", "completed") == "completed":
+        open_calls.called(s, raw, event["response_id"])
+    return None
+
+
+def _take_in(s: CallState, raw: Json, place: str | None, *, in_conversation: bool = True) -> None:
+    if not in_conversation:
+        return
+    item = s.conversation.add(raw, place)
+    if raw["type"] == "function_call" and raw.get("name") in s.view.own_tools:
+        item.is_hidden = True
+    elif raw["type"] == "function_call_output":
+        asked = s.conversation.find_call(raw.get("call_id") or "")
+        item.is_hidden = item.is_hidden or (asked is not None and asked.is_hidden)
+
+
+def _item_added(s: CallState, event: Json) -> Json | None:
+    raw = event["item"]
+    before = s.turn
+    _take_in(s, raw, event.get("previous_item_id"))
+    requests.item_arrived(s, raw["id"])
+    s.unconfirmed.discard(raw["id"])
+    if s.turn != before:  # a user's item that somebody else wrote
+        s.context.turn_began(s.turn, s.now_s)
+        item = s.conversation.get(raw["id"])
+        if item is not None and item.is_final:
+            turns.turn_known(s, item)
+    return _placed_as_seen(s, event)
+
+
+def _item_done(s: CallState, event: Json) -> Json | None:
+    _take_in(s, event["item"], None)
+    return _placed_as_seen(s, event)
+
+
+def _placed_as_seen(s: CallState, event: Json) -> Json | None:
+    """With the nearest item before it that the caller's side knows; None for a hidden one."""
+    item_id = event["item"]["id"]
+    if closing.is_hidden(s, item_id):
+        return None
+    return {**event, "previous_item_id": s.conversation.visible_before(item_id)}
+
+
+def _item_deleted(s: CallState, event: Json) -> Json | None:
+    hidden = closing.is_hidden(s, event["item_id"])
+    s.conversation.delete(event["item_id"])
+    return None if hidden else event
+
+
+def _item_truncated(s: CallState, event: Json) -> Json:
+    s.conversation.cut(event["item_id"], event["audio_end_ms"], s.now_s)
+    return event
+
+
+def _response_done(s: CallState, event: Json) -> Json | None:
+    response = event["response"]
+    details = response.get("status_details") or {}
+    stopped = details.get("reason") == "client_cancelled" and not s.slot.is_forced
+    shown = responses.done(s, event)
+    open_calls.response_ended(s, response["id"], interrupted=stopped)
+    return shown
+
+
+def _placed(s: CallState, event: Json) -> None:
+    s.context.placed(event["step_id"], s.turn, s.now_s)
+
+
+def _placement_refused(s: CallState, event: Json) -> None:
+    refused = s.context.refused(event["step_id"], s.turn, s.now_s)
+    if refused is not None:
+        about = {"folios": refused.folios, "act": refused.act, "code": event.get("code")}
+        s.do("refusal", ("placement_refused", about))
+
+
+_UPSTREAM: dict[str, Callable[[CallState, Json], Json | None]] = {
+    "input_audio_buffer.speech_started": turns.speech_started,
+    "input_audio_buffer.speech_stopped": turns.speech_stopped,
+    "input_audio_buffer.committed": turns.committed,
+    "conversation.item.input_audio_transcription.delta": turns.words_so_far,
+    "conversation.item.input_audio_transcription.completed": turns.words_final,
+    "conversation.item.input_audio_transcription.failed": turns.words_failed,
+    "conversation.item.added": _item_added,
+    "conversation.item.done": _item_done,
+    "conversation.item.retrieved": requests.retrieved,
+    "conversation.item.deleted": _item_deleted,
+    "conversation.item.truncated": _item_truncated,
+    "response.created": responses.created,
+    "response.output_item.added": _output_added,
+    "response.output_item.done": _output_done,
+    "response.content_part.added": _part_added,
+    "response.function_call_arguments.delta": _arguments,
+    "response.function_call_arguments.done": _arguments,
+    "response.output_audio_transcript.delta": _spoken,
+    "response.output_text.delta": _written,
+    "response.done": _response_done,
+    "session.updated": requests.session_updated,
+    "penny.placed": _placed,
+    "penny.placement_refused": _placement_refused,
+    "error": requests.refused,
+}
+
+_HAPPENS: dict[What, Callable[[CallState, Any], None]] = {
+    "caller": requests.take,
+    "upstream": _heard_from_upstream,
+    "tick": _tick,
+    "lost": _lose,
+    "attached": _attach,
+    "facts": turns.facts_found,
+    "tool": open_calls.ended,
+    "offered": _offer,
+    "withdrawn": _withdraw,
+}

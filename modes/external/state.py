@@ -1,0 +1,236 @@
+"""One EXTERNAL call as data: what happens to it, what it does (effects), what it knows.
+
+Everything here is plain: the parts of the reducer share a ``CallState`` and none of them holds
+another. Times are seconds on the loop's clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from brain.folio import Folio
+from modes.external.context import DeclaredContext
+from modes.external.conversation import Conversation
+from modes.external.placing import History
+from modes.external.session_view import SessionView
+from modes.external.speaker import Capabilities
+
+
+Json = dict[str, Any]
+
+
+What = Literal[
+    "caller", "upstream", "tick", "lost", "attached", "facts", "tool", "offered", "withdrawn"
+]
+"""What happens: a Realtime client event (its shape checked), a server event (or ``penny.placed``,
+``penny.placement_refused``), a deadline; no upstream any more, another (``Capabilities``);
+the answer to ``look_up`` (item, folio or None), a ``ToolEnded``, a folio, (folio id, reason)."""
+Effect = tuple[str, Any]
+"""What follows: ``send`` a client event, ``tell`` the session a server event, ``seed`` an item that
+is another text now, ``apply`` a ``Step``, ``look_up`` facts (item, turn, words; answered at once),
+``run`` a ``Run``, ``abandon`` the upstream (why); ``partial``, ``final``, ``reply``, ``outcome``
+for the brain; ``journal`` (kind, fields) and ``refusal`` (kind, fields), which is logged too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A tool's call, to be run once. ``words``: the caller's of this turn."""
+
+    call_id: str
+    item_id: str
+    name: str
+    arguments: str
+    turn: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolEnded:
+    """A tool's result. ``late``: as a folio, for the case that its output was due before."""
+
+    call_id: str
+    output: str
+    late: Folio | None = None
+
+
+Phase = Literal["idle", "requested", "active", "cancelling"]
+WishKind = Literal["client", "answer", "say", "filler"]
+
+
+@dataclass(slots=True)
+class Wish:
+    """A response that is asked for and not yet created.
+
+    Args:
+        client_event_id: of the caller's side's own request.
+        item_id: the typed turn that it is to answer.
+    """
+
+    kind: WishKind
+    params: Json | None = None
+    client_event_id: str | None = None
+    item_id: str = ""
+
+
+@dataclass(slots=True)
+class OpenItem:
+    """An item of the running response that is not done: what would close it."""
+
+    output_index: int
+    raw: Json
+    parts: dict[int, str] = field(default_factory=dict)
+    """Content index -> ``audio`` or ``text``."""
+
+
+@dataclass(slots=True)
+class Slot:
+    """The default conversation's one response: asked for, running, being cancelled, or none."""
+
+    phase: Phase = "idle"
+    wish: Wish | None = None
+    """What it was asked for; None for one that the server began."""
+    event_id: str = ""
+    response_id: str = ""
+    response: Json = field(default_factory=dict)
+    """As it was created."""
+    in_force: tuple[str, ...] = ()
+    heard_from_s: float = 0.0
+    """When its newest event came."""
+    is_forced: bool = False
+    """Cancelled by a watchdog: its answer is still owed."""
+    items: dict[str, OpenItem] = field(default_factory=dict)
+    output: list[Json] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class ToolCall:
+    """A call of one of Penny's tools. ``output``: None while it runs."""
+
+    call_id: str
+    response_id: str
+    output: str | None = None
+    is_delivered: bool = False
+
+
+@dataclass(slots=True)
+class Batch:
+    """The calls of one response: answered all at once."""
+
+    calls: list[str] = field(default_factory=list)
+    is_whole: bool = False
+    """The response has ended: no more calls come."""
+    is_interrupted: bool = False
+    is_due: bool = False
+    """The speaker goes on now, with the results that are there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The times of a call, in seconds.
+
+    Args:
+        facts_s: most time between the end of a turn and its ``response.create``; 0 looks up none.
+        filler_s, reply_s: of a running tool: when a filler is said, when the speaker goes on.
+    """
+
+    facts_s: float = 0.06
+    filler_s: float = 1.5
+    reply_s: float = 4.0
+
+
+@dataclass(slots=True)
+class CallState:
+    """All that one call knows; ``step`` alone changes it."""
+
+    conversation: Conversation
+    context: DeclaredContext
+    history: History
+    view: SessionView
+    timing: Timing
+    new_id: Callable[[str], str]
+    fillers: list[str] = field(default_factory=list)
+    """Phrases for a silence, none of them twice."""
+    pending_output: str = "{}"
+    """What a tool's call is answered with when the result comes later."""
+    has_brain: bool = False
+    now_s: float = 0.0
+    able: Capabilities | None = None
+    """None while there is no upstream."""
+    slot: Slot = field(default_factory=Slot)
+    wishes: dict[WishKind, Wish] = field(default_factory=dict)
+    deadlines: dict[str, float] = field(default_factory=dict)
+    effects: list[Effect] = field(default_factory=list)
+    # the caller
+    is_speaking: bool = False
+    speech_item: str = ""
+    speech_from_ms: float | None = None
+    stopped: set[str] = field(default_factory=set)
+    continued: str = ""
+    """Speech whose audio the next upstream hears again."""
+    typed: tuple[str, str] | None = None
+    waiting: dict[str, Wish] = field(default_factory=dict)
+    """Turns that wait for facts -> what is asked for then."""
+    unanswered: str = ""
+    """The newest item that is to be answered and has no response yet."""
+    retried: str = ""
+    # asides, requests and items of the caller's side
+    asides: set[str] = field(default_factory=set)
+    finished: deque[str] = field(default_factory=lambda: deque(maxlen=64))
+    updates: deque[tuple[str, Json]] = field(default_factory=deque)
+    created: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    """Our event id -> (item, the client's event id) of items that are on their way up."""
+    retrieves: dict[str, Json] = field(default_factory=dict)
+    """Event id -> a request for an item that has no answer yet."""
+    outbox: list[Json] = field(default_factory=list)
+    """What waits for the next upstream."""
+    # tools
+    calls: dict[str, ToolCall] = field(default_factory=dict)
+    batches: dict[str, Batch] = field(default_factory=dict)
+    unconfirmed: set[str] = field(default_factory=set)
+    """Outputs that went up and were not seen in the conversation yet."""
+    refusals: int = 0
+    position_ms: float = 0.0
+    """Caller's audio taken in so far."""
+
+    def do(self, effect: str, about: Any) -> None:
+        self.effects.append((effect, about))
+
+    def send(self, event: Json) -> None:
+        self.do("send", event)
+
+    def tell(self, event: Json) -> None:
+        self.do("tell", event)
+
+    def journal(self, kind: str, **fields: Any) -> None:
+        self.do("journal", (kind, fields))
+
+    def after(self, name: str, seconds: float) -> None:
+        """Set a deadline, unless it is set."""
+        self.deadlines.setdefault(name, self.now_s + seconds)
+
+    def make(self, kind: str, **fields: Any) -> Json:
+        """A server event of Penny's own making."""
+        return {"type": kind, "event_id": self.new_id("event"), **fields}
+
+    @property
+    def turn(self) -> int:
+        return self.conversation.turn
+
+    @property
+    def is_safe(self) -> bool:
+        """No response is asked for or running."""
+        return self.slot.phase == "idle"
+
+    @property
+    def is_quiet(self) -> bool:
+        """The caller is silent and nothing is being answered or asked for."""
+        return (
+            self.is_safe
+            and not self.is_speaking
+            and not self.waiting
+            and not self.wishes
+            and self.now_s >= self.conversation.sounds_until_s
+        )
