@@ -44,11 +44,8 @@ class AllowList:
 
     def add(self, host: str) -> None:
         """Allow one more host. Raises ValueError when it is none."""
-        url = urlsplit(host if "://" in host else f"//{host}")
-        if not url.hostname:
-            raise ValueError(f"'{host}' is not a host, a host:port, or a URL")
-        port = url.port or _DEFAULT_PORTS.get(url.scheme)
-        self._ports.setdefault(_plain(url.hostname), set()).add(port)
+        name, port = split_address(host)
+        self._ports.setdefault(_plain(name), set()).add(port)
 
     def allows(self, host: str, port: int | None) -> bool:
         """Whether ``host`` (a name or an address) may be reached at ``port`` (None: any)."""
@@ -75,6 +72,17 @@ class AllowList:
         self.refused[counted] = self.refused.get(counted, 0) + 1
         log.error("egress_refused", host=host, port=port)
         raise EgressRefused(host, port)
+
+
+def split_address(host: str) -> tuple[str, int | None]:
+    """Name and port of ``host``, ``host:port``, ``[v6]:port`` or a URL; a port of None is any.
+
+    Raises ValueError when it is none of these.
+    """
+    url = urlsplit(host if "://" in host else f"//{host}")
+    if not url.hostname:
+        raise ValueError(f"'{host}' is not a host, a host:port, or a URL")
+    return url.hostname, url.port or _DEFAULT_PORTS.get(url.scheme)
 
 
 def _plain(host: str) -> str:

@@ -1,76 +1,336 @@
-"""WebSockets for a stream of small messages: a cheap heartbeat, and an inlet.
+"""WebSockets that push: a message is handed on in the step in which it was read, and sent in one.
 
-aiohttp makes a callback of every chunk that it reads, to move the moment of its next ping: a
-twelfth of all that a frame costs at fifty sessions. Here the moment is written down, and the timer
-that is waiting for it looks when it rings, as aiohttp's does anyway. And the queue behind its
-parser is an ``Inlet``, which lets a message be taken in the step in which it arrives.
-
-The hooks are aiohttp's own and not public; the lock file keeps its version. Were an attribute
-renamed, these sockets would beat and queue as aiohttp's do, and the tests would tell.
+``penny.aio.frames`` reads and writes the frames, asyncio carries the bytes, and
+``penny.aio.handshake`` opens connections of either side.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections import deque
+from typing import Protocol, cast
 
-import aiohttp
-from aiohttp import web
-from aiohttp._websocket.reader import WebSocketDataQueue
-from aiohttp.http_websocket import WebSocketReader
+import structlog
+from websockets.frames import Close, CloseCode
 
-from penny.aio.inlet import Inlet
+from penny.aio.frames import (
+    BINARY,
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    FrameError,
+    FrameReader,
+    read_close,
+    write_frame,
+    write_masked_frame,
+)
 
 
-MAX_MESSAGE_BYTES = 20 * 1024 * 1024
-"""Largest message of a ``ClientSocket``: what ``ws_connect`` was told does not reach it."""
+log = structlog.get_logger()
+
+CLOSE_S = 2.0
+"""Most that the other side takes to answer a close; then the connection is dropped."""
+KEPT_MESSAGES = 256
+KEPT_BYTES = 262_144
+"""Messages kept for a reader that has not come or has paused; past either no more is read."""
 
 
-class ServerSocket(web.WebSocketResponse):
-    """A client of ours."""
+class SocketReceiver(Protocol):
+    """Takes a connection's messages. Called in the loop; what it raises ends the connection."""
 
-    _inlet: Inlet | None = None
+    def on_message(self, message: str | bytes, /) -> None: ...
+
+    def on_writable(self) -> None:
+        """The connection has room again, after it was full."""
+        ...
+
+    def on_closed(self) -> None:
+        """The connection is gone, once, last; ``close_code`` tells how."""
+        ...
+
+
+class SocketConnection(asyncio.Protocol):
+    """One WebSocket, of either side. Sends never wait: ``is_full`` tells when to stop.
+
+    Until ``start`` it may be read with ``receive``, which loses no message when it is cancelled.
+
+    Args:
+        is_client: whether this side dialled: then it masks what it sends.
+        max_message_bytes: of what the other side sends; more closes with 1009.
+        heartbeat_s: a ping goes out after so long without a word of the other side; after half
+            as long again it is lost.
+        send_limit_s: a connection that stays full for so long is lost; None: it may.
+        owner: the protocol that had the transport, and is told when it is gone.
+    """
+
+    def __init__(
+        self,
+        *,
+        is_client: bool,
+        max_message_bytes: int,
+        heartbeat_s: float | None = None,
+        send_limit_s: float | None = None,
+        owner: asyncio.BaseProtocol | None = None,
+    ) -> None:
+        self._frames = FrameReader(masked=not is_client, max_bytes=max_message_bytes)
+        self._write_frame = write_masked_frame if is_client else write_frame
+        self._heartbeat_s = heartbeat_s
+        self._send_limit_s = send_limit_s
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._receiver: SocketReceiver | None = None
+        self._is_paused = False
+        self._kept: deque[str | bytes] = deque()
+        self._kept_bytes = 0
+        self._reader: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._silent = 0
+        self._giving_up: asyncio.TimerHandle | None = None
+        self._writers: list[asyncio.Future[None]] = []
+        self._is_leaving = False
+        self._gone: asyncio.Future[None] = self._loop.create_future()
+        self._close_code: int | None = None
+        self.is_open = False
+        """Whether what is sent goes out: the handshake is over and no goodbye was said."""
+        self.is_full = False
+        """Whether more than the transport's mark (64 KiB) waits to be sent."""
+
+    # -- state --------------------------------------------------------------------------------
 
     @property
-    def _reader(self) -> Inlet | None:
-        return self._inlet
-
-    @_reader.setter
-    def _reader(self, queue: WebSocketDataQueue | None) -> None:
-        # aiohttp makes its parser of what it finds here afterwards.
-        self._inlet = None if queue is None else Inlet(queue, asyncio.get_running_loop())
-
-    def _on_data_received(self) -> None:
-        if self._heartbeat_cb is not None and self._heartbeat and self._loop:
-            self._heartbeat_when = self._loop.time() + self._heartbeat
-        else:
-            super()._on_data_received()  # after a ping: what comes is as good as its pong
-
-
-class ClientSocket(aiohttp.ClientWebSocketResponse):
-    """A server that we are a client of: ``ClientSession(ws_response_class=ClientSocket)``, and
-    ``ws_connect(max_msg_size=MAX_MESSAGE_BYTES)``."""
-
-    _own_parser: WebSocketReader | None = None
-
-    def __init__(self, reader: WebSocketDataQueue, *args: Any, **options: Any) -> None:
-        super().__init__(Inlet(reader, asyncio.get_running_loop()), *args, **options)
+    def close_code(self) -> int | None:
+        """What the other side closed with; 1006 when it is gone without a word."""
+        if self._close_code is not None:
+            return self._close_code
+        return int(CloseCode.ABNORMAL_CLOSURE) if self._gone.done() else None
 
     @property
-    def _parser(self) -> WebSocketReader | None:
-        return self._own_parser
+    def buffered(self) -> int:
+        """Bytes that wait to be sent."""
+        return self._transport.get_write_buffer_size()
 
-    @_parser.setter
-    def _parser(self, parser: WebSocketReader | None) -> None:
-        # aiohttp's own parser feeds aiohttp's own queue; it asks here for the one to use.
-        if parser is not None:
-            parser = WebSocketReader(
-                self._reader, MAX_MESSAGE_BYTES, compress=bool(self._compress), decode_text=True
-            )
-        self._own_parser = parser
+    # -- reading ------------------------------------------------------------------------------
 
-    def _on_data_received(self) -> None:
-        if self._heartbeat_cb is not None and self._heartbeat:
-            self._heartbeat_when = self._loop.time() + self._heartbeat
-        else:
-            super()._on_data_received()
+    def start(self, receiver: SocketReceiver) -> None:
+        """Push messages to ``receiver`` from now on: first, in this call, those that wait."""
+        self._receiver = receiver
+        self._push_kept()
+        if self._gone.done():
+            receiver.on_closed()
+
+    def pause(self) -> None:
+        """Read no more until ``resume``. Idempotent."""
+        self._is_paused = True
+        if not self._gone.done():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read again, after the messages that wait. Idempotent."""
+        self._is_paused = False
+        self._push_kept()
+
+    async def receive(self) -> str | bytes | None:
+        """The next message; None when the connection has ended."""
+        while not self._kept:
+            if self._gone.done() or self._is_leaving:
+                return None
+            self._reader = self._loop.create_future()
+            await self._reader
+        message = self._kept.popleft()
+        self._kept_bytes -= len(message)
+        if not self._kept:
+            self._read_on()
+        return message
+
+    def _push_kept(self) -> None:
+        while self._kept and self._receiver is not None and not self._is_paused:
+            message = self._kept.popleft()
+            self._kept_bytes -= len(message)
+            self._hand_on(self._receiver, message)
+        if not self._kept:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        if not self._is_paused and not self._gone.done():
+            self._transport.resume_reading()
+
+    def _take(self, message: str | bytes) -> None:
+        if self._receiver is not None and not self._is_paused:
+            self._hand_on(self._receiver, message)
+            return
+        self._kept.append(message)
+        self._kept_bytes += len(message)
+        if len(self._kept) >= KEPT_MESSAGES or self._kept_bytes >= KEPT_BYTES:
+            self._transport.pause_reading()
+        self._wake_reader()
+
+    def _hand_on(self, receiver: SocketReceiver, message: str | bytes) -> None:
+        if self._is_leaving:
+            return
+        try:
+            receiver.on_message(message)
+        except Exception:
+            log.exception("message_not_taken")
+            self.begin_close(CloseCode.INTERNAL_ERROR, "")
+
+    def _wake_reader(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    # -- sending ------------------------------------------------------------------------------
+
+    def send_text(self, data: bytes) -> None:
+        """Send UTF-8 text as one message; nothing happens once the connection closes."""
+        if self.is_open:
+            self._transport.write(self._write_frame(TEXT, data))
+
+    def send_binary(self, data: bytes) -> None:
+        """``send_text`` for bytes."""
+        if self.is_open:
+            self._transport.write(self._write_frame(BINARY, data))
+
+    async def drain(self) -> None:
+        """Wait until the connection is not full, or gone; at once where it is neither."""
+        while self.is_full and not self._gone.done():
+            writer = self._loop.create_future()
+            self._writers.append(writer)
+            await writer
+
+    def _wake_writers(self) -> None:
+        for writer in self._writers:
+            if not writer.done():
+                writer.set_result(None)
+        self._writers.clear()
+
+    # -- closing ------------------------------------------------------------------------------
+
+    async def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
+        """Say goodbye and wait until the connection is gone, ``CLOSE_S`` at most. Idempotent."""
+        self.begin_close(code, reason)
+        await self.wait_closed()
+
+    async def wait_closed(self) -> None:
+        await asyncio.shield(self._gone)
+
+    def abort(self) -> None:
+        """Drop the connection at once: a half-open one would never say that it is gone."""
+        if not self._gone.done():
+            self._transport.abort()
+
+    def begin_close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
+        """Say goodbye without waiting for the answer; what still comes is not taken. Idempotent."""
+        if self._is_leaving or self._gone.done():
+            return
+        self._is_leaving = True
+        self._kept.clear()
+        self._kept_bytes = 0
+        self._wake_reader()
+        self._send_close(Close(code, reason).serialize())
+        self._transport.resume_reading()  # for the other side's answer
+        self._close_in(CLOSE_S)
+
+    def _send_close(self, payload: bytes) -> None:
+        if self.is_open:
+            self._transport.write(self._write_frame(CLOSE, payload))
+            self.is_open = False
+
+    def _close_in(self, seconds: float) -> None:
+        self._stop_timer()
+        self._timer = self._loop.call_later(seconds, self.abort)
+
+    # -- asyncio's side -----------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The handshake is over."""
+        self._transport = cast(asyncio.Transport, transport)
+        self.is_open = True
+        if self._heartbeat_s is not None:
+            self._timer = self._loop.call_later(self._heartbeat_s / 2, self._beat)
+
+    def data_received(self, data: bytes) -> None:
+        self._silent = 0
+        try:
+            for opcode, payload in self._frames.feed(data):
+                if self._close_code is not None:
+                    return
+                if opcode == BINARY:
+                    self._take(payload)
+                elif opcode == TEXT:
+                    self._take(payload.decode())
+                else:
+                    self._on_control(opcode, payload)
+            if self._frames.error is not None:
+                raise self._frames.error
+        except FrameError as error:
+            self._fail(error.code, str(error))
+        except UnicodeDecodeError:
+            self._fail(CloseCode.INVALID_DATA, "text must be UTF-8")
+
+    def _on_control(self, opcode: int, payload: bytes) -> None:
+        if opcode == PING and self.is_open:
+            self._transport.write(self._write_frame(PONG, payload))
+        elif opcode == CLOSE:
+            self._close_code = read_close(payload)
+            self._send_close(payload)
+            self._transport.close()
+            self._close_in(CLOSE_S)
+
+    def _fail(self, code: int, reason: str) -> None:
+        """The other side broke the protocol."""
+        self._send_close(Close(code, reason).serialize())
+        self._transport.close()
+        self._close_in(CLOSE_S)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._stop_timer()
+        self._forget_send_limit()
+        self._gone.set_result(None)
+        self.is_full = self.is_open = False
+        self._wake_writers()
+        self._wake_reader()
+        if isinstance(self._owner, asyncio.Protocol):
+            self._owner.connection_lost(error)
+        if self._receiver is not None:
+            try:
+                self._receiver.on_closed()
+            except Exception:
+                log.exception("close_not_taken")
+
+    def pause_writing(self) -> None:
+        self.is_full = True
+        if self._send_limit_s is not None:
+            self._giving_up = self._loop.call_later(self._send_limit_s, self.abort)
+
+    def resume_writing(self) -> None:
+        self.is_full = False
+        self._forget_send_limit()
+        self._wake_writers()
+        if self._receiver is not None:
+            try:
+                self._receiver.on_writable()
+            except Exception:
+                log.exception("room_not_taken")
+                self.begin_close(CloseCode.INTERNAL_ERROR, "")
+
+    def _beat(self) -> None:
+        """Every half a heartbeat: silence is counted while this side listens."""
+        assert self._heartbeat_s is not None
+        self._silent = self._silent + 1 if self._transport.is_reading() else 0
+        if self._silent > 2:
+            self.abort()
+            return
+        if self._silent == 2 and self.is_open:
+            self._transport.write(self._write_frame(PING, b""))
+        self._timer = self._loop.call_later(self._heartbeat_s / 2, self._beat)
+
+    def _forget_send_limit(self) -> None:
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+            self._giving_up = None
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -79,6 +79,8 @@ Due = ItemStarted | Frame | ItemSent | ItemHeard
 
 @dataclass(slots=True)
 class _Item:
+    """An item of spoken output: what is queued of it, what was sent and what was heard."""
+
     item_id: str
     response_id: str
     content_index: int

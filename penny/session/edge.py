@@ -6,41 +6,54 @@ plays Realtime server events to the caller. It owns playback: only it knows what
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 
 Json = dict[str, Any]
 
 
+class EdgeSink(Protocol):
+    """Where a caller's events go; given by the session to ``Edge.start``.
+
+    Called in the loop, in order; neither blocks or raises.
+    """
+
+    def on_event(self, event: Json, /) -> None:
+        """Take one Realtime client event."""
+        ...
+
+    def on_closed(self) -> None:
+        """The caller hung up or is gone, once: ``Edge.end_reason`` tells which."""
+        ...
+
+
 class Edge(Protocol):
+    """One caller. Frames are pushed, both ways, without a task."""
+
     name: str
     end_reason: str
-    """Why this caller's events ended: ``client_ended`` (said goodbye) or ``client_gone``."""
+    """Why this caller's events ended: ``client_ended`` (said goodbye), ``client_gone`` or
+    ``client_does_not_read``."""
 
-    def events(self) -> AsyncIterator[Json]:
-        """Realtime client events of the caller until they hang up."""
+    def start(self, sink: EdgeSink) -> None:
+        """Begin to deliver the caller's events, once."""
         ...
 
     def deliver(self, event: Json) -> None:
         """Take one Realtime server event (or ``penny.*`` event) for the caller.
 
-        Nobody waits for a caller: what they are slow to take is the edge's to keep, and to bound.
+        It never waits: what the caller is slow to take is the edge's to keep, and to bound.
         """
+        ...
+
+    def pause(self) -> None:
+        """Read no more from the caller until ``resume``: the speaker is behind. Idempotent."""
+        ...
+
+    def resume(self) -> None:
+        """Read again. Idempotent."""
         ...
 
     async def aclose(self, reason: str, totals: Json) -> None:
         """Say goodbye in the carrier's words and close. Idempotent."""
         ...
-
-
-@runtime_checkable
-class HandsOver(Protocol):
-    """An edge that can bring audio to the speaker in the step in which it was read.
-
-    ``carry`` takes a piece of audio as ``events`` would have yielded it, or returns False: then,
-    like all else, it goes through ``events``. It may be called only while the session waits for
-    the next event.
-    """
-
-    def hand_over_to(self, carry: Callable[[Json], bool]) -> None: ...

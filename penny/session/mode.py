@@ -7,9 +7,11 @@ from Penny's own). Audio is base64 of mono PCM16 at 24 000 Hz inside those event
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from penny.errors import SpeakerLost
 
 
 if TYPE_CHECKING:
@@ -20,13 +22,27 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Hearing:
+    """Which languages a mode's ears know ("*" is every one), and of which of them they know the
+    documents' questions alone (``closed_set``)."""
+
+    languages: tuple[str, ...]
+    closed_set: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Availability:
-    """Whether a mode can talk now; when not, why and what an operator does about it."""
+    """Whether a mode can talk now; when not, why and what an operator does about it.
+
+    ``reason`` and ``remedy`` are ``penny.localized.Localized`` where callers are shown them.
+    ``hears`` is None where that is not known before a session.
+    """
 
     available: bool
     reason: str = ""
     remedy: str = ""
     notice: dict[str, str] = field(default_factory=dict)
+    hears: Hearing | None = None
 
 
 def _tell_nobody(_event: Json) -> None:
@@ -95,44 +111,57 @@ class SessionSpec:
     trace: Trace | None = None
 
 
+class SpeakerSink(Protocol):
+    """Where a speaker's events go; given by the session to ``Speaker.start``.
+
+    Both are called in the loop, in order, and never block. They may call back into the speaker:
+    an event can make the caller's side send another before ``on_event`` returns.
+    """
+
+    def on_event(self, event: Json, /) -> None:
+        """Take one Realtime server event, or a ``penny.*`` event of Penny's own."""
+        ...
+
+    def on_closed(self, error: SpeakerLost | None, /) -> None:
+        """No more events come: once, last. ``error`` is None after an orderly end."""
+        ...
+
+
 class Speaker(Protocol):
-    """An open connection to what talks back. One writer; ``events`` is read once."""
+    """An open connection to what talks back. Frames are pushed, both ways, without a task."""
 
     info: Json
     """What this speaker is: ``model``, ``voice``, ``notice`` …, shown in session_started."""
 
-    async def send(self, event: Json) -> None:
-        """Send a Realtime client event. Raises SpeakerLost when the connection is gone."""
+    @property
+    def is_full(self) -> bool:
+        """Whether what waits to be sent is over the mark: then ``drain`` waits."""
         ...
 
-    def events(self) -> AsyncIterator[Json]:
-        """Realtime server events until the connection ends; raises SpeakerLost if it broke."""
+    def start(self, sink: SpeakerSink) -> None:
+        """Begin to deliver events, once. What came before is delivered in order, in this call."""
         ...
 
-    async def aclose(self) -> None: ...
+    def send(self, event: Json) -> None:
+        """Take a Realtime client event into a bounded buffer; before ``start`` too.
 
-
-@runtime_checkable
-class TakesAtOnce(Protocol):
-    """A speaker that mostly takes a piece of audio without anybody having to wait."""
-
-    def take_at_once(self, event: Json) -> bool:
-        """Send a piece of audio in this step, or do nothing and return False: then ``send`` it."""
+        Raises:
+            SpeakerLost: the connection is gone, or takes nothing and the buffer is full.
+        """
         ...
 
+    async def drain(self) -> None:
+        """Wait until the buffer is under the mark; at once where it is. Raises SpeakerLost."""
+        ...
 
-@runtime_checkable
-class BringsAtOnce(Protocol):
-    """A speaker that can bring an event in the step in which it was read."""
-
-    def bring_to(self, carry: Callable[[Json], None]) -> None:
-        """Call ``carry`` with what ``events`` would have yielded next, but only while somebody
-        waits for that; all else, and the first event, goes through ``events``. Before that is
-        iterated."""
+    async def aclose(self) -> None:
+        """Close the connection; no event is delivered afterwards. Idempotent."""
         ...
 
 
 class Mode(Protocol):
+    """What can talk back: opens one Speaker for each session."""
+
     name: str
 
     def availability(self) -> Availability: ...

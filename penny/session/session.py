@@ -15,15 +15,19 @@ from typing import Any
 import structlog
 
 from penny.errors import SpeakerLost
-from penny.session.audience import Audience
-from penny.session.edge import Edge, HandsOver
-from penny.session.mode import BringsAtOnce, Speaker, TakesAtOnce
-from penny.session.observer import Observer
+from penny.session.edge import Edge
+from penny.session.mode import Speaker
+from penny.session.observers import Observer, ObserverDispatch
 
 
 log = structlog.get_logger()
 
 Json = dict[str, Any]
+
+STALL_S = 1.0
+"""A speaker that stays full for so long is taken for frozen: the caller is read again, so that an
+interruption or a goodbye arrives, and their audio is dropped and counted."""
+AUDIO = "input_audio_buffer.append"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +44,19 @@ class SessionState:
 
     started_s: float
     last_activity_s: float
-    audio_in_bytes: int = 0
     reason: str = ""
+    """Why it is closing; empty while it lives."""
+    dropped_in: int = 0
+    """Pieces of the caller's audio that a frozen speaker never took."""
     totals: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sink:
+    """What an edge or a speaker is given to call."""
+
+    on_event: Callable[[Json], None]
+    on_closed: Callable[..., None]
 
 
 class Session:
@@ -67,40 +81,36 @@ class Session:
         self.mode = mode
         self._edge = edge
         self._speaker = speaker
-        self._audience = Audience(session_id, observers)
+        self._observers = ObserverDispatch(session_id, observers)
         self._limits = limits
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._ending: asyncio.Future[str] = self._loop.create_future()
+        self._holding: asyncio.Task[None] | None = None
+        self._is_stalled = False
         now_s = clock()
         self.state = SessionState(started_s=now_s, last_activity_s=now_s)
 
     def add_observer(self, *observers: Observer) -> None:
         """Let ``observers`` see what comes from now on."""
-        self._audience.add(*observers)
+        self._observers.add(*observers)
 
     def remove_observer(self, observer: Observer) -> None:
         """``observer`` sees no more, not even the end. Idempotent."""
-        self._audience.remove(observer)
+        self._observers.remove(observer)
 
     async def run(self) -> str:
         """Carry the session to its end; returns the reason. The edge is told and closed."""
-        tasks = [
-            asyncio.create_task(self._carry_in(), name=f"{self.id} inbound"),
-            asyncio.create_task(self._carry_out(), name=f"{self.id} outbound"),
-            asyncio.create_task(self._watch_limits(), name=f"{self.id} limits"),
-        ]
-        for task in tasks:
-            task.add_done_callback(self._on_task_done)
-        if isinstance(self._edge, HandsOver) and isinstance(self._speaker, TakesAtOnce):
-            self._edge.hand_over_to(self._hand_over(self._speaker.take_at_once))
-        if isinstance(self._speaker, BringsAtOnce):
-            self._speaker.bring_to(self._bring)
+        limits = asyncio.create_task(self._watch_limits(), name=f"{self.id} limits")
+        limits.add_done_callback(self._on_task_done)
         reason = "error"
         try:
+            self._speaker.start(_Sink(self._from_speaker, self._speaker_closed))
+            self._edge.start(_Sink(self._from_caller, self._caller_left))
             reason = await self._ending
         finally:
             self.state.reason = reason
+            tasks = [task for task in (limits, self._holding) if task is not None]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -124,46 +134,51 @@ class Session:
 
     # -- carrying -----------------------------------------------------------------------------
 
-    async def _carry_in(self) -> None:
-        async for event in self._edge.events():
-            self._audience.caller_event(event, self._clock())
-            await self._speaker.send(event)
-        self.end(self._edge.end_reason)
-
-    def _hand_over(self, take: Callable[[Json], bool]) -> Callable[[Json], bool]:
-        """What the edge calls with a piece of audio that nobody has to wait for."""
-        clock, show = self._clock, self._audience.caller_event
-
-        def carry(event: Json) -> bool:
-            try:
-                if not take(event):
-                    return False
-            except Exception as error:
-                self._failed("inbound", error)
-            else:
-                show(event, clock())
-            return True
-
-        return carry
-
-    async def _carry_out(self) -> None:
-        async for event in self._speaker.events():
-            self._deliver(event)
-        self.end("speaker_lost")
-
-    def _bring(self, event: Json) -> None:
-        """What the speaker calls with an event that ``_carry_out`` is waiting for."""
+    def _from_caller(self, event: Json) -> None:
+        if self.state.reason:
+            return
         try:
-            self._deliver(event)
+            if self._is_stalled and event["type"] == AUDIO:
+                self.state.dropped_in += 1
+                return
+            self._observers.caller_event(event, self._clock())
+            self._speaker.send(event)
+            if self._speaker.is_full and self._holding is None:
+                self._hold_caller()
+        except Exception as error:
+            self._failed("inbound", error)
+
+    def _from_speaker(self, event: Json) -> None:
+        if self.state.reason:
+            return
+        try:
+            now_s = self._clock()
+            if event["type"] in _ACTIVITY:
+                self.state.last_activity_s = now_s
+            self._observers.speaker_event(event, now_s)
+            self._edge.deliver(event)
         except Exception as error:
             self._failed("outbound", error)
 
-    def _deliver(self, event: Json) -> None:
-        now_s = self._clock()
-        if event["type"] in _ACTIVITY:
-            self.state.last_activity_s = now_s
-        self._audience.speaker_event(event, now_s)
-        self._edge.deliver(event)
+    def _hold_caller(self) -> None:
+        self._edge.pause()
+        self._holding = asyncio.create_task(self._wait_for_room(), name=f"{self.id} drain")
+        self._holding.add_done_callback(self._on_task_done)
+
+    async def _wait_for_room(self) -> None:
+        """Read no more from the caller until the speaker has room, or is taken for frozen."""
+        draining = asyncio.ensure_future(self._speaker.drain())
+        try:
+            await asyncio.wait({draining}, timeout=STALL_S)
+            if not draining.done():
+                log.warning("speaker_stalled", session_id=self.id, mode=self.mode)
+                self._is_stalled = True
+                self._edge.resume()
+            await draining
+        finally:
+            draining.cancel()
+            self._holding, self._is_stalled = None, False
+        self._edge.resume()
 
     async def _watch_limits(self) -> None:
         while True:
@@ -180,25 +195,33 @@ class Session:
 
     # -- ending -------------------------------------------------------------------------------
 
-    def _on_task_done(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled():
-            return
-        error = task.exception()
+    def _caller_left(self) -> None:
+        self.end(self._edge.end_reason)
+
+    def _speaker_closed(self, error: SpeakerLost | None) -> None:
         if error is None:
-            return
+            self.end("speaker_lost")
+        else:
+            self._failed("speaker", error)
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._failed(task.get_name(), error)
+
+    def _failed(self, what: str, error: BaseException) -> None:
+        if self.state.reason or self._ending.done():
+            return  # what ended it is known; what breaks while it closes is its consequence
         if isinstance(error, SpeakerLost):
             log.warning("speaker_lost", session_id=self.id, mode=self.mode, code=error.code)
             self.end("speaker_lost")
         else:
-            self._failed(task.get_name(), error)
-
-    def _failed(self, what: str, error: BaseException) -> None:
-        log.error("session_task_failed", session_id=self.id, task=what, exc_info=error)
-        self.end("error")
+            log.error("session_task_failed", session_id=self.id, task=what, exc_info=error)
+            self.end("error")
 
     async def _close(self, reason: str) -> None:
         now_s = self._clock()
-        self._audience.ended(reason, now_s)
+        self._observers.ended(reason, now_s)
         await asyncio.sleep(0)  # what observers said last still goes out before the goodbye
         totals = {"duration_ms": round((now_s - self.state.started_s) * 1000), **self.state.totals}
         await self._edge.aclose(reason, totals)

@@ -115,7 +115,7 @@ class Condition:
             key = f"event_{number}_{index}"
             event = {"type": "input_audio_buffer.append", "event_id": key, "audio": FRAME}
             sent_s[key] = time.monotonic()
-            await self.caller.call.send(event)
+            await self.caller.send(event)
             await asyncio.sleep(0.005)
         self.caller.heard.clear()
         words = QUESTIONS[number % len(QUESTIONS)]

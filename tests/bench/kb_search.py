@@ -29,8 +29,8 @@ import tantivy
 from kb import KbSettings, KnowledgeBase
 from kb.cli import show_progress
 from kb.evaluation import read_questions
+from kb.near_words import load_relations
 from kb.normal.analysis import keys_of
-from kb.relations import load_relations
 
 
 REF = "kb://banco/pasajes"
@@ -274,7 +274,7 @@ def open_bm25s(texts: list[str], queries: list[str]) -> Engine | None:
     try:
         import bm25s
     except ImportError:
-        print("(bm25s is not installed: pip install -r requirements/bench-kb.in)")
+        print("(bm25s is not installed: make setup-dev)")
         return None
     before_mb = resident_mb()
     started = time.perf_counter()

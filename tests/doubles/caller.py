@@ -9,6 +9,8 @@ from typing import Any
 
 import aiohttp
 
+from tests.doubles.http import cut
+
 
 Json = dict[str, Any]
 
@@ -48,10 +50,7 @@ class Caller:
 
     def vanish(self) -> None:
         """Drop the connection without a goodbye, as a lost network does."""
-        response = self.socket._response
-        assert response.connection is not None
-        assert response.connection.transport is not None
-        response.connection.transport.abort()
+        cut(self.socket)
 
     async def closed(self) -> int | None:
         """Read to the end of the connection; its close code."""

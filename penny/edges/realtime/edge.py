@@ -1,63 +1,73 @@
 """The Realtime edge: any OpenAI Realtime client, carried through as it is.
 
 What talks back already speaks the same protocol, so this edge translates nothing: it checks that
-a message is a JSON object of bearable size, keeps Penny's own events from clients that did not
-ask for them, and speaks for the server where no speaker can (the first event, the last one). The
-client owns its playback, as the protocol has it.
+a message is an event of bearable size whose fields have the protocol's types, keeps Penny's own
+events from clients that did not ask for them, and speaks for the server where no speaker can (the
+first event, the last one). The client owns its playback, as the protocol has it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
-import orjson
 import structlog
-from aiohttp import WSMsgType, web
 
-from penny.aio.channel import Channel, ChannelClosed
-from penny.aio.outlet import Outlet
+from penny.aio.websocket import SocketConnection
 from penny.errors import ProtocolError
 from penny.ids import new_id
 from penny.realtime.errors import ClientError, describe_error
+from penny.realtime.fields import check_string
 from penny.realtime.parse import load_message, read_event_id, read_type
 from penny.realtime.settings import CoreSettings
+from penny.realtime.shapes import check_shape
+from penny.session.edge import EdgeSink
 from penny.trust.limits import MessageRate
+from penny.writable import dump_json
 
 
 log = structlog.get_logger()
 
 Json = dict[str, Any]
 
-INBOUND_EVENTS = 256
-"""Client events waiting for the speaker; when it is full the reader stops reading."""
-OUTBOUND_EVENTS = 20_000
-"""Server events waiting for a client that does not read; past that the session ends."""
+OUTBOUND_BYTES = 16 * 1024 * 1024
+"""Waiting for a client that does not read; past that the session ends. One event is never too
+long by itself: the longest (an item with its audio, retrieved) is sent alone."""
+EVENT_COST_BYTES = 64
+"""Of a waiting event beyond its text: tiny ones count too."""
+
+MAX_MODEL_CHARS = 128
+"""Of a model's name, as for a client secret."""
 
 INTERNAL = frozenset({"penny.session"})
 """Penny's own events that are no client's business: the speaker's session, for observers."""
 
+DOES_NOT_READ = "client_does_not_read"
 GOODBYES: dict[str, tuple[int, str, str]] = {
     "time_limit": (1001, "session_expired", "Your session hit the maximum duration."),
     "drain": (1001, "server_shutting_down", "Penny is shutting down; connect again in a moment."),
     "operator": (1001, "session_ended", "An operator ended this session."),
     "speaker_lost": (1011, "speaker_lost", "The connection to what talks back ended."),
     "cost_limit": (1001, "cost_limit", "The session reached its cost ceiling."),
+    DOES_NOT_READ: (1008, DOES_NOT_READ, "Too much waited for you to read it."),
     "error": (1011, "server_error", "Penny had a fault of her own; it was logged."),
 }
 """Reason -> close code, error code and sentence. Any other reason closes with 1000 and no error."""
 
 
 class RealtimeEdge:
-    """One Realtime client.
+    """One Realtime client on its WebSocket.
 
     Args:
         model: the name the client asked for; every session object it sees carries it.
+        may_rename: whether a ``session.model`` may take that name's place; None: no other may,
+            because the address named one. Any other is left out, and the rest of its update holds.
         expires_at: Unix time at which the gateway ends the session; a speaker's earlier end counts.
         penny_events: whether it asked for ``penny.*``.
         check: raises ProtocolError for an event that this client may not send.
+        max_message_bytes: a longer message is answered by an error and not taken.
         rate: of its messages; one too many is answered by an error and not taken.
         clock: seconds, for ``rate``.
     """
@@ -66,55 +76,56 @@ class RealtimeEdge:
 
     def __init__(
         self,
-        socket: web.WebSocketResponse,
+        connection: SocketConnection,
         *,
         model: str,
         expires_at: int,
         penny_events: bool,
+        may_rename: Callable[[str], bool] | None = None,
         check: Callable[[Json], None] | None = None,
+        max_message_bytes: int = CoreSettings().max_message_bytes,
         rate: MessageRate | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._socket = socket
+        self._connection = connection
         self._model = model
+        self._may_rename = may_rename
         self._expires_at = expires_at
         self._penny_events = penny_events
         self._has_expired = False
-        self._limits = CoreSettings()
+        self._limits = CoreSettings(max_message_bytes=max_message_bytes)
         self._check = check
         self._rate = rate or MessageRate(None)
         self._clock = clock
-        self._inbound: Channel[Json] = Channel(INBOUND_EVENTS)
-        self._outbound: Channel[str] = Channel(OUTBOUND_EVENTS)
-        self._outlet = Outlet(socket)
-        self._is_sending = False
-        self._written = asyncio.Event()
+        self._outbound: deque[bytes] = deque()
+        self._outbound_bytes = 0
+        self._sink: EdgeSink | None = None
+        self._has_left = False
+        self._closed = False
         self.end_reason = "client_gone"
-        self._closing = False
 
-    # -- reading ------------------------------------------------------------------------------
+    # -- what the client sends ----------------------------------------------------------------
 
-    async def read(self) -> None:
-        """Read the socket until it ends; then no more events come from this client."""
-        try:
-            async for message in self._socket:
-                if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
-                    break
-                await self._take(message.data)
-        except ChannelClosed:
-            pass  # the session ended while the client still spoke
-        finally:
-            # Closing the socket is how a Realtime client says goodbye; losing it is not.
-            if self._socket.close_code in (1000, 1001):
-                self.end_reason = "client_ended"
-            self._inbound.close()
+    def start(self, sink: EdgeSink) -> None:
+        self._sink = sink
+        if self._has_left:
+            sink.on_closed()
+        self._connection.start(self)
 
-    async def _take(self, data: str | bytes) -> None:
+    def pause(self) -> None:
+        self._connection.pause()
+
+    def resume(self) -> None:
+        self._connection.resume()
+
+    def on_message(self, data: str | bytes) -> None:
         event_id = None
         try:
             message = load_message(data, self._limits)
             event_id = read_event_id(message)
-            if read_type(message) == "session.update":
+            kind = read_type(message)
+            check_shape(message)
+            if kind == "session.update":
                 message = self._without_model(message)
             self._check_rate(message)
             if self._check is not None:
@@ -122,7 +133,20 @@ class RealtimeEdge:
         except ProtocolError as error:
             self._post(error_event(error, event_id))
             return
-        await self._inbound.send(message)
+        if self._sink is not None and not self._has_left:
+            self._sink.on_event(message)
+
+    def on_closed(self) -> None:
+        # Closing the socket is how a Realtime client says goodbye; losing it is not.
+        if self._connection.close_code in (1000, 1001):
+            self.end_reason = "client_ended"
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        if not self._has_left:
+            self._has_left = True
+            if self._sink is not None:
+                self._sink.on_closed()
 
     def _check_rate(self, message: Json) -> None:
         """Raises ClientError ``rate_limited``."""
@@ -136,26 +160,25 @@ class RealtimeEdge:
     def _without_model(self, message: Json) -> Json:
         """The update less its ``model``: what answers has another name than what was asked for.
 
+        SDKs write a model of their own into every configuration, so one that the session cannot
+        have costs the client nothing else of the update.
+
         Raises:
-            ClientError: it is another model than the session's.
+            ClientError: it is too long for a name.
         """
-        session = message.get("session")
-        if not isinstance(session, dict) or "model" not in session:
-            return message
-        if session["model"] not in (None, self._model):
-            raise ClientError(
-                "cannot_update_model",
-                f"'session.model' cannot change once connected (it is '{self._model}'); connect "
-                "again with ?model=… or leave it out.",
-                "session.model",
-            )
+        session = message["session"]
+        wanted = session.get("model")
+        if wanted not in (None, self._model):
+            name = check_string(wanted, "session.model", MAX_MODEL_CHARS)
+            if self._may_rename is not None and self._may_rename(name):
+                self._model, self._may_rename = name, None
+            else:
+                sentence = f"'session.model' was ignored: this session's is '{self._model}'"
+                warning = {"type": "penny.warning", "code": "field_ignored", "message": sentence}
+                self.deliver({**warning, "field": "session.model", "event_id": new_id("event")})
         return {**message, "session": {k: v for k, v in session.items() if k != "model"}}
 
     # -- the session's side -------------------------------------------------------------------
-
-    async def events(self) -> AsyncIterator[Json]:
-        async for event in self._inbound:
-            yield event
 
     def open(self, session: Json) -> None:
         """Say ``session.created`` with the effective session."""
@@ -177,36 +200,39 @@ class RealtimeEdge:
         return {**event, "session": {**session, "model": self._model, "expires_at": expires_at}}
 
     def _post(self, event: Json) -> None:
-        data = orjson.dumps(event)
-        if not (self._is_sending or self._outbound or self._outbound.closed) and self._outlet.write(
-            data, WSMsgType.TEXT
-        ):
-            return  # nothing waits before it, and nobody has to wait for the client
-        try:
-            if self._outbound.try_send(data.decode()):
-                return
-        except ChannelClosed:
-            return  # the client is gone
-        log.warning("client_does_not_read", waiting=len(self._outbound))
-        self._outbound.close()
-        self._inbound.close()
+        data = dump_json(event)
+        if not (self._outbound or self._connection.is_full):
+            self._connection.send_text(data)
+            return
+        if self.end_reason == DOES_NOT_READ and not self._closed:
+            return
+        waiting = self.waiting_bytes + len(data) + EVENT_COST_BYTES
+        if waiting <= OUTBOUND_BYTES or self._closed:
+            self._outbound.append(data)
+            self._outbound_bytes += len(data) + EVENT_COST_BYTES
+            return
+        log.warning("client_does_not_read", waiting=len(self._outbound), waiting_bytes=waiting)
+        self._outbound.clear()
+        self._outbound_bytes = 0
+        self.end_reason = DOES_NOT_READ
+        self._hang_up()
 
-    async def write(self) -> None:
-        """Send what is queued until the edge closes. The only writer."""
-        try:
-            async for text in self._outbound:
-                self._is_sending = True
-                await self._socket.send_str(text)
-                self._is_sending = False
-        finally:
-            self._written.set()
+    @property
+    def waiting_bytes(self) -> int:
+        """What the client has not read, here and in the connection's own buffer."""
+        return self._outbound_bytes + self._connection.buffered
+
+    def on_writable(self) -> None:
+        while self._outbound and not self._connection.is_full:
+            data = self._outbound.popleft()
+            self._outbound_bytes -= len(data) + EVENT_COST_BYTES
+            self._connection.send_text(data)
 
     async def aclose(self, reason: str, totals: Json) -> None:
         """Close as the real server does: an error where there is one to tell, then the code."""
-        if self._closing:
+        if self._closed:
             return
-        self._closing = True
-        self._inbound.close()
+        self._closed = True
         code, error_code, sentence = GOODBYES.get(reason, (1000, "", ""))
         if self._has_expired:
             # The speaker's own limit came first, and it has told the client.
@@ -215,16 +241,9 @@ class RealtimeEdge:
             kind = "server_error" if code == 1011 else "invalid_request_error"
             fault = describe_error(error_code, sentence, None, None, kind)
             self._post({"type": "error", "event_id": new_id("event"), "error": fault})
-        await self._hang_up(code, reason)
-
-    async def _hang_up(self, code: int, reason: str) -> None:
-        self._outbound.close()
-        try:
-            async with asyncio.timeout(2.0):
-                await self._written.wait()
-                await self._socket.close(code=code)
-        except (ConnectionError, TimeoutError):
-            log.info("client_left_before_goodbye", reason=reason)
+        while self._outbound:
+            self._connection.send_text(self._outbound.popleft())
+        self._connection.begin_close(code, error_code)
 
 
 def error_event(error: ProtocolError, client_event_id: str | None) -> Json:

@@ -3,8 +3,8 @@
 The client counts every message since ``session_started``, which is number 1, text and binary
 alike; a WebSocket keeps their order, so one number says where its stream broke off. Audio that
 the client reports as played is forgotten, and audio is bounded in bytes: the oldest goes first
-and is counted. Texts are bounded in number: a client
-that misses one that is gone cannot resume, since no event may be lost in silence.
+and is counted. Texts are bounded in number and in bytes: a client that misses one that is gone
+cannot resume, since no event may be lost in silence.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from penny.edges.player import Frame
 
 
 MAX_TEXTS = 2_048
+MAX_TEXT_BYTES = 4 * 1024 * 1024
 
 
 class Sent(NamedTuple):
@@ -27,18 +28,19 @@ class Sent(NamedTuple):
 
 
 class SentLog:
-    """Args:
-    max_audio_bytes: kept of what was played; 0 keeps no audio.
-    max_text_bytes: kept of texts, where these carry audio too; None bounds them by number alone.
+    """The newest messages of one session, by number.
+
+    Args:
+        max_audio_bytes: kept of the audio; 0 keeps none.
     """
 
-    def __init__(self, max_audio_bytes: int, max_text_bytes: int | None = None) -> None:
+    def __init__(self, max_audio_bytes: int) -> None:
         self._max_audio_bytes = max_audio_bytes
-        self._text_room = max_text_bytes
         self._texts: deque[tuple[int, str]] = deque()
         self._frames: deque[tuple[int, Frame, float]] = deque()
         """Number, frame, and the position in its item that it reaches."""
         self._audio_bytes = 0
+        self._text_bytes = 0
         self._item_id = ""
         self._item_ms = 0.0
         self._oldest_text = 1
@@ -48,18 +50,11 @@ class SentLog:
     def add_text(self, text: str) -> None:
         self.count += 1
         self._texts.append((self.count, text))
-        if len(self._texts) > MAX_TEXTS:
-            self._forget_text()
-        if self._text_room is not None:
-            self._text_room -= len(text)
-            while self._text_room < 0:
-                self._forget_text()
-
-    def _forget_text(self) -> None:
-        number, text = self._texts.popleft()
-        self._oldest_text = number + 1
-        if self._text_room is not None:
-            self._text_room += len(text)
+        self._text_bytes += len(text)
+        while len(self._texts) > MAX_TEXTS or self._text_bytes > MAX_TEXT_BYTES:
+            number, oldest = self._texts.popleft()
+            self._text_bytes -= len(oldest)
+            self._oldest_text = number + 1
 
     def add_audio(self, frame: Frame) -> None:
         self.count += 1

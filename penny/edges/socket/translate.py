@@ -13,6 +13,7 @@ from typing import Any
 
 from penny.edges.player import Cut, ItemHeard, ItemSent, ItemStarted, Player
 from penny.edges.socket.turns import TurnBook
+from penny.edges.socket.typed import ALREADY_ACTIVE, TypedWish
 from penny.protocol.brain import ContextUpdate, Correction, Handoff, ToolCall
 from penny.protocol.conversation import (
     AudioDone,
@@ -33,9 +34,7 @@ from penny.protocol.session import ModeChanged, SessionProgress
 
 Json = dict[str, Any]
 
-BENIGN_ERRORS = frozenset(
-    {"response_cancel_not_active", "conversation_already_has_active_response"}
-)
+BENIGN_ERRORS = frozenset({"response_cancel_not_active", ALREADY_ACTIVE})
 """Races that every Realtime client meets and none can avoid (realtime-protocol.md, section 6)."""
 
 PENNY_EVENTS: dict[str, type[ServerEvent]] = {
@@ -78,6 +77,7 @@ class Translator:
         self._understood: dict[str, tuple[bool, str | None]] = {}
         self._active: set[str] = set()
         self._cut_responses: set[str] = set()
+        self.wish = TypedWish()
         self.interruptions = 0
 
     @property
@@ -276,10 +276,11 @@ class Translator:
         turn_id = self._turns.of_response(response_id)
         if response["status"] == "failed":
             fault = (response.get("status_details") or {}).get("error") or {}
+            told = (fault.get("code"), fault.get("message"))
             effects.to_caller.append(
                 SessionError(
                     code="engine_failed",
-                    message=fault.get("message") or fault.get("code") or "the answer failed",
+                    message=": ".join(filter(None, told)) or "the answer failed",
                     retryable=True,
                 )
             )
@@ -294,9 +295,14 @@ class Translator:
             TurnMetrics.model_validate({**fields, "turn_id": self._turns.of_item(item_id)})
         )
 
-    def _error(self, event: Json, _now_s: float, effects: Effects) -> None:
+    def _error(self, event: Json, now_s: float, effects: Effects) -> None:
         fault = event["error"]
-        if fault.get("code") in BENIGN_ERRORS:
+        if (again := self.wish.again(fault)) is not None:
+            cut = self.interrupt(now_s)  # what was typed replaces what had begun
+            effects.to_caller += cut.to_caller
+            effects.to_speaker += [*(cut.to_speaker or [{"type": "response.cancel"}]), again]
+            return
+        if fault.get("code") in BENIGN_ERRORS and not self.wish.is_refused(fault):
             return
         effects.to_caller.append(
             SessionError(

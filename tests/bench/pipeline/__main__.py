@@ -32,7 +32,7 @@ from tests.doubles.speech import silence
 
 
 ROOT = Path(__file__).resolve().parents[3]
-PEER = ROOT / ".venv-bench" / "bin" / "python"
+PEER = ROOT / ".venv-peers" / "bin" / "python"
 
 
 @dataclass(frozen=True)

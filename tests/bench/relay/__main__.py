@@ -1,8 +1,8 @@
 """Penny's relay beside its floors and its peers, on one core each. See ../README.md.
 
-``python -m tests.bench.relay`` measures everything (about 35 minutes), ``--quick`` only what a
-check needs: it fails when Penny's CPU per frame leaves the bare relay's of the same run too far
-behind.
+``python -m tests.bench.relay`` measures everything (an hour), ``--pairings`` every door and mode
+beside the bare relay, and ``--quick`` only what a check needs: it fails when Penny's CPU per frame
+leaves the bare relay's of the same run too far behind.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from itertools import zip_longest
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 from tests.bench.relay import report
-from tests.bench.relay.pairs import repeat_pair, summarise_pairs
+from tests.bench.relay.pairs import interleave_pairs, summarise_pairs
 from tests.bench.relay.process import CORES, ROOT
 from tests.bench.relay.rounds import (
     find_capacity,
@@ -26,21 +28,30 @@ from tests.bench.relay.rounds import (
     summarise,
     system_running,
 )
-from tests.bench.relay.systems import BARE, FLOORS, PEERS, PEERS_PYTHON, PENNY, System
+from tests.bench.relay.systems import (
+    BARE,
+    FLOORS,
+    PAIRINGS,
+    PEERS,
+    PEERS_PYTHON,
+    PENNY,
+    System,
+    bare_of,
+    pairings,
+)
 from tests.bench.relay.trouble import KINDS
 
 
 Json = dict[str, Any]
 
 RESULTS = ROOT / "bench-results"
-QUICK_RATIO = 1.7
-"""Measured: 1.2 to 1.3 (the target is 1.5). A shared machine gets room for its noise, a third more
-work for each frame does not."""
+QUICK_RATIOS = {"SELF_HOSTED": 1.7, "EXTERNAL": 1.9}
+"""By mode, at 10 sessions: what fails CI. The bar of every pairing is 1.5 and the aim 1.2. On two
+quiet cores SELF_HOSTED was 1.35 to 1.38 and EXTERNAL 1.54 to 1.56; two rounds differ by 0.1."""
 CAPACITY = (25, 50, 100, 150, 200, 225, 250, 300, 400)
 """Steps to the largest number of sessions."""
-PAIRED = (10, 25, 50)
-"""Sessions of each, beside the bare relay: with more the generators share their core badly. Beside
-peers the first and the last."""
+PAIRED = (10, 50)
+"""Sessions of each, side by side: with more the generators share their core badly."""
 GROWTH = (25, 50, 100)
 """N, 2N, 4N: how each figure grows, each time with a fresh server."""
 PEER_CHURN = 1_000
@@ -77,19 +88,25 @@ def run_relay(
 
 
 def run_pairs(
-    others: Sequence[System], counts: Sequence[int], seconds: float, rounds: int
+    pairs: Sequence[tuple[System, System]], counts: Sequence[int], seconds: float, rounds: int
 ) -> tuple[list[Json], Json]:
-    """Penny side by side with each of the others; the table's rows and the raw rounds."""
+    """Systems side by side; the table's rows and the raw rounds."""
     raw = []
-    for other in others:
-        for sessions in counts:
-            for pair in repeat_pair(PENNY, other, sessions, seconds, rounds):
-                say(
-                    f"  penny beside {pair['beside']}, {sessions} sessions each: "
-                    f"{pair['ratio']:.2f}, try {pair['tries']}"
-                )
-                raw.append(pair)
+    for sessions in counts:
+        for pair in interleave_pairs(pairs, sessions, seconds, rounds):
+            say(
+                f"  {pair['system']} {pair['work']} beside {pair['beside']}, {sessions} sessions "
+                f"each: {pair['ratio']:.2f}, try {pair['tries']}"
+            )
+            raw.append(pair)
     return summarise_pairs(raw), {"rounds": raw}
+
+
+def pair_up(before: Path | None) -> list[tuple[System, System]]:
+    """Every door and mode beside its bare relay, and beside it what an older checkout does."""
+    older = pairings("before", before) if before is not None else ()
+    both = [system for pair in zip_longest(PAIRINGS, older) for system in pair if system]
+    return [(system, bare_of(system)) for system in both]
 
 
 def run_trouble(sessions: int, seconds: float, rounds: int) -> list[Json]:
@@ -124,10 +141,12 @@ def run_full(options: argparse.Namespace) -> Json:
     seconds, rounds = options.seconds, options.rounds
     results["relay"], results["relay_raw"] = run_relay(systems, (10, 50), seconds, rounds)
     say(report.relay_table(results["relay"]))
-    results["pairs"], results["pairs_raw"] = run_pairs((BARE,), PAIRED, seconds, rounds)
+    pairs = pair_up(options.before)
+    results["pairs"], results["pairs_raw"] = run_pairs(pairs, PAIRED, seconds, rounds)
     say(report.pair_table(results["pairs"]))
     relaying = [system for system in systems if system in PEERS and system.work != "passthrough"]
-    results["peers"], results["peers_raw"] = run_pairs(relaying, PAIRED[::2], seconds, rounds)
+    beside = [(PENNY, peer) for peer in relaying]
+    results["peers"], results["peers_raw"] = run_pairs(beside, PAIRED, seconds, rounds)
     say(report.pair_table(results["peers"]))
     results["growth"], results["growth_raw"] = run_relay((PENNY, BARE), GROWTH, seconds, rounds)
     say(report.relay_table(results["growth"]))
@@ -144,26 +163,36 @@ def run_full(options: argparse.Namespace) -> Json:
 
 
 def run_quick() -> int:
+    """One ratio for each pairing; 1 when one is over the bar or has lost calls."""
     take_priority()
-    lost, ratios = 0, []
-    for pair in repeat_pair(PENNY, BARE, 10, 3.0, 4):
-        for name, seen in zip(("penny", "bare relay"), pair["rounds"], strict=True):
-            say(
-                f"{name}: {seen['cpu_us_per_frame']:.0f} µs/frame, p99 {seen['p99_ms']:.2f} ms, "
-                f"generator's lag p99 {seen['lag_p99_ms']:.2f} ms"
-            )
-            lost += bool(seen["failed"] or seen["heard"] < 0.9 * seen["sent"])
-        ratios.append(pair["ratio"])
-    ratio = median(ratios)
-    say(f"Penny's CPU per frame is {ratio:.2f} x the bare relay's; it fails above {QUICK_RATIO}")
+    rows, raw = run_pairs(pair_up(None), (10,), 3.0, 2)
+    lost = sum(
+        bool(seen["failed"] or seen["heard"] < 0.9 * seen["sent"])
+        for pair in raw["rounds"]
+        for seen in pair["rounds"]
+    )
+    say(report.pair_table(rows))
+    over = [row["work"] for row in rows if row["ratio"] > QUICK_RATIOS[row["work"].split()[1]]]
+    if over:
+        say(f"Too many bare relays ({QUICK_RATIOS}): {', '.join(over)}")
     if lost:
         say(f"Calls or frames were lost in {lost} rounds.")
-    return 1 if lost or ratio > QUICK_RATIO else 0
+    return 1 if lost or over else 0
+
+
+def run_pairings(options: argparse.Namespace) -> int:
+    """The pairings alone, and an older checkout's in the same minutes."""
+    take_priority()
+    rows, _ = run_pairs(pair_up(options.before), PAIRED, options.seconds, options.rounds)
+    say(report.pair_table(rows))
+    return 0
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.relay", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one ratio, under a minute")
+    parser.add_argument("--quick", action="store_true", help="one ratio a pairing, three minutes")
+    parser.add_argument("--pairings", action="store_true", help="every door and mode, no peers")
+    parser.add_argument("--before", type=Path, help="an older checkout to measure as well")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each round")
     parser.add_argument("--churn", type=int, default=10_000, help="sessions that come and go")
@@ -173,6 +202,8 @@ def main() -> int:
         return 2
     if options.quick:
         return run_quick()
+    if options.pairings:
+        return run_pairings(options)
     results = run_full(options)
     file = report.save(results, RESULTS)
     say(f"Saved as {file.relative_to(ROOT)}")

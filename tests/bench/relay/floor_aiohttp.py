@@ -16,6 +16,9 @@ import uvloop
 from aiohttp import WSMsgType, web
 
 
+Socket = aiohttp.ClientWebSocketResponse | web.WebSocketResponse
+
+
 async def echo(request: web.Request) -> web.WebSocketResponse:
     client = web.WebSocketResponse(compress=False, max_msg_size=0)
     await client.prepare(request)
@@ -43,6 +46,24 @@ async def relay(request: web.Request) -> web.WebSocketResponse:
     return client
 
 
+async def relay_events(request: web.Request) -> web.WebSocketResponse:
+    """``relay`` for Realtime clients: each event is looked at and passed on as it came."""
+    client = web.WebSocketResponse(compress=False, max_msg_size=0)
+    await client.prepare(request)
+    http: aiohttp.ClientSession = request.app[HTTP]
+    async with http.ws_connect(request.app[UPSTREAM], compress=0, max_msg_size=0) as upstream:
+        down = asyncio.create_task(carry_events(upstream, client))
+        await carry_events(client, upstream)
+        down.cancel()
+    return client
+
+
+async def carry_events(source: Socket, sink: Socket) -> None:
+    async for message in source:
+        if message.type is WSMsgType.TEXT and orjson.loads(message.data)["type"]:
+            await sink.send_str(message.data)
+
+
 async def carry_down(
     upstream: aiohttp.ClientWebSocketResponse, client: web.WebSocketResponse
 ) -> None:
@@ -62,6 +83,7 @@ async def make_app(upstream: str | None) -> web.Application:
     app[HTTP] = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
     app[UPSTREAM] = upstream or ""
     app.router.add_get("/ws", relay if upstream else echo)
+    app.router.add_get("/v1/realtime", relay_events)
     return app
 
 

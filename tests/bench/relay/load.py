@@ -12,6 +12,7 @@ import asyncio
 import json
 import struct
 import time
+from binascii import a2b_base64, b2a_base64
 from statistics import quantiles
 
 import uvloop
@@ -25,6 +26,9 @@ FRAME_BYTES = 960
 STAMP = struct.Struct("<8sd")
 MAGIC = b"W~W~W~W~"
 REST = bytes(FRAME_BYTES - STAMP.size)
+APPEND = b'{"type":"input_audio_buffer.append","audio":"'
+DELTA = b'"delta":"'
+AUDIO_DELTA = b'"response.output_audio.delta"'
 FRAMES_PER_REPORT = 10
 """A page tells what it played five times a second."""
 WARM_S = 1.0
@@ -43,6 +47,9 @@ class Window:
 
 class Caller(WSListener):  # type: ignore[misc]  # compiled, without types
     """One session: a frame every 20 ms on absolute deadlines."""
+
+    reports = True
+    """Whether it tells what it played."""
 
     def __init__(self, window: Window) -> None:
         super().__init__()
@@ -86,6 +93,9 @@ class Caller(WSListener):  # type: ignore[misc]  # compiled, without types
                 self._window.trips_ms.append((time.perf_counter() - left_s) * 1000)
             at = audio.find(MAGIC, at + FRAME_BYTES)
 
+    def speak(self, frame: bytes) -> None:
+        self.transport.send(WSMsgType.BINARY, frame)
+
     def hang_up(self) -> None:
         if not self.closed:
             self.transport.send_close(WSCloseCode.OK)
@@ -112,9 +122,9 @@ class Caller(WSListener):  # type: ignore[misc]  # compiled, without types
             self._window.lags_ms.append((time.monotonic() - due_s) * 1000)
             self._window.sent += 1
         frame = STAMP.pack(MAGIC, time.perf_counter()) + REST
-        self.transport.send(WSMsgType.BINARY, frame)
+        self.speak(frame)
         self._frames += 1
-        if self._frames % FRAMES_PER_REPORT == self._report_at:
+        if self.reports and self._frames % FRAMES_PER_REPORT == self._report_at:
             played = {
                 "type": "playback",
                 "item_id": self._item_id,
@@ -124,9 +134,34 @@ class Caller(WSListener):  # type: ignore[misc]  # compiled, without types
         self._loop.call_at(self._begin_s + self._frames * FRAME_S, self._tick)
 
 
+class RealtimeCaller(Caller):
+    """A caller with a Realtime client, which plays by itself and tells nothing of it."""
+
+    reports = False
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self.transport = transport
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type is WSMsgType.TEXT:
+            text = frame.get_payload_as_bytes()
+            at = text.find(DELTA)
+            if at >= 0 and AUDIO_DELTA in text:
+                at += len(DELTA)
+                self._hear(a2b_base64(text[at : text.index(b'"', at)]))
+            elif b'"session.created"' in text and not self.started.done():
+                self.started.set_result(None)
+        elif frame.msg_type is WSMsgType.CLOSE:
+            transport.disconnect()
+
+    def speak(self, frame: bytes) -> None:
+        self.transport.send(WSMsgType.TEXT, APPEND + b2a_base64(frame, newline=False) + b'"}')
+
+
 async def call(url: str, window: Window) -> Caller:
     """A caller whose session has started. Raises ConnectionError, TimeoutError."""
-    _, caller = await ws_connect(lambda: Caller(window), url, websocket_handshake_timeout=20)
+    kind = RealtimeCaller if url.endswith("/v1/realtime") else Caller
+    _, caller = await ws_connect(lambda: kind(window), url, websocket_handshake_timeout=20)
     assert isinstance(caller, Caller)
     async with asyncio.timeout(20):
         await caller.started

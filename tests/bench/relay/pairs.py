@@ -41,6 +41,7 @@ def measure_pair(first: System, second: System, sessions: int, seconds: float) -
         costs = [figures["cpu_us_per_frame"] for figures in seen]
         return {
             "system": first.name,
+            "work": first.work,
             "beside": f"{second.name} {second.work}",
             "sessions": sessions,
             "ratio": costs[0] / costs[1],
@@ -50,25 +51,29 @@ def measure_pair(first: System, second: System, sessions: int, seconds: float) -
         }
 
 
-def repeat_pair(
-    first: System, second: System, sessions: int, seconds: float, rounds: int
+def interleave_pairs(
+    pairs: Sequence[tuple[System, System]], sessions: int, seconds: float, rounds: int
 ) -> Iterator[Json]:
+    """Rounds as they come: every pair in turn, again and again."""
     for _ in range(rounds):
-        yield measure_pair(first, second, sessions, seconds)
+        for first, second in pairs:
+            yield measure_pair(first, second, sessions, seconds)
 
 
 def summarise_pairs(pairs: Sequence[Json]) -> list[Json]:
     """Median ratio by who stands beside whom and sessions, with the lowest and the highest."""
-    groups: dict[tuple[str, str, int], list[Json]] = {}
+    groups: dict[tuple[str, str, str, int], list[Json]] = {}
     for pair in pairs:
-        groups.setdefault((pair["system"], pair["beside"], pair["sessions"]), []).append(pair)
+        key = (pair["system"], pair["work"], pair["beside"], pair["sessions"])
+        groups.setdefault(key, []).append(pair)
     rows = []
-    for (name, beside, sessions), members in groups.items():
+    for (name, work, beside, sessions), members in groups.items():
         ratios = [pair["ratio"] for pair in members]
         costs = [[figures["cpu_us_per_frame"] for figures in pair["rounds"]] for pair in members]
         rows.append(
             {
                 "system": name,
+                "work": work,
                 "beside": beside,
                 "sessions": sessions,
                 "ratio": median(ratios),

@@ -30,13 +30,14 @@ def serving(
     log: Path,
     *,
     environment: Mapping[str, str] | None = None,
+    root: Path = ROOT,
     limit_s: float = 60.0,
 ) -> Iterator[int]:
     """Run ``command`` pinned to ``core`` until the block ends; its pid, once ``port`` answers."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             ["taskset", "-c", str(core), *command],
-            cwd=ROOT,
+            cwd=root,
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,

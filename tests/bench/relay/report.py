@@ -58,15 +58,16 @@ def relay_table(rows: Sequence[Json]) -> str:
 def pair_table(rows: Sequence[Json]) -> str:
     """Median ratios, the lowest and the highest in brackets."""
     lines = [
-        "| system | beside | sessions each | CPU µs/frame | ratio | rounds (void) |",
-        "|---|---|---|---|---|---|",
+        "| system | work | beside | sessions each | CPU µs/frame | ratio | rounds (void) |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         one, other = row["cpu_us_per_frame"]
         low, high = row["ratio_spread"]
         lines.append(
-            f"| {row['system']} | {row['beside']} | {row['sessions']} | {one:.0f} / {other:.0f} "
-            f"| {row['ratio']:.2f} ({low:.2f}-{high:.2f}) | {row['rounds']} ({row['void']}) |"
+            f"| {row['system']} | {row['work']} | {row['beside']} | {row['sessions']} "
+            f"| {one:.0f} / {other:.0f} | {row['ratio']:.2f} ({low:.2f}-{high:.2f}) "
+            f"| {row['rounds']} ({row['void']}) |"
         )
     return "\n".join(lines)
 

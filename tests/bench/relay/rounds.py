@@ -43,9 +43,15 @@ def system_running(system: System) -> Iterator[tuple[str, int]]:
         command = system.command(port, f"ws://127.0.0.1:{upstream_port}/v1/realtime", folder)
         with (
             serving(upstream, upstream_port, LOAD_CORE, folder / "upstream.log"),
-            serving((str(system.python), *command), port, SERVER_CORE, folder / "log") as pid,
+            serving(
+                (str(system.python), *command),
+                port,
+                SERVER_CORE,
+                folder / "log",
+                root=system.root,
+            ) as pid,
         ):
-            yield f"ws://127.0.0.1:{port}/ws", pid
+            yield f"ws://127.0.0.1:{port}{system.path}", pid
 
 
 def generate(module: str, url: str, pid: int, **options: float) -> Json:

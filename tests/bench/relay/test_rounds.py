@@ -12,6 +12,9 @@ from tests.bench.relay.pairs import summarise_pairs
 from tests.bench.relay.rounds import FIGURES, summarise
 
 
+pytestmark = pytest.mark.pure
+
+
 def seen(cpu: float, *, lag_ms: float = 1.0, system: str = "penny") -> dict[str, Any]:
     figures = dict.fromkeys(FIGURES, 1.0)
     names = {"system": system, "work": "session", "sessions": 10}
@@ -44,7 +47,12 @@ def test_quantiles_are_those_of_the_values() -> None:
 
 def pair(ratio: float, *, void: bool = False) -> dict[str, Any]:
     rounds = [{"cpu_us_per_frame": 100.0 * ratio}, {"cpu_us_per_frame": 100.0}]
-    names = {"system": "penny", "beside": "aiohttp bare relay", "sessions": 10}
+    names = {
+        "system": "penny",
+        "work": "/ws SELF_HOSTED",
+        "beside": "aiohttp bare relay",
+        "sessions": 10,
+    }
     return {**names, "ratio": ratio, "void": void, "rounds": rounds}
 
 

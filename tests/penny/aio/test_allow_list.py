@@ -8,6 +8,9 @@ from structlog.testing import capture_logs
 from penny.aio.allow_list import MAX_COUNTED_HOSTS, OTHERS, AllowList, EgressRefused
 
 
+pytestmark = pytest.mark.pure
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
 def test_loopback_is_always_allowed(host: str) -> None:
     assert AllowList().allows(host, 1234)

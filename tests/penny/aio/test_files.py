@@ -9,6 +9,9 @@ import pytest
 from penny.aio.files import write_whole
 
 
+pytestmark = pytest.mark.pure
+
+
 def test_a_file_is_replaced_and_its_folder_made(tmp_path: Path) -> None:
     path = tmp_path / "new" / "state.json"
     write_whole(path, "uno")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penny.audio.format import PCM24K, AudioFormat
 from penny.edges.player import Frame, ItemHeard, ItemSent, ItemStarted, Player
+
+
+pytestmark = pytest.mark.pure
 
 
 LEAD_MS = 100

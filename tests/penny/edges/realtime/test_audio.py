@@ -78,7 +78,8 @@ async def test_a_whole_recording_in_one_message_loses_nothing() -> None:
 
 async def test_an_append_of_15_mib_is_taken_and_one_more_byte_refused() -> None:
     limit = 15 * 1024 * 1024
-    async with running_penny() as url, connected_to(url) as client:
+    gateway = {"max_message_bytes": 21 * 1024 * 1024}
+    async with running_penny(gateway=gateway) as url, connected_to(url) as client:
         await client.configure(**MANUAL)
         await client.send(
             "input_audio_buffer.append", audio=base64.b64encode(bytes(limit)).decode()

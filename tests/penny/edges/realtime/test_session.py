@@ -9,6 +9,7 @@ import pytest
 
 from tests.doubles.engines import FixedLlm
 from tests.doubles.house import make_engines, running_penny
+from tests.doubles.http import cut
 from tests.doubles.realtime_client import connected_to
 from tests.doubles.speech import silence, speak
 
@@ -161,10 +162,7 @@ async def test_a_client_that_vanishes_in_the_middle_leaves_no_task() -> None:
         async with connected_to(url) as client:
             await client.send("response.create")
             await client.until("response.output_audio.delta")
-            assert client.socket._response.connection is not None
-            transport = client.socket._response.connection.transport
-            assert transport is not None
-            transport.abort()
+            cut(client.socket)
         async with asyncio.timeout(10):
             while not llm.aborted:
                 await asyncio.sleep(0.01)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from penny.edges.player import Frame
-from penny.edges.socket.sent_log import MAX_TEXTS, SentLog
+from penny.edges.socket.sent_log import MAX_TEXT_BYTES, MAX_TEXTS, SentLog
+
+
+pytestmark = pytest.mark.pure
 
 
 @given(st.lists(st.booleans(), max_size=80), st.integers(min_value=0, max_value=80))
@@ -48,6 +52,16 @@ def test_who_misses_a_text_that_is_gone_cannot_resume() -> None:
     missed = log.since(5)
     assert missed is not None
     assert len(missed) == MAX_TEXTS
+
+
+def test_texts_are_bounded_in_bytes_too() -> None:
+    log = SentLog(0)
+    for _ in range(5):
+        log.add_text("x" * (MAX_TEXT_BYTES // 4))
+    assert log.since(0) is None
+    missed = log.since(1)
+    assert missed is not None
+    assert len(missed) == 4
 
 
 FRAME = bytes(960)
@@ -102,16 +116,3 @@ def test_texts_stay_when_audio_is_played() -> None:
     missed = log.since(0)
     assert missed is not None
     assert [sent.data for sent in missed] == ["{}"]
-
-
-def test_texts_that_carry_audio_are_kept_up_to_their_bytes_and_no_hole_is_left() -> None:
-    log = SentLog(0, max_text_bytes=25)
-    for number in range(1, 6):
-        log.add_text(f"{number}" * 10)
-    kept = log.since(3)
-    assert kept is not None
-    assert [sent.number for sent in kept] == [4, 5]
-    assert log.since(2) is None
-    log.add_text("x" * 100)  # longer than all that is kept: who misses it cannot resume
-    assert log.since(5) is None
-    assert log.since(6) == []

@@ -12,6 +12,9 @@ from penny.edges.player import Player
 from penny.edges.socket.translate import Effects, Translator
 
 
+pytestmark = pytest.mark.pure
+
+
 Json = dict[str, Any]
 
 
@@ -148,7 +151,7 @@ def test_a_failed_answer_is_told_with_its_reason(view: Translator) -> None:
     failed["response"]["status_details"] = {"error": {"code": "llm_timeout", "message": "too slow"}}
     effects = tell(view, *caller_speaks("item_u"), created("resp_1"), failed)
     assert kinds(effects)[-2:] == ["error", "response_done"]
-    assert effects.to_caller[-2].message == "too slow"  # type: ignore[attr-defined]
+    assert effects.to_caller[-2].message == "llm_timeout: too slow"  # type: ignore[attr-defined]
 
 
 def test_races_that_nobody_can_avoid_are_not_the_callers_business(view: Translator) -> None:
@@ -160,3 +163,35 @@ def test_an_answer_too_long_to_keep_is_cut_with_a_warning() -> None:
     view = Translator(Player(PCM24K, lead_ms=0, limit_ms=1000))
     effects = tell(view, created("resp_1"), *spoken("resp_1", "item_p", "largo", 1500))
     assert kinds(effects) == ["transcript_delta", "warning"]
+
+
+ACTIVE = "conversation_already_has_active_response"
+
+
+def refusal(event_id: str, code: str = ACTIVE) -> Json:
+    return {"type": "error", "error": {"code": code, "event_id": event_id, "message": "wait"}}
+
+
+def test_a_wish_refused_for_a_response_nobody_knew_of_replaces_it(view: Translator) -> None:
+    assert view.wish.begin("event_1") == {"type": "response.create", "event_id": "event_1"}
+    view.wish.begin("event_2")
+    effects = tell(view, created("resp_1"), refusal("event_2"))
+    assert effects.to_speaker == [
+        {"type": "response.cancel", "response_id": "resp_1"},
+        {"type": "response.create", "event_id": "event_2"},
+    ]
+    assert kinds(effects) == ["interruption"]
+
+
+def test_only_the_newest_wish_is_wished_again(view: Translator) -> None:
+    view.wish.begin("event_1")
+    view.wish.begin("event_2")
+    assert tell(view, refusal("event_1"), refusal("somebody_elses")) == Effects()
+
+
+def test_a_wish_that_is_refused_for_ever_is_told(view: Translator) -> None:
+    view.wish.begin("event_1")
+    again = tell(view, *[refusal("event_1")] * 5)
+    assert again.to_speaker.count({"type": "response.create", "event_id": "event_1"}) == 5
+    assert again.to_caller == []
+    assert kinds(tell(view, refusal("event_1"))) == ["error"]

@@ -1,0 +1,88 @@
+"""The frame codec agrees with the `websockets` library's, however the bytes are cut."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.frames import Frame, Opcode
+
+from penny.aio.frames import FrameReader, read_close, write_frame, write_masked_frame
+
+
+pytestmark = pytest.mark.pure
+
+MESSAGES = st.lists(
+    st.tuples(
+        st.sampled_from([Opcode.TEXT, Opcode.BINARY]),
+        st.sampled_from([0, 1, 3, 125, 126, 127, 65_535, 65_536]).map(os.urandom),
+        st.integers(1, 4),
+    ),
+    max_size=4,
+)
+
+
+def fragments(opcode: Opcode, payload: bytes, count: int) -> list[Frame]:
+    """``payload`` as a message of ``count`` frames, with a ping between them."""
+    size = len(payload) // count + 1
+    pieces = [payload[at : at + size] for at in range(0, max(len(payload), 1), size)]
+    frames: list[Frame] = []
+    for number, piece in enumerate(pieces):
+        kind = opcode if number == 0 else Opcode.CONT
+        frames += [Frame(kind, piece, fin=number == len(pieces) - 1), Frame(Opcode.PING, b"p")]
+    return frames
+
+
+@given(MESSAGES, st.booleans(), st.randoms(use_true_random=False))
+def test_any_cut_of_the_stream_gives_the_messages(messages, masked, random) -> None:  # type: ignore[no-untyped-def]
+    frames = [frame for each in messages for frame in fragments(*each)]
+    stream = b"".join(frame.serialize(mask=masked) for frame in frames)
+    reader = FrameReader(masked=masked, max_bytes=1 << 20)
+
+    found: list[tuple[int, bytes]] = []
+    at = 0
+    while at < len(stream):
+        end = at + random.choice([1, 2, 7, 100, 65_536])
+        found += reader.feed(stream[at:end])
+        at = end
+
+    told = [payload for opcode, payload in found if opcode != Opcode.PING]
+    assert told == [payload for _, payload, _ in messages]
+    assert reader.error is None
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536])
+def test_what_is_written_is_what_the_library_writes(size: int) -> None:
+    payload = os.urandom(size)
+
+    assert write_frame(Opcode.TEXT, payload) == Frame(Opcode.TEXT, payload).serialize(mask=False)
+    reader = FrameReader(masked=True, max_bytes=1 << 20)
+    assert reader.feed(write_masked_frame(Opcode.BINARY, payload)) == [(Opcode.BINARY, payload)]
+
+
+@given(st.binary(max_size=300), st.booleans())
+def test_rubbish_is_refused_or_waits_for_more(data: bytes, masked: bool) -> None:
+    reader = FrameReader(masked=masked, max_bytes=100)
+
+    reader.feed(data)
+
+    assert reader.error is None or reader.error.code in (1002, 1009)
+    if reader.error is not None:
+        assert reader.feed(b"\x81\x00") == []
+
+
+def test_fragments_count_together_against_the_limit() -> None:
+    reader = FrameReader(masked=False, max_bytes=10)
+    reader.feed(Frame(Opcode.TEXT, b"123456", fin=False).serialize(mask=False))
+
+    reader.feed(Frame(Opcode.CONT, b"123456").serialize(mask=False))
+
+    assert reader.error is not None
+    assert reader.error.code == 1009
+
+
+def test_a_close_frame_tells_its_code() -> None:
+    assert read_close(b"\x03\xe8bye") == 1000
+    assert read_close(b"") == 1005
