@@ -1,4 +1,4 @@
-"""The meter of one session: charges by component, by kind and by turn. Pure."""
+"""The meter of one session: charges by component and by turn. Pure."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ Level = Literal["under", "warn", "over"]
 
 
 class CostMeter:
-    """Args: limit_usd: ceiling of the session, None for none. warn_at: share that warns."""
+    """Sums a session's charges by component, and tells when they near the ceiling.
+
+    Args:
+        limit_usd: ceiling of the session in US dollars, None for none.
+        warn_at: share of it that warns.
+    """
 
     def __init__(self, limit_usd: float | None, warn_at: float) -> None:
         self._limit_usd = limit_usd
         self._warn_at = warn_at
         self._by_component: dict[str, float] = {}
-        self._by_kind: dict[str, float] = {}
         self._turn_usd = 0.0
-        self._last_turn_usd: float | None = None
         self.metered = False
 
     def add(self, component: Component, charges: list[Charge]) -> float:
@@ -30,8 +33,6 @@ class CostMeter:
             self.metered = True
         self._by_component[component] = self._by_component.get(component, 0.0) + usd
         self._turn_usd += usd
-        for charge in charges:
-            self._by_kind[charge.kind] = self._by_kind.get(charge.kind, 0.0) + charge.usd
         return usd
 
     def reach(self, component: Component, usd: float) -> float:
@@ -43,7 +44,7 @@ class CostMeter:
         return more_usd
 
     def turn_began(self) -> None:
-        self._last_turn_usd, self._turn_usd = self._turn_usd, 0.0
+        self._turn_usd = 0.0
 
     @property
     def usd(self) -> float:
@@ -52,10 +53,6 @@ class CostMeter:
     @property
     def by_component(self) -> dict[str, float]:
         return {name: round(usd, 6) for name, usd in self._by_component.items() if usd}
-
-    @property
-    def by_kind(self) -> dict[str, float]:
-        return {name: round(usd, 6) for name, usd in self._by_kind.items() if usd}
 
     @property
     def level(self) -> Level:

@@ -1,8 +1,8 @@
 """Meters a session as it goes by: live costs, totals, and the ceiling's graceful end.
 
-It counts what passes: ``response.done`` and transcription usage, and ``penny.usage`` of whatever
-thinks behind the speaker. At the ceiling nothing is cut: the answer that passed it is heard to
-its end, then the session ends with ``cost_limit``.
+It counts what passes: ``response.done`` and transcription usage, and ``penny.usage`` of the brain
+behind the speaker. At the ceiling nothing is cut: the answer that passed it is heard to
+its end, then the session ends with ``cost_limit``; if another answer begins before, at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from penny.metering.usage import (
     price_response,
     price_transcription,
 )
-from penny.turns.sounding import Sounding
 
 
 log = structlog.get_logger()
@@ -39,6 +38,7 @@ _TRANSCRIBED = frozenset(
 LISTENS_TO = (
     "input_audio_buffer.speech_started",
     "penny.speaker",
+    "response.created",
     "response.done",
     "penny.usage",
     *_TRANSCRIBED,
@@ -46,7 +46,7 @@ LISTENS_TO = (
 
 
 class Session(Protocol):
-    """What the meter needs of a session."""
+    """The part of a session that the meter needs."""
 
     id: str
 
@@ -62,12 +62,12 @@ def _spend_nothing() -> float | None:
 
 
 class CostObserver:
-    """One per session.
+    """Observer that meters one session, tells the caller its cost, and ends it at its ceiling.
 
     Args:
-        sounding: observes the same session, and is shown each event before this.
-        totals: written into when the session ends (``usd``, ``usd_by``).
-        spent: what rented workers have cost this session so far, in USD; None when nobody bills.
+        totals: written into as the session costs more (``usd``, ``usd_by``).
+        left_s: seconds until what was sent to the caller is played, by loop time.
+        spent: what rented workers have cost this session so far, in USD; None when none are.
         started_s: when the session began, on the clock of its events.
     """
 
@@ -80,7 +80,7 @@ class CostObserver:
         prices: Prices,
         costs: CostsSection,
         call_later: CallLater,
-        sounding: Sounding,
+        left_s: Callable[[float], float],
         spent: Callable[[], float | None] = _spend_nothing,
         started_s: float = 0.0,
     ) -> None:
@@ -94,14 +94,14 @@ class CostObserver:
         self._model = ""
         self._transcription_model = ""
         self._started_s = started_s
-        self._sounding = sounding
+        self._left_s = left_s
         self._warned = False
         self._end: asyncio.TimerHandle | None = None
 
     # -- what passes --------------------------------------------------------------------------
 
     def caller_event(self, event: Json, at_s: float) -> None:
-        """Nothing the caller does costs anything by itself."""
+        """No event of the caller's costs anything by itself."""
 
     def speaker_event(self, event: Json, at_s: float) -> None:
         kind = event["type"]
@@ -110,6 +110,9 @@ class CostObserver:
         elif kind == "penny.speaker":
             self._model = event["model"]
             self._transcription_model = event.get("transcription_model", "")
+        elif kind == "response.created":
+            if self._end is not None:  # another answer, past the ceiling
+                self._session.end("cost_limit")
         elif kind == "response.done":
             response = event["response"]
             usage = response.get("usage") or {}
@@ -122,6 +125,10 @@ class CostObserver:
             usage = event.get("usage") or {}
             charges = price_transcription(usage, self._transcription_model, self._prices)
             self._count(charges, "transcription", at_s)
+        elif kind == "penny.usage" and event.get("component") == "portavoz":
+            # A speaker that is billed by the second.
+            charges = price_transcription(event["usage"], self._model, self._prices)
+            self._count(charges, "portavoz", at_s)
         elif kind == "penny.usage":
             usage = event["usage"]
             self._count(price_messages(usage, usage["model"], self._prices), "cerebro", at_s)
@@ -130,15 +137,14 @@ class CostObserver:
         if self._end is not None:
             self._end.cancel()
         self._count_worker()
+        self._publish()
         if self._meter.metered:
-            self._totals["usd"] = round(self._meter.usd, 6)
-            self._totals["usd_by"] = self._meter.by_component
             log.info("session_cost", session_id=self._session.id, usd=round(self._meter.usd, 6))
 
     # -- counting -----------------------------------------------------------------------------
 
     def _count_worker(self) -> bool:
-        """Take in what rented workers have cost; whether anybody bills them."""
+        """Take in what rented workers have cost; returns whether they are billed."""
         usd = self._spent()
         if usd is not None:
             self._meter.reach("worker", usd)
@@ -150,9 +156,15 @@ class CostObserver:
         if not charges and not worker:
             return
         self._meter.add(component, charges)
+        self._publish()
         duration_ms = round((at_s - self._started_s) * 1000)
         self._session.tell_caller(self._meter.event(duration_ms))
         self._watch_ceiling(at_s)
+
+    def _publish(self) -> None:
+        if self._meter.metered:
+            self._totals["usd"] = round(self._meter.usd, 6)
+            self._totals["usd_by"] = self._meter.by_component
 
     def _watch_ceiling(self, at_s: float) -> None:
         level = self._meter.level
@@ -165,5 +177,5 @@ class CostObserver:
                 {"type": "penny.warning", "code": "cost_limit_near", "message": message}
             )
         if level == "over" and self._end is None:
-            tail_s = min(self._sounding.left_s(at_s), MAX_TAIL_S)
+            tail_s = min(self._left_s(at_s), MAX_TAIL_S)
             self._end = self._call_later(tail_s, lambda: self._session.end("cost_limit"))

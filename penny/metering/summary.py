@@ -1,4 +1,4 @@
-"""What a session's brain was worth, kept for the session's summary."""
+"""How effective a session's brain was, kept for the session's summary."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from penny.metering.usage import Json
 
 
 class SummaryObserver:
-    """Args: totals: written into when the session ends (``details.brain``)."""
+    """Observer that keeps the newest ``penny.effectiveness``.
+
+    Args:
+        totals: written into when the session ends (``details.brain``).
+    """
 
     listens_to = ("penny.effectiveness",)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from config.prices import ModelPrices, TokenPrices
+from config.prices import ModelPrices, TokenPrices, find_prices
 
 
 Json = dict[str, Any]
@@ -34,8 +34,8 @@ class Charge:
 
 
 def price_response(usage: Json, model: str, prices: Prices) -> list[Charge]:
-    """A Realtime response. A model without prices costs nothing (Penny's own worker)."""
-    table = prices.get(model)
+    """A Realtime response. A model of no vendor costs nothing (Penny's own worker)."""
+    table = find_prices(model, prices)
     if table is None or not usage:
         return []
     return list(_response_lines(usage, model, table))
@@ -63,7 +63,7 @@ def _response_lines(usage: Json, model: str, table: TokenPrices) -> Iterator[Cha
 
 def price_transcription(usage: Json, model: str, prices: Prices) -> list[Charge]:
     """A finished transcription, billed by time or by tokens."""
-    table = prices.get(model)
+    table = find_prices(model, prices)
     if table is None or not usage:
         return []
     if usage.get("type") == "duration":
@@ -84,13 +84,14 @@ def price_messages(usage: Json, model: str, prices: Prices) -> list[Charge]:
 
     A prompt past the model's ``long_prompt`` mark is billed whole at the long rates.
     """
-    table: TokenPrices | None = prices.get(model)
-    if table is None:
+    row = find_prices(model, prices)
+    if row is None:
         return []
+    table: TokenPrices = row
     written_5m = usage.get("cache_write_5m_tokens") or 0
     written_1h = usage.get("cache_write_1h_tokens") or 0
     fresh, read = usage.get("input_tokens") or 0, usage.get("cache_read_tokens") or 0
-    long_prompt = prices[model].long_prompt
+    long_prompt = row.long_prompt
     prompt_tokens = fresh + read + written_5m + written_1h
     if long_prompt is not None and prompt_tokens > long_prompt.above_tokens:
         table = long_prompt

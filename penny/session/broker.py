@@ -1,7 +1,7 @@
-"""The broker: admits a session, decides who answers, counts, ends, drains.
+"""The broker: admits a session, decides which mode answers, counts, ends, drains.
 
 It knows modes and edges only by their Protocols. A session passes through ``choose`` (which mode),
-``admit`` (is there room) and ``run`` (join, carry, count), and leaves no trace but its counts.
+``admit`` (is there room) and ``run`` (join, carry, count).
 """
 
 from __future__ import annotations
@@ -16,26 +16,34 @@ import structlog
 from penny.errors import ModeUnavailable, ProtocolError, SessionRefused
 from penny.session.edge import Edge
 from penny.session.mode import Mode, SessionSpec, Speaker
-from penny.session.mode_change import ModeChange
-from penny.session.observer import Observer
+from penny.session.observers import ModeChange, Observer
 from penny.session.session import Session, SessionLimits
+from penny.session.turn_recorder import TurnRecorder
 
 
 log = structlog.get_logger()
 
-ObserverFactory = Callable[[Session], Observer]
+ObserverFactory = Callable[[Session, TurnRecorder], Observer | None]
+"""Called with each session before it runs, and with what records its turns, which is shown each
+event first. None where reading turns (``TurnRecorder.add_reader``) is enough."""
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerSettings:
+    """Which mode is taken, and how many sessions of which length.
+
+    ``silence_ms``: the recorder's, see ``TurnRecorder``.
+    """
+
     default_mode: str
     allow_user_selection: bool
     max_sessions: int
     limits: SessionLimits
+    silence_ms: int = 500
 
 
 class Counts:
-    """What the broker counts; the gateway gives these a name in ``/metrics``."""
+    """Counters of sessions; the gateway gives these a name in ``/metrics``."""
 
     def __init__(self) -> None:
         self.started: dict[str, int] = {}
@@ -46,7 +54,7 @@ class Counts:
 
 
 class Broker:
-    """One per gateway.
+    """Opens, runs and ends the sessions of one gateway.
 
     Args:
         modes: every mode by name, started.
@@ -73,7 +81,7 @@ class Broker:
         self.counts = Counts()
 
     def add_observer(self, make: ObserverFactory) -> None:
-        """Let ``make(session)`` see every session that opens from now on."""
+        """Let what ``make`` returns see every session that opens from now on."""
         self._observers.append(make)
 
     # -- who answers --------------------------------------------------------------------------
@@ -173,8 +181,10 @@ class Broker:
         """
         limits = limits or self._settings.limits
         session = Session(spec.session_id, mode.name, edge, speaker, (), limits, self._clock)
-        watching = [make(session) for make in self._observers]
-        session.add_observer(ModeChange(session, self.counts.moved), *watching)
+        turns = TurnRecorder(session.state.started_s, silence_ms=self._settings.silence_ms)
+        made = [make(session, turns) for make in self._observers]
+        watching = [observer for observer in made if observer is not None]
+        session.add_observer(ModeChange(session, self.counts.moved), turns, *watching)
         self._sessions[session.id] = session
         self.counts.started[mode.name] = self.counts.started.get(mode.name, 0) + 1
         log.info("session_started", session_id=session.id, mode=mode.name, edge=edge.name)
@@ -191,6 +201,7 @@ class Broker:
                 mode=session.mode,
                 reason=reason,
                 duration_s=round(self._clock() - session.state.started_s, 1),
+                turns=turns.count,
             )
         return reason
 
@@ -203,7 +214,7 @@ class Broker:
             return
 
     async def drain(self, limit_s: float) -> None:
-        """Admit nobody any more; let live sessions finish, end the rest after ``limit_s``."""
+        """Admit no session any more; let live ones finish, end the rest after ``limit_s``."""
         self._draining = True
         try:
             async with asyncio.timeout(limit_s):

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from penny.turns.sounding import Sounding
-
 
 Json = dict[str, Any]
 
@@ -28,20 +26,22 @@ CallLater = Callable[[float, Callable[[], None]], asyncio.TimerHandle]
 
 
 class HandoffEnd:
-    """One per session. The goodbye is the first response that begins after the hand-off.
+    """Observer that ends a session after its goodbye: the first response after the hand-off.
 
     Args:
-        sounding: observes the same session, and is shown each event before this.
+        left_s: seconds until what was sent to the caller is played, by loop time.
     """
 
     listens_to = ("penny.handoff", "response.created", "response.done")
 
-    def __init__(self, session: Ending, call_later: CallLater, sounding: Sounding) -> None:
+    def __init__(
+        self, session: Ending, call_later: CallLater, left_s: Callable[[float], float]
+    ) -> None:
         self._session = session
         self._call_later = call_later
         self._handed_over = False
         self._goodbye_id = ""
-        self._sounding = sounding
+        self._left_s = left_s
         self._timer: asyncio.TimerHandle | None = None
 
     def caller_event(self, event: Json, at_s: float) -> None:
@@ -55,7 +55,7 @@ class HandoffEnd:
         elif kind == "response.created" and self._handed_over and not self._goodbye_id:
             self._goodbye_id = event["response"]["id"]
         elif kind == "response.done" and event["response"]["id"] == self._goodbye_id:
-            tail_s = min(self._sounding.left_s(at_s), MAX_TAIL_S)
+            tail_s = min(self._left_s(at_s), MAX_TAIL_S)
             self._end_in(tail_s + HEARD_AFTER_S)
 
     def ended(self, reason: str, at_s: float) -> None:

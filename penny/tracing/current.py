@@ -1,61 +1,22 @@
-"""A span around a piece of work. Imports nothing of OpenTelemetry: untraced sessions cost a check.
+"""The current span of a task, and a span around a piece of work.
 
-Attribute names are a closed list that the type checker holds, so that no span can carry what was
-said: identifiers, names from the configuration, counts and times, nothing else.
+Imports nothing of OpenTelemetry: a session that is not traced costs one check.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from penny.tracing.attributes import Attributes, Kind
 
 
 if TYPE_CHECKING:
     from penny.tracing.trace import Span, Trace
 
-
-AttributeName = Literal[
-    "error.type",
-    "gen_ai.conversation.id",
-    "gen_ai.operation.name",
-    "gen_ai.output.type",
-    "gen_ai.provider.name",
-    "gen_ai.request.model",
-    "gen_ai.response.id",
-    "gen_ai.tool.call.id",
-    "gen_ai.tool.name",
-    "gen_ai.usage.cache_read.input_tokens",
-    "gen_ai.usage.input_tokens",
-    "gen_ai.usage.output_tokens",
-    "penny.audio.ms",
-    "penny.brain.partial",
-    "penny.brain.purpose",
-    "penny.end.reason",
-    "penny.engine",
-    "penny.first_token.ms",
-    "penny.folio.id",
-    "penny.folio.placement",
-    "penny.folio.section",
-    "penny.heard.ms",
-    "penny.interrupted",
-    "penny.item.id",
-    "penny.language",
-    "penny.mode",
-    "penny.passages",
-    "penny.search.by",
-    "penny.speech.ms",
-    "penny.status",
-    "penny.turn.input",
-    "penny.understood",
-    "penny.wait.ms",
-    "server.address",
-]
-"""OpenTelemetry's semantic conventions where there is one (``gen_ai.*``), else Penny's."""
-Attributes = Mapping[AttributeName, str | int | float | bool]
-Kind = Literal["internal", "client", "server"]
 
 _current: ContextVar[Span | None] = ContextVar("penny_span", default=None)
 

@@ -1,21 +1,24 @@
-"""Spans to the collector: counted, told once when they do not arrive, never waited for.
+"""OpenTelemetry's batch processor and OTLP/HTTP exporter, set up for Penny; and their counters.
 
-The library's own log lines are kept from the log: one per batch for as long as a collector is
-away would be a second outage.
+Nothing waits for the collector: spans are sent by the processor's own thread, and when
+``queue_spans`` wait already the oldest is dropped.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import os
+import time
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 import requests
 import structlog
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.environment_variables import OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, NumberDataPoint
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from penny.aio.allow_list import AllowList
 from penny.tracing.settings import TracingSettings
@@ -27,18 +30,20 @@ BATCH_SPANS = 64
 """Encoding holds the interpreter's lock for about 20 us a span: a batch must not delay audio."""
 EVERY_MS = 1000.0
 MAX_REQUEST_BYTES = 1024 * 1024
-
-
-@dataclass(slots=True)
-class SpanCounts:
-    exported: int = 0
-    failed: int = 0
-    dropped: int = 0
-    """Not kept: ``queue_spans`` waited already."""
+RETRIED = frozenset({429, 502, 503, 504})
+"""Answers after which the exporter tries again, as OTLP/HTTP has it
+(https://opentelemetry.io/docs/specs/otlp/#retryable-response-codes)."""
+TOLD_EVERY_S = 600.0
+"""An outage of the collector is logged this often while it lasts, not once a batch."""
 
 
 class CollectorSession(requests.Session):
-    """Reaches the collector and nobody else: no proxy, no redirect, no credentials from files."""
+    """HTTP session that reaches the collector alone: no proxy, no redirect, no credentials from
+    files.
+
+    A host that ``allowed`` does not name raises ``EgressRefused``, an answer that is not a success
+    a ``requests.RequestException``.
+    """
 
     def __init__(self, allowed: AllowList | None) -> None:
         super().__init__()
@@ -51,77 +56,65 @@ class CollectorSession(requests.Session):
             parts = urlsplit(request.url or "")
             self._allowed.check(str(parts.hostname), parts.port)
         options["allow_redirects"] = False
-        return super().send(request, **options)
+        response = super().send(request, **options)
+        # Raised, not returned: the exporter's counter knows only exceptions as failures.
+        if response.status_code in RETRIED:
+            raise requests.ConnectionError(f"HTTP {response.status_code}")
+        response.raise_for_status()
+        return response
 
 
-class CountedExporter(SpanExporter):
-    """The official exporter; an outage is logged when it begins and when it is over."""
+class SpanCounter:
+    """OpenTelemetry's own counters of spans (its ``otel.sdk.*`` metrics), read on request."""
 
-    def __init__(self, inner: SpanExporter, counts: SpanCounts, endpoint: str) -> None:
-        self._inner = inner
-        self._counts = counts
-        self._endpoint = endpoint
-        self._failing = False
-        self.taken = 0
+    def __init__(self) -> None:
+        # The SDK counts itself only where this is set when processor and exporter are made.
+        os.environ[OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED] = "true"
+        self._reader = InMemoryMetricReader()
+        self.meters = MeterProvider([self._reader], shutdown_on_exit=False)
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        self.taken += len(spans)
-        reason = ""
-        try:
-            result = self._inner.export(spans)
-        except Exception as error:
-            result, reason = SpanExportResult.FAILURE, type(error).__name__
-        if result is SpanExportResult.SUCCESS:
-            self._counts.exported += len(spans)
-            if self._failing:
-                self._failing = False
-                log.info("traces_exported_again", endpoint=self._endpoint)
-        else:
-            self._counts.failed += len(spans)
-            if not self._failing:
-                self._failing = True
-                log.warning("traces_not_exported", endpoint=self._endpoint, reason=reason or None)
-        return result
-
-    def shutdown(self) -> None:
-        self._inner.shutdown()
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        return True
+    def read(self) -> dict[str, int]:
+        """Spans by outcome since the start: ``exported``, ``failed``, ``dropped``."""
+        counts = {"exported": 0, "failed": 0, "dropped": 0}
+        data = self._reader.get_metrics_data()
+        for resource in data.resource_metrics if data is not None else ():
+            for metric in (each for scope in resource.scope_metrics for each in scope.metrics):
+                for point in metric.data.data_points:
+                    if not isinstance(point, NumberDataPoint):
+                        continue
+                    failed = bool((point.attributes or {}).get("error.type"))
+                    if metric.name == "otel.sdk.exporter.span.exported":
+                        counts["failed" if failed else "exported"] += int(point.value)
+                    elif metric.name == "otel.sdk.processor.span.processed" and failed:
+                        counts["dropped"] += int(point.value)
+        return counts
 
 
-class BoundedProcessor(BatchSpanProcessor):
-    """The official batch processor, with its drops counted. The oldest span goes first."""
+class OutageLog(logging.Handler):
+    """Log handler for OpenTelemetry's loggers: reports an outage, with the message's template
+    only. What the library would say of each batch of a long outage is left out."""
 
-    def __init__(self, exporter: CountedExporter, counts: SpanCounts, queue_spans: int) -> None:
-        self._exporter = exporter
-        self._counts = counts
-        self._queue_spans = queue_spans
-        self._kept = 0
-        super().__init__(
-            exporter,
-            max_queue_size=queue_spans,
-            schedule_delay_millis=EVERY_MS,
-            max_export_batch_size=min(BATCH_SPANS, queue_spans),
-        )
+    def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(logging.WARNING)
+        self._clock_s = clock_s
+        self._told_s = float("-inf")
 
-    def on_end(self, span: ReadableSpan) -> None:
-        if self._kept - self._exporter.taken >= self._queue_spans:
-            self._counts.dropped += 1
-        else:
-            self._kept += 1
-        super().on_end(span)
+    def emit(self, record: logging.LogRecord) -> None:
+        now_s = self._clock_s()
+        if now_s - self._told_s >= TOLD_EVERY_S:
+            self._told_s = now_s
+            log.warning("traces_not_exported", reason=str(record.msg))
 
 
 def build_processor(
     settings: TracingSettings,
-    counts: SpanCounts,
+    meters: MeterProvider,
     allowed: AllowList | None,
     headers: Mapping[str, str] | None = None,
-) -> BoundedProcessor:
+) -> BatchSpanProcessor:
     """Starts the thread that sends; nothing is connected yet."""
     library = logging.getLogger("opentelemetry")
-    library.addHandler(logging.NullHandler())
+    library.handlers = [OutageLog()]
     library.propagate = False
     exporter = OTLPSpanExporter(
         endpoint=settings.endpoint,
@@ -129,8 +122,12 @@ def build_processor(
         timeout=settings.timeout_s,
         session=CollectorSession(allowed),
         max_request_size=MAX_REQUEST_BYTES,
+        meter_provider=meters,
     )
-    told = urlsplit(settings.endpoint)
-    address = f"{told.scheme}://{told.hostname}:{told.port or ''}"
-    counted = CountedExporter(exporter, counts, address)
-    return BoundedProcessor(counted, counts, settings.queue_spans)
+    return BatchSpanProcessor(
+        exporter,
+        max_queue_size=settings.queue_spans,
+        schedule_delay_millis=EVERY_MS,
+        max_export_batch_size=min(BATCH_SPANS, settings.queue_spans),
+        meter_provider=meters,
+    )

@@ -24,7 +24,7 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace import Span as OtelSpan
 
-from penny.tracing.current import Attributes, Kind
+from penny.tracing.attributes import Attributes, Kind
 
 
 MAX_TURNS = 64
@@ -34,7 +34,7 @@ _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 
 class SpanIds(IdGenerator):
-    """Random ids, unless the next span's is told beforehand (spans start on one thread)."""
+    """Generator of span ids: random, unless the next span's is set (spans start on one thread)."""
 
     def __init__(self) -> None:
         self._random = RandomIdGenerator()
@@ -49,8 +49,10 @@ class SpanIds(IdGenerator):
 
 
 class Clock:
-    """Loop time as Unix nanoseconds. The wall clock is read once: a session's spans keep their
-    distances whatever is done to it meanwhile."""
+    """Converts loop time to Unix nanoseconds.
+
+    The wall clock is read once: a session's spans keep their distances when it is set meanwhile.
+    """
 
     def __init__(self, loop_s: Callable[[], float], wall_ns: Callable[[], int]) -> None:
         self.loop_s = loop_s
@@ -134,7 +136,7 @@ class Trace:
     def turn(
         self, item_id: str, *, at_s: float | None = None, attributes: Attributes | None = None
     ) -> Span:
-        """The turn's span, begun at ``at_s`` by whoever mentions it first."""
+        """The turn's span, begun at ``at_s`` where it is new."""
         known = self._turns.get(item_id)
         if known is None:
             known = self._begin_turn(item_id, at_s)

@@ -15,8 +15,8 @@ from opentelemetry.trace import SpanKind
 
 from penny import __version__
 from penny.aio.allow_list import AllowList
-from penny.tracing.current import Attributes
-from penny.tracing.exporter import SpanCounts, build_processor
+from penny.tracing.attributes import Attributes
+from penny.tracing.exporter import SpanCounter, build_processor
 from penny.tracing.settings import TracingSettings
 from penny.tracing.trace import Clock, Span, SpanIds, Trace, plain, read_traceparent, remote_span
 
@@ -27,11 +27,13 @@ MAX_VALUE_CHARS = 128
 
 
 class Tracing:
-    """Never the process-wide provider: no library's spans, and no header of its own making.
+    """A process's OpenTelemetry provider: begins traces, and joins those of a gateway.
+
+    Never the process-wide provider: no library's spans, and no header of its own making.
 
     Args:
         service: ``penny-gateway`` or ``penny-worker``.
-        allowed: hosts that this process may reach; None asks nobody.
+        allowed: hosts that this process may reach; None allows all.
         loop_s: the loop's clock, seconds.
     """
 
@@ -43,7 +45,7 @@ class Tracing:
         loop_s: Callable[[], float],
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        self.counts = SpanCounts()
+        self.spans = SpanCounter()
         self._ids = SpanIds()
         self._loop_s = loop_s
         self._wall_ns = wall_ns
@@ -55,7 +57,7 @@ class Tracing:
             span_limits=SpanLimits(max_span_attribute_length=MAX_VALUE_CHARS),
             shutdown_on_exit=False,
         )
-        self._provider.add_span_processor(build_processor(settings, self.counts, allowed))
+        self._provider.add_span_processor(build_processor(settings, self.spans.meters, allowed))
         self._tracer = self._provider.get_tracer("penny", __version__)
 
     def begin(self, attributes: Attributes) -> Trace | None:
@@ -82,7 +84,7 @@ class Tracing:
         return Trace(root, self._ids, is_owner=False)
 
     async def aclose(self) -> None:
-        """Send what waits, for ``LAST_SPANS_S`` at most: a collector that hangs holds nobody up."""
+        """Send what waits, for ``LAST_SPANS_S`` at most: a collector that hangs delays no exit."""
         ending = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
         ending.start()
         await asyncio.to_thread(ending.join, LAST_SPANS_S)

@@ -11,8 +11,11 @@ from config.brain import CostsSection
 from config.prices import PRICES
 from penny.metering.observer import CostObserver
 from penny.metering.usage import price_messages, price_response, price_transcription, total_usd
-from penny.session.audience import Audience
-from penny.turns.sounding import Sounding
+from penny.session.observers import ObserverDispatch
+from penny.session.turn_recorder import TurnRecorder
+
+
+pytestmark = pytest.mark.pure
 
 
 Json = dict[str, Any]
@@ -47,6 +50,26 @@ def test_cached_tokens_without_details_are_text_first() -> None:
     charges = price_response({"input_token_details": details}, "gpt-realtime-2.1", PRICES)
     amounts = {c.kind: c.amount for c in charges}
     assert amounts == {"text_cached": 600, "audio_in": 400, "audio_cached": 100}
+
+
+def test_a_dated_name_costs_what_its_model_does() -> None:
+    plain = price_response(USAGE, "gpt-realtime", PRICES)
+    dated = price_response(USAGE, "gpt-realtime-2025-08-28", PRICES)
+    assert total_usd(dated) == total_usd(plain) > 0
+    claude = {"input_tokens": 1_000_000}
+    assert total_usd(price_messages(claude, "claude-haiku-4-5-20251001", PRICES)) == 1.0
+
+
+@pytest.mark.parametrize("model", ["gpt-realtime-9", "gpt-realtime-next-mini"])
+def test_an_unknown_name_costs_the_most_of_its_family(model: str) -> None:
+    most = max(
+        total_usd(price_response(USAGE, name, PRICES)) for name in PRICES if "realtime" in name
+    )
+    assert total_usd(price_response(USAGE, model, PRICES)) >= most
+    claude = {"input_tokens": 1_000_000, "output_tokens": 1_000_000}
+    assert total_usd(price_messages(claude, "claude-99", PRICES)) == 24.0
+    spoken = {"type": "duration", "seconds": 60}
+    assert total_usd(price_transcription(spoken, "gpt-realtime-whisper-2", PRICES)) == 0.017
 
 
 def test_pennys_own_worker_costs_nothing() -> None:
@@ -86,24 +109,31 @@ class FakeSession:
         self.ends.append(reason)
 
 
-def observe(limit_usd: float | None) -> tuple[Audience, FakeSession, Json]:
-    session, totals, sounding = FakeSession(), {}, Sounding()
+def observe(limit_usd: float | None) -> tuple[ObserverDispatch, FakeSession, Json]:
+    session, totals, turns = FakeSession(), {}, TurnRecorder(0.0)
     costs = CostsSection(session_limit_usd=limit_usd)
     later = asyncio.get_running_loop().call_later
-    meter = CostObserver(session, totals, PRICES, costs, later, sounding)
-    observer = Audience("sess_1", [sounding, meter])
+    meter = CostObserver(session, totals, PRICES, costs, later, turns.left_s)
+    observer = ObserverDispatch("sess_1", [turns, meter])
+    observer.speaker_event({"type": "response.created", "response": {"id": "r"}}, 0.0)
     observer.speaker_event({"type": "penny.speaker", "model": "gpt-realtime-2.1"}, 0.0)
     return observer, session, totals
 
 
-DONE: Json = {"type": "response.done", "response": {"status": "cancelled", "usage": USAGE}}
-DELTA: Json = {"type": "response.output_audio.delta", "delta": "A" * 64_000}  # one second
+ANSWER: Json = {"id": "r", "status": "completed", "usage": USAGE}
+DONE: Json = {"type": "response.done", "response": ANSWER}
+DELTA: Json = {  # one second
+    "type": "response.output_audio.delta",
+    "response_id": "r",
+    "item_id": "p",
+    "delta": "A" * 64_000,
+}
 
 
 @pytest.mark.virtual_time
 async def test_every_response_is_counted_whatever_its_status() -> None:
     observer, session, totals = observe(None)
-    observer.speaker_event(DONE, 1.0)
+    observer.speaker_event({**DONE, "response": {**ANSWER, "status": "cancelled"}}, 1.0)
     usage = {"model": "claude-haiku-5-5", "input_tokens": 1_000_000}
     observer.speaker_event({"type": "penny.usage", "usage": usage}, 2.0)
     observer.ended("client_ended", 3.0)
@@ -141,6 +171,28 @@ async def test_the_ceiling_lets_an_answer_in_a_telephones_format_be_heard_too() 
     observer.ended("cost_limit", 3.1)
 
 
+@pytest.mark.virtual_time
+async def test_another_answer_past_the_ceiling_ends_the_session_at_once() -> None:
+    observer, session, _ = observe(0.01)
+    observer.speaker_event({**DELTA, "delta": "A" * 64_000 * 30}, 0.0)  # half a minute
+    observer.speaker_event(DONE, 0.0)
+    assert session.ends == []
+    observer.speaker_event({"type": "response.created", "response": {"id": "r2"}}, 1.0)
+    assert session.ends == ["cost_limit"]
+    observer.ended("cost_limit", 1.0)
+
+
+@pytest.mark.virtual_time
+async def test_a_speaker_that_is_paid_by_the_second_is_counted() -> None:
+    observer, _, totals = observe(None)
+    observer.speaker_event({"type": "penny.speaker", "model": "gpt-live-1"}, 0.0)
+    used = {"type": "duration", "seconds": 90.0}
+    usage = {"type": "penny.usage", "component": "portavoz", "usage": used}
+    observer.speaker_event(usage, 1.0)
+    observer.ended("client_ended", 2.0)
+    assert totals["usd_by"] == {"portavoz": pytest.approx(0.075)}
+
+
 class Rent:
     """What rented workers have cost so far."""
 
@@ -154,7 +206,7 @@ class Rent:
 def observe_rent() -> tuple[CostObserver, FakeSession, Json, Rent]:
     session, totals, rent = FakeSession(), {}, Rent()
     later = asyncio.get_running_loop().call_later
-    meter = CostObserver(session, totals, PRICES, CostsSection(), later, Sounding(), rent)
+    meter = CostObserver(session, totals, PRICES, CostsSection(), later, lambda _: 0.0, rent)
     return meter, session, totals, rent
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from penny.session.audience import Audience
 from penny.session.handoff import GOODBYE_WITHIN_S, HEARD_AFTER_S, HandoffEnd
-from penny.turns.sounding import Sounding
+from penny.session.observers import ObserverDispatch
+from penny.session.turn_recorder import TurnRecorder
 
 
 pytestmark = pytest.mark.virtual_time
@@ -28,19 +28,21 @@ class Ended:
         self.reasons.append((reason, asyncio.get_running_loop().time()))
 
 
-def observed() -> tuple[Ended, Audience]:
-    session, sounding = Ended(), Sounding()
-    end = HandoffEnd(session, asyncio.get_running_loop().call_later, sounding)
-    return session, Audience("sess_1", [sounding, end])
+def observed() -> tuple[Ended, ObserverDispatch]:
+    now_s = asyncio.get_running_loop().time()
+    session, turns = Ended(), TurnRecorder(now_s)
+    end = HandoffEnd(session, asyncio.get_running_loop().call_later, turns.left_s)
+    return session, ObserverDispatch("sess_1", [turns, end])
 
 
 def response(kind: str, response_id: str) -> Json:
-    return {"type": f"response.{kind}", "response": {"id": response_id}}
+    return {"type": f"response.{kind}", "response": {"id": response_id, "status": "completed"}}
 
 
 def audio(seconds: float) -> Json:
     delta = b64encode(bytes(round(seconds * 48_000))).decode()
-    return {"type": "response.output_audio.delta", "delta": delta}
+    place = {"response_id": "goodbye", "item_id": "item_p"}
+    return {"type": "response.output_audio.delta", **place, "delta": delta}
 
 
 HANDOFF: Json = {"type": "penny.handoff", "summary": ""}
@@ -67,7 +69,8 @@ async def test_goodbye_that_the_caller_speaks_over_ends_the_session_soon() -> No
     loop = asyncio.get_running_loop()
     for event in (HANDOFF, response("created", "goodbye"), audio(20.0)):
         observer.speaker_event(event, loop.time())
-    observer.speaker_event({"type": "input_audio_buffer.speech_started"}, loop.time())
+    started = {"type": "input_audio_buffer.speech_started", "item_id": "u1", "audio_start_ms": 0}
+    observer.speaker_event(started, loop.time())
     observer.speaker_event(response("done", "goodbye"), loop.time())
     await asyncio.sleep(1.0)
     assert [reason for reason, _ in session.reasons] == ["handoff"]
@@ -95,7 +98,7 @@ async def test_a_goodbye_on_a_telephone_line_is_heard_to_its_end_too() -> None:
     loop = asyncio.get_running_loop()
     pcmu = {"audio": {"output": {"format": {"type": "audio/pcmu"}}}}
     goodbye = {
-        "type": "response.output_audio.delta",
+        **audio(0.0),
         "delta": b64encode(bytes(8_000 * 3)).decode(),
     }
     told = [{"type": "session.updated", "session": pcmu}, HANDOFF]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from penny.session.session import Session, SessionLimits
+from penny.session.session import AUDIO, STALL_S, Session, SessionLimits
 from tests.doubles.parties import ScriptedEdge, ScriptedSpeaker
 
 
@@ -165,20 +164,13 @@ async def test_a_caller_who_cannot_be_told_something_is_noted_and_the_call_goes_
     assert await running == "operator"
 
 
-class BringingSpeaker(ScriptedSpeaker):
-    """Brings what a test has it bring, beside what it says."""
-
-    def bring_to(self, carry: Callable[[Json], None]) -> None:
-        self.bring = carry
-
-
 async def test_what_a_speaker_brings_is_delivered_and_shown_in_the_same_step() -> None:
-    edge, speaker = ScriptedEdge(), BringingSpeaker()
+    edge, speaker = ScriptedEdge(), ScriptedSpeaker()
     observer = Recorder()
     session = make(edge, speaker, observer)
     running = asyncio.create_task(session.run())
     await asyncio.sleep(50)  # ten seconds less than it may be idle
-    speaker.bring({"type": "response.created"})
+    speaker.sink.on_event({"type": "response.created"})
     assert [event["type"] for event in edge.delivered] == ["response.created"]
     assert observer.seen == [("speaker", "response.created")]
     await asyncio.sleep(50)
@@ -188,11 +180,62 @@ async def test_what_a_speaker_brings_is_delivered_and_shown_in_the_same_step() -
 
 
 async def test_a_fault_in_what_a_speaker_brings_ends_the_session_as_any_other() -> None:
-    edge, speaker = ScriptedEdge(), BringingSpeaker()
+    edge, speaker = ScriptedEdge(), ScriptedSpeaker()
     session = make(edge, speaker)
     running = asyncio.create_task(session.run())
     await asyncio.sleep(1)
     with capture_logs() as logs:
-        speaker.bring({"no": "type"})
+        speaker.sink.on_event({"no": "type"})
         assert await running == "error"
     assert [entry["event"] for entry in logs] == ["session_task_failed"]
+
+
+async def test_a_caller_is_read_no_further_while_the_speaker_is_full() -> None:
+    edge, speaker = ScriptedEdge(), ScriptedSpeaker()
+    session = make(edge, speaker)
+    running = asyncio.create_task(session.run())
+    await asyncio.sleep(1)
+    speaker.room.clear()
+    for number in range(3):
+        await edge.said.send({"type": AUDIO, "audio": str(number)})
+    await asyncio.sleep(STALL_S / 2)
+    assert [event["audio"] for event in speaker.sent] == ["0"]
+    assert not edge.reads.is_set()
+    speaker.room.set()
+    await asyncio.sleep(0.1)
+    assert [event["audio"] for event in speaker.sent] == ["0", "1", "2"]
+    assert edge.reads.is_set()
+    assert session.state.dropped_in == 0
+    session.end("operator")
+    await running
+
+
+async def test_an_interruption_passes_the_audio_that_a_frozen_speaker_never_takes() -> None:
+    edge, speaker = ScriptedEdge(), ScriptedSpeaker()
+    session = make(edge, speaker)
+    running = asyncio.create_task(session.run())
+    await asyncio.sleep(1)
+    speaker.room.clear()
+    for event in ({"type": AUDIO}, {"type": AUDIO}, {"type": "response.cancel"}):
+        await edge.said.send(event)
+    with capture_logs() as logs:
+        await asyncio.sleep(STALL_S * 2)
+    assert [entry["event"] for entry in logs] == ["speaker_stalled"]
+    assert [event["type"] for event in speaker.sent] == [AUDIO, "response.cancel"]
+    assert session.state.dropped_in == 1
+    edge.said.close()
+    assert await running == "client_gone", "a goodbye arrives too"
+
+
+async def test_a_speaker_lost_while_it_is_waited_for_ends_the_session_once() -> None:
+    edge, speaker = ScriptedEdge(), ScriptedSpeaker()
+    running = asyncio.create_task(make(edge, speaker).run())
+    await asyncio.sleep(1)
+    speaker.room.clear()
+    await edge.said.send({"type": AUDIO})
+    await asyncio.sleep(0.1)
+    with capture_logs() as logs:
+        speaker.break_off()
+        assert await running == "speaker_lost"
+    assert [entry["event"] for entry in logs] == ["speaker_lost"]
+    assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 
+from penny.session.turn_recorder import TurnRecorder
 from penny.session.turn_timing import TurnTiming
+
+
+pytestmark = pytest.mark.pure
 
 
 Json = dict[str, Any]
@@ -17,14 +21,17 @@ class Told:
     def __init__(self) -> None:
         self.events: list[Json] = []
         self.stages: list[tuple[str, int]] = []
-        self.timing = TurnTiming(self.events.append, lambda s, ms: self.stages.append((s, ms)))
+        self.turns = TurnRecorder(0.0)
+        self.turns.add_reader(
+            TurnTiming(self.events.append, lambda s, ms: self.stages.append((s, ms)))
+        )
 
     def hear(self, ms: int, at_s: float) -> None:
         audio = b64encode(bytes(48 * ms)).decode()
-        self.timing.caller_event({"type": "input_audio_buffer.append", "audio": audio}, at_s)
+        self.turns.caller_event({"type": "input_audio_buffer.append", "audio": audio}, at_s)
 
     def say(self, at_s: float, kind: str, **fields: Any) -> None:
-        self.timing.speaker_event({"type": kind, **fields}, at_s)
+        self.turns.speaker_event({"type": kind, **fields}, at_s)
 
 
 @pytest.fixture
@@ -42,7 +49,8 @@ def answer(told: Told, at_s: float) -> None:
     told.say(at_s, "response.created", response=response)
     told.say(at_s + 0.1, "penny.response.first_token", response_id="resp_1")
     delta = b64encode(bytes(48 * 500)).decode()
-    told.say(at_s + 0.2, "response.output_audio.delta", response_id="resp_1", delta=delta)
+    audio = {"response_id": "resp_1", "item_id": "item_p", "delta": delta}
+    told.say(at_s + 0.2, "response.output_audio.delta", **audio)
     told.say(at_s + 0.5, "response.done", response={**response, "status": "completed"})
 
 
@@ -78,7 +86,7 @@ def test_a_speaker_that_counts_silence_into_the_end_is_corrected_by_the_setting(
 
 def test_a_typed_turn_counts_from_the_arrival_of_its_text(told: Told) -> None:
     item = {"id": "item_9", "type": "message", "role": "user"}
-    told.timing.caller_event({"type": "conversation.item.create", "item": item}, 5.0)
+    told.turns.caller_event({"type": "conversation.item.create", "item": item}, 5.0)
     told.say(5.01, "conversation.item.added", item=item)
     answer(told, 5.02)
     (event,) = told.events
@@ -89,12 +97,26 @@ def test_a_typed_turn_counts_from_the_arrival_of_its_text(told: Told) -> None:
 
 def test_an_out_of_band_response_is_nobodys_turn(told: Told) -> None:
     item = {"id": "item_9", "type": "message", "role": "user"}
-    told.timing.caller_event({"type": "conversation.item.create", "item": item}, 5.0)
+    told.turns.caller_event({"type": "conversation.item.create", "item": item}, 5.0)
     told.say(5.0, "conversation.item.added", item=item)
     side = {"id": "resp_side", "conversation_id": None, "status": "completed"}
     told.say(5.1, "response.created", response=side)
     told.say(5.2, "response.done", response=side)
     assert told.events == []
+
+
+def test_the_time_until_an_answer_includes_the_tool_it_needed(told: Told) -> None:
+    item = {"id": "item_9", "type": "message", "role": "user"}
+    told.turns.caller_event({"type": "conversation.item.create", "item": item}, 5.0)
+    told.say(5.0, "conversation.item.added", item=item)
+    call = {"id": "resp_0", "conversation_id": "conv_1", "status": "completed"}
+    told.say(5.1, "response.created", response=call)
+    told.say(5.3, "response.done", response=call)
+    assert told.events == []
+    answer(told, 8.0)
+    (event,) = told.events
+    assert event["latency_ms"]["first_audio"] == 3200
+    assert event["latency_ms"]["done"] == 3500
 
 
 def test_malformed_client_events_are_the_speakers_to_answer(told: Told) -> None:
@@ -104,7 +126,7 @@ def test_malformed_client_events_are_the_speakers_to_answer(told: Told) -> None:
         {"type": "conversation.item.create"},
         {"type": "conversation.item.create", "item": "x"},
     ):
-        told.timing.caller_event(event, 1.0)
+        told.turns.caller_event(event, 1.0)
     assert told.events == []
 
 
@@ -114,7 +136,7 @@ def test_g711_audio_is_measured_by_its_own_rate(told: Told) -> None:
     audio = b64encode(bytes(8 * 20)).decode()
     for frame in range(100):
         event = {"type": "input_audio_buffer.append", "audio": audio}
-        told.timing.caller_event(event, 10.0 + (frame + 1) * 0.02)
+        told.turns.caller_event(event, 10.0 + (frame + 1) * 0.02)
     told.say(12.0, "input_audio_buffer.speech_started", item_id="item_1", audio_start_ms=0)
     told.say(12.0, "input_audio_buffer.speech_stopped", item_id="item_1", audio_end_ms=2000)
     answer(told, 12.0)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from penny.session.turn_trace import AFTER_TURN_S, TurnTrace
+from penny.session.turn_recorder import SETTLE_MS, TurnRecorder
+from penny.session.turn_trace import TurnTrace
 from tests.doubles.kept_spans import KeptSpans
+
+
+pytestmark = pytest.mark.pure
 
 
 Json = dict[str, Any]
@@ -19,48 +21,34 @@ FRAME = "A" * 1280
 SECOND = "A" * 64_000
 
 
-class Timer:
-    def __init__(self) -> None:
-        self.cancelled = False
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
 class Call:
     """A session's events on a clock of its own."""
 
     def __init__(self) -> None:
         self.kept = KeptSpans()
-        self._timers: list[tuple[float, Callable[[], None], Timer]] = []
-        self.trace = TurnTrace(self.kept.trace, self._call_later, silence_ms=500)
-
-    def _call_later(self, delay_s: float, act: Callable[[], None]) -> asyncio.TimerHandle:
-        timer = Timer()
-        self._timers.append((self.kept.now_s + delay_s, act, timer))
-        return cast(asyncio.TimerHandle, timer)
+        self.turns = TurnRecorder(0.0)
+        self.turns.add_reader(TurnTrace(self.kept.trace, 0.0))
 
     def at(self, now_s: float) -> Call:
-        for due_s, act, timer in list(self._timers):
-            if due_s <= now_s and not timer.cancelled:
-                self._timers.remove((due_s, act, timer))
-                self.kept.now_s = due_s
-                act()
         self.kept.now_s = now_s
         return self
+
+    def pass_time(self, now_s: float) -> None:
+        """The caller's line goes on; what is over by then is finished."""
+        self.at(now_s).turns.caller_event({"type": "input_audio_buffer.append"}, now_s)
 
     def hear(self, seconds: float) -> None:
         """The caller's audio up to ``seconds``, as it arrives."""
         while self.kept.now_s + 0.02 <= seconds + 1e-9:
             self.at(round(self.kept.now_s + 0.02, 2))
             event = {"type": "input_audio_buffer.append", "audio": FRAME}
-            self.trace.caller_event(event, self.kept.now_s)
+            self.turns.caller_event(event, self.kept.now_s)
 
     def caller(self, kind: str, **fields: Any) -> None:
-        self.trace.caller_event({"type": kind, **fields}, self.kept.now_s)
+        self.turns.caller_event({"type": kind, **fields}, self.kept.now_s)
 
     def speaker(self, kind: str, **fields: Any) -> None:
-        self.trace.speaker_event({"type": kind, **fields}, self.kept.now_s)
+        self.turns.speaker_event({"type": kind, **fields}, self.kept.now_s)
 
     def begin_answer(self, response_id: str = "r1") -> None:
         self.speaker("response.created", response={"id": response_id, "conversation_id": "c"})
@@ -93,7 +81,7 @@ def test_each_stage_of_a_spoken_turn_has_its_own_time() -> None:
     call.at(3.0).say()
     call.say()
     call.at(3.2).end_answer()
-    call.at(9.0)
+    call.pass_time(9.0)
 
     times = call.kept.times
     assert times("endpointing") == pytest.approx((1.9, 2.5))
@@ -122,7 +110,7 @@ def test_an_interruption_lasts_from_the_callers_onset_to_the_silence() -> None:
     call.speaker("input_audio_buffer.speech_started", item_id="u2", audio_start_ms=3600)
     call.at(4.1).caller("conversation.item.truncate", item_id="p1", audio_end_ms=1400)
     call.end_answer(status="cancelled")
-    call.trace.ended("client_ended", 6.0)
+    call.turns.ended("client_ended", 6.0)
 
     assert call.kept.times("interruption") == pytest.approx((3.6, 4.1))
     assert call.kept.times("playback") == pytest.approx((2.6, 4.1))
@@ -139,10 +127,10 @@ def test_a_response_after_a_function_belongs_to_the_same_turn() -> None:
     call.speaker("conversation.item.added", item={"id": "u1", "role": "user"})
     call.begin_answer()
     call.at(1.5).end_answer()
-    call.at(1.5 + AFTER_TURN_S / 2).begin_answer("r2")
+    call.at(1.5 + SETTLE_MS / 2000).begin_answer("r2")
     call.at(3.0).say("r2")
     call.end_answer("r2")
-    call.at(6.0)
+    call.pass_time(6.0)
 
     (turn,) = call.kept.all("turn")
     parents = {span.parent.span_id for span in call.kept.all("generation") if span.parent}
@@ -154,7 +142,7 @@ def test_the_end_of_a_session_ends_what_is_open_and_names_the_reason() -> None:
     call = Call()
     call.ask()
     call.at(2.6).begin_answer()
-    call.at(3.0).trace.ended("speaker_lost", 3.0)
+    call.at(3.0).turns.ended("speaker_lost", 3.0)
 
     session = call.kept.ended["session"]
     assert session.attributes is not None
@@ -168,7 +156,7 @@ def test_a_greeting_is_generated_before_any_turn() -> None:
     call.begin_answer()
     call.say()
     call.end_answer()
+    call.turns.ended("client_ended", 2.0)
     generation = call.kept.ended["generation"]
     assert generation.parent is not None
-    call.trace.ended("client_ended", 2.0)
     assert generation.parent.span_id == call.kept.ended["session"].context.span_id

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import logging
 
 import pytest
 import requests
 from aiohttp import web
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from structlog.testing import capture_logs
 
 from penny.aio.allow_list import AllowList, EgressRefused
-from penny.tracing.exporter import BoundedProcessor, CollectorSession, CountedExporter, SpanCounts
+from penny.tracing.exporter import (
+    TOLD_EVERY_S,
+    CollectorSession,
+    OutageLog,
+    SpanCounter,
+    build_processor,
+)
+from penny.tracing.settings import TracingSettings
+from tests.doubles.collector import collecting
 from tests.doubles.http import serving
 from tests.doubles.kept_spans import KeptSpans
 
 
-class Scripted(SpanExporter):
-    def __init__(self, *results: SpanExportResult | Exception) -> None:
-        self._results = list(results)
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        result = self._results.pop(0)
-        if isinstance(result, Exception):
-            raise result
-        return result
-
-    def shutdown(self) -> None: ...
+pytestmark = pytest.mark.socket
 
 
 def ended_span() -> ReadableSpan:
@@ -37,37 +34,47 @@ def ended_span() -> ReadableSpan:
     return kept.ended["work"]
 
 
-def test_an_outage_is_told_when_it_begins_and_when_it_is_over() -> None:
-    failure, success = SpanExportResult.FAILURE, SpanExportResult.SUCCESS
-    counts = SpanCounts()
-    inner = Scripted(failure, OSError("canario"), failure, success, success, failure)
-    exporter = CountedExporter(inner, counts, "http://127.0.0.1:4318")
+def failure(words: str) -> logging.LogRecord:
+    template = "Failed to export %s"
+    return logging.LogRecord("opentelemetry.x", logging.ERROR, "", 0, template, (words,), None)
+
+
+def test_an_outage_is_logged_now_and_then_and_without_what_the_library_quotes() -> None:
+    times = iter((0.0, 1.0, TOLD_EVERY_S - 1, TOLD_EVERY_S))
+    handler = OutageLog(lambda: next(times))
     with capture_logs() as lines:
-        for _ in range(6):
-            exporter.export([ended_span()])
-    assert [line["event"] for line in lines] == [
-        "traces_not_exported",
-        "traces_exported_again",
-        "traces_not_exported",
-    ]
-    assert (counts.exported, counts.failed) == (2, 4)
+        for _ in range(4):
+            handler.handle(failure("canario"))
+    assert [line["event"] for line in lines] == ["traces_not_exported"] * 2
     assert "canario" not in str(lines)
 
 
-def test_what_the_queue_has_no_room_for_is_counted() -> None:
-    counts = SpanCounts()
-    exporter = CountedExporter(Scripted(*[SpanExportResult.SUCCESS] * 9), counts, "")
-    processor = BoundedProcessor(exporter, counts, 8)
-    processor._batch_processor._export_lock.acquire()  # the sending thread is busy elsewhere
-    try:
+async def test_spans_are_counted_by_opentelemetry_itself() -> None:
+    async with collecting() as (collector, endpoint):
+        counter = SpanCounter()
+        settings = TracingSettings(endpoint=endpoint, queue_spans=64, timeout_s=1.0)
+        processor = build_processor(settings, counter.meters, AllowList())
         span = ended_span()
-        for _ in range(20):
+        for _ in range(3):
             processor.on_end(span)
-        assert counts.dropped == 12
-    finally:
-        processor._batch_processor._export_lock.release()
-    processor.shutdown()
-    assert counts.exported == 8
+        await asyncio.to_thread(processor.force_flush)
+        assert counter.read() == {"exported": 3, "failed": 0, "dropped": 0}
+        for failed, status in enumerate((400, 401, 503), start=1):
+            collector.status = status
+            processor.on_end(span)
+            await asyncio.to_thread(processor.force_flush)
+            assert counter.read() == {"exported": 3, "failed": failed, "dropped": 0}
+
+        collector.status, collector.hangs = 200, True
+        attempts = collector.attempts
+        for _ in range(64):
+            processor.on_end(span)
+        await collector.until(lambda: collector.attempts > attempts)  # the sending thread waits
+        for _ in range(64 + 7):
+            processor.on_end(span)
+        assert counter.read()["dropped"] == 7
+        collector.release()
+        await asyncio.to_thread(processor.shutdown)
 
 
 async def test_no_proxy_no_redirect_and_no_other_host_gets_spans(

@@ -11,6 +11,9 @@ from penny.tracing.tracing import Tracing
 from tests.doubles.kept_spans import KeptSpans
 
 
+pytestmark = pytest.mark.pure
+
+
 SAMPLED = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
