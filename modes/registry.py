@@ -11,11 +11,13 @@ import aiohttp
 
 from config.credentials import REDIS_PASSWORD, RUNPOD_API_KEY, read_secret
 from config.schema import Config
+from config.worker import AUTO
 from kb import KnowledgeBase
 from modes.external.mode import ExternalMode
 from modes.self_hosted.canary import Canary
 from modes.self_hosted.local import LocalWorker
 from modes.self_hosted.mode import SelfHostedMode, WaitSettings
+from modes.self_hosted.natural import NaturalProfile
 from modes.self_hosted.private_http import hosts_of, open_private_http
 from modes.self_hosted.remote import RemoteWorker
 from modes.self_hosted.runpod.api import RunpodApi
@@ -25,10 +27,11 @@ from modes.self_hosted.runpod.desk import LeaseDesk
 from modes.self_hosted.runpod.pool import LeasePool
 from modes.self_hosted.runpod.source import RunpodWorkers
 from modes.self_hosted.source import WorkerSource
-from modes.self_hosted.waiting.recordings import Recordings
+from modes.self_hosted.waiting.sentences import Recordings
 from penny.aio.allow_list import AllowList
 from penny.session.mode import Mode
 from penny.trust.redis_store import connect_redis
+from runpod_worker.machine import measure_machine
 
 
 def build_modes(
@@ -44,7 +47,7 @@ def build_modes(
         if name == "SELF_HOSTED":
             hosts = hosts_of(config)
             private = open_private_http(hosts)
-            source = _worker_source(config, private)
+            source = _worker_source(config, private, hosts)
             modes[name] = SelfHostedMode(
                 source,
                 http=private,
@@ -77,8 +80,16 @@ def find_hosts(modes: Mapping[str, Mode]) -> AllowList | None:
     return None
 
 
+def describe_engines(modes: Mapping[str, Mode]) -> str:
+    """Which engines the local worker runs and why, in a line; '' where the file names them."""
+    for mode in modes.values():
+        if isinstance(mode, SelfHostedMode) and isinstance(mode.source, LocalWorker):
+            return mode.source.describe_engines()
+    return ""
+
+
 def find_spending(modes: Mapping[str, Mode], session_id: str) -> Callable[[], float | None]:
-    """Tells what rented workers have cost one session, wherever it began; None: nobody bills."""
+    """Tells what rented workers have cost one session, wherever it began; None: not billed."""
 
     def spent() -> float | None:
         for mode in modes.values():
@@ -118,7 +129,7 @@ def _canary(config: Config, http: aiohttp.ClientSession, source: WorkerSource) -
     )
 
 
-def _worker_source(config: Config, http: aiohttp.ClientSession) -> WorkerSource:
+def _worker_source(config: Config, http: aiohttp.ClientSession, hosts: AllowList) -> WorkerSource:
     if config.runpod.endpoint_id is not None:
         return _leased_workers(config, http, config.runpod.endpoint_id)
     endpoint = config.penny.modes.SELF_HOSTED.endpoint
@@ -126,11 +137,19 @@ def _worker_source(config: Config, http: aiohttp.ClientSession) -> WorkerSource:
     if endpoint is not None or missing:
         return RemoteWorker(
             endpoint or "",
-            http,
+            hosts,
             os.environ,
             missing_variables=tuple(variable.name for variable in missing),
         )
-    return LocalWorker(http, config.origin.path, start_timeout_s=config.worker.start_timeout_s)
+    natural = None
+    if config.penny.profile == AUTO:
+        natural = NaturalProfile(config, os.environ, measure_machine())
+    return LocalWorker(
+        hosts,
+        config.origin.path,
+        start_timeout_s=config.worker.start_timeout_s,
+        natural=natural,
+    )
 
 
 def _leased_workers(config: Config, http: aiohttp.ClientSession, endpoint_id: str) -> RunpodWorkers:
@@ -169,10 +188,8 @@ def _lease_pool(config: Config, endpoint_id: str, clock: Callable[[], float]) ->
             config.redis.timeout_s,
         ),
         prefix=f"{config.redis.prefix}:runpod:{endpoint_id}",
-        url=config.runpod.gateway_url or "",
         lease_s=config.redis.lease_s,
         timeout_s=config.redis.timeout_s,
-        session_max_s=min(config.gateway.session_max_s, config.runpod.lease_max_s),
         usd_per_hour=config.runpod.usd_per_hour,
         clock=clock,
     )

@@ -1,4 +1,4 @@
-"""A sign of life, once a day: RunPod takes workers away from endpoints that nobody asks.
+"""A sign of life, once a day: RunPod takes workers away from endpoints without requests.
 
 After 3 days without a request it leaves two workers, after 7 none. A canary job counts as a
 request; that it is answered shows that the endpoint still starts workers, before a caller finds
@@ -31,7 +31,9 @@ JOB: Json = {"kind": "canary"}
 
 
 class Canary:
-    """Asks the endpoint when nobody else has for ``every_s``.
+    """Periodic job that proves the endpoint still starts workers.
+
+    Sends a job when the endpoint has had no request for ``every_s``.
 
     Args:
         is_leased: whether a worker is rented now, which is a request too.

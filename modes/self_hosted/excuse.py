@@ -7,13 +7,11 @@ client's worker is its own business: only sessions of Penny's own edges record.
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from dataclasses import dataclass, field
 from typing import Any
 
-from modes.self_hosted.waiting.spoken_response import SpokenResponse
-from penny.audio.convert import Converter
-from penny.realtime.formats import CORE_FORMAT, WIRE_FORMATS
+from modes.self_hosted.spoken_response import say
 
 
 Json = dict[str, Any]
@@ -49,17 +47,7 @@ class Excuse:
 
         ``session`` is the effective one: its format is what the caller hears.
         """
-        said = SpokenResponse(self.text, aside=False)
-        return [*said.begin(), *(said.sound(d) for d in self._sound(session)), *said.end()]
-
-    def _sound(self, session: Json) -> list[str]:
-        wire = ((session.get("audio") or {}).get("output") or {}).get("format") or {}
-        wanted = WIRE_FORMATS.get(wire.get("type", ""), CORE_FORMAT)
-        if wanted == CORE_FORMAT:
-            return self.deltas
-        converter = Converter(CORE_FORMAT, wanted)
-        pieces = [converter.process(b64decode(delta)) for delta in self.deltas]
-        return [b64encode(piece).decode("ascii") for piece in [*pieces, converter.flush()] if piece]
+        return say(self.text, map(b64decode, self.deltas), session, aside=False)
 
 
 class ExcuseRecorder:

@@ -12,14 +12,12 @@ import structlog
 
 from modes.realtime import RealtimeSpeaker, open_on
 from modes.self_hosted.canary import Canary
+from modes.self_hosted.conversation import ConversationCopy
 from modes.self_hosted.excuse import Excuse, ExcuseRecorder, Key
-from modes.self_hosted.mirror import Mirror
 from modes.self_hosted.source import Place, WorkerSource
 from modes.self_hosted.speaker import PrivateSpeaker
-from modes.self_hosted.waiting.attendance import Attendance
-from modes.self_hosted.waiting.company import Company, CompanySettings
-from modes.self_hosted.waiting.recordings import Recordings
-from modes.self_hosted.waiting.room import Room
+from modes.self_hosted.waiting.sentences import Recordings
+from modes.self_hosted.waiting.session import WaitingSession
 from modes.self_hosted.waiting.speaker import WaitingSpeaker, turn_back
 from penny.aio.allow_list import AllowList
 from penny.errors import ModeUnavailable
@@ -28,16 +26,17 @@ from penny.session.mode import Availability, HasWorkers, Json, SessionSpec, Spea
 
 log = structlog.get_logger()
 
-AFTER_EXCUSE_S = 5.0
-"""From the loss of a worker to the first word about it, its excuse (some 3 s) included."""
 REPLACEMENT_PAUSE_S = 0.2
 """Between two tries to reach another worker: a local one takes longer than that to start."""
 
 
 @dataclass(frozen=True, slots=True)
 class WaitSettings:
-    """``after_s``: a session begins without its worker after so long. ``every_s``: silence after
-    the first filler; it grows from one to the next."""
+    """How a session begins whose worker is long in coming.
+
+    ``after_s``: it begins without its worker after so long. ``every_s``: silence between two
+    spoken fillers.
+    """
 
     after_s: float = 1.5
     every_s: float = 10.0
@@ -51,7 +50,7 @@ class SelfHostedMode:
         source: where workers come from.
         excuse: what is said before a turn is answered again by another worker, by language.
         replace_within_s: how long a session waits for another worker before it ends.
-        wait: how callers are kept company while a worker is on its way; None leaves them waiting.
+        wait: what callers hear while a worker is on its way; None leaves them waiting.
         canary: asks rented workers for a sign of life.
         bills: whether a session's place in a worker costs money.
         detection: the Realtime turn detection of sessions on edges of Penny's own.
@@ -97,7 +96,7 @@ class SelfHostedMode:
             self._canary.start()
 
     def spent_usd(self, session_id: str) -> float | None:
-        """What this session's workers have cost so far, in US dollars; None when nobody bills."""
+        """Cost of this session's workers so far, in US dollars; None where none is billed."""
         speaker = self._live.get(session_id)
         usd = None if speaker is None else speaker.spent_usd
         return usd if usd or self._capabilities["cost"] else None
@@ -105,8 +104,7 @@ class SelfHostedMode:
     async def open(self, spec: SessionSpec) -> Speaker:
         """Take a place in a worker and configure it for this session.
 
-        Where that takes longer than a moment, the session begins with a speaker that keeps the
-        caller company until the worker is there.
+        Where that takes longer than ``after_s``, the session begins with a WaitingSpeaker.
 
         Raises:
             ModeUnavailable: there is none, and it was known at once.
@@ -121,12 +119,12 @@ class SelfHostedMode:
             await asyncio.wait({opening}, timeout=self._wait.after_s)
             if opening.done() and not _is_to_move(opening, spec):
                 return opening.result()
-            return self._keep_company(self._wait, spec, opening, teller)
+            return self._begin_waiting(self._wait, spec, opening, teller)
         except BaseException:
             await turn_back(opening)
             raise
 
-    def _keep_company(
+    def _begin_waiting(
         self,
         settings: WaitSettings,
         spec: SessionSpec,
@@ -134,33 +132,32 @@ class SelfHostedMode:
         teller: Teller,
     ) -> WaitingSpeaker:
         try:
-            room = Room(_session(spec, self._detection), spec.session)
+            session = WaitingSession(_session(spec, self._detection), spec.session)
         except ValueError as error:
             raise ModeUnavailable(
                 f"the session was refused: {error}", remedy="correct the field it names"
             ) from error
-        clock = asyncio.get_running_loop().time
-        pace = CompanySettings(every_s=settings.every_s)
-        company = Company(pace, settings.recordings, spec.language, room.session, clock())
-        attendance = Attendance(company, clock)
-        teller.lead_to(attendance.tell_progress)
-        voice = room.session["audio"]["output"]["voice"]
+        voice = session.settings["audio"]["output"]["voice"]
         log.info("session_begins_waiting", session_id=spec.session_id)
-        return WaitingSpeaker(
+        waiting = WaitingSpeaker(
             opening,
-            room,
-            attendance,
-            clock,
+            session,
+            settings.recordings,
+            asyncio.get_running_loop().time,
+            language=spec.language,
+            every_s=settings.every_s,
             session_id=spec.session_id,
             info={"model": "penny-worker", "voice": voice, "capabilities": self._capabilities},
             elsewhere=spec.elsewhere,
         )
+        teller.lead_to(waiting.tell_progress)
+        return waiting
 
-    async def _open_private(self, spec: SessionSpec) -> PrivateSpeaker:
+    async def _open_private(self, spec: SessionSpec) -> Speaker:
         speaker, place = await self._open_place(spec)
 
-        async def reopen(mirror: Mirror) -> tuple[RealtimeSpeaker, Place]:
-            return await self._reopen(replace(spec, session=mirror.session, history=()))
+        async def reopen(copy: ConversationCopy) -> tuple[RealtimeSpeaker, Place]:
+            return await self._reopen(replace(spec, session=copy.session, history=()))
 
         private = PrivateSpeaker(
             speaker,
@@ -173,26 +170,11 @@ class SelfHostedMode:
                 self._excuse.get(spec.language[:2]) or next(iter(self._excuse.values())),
                 records=spec.transcripts,
             ),
-            keep_company=self._keep_company_again(spec),
         )
         self._live[spec.session_id] = private
         private.seeded(spec.history)
-        await private.start()
+        private.record_excuse()
         return private
-
-    def _keep_company_again(self, spec: SessionSpec) -> Callable[[Json], Attendance] | None:
-        """What a caller hears when the wait for another worker is long."""
-        if self._wait is None:
-            return None
-        pace = CompanySettings(AFTER_EXCUSE_S, self._wait.every_s, "recovering")
-        recordings = self._wait.recordings
-        clock = asyncio.get_running_loop().time
-
-        def attend(session: Json) -> Attendance:
-            company = Company(pace, recordings, spec.language, session, clock())
-            return Attendance(company, clock)
-
-        return attend
 
     async def aclose(self) -> None:
         if self._canary is not None:
@@ -209,7 +191,9 @@ class SelfHostedMode:
             "capabilities": self._capabilities,
         }
         try:
-            return await open_on(place.socket, _session(spec, self._detection), spec, info), place
+            return await open_on(
+                place.connection, _session(spec, self._detection), spec, info
+            ), place
         except BaseException:
             await place.release()
             raise
@@ -228,7 +212,7 @@ class SelfHostedMode:
 
 
 class Teller:
-    """Where progress is told: to whoever waits for the session to open, then to the session."""
+    """Forwards ``penny.progress``: to the edge until the session opens, then to the session."""
 
     def __init__(self, tell: Callable[[Json], None]) -> None:
         self._tell = tell

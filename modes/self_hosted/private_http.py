@@ -11,7 +11,6 @@ from aiohttp.connector import AddrInfoType
 
 from config.schema import Config
 from penny.aio.allow_list import AllowList
-from penny.aio.websocket import ClientSocket
 
 
 class AllowedResolver(AbstractResolver):
@@ -44,9 +43,7 @@ def open_private_http(allowed: AllowList) -> aiohttp.ClientSession:
     connector = aiohttp.TCPConnector(
         limit=0, resolver=AllowedResolver(allowed), socket_factory=make_socket
     )
-    return aiohttp.ClientSession(
-        connector=connector, trust_env=False, ws_response_class=ClientSocket
-    )
+    return aiohttp.ClientSession(connector=connector, trust_env=False)
 
 
 def hosts_of(config: Config) -> AllowList:

@@ -1,17 +1,18 @@
-"""A worker somebody else runs, at a fixed address: a pod, a machine of ours, a load balancer."""
+"""A worker at a fixed address that Penny does not start: a pod, a machine, a load balancer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-import aiohttp
 import structlog
 
-from config.credentials import RUNPOD_API_KEY, WORKER_TOKEN, read_secret
+from config.credentials import RUNPOD_API_KEY, WORKER_TOKEN, is_not_set, read_secret
 from modes.realtime import CONNECT_TIMEOUT_S
-from modes.self_hosted.source import Place, dial
+from modes.self_hosted.source import Place, dial_worker
+from penny.aio.allow_list import AllowList
 from penny.errors import ModeUnavailable
+from penny.localized import Localized
 from penny.session.mode import Availability, SessionSpec, WorkerState
 
 
@@ -33,13 +34,13 @@ class RemoteWorker:
     def __init__(
         self,
         url: str,
-        http: aiohttp.ClientSession,
+        hosts: AllowList | None,
         environment: Mapping[str, str],
         *,
         missing_variables: tuple[str, ...] = (),
     ) -> None:
         self._url = url
-        self._http = http
+        self._hosts = hosts
         self._environment = environment
         self._missing = missing_variables
         self._host = urlsplit(url).hostname or ""
@@ -48,15 +49,17 @@ class RemoteWorker:
     def availability(self) -> Availability:
         if self._missing:
             names = ", ".join(self._missing)
-            return Availability(
-                False, f"{names} is not set", f"set {names}, or take endpoint out of penny.yaml"
+            remedy = Localized(
+                en=f"set {names}, or take endpoint out of penny.yaml",
+                es=f"defina {names}, o quite endpoint de penny.yaml",
             )
+            return Availability(False, is_not_set(names), remedy)
         if self._is_balancer and read_secret(RUNPOD_API_KEY, self._environment) is None:
-            return Availability(
-                False,
-                f"{RUNPOD_API_KEY} is not set",
-                f"export {RUNPOD_API_KEY}=…: RunPod's load balancer asks for it",
+            remedy = Localized(
+                en=f"export {RUNPOD_API_KEY}=…: RunPod's load balancer asks for it",
+                es=f"export {RUNPOD_API_KEY}=…: la pide el balanceador de RunPod",
             )
+            return Availability(False, is_not_set(RUNPOD_API_KEY), remedy)
         return Availability(True)
 
     def workers(self) -> list[WorkerState]:
@@ -78,7 +81,8 @@ class RemoteWorker:
         if not state.available:
             raise ModeUnavailable(state.reason, remedy=state.remedy)
         timeout_s = BALANCER_TIMEOUT_S if self._is_balancer else CONNECT_TIMEOUT_S
-        return Place(await dial(self._http, self._url, self._headers(), spec, timeout_s))
+        connection = await dial_worker(self._url, self._headers(), spec, self._hosts, timeout_s)
+        return Place(connection)
 
     async def aclose(self) -> None:
         return None

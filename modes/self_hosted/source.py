@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import aiohttp
-
-from modes.realtime import CONNECT_TIMEOUT_S, HEARTBEAT_S, RealtimeSocket
-from penny.aio.websocket import MAX_MESSAGE_BYTES
+from modes.realtime import CONNECT_TIMEOUT_S, HEARTBEAT_S, SEND_LIMIT_S
+from penny.aio.allow_list import AllowList
+from penny.aio.handshake import HandshakeError, dial
+from penny.aio.websocket import SocketConnection
 from penny.errors import ModeUnavailable
 from penny.session.mode import Availability, SessionSpec
 
@@ -29,19 +29,21 @@ async def _keep_nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One session's place in a worker: an open socket that has not said anything yet.
+    """One session's place in a worker: an open connection that has not said anything yet.
 
     ``info`` is what the worker says of itself. ``release`` gives the place back, once, when the
     session is over. ``spent_usd`` tells what the place has cost so far; None is free of charge.
     """
 
-    socket: RealtimeSocket
+    connection: SocketConnection
     info: Json = field(default_factory=dict)
     release: Release = _keep_nothing
     spent_usd: Callable[[], float] | None = None
 
 
 class WorkerSource(Protocol):
+    """Where a private mode gets its workers: a local process, an address, or rented ones."""
+
     def availability(self) -> Availability: ...
 
     async def start(self) -> None: ...
@@ -53,28 +55,32 @@ class WorkerSource(Protocol):
     async def aclose(self) -> None: ...
 
 
-async def dial(
-    http: aiohttp.ClientSession,
+async def dial_worker(
     url: str,
     headers: Mapping[str, str],
     spec: SessionSpec,
+    hosts: AllowList | None,
     timeout_s: float = CONNECT_TIMEOUT_S,
-) -> RealtimeSocket:
-    """Open a WebSocket to a worker's ``/v1/realtime``. Raises ModeUnavailable with the reason."""
+) -> SocketConnection:
+    """Open a WebSocket to a worker's ``/v1/realtime``. Raises ModeUnavailable with the reason.
+
+    Args:
+        hosts: which private sessions may reach; None: all.
+    """
     if spec.trace is not None:
         headers = {**headers, "traceparent": spec.trace.traceparent}
     separator = "&" if "?" in url else "?"
     try:
         async with asyncio.timeout(timeout_s):
-            return await http.ws_connect(
+            return await dial(
                 f"{url}{separator}model=penny-worker&penny_events=1",
-                headers=headers,
-                max_msg_size=MAX_MESSAGE_BYTES,
-                compress=0,
-                heartbeat=HEARTBEAT_S,
+                headers,
+                hosts=hosts,
+                heartbeat_s=HEARTBEAT_S,
+                send_limit_s=SEND_LIMIT_S,
             )
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        status = getattr(error, "status", None)
+    except (OSError, TimeoutError) as error:
+        status = error.status if isinstance(error, HandshakeError) else None
         reason = f"HTTP {status}" if status else type(error).__name__
         raise ModeUnavailable(
             f"the worker cannot be reached: {reason}",

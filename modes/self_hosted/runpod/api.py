@@ -13,6 +13,7 @@ import aiohttp
 from pydantic import SecretStr
 
 from penny.errors import ModeUnavailable
+from penny.localized import Localized
 
 
 Json = dict[str, Any]
@@ -106,13 +107,28 @@ class RunpodApi:
 def _refusal(status: int) -> ModeUnavailable:
     if status in (401, 403):
         return ModeUnavailable(
-            "RunPod refuses the key", remedy="export RUNPOD_API_KEY=… with a key of this account"
+            Localized(en="RunPod refuses the key", es="RunPod rechaza la clave"),
+            remedy=Localized(
+                en="export RUNPOD_API_KEY=… with a key of this account",
+                es="export RUNPOD_API_KEY=… con una clave de esta cuenta",
+            ),
         )
     if status == 404:
         return ModeUnavailable(
-            "RunPod does not know this endpoint or job",
-            remedy="correct runpod.endpoint_id in penny.yaml",
+            Localized(
+                en="RunPod does not know this endpoint or job",
+                es="RunPod no conoce este endpoint o trabajo",
+            ),
+            remedy=Localized(
+                en="correct runpod.endpoint_id in penny.yaml",
+                es="corrija runpod.endpoint_id en penny.yaml",
+            ),
         )
     if status == 429 or status >= 500:
         return ModeUnavailable(f"RunPod answers HTTP {status}", retryable=True)
-    return ModeUnavailable(f"RunPod refuses the request: HTTP {status}")
+    return ModeUnavailable(
+        Localized(
+            en=f"RunPod refuses the request: HTTP {status}",
+            es=f"RunPod rechaza la petición: HTTP {status}",
+        )
+    )

@@ -1,18 +1,17 @@
 """Job ids of the leases that this gateway holds, on disk: what a crash leaves can be cancelled.
 
 Gateways on one machine may share the folder (one takes over from another): each keeps a book of its
-own, locked for as long as its process lives. A book that nobody has locked was left by a crash.
+own, locked for as long as its process lives. An unlocked book was left by a crash.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 
 import structlog
+from filelock import FileLock, Timeout
 
 from penny.aio.files import write_whole
 
@@ -32,7 +31,7 @@ class LeaseBook:
     def __init__(self, path: Path) -> None:
         self._first = path
         self._path = path
-        self._lock: int | None = None
+        self._lock: FileLock | None = None
         self._job_ids: set[str] = set()
 
     def open(self) -> list[str]:
@@ -53,7 +52,7 @@ class LeaseBook:
             else:
                 with suppress(OSError):
                     path.unlink()
-                os.close(lock)
+                lock.release()
         # Until each of them is cancelled it stays written down.
         self._job_ids |= orphans
         self._write()
@@ -62,7 +61,7 @@ class LeaseBook:
     def close(self) -> None:
         """Idempotent."""
         if self._lock is not None:
-            os.close(self._lock)
+            self._lock.release()
             self._lock = None
 
     def enter(self, job_id: str) -> None:
@@ -90,17 +89,15 @@ def _read(path: Path) -> set[str]:
         return set()
 
 
-def _lock(path: Path) -> int | None:
-    """The lock of a book, by its file descriptor; None when another process has it."""
+def _lock(path: Path) -> FileLock | None:
+    """The lock of a book, held; None when another process has it."""
+    lock = FileLock(path.with_suffix(".lock"), thread_local=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        lock.acquire(timeout=0)
+    except Timeout:
+        return None
     except OSError as error:
         log.warning("lease_book_not_kept", path=str(path), error=type(error).__name__)
         return None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        return None
-    return handle
+    return lock

@@ -1,6 +1,6 @@
 -- A worker dials in: whose lease it is, from here on. The token opens one control socket of all.
 -- KEYS: leases, seen (as in sync.lua).
--- ARGV: now or "", node, url, lease id, digest of what the worker showed, digest of the key it is
+-- ARGV: now or "", node, lease id, digest of what the worker showed, digest of the key it is
 --       given in exchange for a token.
 -- Answers {} (no such lease), {"refused"}, {"token"|"key", JSON as it was, seen}.
 local now = tonumber(ARGV[1])
@@ -8,21 +8,20 @@ if not now then
   local time = redis.call('TIME')
   now = tonumber(time[1]) + tonumber(time[2]) / 1e6
 end
-local known = redis.call('HGET', KEYS[1], ARGV[4])
+local known = redis.call('HGET', KEYS[1], ARGV[3])
 if not known then return {} end
 local lease = cjson.decode(known)
 local how = nil
-if lease.token ~= '' and lease.token == ARGV[5] then
+if lease.token ~= '' and lease.token == ARGV[4] then
   how = 'token'
   lease.token = ''
-  lease.key = ARGV[6]
-elseif lease.key == ARGV[5] then
+  lease.key = ARGV[5]
+elseif lease.key == ARGV[4] then
   how = 'key'
 end
 if not how then return {'refused'} end
-local seen = redis.call('ZSCORE', KEYS[2], ARGV[4]) or '0'
+local seen = redis.call('ZSCORE', KEYS[2], ARGV[3]) or '0'
 lease.node = ARGV[2]
-lease.url = ARGV[3]
-redis.call('HSET', KEYS[1], ARGV[4], cjson.encode(lease))
-redis.call('ZADD', KEYS[2], string.format('%.6f', now), ARGV[4])
+redis.call('HSET', KEYS[1], ARGV[3], cjson.encode(lease))
+redis.call('ZADD', KEYS[2], string.format('%.6f', now), ARGV[3])
 return {how, known, seen, string.format('%.6f', now)}

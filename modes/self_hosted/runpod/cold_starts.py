@@ -22,7 +22,7 @@ def guess_remaining_ms(seconds: Sequence[float], elapsed_s: float) -> int | None
     """Milliseconds still to wait after ``elapsed_s``, from what past starts took.
 
     Three of four past starts were done by the guess. Past that point it is the slowest start
-    seen; past that, or without a history, nobody knows: None.
+    seen; past that, or without a history, None.
     """
     if not seconds:
         return None

@@ -1,4 +1,4 @@
-"""Where rented workers arrive: checks who dials in, keeps their sockets, gives slots out.
+"""The leases of this gateway: admits their workers, keeps their sockets, hands out slots.
 
 Acquired and released: a lease begins with ``expect`` and leaves the table in ``strike``; its
 control socket is read here until it breaks; a slot's handler stays until its session is over.
@@ -7,18 +7,16 @@ control socket is read here until it breaks; a slot's handler stays until its se
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import aiohttp
 import orjson
 import structlog
-from aiohttp import web
 
-from modes.self_hosted.runpod.lease import Json, Lease, digest, same
+from modes.self_hosted.runpod.lease import Json, Lease, same
 from modes.self_hosted.runpod.pool import LeasePool
-from modes.self_hosted.runpod.record import SlotRequest
 from penny.aio.tasks import TaskOwner
+from penny.aio.websocket import SocketConnection
 from runpod_worker import lease as said
 
 
@@ -30,18 +28,18 @@ SLOT_ANSWER_S = 5.0
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """A socket that the worker dialled; ``over`` lets its handler return.
+    """One session's place in a worker: a socket that the worker dialled.
 
-    ``reader`` reads it while it rests: only a socket that is read answers its worker's pings and
-    tells when its worker is gone.
+    ``reader`` reads it while no session does: only a socket that is read answers its worker's pings
+    and tells when its worker is gone. ``over`` lets its HTTP handler return.
     """
 
-    socket: web.WebSocketResponse
+    socket: SocketConnection
     over: asyncio.Event = field(default_factory=asyncio.Event)
     reader: asyncio.Task[None] | None = None
 
     async def wake(self) -> None:
-        """Nobody reads it any more: from here on its session does."""
+        """Stop ``reader``: from here on a session reads the socket."""
         if self.reader is not None:
             self.reader.cancel()
             await asyncio.wait([self.reader])
@@ -53,7 +51,7 @@ class Slot:
 
 
 class LeaseDesk:
-    """All leases of this gateway.
+    """Table of this gateway's leases, and the server side of their workers' sockets.
 
     Args:
         clock: the loop's clock, seconds.
@@ -71,7 +69,6 @@ class LeaseDesk:
         self.note_change = on_change
         self._pool = pool
         self._tasks = TaskOwner("lease slots")
-        self._borrowed: dict[str, asyncio.Future[Slot]] = {}
         self.leases: dict[str, Lease] = {}
         self.on_adopted: Callable[[Lease], None] = lambda _lease: None
         """Called when a worker of another gateway's lease has come here to stay."""
@@ -87,8 +84,8 @@ class LeaseDesk:
         """The lease is over: close what it still holds. Idempotent."""
         lease.state = "ended"
         self.leases.pop(lease.id, None)
-        if lease.control is not None and not lease.control.closed:
-            await _tell(lease, said.END)
+        if lease.control is not None and lease.control.is_open:
+            _tell(lease, said.END)
             await lease.control.close()
         while lease.spare:
             await lease.spare.popleft().close()
@@ -98,7 +95,7 @@ class LeaseDesk:
         """Give it no more sessions; its worker returns when the last has ended."""
         if lease.state in ("attached", "detached"):
             lease.state = "draining"
-            await _tell(lease, said.DRAIN)
+            _tell(lease, said.DRAIN)
 
     async def let_go(self, lease: Lease) -> None:
         """The lease is another gateway's now: its worker is told nothing."""
@@ -112,10 +109,8 @@ class LeaseDesk:
 
     # -- the door -----------------------------------------------------------------------------
 
-    async def admits(self, lease_id: str, credential: str, *, slot: bool, loan: bool) -> bool:
+    async def admits(self, lease_id: str, credential: str, *, slot: bool) -> bool:
         """Whether this caller may come in. The token opens one control socket of one gateway."""
-        if loan:
-            return digest(credential) in self._borrowed
         lease = self.leases.get(lease_id)
         if slot:
             return lease is not None and same(credential, lease.key)
@@ -130,20 +125,19 @@ class LeaseDesk:
             return True
         return claim and lease is not None and lease.admits(credential)
 
-    async def attend_control(self, lease_id: str, socket: web.WebSocketResponse) -> None:
+    async def attend_control(self, lease_id: str, socket: SocketConnection) -> None:
         """Read a control socket until it ends."""
         lease = self.leases.get(lease_id)
         if lease is None:  # it ended while its worker came in
-            await socket.close(code=1001)
+            await socket.close(1001)
             return
         previous, lease.control = lease.control, socket
         if previous is not None:
             await previous.close()
-        await socket.send_str(orjson.dumps({"type": said.ACCEPTED, "key": lease.key}).decode())
+        socket.send_text(orjson.dumps({"type": said.ACCEPTED, "key": lease.key}))
         try:
-            async for message in socket:
-                if message.type is aiohttp.WSMsgType.TEXT:
-                    self._hear(lease, orjson.loads(message.data))
+            while (message := await socket.receive()) is not None:
+                self._hear(lease, orjson.loads(message))
         except ValueError:
             log.warning("worker_not_understood", lease_id=lease.id)
         finally:
@@ -153,11 +147,11 @@ class LeaseDesk:
                 log.warning("lease_detached", lease_id=lease.id, sessions=len(lease.live))
                 self.note_change()
 
-    async def attend_slot(self, lease_id: str, socket: web.WebSocketResponse) -> None:
+    async def attend_slot(self, lease_id: str, socket: SocketConnection) -> None:
         """Keep a slot until its session is over or its lease is."""
         lease = self.leases.get(lease_id)
         if lease is None or len(lease.spare) + len(lease.live) >= said.SLOT_LIMIT:
-            await socket.close(code=1008, message=b"too many slots")
+            await socket.close(1008, "too many slots")
             return
         slot = Slot(socket)
         slot.reader = self._tasks.spawn(self._rest(lease, slot), name="resting slot")
@@ -193,11 +187,13 @@ class LeaseDesk:
             while lease.spare and lease.takes_sessions(self._clock(), session_max_s):
                 slot: Slot = lease.spare.popleft()
                 lease.live.add(session_id)
+                lease.opening += 1
                 opened = False
                 try:
                     await slot.wake()
                     opened = await _open(slot, traceparent)
                 finally:
+                    lease.opening -= 1
                     if not opened:
                         lease.live.discard(session_id)
                         slot.over.set()
@@ -208,79 +204,11 @@ class LeaseDesk:
 
     async def give_back(self, lease: Lease, slot: Slot, session_id: str) -> None:
         """The session is over: its socket is closed, and the worker dials a fresh one."""
-        self._settle(lease, session_id)
-        await slot.close()
-        self.note_change()
-
-    def _settle(self, lease: Lease, session_id: str) -> None:
         lease.live.discard(session_id)
         lease.meter.close(session_id, self._clock())
         lease.idle_since_s = self._clock()
-
-    # -- loans --------------------------------------------------------------------------------
-
-    def lend(self, request: SlotRequest, session_max_s: float) -> bool:
-        """Send a resting slot to the gateway that asks for one; False when none is free."""
-        lease = self.leases.get(request.lease)
-        if (
-            lease is None
-            or not lease.spare
-            or not lease.takes_sessions(self._clock(), session_max_s)
-        ):
-            return False
-        loan = f"loan {digest(request.loan)[:16]}"
-        slot: Slot = lease.spare.popleft()
-        lease.live.add(loan)
-        lease.loans.add(loan)
-        lease.meter.open(loan, self._clock())
-        told = {"type": said.SLOT_LEND, "gateway_ws": request.url, "loan": request.loan}
-        self._tasks.spawn(self._attend_loan(lease, slot, loan, told), name=loan)
+        await slot.close()
         self.note_change()
-        return True
-
-    async def _attend_loan(self, lease: Lease, slot: Slot, loan: str, told: Json) -> None:
-        """Count a lent slot as taken for as long as its worker keeps this socket open."""
-        log.info("slot_lent", lease_id=lease.id)
-        try:
-            await slot.wake()
-            await slot.socket.send_str(orjson.dumps(told).decode())
-            async for _ in slot.socket:
-                pass
-        except ConnectionError:
-            pass  # the socket is gone: so is the loan
-        finally:
-            lease.loans.discard(loan)
-            await self.give_back(lease, slot, loan)
-
-    async def borrow(
-        self, loan: str, wait_s: float, ask: Awaitable[None], traceparent: str = ""
-    ) -> Slot | None:
-        """Ask another gateway for a slot, and open the one that comes; None when none does."""
-        coming = self._borrowed[digest(loan)] = asyncio.get_running_loop().create_future()
-        opened = False
-        try:
-            await ask
-            async with asyncio.timeout(wait_s):
-                slot = await asyncio.shield(coming)
-            opened = await _open(slot, traceparent)
-        except TimeoutError:
-            return None
-        finally:
-            self._borrowed.pop(digest(loan), None)
-            if coming.done() and not opened:
-                # Its handler returns, and the worker takes the slot home.
-                coming.result().over.set()
-        return slot if opened else None
-
-    async def attend_borrowed(self, loan: str, socket: web.WebSocketResponse) -> None:
-        """Keep a borrowed slot until its session is over."""
-        coming = self._borrowed.get(digest(loan))
-        if coming is None or coming.done():
-            await socket.close(code=1008, message=b"too late")
-            return
-        slot = Slot(socket)
-        coming.set_result(slot)
-        await slot.over.wait()
 
 
 async def _open(slot: Slot, traceparent: str) -> bool:
@@ -290,21 +218,16 @@ async def _open(slot: Slot, traceparent: str) -> bool:
         told["traceparent"] = traceparent
     try:
         async with asyncio.timeout(SLOT_ANSWER_S):
-            await slot.socket.send_str(orjson.dumps(told).decode())
-            async for message in slot.socket:
-                if message.type is not aiohttp.WSMsgType.TEXT:
-                    return False
-                return bool(orjson.loads(message.data).get("type") == said.SLOT_OPENED)
-    except (ConnectionError, TimeoutError, ValueError):
+            slot.socket.send_text(orjson.dumps(told))
+            answer = await slot.socket.receive()
+            if answer is not None:
+                return bool(orjson.loads(answer).get("type") == said.SLOT_OPENED)
+    except (TimeoutError, ValueError):
         pass
     log.info("slot_did_not_answer")
     return False
 
 
-async def _tell(lease: Lease, kind: str) -> None:
-    if lease.control is None or lease.control.closed:
-        return
-    try:
-        await lease.control.send_str(orjson.dumps({"type": kind}).decode())
-    except ConnectionError:
-        log.info("worker_not_told", lease_id=lease.id, message=kind)
+def _tell(lease: Lease, kind: str) -> None:
+    if lease.control is not None and lease.control.is_open:
+        lease.control.send_text(orjson.dumps({"type": kind}))

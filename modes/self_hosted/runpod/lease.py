@@ -16,7 +16,7 @@ LeaseState = Literal["asked", "attached", "detached", "draining", "ended"]
 class LeaseMeter:
     """Splits a lease's seconds evenly among the sessions that were live in each of them.
 
-    Seconds without a session (waking, kept warm) are nobody's: ``total_usd`` has them too.
+    Seconds without a session (waking, kept warm) are billed to none: only ``total_usd`` has them.
     """
 
     def __init__(self, usd_per_hour: float, started_s: float) -> None:
@@ -48,34 +48,17 @@ class LeaseMeter:
             self._live[session_id] += passed_s / len(self._live)
 
 
-class LoanMeter:
-    """What a session on a borrowed slot costs, by how many shared the worker when last told."""
-
-    def __init__(self, usd_per_hour: float, started_s: float, live: int) -> None:
-        self._usd_per_s = usd_per_hour / 3600
-        self._counted_s = started_s
-        self._live = max(1, live)
-        self._usd = 0.0
-
-    def note(self, live: int, now_s: float) -> None:
-        self.usd(now_s)
-        self._live = max(1, live)
-
-    def usd(self, now_s: float) -> float:
-        self._usd += max(0.0, now_s - self._counted_s) * self._usd_per_s / self._live
-        self._counted_s = max(self._counted_s, now_s)
-        return self._usd
-
-
 @dataclass(slots=True)
 class Lease:
-    """``spare`` are sockets that the worker has dialled and no session has taken yet.
+    """A worker that was asked for, from the request to RunPod until its job is over.
 
     Attributes:
         token: opens the control socket, once.
         key: opens slot sockets, and the control socket again after a break.
         expires_s: when RunPod ends the job, whatever goes on.
-        live: sessions, and loans of slots to other gateways (``loans`` are those alone).
+        spare: sockets that the worker has dialled and no session has taken yet.
+        live: ids of the sessions on its slots.
+        opening: how many of ``live`` still wait for their slot's answer.
     """
 
     id: str
@@ -93,13 +76,20 @@ class Lease:
     info: Json = field(default_factory=dict)
     spare: deque[Any] = field(default_factory=deque)
     live: set[str] = field(default_factory=set)
-    loans: set[str] = field(default_factory=set)
+    opening: int = 0
     idle_since_s: float = 0.0
     detached_s: float = 0.0
 
     def takes_sessions(self, now_s: float, session_max_s: float) -> bool:
         """Whether a session that starts now could end in time."""
         return self.state == "attached" and now_s + session_max_s <= self.expires_s
+
+    def room(self) -> int:
+        """Sessions without a slot that it can still take.
+
+        A slot that is not open may be on its way: after each session its worker dials a fresh one.
+        """
+        return max(0, self.slots - len(self.live) + self.opening)
 
     def is_coming(self) -> bool:
         return self.state == "asked"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from modes.self_hosted.runpod.cold_starts import ColdStarts
+from modes.self_hosted.runpod.lease import Lease
 
 
 Json = dict[str, Any]
@@ -29,21 +30,8 @@ MESSAGES: dict[str, dict[str, str]] = {
 }
 
 
-class Awaited(Protocol):
-    """A worker on its way, to this gateway or to another that will lend its slots."""
-
-    @property
-    def stage(self) -> str: ...
-
-    @property
-    def kind(self) -> str: ...
-
-    @property
-    def asked_s(self) -> float: ...
-
-
 def describe_wait(
-    awaited: Awaited | None, cold_starts: ColdStarts, now_s: float, language: str
+    awaited: Lease | None, cold_starts: ColdStarts, now_s: float, language: str
 ) -> Json:
     """A ``penny.progress`` event: the stage, a sentence, and what past starts let us expect."""
     stage = awaited.stage if awaited is not None else "connecting"

@@ -1,6 +1,6 @@
-"""A lease as other gateways know it: what stands in Redis. Pure.
+"""The record of a lease in Redis, as other gateways read it. Pure.
 
-Secrets stand there as digests. Times travel as ages, since no two machines' clocks agree; Redis
+Secrets are stored as digests. Times are stored as ages, since no two machines' clocks agree; Redis
 stamps when a record was ``seen``, and the reader turns ages into its own loop's time.
 """
 
@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from modes.self_hosted.runpod.lease import Json, Lease, LeaseMeter, LeaseState, digest
 
 
 class LeaseRecord(BaseModel):
-    """``url`` and ``node``: the gateway that holds it. ``open``: whether it takes sessions.
+    """A lease as it is stored in Redis. ``node`` is the gateway that holds it.
 
-    ``silent_s``, ``asked_s`` and ``expires_s`` are the reader's: how long nobody told of it, and
-    its times on the reader's clock.
+    ``silent_s``, ``asked_s`` and ``expires_s`` are not stored but computed by the reader: seconds
+    since the record was written, and its times on the reader's clock.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -26,14 +26,12 @@ class LeaseRecord(BaseModel):
     id: str
     job_id: str
     node: str
-    url: str
     state: LeaseState
     kind: Literal["cold", "warm"]
     stage: str
     slots: int
     live: int
     free: int
-    open: bool
     token: str
     key: str
     age_s: float
@@ -60,27 +58,18 @@ class LeaseRecord(BaseModel):
         return info
 
 
-class SlotRequest(BaseModel):
-    """A gateway at ``url`` asks for a slot of ``lease``; the worker shows ``loan`` there, once."""
-
-    lease: str
-    loan: str = Field(min_length=16, repr=False)
-    url: str = Field(pattern=r"^wss?://")
-
-
-def record(lease: Lease, node: str, url: str, now_s: float, session_max_s: float) -> LeaseRecord:
+def record(lease: Lease, node: str, now_s: float) -> LeaseRecord:
+    """What the gateway ``node`` writes about a lease that it holds."""
     return LeaseRecord(
         id=lease.id,
         job_id=lease.job_id,
         node=node,
-        url=url,
         state=lease.state,
         kind=lease.kind,
         stage=lease.stage,
         slots=lease.slots,
         live=len(lease.live),
         free=len(lease.spare),
-        open=lease.takes_sessions(now_s, session_max_s),
         token=digest(lease.token) if lease.token else "",
         key=digest(lease.key),
         age_s=now_s - lease.asked_s,

@@ -10,17 +10,16 @@ from datetime import UTC, datetime
 
 import structlog
 
+from config.credentials import RUNPOD_API_KEY, export_first, is_not_set
 from config.runpod import RunpodSection
 from modes.self_hosted.runpod.api import FINAL, RunpodApi
 from modes.self_hosted.runpod.book import LeaseBook
-from modes.self_hosted.runpod.borrower import Borrower
 from modes.self_hosted.runpod.cold_starts import ColdStarts
 from modes.self_hosted.runpod.desk import LeaseDesk, Slot
-from modes.self_hosted.runpod.keeper import POLL_S, WORKER_RETURNS_S, LeaseKeeper
 from modes.self_hosted.runpod.lease import Lease, LeaseMeter
-from modes.self_hosted.runpod.pool import LeasePool, Verdict
-from modes.self_hosted.runpod.progress import Awaited, describe_wait
-from modes.self_hosted.runpod.record import SlotRequest
+from modes.self_hosted.runpod.pool import LeasePool
+from modes.self_hosted.runpod.progress import describe_wait
+from modes.self_hosted.runpod.reaper import POLL_S, WORKER_RETURNS_S, LeaseReaper
 from modes.self_hosted.source import Place
 from penny.aio.tasks import TaskOwner
 from penny.errors import ModeUnavailable
@@ -33,18 +32,16 @@ log = structlog.get_logger()
 
 GRACE_S = 60.0
 """RunPod may end the job this much after the lease: Penny ends it first, in an orderly way."""
-HURRY_S = 0.2
-"""Between two looks at the other gateways' slots while a session waits for one."""
 
 
 class RunpodWorkers:
-    """A WorkerSource of leased workers. At most ``max_workers`` leases at once, of all gateways.
+    """WorkerSource that leases workers on RunPod, ``max_workers`` at once for all gateways.
 
     Args:
         api: None without a key; then the mode is unavailable and says so.
         pool: what several gateways share; None: this one is alone.
         session_max_s: longest session; a lease takes none that could outlive it.
-        clock: the loop's clock, seconds. now: wall time, for the floor's hours.
+        clock: the loop's clock, seconds. now: wall time, for the hours of `min_workers`.
     """
 
     def __init__(
@@ -71,7 +68,7 @@ class RunpodWorkers:
         self._changed = asyncio.Event()
         self.desk = LeaseDesk(clock, self._note_change, pool)
         self.desk.on_adopted = self._take_over
-        self.keeper = LeaseKeeper(
+        self.reaper = LeaseReaper(
             settings,
             api,
             self.desk,
@@ -84,18 +81,12 @@ class RunpodWorkers:
             worker_returns_s=worker_returns_s,
         )
         self._waiting = 0
-        self._borrower = None
-        if pool is not None:
-            self._borrower = Borrower(
-                pool, self.desk, settings.usd_per_hour, clock, self._tell_pool
-            )
+        self._deciding = asyncio.Lock()
         self._trouble: ModeUnavailable | None = None
 
     def availability(self) -> Availability:
         if self._api is None:
-            return Availability(
-                False, "RUNPOD_API_KEY is not set", "export RUNPOD_API_KEY=… before starting Penny"
-            )
+            return Availability(False, is_not_set(RUNPOD_API_KEY), export_first(RUNPOD_API_KEY))
         if self._trouble is not None and not self._trouble.retryable:
             return Availability(False, self._trouble.message, self._trouble.remedy)
         return Availability(True)
@@ -116,17 +107,15 @@ class RunpodWorkers:
         """Cancel what an earlier gateway left behind; begin to watch over leases."""
         if self._api is None:
             return
+        await self.reaper.begin()
         if self._pool is not None:
-            await self._pool.start(self._lend)
-        await self.keeper.begin()
-        if self._pool is not None:
-            self._tasks.spawn(self.keeper.stay_in_touch(self._changes), name="lease pool")
-        self._tasks.spawn(self.keeper.watch_over(), name="lease keeper")
+            self._tasks.spawn(self.reaper.stay_in_touch(self._changes), name="lease pool")
+        self._tasks.spawn(self.reaper.watch_over(), name="lease reaper")
 
     async def aclose(self) -> None:
         """End every lease and its job."""
         await self._tasks.aclose()
-        await self.keeper.close()
+        await self.reaper.close()
         await self.desk.aclose()
         if self._pool is not None:
             await self._pool.aclose()
@@ -150,17 +139,12 @@ class RunpodWorkers:
                 if taken is not None:
                     return self._place(spec.session_id, *taken)
                 awaited = await self._provide()
-                if self._borrower is not None:
-                    borrowed = await self._borrower.borrow(spec.session_id, traceparent)
-                    if borrowed is not None:
-                        return borrowed
                 waited_s = self._clock() - started_s
                 self._check_patience(spec, waited_s)
                 spec.tell(describe_wait(awaited, self._cold_starts, self._clock(), spec.language))
                 await _wait_for(changed)
         finally:
             self._waiting -= 1
-            self._tell_pool()
 
     def _place(self, session_id: str, lease: Lease, slot: Slot) -> Place:
         async def release() -> None:
@@ -187,55 +171,40 @@ class RunpodWorkers:
                 retryable=True,
             )
 
-    def _lend(self, request: SlotRequest) -> None:
-        if not self.desk.lend(request, self._session_max_s):
-            log.info("slot_not_lent", lease_id=request.lease)
-
-    def _tell_pool(self) -> None:
-        if self._pool is not None and self._borrower is not None:
-            self._pool.note(self._waiting, self._borrower.guests())
-
     # -- leases -------------------------------------------------------------------------------
 
-    async def _provide(self) -> Awaited | None:
-        """See that enough workers are coming for those who wait; the one awaited first."""
-        coming: list[Awaited] = [le for le in self.desk.leases.values() if le.is_coming()]
-        lease = self._new_lease()
-        verdict = await self._decide(lease)
-        if verdict == "ask":
-            coming.append(await self._ask_for_worker(lease))
-        elif verdict == "full":
+    async def _provide(self) -> Lease | None:
+        """Ask for another worker if this gateway's are too few; the one awaited first."""
+        leases = self.desk.leases
+        async with self._deciding:  # two sessions that arrive together share a new worker
+            room = sum(
+                lease.room()
+                for lease in leases.values()
+                if lease.is_coming() or lease.takes_sessions(self._clock(), self._session_max_s)
+            )
+            lease = self._new_lease()
+            asks = self._waiting > room and await self._may_ask(lease)
+            if asks:
+                self.desk.expect(lease)
+        if asks:
+            await self._ask_for_worker(lease)
+        elif not room:
             raise ModeUnavailable(
                 f"all {self._settings.max_workers} leased workers are full",
                 remedy="try again later, or raise runpod.max_workers",
                 retryable=True,
             )
-        elif not coming and self._pool is not None:
-            coming += [le for le in self._pool.others.values() if le.state == "asked"]
-        return coming[0] if coming else None
+        return next((lease for lease in leases.values() if lease.is_coming()), None)
 
-    async def _decide(self, lease: Lease) -> Verdict:
-        """Whether another worker is needed and allowed; of several gateways, one decides."""
-        others = 0
-        if self._pool is not None and self._borrower is not None:
-            self._tell_pool()
-            most, useless = self._settings.max_workers, self._borrower.useless()
-            verdict = await self._pool.provide(lease, most, useless)
-            if verdict is not None:
-                return verdict
+    async def _may_ask(self, lease: Lease) -> bool:
+        """Whether ``max_workers`` allows ``lease``; counts the leases of all gateways."""
+        most, others = self._settings.max_workers, 0
+        if self._pool is not None:
+            reserved = await self._pool.reserve(lease, most)
+            if reserved is not None:
+                return reserved
             others = len(self._pool.others)
-        leases = self.desk.leases.values()
-        # A lease that is attached may have slots on their way: the worker dials them afresh.
-        room = sum(
-            lease.slots if lease.is_coming() else max(0, lease.slots - len(lease.live))
-            for lease in leases
-            if lease.is_coming() or lease.takes_sessions(self._clock(), self._session_max_s)
-        )
-        if self._waiting <= room:
-            return "wait"
-        if len(leases) + others < self._settings.max_workers:
-            return "ask"
-        return "wait" if room else "full"
+        return len(self.desk.leases) + others < most
 
     def _new_lease(self) -> Lease:
         now_s = self._clock()
@@ -251,7 +220,8 @@ class RunpodWorkers:
             meter=LeaseMeter(self._settings.usd_per_hour, now_s),
         )
 
-    async def _ask_for_worker(self, lease: Lease) -> Lease:
+    async def _ask_for_worker(self, lease: Lease) -> None:
+        """Queue the job of a lease that the desk expects. Raises ModeUnavailable."""
         assert self._api is not None
         job = LeaseJob(
             gateway_ws=self._settings.gateway_url or "",
@@ -259,7 +229,6 @@ class RunpodWorkers:
             token=lease.token,
             slots=lease.slots,
         )
-        self.desk.expect(lease)
         try:
             health = await self._api.health()
             lease.kind = "warm" if health.ready else "cold"
@@ -271,15 +240,14 @@ class RunpodWorkers:
         except BaseException as error:
             if isinstance(error, ModeUnavailable):
                 self._trouble = error
-            await asyncio.shield(self.keeper.end(lease, "it could not be asked for"))
+            await asyncio.shield(self.reaper.end(lease, "it could not be asked for"))
             raise
         self._trouble = None
         self._book.enter(lease.job_id)
         if self._pool is not None:
-            await self.keeper.sync()  # whoever its worker dials knows the job
+            await self.reaper.sync()  # any gateway that its worker dials knows the job
         self._tasks.spawn(self._await_worker(lease), name=f"lease {lease.id}")
         log.info("lease_asked", lease_id=lease.id, job_id=lease.job_id, kind=lease.kind)
-        return lease
 
     def _take_over(self, lease: Lease) -> None:
         """A worker of another gateway's lease has dialled in here: it is this one's now."""
@@ -295,19 +263,19 @@ class RunpodWorkers:
         while lease.is_coming():
             changed = self._changed
             if self._clock() - lease.asked_s > self._settings.cold_limit_s:
-                await self.keeper.end(lease, "no worker took the job in time")
+                await self.reaper.end(lease, "no worker took the job in time")
                 return
             try:
                 job = await self._api.status(lease.job_id)
                 if job.get("status") in FINAL:
-                    await self.keeper.end(lease, f"the job ended as {job['status']}")
+                    await self.reaper.end(lease, f"the job ended as {job['status']}")
                     return
                 lease.stage = await self._stage(str(job.get("status")))
             except ModeUnavailable as error:
                 log.warning("lease_not_followed", lease_id=lease.id, reason=error.message)
             await _wait_for(changed)
         if lease.state == "attached":
-            await self.keeper.record_start(lease)
+            await self.reaper.record_start(lease)
 
     async def _stage(self, status: str) -> str:
         if status == "IN_PROGRESS":
@@ -319,16 +287,15 @@ class RunpodWorkers:
         return "no_machine_free" if health.throttled and not health.ready else "leasing_worker"
 
     def _note_change(self) -> None:
-        """Wake everyone who looked at the table before this, and nobody who looks after."""
-        self._tell_pool()
+        """Wake the sessions that looked at the table before this, and none that look after."""
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
     async def _changes(self) -> None:
-        await _wait_for(self._changed, HURRY_S if self._waiting else POLL_S)
+        await _wait_for(self._changed)
 
 
-async def _wait_for(changed: asyncio.Event, limit_s: float = POLL_S) -> None:
+async def _wait_for(changed: asyncio.Event) -> None:
     with suppress(TimeoutError):
-        async with asyncio.timeout(limit_s):
+        async with asyncio.timeout(POLL_S):
             await changed.wait()

@@ -1,27 +1,19 @@
 -- A gateway tells what it holds and learns what all do: modes/self_hosted/runpod/pool.py.
--- KEYS: leases (HASH id -> JSON), seen (ZSET id), nodes (HASH node -> JSON), node_seen (ZSET node),
---       keeper (string), cold, warm (LISTs of seconds).
--- ARGV: now or "", node, its JSON, lease_s, then for each lease its id and JSON.
--- Answers {now, keeper, {ids that are another's}, {id, JSON, seen ...}, {JSON of living nodes},
---          {cold}, {warm}}.
+-- KEYS: leases (HASH id -> JSON), seen (ZSET id), reaper (string), cold, warm (LISTs of seconds).
+-- ARGV: now or "", node, lease_s, then for each lease its id and JSON.
+-- Answers {now, reaper, {ids that are another's}, {id, JSON, seen ...}, {cold}, {warm}}.
 local now = tonumber(ARGV[1])
 if not now then
   local time = redis.call('TIME')
   now = tonumber(time[1]) + tonumber(time[2]) / 1e6
 end
 local stamp = string.format('%.6f', now)
-local node, lease_s = ARGV[2], tonumber(ARGV[4])
-redis.call('HSET', KEYS[3], node, ARGV[3])
-redis.call('ZADD', KEYS[4], stamp, node)
-for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now - lease_s)) do
-  redis.call('HDEL', KEYS[3], gone)
-  redis.call('ZREM', KEYS[4], gone)
-end
-if redis.call('GET', KEYS[5]) == node or redis.call('SET', KEYS[5], node, 'NX') then
-  redis.call('PEXPIRE', KEYS[5], math.ceil(lease_s * 1000))
+local node, lease_s = ARGV[2], tonumber(ARGV[3])
+if redis.call('GET', KEYS[3]) == node or redis.call('SET', KEYS[3], node, 'NX') then
+  redis.call('PEXPIRE', KEYS[3], math.ceil(lease_s * 1000))
 end
 local lost = {}
-for at = 5, #ARGV, 2 do
+for at = 4, #ARGV, 2 do
   local known, body = redis.call('HGET', KEYS[1], ARGV[at]), ARGV[at + 1]
   known = known and cjson.decode(known)
   if known and known.node ~= node then
@@ -44,6 +36,6 @@ for _, id in ipairs(redis.call('HKEYS', KEYS[1])) do
   leases[#leases + 1] = redis.call('ZSCORE', KEYS[2], id) or '0'
 end
 return {
-  stamp, redis.call('GET', KEYS[5]) == node and 1 or 0, lost, leases, redis.call('HVALS', KEYS[3]),
-  redis.call('LRANGE', KEYS[6], 0, -1), redis.call('LRANGE', KEYS[7], 0, -1)
+  stamp, redis.call('GET', KEYS[3]) == node and 1 or 0, lost, leases,
+  redis.call('LRANGE', KEYS[4], 0, -1), redis.call('LRANGE', KEYS[5], 0, -1)
 }

@@ -1,1 +1,1 @@
-"""What keeps a caller company while a worker is on its way."""
+"""Sessions that begin while their worker is still on its way."""

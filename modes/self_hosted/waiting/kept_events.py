@@ -1,130 +1,74 @@
-"""What a caller sends while there is no worker: kept in order, for the worker to take. Pure.
-
-Where turns are found by ear, silence is thinned: a second before and after speech is kept, the
-rest is not worth hearing. ``true_ms`` maps what the worker hears back to the caller's own time.
-"""
+"""What a caller sends while there is no worker: kept in order, for the worker to take. Pure."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import deque
-from dataclasses import dataclass
 from typing import Any
-
-from penny.ids import new_id
 
 
 Json = dict[str, Any]
 
 MAX_AUDIO_MS = 60_000
-"""Of the caller's speech; beyond it the oldest audio goes."""
+"""Of the caller's audio; beyond it the oldest goes."""
+PRE_ROLL_MS = 1_000
+"""Kept of the silence before the first speech: onsets are noticed late."""
 MAX_EVENTS = 256
 """Other than audio; beyond it an event is refused by name."""
-AROUND_SPEECH_MS = 1_000
-"""Silence kept before and after speech: onsets are noticed late, and turns end in silence."""
-
-
-@dataclass(slots=True)
-class _Kept:
-    event: Json
-    from_ms: float = 0.0
-    audio_ms: float = 0.0
 
 
 class KeptEvents:
-    """One session's, from its start to the worker's arrival."""
+    """Bounded queue of a session's client events, from its start until a worker takes them."""
 
     def __init__(self) -> None:
-        self._events: deque[_Kept] = deque()
-        self._pre_roll: deque[_Kept] = deque()
-        self._arrived_ms = self._audio_ms = 0.0
-        self._pre_roll_ms = 0.0
-        self._after_speech_ms = float("inf")
+        self._events: list[tuple[Json, float]] = []
+        self._audio_ms = 0.0
+        self._others = 0
+        self._has_speech = False
         self.lost_ms = 0.0
-        """Speech that was too much to keep."""
+        """Audio that was let go: so much later the worker's audio clock begins."""
 
-    def keep_audio(self, event: Json, audio_ms: float, *, worth_it: bool) -> None:
-        """``worth_it``: it is speech, or turns are the client's own business."""
-        kept = _Kept(event, self._arrived_ms, audio_ms)
-        self._arrived_ms += audio_ms
-        self._after_speech_ms = 0.0 if worth_it else self._after_speech_ms + audio_ms
-        if not worth_it and self._after_speech_ms > AROUND_SPEECH_MS:
-            self._roll(kept)
-            return
-        self._flush_pre_roll()
-        self._add(kept)
+    def keep_audio(self, event: Json, audio_ms: float, *, is_speech: bool) -> None:
+        """``is_speech`` for audio of which nothing after it may be let go as mere silence."""
+        self._has_speech = self._has_speech or is_speech
+        self._events.append((event, audio_ms))
+        self._audio_ms += audio_ms
+        limit_ms = MAX_AUDIO_MS if self._has_speech else PRE_ROLL_MS
+        while self._audio_ms > limit_ms:
+            oldest = next(at for at, (_, ms) in enumerate(self._events) if ms)
+            self._let_go(self._events.pop(oldest)[1])
 
     def keep(self, event: Json) -> bool:
-        """Keep an event that is not audio; False when there are too many."""
-        if sum(1 for kept in self._events if not kept.audio_ms) >= MAX_EVENTS:
+        """Keep an event that is not audio; False when there are too many.
+
+        Of the answers asked for only the newest is kept: it will answer everything before it.
+        """
+        if event["type"] == "response.create":
+            self._drop("response.create")
+        if self._others >= MAX_EVENTS:
             return False
-        self._flush_pre_roll()
-        if event["type"] == "response.create" and not event.get("event_id"):
-            event = {**event, "event_id": new_id("wait")}
-        self._events.append(_Kept(event))
+        self._others += 1
+        self._events.append((event, 0.0))
         return True
 
+    def pop(self) -> Json | None:
+        """The oldest event; None when there is none."""
+        if not self._events:
+            return None
+        event, audio_ms = self._events.pop(0)
+        self._audio_ms -= audio_ms
+        self._others -= not audio_ms
+        return event
+
     def forget_words(self) -> None:
-        """What the caller said is not for whoever comes; settings stay."""
-        self._pre_roll.clear()
-        self._pre_roll_ms = self._audio_ms = 0.0
-        settings = [kept for kept in self._events if kept.event["type"] == "session.update"]
-        self._events = deque(settings)
+        """Drop all that the caller said and asked for; settings stay."""
+        self._let_go(self._audio_ms)
+        self._events = [kept for kept in self._events if kept[0]["type"] == "session.update"]
+        self._others = len(self._events)
 
-    def take(self) -> tuple[list[Json], TrueTime]:
-        """Everything in order, and where its audio stood in the caller's time."""
-        self._flush_pre_roll()
-        events = [kept.event for kept in self._events]
-        starts, heard_ms = [], 0.0
-        for kept in self._events:
-            if kept.audio_ms:
-                starts.append((heard_ms, kept.from_ms))
-                heard_ms += kept.audio_ms
-        starts.append((heard_ms, self._arrived_ms))
-        self._events.clear()
-        self._audio_ms = 0.0
-        return events, TrueTime(starts)
+    def _let_go(self, audio_ms: float) -> None:
+        self._audio_ms -= audio_ms
+        self.lost_ms += audio_ms
 
-    def _roll(self, kept: _Kept) -> None:
-        self._pre_roll.append(kept)
-        self._pre_roll_ms += kept.audio_ms
-        while self._pre_roll_ms > AROUND_SPEECH_MS and len(self._pre_roll) > 1:
-            self._pre_roll_ms -= self._pre_roll.popleft().audio_ms
-
-    def _flush_pre_roll(self) -> None:
-        for kept in self._pre_roll:
-            self._add(kept)
-        self._pre_roll.clear()
-        self._pre_roll_ms = 0.0
-
-    def _add(self, kept: _Kept) -> None:
-        self._events.append(kept)
-        self._audio_ms += kept.audio_ms
-        while self._audio_ms > MAX_AUDIO_MS:
-            oldest = next(kept for kept in self._events if kept.audio_ms)
-            self._events.remove(oldest)
-            self._audio_ms -= oldest.audio_ms
-            self.lost_ms += oldest.audio_ms
-
-
-_POSITIONS = ("audio_start_ms", "audio_end_ms", "speech_end_ms", "decided_ms")
-
-
-class TrueTime:
-    """From the worker's audio clock to the caller's."""
-
-    def __init__(self, starts: list[tuple[float, float]]) -> None:
-        """``starts``: (worker's ms, caller's ms) where a piece of audio begins, in order."""
-        self._heard_ms = [heard for heard, _ in starts]
-        self._true_ms = [true for _, true in starts]
-
-    def restore(self, event: Json) -> Json:
-        """The event with the caller's own positions."""
-        told = {name: event[name] for name in _POSITIONS if isinstance(event.get(name), int)}
-        if not told or event["type"].startswith("conversation."):
-            return event
-        return {**event, **{name: self._at(position) for name, position in told.items()}}
-
-    def _at(self, heard_ms: int) -> int:
-        index = max(0, bisect_right(self._heard_ms, heard_ms) - 1)
-        return round(self._true_ms[index] + heard_ms - self._heard_ms[index])
+    def _drop(self, kind: str) -> None:
+        kept = [each for each in self._events if each[0]["type"] != kind]
+        self._others -= len(self._events) - len(kept)
+        self._events = kept

@@ -1,33 +1,34 @@
-"""What a waiting caller is told, by language. Each sentence has a recording of the same name."""
+"""What a waiting caller is told, by language, and its sound: the gateway holds no engine.
+
+``recordings/<language>/<sentence>.ogg`` were spoken by the embedded voice. An operator's own
+folder of the same shape (``waiting.recordings``; .ogg, .flac or .wav) comes first.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
+import structlog
 
-Sentence = Literal[
-    "preparing",
-    "soon",
-    "under_a_minute",
-    "over_a_minute",
-    "patience",
-    "no_machine",
-    "heard",
-    "recovering",
-    "moved",
-    "sorry",
-]
+from penny.audio.convert import Converter
+from penny.audio.format import PCM24K, AudioFormat
+from penny.audio.wav import read_audio
+
+
+log = structlog.get_logger()
+
+FOLDER = Path(__file__).with_name("recordings")
+SUFFIXES = (".ogg", ".flac", ".wav")
+
+Sentence = Literal["preparing", "patience", "moved", "sorry"]
 
 SENTENCES: dict[str, dict[Sentence, str]] = {
     "es": {
         "preparing": "Un momento, estoy preparando la sala privada.",
-        "soon": "Sigo aquí, ya casi está.",
-        "under_a_minute": "Sigo aquí, queda menos de un minuto.",
-        "over_a_minute": "Sigo aquí. Todavía puede tardar más de un minuto.",
         "patience": "Sigo aquí, preparando la sala privada. Gracias por esperar.",
-        "no_machine": "Ahora no hay ningún equipo privado libre. Sigo esperando uno.",
-        "heard": "Le he oído. Le respondo en cuanto esté lista la sala privada.",
-        "recovering": "Sigo con usted, estoy recuperando la conexión.",
         "moved": "La sala privada no está lista y le atiende el servicio externo. "
         "¿En qué puedo ayudarle?",
         "sorry": "Lo siento, la sala privada no está disponible. "
@@ -35,13 +36,7 @@ SENTENCES: dict[str, dict[Sentence, str]] = {
     },
     "en": {
         "preparing": "One moment, I am preparing the private room.",
-        "soon": "Still here, it is almost ready.",
-        "under_a_minute": "Still here, less than a minute to go.",
-        "over_a_minute": "Still here. It may take more than another minute.",
         "patience": "Still here, preparing the private room. Thank you for waiting.",
-        "no_machine": "No private machine is free right now. I am still waiting for one.",
-        "heard": "I heard you. I will answer as soon as the private room is ready.",
-        "recovering": "I am still with you, the connection is coming back.",
         "moved": "The private room is not ready, so the external service answers. "
         "How can I help you?",
         "sorry": "I am sorry, the private room is not available. "
@@ -50,15 +45,44 @@ SENTENCES: dict[str, dict[Sentence, str]] = {
 }
 
 
-def choose_language(language: str) -> str:
-    """``language`` (BCP-47) where there are sentences in it, else Spanish."""
-    return language[:2] if language[:2] in SENTENCES else "es"
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One sentence: its words, and its sound as PCM16 at 24 kHz."""
+
+    text: str
+    pcm24k: bytes
+
+    @property
+    def seconds(self) -> float:
+        return PCM24K.ms_of(len(self.pcm24k)) / 1000
 
 
-def choose_estimate(eta_ms: int | None) -> Sentence:
-    """The sentence that is true of an estimate; None: nobody knows."""
-    if eta_ms is None:
-        return "patience"
-    if eta_ms <= 15_000:
-        return "soon"
-    return "under_a_minute" if eta_ms <= 60_000 else "over_a_minute"
+class Recordings:
+    """The recorded sentences. ``folder``: an operator's own, which come first."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folders = [FOLDER] if folder is None else [folder, FOLDER]
+
+    def find(self, language: str, sentence: Sentence) -> Recording:
+        """In ``language`` (BCP-47), else in Spanish. Without sound the words stand alone."""
+        known = language[:2] if language[:2] in SENTENCES else "es"
+        text = SENTENCES[known][sentence]
+        for folder in self._folders:
+            for suffix in SUFFIXES:
+                path = folder / known / f"{sentence}{suffix}"
+                if path.is_file():
+                    return Recording(text, _read(path))
+        log.error("recording_missing", sentence=sentence, language=known)
+        return Recording(text, b"")
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path) -> bytes:
+    """PCM16 at 24 kHz; nothing, logged once, of a file that cannot be read."""
+    try:
+        pcm, rate_hz = read_audio(path)
+        to_24k = Converter(AudioFormat("pcm16", rate_hz), PCM24K)
+        return to_24k.process(pcm) + to_24k.flush()
+    except ValueError as error:
+        log.error("recording_unreadable", path=str(path), reason=str(error))  # noqa: TRY400
+        return b""

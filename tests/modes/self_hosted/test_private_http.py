@@ -13,6 +13,9 @@ from modes.self_hosted.private_http import hosts_of, open_private_http
 from penny.aio.allow_list import AllowList, EgressRefused
 
 
+pytestmark = pytest.mark.socket
+
+
 @pytest.fixture
 async def server() -> AsyncIterator[int]:
     async def greet(_request: web.Request) -> web.Response:

@@ -5,22 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
-import aiohttp
 import pytest
 
+from modes.self_hosted.conversation import ConversationCopy
 from modes.self_hosted.excuse import ExcuseRecorder
 from modes.self_hosted.local import LocalWorker
-from modes.self_hosted.mirror import Mirror
-from modes.self_hosted.mode import SelfHostedMode, WaitSettings
+from modes.self_hosted.mode import SelfHostedMode
 from modes.self_hosted.source import Place
 from modes.self_hosted.speaker import PrivateSpeaker
-from modes.self_hosted.waiting.sentences import SENTENCES
-from penny.aio.websocket import ClientSocket
 from penny.errors import SpeakerLost
 from penny.session.mode import SessionSpec
+from penny.session.turn_recorder import TurnRecorder
 from penny.session.turn_timing import TurnTiming
 from tests.doubles.parties import ScriptedSpeaker
 from tests.doubles.speaker_caller import Caller
@@ -38,17 +36,10 @@ WORKER = (sys.executable, "-m", "tests.doubles.worker_process")
 
 @pytest.fixture
 async def source() -> AsyncIterator[LocalWorker]:
-    async with aiohttp.ClientSession(ws_response_class=ClientSocket) as http:
-        worker = LocalWorker(http, None, start_timeout_s=30, command=WORKER)
-        await worker.start()
-        yield worker
-        await worker.aclose()
-
-
-class ScriptedWorker(ScriptedSpeaker):
-    """A worker over a connection of an ordinary kind: all it says is received."""
-
-    def bring_to(self, _take: Callable[[Json], bool]) -> None: ...
+    worker = LocalWorker(None, None, start_timeout_s=30, command=WORKER)
+    await worker.start()
+    yield worker
+    await worker.aclose()
 
 
 async def open_caller(source: LocalWorker) -> Caller:
@@ -79,10 +70,8 @@ async def test_a_worker_killed_in_mid_answer_is_replaced_and_the_turn_answered_a
     assert await caller.answer() == EXCUSE["es"]  # at once, in the dead worker's own voice
     assert source.pid in (None, first)
     assert (await caller.until("penny.warning"))["code"] == "degraded"
-    brought = caller.brought
     assert await caller.answer() == "Sé 2 cosas. hola. cuéntamelo despacio"
     assert source.pid not in (None, first)
-    assert caller.brought > brought > 0, "both workers' events came in the step they were read"
     await caller.aclose()
 
 
@@ -112,12 +101,12 @@ async def test_what_the_caller_said_before_the_worker_died_is_heard_by_the_next(
     caller = await open_caller(source)
     question = silence(300) + speak("¿Cuándo vence mi factura?")
     for event in append_events(question):
-        await caller.speaker.send(event)
+        caller.speaker.send(event)
     await caller.until("input_audio_buffer.speech_started")
     kill(source)
     await caller.until("penny.warning")
     for event in append_events(silence(1500)):
-        await caller.speaker.send(event)
+        caller.speaker.send(event)
 
     committed = await caller.until("input_audio_buffer.committed")
     assert (await caller.until("conversation.item.input_audio_transcription.completed"))[
@@ -142,6 +131,24 @@ async def test_words_typed_while_no_worker_lives_are_answered_by_the_next(
     await caller.aclose()
 
 
+async def test_an_item_asked_for_while_no_worker_lives_is_shown_or_refused_by_the_next(
+    source: LocalWorker,
+) -> None:
+    caller = await open_caller(source)
+    content = [{"type": "input_text", "text": "uno"}]
+    item = {"id": "item_1", "type": "message", "role": "user", "content": content}
+    caller.speaker.send({"type": "conversation.item.create", "item": item})
+    await caller.until("conversation.item.done")
+    kill(source)
+    for item_id in ("item_1", "item_2"):
+        caller.speaker.send({"type": "conversation.item.retrieve", "item_id": item_id})
+    shown = await caller.until("conversation.item.retrieved")
+    assert shown["item"]["content"] == content
+    error = (await caller.until("error"))["error"]
+    assert (error["code"], error["event_id"]) == ("item_retrieve_invalid_item_id", None)
+    await caller.aclose()
+
+
 async def test_an_excuse_that_is_interrupted_is_cut_in_the_next_workers_memory_too(
     source: LocalWorker,
 ) -> None:
@@ -157,8 +164,8 @@ async def test_an_excuse_that_is_interrupted_is_cut_in_the_next_workers_memory_t
     await caller.answer()
 
     truncate = {"type": "conversation.item.truncate", "item_id": excuse, "content_index": 0}
-    await caller.speaker.send({**truncate, "audio_end_ms": 600})
-    await caller.speaker.send({"type": "conversation.item.retrieve", "item_id": excuse})
+    caller.speaker.send({**truncate, "audio_end_ms": 600})
+    caller.speaker.send({"type": "conversation.item.retrieve", "item_id": excuse})
 
     item = (await caller.until("conversation.item.retrieved"))["item"]
     assert item["content"][0]["text"] == "Perdone,"
@@ -171,12 +178,12 @@ async def test_the_session_as_it_was_last_updated_is_the_next_workers(
 ) -> None:
     caller = await open_caller(source)
     update = {"type": "realtime", "instructions": "Habla de facturas."}
-    await caller.speaker.send({"type": "session.update", "session": update})
+    caller.speaker.send({"type": "session.update", "session": update})
     await caller.until("session.updated")
     kill(source)
     await caller.until("penny.warning")
 
-    await caller.speaker.send({"type": "session.update", "session": {"type": "realtime"}})
+    caller.speaker.send({"type": "session.update", "session": {"type": "realtime"}})
 
     session = (await caller.until("session.updated"))["session"]
     assert session["instructions"] == "Habla de facturas."
@@ -193,25 +200,6 @@ async def test_a_session_whose_workers_die_one_after_another_ends(source: LocalW
 
     with pytest.raises(SpeakerLost, match="4 workers"):
         await caller.until("penny.warning")
-    await caller.aclose()
-
-
-async def test_who_waits_long_for_another_worker_hears_more_than_the_excuse(
-    source: LocalWorker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("modes.self_hosted.mode.AFTER_EXCUSE_S", 0.05)
-    mode = SelfHostedMode(source, excuse=EXCUSE, wait=WaitSettings(after_s=30))
-    caller = Caller(await mode.open(SessionSpec("sess_1", "es")))
-    await caller.ask("hola")
-    await caller.answer()
-    await caller.ask("cuéntamelo despacio")
-    await caller.until("response.output_audio.delta")
-    kill(source)
-    await caller.until("response.done")
-    assert await caller.answer() == EXCUSE["es"]
-    assert await caller.answer() == SENTENCES["es"]["recovering"]
-    await caller.until("penny.warning")
-    assert await caller.answer() == "Sé 2 cosas. hola. cuéntamelo despacio"
     await caller.aclose()
 
 
@@ -259,10 +247,10 @@ async def test_the_excuse_is_heard_on_a_telephone_line_in_its_own_format(
 
 
 async def test_what_a_worker_tells_of_its_cost_is_counted_and_not_passed_on() -> None:
-    worker = ScriptedWorker()
+    worker = ScriptedSpeaker()
     place = Place(cast(Any, None), spent_usd=lambda: 0.5)
 
-    async def reopen(_mirror: Mirror) -> Any:
+    async def reopen(_copy: ConversationCopy) -> Any:
         raise AssertionError
 
     private = PrivateSpeaker(
@@ -280,9 +268,9 @@ async def test_what_a_worker_tells_of_its_cost_is_counted_and_not_passed_on() ->
 
 
 async def test_positions_in_the_audio_stay_the_callers_own_when_another_worker_hears_it() -> None:
-    workers = [ScriptedWorker(), ScriptedWorker()]
+    workers = [ScriptedSpeaker(), ScriptedSpeaker()]
 
-    async def reopen(_mirror: Mirror) -> Any:
+    async def reopen(_copy: ConversationCopy) -> Any:
         return workers[1], Place(cast(Any, None))
 
     private = PrivateSpeaker(
@@ -294,13 +282,14 @@ async def test_positions_in_the_audio_stay_the_callers_own_when_another_worker_h
     )
     caller = Caller(private)
     timing: list[Json] = []
-    turns = TurnTiming(timing.append, lambda _stage, _ms: None)
+    turns = TurnRecorder(0.0)
+    turns.add_reader(TurnTiming(timing.append, lambda _stage, _ms: None))
 
     async def hear(since_ms: int, until_ms: int) -> None:
         for at_ms in range(since_ms, until_ms, 20):
             event = {"type": "input_audio_buffer.append", "audio": "A" * 64 * 20}
             turns.caller_event(event, (at_ms + 20) / 1000)
-            await private.send(event)
+            private.send(event)
 
     detection = {"audio": {"input": {"turn_detection": {"type": "server_vad"}}}}
     workers[0].says.try_send({"type": "session.updated", "session": detection})
@@ -317,6 +306,7 @@ async def test_positions_in_the_audio_stay_the_callers_own_when_another_worker_h
         {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": ended_ms, "item_id": "i"},
         {"type": "penny.turn.decided", "speech_end_ms": ended_ms - 500, "item_id": "i"},
         {"type": "response.created", "response": {"id": "r"}},
+        {"type": "response.output_text.delta", "response_id": "r", "item_id": "p", "delta": "Sí"},
         {"type": "response.done", "response": {"id": "r", "status": "completed"}},
     ):
         workers[1].says.try_send(event)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from structlog.testing import capture_logs
 
 from modes.self_hosted.runpod.book import LeaseBook
+
+
+pytestmark = pytest.mark.pure
 
 
 def test_a_book_that_cannot_be_written_is_told_and_stops_nothing(tmp_path: Path) -> None:

@@ -15,6 +15,9 @@ from modes.self_hosted.runpod.cold_starts import KEPT, ColdStarts, guess_remaini
 from modes.self_hosted.runpod.lease import LeaseMeter
 
 
+pytestmark = pytest.mark.pure
+
+
 def test_seconds_are_split_among_the_sessions_live_in_them() -> None:
     meter = LeaseMeter(3600.0, started_s=0.0)  # a dollar a second
     meter.open("a", 10.0)
@@ -68,13 +71,18 @@ def test_history_is_kept_on_disk_bounded_and_never_in_the_way(tmp_path: Path) ->
     assert again.remaining_ms("cold", KEPT + 9.0) is None
 
 
-def test_the_floor_follows_the_clock_of_its_own_time_zone() -> None:
+def test_the_minimum_follows_the_clock_of_its_own_time_zone() -> None:
     section = RunpodSection.model_validate(
-        {"floor": [{"start": "08:00", "end": "20:00", "workers": 2}], "timezone": "Europe/Madrid"}
+        {
+            "min_workers": [{"start": "08:00", "end": "20:00", "workers": 2}],
+            "timezone": "Europe/Madrid",
+        }
     )
-    assert section.floor_at(datetime(2026, 7, 6, 6, 30, tzinfo=UTC)) == 2  # Monday, 08:30 there
-    assert section.floor_at(datetime(2026, 7, 6, 5, 30, tzinfo=UTC)) == 0
-    assert section.floor_at(datetime(2026, 7, 5, 10, 0, tzinfo=UTC)) == 0  # Sunday
+    assert (
+        section.min_workers_at(datetime(2026, 7, 6, 6, 30, tzinfo=UTC)) == 2
+    )  # Monday, 08:30 there
+    assert section.min_workers_at(datetime(2026, 7, 6, 5, 30, tzinfo=UTC)) == 0
+    assert section.min_workers_at(datetime(2026, 7, 5, 10, 0, tzinfo=UTC)) == 0  # Sunday
 
 
 @pytest.mark.parametrize(
@@ -83,7 +91,7 @@ def test_the_floor_follows_the_clock_of_its_own_time_zone() -> None:
         ({"endpoint_id": "ep1"}, "leased workers dial in"),
         ({"gateway_url": "https://penny.example/worker"}, "starts with ws://"),
         ({"timezone": "Madrid"}, "IANA"),
-        ({"floor": [{"start": "22:00", "end": "06:00"}]}, "two windows"),
+        ({"min_workers": [{"start": "22:00", "end": "06:00"}]}, "two windows"),
     ],
 )
 def test_a_wrong_setting_says_what_would_be_right(fields: dict[str, object], says: str) -> None:

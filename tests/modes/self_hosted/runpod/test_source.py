@@ -32,6 +32,9 @@ from tests.doubles.speaker_caller import Caller
 from tests.doubles.worker_process import TellingLlm
 
 
+pytestmark = pytest.mark.socket
+
+
 Json = dict[str, Any]
 
 
@@ -228,7 +231,8 @@ async def test_a_worker_that_crashes_in_mid_answer_is_replaced_by_another_lease(
     async with running(tmp_path) as fleet:
         first = fleet.add_machine()
         caller = Caller(await fleet.open())
-        await caller.ask("cuéntamelo despacio")
+        asked = "cuéntamelo todo. Con calma y muy despacio, por favor"
+        await caller.ask(asked)
         await caller.until("response.output_audio.delta")
         fleet.add_machine()
         await first.crash()
@@ -236,7 +240,7 @@ async def test_a_worker_that_crashes_in_mid_answer_is_replaced_by_another_lease(
         broken = await caller.until("response.done")
         assert broken["response"]["status_details"]["error"]["code"] == "worker_lost"
         assert await caller.answer() == "Perdone."
-        assert await caller.answer() == "Sé 1 cosas. cuéntamelo despacio"
+        assert await caller.answer() == f"Sé 1 cosas. {asked}"
         assert len(fleet.server.jobs) == 2
         await caller.aclose()
 
@@ -305,10 +309,10 @@ async def test_a_refused_key_makes_the_mode_unavailable_with_the_remedy(tmp_path
         assert "RUNPOD_API_KEY" in fleet.mode.availability().remedy
 
 
-async def test_the_floor_of_the_hour_is_set_at_runpod(tmp_path: Path) -> None:
+async def test_the_minimum_of_the_hour_is_set_at_runpod(tmp_path: Path) -> None:
     always = {"days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]}
     windows = [{**always, "start": "00:00", "end": "23:59:59", "workers": 3}]
-    async with running(tmp_path, floor=windows) as fleet:
+    async with running(tmp_path, min_workers=windows) as fleet:
         await until(lambda: bool(fleet.server.minimums))
         assert fleet.server.minimums == [3]
 

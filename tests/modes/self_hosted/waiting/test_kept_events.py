@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from modes.self_hosted.positions import shift_positions
 from modes.self_hosted.waiting.kept_events import (
-    AROUND_SPEECH_MS,
     MAX_AUDIO_MS,
     MAX_EVENTS,
+    PRE_ROLL_MS,
     KeptEvents,
 )
+
+
+pytestmark = pytest.mark.pure
 
 
 Json = dict[str, Any]
@@ -19,63 +25,41 @@ def audio(name: str) -> Json:
     return {"type": "input_audio_buffer.append", "audio": name}
 
 
-def names(events: list[Json]) -> list[str]:
-    return [event.get("audio") or event["type"] for event in events]
+def take(kept: KeptEvents) -> list[str]:
+    """Everything, in order, by its name."""
+    taken = []
+    while (event := kept.pop()) is not None:
+        taken.append(event.get("audio") or event["type"])
+    return taken
 
 
 def feed(kept: KeptEvents, prefix: str, ms: int, *, speech: bool) -> None:
     for at in range(0, ms, 100):
-        kept.keep_audio(audio(f"{prefix}{at}"), 100, worth_it=speech)
+        kept.keep_audio(audio(f"{prefix}{at}"), 100, is_speech=speech)
 
 
-def test_speech_is_kept_with_a_second_of_silence_around_it() -> None:
+def test_of_the_silence_before_the_first_speech_a_second_is_kept_and_all_after_it() -> None:
     kept = KeptEvents()
     feed(kept, "before", 20_000, speech=False)
     feed(kept, "speech", 500, speech=True)
     feed(kept, "after", 20_000, speech=False)
-    feed(kept, "again", 300, speech=True)
-    events, _ = kept.take()
 
-    around = AROUND_SPEECH_MS // 100
-    assert len(events) == around + 5 + around + around + 3
-    assert names(events)[:2] == ["before19000", "before19100"]
-    assert names(events)[around : around + 6] == [
-        "speech0",
-        "speech100",
-        "speech200",
-        "speech300",
-        "speech400",
-        "after0",
-    ]
+    assert kept.lost_ms == 20_000 - PRE_ROLL_MS
+    taken = take(kept)
+    assert taken[0] == "before19000"
+    assert len(taken) == PRE_ROLL_MS // 100 + 5 + 200
+    assert taken[-1] == "after19900"
 
 
-def test_what_the_worker_hears_is_told_in_the_callers_own_time() -> None:
+def test_too_much_audio_loses_its_oldest_part() -> None:
     kept = KeptEvents()
-    feed(kept, "before", 20_000, speech=False)
-    feed(kept, "speech", 500, speech=True)
-    feed(kept, "after", 10_000, speech=False)
-    _, time = kept.take()
-
-    started = {"type": "input_audio_buffer.speech_started", "audio_start_ms": 1_000}
-    assert time.restore(started)["audio_start_ms"] == 20_000
-    decided = {"type": "penny.turn.decided", "speech_end_ms": 1_400, "decided_ms": 1_900}
-    restored = time.restore(decided)
-    assert (restored["speech_end_ms"], restored["decided_ms"]) == (20_400, 20_900)
-    live = {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": 3_600}
-    assert time.restore(live)["audio_end_ms"] == 30_500 + 100  # 3500 ms were handed over
-    cut = {"type": "conversation.item.truncated", "audio_end_ms": 40}
-    assert time.restore(cut) == cut  # a place in an item is no place in the caller's time
-
-
-def test_too_much_speech_loses_its_oldest_part_and_says_how_much() -> None:
-    kept = KeptEvents()
-    assert kept.keep({"type": "response.create"})
+    assert kept.keep({"type": "input_audio_buffer.commit"})
     feed(kept, "a", MAX_AUDIO_MS + 2_000, speech=True)
-    events, _ = kept.take()
 
     assert kept.lost_ms == 2_000
-    assert names(events)[:2] == ["response.create", "a2000"]
-    assert len(events) == MAX_AUDIO_MS // 100 + 1
+    taken = take(kept)
+    assert taken[:2] == ["input_audio_buffer.commit", "a2000"]
+    assert len(taken) == MAX_AUDIO_MS // 100 + 1
 
 
 def test_events_stay_in_order_between_the_audio_and_are_limited() -> None:
@@ -83,11 +67,19 @@ def test_events_stay_in_order_between_the_audio_and_are_limited() -> None:
     feed(kept, "a", 200, speech=True)
     assert kept.keep({"type": "input_audio_buffer.commit"})
     feed(kept, "b", 100, speech=True)
-    accepted = [kept.keep({"type": "response.cancel"}) for _ in range(MAX_EVENTS)]
-    events, _ = kept.take()
+    accepted = [kept.keep({"type": "input_audio_buffer.clear"}) for _ in range(MAX_EVENTS)]
 
-    assert names(events)[:4] == ["a0", "a100", "input_audio_buffer.commit", "b0"]
     assert accepted.count(False) == 1
+    assert take(kept)[:4] == ["a0", "a100", "input_audio_buffer.commit", "b0"]
+    assert kept.keep({"type": "input_audio_buffer.commit"})
+
+
+def test_of_the_answers_asked_for_only_the_newest_is_kept() -> None:
+    kept = KeptEvents()
+    for name in ("one", "two"):
+        kept.keep({"type": "conversation.item.create", "audio": name})
+        kept.keep({"type": "response.create", "audio": f"answer {name}"})
+    assert take(kept) == ["one", "two", "answer two"]
 
 
 def test_words_are_forgotten_and_settings_stay() -> None:
@@ -97,8 +89,19 @@ def test_words_are_forgotten_and_settings_stay() -> None:
     kept.keep({"type": "conversation.item.create", "item": {}})
     kept.keep({"type": "response.create"})
     kept.forget_words()
-    events, time = kept.take()
 
-    assert names(events) == ["session.update"]
-    begun = {"type": "input_audio_buffer.speech_started", "audio_start_ms": 300}
-    assert time.restore(begun)["audio_start_ms"] == 800
+    assert kept.lost_ms == 500
+    assert take(kept) == ["session.update"]
+
+
+def test_positions_move_by_what_the_worker_never_heard() -> None:
+    decided = {"type": "penny.turn.decided", "speech_end_ms": 1_400, "decided_ms": 1_900}
+    assert shift_positions(decided, 19_000) == {
+        "type": "penny.turn.decided",
+        "speech_end_ms": 20_400,
+        "decided_ms": 20_900,
+    }
+    cut = {"type": "conversation.item.truncated", "audio_end_ms": 40}
+    assert shift_positions(cut, 19_000) is cut  # a place in an item is no place in the audio
+    started = {"type": "input_audio_buffer.speech_started", "audio_start_ms": 7}
+    assert shift_positions(started, 0.0) is started

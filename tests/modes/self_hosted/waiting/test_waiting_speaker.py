@@ -10,12 +10,9 @@ from typing import Any
 
 import pytest
 
-from modes.self_hosted.waiting.attendance import Attendance
-from modes.self_hosted.waiting.company import Company, CompanySettings
 from modes.self_hosted.waiting.kept_events import MAX_EVENTS
-from modes.self_hosted.waiting.recordings import Recordings
-from modes.self_hosted.waiting.room import Room
-from modes.self_hosted.waiting.sentences import SENTENCES
+from modes.self_hosted.waiting.sentences import SENTENCES, Recordings
+from modes.self_hosted.waiting.session import WaitingSession
 from modes.self_hosted.waiting.speaker import WaitingSpeaker
 from penny.errors import ModeUnavailable, SpeakerLost
 from penny.session.mode import Elsewhere, Speaker
@@ -38,14 +35,13 @@ class Wait:
     def __init__(self, elsewhere: Elsewhere | None, session: Json) -> None:
         loop = asyncio.get_running_loop()
         self.worker: asyncio.Future[Speaker] = loop.create_future()
-        room = Room(session)
-        company = Company(CompanySettings(), Recordings(), "es", room.session, loop.time())
-        self.attendance = Attendance(company, loop.time)
         self.speaker = WaitingSpeaker(
             self.worker,
-            room,
-            self.attendance,
+            WaitingSession(session),
+            Recordings(),
             loop.time,
+            language="es",
+            every_s=10.0,
             session_id="sess_1",
             info={"model": "penny-worker"},
             elsewhere=elsewhere,
@@ -65,7 +61,7 @@ class Wait:
     async def say(self, pcm: bytes) -> None:
         """Speak at the pace of speech."""
         for event in append_events(pcm):
-            await self.speaker.send(event)
+            self.speaker.send(event)
             await asyncio.sleep(0.02)
 
 
@@ -90,9 +86,14 @@ def kinds(events: list[Json]) -> list[str]:
     return [event["type"] for event in events]
 
 
-async def test_company_is_kept_until_the_worker_comes_then_it_speaks() -> None:
+async def test_sentences_are_said_until_the_worker_comes_then_it_speaks() -> None:
     async with waiting() as wait:
+        clock = asyncio.get_running_loop().time
         assert await wait.heard() == WORDS["preparing"]
+        first_s = clock()
+        assert await wait.heard() == WORDS["patience"]
+        length_s = Recordings().find("es", "preparing").seconds
+        assert clock() - first_s == pytest.approx(length_s + 10.0, abs=0.01)
         assert await wait.heard() == WORDS["patience"]
         real = wait.arrive()
         assert (await wait.caller.until("penny.progress"))["stage"] == "ready"
@@ -103,52 +104,42 @@ async def test_company_is_kept_until_the_worker_comes_then_it_speaks() -> None:
 
 async def test_what_was_said_and_typed_meanwhile_reaches_the_worker_in_order() -> None:
     async with waiting() as wait:
-        listening = asyncio.create_task(wait.caller.until("penny.progress"))
-        greeting = {"type": "response.create", "response": {"instructions": "Saluda."}}
-        await wait.speaker.send(greeting)
-        await wait.say(silence(5_000) + speak("¿Cuándo vence mi factura?") + silence(5_000))
+        await wait.say(silence(5_000) + speak("¿Cuándo vence mi factura?") + silence(2_000))
         for event in typed("¿Y la otra?"):
-            await wait.speaker.send(event)
+            wait.speaker.send(event)
         real = wait.arrive()
-        await listening
-        coming = asyncio.create_task(wait.caller.until("response.created"))
-        real.says.try_send({"type": "response.created", "response": {"id": "r"}})
-        await coming
-        await wait.speaker.send({"type": "input_audio_buffer.append", "audio": "AAAA"})
+        await wait.caller.until("penny.progress")
+        await asyncio.sleep(0.01)
+        wait.speaker.send({"type": "input_audio_buffer.append", "audio": "AAAA"})
 
         sent = kinds(real.sent)
         audio = [kind for kind in sent if kind == "input_audio_buffer.append"]
-        assert sent[0] == "response.create"
         assert sent[-3:] == [
             "conversation.item.create",
             "response.create",
             "input_audio_buffer.append",
         ]
         speech = len(list(append_events(speak("¿Cuándo vence mi factura?"))))
-        assert speech + 50 < len(audio) < speech + 200, "a second or two of the silence, not ten"
-        assert WORDS["heard"] in [
-            e["delta"] for e in wait.caller.events if "delta" in e and " " in e["delta"]
-        ]
+        assert speech + 100 <= len(audio) <= speech + 152, "a second before it, all after it"
 
 
 async def test_positions_of_the_worker_become_the_callers_own() -> None:
     async with waiting() as wait:
-        listening = asyncio.create_task(wait.caller.until("penny.progress"))
         await wait.say(silence(10_000))
         real = wait.arrive()
-        await listening
-        coming = asyncio.create_task(wait.caller.until("input_audio_buffer.speech_started"))
+        await wait.caller.until("penny.progress")
         begun = {"type": "input_audio_buffer.speech_started", "audio_start_ms": 1_500}
         real.says.try_send({**begun, "item_id": "item_1"})
-        assert (await coming)["audio_start_ms"] == 10_500
+        told = await wait.caller.until("input_audio_buffer.speech_started")
+        assert told["audio_start_ms"] == 10_500
 
 
 async def test_settings_are_answered_at_once_and_a_wrong_one_says_why() -> None:
     async with waiting() as wait:
         voice = {"type": "realtime", "audio": {"output": {"voice": "marin"}}}
-        await wait.speaker.send({"type": "session.update", "session": voice})
+        wait.speaker.send({"type": "session.update", "session": voice})
         wrong = {"type": "realtime", "max_output_tokens": -5}
-        await wait.speaker.send({"type": "session.update", "session": wrong, "event_id": "e1"})
+        wait.speaker.send({"type": "session.update", "session": wrong, "event_id": "e1"})
         updated = await wait.caller.until("session.updated")
         assert updated["session"]["audio"]["output"]["voice"] == "marin"
         assert updated["session"]["instructions"] == "Eres Penny."
@@ -166,56 +157,68 @@ async def test_a_sentence_that_the_client_cuts_is_no_business_of_the_workers() -
         await wait.caller.until("response.output_audio.delta")
         item_id = wait.caller.events[-1]["item_id"]
         cut = {"type": "conversation.item.truncate", "item_id": item_id, "content_index": 0}
-        await wait.speaker.send({**cut, "audio_end_ms": 300})
-        done = await wait.caller.until("response.done")
-        assert done["response"]["status"] == "cancelled"
-        truncated = await wait.caller.until("conversation.item.truncated")
-        assert (truncated["item_id"], truncated["audio_end_ms"]) == (item_id, 300)
+        wait.speaker.send({"type": "response.cancel"})
+        wait.speaker.send({**cut, "audio_end_ms": 300})
         real = wait.arrive()
         await wait.caller.until("penny.progress")
-        await wait.speaker.send({"type": "conversation.item.delete", "item_id": item_id})
+        wait.speaker.send({"type": "conversation.item.delete", "item_id": item_id})
         real.says.try_send({"type": "response.done", "response": {"id": "r"}})
-        await wait.caller.until("response.done")
+        await wait.caller.until("response.done", response={"id": "r"})
         assert real.sent == []
 
 
-async def test_two_answers_that_are_owed_come_one_after_the_other() -> None:
+async def test_no_sentence_begins_while_the_caller_speaks() -> None:
     async with waiting() as wait:
-        for event in (*typed("uno"), *typed("dos")):
-            await wait.speaker.send(event)
-        real = wait.arrive()
+        assert await wait.heard() == WORDS["preparing"]
+        clock = asyncio.get_running_loop().time
+        due_s = clock() + 10 + Recordings().find("es", "preparing").seconds
+        await asyncio.sleep(due_s - clock() - 0.5)
+        await wait.say(speak("¿Cuándo vence mi factura?") * 2)
+        spoke_until_s = clock()
+        assert spoke_until_s > due_s
+        assert await wait.heard() == WORDS["patience"]
+        assert clock() > spoke_until_s
+
+
+async def test_a_worker_that_is_slow_to_take_what_was_kept_gets_it_in_order() -> None:
+    async with waiting() as wait:
+        for event in typed("uno"):
+            wait.speaker.send(event)
+        real = ScriptedSpeaker()
+        real.room.clear()
+        wait.worker.set_result(real)
         await wait.caller.until("penny.progress")
-        first, second = {"type": "response.created", "response": {"id": "r1"}}, "conversation_"
-        real.says.try_send(first)
-        await wait.caller.until("response.created")
-        asked = [event for event in real.sent if event["type"] == "response.create"]
-        code = second + "already_has_active_response"
-        real.says.try_send(
-            {"type": "error", "error": {"code": code, "event_id": asked[1]["event_id"]}}
-        )
-        real.says.try_send({"type": "response.done", "response": {"id": "r1"}})
-        real.says.try_send({"type": "response.created", "response": {"id": "r2"}})
-        await wait.caller.until("response.created")
-        assert kinds(real.sent)[-1] == "response.create"
-        assert real.sent[-1] == asked[1]
-        assert "error" not in kinds(wait.caller.events)
+        await asyncio.sleep(1)
+        wait.speaker.send({"type": "input_audio_buffer.commit"})
+        assert kinds(real.sent) == ["conversation.item.create"]
+        real.room.set()
+        await asyncio.sleep(1)
+        assert kinds(real.sent)[1:] == ["response.create", "input_audio_buffer.commit"]
+
+
+async def test_a_worker_that_is_lost_while_it_takes_what_was_kept_ends_the_session() -> None:
+    async with waiting() as wait:
+        wait.speaker.send({"type": "input_audio_buffer.commit"})
+        real = ScriptedSpeaker()
+        real.break_off()
+        wait.worker.set_result(real)
+        with pytest.raises(SpeakerLost):
+            await wait.caller.until("nothing more")
 
 
 async def test_a_caller_who_does_too_much_meanwhile_is_told_what_was_not_kept() -> None:
     async with waiting() as wait:
         for _ in range(MAX_EVENTS + 1):
-            await wait.speaker.send({"type": "input_audio_buffer.commit", "event_id": "e"})
+            wait.speaker.send({"type": "input_audio_buffer.commit", "event_id": "e"})
         fault = (await wait.caller.until("error"))["error"]
         assert (fault["code"], fault["event_id"]) == ("waiting_room_full", "e")
 
 
-async def test_progress_passes_and_makes_the_estimate_honest() -> None:
+async def test_progress_passes() -> None:
     async with waiting() as wait:
-        assert await wait.heard() == WORDS["preparing"]
         told = {"type": "penny.progress", "stage": "loading_models", "message": "Cargando"}
-        wait.attendance.tell_progress({**told, "eta_ms": 50_000})
+        wait.speaker.tell_progress({**told, "eta_ms": 50_000})
         assert (await wait.caller.until("penny.progress"))["eta_ms"] == 50_000
-        assert await wait.heard() == WORDS["under_a_minute"]
 
 
 async def test_a_worker_that_never_comes_ends_in_an_apology_that_is_heard() -> None:
@@ -242,25 +245,21 @@ async def test_who_is_moved_hears_so_first_and_what_was_said_in_private_stays_be
     async with waiting(
         Elsewhere(open_vendor, "EXTERNAL answers: OpenAI", "EXTERNAL", "OpenAI")
     ) as wait:
-        listening = asyncio.create_task(wait.caller.until("penny.warning"))
-        await wait.speaker.send({"type": "session.update", "session": {"type": "realtime"}})
+        wait.speaker.send({"type": "session.update", "session": {"type": "realtime"}})
         await wait.say(speak("Mi cuenta secreta es la doce") + silence(1_000))
         for event in typed("secreto"):
-            await wait.speaker.send(event)
+            wait.speaker.send(event)
         wait.worker.set_exception(COLD)
-        warning = await listening
+        warning = await wait.caller.until("penny.warning")
         assert (warning["code"], warning["message"]) == ("degraded", "EXTERNAL answers: OpenAI")
         changed = await wait.caller.until("penny.mode_changed")
         assert (changed["mode"], changed["privacy"]) == ("EXTERNAL", "OpenAI")
         assert not vendor.sent  # nothing has gone there yet
-        telling = asyncio.create_task(wait.heard())
+        assert await wait.heard() == WORDS["moved"]
         await wait.say(speak("¿Me oye usted?"))  # over the very sentence that tells it
-        assert await telling == WORDS["moved"]
-        after = asyncio.create_task(wait.caller.until("response.created"))
-        await asyncio.sleep(0.1)
-        await wait.speaker.send({"type": "input_audio_buffer.append", "audio": "AAAA"})
-        vendor.says.try_send({"type": "response.created", "response": {"id": "v"}})
-        await after
+        assert not vendor.sent
+        await asyncio.sleep(Recordings().find("es", "moved").seconds)
+        wait.speaker.send({"type": "input_audio_buffer.append", "audio": "AAAA"})
 
         assert kinds(vendor.sent) == ["session.update", "input_audio_buffer.append"]
         assert vendor.sent[-1]["audio"] == "AAAA"
@@ -301,10 +300,10 @@ async def test_a_worker_that_came_as_the_caller_left_is_let_go() -> None:
 
 async def test_audio_that_is_no_audio_is_left_for_the_worker_to_refuse() -> None:
     async with waiting() as wait:
-        await wait.speaker.send({"type": "input_audio_buffer.append", "audio": "%%%"})
-        await wait.speaker.send({"type": "input_audio_buffer.append"})
+        wait.speaker.send({"type": "input_audio_buffer.append", "audio": "%%%"})
+        wait.speaker.send({"type": "input_audio_buffer.append"})
         odd = b64encode(b"\x01\x02\x03").decode()
-        await wait.speaker.send({"type": "input_audio_buffer.append", "audio": odd})
+        wait.speaker.send({"type": "input_audio_buffer.append", "audio": odd})
         real = wait.arrive()
         await wait.caller.until("penny.progress")
         real.says.try_send({"type": "response.done", "response": {"id": "r"}})

@@ -1,4 +1,4 @@
-"""The waiting room: the part of a Realtime server that needs no engine, the session's settings."""
+"""The part of a Realtime server that needs no engine: a session's settings."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from penny.realtime.settings import CoreSettings
 Json = dict[str, Any]
 
 
-class Room:
-    """Args: updates: the session as the mode and the caller's side wish it to begin."""
+class WaitingSession:
+    """The settings of a session that has no worker yet, and the answers to their changes.
+
+    Args:
+        updates: the session as the mode and the caller's side wish it to begin.
+    """
 
     def __init__(self, *updates: Json) -> None:
         """Raises ValueError with the reason when an update is refused."""
@@ -28,7 +32,7 @@ class Room:
                     raise ValueError(str(event["error"].get("message")))
 
     @property
-    def session(self) -> Json:
+    def settings(self) -> Json:
         """The effective session."""
         return self._core.session
 

@@ -1,7 +1,7 @@
-"""Ends leases that are over, sweeps what dead gateways left, keeps the floor.
+"""Lease reaper: ends expired leases, reclaims those of crashed gateways, keeps `min_workers`.
 
-A lease is ended by the gateway that holds it, nobody else. What belongs to no gateway (the floor,
-the leases of the dead) is one gateway's at a time, the pool's keeper.
+A lease is ended only by the gateway that holds it. What belongs to no gateway (`min_workers`, the
+leases of crashed ones) is done by one gateway at a time, elected in Redis (`sync.lua`).
 """
 
 from __future__ import annotations
@@ -27,19 +27,21 @@ from runpod_worker.lease import CONTROL_HEARTBEAT_S, REDIAL_PAUSE_S, REDIALS
 log = structlog.get_logger()
 
 POLL_S = 1.0
-"""Between two looks at the table, and between two words to the other gateways."""
+"""Between two looks at the table, and between two writes to Redis."""
 SYNC_GAP_S = 0.05
-"""Changes closer together than this are told together."""
+"""Changes closer together than this are written together."""
 SWEEP_S = 2.0
 WORKER_RETURNS_S = 1.5 * CONTROL_HEARTBEAT_S + REDIALS * REDIAL_PAUSE_S + 15.0
 """A worker whose gateway is gone has returned its job after this; one that has not is cancelled."""
 
 
-class LeaseKeeper:
-    """Args:
-    session_max_s: longest session; a lease that ends sooner takes no more.
-    now: wall time, for the floor's hours.
-    worker_returns_s: see WORKER_RETURNS_S.
+class LeaseReaper:
+    """Periodic upkeep of the lease table: idle release, draining, sweep, `min_workers`.
+
+    Args:
+        session_max_s: longest session; a lease that ends sooner takes no more.
+        now: wall time, for the hours of `min_workers`.
+        worker_returns_s: see WORKER_RETURNS_S.
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class LeaseKeeper:
         self._clock = clock
         self._now = now
         self._worker_returns_s = worker_returns_s
-        self._floor: int | None = None
+        self._min_workers: int | None = None
         self._swept_s = 0.0
         self.spent_usd = 0.0
         """What leases that are over have cost, in US dollars."""
@@ -90,14 +92,11 @@ class LeaseKeeper:
                 await self.cancel(job_id)
 
     async def sync(self) -> bool:
-        """Tell the other gateways what is held here, and learn; False when Redis is lost."""
+        """Write what is held here and read what the others hold; False when Redis is lost."""
         assert self._pool is not None
-        free = self._pool.free()
         lost = await self._pool.sync(list(self._desk.leases.values()))
         if lost is None:
             return False
-        if self._pool.free() != free:
-            self._desk.note_change()  # who waits may borrow now
         for lease_id in lost:
             lease = self._desk.leases.get(lease_id)
             if lease is not None:
@@ -109,7 +108,7 @@ class LeaseKeeper:
         return True
 
     async def stay_in_touch(self, wait: Callable[[], Awaitable[None]]) -> None:
-        """By itself: a slow answer of RunPod's must not make this gateway look dead.
+        """Sync for ever. A task of its own: a slow answer of RunPod must not look like a crash.
 
         Args:
             wait: until something has changed at the desk, at most ``POLL_S``.
@@ -139,8 +138,8 @@ class LeaseKeeper:
                 ):
                     await self._desk.drain(lease)
             if self._decides():
-                await self._keep_floor()
-            if self._pool is not None and self._pool.is_keeper and now_s >= self._swept_s + SWEEP_S:
+                await self._keep_min_workers()
+            if self._pool is not None and self._pool.is_reaper and now_s >= self._swept_s + SWEEP_S:
                 self._swept_s = now_s
                 await self._sweep(self._pool)
             await asyncio.sleep(POLL_S)
@@ -170,22 +169,13 @@ class LeaseKeeper:
         log.info("lease_ended", lease_id=lease.id, reason=reason, usd=round(usd, 4))
 
     async def close(self) -> None:
-        """This gateway stops: end its leases, but for those that others have borrowed from.
-
-        Their workers are told to return after the last session, and the keeper sees to it.
-        """
+        """This gateway stops: end all its leases."""
         for lease in list(self._desk.leases.values()):
-            if lease.loans:
-                log.info("lease_left_to_its_borrowers", lease_id=lease.id, loans=len(lease.loans))
-                await self._desk.drain(lease)
-                self._book.cross_out(lease.job_id)
-                await self._desk.let_go(lease)
-            else:
-                await self.end(lease, "gateway stops")
+            await self.end(lease, "gateway stops")
         self._book.close()
 
     async def cancel(self, job_id: str) -> bool:
-        """Whether RunPod's answer means that nobody has this job any more."""
+        """Whether RunPod's answer means that no worker has this job any more."""
         assert self._api is not None
         try:
             await self._api.cancel(job_id)
@@ -201,10 +191,10 @@ class LeaseKeeper:
     # -- what belongs to no gateway -----------------------------------------------------------
 
     def _decides(self) -> bool:
-        return self._pool is None or self._pool.is_keeper or not self._pool.shared
+        return self._pool is None or self._pool.is_reaper or not self._pool.shared
 
     async def _sweep(self, pool: LeasePool) -> None:
-        """End the leases of gateways that have told nothing for ``lease_s``.
+        """End the leases of gateways that have written nothing for ``lease_s``.
 
         Only when Redis itself was there all the time: after an outage every record is silent, and
         its gateway may be well.
@@ -212,12 +202,11 @@ class LeaseKeeper:
         if not pool.knows_the_dead():
             return
         for lease in list(pool.others.values()):
-            silent = lease.silent_s > pool.lease_s and lease.id not in pool.guests
-            if silent and await self._is_nobodys(lease, pool):
+            if lease.silent_s > pool.lease_s and await self._is_unclaimed(lease, pool):
                 log.warning("dead_gateways_lease_swept", lease_id=lease.id, node=lease.node)
                 await pool.forget(lease.id)
 
-    async def _is_nobodys(self, lease: LeaseRecord, pool: LeasePool) -> bool:
+    async def _is_unclaimed(self, lease: LeaseRecord, pool: LeasePool) -> bool:
         """Cancel it, unless its worker may still return by itself."""
         assert self._api is not None
         if not lease.job_id:
@@ -232,17 +221,17 @@ class LeaseKeeper:
             return False
         return await self.cancel(lease.job_id)
 
-    async def _keep_floor(self) -> None:
-        """Tell RunPod how many workers shall wait, when that has changed."""
-        if not self._settings.floor or self._api is None:
+    async def _keep_min_workers(self) -> None:
+        """Set the endpoint's `workers.min` when the hour asks for another number."""
+        if not self._settings.min_workers or self._api is None:
             return
-        wanted = self._settings.floor_at(self._now())
-        if wanted == self._floor:
+        wanted = self._settings.min_workers_at(self._now())
+        if wanted == self._min_workers:
             return
         try:
             await self._api.keep_workers(wanted)
         except ModeUnavailable as error:
-            log.warning("floor_not_set", workers=wanted, reason=error.message)
+            log.warning("min_workers_not_set", workers=wanted, reason=error.message)
             return
-        self._floor = wanted
-        log.info("floor_set", workers=wanted)
+        self._min_workers = wanted
+        log.info("min_workers_set", workers=wanted)

@@ -1,6 +1,6 @@
 """What a session's worker knows, kept on our side: enough for another worker to go on. Pure.
 
-The mirror sees every Realtime event of both directions. When the worker dies it can tell what was
+The copy sees every Realtime event of both directions. When the worker dies it can tell what was
 said, what the caller was saying (as audio), and which answer the caller still waits for.
 """
 
@@ -11,46 +11,48 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from penny.audio.format import AudioFormat, count_base64_bytes
+from penny.realtime.formats import CORE_FORMAT, WIRE_FORMATS
 from penny.turns.heard import HeardText
-from penny.turns.sounding import count_chars_per_ms
 
 
 Json = dict[str, Any]
 
-PRE_ROLL_BASE64 = 38_400
-"""Six tenths of a second of PCM16 at 24 kHz, in base64: kept while nobody speaks. The onset of
-speech is told 100 ms after it was, and 300 ms before it count as speech too; the rest is for a
-worker that is late. Most of what a session holds in memory."""
-SPEECH_BASE64 = 35 * 64_000
+PRE_ROLL_MS = 600
+"""Audio kept while no speech is heard. The onset of speech is told 100 ms after it was, and 300 ms
+before it count as speech too; the rest is for a worker that is late. Most of what a session holds
+in memory."""
+SPEECH_MS = 35_000
 """The longest turn (30 s) and its pre-roll. Beyond it the oldest audio is dropped."""
 MAX_UNTRANSCRIBED = 3
 """Turns kept as audio while their words are not known; older ones lose it."""
 MAX_ITEMS = 1_000
 """Items kept; past that the oldest go, as they do in the worker."""
 MAX_PENDING = 64
-"""Session updates and response requests not answered yet; past that the oldest go."""
+"""Session updates and requests (responses, items) not answered yet; past that the oldest go."""
 ANSWER: Json = {"type": "response.create"}
 _SERVER_FIELDS = ("id", "object", "expires_at", "model")
 
 
 @dataclass(slots=True)
 class Entry:
-    """One item. ``audio`` is base64 of what the caller said, until its words are known."""
+    """One item of the conversation. ``audio`` is base64 of what the caller said, until its words
+    are known."""
 
     id: str
     body: Json
     audio: list[str] = field(default_factory=list)
     heard: HeardText | None = None
     sounded: int = 0
-    """Characters of an answer's audio that ``heard`` does not know of yet."""
+    """Bytes of an answer's audio that ``heard`` does not know of yet."""
     complete: bool = True
     told: bool = True
     """The caller's side knows of it: the worker has acknowledged it."""
 
-    def place_audio(self) -> None:
+    def place_audio(self, spoken: AudioFormat) -> None:
         """Tell ``heard`` of the audio so far: now and then, not for every piece."""
         if self.heard is not None:
-            self.heard.audio(self.sounded * 3 / 4 / 48)
+            self.heard.audio(spoken.ms_of(self.sounded))
             self.sounded = 0
 
     def seed(self) -> Json | None:
@@ -67,16 +69,17 @@ class Entry:
         return {"id": self.id, **self.body} if self.body else None
 
 
-class Mirror:
+class ConversationCopy:
     """The conversation of one session, as its worker has it."""
 
     def __init__(self) -> None:
         self.session = {}
         # Lists where few wait: an empty deque takes ten times the memory of one.
         self._updates: list[Json] = []
+        self._retrieves: list[Json] = []
         self._items: dict[str, Entry] = {}
         self._audio: deque[str] = deque()
-        self._audio_chars = 0
+        self._audio_bytes = 0
         self._arrived_ms = 0.0
         self._in_speech = False
         self._asked: list[Json] = []
@@ -93,9 +96,11 @@ class Mirror:
     def session(self, session: Json) -> None:
         self._session = session
         # Asked for with every piece of audio.
-        audio_in: Json = (session.get("audio") or {}).get("input") or {}
+        audio: Json = session.get("audio") or {}
+        audio_in: Json = audio.get("input") or {}
         self._detection: Json | None = audio_in.get("turn_detection")
-        self._chars_per_ms = count_chars_per_ms(audio_in.get("format"))
+        self._coming = _format_of(audio_in)
+        self._spoken_as = _format_of(audio.get("output") or {})
 
     @property
     def expired(self) -> bool:
@@ -124,14 +129,15 @@ class Mirror:
 
     @property
     def unfinished(self) -> list[Json]:
-        """Session updates and audio that the lost worker took with it, as caller's events."""
+        """Session updates, requests for items and audio that the lost worker took with it, as
+        caller's events."""
         audio = [{"type": "input_audio_buffer.append", "audio": chunk} for chunk in self._audio]
-        return [*self._updates, *audio]
+        return [*self._updates, *self._retrieves, *audio]
 
     @property
     def unfinished_from_ms(self) -> float:
         """Where the first of the ``unfinished`` audio stands in all that the caller sent."""
-        return self._arrived_ms - self._audio_chars / self._chars_per_ms
+        return self._arrived_ms - self._coming.ms_of(self._audio_bytes)
 
     @property
     def active_responses(self) -> list[str]:
@@ -174,15 +180,17 @@ class Mirror:
         if not isinstance(chunk, str):
             return
         self._audio.append(chunk)
-        self._audio_chars += len(chunk)
-        self._arrived_ms += len(chunk) / self._chars_per_ms
-        limit = SPEECH_BASE64 if self._in_speech or not self._detection else PRE_ROLL_BASE64
-        while self._audio_chars > limit and len(self._audio) > 1:
-            self._audio_chars -= len(self._audio.popleft())
+        size = count_base64_bytes(chunk)
+        self._audio_bytes += size
+        bytes_per_ms = self._coming.bytes_per_ms
+        self._arrived_ms += size / bytes_per_ms
+        limit_ms = SPEECH_MS if self._in_speech or not self._detection else PRE_ROLL_MS
+        while self._audio_bytes > limit_ms * bytes_per_ms and len(self._audio) > 1:
+            self._audio_bytes -= count_base64_bytes(self._audio.popleft())
 
     def _clear_audio(self) -> None:
         self._audio.clear()
-        self._audio_chars = 0
+        self._audio_bytes = 0
 
     def _create(self, event: Json) -> None:
         item = event.get("item")
@@ -204,7 +212,7 @@ class Mirror:
     def _truncate(self, event: Json) -> None:
         entry = self._items.get(event.get("item_id", ""))
         if entry is not None and entry.heard is not None:
-            entry.place_audio()
+            entry.place_audio(self._spoken_as)
             self._cut(entry, entry.heard.heard(float(event.get("audio_end_ms") or 0)))
 
     def _cancel(self, event: Json) -> None:
@@ -280,14 +288,14 @@ class Mirror:
     def _spoken(self, event: Json) -> None:
         entry = self._items.get(event["item_id"])
         if entry is not None and entry.heard is not None:
-            entry.place_audio()
+            entry.place_audio(self._spoken_as)
             entry.heard.text(event["delta"])
 
     def sound(self, event: Json) -> None:
         """``worker_event`` of a piece of audio."""
         entry = self._items.get(event["item_id"])
         if entry is not None:
-            entry.sounded += len(event["delta"])
+            entry.sounded += count_base64_bytes(event["delta"])
 
     def _item_done(self, event: Json) -> None:
         item = event["item"]
@@ -299,6 +307,12 @@ class Mirror:
         elif item["id"] in self._items:
             self._items[item["id"]].complete = True
 
+    def _retrieved(self, event: Json) -> None:
+        item_id = event["item"]["id"]
+        asked = next((each for each in self._retrieves if each["item_id"] == item_id), None)
+        if asked is not None:
+            self._retrieves.remove(asked)
+
     def _answered(self, event: Json) -> None:
         self._active.pop(event["response"]["id"], None)
 
@@ -307,7 +321,7 @@ class Mirror:
         self._expired = self._expired or fault.get("code") == "session_expired"
         refused = fault.get("event_id")
         if refused is not None:
-            for waiting in (self._asked, self._updates):
+            for waiting in (self._asked, self._updates, self._retrieves):
                 for request in [r for r in waiting if r.get("event_id") == refused]:
                     waiting.remove(request)
 
@@ -330,39 +344,46 @@ class Mirror:
         entry.heard.text(text)
 
 
+def _format_of(side: Json) -> AudioFormat:
+    """Of a session's ``audio.input`` or ``audio.output``."""
+    return WIRE_FORMATS.get((side.get("format") or {}).get("type", ""), CORE_FORMAT)
+
+
 def _note(waiting: list[Json], event: Json) -> None:
     waiting.append(event)
     del waiting[:-MAX_PENDING]
 
 
-# Tables of the class, not of each mirror: bound methods would be a tenth of what a session holds.
-_ON_CALLER: dict[str, Callable[[Mirror, Json], None]] = {
-    "input_audio_buffer.append": Mirror.append,
-    "input_audio_buffer.clear": lambda mirror, _: mirror._clear_audio(),
-    "session.update": lambda mirror, event: _note(mirror._updates, event),
-    "conversation.item.create": Mirror._create,
-    "conversation.item.delete": lambda mirror, event: mirror._drop(event.get("item_id", "")),
-    "conversation.item.truncate": Mirror._truncate,
-    "response.create": lambda mirror, event: _note(mirror._asked, event),
-    "response.cancel": Mirror._cancel,
+# Tables of the class, not of each copy: bound methods would be a tenth of what a session holds.
+_ON_CALLER: dict[str, Callable[[ConversationCopy, Json], None]] = {
+    "input_audio_buffer.append": ConversationCopy.append,
+    "input_audio_buffer.clear": lambda copy, _: copy._clear_audio(),
+    "session.update": lambda copy, event: _note(copy._updates, event),
+    "conversation.item.create": ConversationCopy._create,
+    "conversation.item.retrieve": lambda copy, event: _note(copy._retrieves, event),
+    "conversation.item.delete": lambda copy, event: copy._drop(event.get("item_id", "")),
+    "conversation.item.truncate": ConversationCopy._truncate,
+    "response.create": lambda copy, event: _note(copy._asked, event),
+    "response.cancel": ConversationCopy._cancel,
 }
-_ON_WORKER: dict[str, Callable[[Mirror, Json], None]] = {
-    "session.updated": Mirror._updated,
-    "input_audio_buffer.speech_started": lambda mirror, _: mirror._speech_started(),
-    "input_audio_buffer.committed": Mirror._committed,
-    "conversation.item.input_audio_transcription.completed": Mirror._transcribed,
-    "conversation.item.input_audio_transcription.failed": lambda mirror, event: mirror._drop(
+_ON_WORKER: dict[str, Callable[[ConversationCopy, Json], None]] = {
+    "session.updated": ConversationCopy._updated,
+    "input_audio_buffer.speech_started": lambda copy, _: copy._speech_started(),
+    "input_audio_buffer.committed": ConversationCopy._committed,
+    "conversation.item.input_audio_transcription.completed": ConversationCopy._transcribed,
+    "conversation.item.input_audio_transcription.failed": lambda copy, event: copy._drop(
         event["item_id"]
     ),
-    "penny.transcript": Mirror._understood,
-    "penny.item.heard": Mirror._cut_to_heard,
-    "conversation.item.added": Mirror._acknowledged,
-    "response.created": Mirror._answering,
-    "response.output_item.added": Mirror._item_begun,
-    "response.output_audio_transcript.delta": Mirror._spoken,
-    "response.output_text.delta": Mirror._spoken,
-    "response.output_audio.delta": Mirror.sound,
-    "response.output_item.done": Mirror._item_done,
-    "response.done": Mirror._answered,
-    "error": Mirror._refused,
+    "penny.transcript": ConversationCopy._understood,
+    "penny.item.heard": ConversationCopy._cut_to_heard,
+    "conversation.item.added": ConversationCopy._acknowledged,
+    "conversation.item.retrieved": ConversationCopy._retrieved,
+    "response.created": ConversationCopy._answering,
+    "response.output_item.added": ConversationCopy._item_begun,
+    "response.output_audio_transcript.delta": ConversationCopy._spoken,
+    "response.output_text.delta": ConversationCopy._spoken,
+    "response.output_audio.delta": ConversationCopy.sound,
+    "response.output_item.done": ConversationCopy._item_done,
+    "response.done": ConversationCopy._answered,
+    "error": ConversationCopy._refused,
 }
