@@ -32,18 +32,19 @@ from penny.realtime.commands import (
     IdleTimeout,
     ItemAudio,
     Output,
+    PhraseDelta,
     Send,
 )
 from penny.realtime.core import RealtimeCore
 from penny.realtime.speech import BYTES_PER_MS
-from runpod_worker.agent_voice import AgentVoice
-from runpod_worker.answer_ahead import AnswerAhead
+from runpod_worker.answering import AnswerAhead
 from runpod_worker.engines.registry import Engines
-from runpod_worker.listener import Listener
+from runpod_worker.filler import Fillers, ThinkingAloud
+from runpod_worker.hearing import AgentVoice, TurnListener
 from runpod_worker.prompt_head import PromptHead
 from runpod_worker.responder import Responder, write_llm_request
 from runpod_worker.settings import WorkerSettings
-from runpod_worker.stages import Transcript
+from runpod_worker.stages import Transcript, Voice
 from runpod_worker.transcripts import Transcripts
 
 
@@ -51,13 +52,17 @@ log = structlog.get_logger()
 
 Json = dict[str, Any]
 
+WRITER, LISTENER = "realtime writer", "realtime listener"
 OUTBOUND_EVENTS = 20_000
 """About seven minutes of 20 ms deltas. A client that lets that much pile up is gone in all but
 name: the connection ends with 1008 rather than eat the worker's memory."""
 
 
 class Connection:
-    """Runs one Realtime session until the socket or the session ends."""
+    """Server side of one Realtime connection.
+
+    Runs one Realtime session until the socket or the session ends.
+    """
 
     def __init__(
         self,
@@ -68,15 +73,24 @@ class Connection:
         penny_events: bool,
         send_event: Callable[[Json], Awaitable[None]],
         hang_up: Callable[[Hangup], Coroutine[Any, Any, None]],
+        fillers: Fillers | None = None,
+        apologies: Fillers | None = None,
     ) -> None:
         self._core = core
+        self._thinking = ThinkingAloud(
+            fillers or Fillers(engines.tts, settings.spoken.fillers),
+            settings.spoken.filler_after_ms,
+            self._report,
+        )
+        self._apologies = apologies or Fillers(engines.tts, settings.spoken.apologies())
+        self._apologised_to = ""
         self._engines = engines
         self._settings = settings
         self._penny_events = penny_events
         self._send_event = send_event
         self._hang_up = hang_up
         self._outbound: Channel[Json | Hangup] = Channel(OUTBOUND_EVENTS, on_full="pause")
-        self._tasks = TaskOwner("connection")
+        self._tasks = TaskOwner("connection", self._end_without)
         self._agent = AgentVoice()
         self._session: Json = {}
         self._session_id = ""
@@ -90,12 +104,14 @@ class Connection:
         )
         self._responses: dict[str, asyncio.Task[None]] = {}
         self._speech_item_id = ""
-        self._nobody_spoke = False
+        self._idle_timed_out = False
         self._turn: tuple[int, int] | None = None
         self._head = PromptHead(engines.llm)
         self._llm = AnswerAhead(engines.llm)
         self._heard_language = ""
-        self._listener = Listener(
+        self._silent_ms = 0
+        """Of the caller's silence when the last turn was decided."""
+        self._listener = TurnListener(
             vad=engines.vad,
             stt=engines.stt,
             turns=settings.turns,
@@ -110,8 +126,8 @@ class Connection:
     # -- life ---------------------------------------------------------------------------------
 
     async def open(self, now_s: float) -> None:
-        self._tasks.spawn(self._write(), name="realtime writer")
-        self._tasks.spawn(self._listener.run(), name="realtime listener")
+        self._tasks.spawn(self._write(), name=WRITER)
+        self._tasks.spawn(self._listener.run(), name=LISTENER)
         self._carry_out(self._core.open(now_s))
 
     async def receive(self, message: str | bytes) -> None:
@@ -130,6 +146,15 @@ class Connection:
         self._outbound.close()
         await self._tasks.aclose()
 
+    def _end_without(self, task: str, _error: BaseException) -> None:
+        """A connection without its writer is mute and one without its ears deaf: it ends.
+
+        Every other task has told the client of its failure itself.
+        """
+        if task in (WRITER, LISTENER) and not self._outbound.closed:
+            self._outbound.close()
+            self._tasks.spawn(self._hang_up(Hangup(1011, "internal error")), name="hangup")
+
     # -- core -> engines ----------------------------------------------------------------------
 
     def _report(self, report: EngineReport) -> None:
@@ -137,11 +162,16 @@ class Connection:
             # Position before the core turns it into a delta: what is sent is soon audible. What
             # is said outside the conversation is not this caller's to hear or interrupt.
             self._agent.sent(self._listener.position_ms, len(report.pcm) / BYTES_PER_MS)
-        self._nobody_spoke = isinstance(report, IdleTimeout)
+        self._idle_timed_out = isinstance(report, IdleTimeout)
         try:
             self._carry_out(self._core.report(report))
         finally:
-            self._nobody_spoke = False
+            self._idle_timed_out = False
+
+    def _report_answer(self, report: EngineReport) -> None:
+        if isinstance(report, PhraseDelta):
+            self._thinking.stop(report.response_id)
+        self._report(report)
 
     def _carry_out(self, outputs: list[Output]) -> None:
         for output in outputs:
@@ -169,6 +199,8 @@ class Connection:
         kind = event["type"]
         if kind == "input_audio_buffer.speech_started":
             self._speech_item_id = event["item_id"]
+            # While the caller speaks the voice has nothing else to do.
+            self._tasks.spawn(self._prepare(self._voice()), name="filler made")
         elif kind == "conversation.item.truncated":
             self._agent.stop(self._listener.position_ms)
         self._queue(event)
@@ -209,7 +241,7 @@ class Connection:
     # -- transcripts --------------------------------------------------------------------------
 
     def _transcribe(self, item_id: str) -> None:
-        if self._nobody_spoke:
+        if self._idle_timed_out:
             # The ears would find no words in it and have the caller repeat what was never said.
             self._transcripts.note_silence(item_id)
             return
@@ -247,6 +279,10 @@ class Connection:
         self._agent.stop(self._listener.position_ms)
 
     async def _respond(self, command: Generate) -> None:
+        filler: asyncio.Task[None] | None = None
+        if command.needs:  # a caller spoke, and hears nothing yet
+            thinking = self._thinking.run(command.response_id, self._voice, self._silent_ms)
+            filler = self._tasks.spawn(thinking, name="filler")
         try:
             await self._transcripts.wait(command.needs)
             request = self._core.request(command.response_id)
@@ -258,6 +294,22 @@ class Connection:
                 GenerationFailed(command.response_id, "engine_failed", "the answer had a fault")
             )
             raise
+        finally:
+            if filler is not None:
+                filler.cancel()
+
+    async def _prepare(self, voice: Voice) -> None:
+        await self._thinking.prepare(voice)
+        await self._apologies.prepare(voice)
+
+    def _voice(self) -> Voice:
+        """What a sentence of the worker's own is said in now."""
+        output = (self._session.get("audio") or {}).get("output") or {}
+        return Voice(
+            language=self._heard_language or self._language,
+            name=output.get("voice") or "",
+            speed=output.get("speed") or 1.0,
+        )
 
     async def _generate(self, request: GenerationRequest) -> None:
         heard = self._find_heard(request)
@@ -269,16 +321,26 @@ class Connection:
             language = self._language
             spoken = self._settings.spoken
             instead = spoken.in_language(spoken.not_understood, language)
+        asked = next((str(i.get("id")) for i in request.items[::-1] if i.get("role") == "user"), "")
+        has_apologised = bool(asked) and asked == self._apologised_to
         responder = Responder(
             llm=self._llm,
             tts=self._engines.tts,
             deadlines=self._settings.deadlines,
-            report=self._report,
+            report=self._report_answer,
             on_first_token=self._note_first_token,
+            apology=("", b"") if has_apologised else self._find_apology(request, language),
         )
         await responder.run(
             request, language=language, session_id=self._session_id, instead=instead
         )
+        if responder.has_apologised:
+            self._apologised_to = asked
+
+    def _find_apology(self, request: GenerationRequest, language: str) -> tuple[str, bytes]:
+        text, pcm = self._apologies.take(Voice(language, request.voice, request.speed))
+        spoken = self._settings.spoken
+        return text or spoken.in_language(spoken.apology, language), pcm
 
     def _answer_ahead(self, words: str) -> None:
         """The caller paused and may have finished with these words, or ('') went on."""
@@ -302,6 +364,7 @@ class Connection:
 
     def _note_turn(self, speech_end_ms: int, decided_ms: int) -> None:
         self._turn = (speech_end_ms, decided_ms)
+        self._silent_ms = decided_ms - speech_end_ms
 
     def _note_first_token(self, response_id: str) -> None:
         self._send_penny("penny.response.first_token", response_id=response_id)

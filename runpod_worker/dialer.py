@@ -34,14 +34,13 @@ class LeaseRefused(Exception):
 
 
 class Dialer:
-    """One lease, from the first call to the last session.
+    """Worker side of one lease, from the first connection to the last session.
 
     Args:
         serve: runs one Realtime session on an open socket until it ends.
         info: what this worker is, for ``worker.ready``.
         redial_pause_s: between two tries to mend a broken control socket.
         slot_heartbeat_s: between two pings of a slot's gateway.
-        allow: lets this process connect to another gateway, to which a slot is lent.
     """
 
     def __init__(
@@ -53,7 +52,6 @@ class Dialer:
         *,
         redial_pause_s: float = said.REDIAL_PAUSE_S,
         slot_heartbeat_s: float = said.GATEWAY_HEARTBEAT_S,
-        allow: Callable[[str], None] | None = None,
     ) -> None:
         self._http = http
         self._job = job
@@ -61,7 +59,6 @@ class Dialer:
         self._info = info
         self._redial_pause_s = redial_pause_s
         self._slot_heartbeat_s = slot_heartbeat_s
-        self._allow = allow
         self._tasks = TaskOwner("lease")
         self._credential = job.token
         self._live = 0
@@ -101,9 +98,6 @@ class Dialer:
             failures += 1
             if failures <= said.REDIALS:
                 await asyncio.sleep(self._redial_pause_s)
-        # Sessions that other gateways borrowed slots for know nothing of this loss.
-        self._draining.set()
-        await self._idle.wait()
         return "gateway_lost"
 
     async def _control(self) -> str:
@@ -151,33 +145,12 @@ class Dialer:
         """Wait on a slot until it has served its session; False when it was closed before."""
         try:
             told = await _listen(socket)
-            if told.get("type") == said.SLOT_LEND:
-                return await self._go_out(socket, told)
             if told.get("type") != said.SLOT_OPEN:
                 return False
             await self._serve_one(socket, told)
             return True
         finally:
             # Going away, never "normal": a session cut here goes on with another worker.
-            await socket.close(code=aiohttp.WSCloseCode.GOING_AWAY)
-
-    async def _go_out(self, home: aiohttp.ClientWebSocketResponse, told: Json) -> bool:
-        """Serve a session of another gateway; ``home`` stays open meanwhile, and is read, so that
-        its pings are answered."""
-        gateway_ws, loan = str(told.get("gateway_ws")), str(told.get("loan"))
-        if self._allow is not None:
-            self._allow(gateway_ws)
-        socket = await self._dial(gateway_ws, slot=True, loan=loan)
-        reader = self._tasks.spawn(_read_on(home), name="lent slot")
-        try:
-            opened = await _listen(socket)
-            if opened.get("type") != said.SLOT_OPEN:
-                return False
-            await self._serve_one(socket, opened)
-            return True
-        finally:
-            reader.cancel()
-            await asyncio.wait([reader])
             await socket.close(code=aiohttp.WSCloseCode.GOING_AWAY)
 
     async def _serve_one(self, socket: aiohttp.ClientWebSocketResponse, told: Json) -> None:
@@ -197,25 +170,17 @@ class Dialer:
                 self._idle.set()
 
     async def _dial(
-        self,
-        gateway_ws: str = "",
-        *,
-        slot: bool = False,
-        loan: str = "",
-        heartbeat: float | None = None,
+        self, *, slot: bool = False, heartbeat: float | None = None
     ) -> aiohttp.ClientWebSocketResponse:
-        gateway_ws = gateway_ws or self._job.gateway_ws
-        separator = "&" if "?" in gateway_ws else "?"
-        url = f"{gateway_ws}{separator}lease={self._job.lease_id}"
+        separator = "&" if "?" in self._job.gateway_ws else "?"
+        url = f"{self._job.gateway_ws}{separator}lease={self._job.lease_id}"
         if slot:
             url += "&slot=1"
-        if loan:
-            url += "&loan=1"
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 return await self._http.ws_connect(
                     url,
-                    headers={"Authorization": f"Bearer {loan or self._credential}"},
+                    headers={"Authorization": f"Bearer {self._credential}"},
                     max_msg_size=MAX_MESSAGE_BYTES,
                     compress=0,
                     heartbeat=self._slot_heartbeat_s if slot else heartbeat,
@@ -235,14 +200,7 @@ async def _listen(socket: aiohttp.ClientWebSocketResponse) -> Json:
     return told
 
 
-async def _read_on(socket: aiohttp.ClientWebSocketResponse) -> None:
-    async for _ in socket:
-        pass
-
-
-async def serve_lease(
-    job: LeaseJob, serve: Serve, info: Json, allow: Callable[[str], None] | None = None
-) -> Json:
+async def serve_lease(job: LeaseJob, serve: Serve, info: Json) -> Json:
     """Serve one lease with connections of its own. Raises LeaseRefused."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-        return await Dialer(http, job, serve, info, allow=allow).run()
+        return await Dialer(http, job, serve, info).run()

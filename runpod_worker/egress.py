@@ -2,8 +2,8 @@
 
 Python reports every ``connect``, ``sendto`` and name look-up to audit hooks, and a hook that
 raises stops it: no library can forget to ask. uvloop speaks to the kernel past Python, so its
-loop is guarded on its own. What compiled code does with sockets of its own no hook sees: the
-test in a network namespace does (tests/private).
+loop is guarded on its own. What compiled code and child processes do no hook sees: the kernel's
+own guard binds them (``system_guard.py``), set by ``lock_down``.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import uvloop
 from pydantic import BaseModel
 
-from penny.aio.allow_list import AllowList
+from penny.aio.allow_list import AllowList, split_address
 from penny.tracing.settings import TracingSettings
 from runpod_worker.settings import WorkerSettings
+from runpod_worker.system_guard import SystemGuard, ports_of, probe, restrict
 
 
 QUIET = {
@@ -47,7 +48,7 @@ def silence_libraries() -> None:
 def hosts_of(settings: WorkerSettings, environment: Mapping[str, str] = os.environ) -> AllowList:
     """Every address that the settings name, and RunPod's own where RunPod runs this worker."""
     allowed = AllowList(settings.allowed_hosts)
-    # A collector of spans is nobody's engine: to be reached it stands in allowed_hosts itself.
+    # A collector of spans is no engine: to be reached it stands in allowed_hosts itself.
     for url in _urls(settings.model_copy(update={"tracing": TracingSettings()})):
         allowed.add(url)
     for name, value in environment.items():
@@ -65,6 +66,40 @@ def _urls(section: BaseModel) -> Iterator[str]:
             yield value
 
 
+def find_used_addresses(settings: WorkerSettings) -> list[tuple[str, int | None]]:
+    """Host and port of everything that these settings will really call: the engines chosen, the
+    embedding server, a collector of spans, and ``allowed_hosts``. A port of None is any port."""
+    engines, choice = settings.engines, settings.choice
+    urls = list(settings.allowed_hosts)
+    urls += [engines.triton.url] if choice.stt == "triton" else []
+    urls += [engines.openai_stt.base_url] if choice.stt == "openai-compatible" else []
+    urls += [engines.openai_compatible.base_url] if choice.llm == "openai-compatible" else []
+    urls += [engines.openai_tts.base_url] if choice.tts == "openai-compatible" else []
+    urls += [settings.library.embedding.url] if settings.library.embedding is not None else []
+    urls += [settings.tracing.endpoint] if settings.tracing.enabled else []
+    return [split_address(url) for url in urls]
+
+
+def lock_down(settings: WorkerSettings) -> SystemGuard:
+    """Have the kernel refuse this process and its children every connection but those of
+    :func:`find_used_addresses`. Cannot be taken back; a listening socket must be open already."""
+    return _locked(settings, restrict)
+
+
+def probe_lock_down(settings: WorkerSettings) -> SystemGuard:
+    """What :func:`lock_down` would do here, without doing it to this process."""
+    return _locked(settings, probe)
+
+
+def _locked(
+    settings: WorkerSettings, act: Callable[[Collection[int], bool], SystemGuard]
+) -> SystemGuard:
+    addresses = find_used_addresses(settings)
+    if any(port is None for _, port in addresses):
+        return SystemGuard(missing="privacy.allowed_hosts names a host without a port; write one")
+    return act(*ports_of([(host, port) for host, port in addresses if port is not None]))
+
+
 def guard_process(allowed: AllowList) -> None:
     """From now on this process reaches only ``allowed``. Cannot be taken back; call it once.
 
@@ -78,8 +113,8 @@ def guard_process(allowed: AllowList) -> None:
 
     def resolve_and_learn(host: Any, *arguments: Any, **options: Any) -> Any:
         found = resolve(host, *arguments, **options)
-        if isinstance(host, str):
-            allowed.learn(host, [str(entry[4][0]) for entry in found])
+        if name := _name_of(host):
+            allowed.learn(name, [str(entry[4][0]) for entry in found])
         return found
 
     socket.getaddrinfo = resolve_and_learn
@@ -101,29 +136,34 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
             allowed.check(str(address[0]), int(address[1]))
     elif event == "socket.getaddrinfo":
         host, port = arguments[0], arguments[1]
-        if host is not None:
-            name = host.decode() if isinstance(host, bytes) else str(host)
+        if name := _name_of(host):
             allowed.check(name, port if isinstance(port, int) and port else None)
     elif event in ("socket.gethostbyname", "socket.gethostbyaddr"):
-        allowed.check(str(arguments[0]), None)
+        allowed.check(_name_of(arguments[0]), None)
+
+
+def _name_of(host: Any) -> str:
+    """The name in a look-up: anyio, for one, gives it as IDNA bytes. Empty where there is none."""
+    return host.decode("ascii", "replace") if isinstance(host, bytes | bytearray) else host or ""
 
 
 class GuardedLoop(uvloop.Loop):
-    """uvloop whose outgoing connections and look-ups are checked like everybody else's."""
+    """uvloop whose outgoing connections and look-ups are checked against the list in force."""
 
     async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
-        if _guarded is not None and isinstance(host, str):
-            _guarded.check(host, port if isinstance(port, int) and port else None)
+        name = _name_of(host)
+        if _guarded is not None and name:
+            _guarded.check(name, port if isinstance(port, int) and port else None)
         found = await super().getaddrinfo(host, port, **options)
-        if _guarded is not None and isinstance(host, str):
-            _guarded.learn(host, [str(entry[4][0]) for entry in found])
+        if _guarded is not None and name:
+            _guarded.learn(name, [str(entry[4][0]) for entry in found])
         return found
 
     async def create_connection(
         self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any
     ) -> Any:
-        if _guarded is not None and isinstance(host, str):
-            _guarded.check(host, int(port))
+        if _guarded is not None and (name := _name_of(host)):
+            _guarded.check(name, int(port))
         return await super().create_connection(protocol_factory, host, port, **options)
 
     async def create_datagram_endpoint(

@@ -39,7 +39,7 @@ Json = dict[str, Any]
 
 LEASES_PER_WORKER = 1
 """Constant on purpose: the SDK waits until every job has ended before it resizes its queue, and
-these jobs are hours long (serving.md, 1.1). More sessions are more slots, not more jobs."""
+these jobs are hours long. More sessions are more slots, not more jobs."""
 
 
 REFUSED: Json = {"error": "the gateway does not know this lease"}
@@ -76,7 +76,7 @@ def make_handler(pipeline: PipelineThread) -> Callable[[Json], Awaitable[Json]]:
         lease = read_job(job, pipeline.worker.info() if pipeline.worker else {})
         if not isinstance(lease, LeaseJob):
             return lease
-        allow_gateway(lease.gateway_ws)  # whoever holds this endpoint's key, and the caller's line
+        allow_gateway(lease.gateway_ws)  # named by a holder of the endpoint's key
         log.info("lease_taken", lease_id=lease.lease_id, slots=lease.slots)
         try:
             served = await pipeline.run(lambda worker: _serve(worker, lease))
@@ -95,8 +95,7 @@ async def _serve(worker: Worker, lease: LeaseJob) -> Json:
     async def converse(socket: aiohttp.ClientWebSocketResponse, traceparent: str) -> None:
         await worker.serve(socket, model="penny-worker", penny_events=True, traceparent=traceparent)
 
-    # A gateway that a slot is lent to is told on a slot of the lease: by one that is trusted.
-    return await serve_lease(lease, converse, worker.info(), allow_gateway)
+    return await serve_lease(lease, converse, worker.info())
 
 
 def keep_concurrency(_current: int) -> int:

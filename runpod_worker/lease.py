@@ -1,4 +1,4 @@
-"""What gateway and rented worker say to each other about a lease. Pure data, one home for both.
+"""Protocol between gateway and rented worker: the messages about a lease. Pure data.
 
 The worker dials ``{gateway_ws}?lease=<id>`` with ``Authorization: Bearer <token>``: the control
 socket, JSON text messages:
@@ -13,14 +13,7 @@ For each slot it also dials ``{gateway_ws}?lease=<id>&slot=1`` with the key, and
     gateway  {"type":"slot.open","traceparent":"00-…"}    W3C's, of a session that is traced
     worker   {"type":"slot.opened"}                       from here on it is OpenAI Realtime
 
-When a session ends its socket is closed and the worker dials a fresh one. Where several gateways
-share their workers, a resting slot may be lent to another one instead:
-
-    gateway  {"type":"slot.lend","gateway_ws":"wss://…","loan":"…"}
-
-The worker dials ``{gateway_ws}?lease=<id>&slot=1&loan=1`` with the loan as its bearer, once, and
-waits there as on any slot. It keeps the socket that the loan came on open until that session is
-over: whoever lent the slot counts it as taken until then.
+When a session ends its socket is closed and the worker dials a fresh one.
 """
 
 from __future__ import annotations
@@ -36,8 +29,6 @@ DRAIN = "lease.drain"
 END = "lease.end"
 SLOT_OPEN = "slot.open"
 SLOT_OPENED = "slot.opened"
-
-SLOT_LEND = "slot.lend"
 
 CONTROL_HEARTBEAT_S = 10.0
 """Both sides ping the control socket; a side that is silent for one and a half of these is gone."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from runpod_worker.spoken.tables import load_tables
+
 
 # The first phrase may end at a comma, so that speech begins while the rest is generated; it must
 # still be long enough (in characters) to cover the synthesis of the next one.
@@ -17,24 +19,39 @@ MIN_CHARS = 24
 # wait for a sentence that never ends.
 SOFT_MAX_CHARS = 160
 HARD_MAX_CHARS = 280
+# A slow voice begins with a short phrase; while it sounds, a somewhat longer one is made.
+GROWTH = 1.5
 
 _ENDINGS = ".!?…"
 _PAUSES = ",;:"
 _CLOSERS = "\"'»”’)]"
-# Written with a point that ends no sentence, lower case, without the point.
-_SPANISH = """
-sr sra srta sres dr dra prof profa ud uds vd vds av avda c art núm nº pág págs tel tfno ext aprox
-etc ej p.ej máx mín admón dto dpto izq dcha d dña ee.uu s.a s.l"""
-_ENGLISH = "mr mrs ms st jr vs vol fig approx dept e.g i.e a.m p.m"
-_ABBREVIATIONS = frozenset(f"{_SPANISH} {_ENGLISH}".split())
-_LAST_WORD = re.compile(r"([\w.º]+)\.$")
-_INITIAL = re.compile(r"^[^\W\d_]$")
+_LONGEST_WORD = 40
+_OPENERS = "\"'«“‘([{¿¡"
+_TABLES = (load_tables("es"), load_tables("en"))
+# Written with a point that ends no sentence, as the spoken form knows them.
+_ABBREVIATIONS = frozenset(form for tables in _TABLES for form in tables.pointed())
+_BEFORE_NUMBER = frozenset(form for tables in _TABLES for form in tables.pointed_before_number())
+_SPANISH_JOINS = "a al como con cuando de del donde e en o para pero por porque que si sin u y"
+_ENGLISH_JOINS = "and at but by for if in of on or that to when where which with"
+_JOINING_WORDS = frozenset(f"{_SPANISH_JOINS} {_ENGLISH_JOINS}".split())
+"""A slow voice is best cut before one of these."""
+_INITIALS = re.compile(r"(?:[^\W\d_]\.)+\Z")
+_ITEM_NUMBER = re.compile(r"(?:\A|[\n:;.!?])\s*\d{1,2}\.\Z")
+_OPEN_LINK = re.compile(r"(?:\[[^\]\n]*|\]\([^)\s]*)\Z")
 
 
 class PhraseSplitter:
-    """``feed`` tokens as they come, ``flush`` at the end."""
+    """Cuts generated text into phrases for speech synthesis.
 
-    def __init__(self) -> None:
+    ``feed`` tokens as they come, ``flush`` at the end.
+
+    Args:
+        first_max_chars: about how long the first phrase may be for a voice that takes long for
+            one; each next one may be longer by ``GROWTH``. 0 is for a quick voice.
+    """
+
+    def __init__(self, first_max_chars: int = 0) -> None:
+        self._longest = float(first_max_chars or SOFT_MAX_CHARS)
         self._text = ""
         self._first = True
         self._scanned = 0
@@ -46,6 +63,7 @@ class PhraseSplitter:
         while (cut := self._find_cut()) is not None:
             phrases.append(self._text[:cut])
             self._text, self._first, self._scanned = self._text[cut:], False, 0
+            self._longest *= GROWTH
         return phrases
 
     def likely(self) -> str:
@@ -71,7 +89,13 @@ class PhraseSplitter:
         text = self._text
         least = FIRST_MIN_CHARS if self._first else MIN_CHARS
         for end in range(max(self._scanned, 1), len(text)):
-            if not self._is_boundary(end):
+            if end > self._longest * 1.25 and (cut := self._cut_for_slow_voice()) is not None:
+                return cut
+            is_boundary = self._is_boundary(end)
+            if is_boundary is None:
+                self._scanned = end
+                return self._forced_cut()
+            if not is_boundary:
                 continue
             spoken = len(text[:end].strip())
             if spoken >= least or (spoken and text[end] == "\n"):
@@ -79,21 +103,30 @@ class PhraseSplitter:
         self._scanned = len(text)
         return self._forced_cut()
 
-    def _is_boundary(self, end: int) -> bool:
-        """Whether a phrase may end before ``end``."""
-        text = self._text
-        if not text[end].isspace():
+    def _is_boundary(self, end: int) -> bool | None:
+        """Whether a phrase may end before ``end``; None until it is known whether a number follows.
+
+        A number is read by what is before it: "código: 4829", "no. 5".
+        """
+        before, after = self._text[:end], self._text[end:]
+        if after[0] == "\n":
+            return True
+        if not after[0].isspace() or not self._ends_phrase(before):
             return False
-        return text[end] == "\n" or self._ends_phrase(text[:end])
+        if before[-1] not in _PAUSES and _last_word(before) not in _BEFORE_NUMBER:
+            return True
+        following = after.lstrip()[:1]
+        return not following.isdigit() if following else None
 
     def _ends_phrase(self, text: str) -> bool:
         """Whether white space after ``text`` would end a phrase."""
         body = text.rstrip(_CLOSERS)
-        if not body:
-            return False
+        line = body[body.rfind("\n") + 1 :]
+        if not body or line.lstrip().startswith("|") or _OPEN_LINK.search(line):
+            return False  # a row of a table, the text or the address of a link
         last = body[-1]
         if last == "." and not body.endswith(".."):
-            return not _is_abbreviation(body)
+            return not _is_abbreviation(body) and not _ITEM_NUMBER.search(body)
         if last in _ENDINGS:
             return True
         return last in _PAUSES and (self._first or len(text) > SOFT_MAX_CHARS)
@@ -108,8 +141,26 @@ class PhraseSplitter:
                 return self._after_space(i + 1)
         if len(text) <= HARD_MAX_CHARS:
             return None
-        space = window.rfind(" ", MIN_CHARS)
-        return self._after_space(space) if space > 0 else HARD_MAX_CHARS
+        spaces = [i for i in range(MIN_CHARS, len(window) - 1) if window[i] == " "]
+        whole = [i for i in spaces if not (window[i - 1].isdigit() and window[i + 1].isdigit())]
+        return self._after_space((whole or spaces)[-1]) if spaces else HARD_MAX_CHARS
+
+    def _cut_for_slow_voice(self) -> int | None:
+        """Within the longest length: before a word that opens something, else at any space."""
+        if self._longest >= SOFT_MAX_CHARS:
+            return None
+        text, longest = self._text, round(self._longest)
+        spaces = [
+            i
+            for i in range(FIRST_MIN_CHARS, longest)
+            if text[i].isspace() and not (text[i - 1].isdigit() or text[i + 1].isdigit())
+        ]
+        openers = [
+            i
+            for i in spaces
+            if i > longest // 2 and text[i + 1 :].split(maxsplit=1)[0].lower() in _JOINING_WORDS
+        ]
+        return self._after_space((openers or spaces)[-1]) if spaces else None
 
     def _after_space(self, end: int) -> int:
         """White space that is there already belongs to the phrase before it."""
@@ -119,8 +170,10 @@ class PhraseSplitter:
 
 
 def _is_abbreviation(body: str) -> bool:
-    found = _LAST_WORD.search(body)
-    if found is None:
-        return False
-    word = found[1].lower()
-    return word in _ABBREVIATIONS or _INITIAL.match(found[1]) is not None
+    word = _last_word(body)
+    return word in _ABBREVIATIONS or _INITIALS.match(word) is not None
+
+
+def _last_word(text: str) -> str:
+    """In lower case, with its point, without what opens before it."""
+    return text[-_LONGEST_WORD:].rpartition(" ")[2].rpartition("\n")[2].lstrip(_OPENERS).lower()

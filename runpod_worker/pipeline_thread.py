@@ -25,7 +25,10 @@ Load = Callable[[WorkerSettings], Awaitable[Engines]]
 
 
 class PipelineThread:
-    """Loads the engines and keeps their loop running. ``start`` first, ``stop`` last."""
+    """Thread with an event loop of its own for the engines.
+
+    Loads the engines and keeps their loop running. ``start`` first, ``stop`` last.
+    """
 
     def __init__(
         self,

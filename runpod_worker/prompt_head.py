@@ -17,7 +17,10 @@ Json = dict[str, Any]
 
 
 class PromptHead:
-    """Primes once per change of instructions or tools; a change ends the priming before it."""
+    """Has the head of a session's prompt computed before its first answer.
+
+    Primes once per change of instructions or tools; a change ends the priming before it.
+    """
 
     def __init__(self, llm: Llm) -> None:
         self._llm = llm

@@ -14,7 +14,7 @@ from typing import TypeVar
 import structlog
 
 from penny.aio.channel import Channel
-from penny.errors import EngineError
+from penny.errors import EngineError, find_failure
 from penny.realtime.commands import (
     AudioDelta,
     EngineReport,
@@ -28,8 +28,11 @@ from penny.realtime.commands import (
     ToolCallDelta,
     ToolCallDone,
 )
+from runpod_worker.answering import StreamAhead
 from runpod_worker.phrases import PhraseSplitter
+from runpod_worker.sayable import CODE, HIDDEN, Sayable
 from runpod_worker.settings import DeadlineSettings
+from runpod_worker.spoken_text import write_for_speech
 from runpod_worker.stages import (
     Llm,
     LlmDelta,
@@ -40,7 +43,6 @@ from runpod_worker.stages import (
     Tts,
     Voice,
 )
-from runpod_worker.stream_ahead import StreamAhead
 
 
 log = structlog.get_logger()
@@ -50,12 +52,23 @@ T = TypeVar("T")
 
 KEPT_PIECES = 64
 """Audio of a phrase made before it is certain to be one; then the engine waits."""
+RETRY_AFTER_S = 0.3
+"""Between the two tries of an answer: a moment of overload passes, a caller hears no gap."""
+ANSWER = PhraseDelta | TextDelta | AudioDelta | ToolCallDelta | ToolCallDone
 PHRASES_AHEAD = 4
 """Phrases waiting for TTS before the LLM is paused: never starve, little to throw away."""
 
 
+_FAULT = EngineError("the answer had a fault", stage="answer", retryable=False)
+
+
 class Responder:
-    """Answers one :class:`GenerationRequest`; every report goes through ``report`` in order."""
+    """Answers one :class:`GenerationRequest`; every report goes through ``report`` in order.
+
+    Args:
+        apology: what is said when the answer fails, and its PCM16 at 24 kHz where that is made
+            already; ('', b'') says nothing.
+    """
 
     def __init__(
         self,
@@ -65,11 +78,18 @@ class Responder:
         deadlines: DeadlineSettings,
         report: Report,
         on_first_token: Callable[[str], None],
+        apology: tuple[str, bytes] = ("", b""),
     ) -> None:
         self._llm = llm
         self._deadlines = deadlines
-        self._report = report
+        self._pass_on = report
         self._on_first_token = on_first_token
+        self._apology = apology
+        self._is_begun = False
+        """The client has something of the answer."""
+        self._is_heard = False
+        self.has_apologised = False
+        self._first_phrase_chars = tts.info.first_phrase_chars
         self._speech: StreamAhead[tuple[str, Voice], bytes] = StreamAhead(
             lambda wanted: tts.synthesize(*wanted), _is_same_speech, kept=KEPT_PIECES, stage="tts"
         )
@@ -83,18 +103,15 @@ class Responder:
 
         ``instead``: a fixed sentence to say without asking the LLM.
         """
+        verbatim = instead or str(request.metadata.get("penny_say") or "")
+        self._count_input(request)
         try:
-            verbatim = instead or request.metadata.get("penny_say")
-            self._count_input(request)
-            if verbatim:
-                usage = await self._say(request, str(verbatim), language)
-            elif request.modality == "text":
-                usage = await self._write(request, language, session_id)
-            else:
-                usage = await self._speak(request, language, session_id)
-        except EngineError as error:
+            usage = await self._answer_or_retry(request, verbatim, language, session_id)
+        except Exception as fault:
+            # An engine's own errors have a code; a fault of the code is as silent to a caller.
+            error = fault if isinstance(fault, EngineError) else _FAULT
             log.exception("generation_failed", stage=error.stage, code=error.code)
-            self._report(GenerationFailed(request.response_id, error.code, error.message))
+            await self._fail(request, error, language)
             return
         reason = {"length": "max_output_tokens", "filter": "content_filter"}.get(usage.stop)
         self._report(
@@ -106,6 +123,53 @@ class Responder:
                 incomplete_reason=reason,  # type: ignore[arg-type]  # the two literals above
             )
         )
+
+    async def _answer_or_retry(
+        self, request: GenerationRequest, verbatim: str, language: str, session_id: str
+    ) -> LlmUsage:
+        """Once more where that may help: no word of it is out yet, and no deadline has passed."""
+        try:
+            return await self._answer(request, verbatim, language, session_id)
+        except EngineError as error:
+            timed_out = error.code == f"{error.stage}_timeout"
+            if self._is_begun or timed_out or not error.retryable:
+                raise
+            log.warning("answer_retried", stage=error.stage, code=error.code)
+        await asyncio.sleep(RETRY_AFTER_S)
+        return await self._answer(request, verbatim, language, session_id)
+
+    async def _answer(
+        self, request: GenerationRequest, verbatim: str, language: str, session_id: str
+    ) -> LlmUsage:
+        if verbatim:
+            return await self._say(request, verbatim, language)
+        answer = self._write if request.modality == "text" else self._speak
+        return await answer(request, language, session_id)
+
+    async def _fail(self, request: GenerationRequest, error: EngineError, language: str) -> None:
+        """Apologise aloud, unless the voice broke off within what it said; tell the failure."""
+        text, pcm = self._apology
+        broke_off = error.stage == "tts" and self._is_heard
+        if text and request.modality == "audio" and not broke_off:
+            phrase = f" {text}" if self._is_begun else text
+            try:
+                await self._pronounce(request.response_id, phrase, _voice(request, language), pcm)
+                self.has_apologised = True
+            except EngineError as again:
+                log.warning("apology_failed", stage=again.stage, code=again.code)
+        self._report(
+            GenerationFailed(
+                request.response_id,
+                error.code,
+                error.told,
+                is_speech_whole=self.has_apologised,
+            )
+        )
+
+    def _report(self, report: EngineReport) -> None:
+        self._is_heard |= isinstance(report, AudioDelta)
+        self._is_begun |= isinstance(report, ANSWER)
+        self._pass_on(report)
 
     def _count_input(self, request: GenerationRequest) -> None:
         """Usage of a response that is cancelled before the engine tells its own counts."""
@@ -150,10 +214,11 @@ class Responder:
         voice = _voice(request, language)
         phrases: Channel[str] = Channel(PHRASES_AHEAD, on_full="pause")
         usage = LlmUsage(0, 0, 0)
+        failure: Exception | None = None
 
         async def generate() -> None:
-            nonlocal usage
-            splitter = PhraseSplitter()
+            nonlocal usage, failure
+            splitter = PhraseSplitter(self._first_phrase_chars)
             try:
                 async for delta in self._read(request, language, session_id):
                     match delta:
@@ -171,21 +236,36 @@ class Responder:
                             usage = delta
                 for phrase in splitter.flush():
                     await phrases.send(phrase)
+            except EngineError as error:
+                failure = error  # raised once the phrases before it are said
             finally:
                 phrases.close()
 
         async def pronounce() -> None:
+            shown = ""  # pictograms that no word has followed: said in words if none does
             async for phrase in phrases:
-                await self._pronounce(request.response_id, phrase, voice)
+                phrase, shown = shown + phrase, ""
+                if _has_words(phrase):
+                    await self._pronounce(request.response_id, phrase, voice)
+                elif self._is_begun:
+                    self._report(PhraseDelta(request.response_id, phrase))
+                else:
+                    shown = phrase
+            if shown.strip() and failure is None and not self._is_begun:
+                if not _has_words(write_for_speech(shown, language)):
+                    raise _no_words("end")
+                await self._pronounce(request.response_id, shown, voice)
 
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(generate(), name=f"llm {request.response_id}")
                 group.create_task(pronounce(), name=f"tts {request.response_id}")
         except ExceptionGroup as failures:
-            raise _first_engine_error(failures) from failures
+            failure = find_failure(failures, EngineError) or failures
         finally:
             self._speech.drop()
+        if failure is not None:
+            raise failure
         return usage
 
     # -- stages with their deadlines ----------------------------------------------------------
@@ -195,27 +275,47 @@ class Responder:
     ) -> AsyncIterator[LlmDelta]:
         stream = self._llm.generate(write_llm_request(request, language, session_id))
         limit_s = self._deadlines.llm_first_token_ms / 1000
-        first = True
+        first = empty = True
+        spoken = request.modality == "audio"
+        sayable = Sayable(HIDDEN | CODE if spoken else HIDDEN)
         async with aclosing(
             _deadlined(stream, limit_s, self._deadlines.llm_gap_ms / 1000, "llm")
         ) as deltas:
             async for delta in deltas:
-                if first and not isinstance(delta, LlmUsage):
+                text = sayable.feed(delta.text) if isinstance(delta, LlmText) else sayable.flush()
+                empty &= not text.strip() and not isinstance(delta, LlmToolCall)
+                if empty and isinstance(delta, LlmUsage):
+                    raise _no_words(delta.stop)
+                if first and not empty:
                     first = False
                     self._on_first_token(request.response_id)
-                yield delta
+                if text:
+                    yield LlmText(text)
+                if not isinstance(delta, LlmText):
+                    yield delta
 
-    async def _pronounce(self, response_id: str, phrase: str, voice: Voice) -> None:
+    async def _pronounce(
+        self, response_id: str, phrase: str, voice: Voice, made: bytes = b""
+    ) -> None:
+        """Say a phrase; ``made`` is how it sounds where that is known already."""
         self._count_output(response_id, phrase)
-        self._report(PhraseDelta(response_id, phrase))
-        if not any(character.isalnum() for character in phrase):
+        if not _has_words(write_for_speech(phrase, voice.language)):
+            self._report(PhraseDelta(response_id, phrase))
+            return
+        if made:
+            self._report(PhraseDelta(response_id, phrase))
+            self._report(AudioDelta(response_id, made))
             return
         stream = self._speech.take((phrase, voice))
         first_s = self._deadlines.tts_first_audio_ms / 1000
         async with aclosing(
             _deadlined(stream, first_s, self._deadlines.tts_gap_ms / 1000, "tts")
         ) as chunks:
+            told = False
             async for pcm in chunks:
+                if not told:  # not before: a filler may be heard until here
+                    told = True
+                    self._report(PhraseDelta(response_id, phrase))
                 self._report(AudioDelta(response_id, pcm))
 
     def _report_tool_call(self, response_id: str, call: LlmToolCall) -> None:
@@ -246,18 +346,21 @@ def _voice(request: GenerationRequest, language: str) -> Voice:
     return Voice(language=language, name=request.voice, speed=request.speed)
 
 
+def _has_words(text: str) -> bool:
+    return any(character.isalnum() for character in text)
+
+
+def _no_words(stop: str) -> EngineError:
+    """The error of an answer without a word; only a model that ended it itself is asked again."""
+    if stop == "filter":
+        message, code = "the language model's filter kept the whole answer back", "llm_filtered"
+    else:
+        message, code = "the language model answered nothing", "llm_empty"
+    return EngineError(message, stage="llm", code=code, retryable=stop == "end")
+
+
 def _is_same_speech(one: tuple[str, Voice], other: tuple[str, Voice]) -> bool:
     return one[0].strip() == other[0].strip() and one[1] == other[1]
-
-
-def _first_engine_error(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    engine_errors = failures.subgroup(EngineError)
-    if engine_errors is not None:
-        leaf: BaseException = engine_errors
-        while isinstance(leaf, BaseExceptionGroup):
-            leaf = leaf.exceptions[0]
-        return leaf
-    return failures
 
 
 async def _deadlined(

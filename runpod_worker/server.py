@@ -12,6 +12,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,7 +20,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import structlog
 from aiohttp import ClientWebSocketResponse, WSCloseCode, WSMsgType, web
 from structlog.contextvars import bound_contextvars
@@ -31,16 +31,20 @@ from penny.realtime.commands import Hangup
 from penny.realtime.core import RealtimeCore
 from penny.realtime.settings import CoreSettings
 from penny.tracing.settings import refuse_collector
+from penny.writable import dump_json
 from runpod_worker.connection import Connection
 from runpod_worker.egress import (
     guard_process,
     guarded_hosts,
     hosts_of,
+    lock_down,
     new_guarded_loop,
     silence_libraries,
 )
 from runpod_worker.engines.registry import Engines, load_engines
+from runpod_worker.filler import Fillers
 from runpod_worker.settings import WorkerSettings
+from runpod_worker.system_guard import NO_GUARD, SystemGuard
 
 
 if TYPE_CHECKING:
@@ -61,11 +65,19 @@ RealtimeSocket = web.WebSocketResponse | ClientWebSocketResponse
 
 
 class Worker:
-    """Holds the engines and the open connections; one per process."""
+    """The worker process: serves Realtime connections with its engines.
 
-    def __init__(self, settings: WorkerSettings, engines: Engines) -> None:
+    Holds the engines and the open connections; one per process.
+    """
+
+    def __init__(
+        self, settings: WorkerSettings, engines: Engines, guard: SystemGuard = NO_GUARD
+    ) -> None:
         self._settings = settings
+        self._guard = guard
         self._engines = engines
+        self._fillers = Fillers(engines.tts, settings.spoken.fillers)
+        self._apologies = Fillers(engines.tts, settings.spoken.apologies())
         self._sockets: set[RealtimeSocket] = set()
         self._token = os.environ.get(TOKEN_VARIABLE, "")
         self._tracing = _open_tracing(settings)
@@ -97,9 +109,13 @@ class Worker:
         }
 
     def _egress(self) -> Json:
-        """Whether this process is guarded, and which hosts it was kept from reaching."""
+        """Whether this process is guarded, by whom, and which hosts it was kept from reaching."""
         hosts = guarded_hosts()
-        return {"guarded": hosts is not None, "refused": dict(hosts.refused) if hosts else {}}
+        return {
+            "guarded": hosts is not None,
+            "refused": dict(hosts.refused) if hosts else {},
+            "kernel": asdict(self._guard),
+        }
 
     async def _info(self, _request: web.Request) -> web.Response:
         return web.json_response(self.info())
@@ -176,6 +192,8 @@ class Worker:
             penny_events=penny_events,
             send_event=send,
             hang_up=hang_up,
+            fillers=self._fillers,
+            apologies=self._apologies,
         )
         # Read once: a clock that is set meanwhile ends no session.
         epoch_s = time.time() - time.monotonic()
@@ -191,8 +209,8 @@ class Worker:
             await connection.aclose()
 
     async def _close_all(self, _app: web.Application) -> None:
-        for socket in list(self._sockets):
-            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"worker stops")
+        for open_socket in list(self._sockets):
+            await open_socket.close(code=WSCloseCode.GOING_AWAY, message=b"worker stops")
 
 
 def _open_tracing(settings: WorkerSettings) -> Tracing | None:
@@ -212,7 +230,7 @@ def _open_tracing(settings: WorkerSettings) -> Tracing | None:
 def _sender(socket: RealtimeSocket) -> Callable[[Json], Awaitable[None]]:
     async def send(event: Json) -> None:
         with suppress(ConnectionError):  # the reading side notices the loss and ends the session
-            await socket.send_str(orjson.dumps(event).decode())
+            await socket.send_str(dump_json(event).decode())
 
     return send
 
@@ -242,22 +260,22 @@ def _refusal(status: int, code: str, message: str) -> web.Response:
 
 async def serve(
     settings: WorkerSettings,
-    host: str,
-    port: int,
+    listening: socket.socket,
     *,
     announce: bool,
+    guard: SystemGuard = NO_GUARD,
     load: Callable[[WorkerSettings], Awaitable[Engines]] = load_engines,
 ) -> None:
-    """Load the engines, listen, and run until SIGTERM, SIGINT or (announced) the parent's end.
+    """Load the engines and serve until SIGTERM, SIGINT or (announced) the parent's end.
 
     With ``announce`` one JSON line on stdout tells the parent the port: ``{"ready": true, …}``.
     The parent holds our stdin open; its end is our end, so no worker outlives a killed gateway.
     """
     engines = await load(settings)
-    worker = Worker(settings, engines)
+    worker = Worker(settings, engines, guard)
     runner = web.AppRunner(worker.app(), access_log=None, shutdown_timeout=2.0)
     await runner.setup()
-    site = web.TCPSite(runner, host, port)
+    site = web.SockSite(runner, listening)
     await site.start()
     bound = runner.addresses[0]
     log.info("worker_listens", host=bound[0], port=bound[1])
@@ -290,5 +308,12 @@ def main(settings: WorkerSettings, host: str, port: int, *, announce: bool = Fal
     configure_logs(settings.log_level, settings.log_format)
     silence_libraries()
     guard_process(hosts_of(settings))
+    listening = socket.create_server((host, port), family=_family_of(host), backlog=128)
+    guard = lock_down(settings)  # before any engine is loaded: its libraries are bound as well
+    log.info("worker_locked_down", **asdict(guard))
     with asyncio.Runner(loop_factory=new_guarded_loop) as runner:
-        runner.run(serve(settings, host, port, announce=announce))
+        runner.run(serve(settings, listening, announce=announce, guard=guard))
+
+
+def _family_of(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

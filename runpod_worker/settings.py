@@ -6,24 +6,15 @@ Pure data. ``penny.yaml`` holds these sections under ``profiles:`` and ``worker:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from kb.embedder import EmbeddingServer, HttpEmbedder
-from kb.settings import KbSettings
+from kb.settings import LibrarySettings
 from penny.tracing.settings import TracingSettings
-
-
-class Section(BaseModel):
-    """Frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
-    )
+from runpod_worker.section import Section
+from runpod_worker.spoken_settings import SpokenSettings
 
 
 class EngineChoice(Section):
@@ -88,53 +79,45 @@ class DeadlineSettings(Section):
     tts_gap_ms: int = Field(default=10_000, ge=200, description="between two pieces of audio")
 
 
-class SpokenSettings(Section):
-    """What Penny says of herself when a stage gives no words, by language."""
-
-    not_understood: dict[str, str] = Field(
-        default={
-            "es": "Perdone, no le he entendido. ¿Puede repetirlo?",
-            "en": "Sorry, I did not understand. Could you say it again?",
-        },
-        description="speech was heard but its words are not trusted",
-    )
-    apology: dict[str, str] = Field(
-        default={
-            "es": "Perdone, he tenido un problema. ¿Puede repetirlo?",
-            "en": "Sorry, something went wrong on my side. Could you say it again?",
-        },
-        description="a stage failed in the middle of a turn",
-    )
-    replaced: dict[str, str] = Field(
-        default={
-            "es": "Perdone, se ha cortado un momento. Le respondo.",
-            "en": "Sorry, I was cut off for a moment. Here is my answer.",
-        },
-        description="a worker died and another one answers the turn again",
-    )
-
-    def in_language(self, sentences: dict[str, str], language: str) -> str:
-        """The sentence in ``language``, else in the first language there is."""
-        return sentences.get(language[:2]) or next(iter(sentences.values()), "")
-
-
 class SileroSettings(Section):
+    """``worker.engines.silero``: voice activity detection."""
+
     batch_window_ms: float = Field(
         default=2.0, ge=0, le=16, description="time windows of several calls wait to share a run"
     )
 
 
 class EmbeddedSttSettings(Section):
+    """``worker.engines.embedded``: speech recognition without weights."""
+
     threads: int = Field(default=2, ge=1, le=64, description="decoder threads, shared by all calls")
 
 
 class FasterWhisperSettings(Section):
+    """``worker.engines.faster_whisper``: Whisper's weights on CTranslate2."""
+
     model: str = Field(
         default="large-v3", description="name of the weights, or a folder that holds them"
     )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where it computes")
     compute_type: str = Field(
         default="default", description="CTranslate2 type: default, int8, float16 …"
+    )
+    cpu_threads: int = Field(
+        default=1, ge=0, le=64, description="cores of a run on a CPU; 0 is all, up to four"
+    )
+    window_s: int = Field(
+        default=30,
+        ge=5,
+        le=30,
+        description="audio the encoder is given at least; less is quicker, 30 is as trained",
+    )
+    word_times: bool = Field(
+        default=True, description="whether each word gets its time and confidence"
+    )
+    languages: tuple[str, ...] = Field(
+        default=(),
+        description="languages that are told apart; empty is all that Whisper knows",
     )
     beam_size: int = Field(default=5, ge=1, le=10, description="beams of the search")
     temperatures: tuple[float, ...] = Field(
@@ -161,6 +144,8 @@ class FasterWhisperSettings(Section):
 
 
 class OpenAiCompatibleSettings(Section):
+    """``worker.engines.openai_compatible``: a chat server by URL."""
+
     base_url: str = Field(
         default="http://127.0.0.1:8000/v1", description="server of the language model"
     )
@@ -186,6 +171,8 @@ class OpenAiCompatibleSettings(Section):
 
 
 class TransformersSettings(Section):
+    """``worker.engines.transformers``: a language model in process, with torch."""
+
     model: Path = Field(
         default=Path("var/models/qwen2.5-7b-instruct"), description="folder of the weights"
     )
@@ -198,6 +185,8 @@ class TransformersSettings(Section):
 
 
 class CTranslate2Settings(Section):
+    """``worker.engines.ctranslate2``: a language model in process, without torch."""
+
     model: Path = Field(
         default=Path("var/models/qwen2.5-ct2"), description="folder of the converted weights"
     )
@@ -209,6 +198,8 @@ class CTranslate2Settings(Section):
 
 
 class SmartTurnSettings(Section):
+    """``worker.engines.smart_turn``: end of turn by how speech sounds."""
+
     model: Path = Field(
         default=Path("var/models/smart-turn-v3.onnx"), description="ONNX file of the model"
     )
@@ -219,6 +210,8 @@ class SmartTurnSettings(Section):
 
 
 class TritonSettings(Section):
+    """``worker.engines.triton``: speech recognition on a Triton server."""
+
     url: str = Field(default="http://127.0.0.1:8000", description="Triton's HTTP address")
     model: str = Field(default="whisper", description="model of its repository")
     connect_timeout_s: float = Field(default=1.0, gt=0, description="time to open a connection")
@@ -228,6 +221,8 @@ class TritonSettings(Section):
 
 
 class OpenAiSttSettings(Section):
+    """``worker.engines.openai_stt``: a transcription server by URL."""
+
     base_url: str = Field(
         default="http://127.0.0.1:8001/v1", description="server of the transcription endpoint"
     )
@@ -245,6 +240,8 @@ class OpenAiSttSettings(Section):
 
 
 class OpenAiTtsSettings(Section):
+    """``worker.engines.openai_tts``: a speech server by URL."""
+
     base_url: str = Field(
         default="http://127.0.0.1:8880/v1", description="server of the speech endpoint"
     )
@@ -264,21 +261,32 @@ class OpenAiTtsSettings(Section):
 
 
 class EspeakSettings(Section):
+    """``worker.engines.espeak``: speech without weights."""
+
     pool_size: int = Field(default=2, ge=1, le=32, description="phrases synthesised at once")
 
 
 class KokoroSettings(Section):
-    model: Path = Field(default=Path("var/models/kokoro"), description="folder of the weights")
+    """``worker.engines.kokoro``: Kokoro's voices."""
+
+    model: Path = Field(
+        default=Path("var/models/kokoro"),
+        description="folder of the weights, or its name in worker.models",
+    )
     voice: str = Field(
         default="ef_dora", description="voice of Spanish sessions that ask for no other"
     )
     english_voice: str = Field(default="af_heart", description="the same for English")
     threads: int = Field(default=2, ge=1, le=16, description="phrases computed at once")
-    cores: int = Field(default=2, ge=1, le=64, description="processor cores for each phrase")
+    cores: int = Field(
+        default=2, ge=0, le=64, description="processor cores for each phrase; 0 is all, up to four"
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where it computes")
 
 
 class XttsSettings(Section):
+    """``worker.engines.xtts``: XTTS's cloned voices."""
+
     accept_license: bool = Field(
         default=False,
         description="true accepts XTTS's non-commercial licence; needed to load it",
@@ -299,6 +307,8 @@ class XttsSettings(Section):
 
 
 class EngineSettings(Section):
+    """``worker.engines``: one section for each engine, used when it is chosen."""
+
     silero: SileroSettings = Field(default_factory=SileroSettings, description="VAD")
     smart_turn: SmartTurnSettings = Field(
         default_factory=SmartTurnSettings, description="end of turn by a model of speech"
@@ -336,31 +346,8 @@ class EngineSettings(Section):
     )
 
 
-class LibrarySettings(Section):
-    """The knowledge base that the reader answers from and whose questions the ears know."""
-
-    documents: Path = Field(default=Path("kb/documents"), description="folder of the documents")
-    index: Path = Field(default=Path("var/kb"), description="folder of the index")
-    ref: str = Field(default="kb://empresa/documentos", description="collection that is read")
-    watch: bool = Field(default=True, description="whether changed documents are read at once")
-    embedding: EmbeddingServer | None = Field(
-        default=None, description="server that adds vectors to the words; null searches words alone"
-    )
-
-    def kb_settings(self, environment: Mapping[str, str]) -> KbSettings:
-        """The same as the knowledge base takes it; ``environment`` has the embedder's key."""
-        settings = KbSettings(documents=self.documents, index=self.index)
-        if self.embedding is None:
-            return settings
-        return replace(
-            settings,
-            embedder=HttpEmbedder(self.embedding, environment),
-            vector_relevance=self.embedding.relevance,
-        )
-
-
 class WorkerSettings(Section):
-    """One worker, whole."""
+    """All settings of one worker."""
 
     choice: EngineChoice = EngineChoice()
     turns: TurnSettings = TurnSettings()

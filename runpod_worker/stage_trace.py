@@ -72,7 +72,10 @@ class StageTrace:
 
 
 class TracedLlm:
-    """Fulfils ``stages.Llm``."""
+    """Llm that records a span for each answer.
+
+    Fulfils ``stages.Llm``.
+    """
 
     def __init__(self, llm: Llm, stages: StageTrace) -> None:
         self.info = llm.info
@@ -121,7 +124,10 @@ class TracedLlm:
 
 
 class TracedTts:
-    """Fulfils ``stages.Tts``: one span a phrase."""
+    """Tts that records a span for each phrase.
+
+    Fulfils ``stages.Tts``: one span a phrase.
+    """
 
     def __init__(self, tts: Tts, stages: StageTrace) -> None:
         self.info = tts.info

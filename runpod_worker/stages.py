@@ -21,12 +21,16 @@ class EngineInfo:
     """What an engine tells about itself in ``check``, on the page and in ``session_started``.
 
     ``notice`` is one honest sentence on what it cannot do, per language ("es", "en"), or empty.
+    ``closed_set``: of an STT, the languages of which it knows the documents' questions alone.
+    ``first_phrase_chars``: a voice that takes long for a phrase wants the first one of an answer
+    no longer than this; 0 is no such wish.
     """
 
     name: str
     languages: tuple[str, ...]
     notice: dict[str, str] = field(default_factory=dict)
-    closed_set: bool = False
+    closed_set: tuple[str, ...] = ()
+    first_phrase_chars: int = 0
 
 
 # --- VAD -----------------------------------------------------------------------------------
@@ -59,6 +63,8 @@ class VadStream(Protocol):
 
 
 class Vad(Protocol):
+    """Voice activity detection: makes a stream for each caller."""
+
     info: EngineInfo
 
     def open(self) -> VadStream: ...
@@ -91,6 +97,8 @@ class TurnDetector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Word:
+    """A transcribed word and where it was spoken, in ms of the utterance."""
+
     text: str
     start_ms: int
     end_ms: int
@@ -99,7 +107,10 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """``understood`` is False when speech was heard but the engine does not trust its words."""
+    """The words of an utterance.
+
+    ``understood`` is False when speech was heard but the engine does not trust its words.
+    """
 
     text: str
     language: str
@@ -110,7 +121,10 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class SttOptions:
-    """``language`` None means detect; ``prompt`` and ``hot_words`` serve engines that use them."""
+    """How an utterance is to be transcribed.
+
+    ``language`` None means detect; ``prompt`` and ``hot_words`` serve engines that use them.
+    """
 
     language: str | None = None
     prompt: str = ""
@@ -142,6 +156,8 @@ class Utterance(Protocol):
 
 
 class Stt(Protocol):
+    """Speech recognition: begins an utterance for each turn."""
+
     info: EngineInfo
 
     def begin(self, options: SttOptions) -> Utterance: ...
@@ -156,7 +172,10 @@ class Stt(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LlmRequest:
-    """``items`` are Realtime GA items in order; user audio parts carry their transcript."""
+    """A prompt: instructions, conversation, tools.
+
+    ``items`` are Realtime GA items in order; user audio parts carry their transcript.
+    """
 
     instructions: str
     items: tuple[dict[str, Any], ...]
@@ -169,6 +188,8 @@ class LlmRequest:
 
 @dataclass(frozen=True, slots=True)
 class LlmText:
+    """A piece of the answer; '' is a sign of life of a model that reasons before it answers."""
+
     text: str
 
 
@@ -184,7 +205,10 @@ class LlmToolCall:
 
 @dataclass(frozen=True, slots=True)
 class LlmUsage:
-    """Sent last. ``stop`` is 'end', 'length', 'filter' or 'tool'."""
+    """The end of an answer and its token counts.
+
+    Sent last. ``stop`` is 'end', 'length', 'filter' or 'tool'.
+    """
 
     input_tokens: int
     cached_tokens: int
@@ -196,6 +220,8 @@ LlmDelta = LlmText | LlmToolCall | LlmUsage
 
 
 class Llm(Protocol):
+    """A language model that streams answers."""
+
     info: EngineInfo
 
     def generate(self, request: LlmRequest) -> AsyncIterator[LlmDelta]:
@@ -224,6 +250,8 @@ class Voice:
 
 
 class Tts(Protocol):
+    """Speech synthesis, phrase by phrase."""
+
     info: EngineInfo
 
     def voices(self) -> Sequence[str]: ...

@@ -3,6 +3,7 @@
 # before everything it needs can talk. PENNY_VLLM_MODEL names a folder of weights; without it the
 # settings name another server, or none.
 set -eu
+export ORT_DISABLE_TELEMETRY=1
 
 if [ -n "${PENNY_VLLM_MODEL:-}" ]; then
     # Hearing and speaking load beside it on the same card: 0.40 leaves them their share of 24 GB.

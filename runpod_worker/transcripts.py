@@ -86,7 +86,7 @@ class Transcripts:
             )
         except EngineError as error:
             log.exception("transcription_failed", code=error.code)
-            self._report(TranscriptFailed(item_id, error.code, error.message))
+            self._report(TranscriptFailed(item_id, error.code, error.told))
         except Exception:
             # The fault is the owner's to log; the caller's turn must not wait for ever.
             self._report(TranscriptFailed(item_id, "engine_failed", "the stt stage had a fault"))

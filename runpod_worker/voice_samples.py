@@ -22,7 +22,10 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 
 class VoiceSamples:
-    """``folder`` need not exist until a voice is added."""
+    """Folder of voice samples to clone.
+
+    ``folder`` need not exist until a voice is added.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

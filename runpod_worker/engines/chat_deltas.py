@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Final
 
+from openai.types import CompletionUsage
+from openai.types.chat import ChatCompletionChunk
+from openai.types.chat.chat_completion_chunk import ChoiceDelta, ChoiceDeltaToolCall
+
+from penny.writable import TextJoiner
 from runpod_worker.stages import LlmDelta, LlmText, LlmToolCall, LlmUsage
 
-
-Json = dict[str, Any]
 
 STOPS: Final = {
     "stop": "end",
@@ -23,9 +26,12 @@ STOPS: Final = {
 
 @dataclass(slots=True)
 class _Call:
+    """A function call, as far as its pieces have come."""
+
     call_id: str
     name: str = ""
     arguments: str = ""
+    joiner: TextJoiner = field(default_factory=TextJoiner)
 
 
 class ChatDeltas:
@@ -40,45 +46,59 @@ class ChatDeltas:
 
     def __init__(self, new_call_id: Callable[[], str]) -> None:
         self._new_call_id = new_call_id
+        self._text = TextJoiner()
         self._calls: dict[int, _Call] = {}
-        self._usage: Json = {}
+        self._usage: CompletionUsage | None = None
         self.stop = ""
         """How the answer ended, '' while it has not."""
 
-    def feed(self, chunk: Json) -> Iterator[LlmDelta]:
-        """What one chunk adds to the answer."""
-        self._usage = chunk.get("usage") or self._usage
-        for choice in chunk.get("choices") or ():
-            delta = choice.get("delta") or {}
-            if delta.get("content"):
-                yield LlmText(delta["content"])
-            for piece in delta.get("tool_calls") or ():
+    def feed(self, chunk: ChatCompletionChunk) -> Iterator[LlmDelta]:
+        """What one chunk adds to the answer. Its fields are None where a server sent none."""
+        self._usage = chunk.usage or self._usage
+        for choice in chunk.choices or ():
+            delta: ChoiceDelta | None = choice.delta
+            if delta and delta.content and (text := self._text.feed(delta.content)):
+                yield LlmText(text)
+            elif delta and _is_reasoning(delta):
+                yield LlmText("")
+            for piece in (delta and delta.tool_calls) or ():
                 yield self._take(piece)
-            if choice.get("finish_reason"):
-                self.stop = STOPS.get(choice["finish_reason"], "end")
+            if choice.finish_reason:
+                self.stop = STOPS.get(choice.finish_reason, "end")
 
     def finish(self) -> Iterator[LlmDelta]:
-        """The calls, whole, and the usage; after the last chunk."""
+        """The rest of the text, the calls, whole, and the usage; after the last chunk."""
+        if rest := self._text.flush():
+            yield LlmText(rest)
         for call in self._calls.values():
+            call.arguments += call.joiner.flush()
             yield LlmToolCall(call.call_id, call.name, call.arguments or "{}", done=True)
-        details = self._usage.get("prompt_tokens_details") or {}
+        usage = self._usage
+        details = usage and usage.prompt_tokens_details
         yield LlmUsage(
-            input_tokens=self._usage.get("prompt_tokens") or 0,
-            cached_tokens=details.get("cached_tokens") or 0,
-            output_tokens=self._usage.get("completion_tokens") or 0,
+            input_tokens=(usage and usage.prompt_tokens) or 0,
+            cached_tokens=(details and details.cached_tokens) or 0,
+            output_tokens=(usage and usage.completion_tokens) or 0,
             stop="tool" if self._calls and self.stop == "end" else self.stop,
         )
 
-    def _take(self, piece: Json) -> LlmToolCall:
-        function = piece.get("function") or {}
-        index = piece.get("index")
+    def _take(self, piece: ChoiceDeltaToolCall) -> LlmToolCall:
+        name = (piece.function and piece.function.name) or ""
+        arguments = (piece.function and piece.function.arguments) or ""
+        index: int | None = piece.index
         if index is None:  # without an index a piece with a name is a call of its own
-            starts = bool(function.get("name")) or not self._calls
+            starts = bool(name) or not self._calls
             index = len(self._calls) if starts else len(self._calls) - 1
         call = self._calls.get(index)
         if call is None:
-            call = self._calls[index] = _Call(piece.get("id") or self._new_call_id())
-        call.name = call.name or function.get("name") or ""
-        arguments = function.get("arguments") or ""
+            call = self._calls[index] = _Call(piece.id or self._new_call_id())
+        call.name = call.name or name
+        arguments = call.joiner.feed(arguments)
         call.arguments += arguments
         return LlmToolCall(call.call_id, call.name, arguments, done=False)
+
+
+def _is_reasoning(delta: ChoiceDelta) -> bool:
+    """vLLM and llama.cpp write ``reasoning_content``, Ollama and newer vLLMs ``reasoning``."""
+    extra = delta.model_extra or {}
+    return bool(extra.get("reasoning_content") or extra.get("reasoning"))

@@ -14,13 +14,10 @@ import ctranslate2
 from tokenizers import Tokenizer
 
 from penny.errors import EngineError
-from penny.ids import new_id
-from runpod_worker.chat_markup import write_prompt
-from runpod_worker.chat_messages import write_messages, write_tools
-from runpod_worker.engines.text_stream import Put, stream_text
+from runpod_worker.chat import write_messages, write_prompt, write_tools
+from runpod_worker.engines.text_stream import Put, stream_answer
 from runpod_worker.settings import CTranslate2Settings
-from runpod_worker.stages import EngineInfo, LlmDelta, LlmRequest, LlmUsage
-from runpod_worker.tool_call_text import ToolCallText
+from runpod_worker.stages import EngineInfo, LlmDelta, LlmRequest
 
 
 END = "<|im_end|>"
@@ -29,7 +26,10 @@ UNFINISHED = "\ufffd"
 
 
 class CTranslate2Llm:
-    """Loads a folder with ``model.bin`` and ``tokenizer.json``; nothing is downloaded."""
+    """Llm in process on CTranslate2, without torch.
+
+    Loads a folder with ``model.bin`` and ``tokenizer.json``; nothing is downloaded.
+    """
 
     def __init__(self, settings: CTranslate2Settings) -> None:
         """Blocking. Raises EngineError if the folder holds no model."""
@@ -58,27 +58,19 @@ class CTranslate2Llm:
         """Stream an answer. Raises EngineError."""
         prompt = self._encode(request)
         limit = min(request.max_output_tokens or 1 << 30, self._settings.max_tokens)
-        written = 0
 
-        def write(put: Put) -> None:
-            nonlocal written
+        def write(put: Put) -> int:
+            written = 0
             for text in self._decode(prompt, limit):
                 written += 1
                 if text and not put(text):
-                    return
+                    break
+            return written
 
-        reading = ToolCallText(lambda: new_id("call"))
-        try:
-            async with aclosing(stream_text(self._threads, write)) as pieces:
-                async for piece in pieces:
-                    for delta in reading.feed(piece):
-                        yield delta
-            for delta in reading.finish():
+        answer = stream_answer(self._threads, write, prompt_tokens=len(prompt), limit=limit)
+        async with aclosing(answer) as deltas:
+            async for delta in deltas:
                 yield delta
-        except ValueError as error:
-            raise EngineError(str(error), stage="llm", code="llm_malformed") from error
-        stop = "tool" if reading.calls else "length" if written >= limit else "end"
-        yield LlmUsage(len(prompt), 0, written, stop)
 
     def count_tokens(self, text: str) -> int:
         return len(self._tokenizer.encode(text, add_special_tokens=False).ids) if text else 0

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import structlog
 
 from penny.errors import EngineError
+from penny.realtime.usage import estimate_tokens
 from runpod_worker.engines.second_ear import SecondEar, SecondHearing
 from runpod_worker.engines.spanish_phones import is_pronounceable
 from runpod_worker.engines.sphinx import SphinxPool, SphinxUtterance
@@ -25,30 +26,32 @@ from runpod_worker.engines.sphinx_judgement import (
     rate_english,
 )
 from runpod_worker.stages import EngineInfo, SttOptions, Transcript, Word
-from runpod_worker.tokens import count_tokens
 
 
 log = structlog.get_logger()
 
 NOTICE = {
     "es": "Los oídos incluidos entienden inglés libre y, en español, solo las preguntas de la "
-    "base de conocimiento y unas órdenes; el español libre necesita los pesos de Whisper "
-    "large-v3. Escribir funciona en ambos idiomas.",
+    "base de conocimiento y unas órdenes; el español libre lo entiende el perfil natural. "
+    "Escribir funciona en ambos idiomas.",
     "en": "The built-in ears understand free English and, in Spanish, only the knowledge base's "
-    "own questions and a few commands; free Spanish needs the Whisper large-v3 weights. Typing "
-    "works in both.",
+    "own questions and a few commands; profile natural understands free Spanish. Typing works "
+    "in both.",
 }
 _LANGUAGES = ("es", "en")
 
 
 class EmbeddedEars:
-    """Stt. ``start`` loads the decoders; ``phrases`` are written as transcripts shall have them."""
+    """Stt for a closed set of phrases, on PocketSphinx, without weights of its own.
+
+    Stt. ``start`` loads the decoders; ``phrases`` are written as transcripts shall have them.
+    """
 
     def __init__(
         self, phrases: Sequence[str], *, children: int = 2, second_ear: SecondEar | None = None
     ) -> None:
         self.info = EngineInfo(
-            name="pocketsphinx", languages=_LANGUAGES, notice=NOTICE, closed_set=True
+            name="pocketsphinx", languages=_LANGUAGES, notice=NOTICE, closed_set=("es",)
         )
         known = [phrase for phrase in phrases if is_pronounceable(phrase)]
         if len(known) < len(phrases):
@@ -73,7 +76,7 @@ class EmbeddedEars:
         return EarsUtterance(self._book, self._pool.begin(language), hearing, language)
 
     def count_tokens(self, text: str) -> int:
-        return count_tokens(text)
+        return estimate_tokens(text)
 
     async def aclose(self) -> None:
         await self._pool.aclose()
@@ -82,7 +85,10 @@ class EmbeddedEars:
 
 
 class EarsUtterance:
-    """Utterance. Decoding starts at each pause, so the words are mostly there at the end."""
+    """Utterance of EmbeddedEars.
+
+    Utterance. Decoding starts at each pause, so the words are mostly there at the end.
+    """
 
     def __init__(
         self,

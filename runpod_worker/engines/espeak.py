@@ -24,13 +24,15 @@ from runpod_worker.stages import TTS_RATE_HZ, EngineInfo, Voice
 HANDOFF_BYTES = 30 * TTS_RATE_HZ * 2
 
 NOTICE = {
-    "es": "La voz incluida (eSpeak NG) es sintética y suena robótica; XTTS suena natural.",
-    "en": "The built-in voice (eSpeak NG) is a robotic formant voice; XTTS sounds natural.",
+    "es": "La voz incluida (eSpeak NG) es sintética y suena robótica; la del perfil natural, no.",
+    "en": "The built-in voice (eSpeak NG) sounds robotic; that of profile natural does not.",
 }
 
 
 class EspeakTts:
-    """A pool of private library copies, each driven by one thread at a time.
+    """Tts on eSpeak NG.
+
+    A pool of private library copies, each driven by one thread at a time.
 
     Phrases beyond the pool's size wait for a free copy, in order; a phrase takes milliseconds.
     """

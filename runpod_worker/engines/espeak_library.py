@@ -40,7 +40,9 @@ MAX_RATE_WPM = 450
 
 
 class EspeakLibrary:
-    """Speaks one phrase at a time; not for use by two threads at once.
+    """A private copy of the eSpeak NG library.
+
+    Speaks one phrase at a time; not for use by two threads at once.
 
     ``rate_hz`` is the library's own sample rate (22,050).
     """

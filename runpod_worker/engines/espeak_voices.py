@@ -16,7 +16,10 @@ BASE_RATE_WPM = 165
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """``pitch`` is eSpeak's 0..99 (50 is the variant's own); ``pace`` multiplies the speed."""
+    """How one of our voices differs from the voice of its language.
+
+    ``pitch`` is eSpeak's 0..99 (50 is the variant's own); ``pace`` multiplies the speed.
+    """
 
     name: str
     pitch: int = 50
@@ -50,7 +53,10 @@ DEFAULT_LANGUAGE = "es"
 
 @dataclass(frozen=True, slots=True)
 class EspeakVoice:
-    """What the library is told: ``voice`` such as ``es-419+f2``."""
+    """A voice as eSpeak NG is told it.
+
+    What the library is told: ``voice`` such as ``es-419+f2``.
+    """
 
     voice: str
     rate_wpm: int

@@ -13,8 +13,8 @@ from contextlib import aclosing
 
 import structlog
 
+from penny.aio.breaker import CircuitBreaker
 from penny.errors import EngineError
-from runpod_worker.breaker import Breaker
 from runpod_worker.stages import TTS_RATE_HZ, EngineInfo, Tts, Voice
 
 
@@ -22,28 +22,38 @@ log = structlog.get_logger()
 
 MS_PER_CHARACTER = 65
 """Spanish at a talking pace is about 15 characters a second: how much of a phrase was spoken."""
+MAX_FAILURES, WINDOW, REST_S = 2, 5, 10.0
+"""Two failures of five phrases in a row send the next ones to the fallback for so long."""
 BYTES_PER_MS = TTS_RATE_HZ * 2 // 1000
 
 
 class FallbackTts:
-    """Speaks with ``first``; with ``second`` where ``first`` fails or is too slow to begin.
+    """Tts with another one behind it.
+
+    Speaks with ``first``; with ``second`` where ``first`` fails or is too slow to begin.
 
     Args:
         first_audio_s: how long a phrase may take to its first audio before ``second`` takes it.
     """
 
     def __init__(
-        self, first: Tts, second: Tts, *, first_audio_s: float, breaker: Breaker | None = None
+        self,
+        first: Tts,
+        second: Tts,
+        *,
+        first_audio_s: float,
+        breaker: CircuitBreaker | None = None,
     ) -> None:
         self.info = EngineInfo(
             name=f"{first.info.name} (or {second.info.name})",
             languages=first.info.languages,
             notice=first.info.notice,
+            first_phrase_chars=first.info.first_phrase_chars,
         )
         self._first = first
         self._second = second
         self._first_audio_s = first_audio_s
-        self.breaker = breaker or Breaker()
+        self.breaker = breaker or CircuitBreaker(MAX_FAILURES, REST_S, window=WINDOW)
         self.fallbacks = 0
         """Phrases that the second engine spoke, whole or from the break on."""
 
@@ -53,8 +63,8 @@ class FallbackTts:
     async def synthesize(self, phrase: str, voice: Voice) -> AsyncIterator[bytes]:
         """Stream PCM16 at 24 kHz. Raises EngineError if both engines fail."""
         said = 0
-        # A canary is a phrase like any other: it costs its caller one time limit at most.
-        if self.breaker.allows() or self.breaker.wants_canary(time.monotonic()):
+        # A trial is a phrase like any other: it costs its caller one time limit at most.
+        if self.breaker.allows(time.monotonic()):
             stream = self._first.synthesize(phrase, voice)
             succeeded: bool | None = None
             try:
@@ -71,7 +81,10 @@ class FallbackTts:
                 # An interrupted phrase that had begun to sound speaks for the engine.
                 if succeeded is None:
                     succeeded = said > 0
-                self.breaker.note(succeeded, time.monotonic())
+                if succeeded:
+                    self.breaker.succeeded()
+                else:
+                    self.breaker.failed(time.monotonic())
         self.fallbacks += 1
         async with aclosing(
             _closable(self._second.synthesize(_unsaid(phrase, said), voice))

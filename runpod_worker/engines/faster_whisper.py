@@ -13,12 +13,15 @@ from penny.errors import EngineError
 from runpod_worker.engines.whisper_batch import WhisperBatch
 from runpod_worker.engines.whisper_decoder import Decoding, WhisperDecoder
 from runpod_worker.engines.whole_utterance import WholeUtterance
+from runpod_worker.machine import usable_cores
 from runpod_worker.stages import EngineInfo, SttOptions, Transcript
 
 
 @dataclass(frozen=True, slots=True)
 class WhisperSettings:
-    """``model`` is a folder with ``model.bin`` and ``tokenizer.json``; nothing is downloaded.
+    """Settings of a Whisper model, resolved.
+
+    ``model`` is a folder with ``model.bin`` and ``tokenizer.json``; nothing is downloaded.
 
     The thresholds are Whisper's own: text below ``log_prob`` is not understood, and speech is
     denied above ``no_speech`` when the text is unlikely too. ``hot_words`` are for sessions that
@@ -30,6 +33,8 @@ class WhisperSettings:
     device: str = "auto"
     compute_type: str = "default"
     cpu_threads: int = 1
+    window_s: int = 30
+    languages: tuple[str, ...] = ()
     beam_size: int = 5
     temperatures: tuple[float, ...] = (0.0,)
     log_prob: float = -1.0
@@ -40,22 +45,24 @@ class WhisperSettings:
     hot_words: tuple[str, ...] = ()
     batch_window_ms: float = 15.0
     max_batch: int = 8
-    closed_set: bool = False
 
 
 class FasterWhisper:
-    """Stt, and the Transcriber behind other engines."""
+    """Whisper in process, on CTranslate2.
+
+    Stt, and the Transcriber behind other engines.
+    """
 
     def __init__(self, settings: WhisperSettings) -> None:
         """Loads the model (blocking). Raises EngineError if it is not there or not whole."""
         self.settings = settings
-        self.info = EngineInfo(name=settings.name, languages=("*",), closed_set=settings.closed_set)
+        self.info = EngineInfo(name=settings.name, languages=("*",))
         try:
             model = WhisperModel(
                 settings.model,
                 device=settings.device,
                 compute_type=settings.compute_type,
-                cpu_threads=settings.cpu_threads,
+                cpu_threads=settings.cpu_threads or usable_cores(),
                 local_files_only=True,
             )
         except (RuntimeError, ValueError, OSError) as error:
@@ -71,6 +78,8 @@ class FasterWhisper:
             log_prob_threshold=settings.log_prob,
             no_speech_threshold=settings.no_speech,
             word_confidences=settings.words,
+            window_s=settings.window_s,
+            languages=settings.languages,
         )
         self._decoder = WhisperDecoder(model, decoding)
         self.batch = WhisperBatch(

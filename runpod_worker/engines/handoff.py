@@ -8,7 +8,9 @@ from collections import deque
 
 
 class Handoff:
-    """One producer thread, one consumer coroutine.
+    """Bounded byte queue from a thread to a coroutine.
+
+    One producer thread, one consumer coroutine.
 
     Bounded by ``capacity_bytes``: a full handoff pauses the producer until the consumer took
     something or closed. After ``close`` every ``put`` returns False, which tells the engine to
@@ -27,7 +29,7 @@ class Handoff:
         self._arrived = asyncio.Event()
 
     def put(self, chunk: bytes) -> bool:
-        """From the thread: hand a chunk over; False when nobody wants more."""
+        """From the thread: hand a chunk over; False when its reader has gone."""
         with self._condition:
             while self._held_bytes >= self._capacity_bytes and not self._closed:
                 self._condition.wait()

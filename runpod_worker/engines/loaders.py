@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+from datetime import datetime
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import structlog
 
-from kb.base import KnowledgeBase
+from kb.base import KnowledgeBase, open_warm
 from kb.passage import UnknownCollection
 from penny.errors import EngineError
 from runpod_worker.commands import SPANISH_COMMANDS
@@ -39,8 +41,9 @@ class Loading:
         if self._base is None:
             library = self.settings.library
             settings = library.kb_settings(os.environ)
-            self._base = await asyncio.to_thread(KnowledgeBase.open, settings)
-            await asyncio.to_thread(self._base.keep_up, watch=library.watch)
+            self._base = await asyncio.to_thread(
+                open_warm, settings, watch=library.watch, ref=library.ref
+            )
         return self._base
 
     def close(self) -> None:
@@ -82,6 +85,10 @@ async def load_faster_whisper(loading: Loading) -> FasterWhisper:
         model=str(folder if folder.is_dir() else chosen.model),
         device=chosen.device,
         compute_type=chosen.compute_type,
+        cpu_threads=chosen.cpu_threads,
+        window_s=chosen.window_s,
+        languages=chosen.languages,
+        words=chosen.word_times,
         beam_size=chosen.beam_size,
         temperatures=chosen.temperatures,
         log_prob=chosen.log_prob_threshold,
@@ -121,7 +128,10 @@ async def load_openai_stt(loading: Loading) -> Stt:
 async def load_reader(loading: Loading) -> Llm:
     from runpod_worker.engines.reader import Reader
 
-    return Reader(await loading.knowledge_base(), loading.settings.library.ref)
+    library = loading.settings.library
+    zone = ZoneInfo(library.timezone)
+    base = await loading.knowledge_base()
+    return Reader(base, library.ref, lambda: datetime.now(zone).date())
 
 
 async def load_openai_llm(loading: Loading) -> Llm:
@@ -157,7 +167,11 @@ async def load_espeak(loading: Loading) -> Tts:
 async def load_kokoro(loading: Loading) -> Tts:
     from runpod_worker.engines.kokoro import KokoroTts
 
-    kokoro = await asyncio.to_thread(KokoroTts, loading.settings.engines.kokoro)
+    chosen = loading.settings.engines.kokoro
+    folder = loading.settings.models / chosen.model
+    if folder.is_dir():
+        chosen = chosen.model_copy(update={"model": folder})
+    kokoro = await asyncio.to_thread(KokoroTts, chosen)
     return await _stand_behind(kokoro, loading)
 
 

@@ -1,25 +1,22 @@
 """LLM behind any OpenAI-compatible chat server: vLLM, Ollama, llama.cpp, LM Studio, by URL.
 
-Streaming over server-sent events. Closing the iterator closes the connection, which is how these
-servers learn that nobody wants the rest: vLLM and llama.cpp then free the sequence at once.
+Closing the iterator closes the connection, which is how these servers learn that the rest is not
+wanted: vLLM and llama.cpp then free the sequence at once.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator
 from typing import Any
 
 import structlog
 
 from penny.errors import EngineError
 from penny.ids import new_id
-from runpod_worker.chat_messages import write_messages, write_tool_choice, write_tools
+from runpod_worker.chat import write_messages, write_tool_choice, write_tools
 from runpod_worker.engines.chat_deltas import ChatDeltas
 from runpod_worker.engines.http_server import HttpServer
 from runpod_worker.engines.tokens import TokenCounter
-from runpod_worker.server_events import ServerEvents
 from runpod_worker.settings import OpenAiCompatibleSettings
 from runpod_worker.stages import EngineInfo, LlmDelta, LlmRequest
 
@@ -28,9 +25,6 @@ log = structlog.get_logger()
 
 Json = dict[str, Any]
 
-DONE = "[DONE]"
-LAST_BLANK_LINE = b"\n\n"
-"""Ends a last event whose own blank line a server left out."""
 CALIBRATION = (
     "Buenos días. Le atiende Penny, la asistente de la compañía. Su factura de enero vence el "
     "día quince y suma ochenta y cuatro euros con cincuenta céntimos. ¿Desea pagarla ahora?"
@@ -39,7 +33,10 @@ CALIBRATION = (
 
 
 class OpenAiLlm:
-    """One server and one model, shared by every connection of a worker."""
+    """Llm behind an OpenAI-compatible chat server.
+
+    One server and one model, shared by every connection of a worker.
+    """
 
     def __init__(self, settings: OpenAiCompatibleSettings) -> None:
         """Raises FileNotFoundError for a tokenizer file that is not there."""
@@ -51,6 +48,7 @@ class OpenAiLlm:
             key_variable=settings.api_key_variable,
             connect_s=settings.connect_timeout_s,
         )
+        self._chat = self._server.client.chat.completions
         self._counter = TokenCounter(settings.tokenizer)
 
     async def generate(self, request: LlmRequest) -> AsyncIterator[LlmDelta]:
@@ -60,10 +58,15 @@ class OpenAiLlm:
             EngineError: the server is away, refuses, or ends in the middle.
         """
         deltas = ChatDeltas(lambda: new_id("call"))
-        async with aclosing(self._chunks(self._body(request))) as chunks:
-            async for chunk in chunks:
-                for delta in deltas.feed(chunk):
-                    yield delta
+        body, extra = self._body(request), self._settings.extra_body
+        with self._server.errors():
+            stream = await self._chat.create(
+                **body, extra_body=extra, stream=True, stream_options={"include_usage": True}
+            )
+            async with stream:
+                async for chunk in stream:
+                    for delta in deltas.feed(chunk):
+                        yield delta
         if not deltas.stop:
             raise self._server.failure("cut", "the answer ended before it was whole")
         for delta in deltas.finish():
@@ -74,37 +77,35 @@ class OpenAiLlm:
         return self._counter.count(text)
 
     async def prime(self, request: LlmRequest) -> None:
-        """Let the server compute the prompt's head while nobody waits for it.
+        """Let the server compute the prompt's head before the first turn needs it.
 
         A server that cannot is no reason to end a session: the failure is logged, the first
         answer then pays for the head or fails with its own error.
         """
-        body = self._body(request) | {"max_tokens": 1, "stream": False}
-        body.pop("stream_options")
+        body = self._body(request) | {"max_tokens": 1}
         if not any(message["role"] == "user" for message in body["messages"]):
             # Most chat templates refuse a prompt without a user; the head before it is the same.
             body["messages"].append({"role": "user", "content": "Hola"})
         try:
-            async with self._server.post("/chat/completions", json=body) as response:
-                await response.read()
+            with self._server.errors():
+                await self._chat.create(**body, extra_body=self._settings.extra_body, stream=False)
         except EngineError as error:
             log.warning("llm_not_primed", code=error.code)
 
     async def calibrate(self) -> None:
         """Ask a server that has ``/tokenize`` how it counts (vLLM, llama.cpp); else estimate."""
         root = self._settings.base_url.rstrip("/").removesuffix("/v1")
-        server = HttpServer("llm", root, key_variable=self._settings.api_key_variable)
         # vLLM reads "prompt", llama.cpp "content"; each ignores the other's key.
         body = {"model": self._settings.model, "prompt": CALIBRATION, "content": CALIBRATION}
         try:
-            async with server.post("/tokenize", json=body) as response:
-                counted = await response.json()
-            tokens = counted.get("count") or len(counted.get("tokens") or ())
-            self._counter.observe(CALIBRATION, int(tokens))
-        except (EngineError, ValueError, AttributeError) as error:
-            log.info("llm_tokenizer_unknown", reason=type(error).__name__)
-        finally:
-            await server.aclose()
+            with self._server.errors():
+                counted: Any = await self._server.client.post(
+                    f"{root}/tokenize", body=body, cast_to=object
+                )
+                tokens = int(counted.get("count") or len(counted.get("tokens") or ()))
+                self._counter.observe(CALIBRATION, tokens)
+        except EngineError as error:
+            log.info("llm_tokenizer_unknown", reason=error.code)
 
     async def aclose(self) -> None:
         await self._server.aclose()
@@ -120,35 +121,8 @@ class OpenAiLlm:
             "max_tokens": min(
                 request.max_output_tokens or settings.max_tokens, settings.max_tokens
             ),
-            "stream": True,
-            "stream_options": {"include_usage": True},
         }
         if request.tools:
             body["tools"] = write_tools(request.tools)
             body["tool_choice"] = write_tool_choice(request.tool_choice)
-        return body | settings.extra_body
-
-    async def _chunks(self, body: Json) -> AsyncGenerator[Json, None]:
-        """Every chunk up to the end of the answer, read whole so that its connection is kept."""
-        events = ServerEvents()
-        async with self._server.post("/chat/completions", json=body) as response:
-            async for received in response.content.iter_any():
-                for chunk in self._parse(events, received):
-                    yield chunk
-            for chunk in self._parse(events, LAST_BLANK_LINE):
-                yield chunk
-
-    def _parse(self, events: ServerEvents, received: bytes) -> list[Json]:
-        try:
-            return [self._check(json.loads(data)) for data in events.feed(received) if data != DONE]
-        except ValueError as error:
-            raise self._server.failure("malformed", "it sent what is no chat chunk") from error
-
-    def _check(self, chunk: Any) -> Json:
-        if not isinstance(chunk, dict):
-            raise ValueError("a chunk is no object")
-        error = chunk.get("error")
-        if error or chunk.get("object") == "error":
-            code = error.get("code") or error.get("type") if isinstance(error, dict) else ""
-            raise self._server.failure("failed", f"it failed in the middle ({code or 'no code'})")
-        return chunk
+        return body

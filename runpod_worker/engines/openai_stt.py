@@ -7,8 +7,7 @@ import wave
 from math import exp
 from typing import Any
 
-import aiohttp
-
+from penny.writable import mend_text
 from runpod_worker.engines.http_server import HttpServer
 from runpod_worker.engines.tokens import TokenCounter
 from runpod_worker.engines.whole_utterance import WholeUtterance
@@ -26,7 +25,10 @@ _LANGUAGES = {"spanish": "es", "english": "en", "catalan": "ca", "portuguese": "
 
 
 class OpenAiStt:
-    """One server and one model; recorded utterances, tried at pauses."""
+    """Stt behind an OpenAI-compatible transcription server.
+
+    One server and one model; recorded utterances, tried at pauses.
+    """
 
     def __init__(self, settings: OpenAiSttSettings, *, hot_words: tuple[str, ...] = ()) -> None:
         """``hot_words`` are for sessions that bring none of their own."""
@@ -49,26 +51,24 @@ class OpenAiStt:
 
     async def transcribe(self, pcm: bytes, options: SttOptions) -> Transcript:
         """Send the audio as WAV. Raises EngineError."""
-        form = aiohttp.FormData()
-        form.add_field("file", _write_wav(pcm), filename="audio.wav", content_type="audio/wav")
-        form.add_field("model", self._settings.model)
-        form.add_field("response_format", self._settings.response_format)
-        form.add_field("temperature", "0")
-        if self._settings.response_format == "verbose_json":
+        settings = self._settings
+        asked: Json = {"language": options.language} if options.language else {}
+        if settings.response_format == "verbose_json":
             # Words come only when asked for, and asking for them alone takes the segments away.
-            for granularity in ("segment", "word"):
-                form.add_field("timestamp_granularities[]", granularity)
-        if options.language:
-            form.add_field("language", options.language)
+            asked["timestamp_granularities"] = ["segment", "word"]
         hot_words = options.hot_words or self._hot_words
         prompt = " ".join(filter(None, (options.prompt, ", ".join(hot_words))))
         if prompt:  # the API has no hot words; a prompt that lists them does the same
-            form.add_field("prompt", prompt)
-        async with self._server.post("/audio/transcriptions", data=form) as response:
-            try:
-                return _read(await response.json(content_type=None), options)
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise self._server.failure("malformed", "it sent no transcript") from error
+            asked["prompt"] = prompt
+        with self._server.errors():
+            told: Any = await self._server.client.audio.transcriptions.create(
+                file=("audio.wav", _write_wav(pcm), "audio/wav"),
+                model=settings.model,
+                response_format=settings.response_format,
+                temperature=0,
+                **asked,
+            )
+            return _read(told.to_dict(), options)
 
     async def aclose(self) -> None:
         await self._server.aclose()
@@ -86,7 +86,7 @@ def _write_wav(pcm: bytes) -> bytes:
 
 def _read(told: Json, options: SttOptions) -> Transcript:
     """``json`` tells the text alone; ``verbose_json`` also how sure the model is."""
-    text = str(told["text"]).strip()
+    text = mend_text(str(told["text"])).strip()
     language = str(told.get("language") or options.language or "")
     segments = told.get("segments") or []
     logprobs = [float(one["avg_logprob"]) for one in segments if "avg_logprob" in one]

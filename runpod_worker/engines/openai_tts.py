@@ -15,7 +15,10 @@ from runpod_worker.stages import TTS_RATE_HZ, EngineInfo, Voice
 
 
 class OpenAiTts:
-    """One server, one model, the voices that the settings name."""
+    """Tts behind an OpenAI-compatible speech server.
+
+    One server, one model, the voices that the settings name.
+    """
 
     def __init__(self, settings: OpenAiTtsSettings) -> None:
         self.info = EngineInfo(name=f"openai-compatible {settings.model}", languages=("*",))
@@ -40,22 +43,23 @@ class OpenAiTts:
         if not text.strip():
             return
         settings = self._settings
-        body = {
-            "model": settings.model,
-            "input": text,
-            "voice": voice.name if voice.name in self.voices() else settings.voice,
-            "response_format": "pcm",
-            "speed": voice.speed,
-        } | settings.extra_body
         resampler = Resampler(settings.rate_hz, TTS_RATE_HZ)
         rest = b""
-        async with self._server.post("/audio/speech", json=body) as response:
-            async for received in response.content.iter_any():
-                pcm = rest + received
-                whole = len(pcm) - len(pcm) % 2
-                pcm, rest = pcm[:whole], pcm[whole:]
-                if pcm:
-                    yield resampler.process(pcm)
+        with self._server.errors():
+            async with self._server.client.audio.speech.with_streaming_response.create(
+                model=settings.model,
+                input=text,
+                voice=voice.name if voice.name in self.voices() else settings.voice,
+                response_format="pcm",
+                speed=voice.speed,
+                extra_body=settings.extra_body,
+            ) as response:
+                async for received in response.iter_bytes():
+                    pcm = rest + received
+                    whole = len(pcm) - len(pcm) % 2
+                    pcm, rest = pcm[:whole], pcm[whole:]
+                    if pcm:
+                        yield resampler.process(pcm)
         if tail := resampler.flush():
             yield tail
 

@@ -1,7 +1,7 @@
 """The reader: answers by reading out the passage of the knowledge base that answers.
 
-No language model. It retrieves, speaks, greets, repeats, calls a tool when the words plainly ask
-for it, and says so when it does not know. The honest fallback of the profile without weights.
+No language model. It retrieves, speaks, makes small talk, repeats, tells what it can be asked,
+calls a tool when the words plainly ask for it, and says so when it does not know.
 """
 
 from __future__ import annotations
@@ -9,20 +9,31 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
-from typing import Any, Literal
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import date
+from typing import Any
 
 from kb.base import KnowledgeBase
+from kb.examples import choose_examples
 from kb.normal.analysis import guess_language
+from kb.passage import Language, Passage, UnknownCollection
 from penny.errors import EngineError, PennyError
 from penny.ids import new_id
+from penny.realtime.usage import estimate_tokens
+from runpod_worker.engines.opening_hours import (
+    WEEKDAYS,
+    asked_day,
+    named_days,
+    write_day,
+)
 from runpod_worker.engines.reader_words import (
     NOTHING_HEARD,
+    OPENING_HOURS,
     REPLIES,
-    UNKNOWN,
-    command_language,
-    find_intent,
+    write_help,
+    write_unknown,
 )
+from runpod_worker.engines.small_talk import Kind, cut_small_talk, kind_of
 from runpod_worker.engines.tool_choice import choose_tool, fill_arguments
 from runpod_worker.stages import (
     EngineInfo,
@@ -32,7 +43,6 @@ from runpod_worker.stages import (
     LlmToolCall,
     LlmUsage,
 )
-from runpod_worker.tokens import count_tokens
 
 
 Json = dict[str, Any]
@@ -41,33 +51,43 @@ NOTICE = {
     "es": "Responde el lector: lee el pasaje de la base de conocimiento que contesta; no conversa.",
     "en": "The reader answers: it reads out the passage that answers; it does not converse.",
 }
+ASKED: frozenset[Kind] = frozenset({"question", "hours", "person", "intro"})
+"""Kinds that the documents are asked before the reader says anything of its own."""
+LISTED = 0.99
+"""Trust of a passage whose listed question is asked word for word."""
 _WORDS = re.compile(r"\S+\s*|\s+")
 
 
 class Reader:
-    """Llm over one collection of the knowledge base. A search takes half a millisecond."""
+    """Llm over one collection of the knowledge base. A search takes half a millisecond.
 
-    def __init__(self, base: KnowledgeBase, ref: str) -> None:
+    Args:
+        ref: the collection, ``kb://company/collection``.
+        today: the date where the company is: "mañana" in a question is counted from it.
+    """
+
+    def __init__(self, base: KnowledgeBase, ref: str, today: Callable[[], date]) -> None:
         self.info = EngineInfo(name="reader", languages=("es", "en"), notice=NOTICE)
         self._base = base
         self._ref = ref
+        self._today = today
 
     async def generate(self, request: LlmRequest) -> AsyncIterator[LlmDelta]:
         """Word by word. Raises EngineError if the collection cannot be searched."""
-        spent = count_tokens(request.instructions) + sum(
-            count_tokens(item_text(item)) for item in request.items
+        spent = estimate_tokens(request.instructions) + sum(
+            estimate_tokens(item_text(item)) for item in request.items
         )
         call = self._call(request)
         if call is not None:
             yield call
-            yield LlmUsage(spent, 0, count_tokens(call.name + call.arguments), stop="tool")
+            yield LlmUsage(spent, 0, estimate_tokens(call.name + call.arguments), stop="tool")
             return
         said, limit = 0, request.max_output_tokens
         # A millisecond of work, where no embedder is waited for, is not worth a thread.
         waits = self._base.waits
         answer = await asyncio.to_thread(self._answer, request) if waits else self._answer(request)
         for word in _WORDS.findall(answer):
-            tokens = count_tokens(word)
+            tokens = estimate_tokens(word)
             if limit is not None and said + tokens > limit:
                 yield LlmUsage(spent, 0, said, stop="length")
                 return
@@ -76,8 +96,8 @@ class Reader:
         yield LlmUsage(spent, 0, said)
 
     def count_tokens(self, text: str) -> int:
-        """See ``runpod_worker.tokens``."""
-        return count_tokens(text)
+        """Estimated: see ``penny.realtime.usage.estimate_tokens``."""
+        return estimate_tokens(text)
 
     async def prime(self, request: LlmRequest) -> None:
         """There is no prompt cache; the index is in memory already."""
@@ -97,39 +117,83 @@ class Reader:
         return LlmToolCall(new_id("call"), str(tool["name"]), arguments, done=True)
 
     def _answer(self, request: LlmRequest) -> str:
-        words = last_words(request.items)
-        language = self._language(words, request.language)
         last = request.items[-1] if request.items else {}
         if last.get("type") == "function_call_output":
             return write_output(str(last.get("output") or ""))
+        words = last_words(request.items)
+        kind, language = _read(words, "en" if request.language.startswith("en") else "es")
         if not words.strip():
             return NOTHING_HEARD[language]
-        intent = find_intent(words)
-        if intent == "repeat":
+        if kind == "repeat":
             return last_answer(request.items) or REPLIES[language]["repeat"]
-        # The kb may say how to reach a person; the reader's own word is the second choice.
-        if intent is not None and intent != "person":
-            return REPLIES[language][intent]
-        found = self._search(words, language)
+        found = self._look_up(kind, words, language)
         if found:
             return found
-        return REPLIES[language]["person"] if intent == "person" else UNKNOWN[language]
+        if kind in ("question", "hours"):
+            return write_unknown(self._examples(language), language)
+        return REPLIES[language].get(kind) or write_help(self._examples(language), language)
 
-    def _search(self, words: str, language: Literal["es", "en"]) -> str:
+    def _look_up(self, kind: Kind, words: str, language: Language) -> str:
+        """What the documents say to it, or ''; to small talk only what they list word for word."""
+        if kind == "hours" and (told := self._hours(words, language)):
+            return told
+        if kind not in ASKED:
+            return _speak(self._search(words, language, LISTED))
+        found = self._search(words, language)
+        if found is None and kind == "question":
+            subject = cut_small_talk(words, language)
+            found = self._search(subject, language) if subject != words else None
+        return _speak(found)
+
+    def _hours(self, words: str, language: Language) -> str:
+        """The passage for the day that is asked, after the day's name; '' where there is none."""
+        day = asked_day(words, language, self._today())
+        general = OPENING_HOURS[language]
+        if day is None:
+            return _speak(self._search(words, language) or self._search(general, language))
+        name = WEEKDAYS[language][day.weekday]
+        that_day = f"{general} el {name}" if language == "es" else f"{general} on {name}"
+        asked = (that_day, words, general)
+        found = [hit for text in asked if (hit := self._search(text, language))]
+        for passage in found:
+            if day.weekday in named_days(passage.text):
+                return f"{write_day(day, language, named=True)} {_speak(passage)}".strip()
+        if not found:
+            return ""
+        silent = not named_days(found[-1].text)
+        return f"{write_day(day, language, named=silent)} {_speak(found[-1])}".strip()
+
+    def _search(self, words: str, language: Language, least: float = 0.0) -> Passage | None:
+        """The passage that answers, trusted by ``least`` at least."""
         try:
             result = self._base.search(self._ref, words, limit=1, language=language)
         except PennyError as error:
             raise EngineError(error.message, stage="llm", code=error.code) from error
-        if not result.relevant:
-            return ""
-        passage = result.hits[0].passage
-        return passage.speakable or passage.text
+        if not result.relevant or result.hits[0].score < least:
+            return None
+        return result.hits[0].passage
 
-    def _language(self, words: str, heard: str) -> Literal["es", "en"]:
-        """Of the question, where its words tell; else what was heard."""
-        default: Literal["es", "en"] = "en" if heard.startswith("en") else "es"
-        known = command_language(words) or guess_language(words, default)
-        return "en" if known == "en" else "es"
+    def _examples(self, language: Language) -> list[str]:
+        try:
+            return choose_examples(self._base.questions(self._ref, language), language)
+        except UnknownCollection:
+            return []
+
+
+def _read(words: str, heard: Language) -> tuple[Kind, Language]:
+    """What was said and in which language: of the words where they tell, else as heard."""
+    language: Language = "en" if guess_language(words, heard) == "en" else "es"
+    kind = kind_of(words, language)
+    if kind == "question":
+        other: Language = "es" if language == "en" else "en"
+        small = kind_of(words, other)
+        if small != "question":
+            return small, other
+    return kind, language
+
+
+def _speak(passage: Passage | None) -> str:
+    return "" if passage is None else passage.speakable or passage.text
 
 
 def item_text(item: Json) -> str:

@@ -1,49 +1,25 @@
-"""What the reader says and understands besides the knowledge base, in both languages. Pure."""
+"""What the reader says besides the knowledge base, in both languages. Pure."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
+from collections.abc import Sequence
 
-from runpod_worker.commands import SPANISH_COMMANDS, Intent
+from kb.passage import Language
+from runpod_worker.engines.small_talk import Kind
 
 
-ENGLISH_COMMANDS: dict[str, Intent] = {
-    "hello": "greet",
-    "hi": "greet",
-    "good morning": "greet",
-    "good afternoon": "greet",
-    "good evening": "greet",
-    "hello world": "greet",
-    "thanks": "thank",
-    "thank you": "thank",
-    "thank you very much": "thank",
-    "goodbye": "leave",
-    "bye": "leave",
-    "say that again": "repeat",
-    "please repeat": "repeat",
-    "repeat please": "repeat",
-    "can you repeat that": "repeat",
-    "could you repeat that please": "repeat",
-    "what can you do": "help",
-    "help": "help",
-    "yes": "yes",
-    "yes please": "yes",
-    "no": "no",
-    "no thanks": "no",
-    "no thank you": "no",
-    "wait a moment": "wait",
-    "stop": "stop",
-}
-
-REPLIES: dict[str, dict[Intent, str]] = {
+REPLIES: dict[Language, dict[Kind, str]] = {
     "es": {
         "greet": "Hola, soy Penny. ¿En qué puedo ayudarle?",
+        "wellbeing": "Muy bien, gracias. ¿En qué puedo ayudarle?",
+        "identity": "Soy Penny, una asistente automática: le leo nuestra documentación.",
+        "presence": "Sí, le escucho. ¿En qué puedo ayudarle?",
+        "praise": "Hago lo que puedo. ¿En qué puedo ayudarle?",
+        "intro": "Encantada. ¿En qué puedo ayudarle?",
+        "open": "Dígame qué quiere saber.",
         "thank": "De nada. ¿Necesita algo más?",
         "leave": "Gracias por llamar. Que tenga un buen día.",
         "repeat": "Todavía no le he dicho nada. ¿En qué puedo ayudarle?",
-        "help": "Puedo leerle lo que dice nuestra documentación: facturas, pagos, horarios, "
-        "contratos, averías y tarifas.",
         "yes": "De acuerdo. Dígame qué quiere saber.",
         "no": "Muy bien. Si necesita algo más, aquí estoy.",
         "wait": "Claro, espero.",
@@ -52,11 +28,15 @@ REPLIES: dict[str, dict[Intent, str]] = {
     },
     "en": {
         "greet": "Hello, I am Penny. How can I help you?",
+        "wellbeing": "Very well, thank you. How can I help you?",
+        "identity": "I am Penny, an automated assistant: I read you our documents.",
+        "presence": "Yes, I can hear you. How can I help you?",
+        "praise": "I do what I can. How can I help you?",
+        "intro": "Nice to meet you. How can I help you?",
+        "open": "Tell me what you would like to know.",
         "thank": "You are welcome. Is there anything else?",
         "leave": "Thank you for calling. Have a good day.",
         "repeat": "I have not said anything yet. How can I help you?",
-        "help": "I can read you what our documents say about invoices, payments, opening hours, "
-        "contracts, faults and tariffs.",
         "yes": "All right. Tell me what you would like to know.",
         "no": "Very well. If you need anything else, I am here.",
         "wait": "Of course, I will wait.",
@@ -64,37 +44,39 @@ REPLIES: dict[str, dict[Intent, str]] = {
         "person": "I cannot put you through to a person right now.",
     },
 }
-UNKNOWN = {
-    "es": "Eso no lo encuentro en la documentación. Puedo ayudarle con facturas, pagos, horarios, "
-    "contratos, averías y tarifas.",
-    "en": "I cannot find that in the documents. I can help with invoices, payments, opening "
-    "hours, contracts, faults and tariffs.",
+NOTHING_HEARD: dict[Language, str] = {
+    "es": "Dígame, le escucho.",
+    "en": "Go ahead, I am listening.",
 }
-NOTHING_HEARD = {"es": "Dígame, le escucho.", "en": "Go ahead, I am listening."}
+OPENING_HOURS: dict[Language, str] = {
+    "es": "a qué hora abren",
+    "en": "what time do you open",
+}
+"""How the documents are asked for the hours of a caller who names nothing but a day."""
 
-_INTENTS = {**SPANISH_COMMANDS, **ENGLISH_COMMANDS}
-
-
-def fold(text: str) -> str:
-    """Lower case, no accents but the tilde's n, no punctuation, single spaces."""
-    plain = unicodedata.normalize("NFD", text.lower())
-    kept = "".join(c for c in plain if not unicodedata.combining(c) or c == "\u0303")
-    return " ".join(re.findall(r"\w+", unicodedata.normalize("NFC", kept)))
-
-
-_FOLDED = {fold(text): intent for text, intent in _INTENTS.items()}
-_ENGLISH_ONLY = {fold(text) for text in ENGLISH_COMMANDS} - {fold(t) for t in SPANISH_COMMANDS}
-_SPANISH_ONLY = {fold(text) for text in SPANISH_COMMANDS} - {fold(t) for t in ENGLISH_COMMANDS}
-
-
-def find_intent(text: str) -> Intent | None:
-    """The command that these words are, whole; a question with a greeting in it is none."""
-    return _FOLDED.get(fold(text))
+_HELP: dict[Language, str] = {
+    "es": "Le leo lo que dice nuestra documentación.",
+    "en": "I read you what our documents say.",
+}
+_UNKNOWN: dict[Language, str] = {
+    "es": "Eso no lo encuentro en la documentación.",
+    "en": "I cannot find that in the documents.",
+}
+_FOR_EXAMPLE: dict[Language, str] = {
+    "es": "Puede preguntarme, por ejemplo:",
+    "en": "You can ask me, for example:",
+}
 
 
-def command_language(text: str) -> str | None:
-    """``es`` or ``en`` for a command of one language only."""
-    folded = fold(text)
-    if folded in _ENGLISH_ONLY:
-        return "en"
-    return "es" if folded in _SPANISH_ONLY else None
+def write_help(examples: Sequence[str], language: Language) -> str:
+    """Return what the reader does, with questions that the loaded documents answer."""
+    return _offer(_HELP[language], examples, language)
+
+
+def write_unknown(examples: Sequence[str], language: Language) -> str:
+    """Return that nothing answers, and one question that would be answered."""
+    return _offer(_UNKNOWN[language], examples[:1], language)
+
+
+def _offer(sentence: str, examples: Sequence[str], language: Language) -> str:
+    return " ".join((sentence, _FOR_EXAMPLE[language], *examples)) if examples else sentence

@@ -65,15 +65,6 @@ async def load_engines(settings: WorkerSettings) -> Engines:
     return Engines(vad, stt, llm, tts, turn)
 
 
-async def load_tts(settings: WorkerSettings) -> Tts:
-    """The chosen voice alone. Raises EngineError as ``load_engines`` does."""
-    loading = Loading(settings)
-    try:
-        return await _find(_TTSS, "tts", settings.choice.tts)(loading)
-    finally:
-        loading.close()
-
-
 def _find(
     loaders: dict[str, Callable[[Loading], Awaitable[Engine]]], stage: str, name: str
 ) -> Callable[[Loading], Awaitable[Engine]]:

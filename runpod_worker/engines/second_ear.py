@@ -6,7 +6,10 @@ from typing import Protocol
 
 
 class SecondHearing(Protocol):
-    """One utterance; ``finish`` gives the text heard, or "". Raises EngineError."""
+    """The second recogniser's side of one utterance.
+
+    One utterance; ``finish`` gives the text heard, or "". Raises EngineError.
+    """
 
     def feed(self, pcm: bytes) -> None: ...
 
@@ -20,6 +23,8 @@ class SecondHearing(Protocol):
 
 
 class SecondEar(Protocol):
+    """A second recogniser that hears the same utterance as the embedded one."""
+
     def begin(self) -> SecondHearing: ...
 
     def close(self) -> None: ...

@@ -7,7 +7,7 @@ a batch of eight.
 
 Where an interruption may begin, windows are judged every 16 ms: a second memory, copied from the
 first, takes the halves between. Over real recordings that tells 96 ms of speech 20 ms sooner
-(p50), and costs nothing while nobody speaks.
+(p50), and costs nothing in silence.
 """
 
 from __future__ import annotations
@@ -56,13 +56,18 @@ class _Memory:
 
 @dataclass(slots=True)
 class _Row:
+    """One window of one stream, waiting for its place in a batch."""
+
     memory: _Memory
     window: Floats
     probability: asyncio.Future[float]
 
 
 class SileroStream:
-    """One caller. ``feed`` is for one task at a time: each window needs the state before it."""
+    """VadStream of Silero.
+
+    One caller. ``feed`` is for one task at a time: each window needs the state before it.
+    """
 
     def __init__(self, vad: SileroVad) -> None:
         self._vad = vad
@@ -130,7 +135,9 @@ class SileroStream:
 
 
 class SileroVad:
-    """Batches rows of many streams; at most one call runs at a time.
+    """Vad with Silero on ONNX Runtime.
+
+    Batches rows of many streams; at most one call runs at a time.
 
     The queue of rows is bounded by the open streams: each has one row under way at most.
     """
@@ -253,5 +260,5 @@ def _model_path() -> Path:
     """The ONNX file inside the wheel; ``find_spec`` finds it without importing the package."""
     spec = importlib.util.find_spec("silero_vad")
     if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError("silero-vad is not installed (requirements/vad.txt)")
+        raise FileNotFoundError("silero-vad is not installed (make setup)")
     return Path(spec.submodule_search_locations[0]) / "data" / "silero_vad.onnx"

@@ -29,7 +29,10 @@ WHEEL_FILE = "audio/turn/smart_turn/data/smart-turn-v3.2-cpu.onnx"
 
 
 class SmartTurn:
-    """One session for all callers; ``threads`` opinions at once, more wait."""
+    """TurnDetector with Smart Turn on ONNX Runtime.
+
+    One session for all callers; ``threads`` opinions at once, more wait.
+    """
 
     def __init__(self, settings: SmartTurnSettings) -> None:
         """Raises EngineError if the model is not there or does not load."""

@@ -46,7 +46,10 @@ _ids = itertools.count(1)
 
 
 class SphinxChild:
-    """One process, for one utterance at a time."""
+    """Handle of a PocketSphinx process.
+
+    One process, for one utterance at a time.
+    """
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -102,7 +105,10 @@ class SphinxChild:
 
 
 class SphinxUtterance:
-    """An utterance on its way to a child. Bounded: audio beyond 60 s is not heard."""
+    """Utterance decoded by a SphinxChild.
+
+    An utterance on its way to a child. Bounded: audio beyond 60 s is not heard.
+    """
 
     def __init__(self, pool: SphinxPool, language: str) -> None:
         self._pool = pool
@@ -187,7 +193,9 @@ class SphinxUtterance:
 
 
 class SphinxPool:
-    """Children kept for the life of the engine; one that dies is replaced and counted in the log.
+    """Pool of PocketSphinx processes.
+
+    Children kept for the life of the engine; one that dies is replaced and counted in the log.
 
     Utterances beyond the pool's size wait in order; each holds at most 60 s of audio.
     """

@@ -57,6 +57,8 @@ def read_frames(source: BinaryIO, frames: queue.SimpleQueue[Frame]) -> None:
 
 
 class Child:
+    """A PocketSphinx process: reads frames from stdin, writes what it decodes to stdout."""
+
     def __init__(self) -> None:
         self._english = open_english()
         self._stream: Any = None

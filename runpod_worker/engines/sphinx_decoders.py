@@ -23,7 +23,7 @@ from runpod_worker.engines.sphinx_judgement import Decoded, SpokenWord
 from runpod_worker.stages import STT_RATE_HZ
 
 
-# Digital silence and a hard start wreck the normalisation (engines.md: 92.7 % -> 42.5 % exact).
+# Digital silence and a hard start wreck the normalisation (measured: 92.7 % -> 42.5 % exact).
 PAD_SAMPLES = STT_RATE_HZ * 3 // 10
 DITHER_LSB = 8
 FRAME_S = 0.01

@@ -45,6 +45,8 @@ _SHORTEST_S = 0.3
 
 @dataclass(frozen=True, slots=True)
 class SpokenWord:
+    """A decoded word and where it was spoken, in ms of the utterance."""
+
     text: str
     start_s: float
     end_s: float
@@ -52,7 +54,9 @@ class SpokenWord:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """``score`` is the log of the path's probability, comparable between decoders for the same
+    """What one decoder made of an utterance.
+
+    ``score`` is the log of the path's probability, comparable between decoders for the same
     audio; ``words`` are without silences."""
 
     text: str
@@ -76,7 +80,9 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class PhraseEvidence:
-    """``gap``: what the phone loop explains better, per second (less is surer).
+    """What speaks for and against one phrase.
+
+    ``gap``: what the phone loop explains better, per second (less is surer).
     ``cover``: the share of the speech that the words span."""
 
     gap: float
@@ -96,7 +102,7 @@ def weigh(words: Decoded, loop: Decoded) -> PhraseEvidence:
 
 
 def is_spanish_sure(spanish: Decoded, loop: Decoded, most_gap: float = SURE_GAP) -> bool:
-    """Whether the grammar's answer needs nobody else's opinion."""
+    """Whether the grammar's answer stands without a second opinion."""
     if not spanish.text:
         return False
     evidence = weigh(spanish, loop)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 
 from penny.errors import EngineError
+from penny.ids import new_id
+from runpod_worker.chat import ToolCallText
 from runpod_worker.engines.handoff import Handoff
+from runpod_worker.stages import LlmDelta, LlmUsage
 
 
 TEXT_BYTES = 256 * 1024
@@ -37,7 +41,7 @@ async def stream_text(
             handoff.end()
 
     try:
-        running = asyncio.get_running_loop().run_in_executor(threads, run)
+        running = threads.submit(run)
     except RuntimeError as error:
         raise EngineError("the LLM is closed", stage="llm", retryable=False) from error
     try:
@@ -45,8 +49,39 @@ async def stream_text(
             yield data.decode()
     finally:
         handoff.close()
-        running.cancel()  # where no thread has taken it yet
-        await asyncio.wait((running,))
+        if not running.cancel():  # a thread has taken it
+            await asyncio.wait((asyncio.wrap_future(running),))
+
+
+async def stream_answer(
+    threads: ThreadPoolExecutor, write: Callable[[Put], int], *, prompt_tokens: int, limit: int
+) -> AsyncGenerator[LlmDelta, None]:
+    """An answer that a model writes as text: its words and function calls, then the usage.
+
+    Args:
+        write: generates in a thread; returns how many tokens it wrote, at most ``limit``.
+
+    Raises:
+        EngineError: as ``stream_text``; ``llm_malformed`` for a function call that is no JSON.
+    """
+    written = 0
+
+    def run(put: Put) -> None:
+        nonlocal written
+        written = write(put)
+
+    reading = ToolCallText(lambda: new_id("call"))
+    try:
+        async with aclosing(stream_text(threads, run)) as pieces:
+            async for piece in pieces:
+                for delta in reading.feed(piece):
+                    yield delta
+        for delta in reading.finish():
+            yield delta
+    except ValueError as error:
+        raise EngineError(str(error), stage="llm", code="llm_malformed") from error
+    stop = "tool" if reading.calls else "length" if written >= limit else "end"
+    yield LlmUsage(prompt_tokens, 0, written, stop)
 
 
 def _as_engine_error(error: BaseException) -> EngineError:

@@ -7,21 +7,23 @@ ratio of characters that is corrected by what the server counts.
 
 from __future__ import annotations
 
-from math import ceil
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from penny.realtime.usage import CHARACTERS_PER_TOKEN, estimate_tokens
 
-CHARACTERS_PER_TOKEN = 3.2
-"""Spanish prose under Qwen2.5's and Llama 3's byte-level tokenizers; English lies near 4.2."""
+
 LEARN = 0.2
 """Weight of a new observation."""
 MIN_OBSERVED_TOKENS = 8
 
 
 class TokenCounter:
-    """Counts by ``tokenizer`` (a ``tokenizer.json``), else by a learned ratio, rounded up."""
+    """Counts text tokens.
+
+    Counts by ``tokenizer`` (a ``tokenizer.json``), else by a learned ratio, rounded up.
+    """
 
     def __init__(self, tokenizer: Path | None = None) -> None:
         """Raises FileNotFoundError for a tokenizer that is not there."""
@@ -33,11 +35,9 @@ class TokenCounter:
         self.characters_per_token = CHARACTERS_PER_TOKEN
 
     def count(self, text: str) -> int:
-        if not text:
-            return 0
         if self._tokenizer is not None:
             return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
-        return ceil(len(text) / self.characters_per_token)
+        return estimate_tokens(text, self.characters_per_token)
 
     def observe(self, text: str, tokens: int) -> None:
         """A server counted ``tokens`` in ``text``: lean the ratio towards that."""

@@ -23,16 +23,17 @@ from transformers import (
 )
 
 from penny.errors import EngineError
-from penny.ids import new_id
-from runpod_worker.chat_messages import write_messages, write_tools
-from runpod_worker.engines.text_stream import Put, stream_text
+from runpod_worker.chat import write_messages, write_tools
+from runpod_worker.engines.text_stream import Put, stream_answer
 from runpod_worker.settings import TransformersSettings
-from runpod_worker.stages import EngineInfo, LlmDelta, LlmRequest, LlmUsage
-from runpod_worker.tool_call_text import ToolCallText
+from runpod_worker.stages import EngineInfo, LlmDelta, LlmRequest
 
 
 class TransformersLlm:
-    """Loads a folder of weights; nothing is downloaded."""
+    """Llm in process with the transformers library.
+
+    Loads a folder of weights; nothing is downloaded.
+    """
 
     def __init__(self, settings: TransformersSettings) -> None:
         """Blocking. Raises EngineError if the folder holds no model."""
@@ -61,24 +62,15 @@ class TransformersLlm:
         inputs = await asyncio.to_thread(self._encode, request)
         prompt_tokens = int(inputs["input_ids"].shape[1])
         limit = min(request.max_output_tokens or 1 << 30, self._settings.max_tokens)
-        written = 0
-
-        def write(put: Put) -> None:
-            nonlocal written
-            written = self._write(inputs, limit, put)
-
-        reading = ToolCallText(lambda: new_id("call"))
-        try:
-            async with aclosing(stream_text(self._threads, write)) as pieces:
-                async for piece in pieces:
-                    for delta in reading.feed(piece):
-                        yield delta
-            for delta in reading.finish():
+        answer = stream_answer(
+            self._threads,
+            lambda put: self._write(inputs, limit, put),
+            prompt_tokens=prompt_tokens,
+            limit=limit,
+        )
+        async with aclosing(answer) as deltas:
+            async for delta in deltas:
                 yield delta
-        except ValueError as error:
-            raise EngineError(str(error), stage="llm", code="llm_malformed") from error
-        stop = "tool" if reading.calls else "length" if written >= limit else "end"
-        yield LlmUsage(prompt_tokens, 0, written, stop)
 
     def count_tokens(self, text: str) -> int:
         return len(self._tokenizer.encode(text, add_special_tokens=False)) if text else 0
@@ -122,7 +114,7 @@ class TransformersLlm:
 
 
 class _Stopping(StoppingCriteria):  # type: ignore[misc]  # transformers has no types here
-    """Ends the generation at the next token once nobody reads."""
+    """Ends the generation at the next token once its reader has gone."""
 
     def __init__(self) -> None:
         self.wanted = False
@@ -132,6 +124,8 @@ class _Stopping(StoppingCriteria):  # type: ignore[misc]  # transformers has no 
 
 
 class _Streamer(TextStreamer):  # type: ignore[misc]  # transformers has no types here
+    """The library's text streamer, over a handoff to the loop."""
+
     def __init__(self, tokenizer: Any, put: Put, stopping: _Stopping) -> None:
         super().__init__(tokenizer, skip_prompt=True, skip_special_tokens=True)
         self._put = put

@@ -2,7 +2,7 @@
 
 Triton's readiness says nothing about its model processes, so a breaker counts how calls end. A
 call that fails or exceeds its deadline is answered by the local model at once: the caller waits a
-moment longer, and loses nothing.
+moment longer, and loses nothing. Triton speaks no OpenAI API; the SDK's client sends its requests.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import asyncio
 import time
 from dataclasses import replace
 
+import httpx2
 import structlog
 
+from penny.aio.breaker import CircuitBreaker
 from penny.aio.tasks import TaskOwner
 from penny.errors import EngineError
-from runpod_worker.breaker import Breaker
 from runpod_worker.engines.http_server import HttpServer
 from runpod_worker.engines.whole_utterance import Transcriber, WholeUtterance
 from runpod_worker.settings import TritonSettings
@@ -39,7 +40,10 @@ CANARY_PCM = bytes(STT_RATE_HZ)
 
 
 class TritonStt:
-    """``local`` is asked wherever Triton cannot; its close is this engine's."""
+    """Stt on a Triton server, with a local engine behind it.
+
+    ``local`` is asked wherever Triton cannot; its close is this engine's.
+    """
 
     def __init__(
         self,
@@ -59,7 +63,9 @@ class TritonStt:
         self._transcriber = transcriber
         self._hot_words = hot_words
         self._thresholds = thresholds
-        self.breaker = Breaker(settings.max_failures, settings.failure_window, settings.recovery_s)
+        self.breaker = CircuitBreaker(
+            settings.max_failures, settings.recovery_s, window=settings.failure_window
+        )
         self._tasks = TaskOwner("triton")
         self.fallbacks = 0
         """Utterances that the local model answered."""
@@ -72,15 +78,18 @@ class TritonStt:
 
     async def transcribe(self, pcm: bytes, options: SttOptions) -> Transcript:
         """Ask Triton if it is well, else the local model. Raises EngineError if both fail."""
-        self._probe()
-        if self.breaker.allows():
+        now_s = time.monotonic()
+        if self.breaker.state(now_s) == "half_open" and self.breaker.allows(now_s):
+            # Beside the call: no caller waits for it.
+            self._tasks.spawn(self._send_canary(), name="triton canary")
+        if self.breaker.state(now_s) == "closed":
             try:
                 transcript = await self._infer(pcm, options)
             except EngineError as error:
-                self._note(False)
-                log.warning("triton_failed", code=error.code, breaker=self.breaker.state)
+                opened = self.breaker.failed(time.monotonic())
+                log.warning("triton_failed", code=error.code, rests=opened)
             else:
-                self._note(True)
+                self.breaker.succeeded()
                 return transcript
         self.fallbacks += 1
         return await self._transcriber.transcribe(pcm, options)
@@ -96,31 +105,25 @@ class TritonStt:
         audio_s = len(pcm) / 2 / STT_RATE_HZ
         limit_s = BASE_DEADLINE_S + DEADLINE_PER_AUDIO * audio_s
         try:
-            async with (
-                asyncio.timeout(limit_s),
-                self._server.post(self._path, data=body, headers=headers) as response,
-            ):
-                told = await response.read()
-                return read_response(told, response.headers.get(HEAD_LENGTH), self._thresholds)
+            async with asyncio.timeout(limit_s):
+                with self._server.errors():
+                    response = await self._server.client.post(
+                        self._path,
+                        content=body,
+                        options={"headers": headers},
+                        cast_to=httpx2.Response,
+                    )
+                    head_length = response.headers.get(HEAD_LENGTH)
+                    return read_response(response.content, head_length, self._thresholds)
         except TimeoutError:
             raise self._server.failure("timeout", f"no answer within {limit_s:.1f} s") from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise self._server.failure("malformed", "it sent no transcript") from error
-
-    def _probe(self) -> None:
-        """Send a canary beside the call when it is time; no caller waits for it."""
-        if self.breaker.wants_canary(time.monotonic()):
-            self._tasks.spawn(self._send_canary(), name="triton canary")
 
     async def _send_canary(self) -> None:
         try:
             await self._infer(CANARY_PCM, SttOptions(language="es"))
         except EngineError as error:
-            self._note(False)
+            self.breaker.failed(time.monotonic())
             log.info("triton_still_down", code=error.code)
         else:
-            self._note(True)
+            self.breaker.succeeded()
             log.info("triton_recovered")
-
-    def _note(self, succeeded: bool) -> None:
-        self.breaker.note(succeeded, time.monotonic())

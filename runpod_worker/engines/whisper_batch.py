@@ -22,6 +22,8 @@ from runpod_worker.stages import SttOptions, Transcript
 
 
 class Decoder(Protocol):
+    """What decodes a batch of passages in one call."""
+
     def group(self, passage: Passage) -> Hashable: ...
 
     def decode(self, passages: Sequence[Passage]) -> list[Transcript]: ...
@@ -29,6 +31,8 @@ class Decoder(Protocol):
 
 @dataclass(slots=True)
 class _Waiting:
+    """A passage in the queue, and the future that gets its transcript."""
+
     passage: Passage
     group: Hashable
     loop: asyncio.AbstractEventLoop
@@ -37,7 +41,9 @@ class _Waiting:
 
 
 class WhisperBatch:
-    """The queue before one model.
+    """Batching queue before one Whisper model.
+
+    The queue before one model.
 
     Bounded: a passage beyond ``max_waiting`` is refused with ``stt_overloaded``, because a caller
     behind that many would be answered too late to care. A batch closes after ``window_s``, when

@@ -38,7 +38,6 @@ class ClosedWhisper:
                 beam_size=1,
                 words=False,
                 language="es",
-                closed_set=True,
             )
         )
 
@@ -79,7 +78,7 @@ def open_closed_whisper(models: Path, archive: Path = ARCHIVE) -> ClosedWhisper 
 def unpack(archive: Path, models: Path) -> Path:
     """Folder with the archive's files, named by its content: a new archive gets a new folder.
 
-    Whoever comes first unpacks beside it and renames, so that no process sees half a model.
+    The first process unpacks beside it and renames, so that no process sees half a model.
     """
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
     name = archive.name.removesuffix(".tar.xz")
@@ -93,7 +92,9 @@ def unpack(archive: Path, models: Path) -> Path:
         models.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=models, prefix=f".{name}-") as beside:
             with tarfile.open(archive) as packed:
-                packed.extractall(beside, filter="data")
+                # Python 3.11 before .4 has no filters; the archive is our own either way.
+                packed.extraction_filter = getattr(tarfile, "data_filter", None)
+                packed.extractall(beside)
             _rename(Path(beside), target)
     except (OSError, tarfile.TarError) as error:
         raise EngineError(

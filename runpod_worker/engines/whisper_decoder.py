@@ -27,8 +27,14 @@ Floats = npt.NDArray[np.float32]
 
 WINDOW_S = 30
 """Whisper's encoder takes exactly this much; longer audio is walked through, alone."""
-FRAMES = 3000
 FRAME_SAMPLES = 160
+FRAMES_PER_S = 100
+AFTER_SPEECH_S = 1
+"""Silence that a short window leaves after the speech: without any, last words go wrong."""
+TOKENS_PER_S, TOKENS_MORE = 12, 16
+"""More than anybody says: a text that goes on beyond is the model's own, and noise has a bound."""
+MAX_NEW_TOKENS = 217
+"""What hot words and prompt together leave of the decoder's 448 positions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,10 @@ class Decoding:
     log_prob_threshold: float = -1.0
     no_speech_threshold: float = 0.6
     word_confidences: bool = True
+    window_s: int = WINDOW_S
+    """Audio that the encoder is given at least. Its cost grows with it; it was trained on 30 s."""
+    languages: tuple[str, ...] = ()
+    """Languages that are told apart; empty: all that the model knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +63,8 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class _Decoded:
+    """One decoding of a passage, with the numbers by which it is trusted."""
+
     tokens: list[int]
     text: str
     avg_logprob: float
@@ -60,7 +72,10 @@ class _Decoded:
 
 
 class WhisperDecoder:
-    """Not for two threads at once."""
+    """Decodes passages with one Whisper model.
+
+    Not for two threads at once.
+    """
 
     def __init__(self, model: WhisperModel, decoding: Decoding) -> None:
         self._model = model
@@ -81,9 +96,10 @@ class WhisperDecoder:
 
     def decode(self, passages: Sequence[Passage]) -> list[Transcript]:
         """A transcript per passage, in order; the passages are of one group."""
-        if len(passages) == 1:
+        if len(passages) == 1 and not self._fits_short_window(passages[0]):
             return [self._decode_alone(passages[0], passages[0].options.language)]
-        features = np.stack([self._features(passage.audio) for passage in passages])
+        frames = self._frames(passages)
+        features = np.stack([self._features(passage.audio, frames) for passage in passages])
         encoded = self._model.encode(features)
         language = passages[0].options.language
         if language is None:
@@ -115,6 +131,7 @@ class WhisperDecoder:
             initial_prompt=options.prompt or None,
             hotwords=" ".join(options.hot_words) or None,
             word_timestamps=decoding.word_confidences,
+            max_new_tokens=_most_tokens(passage),
         )
         found = list(segments)
         text = "".join(segment.text for segment in found).strip()
@@ -139,23 +156,36 @@ class WhisperDecoder:
 
     # -- several callers ------------------------------------------------------------------------
 
-    def _features(self, audio: Floats) -> Floats:
+    def _fits_short_window(self, passage: Passage) -> bool:
+        least = self._decoding.window_s
+        return least < WINDOW_S and len(passage.audio) <= WINDOW_S * STT_RATE_HZ
+
+    def _frames(self, passages: Sequence[Passage]) -> int:
+        """Length of the window, in frames: whole seconds, so that few lengths occur."""
+        longest_s = max(math.ceil(len(one.audio) / STT_RATE_HZ) for one in passages)
+        window_s = max(self._decoding.window_s, longest_s + AFTER_SPEECH_S)
+        return FRAMES_PER_S * min(WINDOW_S, window_s)
+
+    def _features(self, audio: Floats, frames: int) -> Floats:
         """As faster-whisper: log-mel, the rest of the window zeros."""
-        mel = self._model.feature_extractor(audio)[:, :FRAMES]
-        padded: Floats = np.pad(mel, ((0, 0), (0, FRAMES - mel.shape[1])))
+        mel = self._model.feature_extractor(audio)[:, :frames]
+        padded: Floats = np.pad(mel, ((0, 0), (0, frames - mel.shape[1])))
         return padded
 
     def _detect(self, encoded: Any, count: int) -> list[str]:
         if not self._model.model.is_multilingual:
             return ["en"] * count
+        known = self._decoding.languages
         results = self._model.model.detect_language(encoded)
-        return [ranked[0][0].strip("<|>") for ranked in results]
+        names = [[token.strip("<|>") for token, _ in ranked] for ranked in results]
+        return [next(name for name in ranked if not known or name in known) for ranked in names]
 
     def _generate(
         self, encoded: Any, features: Floats, passages: Sequence[Passage], language: str
     ) -> list[_Decoded]:
         options = self._options((self._decoding.temperatures[0],))
         prompts = [self._prompt(passage.options, language) for passage in passages]
+        most = len(prompts[0]) + max(_most_tokens(passage) for passage in passages)
         tokenizer = self._tokenizer(language)
         results = self._model.model.generate(
             encoded,
@@ -163,7 +193,7 @@ class WhisperDecoder:
             beam_size=options.beam_size,
             patience=options.patience,
             length_penalty=options.length_penalty,
-            max_length=self._model.max_length,
+            max_length=min(self._model.max_length, most),
             suppress_blank=options.suppress_blank,
             suppress_tokens=options.suppress_tokens,
             max_initial_timestamp_index=round(
@@ -217,8 +247,9 @@ class WhisperDecoder:
             return [()] * len(decoded)
         tokenizer = self._tokenizer(language)
         tokens = [[token for token in one.tokens if token < tokenizer.eot] for one in decoded]
+        window = self._frames(passages)
         frames = [
-            min(FRAMES, math.ceil(len(passage.audio) / FRAME_SAMPLES)) for passage in passages
+            min(window, math.ceil(len(passage.audio) / FRAME_SAMPLES)) for passage in passages
         ]
         alignments = self._model.find_alignment(tokenizer, tokens, encoded, frames)
         return [
@@ -292,6 +323,11 @@ class WhisperDecoder:
             hallucination_silence_threshold=None,
             hotwords=None,
         )
+
+
+def _most_tokens(passage: Passage) -> int:
+    spoken_s = math.ceil(len(passage.audio) / STT_RATE_HZ)
+    return min(MAX_NEW_TOKENS, TOKENS_MORE + TOKENS_PER_S * spoken_s)
 
 
 def _read(result: Any, tokenizer: Tokenizer) -> _Decoded:

@@ -34,7 +34,9 @@ class Transcriber(Protocol):
 
 
 class WholeUtterance:
-    """One turn of the caller; fulfils ``stages.Utterance``.
+    """Utterance that is recorded, and transcribed whole at each pause.
+
+    One turn of the caller; fulfils ``stages.Utterance``.
 
     Args:
         on_end: called once, when nothing more will be asked of this utterance.
@@ -93,7 +95,7 @@ class WholeUtterance:
             self._end()
 
     def cancel(self) -> None:
-        """Nobody wants the words: the trial ends and the audio goes."""
+        """The words are not wanted: end the trial and drop the audio."""
         self._drop_trial()
         self._pcm.clear()
         self._end()

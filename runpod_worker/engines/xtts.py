@@ -1,7 +1,7 @@
 """XTTS-v2 by coqui-tts: natural, cloned voices; a pool of processes, one stream each.
 
 The model cannot speak two phrases at once, so a pool of K processes takes phrases in the order
-they come, whoever's they are. An interrupted phrase frees its process at the next piece.
+they come, of all callers. An interrupted phrase frees its process at the next piece.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
+import stamina
 import structlog
 
 from penny.aio.tasks import TaskOwner
 from penny.audio.resample import Resampler
-from penny.errors import EngineError
+from penny.errors import EngineError, find_failure
 from runpod_worker.engines.xtts_instance import XttsInstance
 from runpod_worker.settings import XttsSettings
 from runpod_worker.spoken_text import write_for_speech
@@ -31,8 +32,6 @@ CANCEL_S = 5.0
 """A cancelled phrase ends at its next piece; a process that takes longer is stuck."""
 MAX_CHARS = 220
 """The model loses what is beyond its limit, which is 239 characters for Spanish."""
-RESTART_S = (0.5, 2.0, 10.0, 30.0)
-"""Waits before a process that ended is started again; the last one repeats."""
 LICENCE = (
     "worker.engines.xtts.accept_license: XTTS-v2's weights are licensed for non-commercial use "
     "only (Coqui Public Model License); set it to true to accept that, or choose another voice "
@@ -41,7 +40,10 @@ LICENCE = (
 
 
 class XttsTts:
-    """``start`` loads the processes; the settings must accept the licence."""
+    """Tts with a pool of XTTS processes.
+
+    ``start`` loads the processes; the settings must accept the licence.
+    """
 
     def __init__(self, settings: XttsSettings) -> None:
         """Raises EngineError when the licence is not accepted or the weights are not there."""
@@ -73,14 +75,16 @@ class XttsTts:
         self._instances = [
             XttsInstance(python, settings.model, settings.device) for _ in range(settings.processes)
         ]
+        failure: Exception | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 for instance in self._instances:
                     group.create_task(instance.start(settings.start_timeout_s))
         except ExceptionGroup as failures:
+            failure = find_failure(failures, EngineError) or failures
+        if failure is not None:
             await self.aclose()
-            error = failures.exceptions[0]
-            raise error if isinstance(error, EngineError) else failures from failures
+            raise failure
         told = self._instances[0].ready
         self._languages = frozenset(told["languages"])
         self._named = tuple(told["voices"])
@@ -141,18 +145,13 @@ class XttsTts:
 
     async def _restart(self, instance: XttsInstance) -> None:
         await instance.kill()
-        attempt = 0
-        while True:
-            await asyncio.sleep(RESTART_S[min(attempt, len(RESTART_S) - 1)])
-            attempt += 1
-            try:
+        async for attempt in stamina.retry_context(
+            on=EngineError, attempts=None, timeout=None, wait_initial=0.5, wait_max=30.0
+        ):
+            with attempt:
                 await instance.start(self._settings.start_timeout_s)
-            except EngineError as error:
-                log.warning("xtts_not_restarted", attempt=attempt, code=error.code)
-                continue
-            self.restarts += 1
-            log.info("xtts_restarted", attempt=attempt)
-            return
+        self.restarts += 1
+        log.info("xtts_restarted")
 
 
 def _cut(text: str) -> list[str]:

@@ -29,7 +29,10 @@ STDERR_BYTES = 2000
 
 
 class XttsInstance:
-    """One process, one phrase at a time."""
+    """Handle of an XTTS process.
+
+    One process, one phrase at a time.
+    """
 
     def __init__(self, python: str, folder: Path, device: str) -> None:
         self._command = (python, str(PROGRAM), str(folder), device)

@@ -27,7 +27,7 @@ STREAM_CHUNK_TOKENS = 20
 """Audio tokens per piece, the library's own default: about a second; fewer sound choppy."""
 
 
-class Speaker:
+class XttsModel:
     """The model and the latents of the voices it has spoken with."""
 
     def __init__(self, folder: Path, device: str) -> None:
@@ -126,7 +126,7 @@ def read_frame(source: BinaryIO) -> tuple[bytes, bytes] | None:
     return kind, source.read(size)
 
 
-def serve(speaker: Speaker, source: BinaryIO, frames: Frames) -> None:
+def serve(speaker: XttsModel, source: BinaryIO, frames: Frames) -> None:
     """Speak the jobs in order until the parent closes our stdin."""
     jobs: queue.SimpleQueue[Json | None] = queue.SimpleQueue()
     cancelled: set[int] = set()  # one job at a time: holds one number, at most
@@ -162,7 +162,7 @@ def main() -> None:
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     frames = Frames(out)
-    speaker = Speaker(Path(sys.argv[1]), sys.argv[2])
+    speaker = XttsModel(Path(sys.argv[1]), sys.argv[2])
     frames.tell(
         b"R",
         rate_hz=speaker.rate_hz,

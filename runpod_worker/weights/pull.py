@@ -11,6 +11,8 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+import stamina
+
 from penny.errors import PennyError
 from runpod_worker.weights.catalogue import Weights
 from runpod_worker.weights.hub import Hub, HubError, HubFile
@@ -80,6 +82,8 @@ async def pull(
 
 
 class _Fetcher:
+    """Downloads the files of one commit of one repository."""
+
     def __init__(
         self, hub: Hub, repo: str, commit: str, retry_pause_s: float, progress: Progress
     ) -> None:
@@ -93,14 +97,16 @@ class _Fetcher:
         """Bring one file whole; returns its SHA-256."""
         part = target.with_name(f"{target.name}.part")
         part.parent.mkdir(parents=True, exist_ok=True)
-        for attempt in range(1, TRIES + 1):
-            try:
+        async for attempt in stamina.retry_context(
+            on=_is_retryable,
+            attempts=TRIES,
+            timeout=None,
+            wait_initial=self._retry_pause_s,
+            wait_max=self._retry_pause_s,
+            wait_jitter=0,
+        ):
+            with attempt:
                 await self._append(file, part)
-                break
-            except HubError as error:
-                if not error.retryable or attempt == TRIES:
-                    raise
-                await asyncio.sleep(self._retry_pause_s)
         digest = await asyncio.to_thread(hash_file, part)
         if part.stat().st_size != file.bytes or (expected and digest != expected):
             part.unlink()
@@ -130,8 +136,12 @@ class _Fetcher:
             raise HubError(f"{file.name}: the download broke off", retryable=True)
 
 
+def _is_retryable(error: Exception) -> bool:
+    return isinstance(error, HubError) and error.retryable
+
+
 def find_faults(name: str, weights: Weights, models: Path) -> list[str]:
-    """What is wrong with the weights here, as sentences; empty when every byte is right."""
+    """What is wrong with a hub's weights here, as sentences; empty when every byte is right."""
     pinned = Lock(models).pins.get(name)
     if pinned is None:
         return [f"not pulled; get it: python -m penny models pull {name}"]

@@ -21,7 +21,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from runpod_worker.chat_markup import write_prompt
+from runpod_worker.chat import write_prompt
 
 
 SYSTEM = "Eres Penny, una asistente de voz. Respondes con frases cortas."

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,10 +13,16 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from penny.ids import new_id
+from penny.realtime.commands import Hangup
+from penny.realtime.core import RealtimeCore
+from penny.realtime.settings import CoreSettings
+from runpod_worker.connection import Connection
 from runpod_worker.engines.registry import Engines
 from runpod_worker.engines.silero import SileroVad
 from runpod_worker.server import Worker
 from runpod_worker.settings import WorkerSettings
+from runpod_worker.spoken_settings import SpokenSettings
 from runpod_worker.stages import LlmToolCall
 from tests.doubles.engines import FixedLlm, FixedStt, FixedTts
 from tests.doubles.realtime_client import RealtimeClient
@@ -108,11 +116,11 @@ async def test_speech_over_the_answer_cancels_llm_and_tts_at_once() -> None:
         assert done["response"]["status"] == "cancelled"
         assert done["response"]["status_details"]["reason"] == "turn_detected"
         assert llm.aborted == 1
-        before = len(tts.phrases)
+        before = [phrase for phrase in tts.phrases if "palabra" in phrase]
         await client.stream(silence(200))
         await client.send("input_audio_buffer.clear")
         await client.until("input_audio_buffer.cleared")
-        assert len(tts.phrases) == before
+        assert [phrase for phrase in tts.phrases if "palabra" in phrase] == before
 
 
 async def test_a_short_burst_over_the_answer_does_not_interrupt() -> None:
@@ -138,6 +146,21 @@ async def test_a_manual_commit_hears_everything_that_was_appended_before_it() ->
         await client.send("response.create")
         await client.until("response.done")
     assert stt.heard_ms == [pytest.approx(expected_ms, abs=25)]
+
+
+@pytest.mark.parametrize("piece_ms", [20, 500, 60_000])
+async def test_a_sentence_is_heard_whole_in_pieces_of_any_size(piece_ms: int) -> None:
+    stt = FixedStt("cuándo vence")
+    question = speak("¿Cuándo vence mi factura de enero?")
+    audio = silence(1000) + question + silence(1500)
+    async with connected(make_engines(stt)) as client:
+        for start in range(0, len(audio), piece_ms * 48):
+            piece = base64.b64encode(audio[start : start + piece_ms * 48]).decode()
+            await client.send("input_audio_buffer.append", audio=piece)
+        await client.until("response.done")
+    started = next(e for e in client.events if e["type"] == "input_audio_buffer.speech_started")
+    assert started["audio_start_ms"] == pytest.approx(1000 - 300, abs=150)
+    assert stt.heard_ms == [pytest.approx(300 + len(question) // 48 + 500, abs=400)]
 
 
 async def test_words_that_are_not_trusted_are_asked_for_again() -> None:
@@ -183,10 +206,29 @@ async def test_a_stage_that_says_nothing_fails_its_turn_and_not_the_session() ->
         done = await client.until("response.done")
         assert done["response"]["status"] == "failed"
         assert done["response"]["status_details"]["error"]["code"] == "llm_timeout"
+        [apology] = done["response"]["output"]
+        assert apology["content"][0]["transcript"] == WorkerSettings().spoken.apology["es"]
         llm.first_s = 0
         await client.send("response.create")
         again = await client.until("response.done")
     assert again["response"]["status"] == "completed"
+    context = [item["content"][0]["transcript"] for item in llm.requests[-1].items]
+    assert context == [WorkerSettings().spoken.apology["es"]]
+
+
+async def test_the_apology_is_said_once_a_turn() -> None:
+    llm = FixedLlm("")
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "¿Y?"}]}
+    said = []
+    async with connected(make_engines(llm=llm)) as client:
+        for asks_anew in (True, False, True):
+            if asks_anew:
+                await client.send("conversation.item.create", item=item)
+            await client.send("response.create")
+            done = await client.until("response.done")
+            assert done["response"]["status_details"]["error"]["code"] == "llm_empty"
+            said.append(len(done["response"]["output"]))
+    assert said == [1, 0, 1]
 
 
 async def test_a_client_that_leaves_in_the_middle_leaves_no_task() -> None:
@@ -239,3 +281,50 @@ async def test_a_caller_who_says_nothing_is_spoken_to_and_never_asked_to_repeat(
     [said] = done["response"]["output"]
     assert said["content"][0]["transcript"].strip() == "¿Sigue usted ahí?"
     assert stt.heard_ms == []
+
+
+async def test_a_slow_answer_to_a_spoken_question_begins_with_a_filler() -> None:
+    spoken = SpokenSettings(filler_after_ms=600, fillers={"es": ("A ver…",)})
+    engines = make_engines(FixedStt("cuándo vence"), llm=FixedLlm("El día quince.", first_s=1.0))
+    async with connected(engines, WorkerSettings(spoken=spoken)) as client:
+        await client.send("session.update", session=TRANSCRIBE)
+        await client.stream(silence(300) + speak("cuándo vence mi factura") + silence(900))
+        await client.until("response.done")
+
+    told = "response.output_audio_transcript.delta"
+    words = [event["delta"] for event in client.events if event["type"] == told]
+    assert words == ["A ver… ", "El día quince."]
+
+
+@pytest.mark.parametrize("broken", ["writer", "ears"])
+async def test_a_connection_that_cannot_speak_or_hear_any_more_ends(broken: str) -> None:
+    class DeafVad(SileroVad):
+        def open(self) -> Any:
+            class Stream:
+                def reset(self) -> None: ...
+
+                async def feed(self, pcm: bytes, onset: float | None = None) -> Any:
+                    raise LookupError
+
+            return Stream()
+
+    async def send_event(event: Json) -> None:
+        if broken == "writer":
+            raise TypeError("cannot be written")
+
+    hung_up: asyncio.Queue[Hangup] = asyncio.Queue()
+    vad = DeafVad()
+    connection = Connection(
+        RealtimeCore(CoreSettings(), new_id),
+        Engines(vad, FixedStt(), FixedLlm(), FixedTts()),
+        WorkerSettings(),
+        penny_events=True,
+        send_event=send_event,
+        hang_up=hung_up.put,
+    )
+    await connection.open(0.0)
+    audio = base64.b64encode(bytes(48 * 500)).decode()
+    await connection.receive(json.dumps({"type": "input_audio_buffer.append", "audio": audio}))
+    assert (await hung_up.get()).code == 1011
+    await connection.aclose()
+    await vad.aclose()

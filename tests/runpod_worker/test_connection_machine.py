@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -21,6 +22,7 @@ from penny.realtime.core import RealtimeCore
 from penny.realtime.settings import CoreSettings
 from runpod_worker.connection import Connection
 from runpod_worker.engines.registry import Engines
+from runpod_worker.filler import Fillers
 from runpod_worker.settings import WorkerSettings
 from runpod_worker.stages import (
     EngineInfo,
@@ -34,6 +36,9 @@ from runpod_worker.stages import (
 from tests.doubles.engines import FixedLlm, FixedStt, FixedTts, FixedUtterance, tone
 from tests.realtime_schema import assert_server_event_valid
 from tests.virtual_time import VirtualTimeLoop
+
+
+pytestmark = pytest.mark.slow
 
 
 Json = dict[str, Any]
@@ -139,6 +144,7 @@ class ConnectionMachine(RuleBasedStateMachine):
             penny_events=True,
             send_event=self.take,
             hang_up=self.hang_up,
+            apologies=Fillers(self.tts, {}),  # each made when it is said, so that it is counted
         )
         self.run(self.connection.open(NOW_S))
         self.send(

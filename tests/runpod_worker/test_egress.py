@@ -34,17 +34,19 @@ ATTEMPTS = {
     "connect_ex": "socket.socket().connect_ex(('192.0.2.1', 443))",
     "connect by name": "socket.create_connection(('192.0.2.1', 443), 1)",
     "look-up": "socket.getaddrinfo('tracker.invalid', 443)",
+    "look-up in bytes": "socket.getaddrinfo(b'tracker.invalid', 443)",
     "old look-up": "socket.gethostbyname('tracker.invalid')",
     "datagram": "socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('192.0.2.1', 53))",
     "uvloop": "run(uvloop_connect())",
     "uvloop look-up": "run(uvloop_look_up())",
+    "uvloop look-up in bytes": "run(uvloop_look_up(b'tracker.invalid'))",
     "uvloop datagram": "run(uvloop_datagram())",
 }
 ASYNC = """
 async def uvloop_connect():
     await asyncio.get_running_loop().create_connection(asyncio.Protocol, '192.0.2.1', 443)
-async def uvloop_look_up():
-    await asyncio.get_running_loop().getaddrinfo('tracker.invalid', 443)
+async def uvloop_look_up(host='tracker.invalid'):
+    await asyncio.get_running_loop().getaddrinfo(host, 443)
 async def uvloop_datagram():
     await asyncio.get_running_loop().create_datagram_endpoint(
         asyncio.DatagramProtocol, local_addr=('127.0.0.1', 0))
@@ -70,10 +72,10 @@ def test_every_way_out_is_refused_counted_and_logged() -> None:
 
     assert len(lines) == len(ATTEMPTS)
     assert all(line.startswith("refused") for line in lines), lines
-    assert lines[-1] == "refused {'192.0.2.1': 5, 'tracker.invalid': 3, '(any)': 1}"
+    assert lines[-1] == "refused {'192.0.2.1': 5, 'tracker.invalid': 5, '(any)': 1}"
 
 
-def test_a_gateway_that_a_slot_is_lent_to_is_reached_once_the_worker_was_told() -> None:
+def test_a_leases_gateway_is_reached_once_its_job_was_taken() -> None:
     code = """
 from runpod_worker.handler import allow_gateway
 def dial():
@@ -93,6 +95,21 @@ attempt(lambda: socket.create_connection(('192.0.2.8', 8443), 0.2))
         "reached the network: OSError",
         "refused {'192.0.2.7': 1, '192.0.2.8': 1}",
     ]
+
+
+@pytest.mark.parametrize("host", ["'localhost'", "b'localhost'"])
+def test_addresses_of_an_allowed_name_are_learned_in_whatever_form_it_is_asked_for(
+    host: str,
+) -> None:
+    code = f"""
+hosts = guarded_hosts()
+hosts.learn = lambda name, addresses: print(name, '127.0.0.1' in addresses)
+socket.getaddrinfo({host}, 80)
+async def look_up():
+    await asyncio.get_running_loop().getaddrinfo({host}, 80)
+run(look_up())
+"""
+    assert run_guarded(code).splitlines() == ["localhost True", "localhost True"]
 
 
 def test_loopback_and_configured_hosts_are_reached() -> None:
@@ -121,6 +138,30 @@ except OSError as error:
 """
     lines = [line for line in run_guarded(code).splitlines() if not line.startswith("20")]
     assert lines == ["aiohttp EgressRefused", "urllib EgressRefused"]
+
+
+def test_the_sdk_of_a_model_server_meets_the_refusal_as_an_unreachable_server() -> None:
+    code = """
+from penny.errors import EngineError
+from runpod_worker.engines.openai_llm import OpenAiLlm
+from runpod_worker.settings import OpenAiCompatibleSettings
+from runpod_worker.stages import LlmRequest
+async def ask(url):
+    llm = OpenAiLlm(OpenAiCompatibleSettings(base_url=url))
+    try:
+        async for _ in llm.generate(LlmRequest('', ())):
+            pass
+    except EngineError as error:
+        print(error.code, dict(guarded_hosts().refused))
+    await llm.aclose()
+run(ask('http://192.0.2.1:8000/v1'))
+run(ask('http://tracker.invalid/v1'))
+"""
+    lines = [line for line in run_guarded(code).splitlines() if not line.startswith("20")]
+    assert lines == [
+        "llm_unreachable {'192.0.2.1': 1}",
+        "llm_unreachable {'192.0.2.1': 1, 'tracker.invalid': 1}",
+    ]
 
 
 def test_the_list_is_what_the_settings_and_runpod_name() -> None:

@@ -11,6 +11,9 @@ from runpod_worker.environment import SETTINGS_VARIABLE, read_settings
 from runpod_worker.settings import WorkerSettings
 
 
+pytestmark = pytest.mark.pure
+
+
 def test_what_the_command_line_prints_is_what_a_worker_reads() -> None:
     config = Config.model_validate(
         {
@@ -23,7 +26,7 @@ def test_what_the_command_line_prints_is_what_a_worker_reads() -> None:
 
     settings = read_settings({SETTINGS_VARIABLE: printed})
 
-    assert settings.choice == config.profile
+    assert settings.choice == config.profile.choice
     assert settings.turns.silence_duration_ms == 400
     assert settings.slots == 6
     assert settings.models == WorkerSettings().models  # folders are each machine's own

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from runpod_worker.hot_words import choose_hot_words
+
+
+pytestmark = pytest.mark.pure
 
 
 def test_names_come_before_long_words_and_the_frequent_before_the_rare() -> None:

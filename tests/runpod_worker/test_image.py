@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 
+pytestmark = pytest.mark.process
+
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "runpod_worker" / "Dockerfile"
 ENGINES = (

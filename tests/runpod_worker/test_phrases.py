@@ -7,6 +7,9 @@ from hypothesis import strategies as st
 from runpod_worker.phrases import HARD_MAX_CHARS, PhraseSplitter
 
 
+pytestmark = pytest.mark.pure
+
+
 def split(text: str, size: int = 3) -> list[str]:
     splitter = PhraseSplitter()
     phrases = []
@@ -65,10 +68,62 @@ def test_what_may_well_go_on_is_not_likely(text: str) -> None:
         "Está en la Avda. de la Constitución número 4",
         "Abrimos a las 9.30 de la mañana todos los días",
         "The price is 3.50 euros for Mr. Smith today",
+        "El técnico llegará a su casa a las 13.30 h de mañana",
+        "La oficina de la calle Mayor está en el 1.er piso",
+        "El titular de este contrato es D. Juan Pérez Soto",
+        "El contrato lo firma Luz del Valle S.A. desde enero",
+        "Tenemos una oficina abierta en EE. UU. desde enero",
+        "La empresa Luz del Valle S. L. cambió de nombre",
+        "El expediente que me pide es el n.º 5 de la lista",
+        "Su número de expediente es el núm. 5 de la lista",
+        "Mande la carta a nuestro apdo. de correos de Bilbao",
+        "Su próxima cita será el día 12 ene. de este año",
+        "Atendemos en la oficina hasta las 9 p. m. todos los días",
+        "Please see the invoice that we sent you as No. 5 today",
+        "We are open on every working day from 9 a.m. to noon",
     ],
 )
 def test_decimals_and_abbreviations_end_no_phrase(text: str) -> None:
     assert split(text) == [text]
+
+
+def test_a_number_stays_with_the_words_before_a_pause_mark() -> None:
+    assert split("Su código de verificación es: 4829 y no caduca") == [
+        "Su código de verificación es: 4829 y no caduca"
+    ]
+
+
+def test_a_point_after_a_word_that_is_an_abbreviation_only_before_numbers_ends_a_phrase() -> None:
+    assert split("Me temo que en este caso no. Llame mañana") == [
+        "Me temo que en este caso no. ",
+        "Llame mañana",
+    ]
+
+
+def test_rows_and_items_are_phrases_of_their_own() -> None:
+    text = (
+        "Estas son: \n| Calle, número | Cuota. Base |\n|---|---|\n1. Apague el router, por favor."
+    )
+    assert split(text) == [
+        "Estas son: \n",
+        "| Calle, número | Cuota. Base |\n",
+        "|---|---|\n",
+        "1. Apague el router, por favor.",
+    ]
+    assert split("Siga por favor estos pasos: 1. Apague el router de casa. 2. Espere") == [
+        "Siga por favor estos pasos: 1. Apague el router de casa. ",
+        "2. Espere",
+    ]
+
+
+def test_a_link_is_not_cut() -> None:
+    text = "Lea [la guía, página 3. Fibra](https://valle.es/guia,3) cuando quiera"
+    assert split(text) == [text]
+
+
+def test_a_forced_cut_spares_a_number() -> None:
+    text = "palabra " * 33 + "900 123 456 789 012 345"
+    assert split(text)[-1].startswith("900 123 456")
 
 
 def test_spanish_question_is_a_phrase_of_its_own() -> None:
@@ -94,3 +149,39 @@ def test_a_sentence_that_never_ends_is_cut_at_a_space() -> None:
 
 def test_ellipsis_ends_a_phrase() -> None:
     assert split("Déjeme ver un momento... Ya lo tengo aquí.")[0] == "Déjeme ver un momento... "
+
+
+def test_a_slow_voice_begins_with_a_short_phrase_and_then_takes_longer_ones() -> None:
+    text = (
+        "Atendemos por teléfono de lunes a viernes de ocho de la mañana a ocho de la tarde y "
+        "los sábados solamente por la mañana hasta las dos menos cuarto, salvo en agosto. Adiós."
+    )
+    splitter = PhraseSplitter(40)
+
+    phrases = splitter.feed(text) + splitter.flush()
+
+    assert phrases == [
+        "Atendemos por teléfono de lunes ",
+        "a viernes de ocho de la mañana a ocho de la tarde ",
+        "y los sábados solamente por la mañana hasta las dos menos cuarto, salvo en agosto. ",
+        "Adiós.",
+    ]
+
+
+def test_a_slow_voice_is_given_no_half_number() -> None:
+    splitter = PhraseSplitter(40)
+
+    phrases = splitter.feed("Llámenos al teléfono gratuito 900 123 456 cuando quiera usted hoy.")
+
+    assert phrases + splitter.flush() == [
+        "Llámenos al teléfono ",
+        "gratuito 900 123 456 cuando quiera usted hoy.",
+    ]
+
+
+@given(st.text(alphabet=" .,¿?aeiou15", max_size=300), st.integers(1, 40))
+def test_a_slow_voices_phrases_joined_are_the_text(text: str, size: int) -> None:
+    splitter = PhraseSplitter(40)
+    phrases = [p for at in range(0, len(text), size) for p in splitter.feed(text[at : at + size])]
+
+    assert "".join(phrases + splitter.flush()) == text

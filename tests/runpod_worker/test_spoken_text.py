@@ -7,6 +7,9 @@ from hypothesis import strategies as st
 from runpod_worker.spoken_text import write_for_speech
 
 
+pytestmark = pytest.mark.pure
+
+
 @pytest.mark.parametrize(
     ("written", "said"),
     [
@@ -18,7 +21,7 @@ from runpod_worker.spoken_text import write_for_speech
         ("vence el 2025-01-15.", "vence el quince de enero de dos mil veinticinco."),
         ("el 1/3/2025", "el uno de marzo de dos mil veinticinco"),
         ("F-2024-1234", "F, dos mil veinticuatro, doce, treinta y cuatro"),
-        ("de 9:00 a 14:30", "de nueve a catorce y treinta"),
+        ("de 9:00 a 14:30", "de nueve a catorce treinta"),
         ("info@valle.es", "info arroba valle punto es"),
         ("al 900 123 456.", "al nueve cero cero, uno dos tres, cuatro cinco seis."),
         ("son 1.500 clientes", "son mil quinientos clientes"),
@@ -33,7 +36,7 @@ def test_spanish_is_written_as_a_person_says_it(written: str, said: str) -> None
     [
         ("It is $21.50.", "It is twenty-one dollars and fifty cents."),
         ("due 2025-01-15", "due January fifteenth, twenty twenty-five"),
-        ("until 14:30", "until two thirty p m"),
+        ("until 14:30", "until two thirty PM"),
         ("write to ana_b@valle.es", "write to ana underscore b at valle dot es"),
     ],
 )
@@ -41,13 +44,35 @@ def test_english_is_written_as_a_person_says_it(written: str, said: str) -> None
     assert write_for_speech(written, "en-GB") == said
 
 
+def test_plain_words_are_left_alone() -> None:
+    assert write_for_speech(" Hola, ¿qué tal?\n", "es") == " Hola, ¿qué tal?\n"
+
+
+def test_another_language_keeps_its_numbers() -> None:
+    assert write_for_speech("**Ça** coûte 45,50 €", "fr") == "Ça coûte 45,50 €"
+
+
+def test_pictograms_alone_are_not_silence() -> None:
+    assert write_for_speech("👍", "es") == "de acuerdo"
+
+
 @pytest.mark.parametrize(
-    "text", ["Hola, ¿qué tal?", "Total: 2024. Fin", "2025-13-45", "son 1.5 metros"]
+    ("written", "said"),
+    [
+        ("12 ſep 2024", "doce de septiembre de dos mil veinticuatro"),
+        ("5 mİn", "cinco minutos"),
+        ("20 \u212am", "veinte kilómetros"),
+        (".²@b.com", "punto ² arroba b punto com"),
+        ("٣ días", "tres días"),
+    ],
 )
-def test_what_is_read_well_is_left_alone(text: str) -> None:
-    assert write_for_speech(text, "es") == text
+def test_letters_and_digits_of_other_scripts_are_no_failure(written: str, said: str) -> None:
+    assert write_for_speech(written, "es") == said
 
 
-@given(st.text(alphabet="0123456789.,-/:@€$%EURaF ", max_size=40), st.sampled_from(["es", "en"]))
+@given(
+    st.one_of(st.text(alphabet="0123456789.,-/:@€$%EURaF ºª#|*", max_size=60), st.text()),
+    st.sampled_from(["es", "en", "fr", ""]),
+)
 def test_any_text_can_be_written(text: str, language: str) -> None:
     assert isinstance(write_for_speech(text, language), str)

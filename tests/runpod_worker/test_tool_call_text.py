@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runpod_worker.chat import ToolCallText
 from runpod_worker.stages import LlmText, LlmToolCall
-from runpod_worker.tool_call_text import ToolCallText
+
+
+pytestmark = pytest.mark.pure
 
 
 TEXT = (

@@ -15,6 +15,9 @@ from runpod_worker.transcripts import REMEMBERED, Transcripts
 from tests.doubles.engines import FixedStt, FixedUtterance
 
 
+pytestmark = pytest.mark.pure
+
+
 class House:
     """What a connection is to its transcripts."""
 
@@ -53,7 +56,10 @@ async def test_an_answer_waits_for_the_words_it_answers_to() -> None:
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(EngineError("no", stage="stt", code="stt_died"), "stt_died"), (KeyError(), "engine_failed")],
+    [
+        (EngineError("http://10.0.0.7:9000 is gone", stage="stt", code="stt_died"), "stt_died"),
+        (KeyError("10.0.0.7"), "engine_failed"),
+    ],
 )
 async def test_a_fault_of_the_ears_fails_the_item_and_frees_who_waits(
     error: Exception, code: str, monkeypatch: pytest.MonkeyPatch
@@ -68,6 +74,8 @@ async def test_a_fault_of_the_ears_fails_the_item_and_frees_who_waits(
     (report,) = house.reports
     assert isinstance(report, TranscriptFailed)
     assert report.code == code
+    assert report.message
+    assert "10.0.0.7" not in report.message, "an address of the house is no business of a client's"
     found = house.transcripts.find("item_1")
     assert found is not None
     assert not found.understood

@@ -12,6 +12,9 @@ from penny.cli.main import main
 from runpod_worker.voice_samples import VoiceSamples
 
 
+pytestmark = pytest.mark.pure
+
+
 def record(path: Path, seconds: float, level: float = 0.2, rate_hz: int = 16_000) -> Path:
     t = np.arange(int(seconds * rate_hz)) / rate_hz
     wave = np.clip(np.sin(2 * np.pi * 180 * t) * level, -1, 1)

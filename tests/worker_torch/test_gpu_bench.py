@@ -7,6 +7,9 @@ import pytest
 from tests.bench import gpu
 
 
+pytestmark = pytest.mark.pure
+
+
 def test_all_four_models_are_built_and_timed(capsys: pytest.CaptureFixture[str]) -> None:
     assert gpu.main(["--device", "cpu", "--tiny"]) == 0
 

@@ -11,13 +11,15 @@ import pytest
 from transformers import AutoTokenizer
 
 from penny.errors import EngineError
-from runpod_worker.chat_markup import write_prompt
-from runpod_worker.chat_messages import write_messages, write_tools
+from runpod_worker.chat import write_messages, write_prompt, write_tools
 from runpod_worker.engines.ctranslate2_llm import CTranslate2Llm
 from runpod_worker.engines.transformers_llm import TransformersLlm
 from runpod_worker.settings import CTranslate2Settings, TransformersSettings
 from runpod_worker.stages import Llm, LlmDelta, LlmRequest, LlmText, LlmToolCall, LlmUsage
 from tests.checkpoints.tiny_qwen import ANSWERS, ASKED, SYSTEM, TOOL
+
+
+pytestmark = pytest.mark.engines
 
 
 Json = dict[str, Any]

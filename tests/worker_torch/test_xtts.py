@@ -22,7 +22,7 @@ from runpod_worker.voice_samples import VoiceSamples
 from tests.doubles.speech import speak
 
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.process, pytest.mark.asyncio(loop_scope="module")]
 
 PHRASE = "Hola, buenos días. ¿En qué puedo ayudarle?"
 SAMPLE = (

@@ -30,6 +30,17 @@ async def test_a_sentence_becomes_audible_speech_of_a_plausible_length() -> None
     await tts.aclose()
 
 
+async def test_what_is_written_sounds_as_what_is_said() -> None:
+    tts = EspeakTts(pool_size=1)
+
+    said = await say(tts, "Son veintiún euros", Voice())
+
+    # Its samples carry noise that differs from call to call; the timing does not.
+    assert len(await say(tts, "Son 21 €", Voice())) == len(said)
+    assert len(await say(tts, "Son euros", Voice())) < len(said)
+    await tts.aclose()
+
+
 async def test_speed_shortens_speech_and_voices_differ() -> None:
     tts = EspeakTts(pool_size=2)
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
 
+from penny.aio.breaker import CircuitBreaker
 from penny.errors import EngineError
-from runpod_worker.breaker import Breaker
 from runpod_worker.engines.fallback_tts import BYTES_PER_MS, MS_PER_CHARACTER, FallbackTts
 from runpod_worker.stages import Voice
 from tests.doubles.engines import FixedTts, tone
+
+
+pytestmark = pytest.mark.pure
 
 
 PHRASE = "Su factura de enero vence el día quince."
@@ -76,13 +80,13 @@ async def test_an_engine_too_slow_to_begin_is_not_waited_for() -> None:
 
 async def test_after_two_failures_the_dead_engine_is_left_alone_and_later_tried_again() -> None:
     first, second = FailingTts(), FixedTts()
-    tts = FallbackTts(first, second, first_audio_s=1, breaker=Breaker(rest_s=0.05))
+    tts = FallbackTts(first, second, first_audio_s=1, breaker=CircuitBreaker(2, 0.05, window=5))
     for _ in range(3):
         await speak(tts)
     assert (len(first.phrases), len(second.phrases), tts.fallbacks) == (2, 3, 3)
     first.failing = False
     async with asyncio.timeout(5):
-        while not tts.breaker.allows():
+        while tts.breaker.state(time.monotonic()) != "closed":
             await speak(tts)
     await speak(tts)
     assert tts.breaker.opened == 1
@@ -96,4 +100,4 @@ async def test_an_interruption_stops_the_engine_and_is_no_failure() -> None:
             await anext(chunks)
 
     assert first.stopped == 5
-    assert tts.breaker.allows()
+    assert tts.breaker.state(0.0) == "closed"

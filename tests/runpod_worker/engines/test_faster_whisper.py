@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,3 +111,72 @@ def test_a_folder_without_a_model_says_so(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="does not load") as caught:
         load(tmp_path)
     assert not caught.value.retryable
+
+
+async def test_a_shorter_window_hears_the_same_words(folder: Path) -> None:
+    whole, short = load(folder, words=False), load(folder, words=False, window_s=10)
+    options = SttOptions(language="es")
+    spoken = [await speak(phrase, Voice()) for phrase in PHRASES]
+
+    for pcm in spoken:
+        assert (await short.transcribe(pcm, options)).text == (
+            await whole.transcribe(pcm, options)
+        ).text
+    await whole.aclose()
+    await short.aclose()
+
+
+async def test_the_window_grows_with_the_speech_up_to_what_the_encoder_takes(folder: Path) -> None:
+    whisper = load(folder, window_s=10)
+    decoder = whisper._decoder
+    lengths_s = (2, 9.5, 12, 29.5)
+
+    frames = [decoder._frames([passage(seconds)]) for seconds in lengths_s]
+
+    assert frames == [1000, 1100, 1300, 3000]
+    assert decoder._frames([passage(2), passage(12)]) == 1300
+    assert not decoder._fits_short_window(passage(31))
+    await whisper.aclose()
+
+
+async def test_the_text_is_bounded_by_the_length_of_the_speech(folder: Path) -> None:
+    whisper = load(folder, window_s=10)
+    decoder = whisper._decoder
+    model = _Listening(decoder._model.model)
+    decoder._model.model = model
+
+    decoder.decode([passage(2)])
+    decoder.decode([passage(2), passage(25)])
+
+    prompt = len(decoder._prompt(SttOptions(language="es"), "es"))
+    assert model.max_lengths == [prompt + 16 + 12 * 2, prompt + 217]
+    await whisper.aclose()
+
+
+async def test_only_the_languages_that_are_told_apart_are_found(folder: Path) -> None:
+    whisper = load(folder, window_s=10, languages=("en",))
+    pcm = await speak(PHRASES[0], Voice())
+
+    heard = await whisper.transcribe(pcm, SttOptions())
+    await whisper.aclose()
+
+    assert heard.language == "en"
+
+
+def passage(seconds: float) -> Passage:
+    return Passage(np.zeros(int(seconds * 16_000), np.float32), SttOptions(language="es"))
+
+
+class _Listening:
+    """CTranslate2's model, and the bounds it was given."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.max_lengths: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def generate(self, *arguments: Any, max_length: int, **options: Any) -> Any:
+        self.max_lengths.append(max_length)
+        return self._model.generate(*arguments, max_length=max_length, **options)

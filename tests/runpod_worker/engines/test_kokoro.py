@@ -11,7 +11,7 @@ import pytest
 from penny.errors import EngineError
 from runpod_worker.engines.espeak_library import EspeakLibrary
 from runpod_worker.engines.kokoro import CHUNK_BYTES, KokoroTts
-from runpod_worker.engines.registry import load_tts
+from runpod_worker.engines.loaders import Loading, load_kokoro
 from runpod_worker.settings import EngineChoice, EngineSettings, KokoroSettings, WorkerSettings
 from runpod_worker.stages import Voice
 from tests.checkpoints.tiny_kokoro import SAMPLES_PER_TOKEN, write_checkpoint
@@ -40,6 +40,14 @@ async def test_a_phrase_becomes_sound_of_its_own_length(settings: KokoroSettings
     assert len(short) % SAMPLES_PER_TOKEN == 0
     assert len(long) > 4 * len(short) > 0
     assert (await speak(tts, " ")).size == 0
+    await tts.aclose()
+
+
+async def test_what_is_written_sounds_as_what_is_said(settings: KokoroSettings) -> None:
+    tts = KokoroTts(settings)
+    said = await speak(tts, "Son veintiún euros.")
+    assert np.array_equal(await speak(tts, "Son 21 €."), said)
+    assert len(said) > len(await speak(tts, "Son euros."))
     await tts.aclose()
 
 
@@ -91,7 +99,7 @@ async def test_the_registry_loads_it_with_the_embedded_voice_behind(
     chosen = WorkerSettings(
         choice=EngineChoice(tts="kokoro"), engines=EngineSettings(kokoro=settings)
     )
-    tts = await load_tts(chosen)
+    tts = await load_kokoro(Loading(chosen))
     pcm = b"".join([piece async for piece in tts.synthesize("Hola.", Voice("es"))])
     assert len(pcm) // 2 % SAMPLES_PER_TOKEN == 0
     await tts.aclose()

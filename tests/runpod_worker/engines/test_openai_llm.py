@@ -17,6 +17,9 @@ from runpod_worker.stages import LlmDelta, LlmRequest, LlmText, LlmToolCall, Llm
 from tests.doubles.http import Handler, serving
 
 
+pytestmark = pytest.mark.socket
+
+
 Json = dict[str, Any]
 
 USER = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hola"}]}
@@ -29,6 +32,9 @@ USAGE = {
         "prompt_tokens_details": {"cached_tokens": 32},
     },
 }
+
+
+CUT = {"name": "f", "arguments": '{"a": "\ud83d"}'}
 
 
 def text(words: str) -> Json:
@@ -81,6 +87,27 @@ async def test_text_streams_and_the_usage_with_cached_tokens_comes_last() -> Non
     assert (seen[0]["model"], seen[0]["temperature"]) == ("qwen", 0.3)
     assert seen[0]["stream_options"] == {"include_usage": True}
     assert "tools" not in seen[0]
+
+
+async def test_an_emoji_cut_between_two_chunks_is_whole_and_half_a_one_can_be_written() -> None:
+    chunks = (text("Hola \ud83d"), text("\ude00 y \ud83d"), tool(0, id="c", function=CUT), end())
+    async with serving({"POST /v1/chat/completions": streaming(*chunks)}) as url:
+        deltas = await answer(url)
+
+    words = "".join(delta.text for delta in deltas if isinstance(delta, LlmText))
+    assert words == "Hola 😀 y \ufffd"
+    [call] = [delta for delta in deltas if isinstance(delta, LlmToolCall) and delta.done]
+    assert call.arguments == '{"a": "\ufffd"}'
+
+
+@pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
+async def test_reasoning_is_a_sign_of_life_and_no_text(field: str) -> None:
+    reasons = {"choices": [{"index": 0, "delta": {field: "El cliente pide"}}]}
+    handler = streaming(reasons, reasons, text("Sí."), end())
+    async with serving({"POST /v1/chat/completions": handler}) as url:
+        deltas = await answer(url)
+
+    assert deltas[:-1] == [LlmText(""), LlmText(""), LlmText("Sí.")]
 
 
 async def test_the_shorter_of_both_limits_is_asked_for_and_extra_fields_go_along() -> None:
@@ -226,7 +253,9 @@ async def test_an_answer_that_breaks_off_is_an_error_and_not_an_end(
     assert caught.value.code == code
 
 
-async def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_key_comes_from_its_own_variable_and_no_vendors_key_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     keys: list[str | None] = []
     inner = streaming(end())
 
@@ -235,6 +264,11 @@ async def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatc
         return await inner(request)
 
     monkeypatch.setenv("PENNY_LLM_KEY", "s3cret")
+    for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY"):
+        monkeypatch.setenv(name, "the-vendors")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "Authorization: Bearer the-vendors")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     async with serving({"POST /v1/chat/completions": handle}) as url:
         await answer(url, api_key_variable="PENNY_LLM_KEY")
         await answer(url)

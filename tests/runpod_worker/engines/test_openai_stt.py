@@ -16,6 +16,9 @@ from runpod_worker.stages import SttOptions, Transcript
 from tests.doubles.http import serving
 
 
+pytestmark = pytest.mark.socket
+
+
 Json = dict[str, Any]
 
 PCM = b"\1\0" * 16_000

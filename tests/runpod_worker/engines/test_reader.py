@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,21 @@ import pytest
 
 from kb.base import KnowledgeBase
 from kb.embedder import EmbeddingServer
-from kb.settings import KbSettings
+from kb.settings import KbSettings, LibrarySettings
 from runpod_worker.engines.loaders import Loading, load_reader
 from runpod_worker.engines.reader import Reader, write_output
-from runpod_worker.engines.reader_words import REPLIES, UNKNOWN
-from runpod_worker.settings import LibrarySettings, WorkerSettings
+from runpod_worker.engines.reader_words import REPLIES, write_help, write_unknown
+from runpod_worker.settings import WorkerSettings
 from runpod_worker.stages import LlmRequest, LlmText, LlmToolCall, LlmUsage
 from tests.doubles.embedding_server import running_embeddings
+from tests.runpod_worker.engines.small_talk_phrases import ENGLISH, SPANISH
+
+
+pytestmark = pytest.mark.socket
 
 
 REF = "kb://empresa/documentos"
+FRIDAY = date(2026, 11, 27)
 DOCUMENT = """---
 titulo: Facturas
 idioma: es
@@ -32,6 +38,31 @@ preguntas:
 
 Tiene veinte días naturales para pagar desde la fecha de emisión.
 """
+HOURS = """---
+titulo: Atención
+idioma: es
+preguntas:
+  Horario de atención:
+    - cuál es el horario de atención
+  Sábados:
+    - abren los sábados por la mañana
+frases:
+  Horario de atención:
+    - a qué hora abren
+  Sábados:
+    - abren el sábado
+    - a qué hora abren el sábado
+---
+# Atención
+
+## Horario de atención
+
+Abrimos de lunes a viernes de nueve a dos.
+
+## Sábados
+
+Los sábados abrimos de diez a una.
+"""
 
 
 @pytest.fixture
@@ -39,8 +70,9 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
     folder = tmp_path / "documents" / "empresa" / "documentos"
     folder.mkdir(parents=True)
     (folder / "facturas.md").write_text(DOCUMENT, encoding="utf-8")
+    (folder / "atencion.md").write_text(HOURS, encoding="utf-8")
     base = KnowledgeBase.open(KbSettings(tmp_path / "documents", tmp_path / "index"))
-    yield Reader(base, REF)
+    yield Reader(base, REF, lambda: FRIDAY)
     base.close()
 
 
@@ -57,7 +89,10 @@ async def test_reader_finds_by_meaning_where_a_server_gives_vectors(tmp_path: Pa
         base = KnowledgeBase.open(settings.kb_settings({}))
         base.embed()
 
-        assert await answer(Reader(base, REF), user("¿Y el minino?")) == "El gato duerme."
+        assert (
+            await answer(Reader(base, REF, lambda: FRIDAY), user("¿Y el minino?"))
+            == "El gato duerme."
+        )
         base.close()
 
 
@@ -102,15 +137,66 @@ async def test_reader_speaks_the_passage_that_answers(reader: Reader) -> None:
     assert "veinte días" in await answer(reader, user("¿Qué plazo tengo para pagar?"))
 
 
-async def test_reader_says_that_it_does_not_know(reader: Reader) -> None:
-    assert await answer(reader, user("¿Quién ganó la liga de fútbol?")) == UNKNOWN["es"]
+EXAMPLES = ["¿Cuál es el horario de atención?", "¿Qué plazo tengo para pagar?"]
+
+
+async def test_reader_says_that_it_does_not_know_and_what_it_does(reader: Reader) -> None:
+    unknown = write_unknown([*EXAMPLES, "Abren los sábados por la mañana."], "es")
+    assert await answer(reader, user("¿Quién ganó la liga de fútbol?")) == unknown
     english = await answer(reader, user("what is the weather in paris"))
-    assert english == UNKNOWN["en"]
+    assert english == write_unknown([], "en")
 
 
-async def test_reader_greets_in_the_language_of_the_caller(reader: Reader) -> None:
+async def test_reader_tells_what_the_loaded_documents_can_be_asked(reader: Reader) -> None:
+    told = write_help([*EXAMPLES, "Abren los sábados por la mañana."], "es")
+    for asked in ("¿Qué puedes hacer?", "ayuda", "¿En qué me podéis ayudar?"):
+        assert await answer(reader, user(asked)) == told
+    for example in EXAMPLES:
+        assert example in told
+        assert "documentación" not in await answer(reader, user(example))
+
+
+async def test_small_talk_is_never_told_that_the_documents_lack_it(reader: Reader) -> None:
+    unknown = (write_unknown([], "es"), write_unknown([], "en"))
+    for text, kind in (*SPANISH, *ENGLISH):
+        if kind not in ("question", "hours"):
+            assert not (await answer(reader, user(text))).startswith(unknown), text
+
+
+async def test_reader_makes_small_talk_in_the_language_of_the_caller(reader: Reader) -> None:
     assert await answer(reader, user("Hola")) == REPLIES["es"]["greet"]
     assert await answer(reader, user("Hello!")) == REPLIES["en"]["greet"]
+    assert (
+        await answer(reader, user("Hola, ¿qué tal?"), language="en") == REPLIES["es"]["wellbeing"]
+    )
+
+
+async def test_a_question_after_a_greeting_is_answered_as_a_question(reader: Reader) -> None:
+    said = await answer(reader, user("Hola, buenos días, ¿qué plazo tengo para pagar?"))
+    assert "veinte días" in said
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("¿Abrís los sábados?", "Los sábados abrimos de diez a una."),
+        ("¿A qué hora abrís mañana?", "Mañana es sábado. Los sábados abrimos de diez a una."),
+        (
+            "¿Estáis abiertos hoy?",
+            "Hoy es viernes. Abrimos de lunes a viernes de nueve a dos.",
+        ),
+        (
+            "¿Abren pasado mañana?",
+            "Pasado mañana es domingo. El horario no dice nada de los domingos. "
+            "Abrimos de lunes a viernes de nueve a dos.",
+        ),
+        ("¿Qué horario tenéis?", "Abrimos de lunes a viernes de nueve a dos."),
+    ],
+)
+async def test_opening_hours_are_those_of_the_day_that_is_asked(
+    reader: Reader, question: str, said: str
+) -> None:
+    assert await answer(reader, user(question)) == said
 
 
 async def test_reader_repeats_its_last_answer(reader: Reader) -> None:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from kb.settings import LibrarySettings
 from penny.errors import EngineError
 from runpod_worker.engines.registry import load_engines
-from runpod_worker.settings import EngineChoice, LibrarySettings, WorkerSettings
+from runpod_worker.settings import EngineChoice, WorkerSettings
 from runpod_worker.stages import SttOptions, Voice
 from tests.runpod_worker.engines.speech import speak
 
@@ -27,7 +28,7 @@ async def test_embedded_profile_loads_and_hears_a_question_of_the_kb(tmp_path: P
 
     assert (transcript.text, transcript.language) == ("cómo cambio mi número de cuenta", "es")
     assert engines.stt.info.closed_set
-    assert "large-v3" in engines.stt.info.notice["es"]
+    assert "natural" in engines.stt.info.notice["es"]
     await engines.aclose()
 
 

@@ -11,6 +11,9 @@ from runpod_worker.engines.spanish_phones import (
 )
 
 
+pytestmark = pytest.mark.pure
+
+
 @pytest.mark.parametrize(
     ("word", "sounds"),
     [

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from runpod_worker.engines.sphinx_judgement import (
     ENGLISH_SURE,
     Decoded,
@@ -8,6 +10,9 @@ from runpod_worker.engines.sphinx_judgement import (
     SpokenWord,
     rate_english,
 )
+
+
+pytestmark = pytest.mark.pure
 
 
 def decoded(text: str, score: float, start_s: float = 0.0, end_s: float = 2.0) -> Decoded:

@@ -8,6 +8,9 @@ import pytest
 from runpod_worker.engines.tool_choice import choose_tool, fill_arguments
 
 
+pytestmark = pytest.mark.pure
+
+
 INVOICE: dict[str, Any] = {
     "type": "function",
     "name": "consultar_factura",

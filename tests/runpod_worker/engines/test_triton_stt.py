@@ -17,6 +17,9 @@ from tests.doubles.engines import FixedStt
 from tests.doubles.http import serving
 
 
+pytestmark = pytest.mark.socket
+
+
 SECOND = bytes(32_000)
 INFER = "POST /v2/models/whisper/infer"
 

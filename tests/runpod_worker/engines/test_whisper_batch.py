@@ -15,6 +15,9 @@ from runpod_worker.engines.whisper_decoder import Passage
 from runpod_worker.stages import SttOptions, Transcript
 
 
+pytestmark = pytest.mark.pure
+
+
 class Decoder:
     """Tells each caller its prompt back; holds a run until ``go`` is set."""
 

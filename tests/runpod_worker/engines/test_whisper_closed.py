@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,19 @@ async def test_speculation_is_thrown_away_when_the_caller_goes_on(folder: Path) 
     await whisper.aclose()
     with pytest.raises(EngineError, match="closed"):
         await whisper.begin(SttOptions()).finish()
+
+
+def test_a_python_without_extraction_filters_unpacks_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Debian 12 has Python 3.11.2, and filters came with 3.11.4.
+    extract = tarfile.TarFile.extractall
+    monkeypatch.delattr(tarfile, "data_filter")
+    monkeypatch.setattr(
+        tarfile.TarFile, "extractall", lambda packed, folder: extract(packed, folder)
+    )
+
+    assert (unpack(ARCHIVE, tmp_path) / "model.bin").is_file()
 
 
 def test_unpacking_twice_gives_the_same_folder_and_leaves_nothing_beside(tmp_path: Path) -> None:

@@ -11,6 +11,9 @@ from runpod_worker.engines.whole_utterance import WholeUtterance
 from runpod_worker.stages import SttOptions, Transcript
 
 
+pytestmark = pytest.mark.pure
+
+
 SECOND = bytes(32_000)
 
 

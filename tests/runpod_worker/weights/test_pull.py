@@ -18,6 +18,9 @@ from runpod_worker.weights.pull import WeightsDamaged, find_faults, pull
 from tests.doubles.model_hub import COMMIT, REPO, ModelHub
 
 
+pytestmark = pytest.mark.socket
+
+
 BIG = random.Random(7).randbytes(300_000)
 WEIGHTS = Weights(
     use="test", repo=REPO, folder="tiny", files=("model.bin", "*.json"), license="MIT"
@@ -197,5 +200,7 @@ def test_the_catalogue_is_sound() -> None:
 def test_a_wrong_entry_is_named(tmp_path: Path) -> None:
     path = tmp_path / "catalogue.yaml"
     path.write_text("tiny: {use: x, license: MIT}")
-    with pytest.raises(ConfigError, match=r"catalogue\.yaml: tiny: .*give repo or package"):
+    with pytest.raises(
+        ConfigError, match=r"catalogue\.yaml: tiny: .*give repo, package or requirements"
+    ):
         load_catalogue(path)

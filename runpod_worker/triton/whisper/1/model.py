@@ -17,6 +17,7 @@ import sys
 from typing import Any
 
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before faster-whisper imports onnxruntime
 sys.path[:0] = filter(None, os.environ.get("PENNY_PYTHON_PATH", "").split(os.pathsep))
 
 import numpy as np  # noqa: E402  # after the path is set

@@ -1,0 +1,1 @@
+"""What is written, as it is said: for the synthesis only; transcripts keep the original. Pure."""

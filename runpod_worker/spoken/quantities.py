@@ -1,0 +1,139 @@
+"""Amounts of money, measures and percentages, in Spanish and in English."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+
+from runpod_worker.spoken.counting import Speech, before_noun, decimal, parse, signed, words
+from runpod_worker.spoken.scanner import Kind, kind
+from runpod_worker.spoken.shared import NUMBER
+from runpod_worker.spoken.tables import Tables, any_of, load_tables
+
+
+_MINUS = r"(?:(?<![\w)\]%€$£])([-−–+]))?"
+_TO = {"es": r"\s?(?:-|–|—|\ba\b)\s?", "en": r"\s?(?:-|–|—|\bto\b)\s?"}
+_LINK = {"es": "a", "en": "to"}
+_AND = {"es": "con", "en": "and"}
+_OF = {"es": r"(?:de\s)?", "en": ""}
+_POINT = r"(?:\.(?=\s(?-i:[a-záéíóúñ])))?"
+"""The point of an abbreviated unit, where it ends no sentence."""
+_ALONE = ("kWh", "MWh", "kW", "m²", "m³", "m2", "m3", "km/h", "mph", "°C", "ºC", "°F", "GB", "MB")
+"""Units that are read as such without a number before them."""
+_CASED = {"m": "m", "g": "g", "l": "lL", "v": "V", "a": "A", "w": "W", "s": "s", "h": "h"}
+_NO_UNIT_BEFORE = re.compile(r"\s(?:\w+(?:[aií]do|to|cho)|the|an?|this|my|your|[A-Z]\w+|\d+)\b")
+_SINGULAR_BEFORE = re.compile(r"\b(?:el|del|al|un|cada|por|de|per|the|a|each)\s$", re.IGNORECASE)
+
+
+def quantities(speech: Speech) -> tuple[Kind, ...]:
+    """The kinds of this module, the surest first."""
+    tables = load_tables(speech)
+    scale, to, per = any_of(tables.scales), _TO[speech], tables.per_unit
+    letters = [sign for sign in [*tables.signs, "mxn"] if sign.isalpha()]
+    symbols = "|".join(map(re.escape, ("US$", "MX$", "€", "$", "£", "¥", "M.N.")))
+    after = rf"({symbols}|(?:{any_of(letters)})\b)"
+    before = rf"({symbols}|(?:EUR|USD|GBP|MXN)\s)"
+    of = _OF[speech]
+    span = rf"(?P<low>{NUMBER})(?:\s?%?{to}(?P<high>{NUMBER}))?"
+    alone = [unit for unit in _ALONE if unit.lower() in tables.units]
+    return (
+        kind("per unit", rf"(?<=[^\W\d_])/({any_of(set(tables.per) & set(tables.units))})(?!\w)",
+             lambda m: f" {tables.per[m[1].lower()]}"),
+        kind("amount range", rf"({NUMBER})\s?(?:{after})?{to}({NUMBER})\s?{after}{per}",
+             lambda m: _range(m[1], m[3], m[4], m[5], speech)),
+        kind("amount range", rf"{before}\s?({NUMBER}){to}(?:{before})?\s?({NUMBER}){per}",
+             lambda m: _range(m[2], m[4], m[1], m[5], speech)),
+        kind("amount", rf"{_MINUS}({NUMBER})\s?(?:({scale})\s?{of})?{after}{per}",
+             lambda m: _amount(m[1], m[2], m[4], m[3], m[5], speech)),
+        kind("amount", rf"{_MINUS}{before}\s?([-−–])?({NUMBER})(?:\s?({scale}))?(?!\w|\.\w)"
+             rf"(?:\s{of}{after})?{per}",
+             lambda m: _amount(m[1] or m[3], m[4], m[6] or m[2], m[5], m[7], speech)),
+        kind("measure", rf"{_MINUS}{span}[\s-]?(?P<unit>{tables.unit})(?!\w){_POINT}"
+             rf"{per}", partial(_measure, tables, speech)),
+        kind("size", rf"({NUMBER})\s?[x×]\s?({NUMBER})\s?({tables.unit})?(?!\w)",
+             partial(_size, tables, speech)),
+        kind("unit", rf"(?:{any_of(alone)})(?!\w)", partial(_unit_alone, tables), cased=True),
+    )  # fmt: skip
+
+
+def link(m: re.Match[str], speech: Speech) -> str:
+    """What is said between the ends of a range: ``tres a cinco``, ``del tres al cinco``."""
+    if speech == "es" and m.string[: m.start()].lower().endswith("del "):
+        return " al "
+    return f" {_LINK[speech]} "
+
+
+def _amount(
+    sign: str | None, written: str, mark: str, big: str | None, per: str | None, speech: Speech
+) -> str:
+    tables = load_tables(speech)
+    mark = mark.strip().lower()
+    one, many, hundredth, hundredths = tables.currencies[tables.signs.get(mark, mark)]
+    tail = f" {tables.per[per.lower()]}" if per else ""
+    whole, cents = parse(written, speech)
+    if big or len(cents) > 2 or len(whole) > 15:
+        said = f"{_scaled(written, big, speech)} {many}"
+        return signed(sign, said, speech) + tail
+    said = f"{_counted(int(whole), many, speech)} {one if int(whole) == 1 else many}"
+    if speech == "es":
+        said = re.sub(r"(mill(?:ón|ones)) (?=\w+$)", r"\1 de ", said)
+    if cents and (number := int(cents.ljust(2, "0"))):
+        unit = hundredth if number == 1 else hundredths
+        said += f" {_AND[speech]} {_counted(number, unit, speech)} {unit}"
+    return signed(sign, said, speech) + tail
+
+
+def _scaled(written: str, big: str | None, speech: Speech) -> str:
+    """``uno coma cinco millones de``, ``three point two billion``."""
+    said = decimal(written, speech)
+    if not big:
+        return said
+    scale = load_tables(speech).scales[big.lower()]
+    if speech == "en":
+        return f"{said} {scale}"
+    if scale.startswith("millon") and said == "uno":
+        return "un millón de"
+    said = "" if (said, scale) == ("uno", "mil") else before_noun(said, scale)
+    return f"{said} {scale}{' de' if scale.rpartition(' ')[2].startswith('mill') else ''}".strip()
+
+
+def _counted(number: int, noun: str, speech: Speech) -> str:
+    said = words(number, speech)
+    return before_noun(said, noun) if speech == "es" else said
+
+
+def _range(low: str, high: str, mark: str, per: str | None, speech: Speech) -> str:
+    first = decimal(low, speech)
+    if parse(low, speech)[1]:
+        first = _amount(None, low, mark, None, None, speech)
+    return f"{first} {_LINK[speech]} {_amount(None, high, mark, None, per, speech)}"
+
+
+def _measure(tables: Tables, speech: Speech, m: re.Match[str]) -> str | None:
+    written, low, high = m["unit"], m["low"], m["high"]
+    unit = written.lower()
+    if written not in _CASED.get(unit, written):
+        return None
+    if unit == "a" and " " in m[0]:
+        return None  # "3 A" may be a floor
+    if unit in ("in", "ha") and _NO_UNIT_BEFORE.match(m.string, m.end()):
+        return None  # "1204 ha salido", "5 in the morning"
+    one, many = tables.units[unit]
+    name = one if low == "1" and not high else many
+    per = m.group(m.re.groups)
+    numbers = [decimal(each, speech) for each in (low, high) if each]
+    if speech == "es" and unit not in "%‰":
+        numbers = [before_noun(each, name.split()[0]) for each in numbers]
+    tail = f" {tables.per[per.lower()]}" if per else ""
+    return signed(m[1], link(m, speech).join(numbers), speech) + f" {name}{tail}"
+
+
+def _size(tables: Tables, speech: Speech, m: re.Match[str]) -> str:
+    by = "por" if speech == "es" else "by"
+    unit = f" {tables.units[m[3].lower()][1]}" if m[3] else ""
+    return f"{decimal(m[1], speech)} {by} {decimal(m[2], speech)}{unit}"
+
+
+def _unit_alone(tables: Tables, m: re.Match[str]) -> str:
+    one, many = tables.units[m[0].lower()]
+    return one if _SINGULAR_BEFORE.search(m.string[: m.start()]) else many

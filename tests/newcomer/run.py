@@ -1,0 +1,238 @@
+"""A newcomer's first minutes, tried for real: clone, run, ask ten questions, interrupt, look.
+
+``make test-newcomer`` clones this repository and runs ``make run`` in the clone: everything is
+installed and downloaded. ``python -m tests.newcomer.run --here`` starts this tree as it stands.
+Exit status 0: at least nine right answers, the first sound at p50 within five seconds, the
+interruption and the page as they should be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import statistics
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+
+from penny.cli.call import CallOptions, hold_call
+from penny.cli.utterance import Utterance
+from runpod_worker.engines.kokoro import KokoroTts
+from runpod_worker.settings import KokoroSettings
+from runpod_worker.spoken_settings import SpokenSettings
+from runpod_worker.stages import Voice
+from tests.doubles.chromium import launch_chromium
+from tests.doubles.speech import speak
+from tests.newcomer.house import NATURAL, NO_NATURAL, House
+from tests.newcomer.questions import Question, read_questions
+
+
+Json = dict[str, Any]
+
+RIGHT_AT_LEAST = 9
+FIRST_SOUND_P50_MS = 5000
+EMBEDDED_QUESTION = "cuál es el teléfono de urgencias"
+QUIET = 300
+"""Of PCM16: softer than this at the end of a recording is not the last word."""
+FILLERS = {text for texts in SpokenSettings().fillers.values() for text in texts}
+
+
+@dataclass(slots=True)
+class Asked:
+    """What came of one question; times in ms after its last sound."""
+
+    question: Question
+    heard: str = ""
+    answer: str = ""
+    sound_ms: float | None = None
+    answer_ms: float | None = None
+    stages: Json = field(default_factory=dict)
+    fault: str = ""
+
+    @property
+    def right(self) -> bool:
+        return not self.question.missing(self.answer)
+
+
+class Ear:
+    """Notes of one call when the caller fell silent and when what answered."""
+
+    def __init__(self) -> None:
+        self.ended_ms: list[float] = []
+        self.words_ms: list[tuple[float, str]] = []
+        self.heard: list[str] = []
+
+    def take(self, event: Json) -> None:
+        match event.get("type"):
+            case "utterance_ended":
+                self.ended_ms.append(event["at_ms"])
+            case "transcript_delta" if event.get("role") != "user":
+                self.words_ms.append((event["at_ms"], str(event.get("delta", "")).strip()))
+            case "transcript_final" if event.get("role") == "user":
+                self.heard.append(str(event.get("text", "")))
+
+
+async def ask(url: str, asked: Asked, utterance: Utterance) -> None:
+    ear = Ear()
+    call, failure = await hold_call(
+        CallOptions(url, language=asked.question.language),
+        ear.take,
+        lambda call: call.say_all([utterance]),
+    )
+    asked.fault = failure or ""
+    asked.heard = " ".join(ear.heard)
+    if call is None or not ear.ended_ms:
+        return
+    asked.answer = " ".join(turn.penny for turn in call.log.turns)
+    asked.stages = call.log.turns[-1].latency_ms if call.log.turns else {}
+    asked.sound_ms = call.answer_delays_ms[0] if call.answer_delays_ms else None
+    answers = [at for at, words in ear.words_ms if words not in FILLERS]
+    asked.answer_ms = answers[0] - ear.ended_ms[0] if answers else None
+
+
+async def ask_typed(url: str, question: Question) -> bool:
+    """Whether the same words, typed, are answered right."""
+    typed = Asked(question)
+    await ask(url, typed, Utterance("typed", text=question.question))
+    return typed.right
+
+
+async def interrupt(url: str, first: Utterance, second: Utterance) -> str:
+    """Ask over a running answer; what went wrong, or ''."""
+    call, failure = await hold_call(
+        CallOptions(url, over_ms=1500), lambda _: None, lambda c: c.say_all([first, second])
+    )
+    if failure or call is None:
+        return failure or "no call"
+    turns = call.log.turns
+    if not any(turn.interrupted for turn in turns[:-1]):
+        return "the first answer was not interrupted"
+    return "" if turns[-1].answered else "the second question was not answered"
+
+
+async def record(models: Path, questions: list[Question]) -> list[Utterance]:
+    """The questions as speech, without silence at their ends."""
+    tts = KokoroTts(KokoroSettings(model=models / "natural/kokoro", threads=1, cores=0))
+    spoken = []
+    for question in questions:
+        voice = Voice(question.language, question.voice)
+        pcm = b"".join([p async for p in tts.synthesize(question.question, voice)])
+        loud = np.flatnonzero(np.abs(np.frombuffer(pcm, "<i2").astype(np.int32)) > QUIET)
+        spoken.append(Utterance(question.question, pcm=pcm[: 2 * (int(loud[-1]) + 1)]))
+    await tts.aclose()
+    return spoken
+
+
+async def look_at_page(address: str) -> str:
+    """Open the page in a browser where there is one; what went wrong, or ''."""
+    async with aiohttp.ClientSession() as http, http.get(f"http://{address}/") as answer:
+        if answer.status != 200:
+            return f"the page answered HTTP {answer.status}"
+    async with launch_chromium() as browser:
+        page = await browser.new_page()
+        await page.goto(f"http://{address}/")
+        title = await page.title()
+    return "" if "Penny" in title else f"the page is called {title!r}"
+
+
+async def first_answer(house: House) -> str:
+    """The sample's own question, in eSpeak's voice, as soon as there is an address."""
+    question = Question("es", "eSpeak NG", EMBEDDED_QUESTION, ("900 654 321",))
+    asked = Asked(question)
+    await ask(
+        f"ws://{house.address}/ws", asked, Utterance(EMBEDDED_QUESTION, speak(EMBEDDED_QUESTION))
+    )
+    return asked.fault or ("" if asked.right else f"heard {asked.heard!r}: {asked.answer}")
+
+
+async def try_out(house: House, models: Path) -> bool:
+    """Everything a newcomer does, told as it happens; whether it passes."""
+    url = f"ws://{house.address}/ws"
+    print(f"{house.age_s:6.1f} s  Penny listens on {house.address}; load {os.getloadavg()[0]:.1f}")
+    fault = await first_answer(house)
+    print(f"{house.age_s:6.1f} s  first answer {'was wrong: ' + fault if fault else 'heard whole'}")
+    natural_s = await house.until(NATURAL, NO_NATURAL)
+    if house.has(NO_NATURAL):
+        print("natural does not run here:", *(x for x in house.output if NO_NATURAL.search(x)))
+        return False
+    print(f"{natural_s:6.1f} s  natural was ready")
+    questions = read_questions()
+    recordings = await record(models, questions)
+    print(
+        "The questions are synthetic: Kokoro em_alex asks in Spanish (ef_dora answers), af_heart "
+        "in English (and answers). No person's recording of such a question was at hand."
+    )
+    results = []
+    for question, recording in zip(questions, recordings, strict=True):
+        asked = Asked(question)
+        await ask(url, asked, recording)
+        results.append(asked)
+        await tell(url, asked)
+    over = await interrupt(url, recordings[2], recordings[0])
+    print("interruption:", over or "yields, and answers the second question")
+    page = await look_at_page(house.address)
+    print("page:", page or "opens")
+    return summarize(results) and not over and not page
+
+
+async def tell(url: str, asked: Asked) -> None:
+    verdict = "right"
+    if not asked.right:
+        cause = "hearing" if await ask_typed(url, asked.question) else "reader"
+        verdict = f"WRONG ({cause}; lacks {', '.join(asked.question.missing(asked.answer))})"
+    stages = " ".join(f"{name} {ms}" for name, ms in asked.stages.items())
+    print(f"- {asked.question.question}\n    heard  {asked.heard}\n    answer {asked.answer}")
+    print(
+        f"    {verdict}; first sound {asked.sound_ms} ms, of the answer {asked.answer_ms} ms; "
+        f"{stages}; load {os.getloadavg()[0]:.1f} {asked.fault}"
+    )
+
+
+def summarize(results: list[Asked]) -> bool:
+    right = sum(asked.right for asked in results)
+    sounds = [asked.sound_ms for asked in results if asked.sound_ms is not None]
+    answers = [asked.answer_ms for asked in results if asked.answer_ms is not None]
+    if not sounds or not answers:
+        print("nothing was heard")
+        return False
+    sound_ms, answer_ms = statistics.median(sounds), statistics.median(answers)
+    print(
+        f"{right} of {len(results)} right; after the last word, p50: first sound {sound_ms:.0f} "
+        f"ms, first sound of the answer {answer_ms:.0f} ms (max {max(answers):.0f}); "
+        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    )
+    return right >= RIGHT_AT_LEAST and sound_ms <= FIRST_SOUND_P50_MS
+
+
+async def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--here", action="store_true", help="no clone: this tree, this Python")
+    parser.add_argument("--models", type=Path, help="with --here: a folder that has the weights")
+    arguments = parser.parse_args()
+    # A time limit from outside ends by SIGTERM: the house is stopped all the same.
+    trial = asyncio.current_task()
+    assert trial is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, trial.cancel)
+    with tempfile.TemporaryDirectory(prefix="penny-newcomer-") as scratch:
+        folder = Path(scratch, "penny")
+        if arguments.here:
+            folder.mkdir()
+            house = await House.here(folder, arguments.models)
+        else:
+            house = await House.clone(folder)
+        try:
+            passed = await try_out(house, arguments.models or folder / "var/models")
+        finally:
+            await house.stop()
+    print("PASSED" if passed else "FAILED")
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(asyncio.run(main()))

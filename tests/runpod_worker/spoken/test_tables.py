@@ -1,0 +1,86 @@
+"""What an assistant writes and what is said, by tables made without sight of the code."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from runpod_worker.phrases import PhraseSplitter
+from runpod_worker.spoken_text import write_for_speech
+
+
+pytestmark = pytest.mark.pure
+
+
+_CHOICE = {"{": "(?:", "}": ")", "|": "|"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One row: ``said`` are patterns, any of which may be read; ``part`` is open or held."""
+
+    language: str
+    kind: str
+    written: str
+    said: tuple[str, ...]
+    part: str
+
+
+def _rows(language: str) -> list[_Row]:
+    path = Path(__file__).parent / f"{language}.tsv"
+    rows, kind = [], ""
+    for line in path.read_text(encoding="utf-8").splitlines()[1:]:
+        if "\t" not in line:
+            kind = line.removeprefix("# ")
+            continue
+        written, said, also, part = line.split("\t")
+        accepted = (said, *filter(None, also.split(" || ")))
+        rows.append(_Row(language, kind, written.replace("\\n", "\n"), accepted, part))
+    return rows
+
+
+def _folded(text: str) -> str:
+    """Without case, commas and the number of spaces; a space before a mark is not heard."""
+    return re.sub(r" (?=[.;:!?])", "", re.sub(r"[,\s]+", " ", text.lower())).strip()
+
+
+def _is_said(row: _Row, said: str) -> bool:
+    patterns = (
+        "".join(_CHOICE.get(c) or re.escape(c) for c in re.sub(r"[,\s]+", " ", each.lower()))
+        for each in row.said
+    )
+    return any(re.fullmatch(pattern, _folded(said)) for pattern in patterns)
+
+
+_ROWS = [*_rows("es"), *_rows("en")]
+
+
+@pytest.mark.parametrize("row", _ROWS, ids=[f"{r.language}-{r.part}-{r.written}" for r in _ROWS])
+def test_text_is_said_as_a_native_speaker_reads_it(row: _Row) -> None:
+    said = write_for_speech(row.written, row.language)
+    assert _is_said(row, said), f"{row.written!r} is said {said!r}, not {row.said[0]!r}"
+
+
+@pytest.mark.parametrize("row", _ROWS, ids=[f"{r.language}-{r.part}-{r.written}" for r in _ROWS])
+def test_no_phrase_boundary_breaks_what_is_written(row: _Row) -> None:
+    splitter = PhraseSplitter()
+    written = [row.written[at : at + 3] for at in range(0, len(row.written), 3)]
+    phrases = [phrase for token in written for phrase in splitter.feed(token)]
+    phrases += splitter.flush()
+
+    said = " ".join(write_for_speech(phrase, row.language) for phrase in phrases)
+
+    assert _is_said(row, said), f"{phrases!r} are said {said!r}, not {row.said[0]!r}"
+
+
+def test_tables_are_as_large_as_their_use_needs() -> None:
+    sizes = {(r.language, r.part): 0 for r in _ROWS}
+    for row in _ROWS:
+        sizes[row.language, row.part] += 1
+    assert sizes["es", "open"] + sizes["es", "held"] >= 300
+    assert sizes["en", "open"] + sizes["en", "held"] >= 150
+    assert sizes["es", "held"] >= 100
+    assert sizes["en", "held"] >= 50
