@@ -56,6 +56,11 @@ class AudioFormat:
         return g711.ulaw_encode(pcm16) if self.encoding == "pcmu" else g711.alaw_encode(pcm16)
 
 
+def count_base64_bytes(text: str) -> int:
+    """Bytes that padded base64 stands for, without decoding it."""
+    return len(text) * 3 // 4 - text.count("=", -2)
+
+
 PCM24K = AudioFormat("pcm16", 24_000)
 """What Penny carries inside: OpenAI Realtime's ``audio/pcm``."""
 PCM16K = AudioFormat("pcm16", 16_000)

@@ -1,4 +1,4 @@
-"""Audio files: any common format in, mono WAV or Opus out."""
+"""Audio files: any common format in, mono WAV out."""
 
 from __future__ import annotations
 
@@ -40,14 +40,3 @@ def write_wav(path: str | Path, pcm16: bytes, rate_hz: int) -> None:
         file.setsampwidth(2)
         file.setframerate(rate_hz)
         file.writeframes(pcm16)
-
-
-def write_opus(path: str | Path, pcm24k: bytes) -> None:
-    """Write mono PCM16 at 24 kHz as Opus in an OGG file: some 3 kB a second of speech.
-
-    Raises ValueError for half a sample.
-    """
-    if len(pcm24k) % 2:
-        raise ValueError(f"pcm24k: {len(pcm24k)} bytes is not a whole number of 16-bit samples")
-    samples = np.frombuffer(pcm24k, "<i2")
-    soundfile.write(str(path), samples, 24_000, format="OGG", subtype="OPUS")

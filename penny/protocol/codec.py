@@ -7,8 +7,10 @@ from typing import Any
 
 import orjson
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from penny.errors import ProtocolError
+from penny.writable import dump_json
 
 from .message import ClientMessage, Part, ServerEvent
 from .registry import CLIENT_MESSAGES
@@ -24,7 +26,7 @@ _MAX_SHOWN = 40
 
 
 def parse_client_message(text: str | bytes) -> ClientMessage:
-    """Return the message in ``text``; its ``ignored`` names the fields nobody knows.
+    """Return the message in ``text``; its ``ignored`` names the fields that are unknown.
 
     Raises:
         ProtocolError: ``message_too_large`` above :data:`MAX_TEXT_BYTES`, else
@@ -71,8 +73,11 @@ def check_audio(n_bytes: int, stream: StreamFormat) -> None:
 
 
 def dump(event: ServerEvent) -> str:
-    """Return the event as JSON text; unknown values are null."""
-    return event.model_dump_json()
+    """Return the event as JSON text; unknown values are null, half a surrogate pair is U+FFFD."""
+    try:
+        return event.model_dump_json()
+    except PydanticSerializationError:
+        return dump_json(event.model_dump()).decode()
 
 
 def _model_of(kind: Any) -> type[ClientMessage]:

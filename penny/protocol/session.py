@@ -17,6 +17,7 @@ DEFAULT_RATE_HZ: RateHz = 24000
 EndReason = Literal[
     "client_ended",
     "client_gone",
+    "client_does_not_read",
     "handoff",
     "idle",
     "time_limit",

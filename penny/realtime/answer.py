@@ -46,6 +46,11 @@ class Answer:
         message.speech.add_audio(len(pcm))
         self._send_audio(message, self._encoder.feed(pcm))
 
+    def finish_speech(self) -> None:
+        """The last phrase has all its audio, whatever the response ends with."""
+        if self._message is not None and self._message.speech is not None:
+            self._message.speech.finish()
+
     def _send_audio(self, message: Item, wire: bytes) -> None:
         if wire:
             # What is said beside the conversation leaves no assistant audio in it.

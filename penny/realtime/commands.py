@@ -155,6 +155,8 @@ class IdleTimeout:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptDelta:
+    """An increment of a user item's transcript."""
+
     item_id: str
     delta: str
 
@@ -172,6 +174,8 @@ class TranscriptDone:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptFailed:
+    """A user item could not be transcribed; ``code`` is the stage's, ``message`` for a person."""
+
     item_id: str
     code: str
     message: str
@@ -213,6 +217,8 @@ class ToolCallDelta:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDone:
+    """A function call is complete; ``arguments`` is the whole JSON text, not checked."""
+
     response_id: str
     call_id: str
     name: str
@@ -221,7 +227,7 @@ class ToolCallDone:
 
 @dataclass(frozen=True, slots=True)
 class GenerationUsage:
-    """Token counts so far. Whoever sends it also has usage for a response that is cancelled."""
+    """Token counts of a response so far, so that a cancelled one has usage too."""
 
     response_id: str
     input_text_tokens: int = 0
@@ -245,9 +251,15 @@ class GenerationDone:
 
 @dataclass(frozen=True, slots=True)
 class GenerationFailed:
+    """The answer ended with an error; what was generated before it stays in the conversation.
+
+    ``is_speech_whole``: the last phrase reported has all its audio (an apology).
+    """
+
     response_id: str
     code: str
     message: str
+    is_speech_whole: bool = False
 
 
 EngineReport = (

@@ -28,6 +28,17 @@ def _wrong_type(param: str, expected: str, value: object) -> ClientError:
     )
 
 
+def is_deeper(value: object, levels: int) -> bool:
+    """Whether ``value`` is nested more than so many levels deep."""
+    level: list[Any] = [value]
+    for _ in range(levels):
+        below = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [inner for each in below for inner in each if isinstance(inner, dict | list)]
+        if not level:
+            return False
+    return True
+
+
 def need(message: Json, key: str, param: str) -> Any:
     """Return ``message[key]``; a missing or null one is an error."""
     value = message.get(key)

@@ -17,6 +17,13 @@ WIRE_FORMATS = {
 }
 
 
+def count_chars_per_ms(audio_format: Json | None) -> float:
+    """Characters of base64 in a millisecond of audio in a GA ``format`` object; the default's
+    where there is none."""
+    wire = WIRE_FORMATS.get((audio_format or {}).get("type", ""), CORE_FORMAT)
+    return wire.bytes_per_ms * 4 / 3
+
+
 def check_format(value: object, param: str) -> Json:
     """Return the whole GA format object for a client's, which may omit the rate."""
     given = check_object(value, param)

@@ -217,6 +217,8 @@ class Generation:
     def take_failure(self, report: GenerationFailed) -> None:
         answer = self._answers.get(report.response_id)
         if answer is not None:
+            if report.is_speech_whole:
+                answer.finish_speech()
             self._fail(answer, report.code, report.message)
 
     # --- ends ------------------------------------------------------------------------------

@@ -11,21 +11,10 @@ from penny.realtime.commands import Json
 from penny.realtime.errors import ClientError
 from penny.realtime.fields import check_string
 from penny.realtime.settings import CoreSettings
+from penny.realtime.shapes import EVENTS
+from penny.writable import mend_json
 
 
-CLIENT_EVENTS = (
-    "session.update",
-    "input_audio_buffer.append",
-    "input_audio_buffer.commit",
-    "input_audio_buffer.clear",
-    "conversation.item.create",
-    "conversation.item.retrieve",
-    "conversation.item.truncate",
-    "conversation.item.delete",
-    "response.create",
-    "response.cancel",
-    "output_audio_buffer.clear",
-)
 MAX_EVENT_ID_CHARS = 512
 """OpenAI's limit for a client's ``event_id``."""
 
@@ -68,8 +57,7 @@ def load_message(raw: str | bytes | Json, settings: CoreSettings) -> Json:
             text, parse_constant=_refuse_constant, parse_int=_read_int, parse_float=_read_float
         )
         if "\\ud" in text or "\\uD" in text:
-            # Half a surrogate pair is legal JSON and cannot be sent back as UTF-8.
-            json.dumps(message, ensure_ascii=False).encode()
+            message = mend_json(message)  # half a pair is legal JSON and no UTF-8
     except (ValueError, RecursionError) as error:
         raise ClientError(
             "invalid_json", "The message is not valid JSON in UTF-8; send one JSON object."
@@ -99,8 +87,8 @@ def read_type(message: Json) -> str:
             "missing_required_parameter", "Missing required parameter: 'type'.", "type"
         )
     kind = check_string(kind, "type")
-    if kind not in CLIENT_EVENTS:
-        names = ", ".join(f"'{name}'" for name in CLIENT_EVENTS)
+    if kind not in EVENTS:
+        names = ", ".join(f"'{name}'" for name in EVENTS)
         raise ClientError(
             "invalid_value", f"Invalid value: '{kind[:64]}'. 'type' must be one of {names}.", "type"
         )

@@ -13,12 +13,20 @@ from typing import Any
 from penny.realtime import session_fields as check
 from penny.realtime.commands import Json
 from penny.realtime.errors import ClientError
-from penny.realtime.fields import check_bool, check_number, check_object, check_string, need
+from penny.realtime.fields import (
+    check_bool,
+    check_number,
+    check_object,
+    check_string,
+    is_deeper,
+    need,
+)
 from penny.realtime.formats import check_format
 from penny.realtime.settings import CoreSettings
 
 
-READ_ONLY = ("id", "object", "expires_at")
+READ_ONLY = ("id", "object", "expires_at", "model")
+"""Left alone whatever an update says: SDKs write a ``model`` of their own into each of theirs."""
 _Check = Callable[[Any, str], Any]
 
 _NULLABLE: dict[str, _Check] = {
@@ -125,19 +133,12 @@ def update_session(session: Json, patch: object, settings: CoreSettings, *, spok
 
 
 def _refuse_oversize(session: Json, settings: CoreSettings) -> None:
-    level: list[Any] = [session]
-    depth = 0
-    while level:
-        depth += 1
-        if depth > settings.max_session_depth:
-            raise ClientError(
-                "session_too_large",
-                f"'session' is nested more than {settings.max_session_depth} levels deep; "
-                "flatten it.",
-                "session",
-            )
-        below = [each.values() if isinstance(each, dict) else each for each in level]
-        level = [inner for each in below for inner in each if isinstance(inner, dict | list)]
+    if is_deeper(session, settings.max_session_depth):
+        raise ClientError(
+            "session_too_large",
+            f"'session' is nested more than {settings.max_session_depth} levels deep; flatten it.",
+            "session",
+        )
     if len(json.dumps(session)) > settings.max_session_chars:
         raise ClientError(
             "session_too_large",
@@ -148,13 +149,6 @@ def _refuse_oversize(session: Json, settings: CoreSettings) -> None:
 
 
 def _refuse_frozen(old: Json, new: Json, *, spoke: bool) -> None:
-    if new["model"] != old["model"]:
-        raise ClientError(
-            "cannot_update_model",
-            f"'session.model' cannot change once connected (it is '{old['model']}'); connect "
-            "again with ?model=… or leave it out.",
-            "session.model",
-        )
     if spoke and new["audio"]["output"]["voice"] != old["audio"]["output"]["voice"]:
         raise ClientError(
             "cannot_update_voice",

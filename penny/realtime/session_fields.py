@@ -23,6 +23,7 @@ SPEED_RANGE = (0.25, 1.5)
 MAX_DURATION_MS = 600_000
 EAGERNESS = ("low", "medium", "high", "auto")
 NOISE_REDUCTION = ("near_field", "far_field")
+PROMPT_VARIABLES = ("input_text", "input_image", "input_file")
 INCLUDE = ("item.input_audio_transcription.logprobs",)
 
 
@@ -164,13 +165,15 @@ def check_prompt(value: object, param: str) -> Json:
     if given.get("version") is not None:
         check_string(given["version"], f"{param}.version", 512)
     for name, value in check_object(given.get("variables") or {}, f"{param}.variables").items():
-        check_string(value, f"{param}.variables.{name}")
+        if not isinstance(value, str):
+            at = f"{param}.variables.{name}"
+            check_choice(check_object(value, at).get("type"), f"{at}.type", PROMPT_VARIABLES)
     return given
 
 
 def check_reasoning(value: object, param: str) -> Json:
     given = check_object(value, param)
     if given.get("effort") is not None:
-        efforts = ("minimal", "low", "medium", "high", "xhigh")
+        efforts = ("none", "minimal", "low", "medium", "high", "xhigh")
         check_choice(given["effort"], f"{param}.effort", efforts)
     return given

@@ -1,4 +1,4 @@
-"""Which words which audio carries, so that an interrupted answer keeps only what was heard.
+"""Aligns an answer's words with its audio, so that truncation keeps what was heard.
 
 Words and audio of an answer arrive in order: a phrase, then its audio. Inside a phrase the words
 are taken to be spread evenly over its audio by characters. A phrase whose audio was cut before
@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from penny.audio.format import PCM24K
 
-BYTES_PER_MS = 48
-"""Mono PCM16 at 24 000 Hz."""
+
+BYTES_PER_MS = round(PCM24K.bytes_per_ms)
 DEFAULT_MS_PER_CHAR = 65.0
 """About 15 characters a second, an ordinary pace in Spanish and English."""
 
 
 @dataclass(slots=True)
 class Phrase:
+    """One synthesised phrase: its words and the bytes of PCM16 at 24 000 Hz sent for it."""
+
     text: str
     audio_bytes: int = 0
 

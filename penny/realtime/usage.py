@@ -1,4 +1,4 @@
-"""Token counts. Text tokens are the engine's own; audio tokens follow from the duration.
+"""Token counts. Text tokens are the engine's own or estimated, audio tokens follow from durations.
 
 OpenAI's rates: one token per 100 ms of the user's audio, one per 50 ms of the assistant's; a
 fraction counts as a whole token, per item. In the context, an item counts with the audio that it
@@ -8,12 +8,20 @@ holds there (a truncated answer with what was heard).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 from penny.realtime.commands import Json
 
 
 INPUT_MS_PER_TOKEN = 100
 OUTPUT_MS_PER_TOKEN = 50
+CHARACTERS_PER_TOKEN = 3.2
+"""Spanish prose under Qwen2.5's and Llama 3's byte-level tokenizers; English lies near 4.2."""
+
+
+def estimate_tokens(text: str, characters_per_token: float = CHARACTERS_PER_TOKEN) -> int:
+    """How many text tokens ``text`` has, rounded up, where no tokenizer is at hand."""
+    return ceil(len(text) / characters_per_token)
 
 
 def count_input_audio(audio_ms: int) -> int:

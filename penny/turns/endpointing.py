@@ -20,6 +20,8 @@ Eagerness = Literal["low", "medium", "high", "auto"]
 
 
 class _Waits(NamedTuple):
+    """Silence that ends a turn, by what the words so far say."""
+
     finished_ms: int
     base_ms: int
     cap_ms: int
@@ -59,13 +61,6 @@ class Endpointing:
             raise ValueError(
                 f"silence_duration_ms: {self.silence_duration_ms} is too small; use 1 or more"
             )
-
-    @property
-    def max_silence_ms(self) -> int:
-        """``silence_ms`` never answers more than this."""
-        if self.kind == "server_vad":
-            return self.silence_duration_ms
-        return WAITS[self.eagerness].cap_ms
 
     def silence_ms(
         self,

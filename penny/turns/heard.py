@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class _Segment:
+    """A piece of text and the audio that carries it."""
+
     chars: int
     audio_ms: float
 

@@ -13,6 +13,20 @@ from agents.realtime.model_inputs import RealtimeModelSendRawMessage
 from tests.conformance import cases
 
 
+SETTINGS = {
+    "model_name": "gpt-realtime-2.1",
+    "audio": {
+        "input": {
+            "format": "pcm16",
+            "transcription": {"model": "gpt-4o-mini-transcribe"},
+            "turn_detection": {"type": "semantic_vad", "interrupt_response": True},
+        },
+        "output": {"format": "pcm16", "voice": "ash"},
+    },
+}
+"""As the quickstart of the SDK has them."""
+
+
 class Talk:
     def __init__(self, session: Any) -> None:
         self.session = session
@@ -44,13 +58,10 @@ class Talk:
 @asynccontextmanager
 async def talking(penny: cases.Penny, tools: tuple[Any, ...] = ()) -> AsyncIterator[Talk]:
     agent = RealtimeAgent(name="Penny", instructions="Responde en español.", tools=list(tools))
-    runner = RealtimeRunner(agent, config={"tracing_disabled": True})
+    config = {"model_settings": SETTINGS, "tracing_disabled": True}
+    runner = RealtimeRunner(agent, config=config)
     session = await runner.run(
-        model_config={
-            "url": f"{penny.ws_url}/v1/realtime?model=penny",
-            "api_key": "any",
-            "initial_model_settings": {"model_name": "penny"},
-        }
+        model_config={"url": f"{penny.ws_url}/v1/realtime?model=penny", "api_key": "any"}
     )
     async with session:
         yield Talk(session)

@@ -24,7 +24,7 @@ from tests.doubles.speech import silence, speak
 
 
 ROOT = Path(__file__).parent.parent.parent
-CLIENTS_PYTHON = ROOT / ".venv-conformance/bin/python"
+CLIENTS_PYTHON = ROOT / ".venv-peers/bin/python"
 CLIENTS = {
     "openai": "tests.conformance.client_openai",
     "openai-agents": "tests.conformance.client_agents",

@@ -1,6 +1,6 @@
 """``python -m tests.fuzz.guided TARGET [libFuzzer options]``: coverage chooses the mutations.
 
-Needs atheris (requirements/fuzz.in). New inputs that reach new code go to var/fuzz/TARGET.
+Needs atheris (Linux on x86-64). New inputs that reach new code go to var/fuzz/TARGET.
 """
 
 from __future__ import annotations

@@ -15,13 +15,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from config.loader import load
 from config.trust import LimitsSection, TenantSection
 from kb.base import KnowledgeBase
 from kb.settings import KbSettings
 from penny.audio.format import PCM24K
 from penny.edges.player import Frame, Player
-from penny.edges.socket.inbox import Inbox
 from penny.edges.socket.sent_log import SentLog
 from penny.edges.socket.translate import Translator
 from penny.errors import ConfigErrors, ProtocolError
@@ -107,7 +108,7 @@ def kb_query(data: bytes) -> None:
 def caller_session(data: bytes) -> None:
     """What a caller of ``/ws`` sees and does, in any order: heard <= sent, counts never shrink."""
     player = Player(PCM24K, lead_ms=120, limit_ms=2_000)
-    view, sent, inbox = Translator(player), SentLog(20_000), Inbox()
+    view, sent = Translator(player), SentLog(20_000)
     now_s = 0.0
     for number, byte in enumerate(data[:400]):
         now_s += (byte >> 5) * 0.013
@@ -116,7 +117,7 @@ def caller_session(data: bytes) -> None:
         for event in effects.to_caller:
             sent.add_text(dump(event))
         for realtime in effects.to_speaker:
-            inbox.put(realtime)
+            orjson.dumps(realtime)  # it can be sent
         for due in player.due(now_s):
             if isinstance(due, Frame):
                 sent.add_audio(due)

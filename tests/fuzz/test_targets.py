@@ -12,6 +12,9 @@ from tests.fuzz.run import SEEDS, _alarm, mutate, seeds_of, try_one
 from tests.fuzz.targets import TARGETS
 
 
+pytestmark = pytest.mark.process
+
+
 RUNS = {"config": 150, "kb_query": 100, "caller_session": 300, "realtime_session": 1_500}
 RUNS_OF_A_PARSER = 3_000
 

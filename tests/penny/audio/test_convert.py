@@ -9,6 +9,9 @@ from penny.audio.convert import Converter
 from penny.audio.format import PCM16K, PCM24K, PCMA8K, PCMU8K, AudioFormat
 
 
+pytestmark = pytest.mark.pure
+
+
 FORMATS = (PCM16K, PCM24K, PCMU8K, PCMA8K, AudioFormat("pcm16", 8000))
 formats = st.sampled_from(FORMATS)
 

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
 
-from penny.audio.format import PCM16K, PCM24K, PCMA8K, PCMU8K, AudioFormat
+from penny.audio.format import PCM16K, PCM24K, PCMA8K, PCMU8K, AudioFormat, count_base64_bytes
+
+
+pytestmark = pytest.mark.pure
 
 
 @pytest.mark.parametrize(
@@ -51,3 +55,8 @@ def test_bad_values_name_field_and_remedy() -> None:
         AudioFormat(unknown, 8000)
     with pytest.raises(ValueError, match="rate_hz: 0 is not a rate"):
         AudioFormat("pcm16", 0)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 160, 960])
+def test_the_bytes_behind_base64_are_counted_to_the_byte(size: int) -> None:
+    assert count_base64_bytes(base64.b64encode(bytes(size)).decode()) == size

@@ -7,6 +7,9 @@ from hypothesis import strategies as st
 from penny.audio.framing import Framer
 
 
+pytestmark = pytest.mark.pure
+
+
 @given(st.integers(1, 50), st.lists(st.binary(max_size=120), max_size=20))
 def test_audio_is_conserved_and_frames_have_one_size(frame_bytes: int, chunks: list[bytes]) -> None:
     framer = Framer(frame_bytes)

@@ -13,6 +13,9 @@ import pytest
 from penny.audio import g711
 
 
+pytestmark = pytest.mark.pure
+
+
 EVERY_SAMPLE = np.arange(65536, dtype="<u2").tobytes()
 EVERY_CODE = bytes(range(256))
 

@@ -6,6 +6,9 @@ import pytest
 from penny.audio.level import SILENCE_DBFS, rms_dbfs
 
 
+pytestmark = pytest.mark.pure
+
+
 def test_a_square_wave_is_0_dbfs_and_a_sine_3_below() -> None:
     sine = np.rint(32767 * np.sin(np.arange(48000) * 2 * np.pi / 48)).astype("<i2")
 

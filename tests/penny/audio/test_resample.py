@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from penny.audio.resample import Resampler
 
 
+pytestmark = pytest.mark.pure
+
+
 RATES_HZ = (8000, 16000, 22050, 24000, 44100, 48000)
 PAIRS = list(permutations(RATES_HZ, 2))
 pairs = st.sampled_from(PAIRS)

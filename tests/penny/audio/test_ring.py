@@ -7,6 +7,9 @@ from hypothesis import strategies as st
 from penny.audio.ring import PreRoll
 
 
+pytestmark = pytest.mark.pure
+
+
 @given(st.integers(1, 50), st.lists(st.binary(max_size=300).map(lambda b: b * 2), max_size=20))
 def test_the_newest_audio_is_kept_and_memory_is_bounded(keep_ms: int, chunks: list[bytes]) -> None:
     ring, fed = PreRoll(keep_ms, 8000), b""

@@ -9,6 +9,9 @@ import soundfile
 from penny.audio.wav import read_audio, write_wav
 
 
+pytestmark = pytest.mark.pure
+
+
 SAMPLES = np.array([0, 1, -1, 32767, -32768, 1234], "<i2")
 
 

@@ -21,6 +21,9 @@ from penny.protocol.conversation import Interruption, Playback, TextInput
 from penny.protocol.session import SessionStart, StreamFormat
 
 
+pytestmark = pytest.mark.pure
+
+
 SPECIFICATION_START = """{"type":"session_start","mode":"EXTERNAL",
  "portavoz":{"provider":"openai","model":"gpt-4o-realtime","voice":"alloy","language":"es",
   "initial_system_prompt":"Eres un asistente de voz profesional..."},

@@ -11,6 +11,9 @@ from penny.protocol.json_schema import build_schema
 from penny.protocol.typescript import write_types
 
 
+pytestmark = pytest.mark.pure
+
+
 def test_generated_files_are_current() -> None:
     assert generate.find_drift() == []
 

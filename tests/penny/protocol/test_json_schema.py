@@ -19,6 +19,9 @@ from penny.protocol.message import Part
 from penny.protocol.registry import CLIENT_MESSAGES, SERVER_EVENTS
 
 
+pytestmark = pytest.mark.pure
+
+
 README = (Path(penny.protocol.__file__).parent / "README.md").read_text(encoding="utf-8")
 SCHEMA = build_schema()
 ALL_MODELS: dict[str, type[Part]] = {**CLIENT_MESSAGES, **SERVER_EVENTS}

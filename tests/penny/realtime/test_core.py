@@ -11,6 +11,9 @@ from penny.realtime import commands as c
 from tests.penny.realtime.talk import MS, NOW_S, Talk, kinds, the, the_error
 
 
+pytestmark = pytest.mark.pure
+
+
 TEXT_ANSWER = [
     "response.output_item.added",
     "conversation.item.added",

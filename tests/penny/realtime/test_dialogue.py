@@ -13,6 +13,9 @@ from penny.realtime.items import Item
 from tests.penny.realtime.talk import MS, Json, Talk, kinds, the_error
 
 
+pytestmark = pytest.mark.pure
+
+
 def spoken(talk: Talk, text: str = "Uno dos tres cuatro", ms: int = 1000) -> str:
     """Let the core speak an answer to its end; return the item's id."""
     response_id = talk.respond()

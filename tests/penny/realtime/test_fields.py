@@ -20,6 +20,9 @@ from penny.realtime.fields import (
 from penny.realtime.settings import CoreSettings
 
 
+pytestmark = pytest.mark.pure
+
+
 @pytest.mark.parametrize(
     ("check", "value", "code"),
     [
@@ -77,4 +80,7 @@ def test_what_openai_takes_is_taken() -> None:
     del ratio["token_limits"]
     assert session.check_truncation(ratio, "f") == ratio
     assert session.check_reasoning({}, "f") == {}
-    assert session.check_prompt({"id": "p", "version": "2", "variables": {"a": "b"}}, "f")
+    image = {"type": "input_image", "detail": "auto", "file_id": "file_1"}
+    variables = {"a": "b", "c": {"type": "input_text", "text": "d"}, "e": image}
+    assert session.check_prompt({"id": "p", "version": "2", "variables": variables}, "f")
+    assert session.check_reasoning({"effort": "none"}, "f") == {"effort": "none"}

@@ -12,6 +12,9 @@ from penny.realtime.table import RESPONSE
 from tests.penny.realtime.talk import Talk, kinds, the, the_error
 
 
+pytestmark = pytest.mark.pure
+
+
 def test_a_second_response_while_one_is_active_is_refused_by_name() -> None:
     talk = Talk()
     first = talk.respond()

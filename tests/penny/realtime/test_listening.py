@@ -13,6 +13,9 @@ from penny.realtime import commands as c
 from tests.penny.realtime.talk import MS, Talk, kinds, the_error
 
 
+pytestmark = pytest.mark.pure
+
+
 MANUAL = {"input": {"turn_detection": None}}
 
 

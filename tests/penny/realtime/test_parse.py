@@ -12,8 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import penny.realtime
-from penny.realtime.parse import CLIENT_EVENTS
-from tests.penny.realtime.talk import Talk, kinds, the_error
+from penny.realtime.shapes import EVENTS
+from tests.penny.realtime.talk import Talk, kinds, the, the_error
+
+
+pytestmark = pytest.mark.pure
 
 
 README = (Path(penny.realtime.__path__[0]) / "README.md").read_text()
@@ -36,7 +39,6 @@ DOCUMENTED = set(re.findall(r"^\| `([a-z_]+)` \|", README, re.MULTILINE))
         '{"type": "session.update", "x": ' + "9" * 5000 + "}",
         "[" * 100_000,
         '{"a":' * 100_000,
-        '{"type": "session.update", "session": {"type": "realtime", "x": "\\ud800"}}',
     ],
 )
 def test_what_is_not_one_json_object_is_refused(raw: str | bytes) -> None:
@@ -107,7 +109,7 @@ FIELDS = st.sampled_from(
 )
 MESSAGES = st.builds(
     lambda kind, fields: {**fields, "type": kind},
-    st.sampled_from(CLIENT_EVENTS),
+    st.sampled_from(sorted(EVENTS)),
     st.dictionaries(FIELDS, JSON_VALUES, max_size=4),
 )
 
@@ -133,3 +135,9 @@ def test_every_error_code_in_the_source_is_documented() -> None:
     raised = set(re.findall(r'ClientError\(\s*"([a-z_]+)"', source))
     assert raised
     assert raised <= DOCUMENTED
+
+
+def test_half_an_emoji_in_a_tools_result_is_taken_as_what_can_be_written() -> None:
+    item = {"type": "function_call_output", "call_id": "c", "output": "ok \ud83d \ud83d\ude00"}
+    events = Talk().raw(json.dumps({"type": "conversation.item.create", "item": item}))
+    assert the(events, "conversation.item.done")["item"]["output"] == "ok \ufffd 😀"

@@ -6,12 +6,16 @@ import base64
 from collections import Counter, defaultdict
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from penny.realtime import commands as c
 from tests.penny.realtime.talk import MS, NOW_S, Json, Talk
+
+
+pytestmark = pytest.mark.slow
 
 
 PICK = st.integers(0, 1_000_000)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from penny.realtime.speech import BYTES_PER_MS, Speech
+
+
+pytestmark = pytest.mark.pure
 
 
 def say(*phrases: tuple[str, int]) -> Speech:

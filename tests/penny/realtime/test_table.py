@@ -15,6 +15,9 @@ from penny.realtime.table import (
 )
 
 
+pytestmark = pytest.mark.pure
+
+
 TABLES = {"session": SESSION, "response": RESPONSE, "item": ITEM, "input_buffer": INPUT_BUFFER}
 FIRST = {
     "session": {"new"},

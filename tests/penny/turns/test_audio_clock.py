@@ -5,6 +5,9 @@ import pytest
 from penny.turns.audio_clock import AudioClock
 
 
+pytestmark = pytest.mark.pure
+
+
 def test_a_position_is_answered_with_the_arrival_that_brought_it() -> None:
     clock = AudioClock()
     for n in range(1, 6):

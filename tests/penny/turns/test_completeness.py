@@ -5,6 +5,9 @@ import pytest
 from penny.turns.completeness import judge_text
 
 
+pytestmark = pytest.mark.pure
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -7,6 +7,9 @@ from hypothesis import strategies as st
 from penny.turns.heard import HeardText
 
 
+pytestmark = pytest.mark.pure
+
+
 def phrases() -> HeardText:
     text = HeardText()
     for delta, ms in (("Claro. ", 500), ("Abrimos a ", 0), ("las nueve.", 1000)):

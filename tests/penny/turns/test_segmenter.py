@@ -17,6 +17,9 @@ from penny.turns.segmenter import (
 )
 
 
+pytestmark = pytest.mark.pure
+
+
 SPEECH, UNSURE, QUIET = 0.9, 0.4, 0.05
 
 
