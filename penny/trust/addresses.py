@@ -1,4 +1,4 @@
-"""Which addresses a caller may make Penny, or a vendor in her name, connect to: public ones only.
+"""Which addresses a caller may make Penny, or a vendor for it, connect to: public ones only.
 
 A URL that a tenant sets must never reach this machine, its network or a cloud's metadata service.
 ``check_address`` judges what the text shows. A name is judged again by what it resolves to, at

@@ -40,28 +40,29 @@ SENTENCES: dict[LimitName, str] = {
 END_REASONS: dict[LimitName, str] = {"minutes_per_day": "time_limit", "usd_per_day": "cost_limit"}
 
 EndSession = Callable[[str, str], bool]
-ReadUsd = Callable[[float], float]
-"""Seconds since the start -> dollars since the start."""
 
 
 @dataclass(slots=True)
 class Lease:
-    """One admitted session."""
+    """The place of one admitted session, and what was charged for it so far."""
 
     place: Place
     identity: Identity
-    started_s: float
     charged_s: float
     charged_usd: float = 0.0
-    read_usd: ReadUsd | None = None
-    """How much the session has cost; None until it runs."""
+    read_usd: Callable[[], float] | None = None
+    """How much the session has cost by now, in US dollars; None until it runs."""
+    leaving: asyncio.Task[None] | None = None
+    """Gives the place back; None while the session lives."""
 
 
 class Admission:
-    """Args:
-    clock: the loop's clock, seconds.
-    end_session: (session, reason): ends a live session of this gateway.
-    is_key_alive: whether a key has not been revoked meanwhile.
+    """Takes and renews places under the limits of keys and tenants, and charges what is used.
+
+    Args:
+        clock: the loop's clock, seconds.
+        end_session: (session, reason): ends a live session of this gateway.
+        is_key_alive: whether a key has not been revoked meanwhile.
     """
 
     def __init__(
@@ -103,14 +104,30 @@ class Admission:
         if denial is not None:
             raise self._refusal(denial)
         now_s = self._clock()
-        lease = Lease(place, identity, now_s, now_s)
+        lease = Lease(place, identity, now_s)
         self._leases[session_id] = lease
         try:
             yield lease
         finally:
-            del self._leases[session_id]
-            await self._charge(lease)
-            await self._store.release(place)
+            self._leave(lease)
+            assert lease.leaving is not None
+            await asyncio.shield(lease.leaving)
+
+    def session_ended(self, session_id: str) -> None:
+        """Begin to give a place back: before the caller is told that the session is over, so that
+        the next call finds it free."""
+        lease = self._leases.get(session_id)
+        if lease is not None:
+            self._leave(lease)
+
+    def _leave(self, lease: Lease) -> None:
+        self._leases.pop(lease.place.session_id, None)
+        if lease.leaving is None:
+            lease.leaving = self._tasks.spawn(self._release(lease), name="place given back")
+
+    async def _release(self, lease: Lease) -> None:
+        await self._store.release(lease.place)
+        await self._charge(lease)
 
     async def renew(self) -> None:
         """Renew and charge every place; end sessions whose key or day is used up."""
@@ -141,7 +158,7 @@ class Admission:
         now_s = self._clock()
         usd = lease.charged_usd
         if lease.read_usd is not None:
-            usd = max(usd, lease.read_usd(now_s - lease.started_s))
+            usd = max(usd, lease.read_usd())
         seconds, cost = now_s - lease.charged_s, usd - lease.charged_usd
         lease.charged_s, lease.charged_usd = now_s, usd
         used = {use.scope: use for use in await self._store.charge(lease.place, seconds, cost)}

@@ -26,12 +26,16 @@ SECRET_PREFIX = "ek_"
 MIN_LIFE_S = 10
 MAX_LIFE_S = 7200
 DEFAULT_LIFE_S = 600
-"""OpenAI's own bounds and default (realtime-protocol.md, section 1)."""
+"""OpenAI's own bounds and default of ``expires_after.seconds``
+(https://platform.openai.com/docs/api-reference/realtime-sessions/create-realtime-client-secret)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientSecret:
-    """``session`` is what was asked for, ``effective`` the session object that follows from it."""
+    """A short-lived key for a browser, bound to one session.
+
+    ``session`` is what was asked for, ``effective`` the session object that follows from it.
+    """
 
     value: str
     expires_at: int
@@ -40,7 +44,7 @@ class ClientSecret:
 
 
 class ClientSecrets:
-    """Mints and knows client secrets.
+    """Mints client secrets and finds whose they are.
 
     Args:
         store: where they live; shared by every gateway when there is a Redis.
@@ -65,17 +69,25 @@ class ClientSecrets:
             "key_id": owner.key_id,
             "single_use": single_use,
         }
-        await self._store.put_secret(_digest(secret.value), payload, life_s)
+        await self._store.put_secret(digest_of(secret.value), payload, life_s)
         return secret
 
     async def find(self, value: str) -> Identity | None:
         """In whose name, and for which session, the living secret of that value opens one."""
-        payload = await self._store.find_secret(_digest(value))
+        payload = await self._store.find_secret(digest_of(value))
         if payload is None:
             return None
         return Identity(
-            payload["tenant"], payload["key_id"], session=payload["session"], by_secret=True
+            payload["tenant"],
+            payload["key_id"],
+            session=payload["session"],
+            secret=digest_of(value),
+            single_use=payload["single_use"],
         )
+
+    async def use(self, identity: Identity) -> bool:
+        """Whether a session may begin: it, and nothing else, uses a single-use secret up."""
+        return not identity.single_use or await self._store.take_secret(identity.secret)
 
 
 def _life_s(expires_after: Any) -> int:
@@ -117,5 +129,6 @@ def _check_session(given: Any) -> tuple[Json, Json]:
     return given, update_session(default, wanted, settings, spoke=False)
 
 
-def _digest(value: str) -> str:
+def digest_of(value: str) -> str:
+    """What is kept of a secret."""
     return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()

@@ -13,11 +13,15 @@ DEFAULT_TENANT = "default"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """``key_id`` is empty where Penny is open. ``session`` is what a client secret is bound
-    to; ``by_secret`` tells that there was one."""
+    """Whose call it is: tenant, key and rights.
+
+    ``key_id`` is empty where Penny asks for no key. ``session`` is what a client secret is bound
+    to, ``secret`` its digest, ``single_use`` whether it opens one session only.
+    """
 
     tenant: str = DEFAULT_TENANT
     key_id: str = ""
     admin: bool = False
     session: Json = field(default_factory=dict)
-    by_secret: bool = False
+    secret: str = ""
+    single_use: bool = False

@@ -1,6 +1,6 @@
 """API keys, hashed at rest in one SQLite file.
 
-A key is 128 random bits, so nobody can guess it and nobody can search for it: a slow hash
+A key is 128 random bits, which can be neither guessed nor searched for: a slow hash
 (bcrypt, argon2) buys time against the guessing of human passwords and would buy nothing here,
 while each connection would pay for it. A keyed BLAKE2b is enough; its random pepper makes the
 digests of two installations differ.
@@ -91,6 +91,10 @@ class KeyFile:
         return None if row is None else _key(row)
 
     def is_alive(self, key_id: str) -> bool:
+        """Whether a key that was found before is not revoked. Raises ConfigError when the file is
+        broken, or was moved away since."""
+        if not self._path.exists():
+            raise ConfigError(f"{self._path} is not there any more; restore it", key="keys.file")
         return any(key.id == key_id and key.revoked_at is None for key in self.list_keys())
 
     def list_keys(self) -> list[ApiKey]:

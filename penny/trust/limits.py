@@ -17,7 +17,7 @@ LimitName = Literal["max_sessions", "sessions_per_minute", "minutes_per_day", "u
 ROUNDING_S = 1e-3
 """Sums of fractions of a minute on a clock of ten digits are not exact."""
 RETRY_SESSIONS_S = 5.0
-"""When to come back if all places are taken: nobody can know, and this is polite."""
+"""``retry_after_s`` when all places are taken: no place has a time at which it falls free."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,9 +91,11 @@ class MemoryStore:
         *ends_s, payload = self._secrets.get(digest, (0.0, 0.0, {}))
         if self._is_over(*ends_s):
             return None
-        if payload.get("single_use"):
-            del self._secrets[digest]
         return payload
+
+    async def take_secret(self, digest: str) -> bool:
+        *ends_s, _ = self._secrets.pop(digest, (0.0, 0.0, {}))
+        return not self._is_over(*ends_s)
 
     async def start(self, on_hang_up: OnHangUp) -> None:
         self._on_hang_up = on_hang_up

@@ -1,4 +1,4 @@
-"""Which pages may talk to Penny: her own, and those an operator names. Pure.
+"""Which web pages may talk to Penny: its own, and those an operator names. Pure.
 
 Browsers let any page open a WebSocket anywhere; the Origin header is what tells. Programs send
 none and are no business of this rule.

@@ -1,4 +1,4 @@
-"""An HTTP client for addresses that somebody wrote down: it reaches the open internet, and of the
+"""HTTP client for addresses from a configuration or a caller: the open internet, and of the
 house's own network only what was named to it.
 
 Every connection is judged twice, by the name that is asked for and by the very address that is
@@ -18,7 +18,6 @@ import structlog
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import AddrInfoType
 
-from penny.aio.websocket import ClientSocket
 from penny.trust.addresses import InwardAddress, PublicResolver, is_public, leads_inward
 
 
@@ -42,7 +41,7 @@ def is_inward_as_written(url: str) -> bool:
 
 
 class NamedOrPublicResolver(AbstractResolver):
-    """Raises InwardAddress for a name that leads inward and is not one of ``named``."""
+    """Resolver of public names, and of those an operator named; raises InwardAddress otherwise."""
 
     def __init__(self, inner: AbstractResolver, named: frozenset[Named]) -> None:
         self._inner = inner
@@ -73,7 +72,7 @@ def open_public_http(
 ) -> aiohttp.ClientSession:
     """A client for which ``inward_urls`` alone may lie in the house's own network.
 
-    No proxy is asked. Whoever uses it follows no redirects: they are another's choice.
+    No proxy is asked. Users of it follow no redirects: their target was not checked.
     """
     named = frozenset(name_of(url) for url in inward_urls)
     resolver = NamedOrPublicResolver(inner or aiohttp.ThreadedResolver(), named)
@@ -93,9 +92,7 @@ def open_public_http(
         # A cached address would be connected to after its name had changed hands.
         use_dns_cache=False,
     )
-    return aiohttp.ClientSession(
-        connector=connector, trust_env=False, ws_response_class=ClientSocket
-    )
+    return aiohttp.ClientSession(connector=connector, trust_env=False)
 
 
 def _is_literal(host: str) -> bool:

@@ -39,9 +39,11 @@ _FOLDER = Path(__file__).parent
 
 
 class RedisStore:
-    """Args:
-    redis: a client that answers text.
-    clock: seconds since the epoch for a test that owns time; None is Redis's own.
+    """Store of places, limits and secrets that several gateways share. Raises StoreLost.
+
+    Args:
+        redis: a client that answers text.
+        clock: seconds since the epoch for a test that owns time; None is Redis's own.
     """
 
     def __init__(
@@ -121,15 +123,15 @@ class RedisStore:
         )
 
     async def find_secret(self, digest: str) -> Json | None:
-        key = self._key("secret", digest)
-        found = await self._ask(self._redis.get(key))
+        found = await self._ask(self._redis.get(self._key("secret", digest)))
         if found is None:
             return None
         payload: Json = orjson.loads(found)
-        # Deleting tells who was first: of two gateways only one sees the key go.
-        if payload.get("single_use") and not await self._ask(self._redis.delete(key)):
-            return None
         return payload
+
+    async def take_secret(self, digest: str) -> bool:
+        # Deleting tells who was first: of two gateways only one sees the key go.
+        return bool(await self._ask(self._redis.delete(self._key("secret", digest))))
 
     async def start(self, on_hang_up: OnHangUp) -> None:
         self._tasks.spawn(self._listen(on_hang_up), name="redis hang-up listener")
@@ -191,7 +193,7 @@ async def listen_to(redis: Redis, channel_name: str, take: Callable[[str], None]
                     if message["type"] == "message":
                         take(message["data"])
         except (RedisError, OSError):
-            # Told once by whoever meets the same loss with its next question.
+            # Reported by the next request, which meets the same loss.
             await asyncio.sleep(LISTEN_RETRY_S)
 
 

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class StoreState:
-    """What operators are shown."""
+    """Whether the shared store answers, and what was admitted without it; for operators."""
 
     shared: bool = True
     losses: int = 0
@@ -35,7 +35,7 @@ class StoreState:
 
 @dataclass(slots=True)
 class _Debt:
-    """What the same scopes used while nobody shared it."""
+    """Use of the same scopes while the shared store was away."""
 
     place: Place
     seconds: float = 0.0
@@ -44,6 +44,8 @@ class _Debt:
 
 @dataclass(slots=True)
 class _Debts:
+    """Use that the shared store has not been told of yet."""
+
     by_scopes: dict[tuple[str, ...], _Debt] = field(default_factory=dict)
 
     def add(self, place: Place, seconds: float, usd: float) -> None:
@@ -54,9 +56,11 @@ class _Debts:
 
 
 class ResilientStore:
-    """Args:
-    shared: asked first.
-    local: mirrors what this gateway does, and answers alone when ``shared`` is lost.
+    """Store that goes on with this gateway's own limits while the shared one is lost.
+
+    Args:
+        shared: asked first.
+        local: mirrors what this gateway does, and answers alone when ``shared`` is lost.
     """
 
     def __init__(self, shared: Store, local: MemoryStore) -> None:
@@ -125,6 +129,14 @@ class ResilientStore:
             return await self._try(self._shared.find_secret(digest))
         except StoreLost:
             return None
+
+    async def take_secret(self, digest: str) -> bool:
+        if await self._local.take_secret(digest):
+            return True
+        try:
+            return await self._try(self._shared.take_secret(digest))
+        except StoreLost:
+            return False
 
     async def start(self, on_hang_up: OnHangUp) -> None:
         await self._local.start(on_hang_up)

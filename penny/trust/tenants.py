@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 
 class Policy:
-    """One tenant's rules.
+    """One tenant's limits and permissions, over the defaults.
 
     Args:
         defaults: limits that hold for a tenant unless its own section says otherwise.
@@ -100,7 +100,7 @@ class Policy:
 
 
 class Tenants:
-    """Every tenant's policy. A tenant without a section has the defaults."""
+    """The policies of all tenants. A tenant without a section has the defaults."""
 
     def __init__(self, sections: Mapping[str, TenantSection], defaults: LimitsSection) -> None:
         self._policies = {
@@ -113,7 +113,7 @@ class Tenants:
 
 
 def _check_images(item: object, at: str) -> None:
-    """An image's address is fetched by whoever answers. Raises ProtocolError."""
+    """Refuse an image by address: the speaker would fetch it. Raises ProtocolError."""
     content = item.get("content") if isinstance(item, dict) else None
     for index, part in enumerate(content if isinstance(content, list) else ()):
         if isinstance(part, dict) and part.get("image_url") is not None:

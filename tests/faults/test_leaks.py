@@ -7,20 +7,23 @@ import gc
 import os
 from base64 import b64encode
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import psutil
 import pytest
-from aiohttp import WSMsgType
 
+from penny.aio.websocket import SocketConnection, SocketReceiver
 from penny.edges.socket.edge import PlaybackSettings, SocketEdge
-from penny.edges.socket.wire import HoldSettings, Line
+from penny.edges.socket.sender import HoldSettings
 from penny.protocol.session import AudioFormats, StreamFormat
 from penny.session.session import Session, SessionLimits
 from tests.doubles.caller import calling
 from tests.doubles.parties import ScriptedSpeaker
 from tests.doubles.processes import gateway_process, worker_process
+
+
+pytestmark = pytest.mark.process
 
 
 Json = dict[str, Any]
@@ -97,25 +100,26 @@ async def test_thousands_of_short_sessions_leave_memory_tasks_and_descriptors_al
 
 
 class VirtualSocket:
-    """A WebSocket that takes everything at once and says what a test puts in."""
+    """All of a connection that an edge uses: it takes everything at once."""
+
+    is_full = False
+    is_open = True
+    close_code: int | None = None
 
     def __init__(self) -> None:
-        self.closed = False
-        self.close_code: int | None = None
         self.texts = self.frames = 0
-        self.said: asyncio.Queue[aiohttp.WSMessage] = asyncio.Queue()
 
-    async def send_str(self, _text: str) -> None:
+    def start(self, receiver: SocketReceiver) -> None:
+        self.say = receiver.on_message
+
+    def send_text(self, _data: bytes) -> None:
         self.texts += 1
 
-    async def send_bytes(self, _data: bytes) -> None:
+    def send_binary(self, _data: bytes) -> None:
         self.frames += 1
 
-    async def close(self, *, code: int) -> None:
-        self.closed, self.close_code = True, code
-
-    async def receive(self) -> aiohttp.WSMessage:
-        return await self.said.get()
+    def begin_close(self, code: int, _reason: str = "") -> None:
+        self.is_open, self.close_code = False, code
 
 
 def answer(number: int) -> list[Json]:
@@ -135,13 +139,14 @@ def answer(number: int) -> list[Json]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.virtual_time
 async def test_a_call_of_two_hours_leaves_no_more_behind_than_one_of_ten_minutes() -> None:
     loop = asyncio.get_running_loop()
     socket = VirtualSocket()
     pcm = StreamFormat(encoding="pcm16", rate_hz=24000)
     edge = SocketEdge(
-        Line(socket, lambda: None),  # type: ignore[arg-type]  # all of a socket that an edge uses
+        cast(SocketConnection, socket),
         AudioFormats(input=pcm, output=pcm),
         PlaybackSettings(),
         clock=loop.time,
@@ -150,30 +155,24 @@ async def test_a_call_of_two_hours_leaves_no_more_behind_than_one_of_ten_minutes
     speaker = ScriptedSpeaker()
     limits = SessionLimits(max_s=8000, idle_s=300)
     session = Session("sess_1", "SCRIPTED", edge, speaker, (), limits, loop.time)
-    tasks = [
-        asyncio.create_task(edge.read(), name="reader"),
-        asyncio.create_task(edge.write(), name="writer"),
-        asyncio.create_task(session.run(), name="session"),
-    ]
+    running = asyncio.create_task(session.run(), name="session")
+    await asyncio.sleep(0)
     loop_tasks, counts = len(asyncio.all_tasks()), []
     for number in range(360):
         for event in answer(number):
             speaker.says.try_send(event)
         for _ in range(40):
-            audio = aiohttp.WSMessage(WSMsgType.BINARY, bytes(24_000), None)
-            socket.said.put_nowait(audio)
+            socket.say(bytes(24_000))
             await asyncio.sleep(0.5)
         speaker.sent.clear()
         if number in (29, 359):
             gc.collect()
             counts.append(len(gc.get_objects()))
-            assert len(asyncio.all_tasks()) == loop_tasks + 3
+            assert len(asyncio.all_tasks()) == loop_tasks
     assert loop.time() == pytest.approx(7200, abs=1)
     assert socket.frames == 360 * 100
-    socket.said.put_nowait(aiohttp.WSMessage(WSMsgType.TEXT, '{"type":"session_end"}', None))
-    await tasks[2]
-    for task in tasks[:2]:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    socket.say('{"type":"session_end"}')
+    assert await running == "client_ended"
+    assert socket.close_code == 1000
     # What is remembered on purpose: the last sent texts, and 512 items and responses of turns.
     assert counts[1] - counts[0] < 6_000

@@ -8,7 +8,6 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -17,10 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from config.loader import load
 from penny.errors import ConfigError
 from penny.gateway.metrics import merge
-from penny.gateway.siblings import Siblings
+from penny.gateway.sibling_processes import SiblingProcesses
 from penny.gateway.supervisor import check_processes
 from tests.doubles.caller import Caller, calling
-from tests.doubles.held_client import Held
 from tests.doubles.processes import PennyProcess, free_port, gateway_process, worker_process
 
 
@@ -132,55 +130,6 @@ async def test_a_lost_client_is_carried_to_the_process_that_has_its_session(
         assert await caller.closed() == 1000
 
 
-async def test_a_lost_realtime_client_is_carried_to_the_process_that_has_its_session(
-    tmp_path: Path,
-) -> None:
-    async with (
-        worker_process(tmp_path) as worker,
-        gateway_process(tmp_path, worker.port, gateway=TWO) as gateway,
-        aiohttp.ClientSession() as http,
-    ):
-        client = Held(http, gateway.url)
-        await client.start()
-        shown: list[dict[str, Any]] = [
-            {"headers": {"Penny-Resume": client.token}},
-            {"protocols": ["realtime", f"penny-resume.{client.token}"]},
-        ]
-        async with asyncio.timeout(30):
-            for way in shown:  # the kernel decides who gets each connection
-                before = gateway.log.count("connection_carried")
-                while gateway.log.count("connection_carried") == before:
-                    client.vanish()
-                    told = await client.resume(**way)
-                    assert told["type"] == "penny.session.resumed"
-        await client.ask()
-        done = await client.until("response.done")
-        assert done["response"]["status"] == "completed"
-        assert client.received == len(client.events)
-        assert len({event["event_id"] for event in client.events}) == client.received
-        await client.leave()
-        await gateway.logged("client_ended")
-
-
-async def test_a_realtime_token_of_a_process_that_died_is_refused_in_words(
-    tmp_path: Path,
-) -> None:
-    async with (
-        worker_process(tmp_path) as worker,
-        gateway_process(tmp_path, worker.port, gateway=TWO) as gateway,
-        aiohttp.ClientSession() as http,
-    ):
-        await listening(gateway, 2)
-        client = Held(http, gateway.url)
-        await client.start()
-        for pid in children(gateway.process.pid):
-            os.kill(pid, signal.SIGKILL)
-        await listening(gateway, 4)
-        told = await client.resume()
-        assert told["error"]["code"] == "resume_failed"
-        assert await client.closed() == 1008
-
-
 async def test_a_token_of_a_process_that_died_is_refused_in_words(tmp_path: Path) -> None:
     async with (
         worker_process(tmp_path) as worker,
@@ -236,7 +185,7 @@ def test_leased_workers_need_a_single_process(tmp_path: Path) -> None:
 
 
 def test_a_token_tells_which_process_gave_it_out(tmp_path: Path) -> None:
-    mine = Siblings(tmp_path, 2, 3)
+    mine = SiblingProcesses(tmp_path, 2, 3)
     assert mine.token_prefix == "resume2"
     assert mine.owner("resume3_abc") == 3
     for token in ("resume2_abc", "resume_abc", "resume4_abc", "resume0_abc", "resumé", ""):

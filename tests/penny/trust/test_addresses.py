@@ -14,6 +14,9 @@ from penny.errors import ProtocolError
 from penny.trust.addresses import PublicResolver, check_address, is_public
 
 
+pytestmark = pytest.mark.pure
+
+
 INWARD = [
     "http://example.com/",
     "https://localhost/",

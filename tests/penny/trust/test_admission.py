@@ -73,7 +73,8 @@ async def test_a_session_ends_when_the_days_money_is_gone_and_no_other_begins() 
     house = House({"usd_per_day": 0.5})
     await house.admission.start()
     async with house.admit("s1") as lease:
-        lease.read_usd = lambda elapsed_s: elapsed_s / 60
+        began_s = house.clock()
+        lease.read_usd = lambda: (house.clock() - began_s) / 60
         await asyncio.sleep(41)
         assert house.ended[0] == ("s1", "cost_limit")
     code, retry_after_s = await code_of_refusal(house, "s2")

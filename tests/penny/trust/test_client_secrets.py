@@ -8,9 +8,12 @@ import pytest
 
 from penny.errors import ProtocolError
 from penny.trust import memory_store
-from penny.trust.client_secrets import ClientSecrets
+from penny.trust.client_secrets import ClientSecrets, digest_of
 from penny.trust.identity import Identity
 from penny.trust.memory_store import MemoryStore
+
+
+pytestmark = pytest.mark.pure
 
 
 OWNER = Identity("acme", "key_1")
@@ -35,7 +38,7 @@ async def test_a_secret_opens_its_session_in_the_name_of_its_key_until_it_expire
 
     assert secret.expires_at == wall.now_s + 10
     assert await secrets.find(secret.value) == Identity(
-        "acme", "key_1", session=session, by_secret=True
+        "acme", "key_1", session=session, secret=digest_of(secret.value)
     )
     assert await secrets.find(secret.value) is not None
     wall.now_s += 10
@@ -64,11 +67,27 @@ async def test_two_secrets_differ_and_neither_is_guessed_by_its_beginning() -> N
     assert await secrets.find(first.value[:-1]) is None
 
 
-async def test_a_single_use_secret_is_gone_once_used() -> None:
-    secrets, _ = make()
+async def test_a_single_use_secret_is_gone_once_used_and_not_before() -> None:
+    secrets, wall = make()
     secret = await secrets.mint({"single_use": True}, OWNER)
-    assert await secrets.find(secret.value) is not None
+    for _ in range(2):
+        identity = await secrets.find(secret.value)
+        assert identity is not None
+    assert await secrets.use(identity)
+    assert not await secrets.use(identity)
     assert await secrets.find(secret.value) is None
+    late = await secrets.find((await secrets.mint({"single_use": True}, OWNER)).value)
+    assert late is not None
+    wall.now_s += 600
+    assert not await secrets.use(late)
+
+
+async def test_a_secret_for_many_uses_is_not_used_up() -> None:
+    secrets, _ = make()
+    identity = await secrets.find((await secrets.mint({}, OWNER)).value)
+    assert identity is not None
+    assert await secrets.use(identity)
+    assert await secrets.use(identity)
 
 
 async def test_a_secret_never_opens_the_operators_routes() -> None:

@@ -11,6 +11,9 @@ from penny.errors import ConfigError
 from penny.trust.keys import KeyFile
 
 
+pytestmark = pytest.mark.pure
+
+
 def make(folder: Path) -> KeyFile:
     return KeyFile(folder / "var" / "keys.sqlite", lambda: 1_700_000_000.0)
 
@@ -41,6 +44,17 @@ def test_two_installations_hash_the_same_key_differently(tmp_path: Path) -> None
     other.create("acme", "web")
 
     assert other.find(value) is None
+
+
+def test_a_key_file_that_was_moved_away_is_a_fault_and_no_revocation(tmp_path: Path) -> None:
+    keys = make(tmp_path)
+    value, key = keys.create("acme", "web")
+    away = keys._path.rename(tmp_path / "away")
+    with pytest.raises(ConfigError, match="restore it"):
+        keys.is_alive(key.id)
+    assert keys.find(value) is None
+    away.rename(keys._path)
+    assert keys.is_alive(key.id)
 
 
 def test_a_revoked_key_is_refused_by_who_already_has_the_file_open(tmp_path: Path) -> None:

@@ -20,6 +20,9 @@ from penny.trust.limits import (
 )
 
 
+pytestmark = pytest.mark.pure
+
+
 NOON_S = 20_000 * DAY_S + DAY_S / 2
 
 

@@ -7,6 +7,9 @@ import pytest
 from penny.trust.origins import is_allowed
 
 
+pytestmark = pytest.mark.pure
+
+
 @pytest.mark.parametrize(
     ("origin", "host", "allowed", "answer"),
     [

@@ -17,6 +17,9 @@ from penny.trust.addresses import InwardAddress
 from penny.trust.public_http import open_public_http
 
 
+pytestmark = pytest.mark.socket
+
+
 class Trap:
     """A service of the house that no stranger's address may reach, on IPv4 and IPv6."""
 

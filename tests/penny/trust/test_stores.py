@@ -165,8 +165,9 @@ async def test_a_single_use_secret_opens_one_session_among_many_gateways(
 ) -> None:
     async with connected(server) as store:
         await store.put_secret("d", {"tenant": "acme", "single_use": True}, 60)
-        found = await asyncio.gather(*(store.find_secret("d") for _ in range(10)))
-    assert sum(payload is not None for payload in found) == 1
+        found = await asyncio.gather(*(store.take_secret("d") for _ in range(10)))
+        assert await store.find_secret("d") is None
+    assert sum(found) == 1
 
 
 async def test_a_hang_up_reaches_every_gateway(server: RedisServer) -> None:

@@ -12,6 +12,9 @@ from penny.trust.identity import Identity
 from penny.trust.tenants import Policy, Tenants
 
 
+pytestmark = pytest.mark.pure
+
+
 def policy(**section: Any) -> Policy:
     return Policy("acme", TenantSection.model_validate(section), LimitsSection())
 
