@@ -78,7 +78,7 @@ function row(session) {
     cell("mode", session.mode, element("small", { text: session.edge ?? "" })),
     cell("tenant", session.tenant ?? "—"),
     cell("duration", seconds === null ? "—" : clock(seconds * 1000)),
-    cell("turns", String(live.turns ?? session.responses ?? "—")),
+    cell("turns", String(live.turns ?? session.turns ?? "—")),
     cell("latency", p50 === null ? "—" : `${Math.round(p50)} / ${ms(p95)}`),
     cell("usd", usd === null ? "—" : dollars(usd)),
     element("td", { class: "acts" }, button("lookIn", () => look.open(session.session_id)), button("hangUp", () => hangUp(session.session_id))),

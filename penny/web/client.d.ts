@@ -57,6 +57,9 @@ export interface LocalEvents {
   /** The network does not take the microphone's audio; frames are dropped. */
   congested: { frames: number };
   microphone_lost: Record<string, never>;
+  /** The device took the sound away (a phone call, a locked screen), or gave it back. It is asked
+   * for again when the page is seen and at the next click or key. */
+  sound: { on: boolean };
   /** The connection broke; another is being tried. */
   reconnecting: { attempt: number };
   /** It is back: the same session when `resumed`, else a new one that knows nothing of the old. */

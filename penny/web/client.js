@@ -13,7 +13,12 @@ const REPORT_EVERY_MS = 200; // how often playback is reported to Penny
 const GOODBYE_MS = 2000; // how long a hang-up waits for Penny's totals
 const CLOSED_BY_US = 1000;
 const RECONNECT_MS = 30_000; // how long a cut session is tried again
-const FINAL_CODES = new Set([1000, 1009, 1011, 4400, 4401, 4404, 4408, 4429]); // trying again is no use
+const FINAL_CODES = new Set([1000, 1009, 1011, 4400, 4401, 4404, 4408, 4413, 4429]); // trying again is no use
+const WAKES = [
+  [document, "visibilitychange"],
+  [document, "pointerdown"],
+  [document, "keydown"],
+];
 const CANCELLED = { code: "cancelled", message: "ended by the caller" };
 
 /**
@@ -110,6 +115,19 @@ export class PennyClient extends EventTarget {
     if (this.state === "open") this.#finish({ code: CLOSED_BY_US, reason: "" });
   }
 
+  /** A phone call or a locked screen stops the sound; some browsers want a gesture to go on. */
+  #wake = () => {
+    if (document.visibilityState === "visible" && this.#context?.state !== "running") {
+      this.#context?.resume();
+    }
+  };
+
+  #onSound() {
+    const on = this.#context?.state === "running";
+    if (!on) this.#wake();
+    if (this.state === "open" || this.state === "reconnecting") this.#emit("sound", { on });
+  }
+
   #isBusy() {
     return ["connecting", "open", "reconnecting"].includes(this.state);
   }
@@ -129,8 +147,8 @@ export class PennyClient extends EventTarget {
     // Before any await, so that it still counts as the caller's own gesture.
     this.#context = new AudioContext({ latencyHint: "interactive" });
     this.#context.resume();
-    // A phone call or a locked screen stops the sound; it goes on when the browser lets it.
-    this.#context.onstatechange = () => this.#context?.state === "interrupted" && this.#context.resume();
+    this.#context.onstatechange = () => this.#onSound();
+    for (const [target, type] of WAKES) target.addEventListener(type, this.#wake, true);
     this.#setState("connecting");
     return cancelled;
   }
@@ -293,6 +311,8 @@ export class PennyClient extends EventTarget {
   }
 
   #release() {
+    for (const [target, type] of WAKES) target.removeEventListener(type, this.#wake, true);
+    if (this.#context) this.#context.onstatechange = null; // its closing is no news
     const audio = [this.#microphone, this.#player, this.#context, this.#connection];
     Object.assign(this, { session: null });
     this.#microphone = this.#player = this.#context = this.#connection = null;

@@ -1,13 +1,16 @@
 // The choice of mode, from GET /v1/modes.
 
 import { element } from "./element.js";
-import { words } from "./words.js";
+import { currentLanguage, words } from "./words.js";
+
+const DEMO_MODE = "EXTERNAL"; // the one that `make demo` plays without a key
 
 function facts(mode) {
   const say = words();
+  const latency = mode.latency_ms ?? null;
   const price = mode.cost_per_minute_usd ?? null;
   const rows = [
-    ["latency", say.latency, mode.latency ?? ""],
+    ["latency", say.latency, latency === null && !mode.available ? "" : say.measured(latency)],
     ["cost", say.cost, price === null ? "" : `$${price.toFixed(2)}${say.perMinute}`],
     ["privacy", say.privacy, mode.privacy ?? ""],
   ];
@@ -15,19 +18,32 @@ function facts(mode) {
   for (const [kind, name, value] of rows) {
     if (!value) continue;
     const title = element("dt", { text: name });
-    list.append(element("div", { dataset: { fact: kind } }, title, element("dd", { text: value })));
+    list.append(element("div", { dataset: { fact: kind, known: kind !== "latency" || latency !== null } }, title, element("dd", { text: value })));
   }
   return list;
+}
+
+/** How freely a mode's ears take what is said in a language: a key of `words().ears`, or null. */
+function hearing({ hears }, language) {
+  if (!hears) return null;
+  const knows = (languages) => languages.some((known) => known === "*" || known === language);
+  if (knows(hears.closed_set)) return "closed";
+  return knows(hears.languages) ? "free" : "none";
 }
 
 /** Draws the modes as cards to choose from and knows which one is chosen. */
 export class Modes {
   #list = [];
   #chosen = null;
+  #asked = 0;
+  examples = []; // questions that the documents list, in the page's language
 
-  constructor(fieldset) {
+  constructor(fieldset, onChoice) {
     this.fieldset = fieldset;
-    fieldset.addEventListener("change", ({ target }) => (this.#chosen = target.value));
+    fieldset.addEventListener("change", ({ target }) => {
+      this.#chosen = target.value;
+      onChoice();
+    });
   }
 
   get chosen() {
@@ -38,12 +54,21 @@ export class Modes {
     return this.#list.find((mode) => mode.name === name) ?? null;
   }
 
-  /** Ask Penny. Rejects when she cannot be reached. */
+  /** What the chosen mode understands of speech in the page's language, or "". */
+  get ears() {
+    const kind = this.chosen ? hearing(this.chosen, currentLanguage()) : null;
+    return kind === null ? "" : words().ears[kind];
+  }
+
+  /** Ask Penny, in the page's language. Rejects when she cannot be reached. */
   async load() {
-    const response = await fetch("/v1/modes", { headers: { accept: "application/json" } });
+    const asked = (this.#asked += 1);
+    const response = await fetch(`/v1/modes?language=${currentLanguage()}`);
     if (!response.ok) throw new Error(`/v1/modes answered ${response.status}`);
-    const { modes, default_mode: preferred } = await response.json();
+    const { modes, default_mode: preferred, examples = [] } = await response.json();
+    if (asked !== this.#asked) return; // the language changed meanwhile
     this.#list = modes;
+    this.examples = examples;
     const open = this.#list.filter((mode) => mode.available && mode.selectable);
     const first = open.find((mode) => mode.name === preferred) ?? open[0];
     this.#chosen = this.chosen?.available ? this.#chosen : (first?.name ?? null);
@@ -75,10 +100,11 @@ export class Modes {
     return card;
   }
 
-  #why({ reason, remedy }) {
+  #why({ name, reason, remedy }) {
     const why = element("span", { class: "why" });
-    why.append(element("b", { text: `${words().unavailable}. ` }), reason ?? "");
+    why.append(element("b", { text: `${words().unavailable}: ` }), reason ?? "");
     if (remedy) why.append(element("code", { text: remedy }));
+    if (name === DEMO_MODE) why.append(element("span", { class: "quiet", text: words().demo }));
     return why;
   }
 }

@@ -3,7 +3,8 @@
 import { Brain } from "./brain.js";
 import { MicrophoneError, PennyClient } from "./client.js";
 import { Coin } from "./coin.js";
-import { find } from "./element.js";
+import { element, find } from "./element.js";
+import { MicrophoneCheck, explainMicrophone } from "./microphone.js";
 import { Modes } from "./modes.js";
 import { changeTheme, currentTheme, showTheme } from "./theme.js";
 import { Ticker } from "./ticker.js";
@@ -16,9 +17,12 @@ const stop = find("#interrupt");
 const text = find("#text");
 const problem = find("#problem");
 
+const RETRY_MS = 2000;
+
 const penny = new PennyClient();
 const coin = new Coin(find("#coin"));
-const modes = new Modes(find("#modes"));
+const modes = new Modes(find("#modes"), drawControls);
+const check = new MicrophoneCheck((error) => complain(explainMicrophone(error), error.code));
 const transcript = new Transcript(find("#transcript"), find("#empty"));
 const brain = new Brain(find("#brain"));
 const ticker = new Ticker();
@@ -54,8 +58,9 @@ function drawControls() {
   mute.textContent = penny.muted ? say.muted : say.mute;
   stop.disabled = document.body.dataset.status !== "speaking";
   find("#modes").disabled = busy;
-  find("#notice").hidden = notice === null;
-  find("#notice").textContent = notice?.[currentLanguage()] ?? "";
+  const told = (penny.session ? notice : modes.chosen?.notice)?.[currentLanguage()] ?? "";
+  find("#notice").hidden = told === "";
+  find("#notice").textContent = told;
   find("#theme").setAttribute("aria-label", say.themes[currentTheme()]);
   find("#theme").title = say.themes[currentTheme()];
   for (const tab of document.querySelectorAll("[data-show]")) {
@@ -63,7 +68,19 @@ function drawControls() {
   }
 }
 
+function drawExamples() {
+  const buttons = modes.examples.map((text) => {
+    const button = element("button", { type: "button", text });
+    button.addEventListener("click", () => ask(text));
+    return element("li", {}, button);
+  });
+  find("#examples ul").replaceChildren(...buttons);
+  find("#examples").hidden = modes.examples.length === 0;
+  find("#ears").textContent = modes.ears;
+}
+
 async function call({ microphone }) {
+  check.stop();
   complain("");
   transcript.clear();
   notice = null;
@@ -87,21 +104,33 @@ async function call({ microphone }) {
 function explain(error) {
   const { problems } = words();
   if (error.code === "cancelled") return;
-  if (error instanceof MicrophoneError) complain(problems[error.code], error.code);
+  if (error instanceof MicrophoneError) complain(explainMicrophone(error), error.code);
   else if (error.code === "connection_lost") complain(problems.unreachable, error.code);
-  else complain(error.message, error.code);
+  else complain(tell("errors", error), error.code);
   if (error.code?.startsWith("mode_")) loadModes(); // what is available has changed
+}
+
+/** The page's own words for a server's code; what a later server says of one that is new to it. */
+function tell(table, { code, message }) {
+  console.info(`${code}: ${message}`);
+  return words()[table][code] ?? message;
 }
 
 async function loadModes() {
   try {
     await modes.load();
-    if (modes.chosen === null) complain(words().noMode, "no_mode");
+    if (modes.chosen === null) {
+      complain(words().noMode, "no_mode");
+      setTimeout(loadModes, RETRY_MS); // a worker may be loading its models
+    } else if (problem.dataset.code === "no_mode") {
+      complain("");
+    }
   } catch (error) {
     complain(words().problems.modes, "modes");
     console.warn(error);
   }
-  if (penny.state === "idle") show("ready");
+  if (penny.state === "idle") show(modes.chosen === null ? "noMode" : "ready");
+  drawExamples();
   drawControls();
 }
 
@@ -155,13 +184,13 @@ on("cost", (event) => {
   ticker.cost(event);
   brain.cost(event);
 });
-on("warning", ({ code, field, message }) => field === "mode" && complain(message, code));
+on("warning", (event) => event.field === "mode" && complain(tell("warnings", event), event.code));
 on("mode_changed", ({ mode, privacy, capabilities }) => {
   complain(privacy, "mode_changed");
   ticker.reprice(modes.named(mode)?.cost_per_minute_usd ?? null);
   brain.open(capabilities.context_updates);
 });
-on("error", (event) => penny.state === "open" && complain(event.message, event.code));
+on("error", (event) => penny.state === "open" && complain(tell("errors", event), event.code));
 on("session_progress", ({ stage, message, eta_ms }) => {
   if (stage === "ready") show(idle());
   else show(eta_ms === null ? () => message : (say) => say.waking(Math.ceil(eta_ms / 1000)));
@@ -170,6 +199,10 @@ on("reconnected", ({ resumed }) => {
   transcript.remark("line", resumed ? words().resumed : words().anew);
   show(idle());
   drawControls();
+});
+on("sound", ({ on }) => {
+  if (!on) complain(words().problems.soundStopped, "sound");
+  else if (problem.dataset.code === "sound") complain("");
 });
 on("microphone_lost", () => complain(words().problems.microphoneLost, "microphone_lost"));
 on("congested", () => complain(words().problems.congested, "congested"));
@@ -181,7 +214,8 @@ on("played", ({ ended }) => {
 on("session_ended", ({ reason, message, totals }) => {
   if (totals.turns > 0) transcript.remark("line", words().ended, words().totals(totals));
   if (totals.usd !== null) ticker.cost({ usd_total: totals.usd });
-  if (message && reason !== "client_ended") complain(message, reason);
+  const why = words().ends[reason] ?? message ?? "";
+  if (why && reason !== "client_ended") complain(why, reason);
 });
 on("closed", ({ expected }) => {
   show("ended");
@@ -189,6 +223,7 @@ on("closed", ({ expected }) => {
   coin.hush();
   if (!expected) complain(words().problems.lost, "lost");
   drawControls();
+  loadModes(); // what was measured has changed
 });
 on("level", ({ input, output }) => coin.hear({ input: penny.muted && input ? 0 : input, output }));
 
@@ -202,15 +237,21 @@ mute.addEventListener("click", () => {
   drawControls();
 });
 problem.querySelector("button").addEventListener("click", () => complain(""));
-find("#typed").addEventListener("submit", async (submit) => {
-  submit.preventDefault();
-  const said = text.value.trim();
+/** Say it in writing; begins a call without a microphone where there is none. */
+async function ask(written) {
+  const said = written.trim();
   if (said === "" || penny.state === "connecting" || penny.state === "reconnecting") return;
+  if (penny.state !== "open" && modes.chosen === null) return;
   if (penny.state !== "open") await call({ microphone: false });
   if (penny.state !== "open") return; // the sentence stays in its field
   text.value = "";
+  text.focus({ preventScroll: true });
   penny.sendText(said);
   show("thinking");
+}
+find("#typed").addEventListener("submit", (submit) => {
+  submit.preventDefault();
+  ask(text.value);
 });
 document.addEventListener("keydown", ({ key }) => {
   if (key === "Escape" && !stop.disabled) penny.interrupt();
@@ -220,7 +261,8 @@ addEventListener("pagehide", () => penny.end());
 for (const button of document.querySelectorAll("[data-language]")) {
   button.addEventListener("click", () => {
     speak(button.dataset.language);
-    modes.draw();
+    loadModes();
+    check.draw();
     brain.draw();
     ticker.draw();
     show(status);

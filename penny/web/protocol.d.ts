@@ -343,7 +343,7 @@ export interface SessionEnd {
 export interface SessionEnded {
   type: "session_ended";
   /** Why it ended. */
-  reason: "client_ended" | "client_gone" | "handoff" | "idle" | "time_limit" | "cost_limit" | "speaker_lost" | "drain" | "operator" | "error";
+  reason: "client_ended" | "client_gone" | "client_does_not_read" | "handoff" | "idle" | "time_limit" | "cost_limit" | "speaker_lost" | "drain" | "operator" | "error";
   /** A sentence for a person when there is more to say; null otherwise. */
   message: string | null;
   /** What the session came to. */

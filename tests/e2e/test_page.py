@@ -65,6 +65,49 @@ async def test_question_through_the_microphone_is_answered_on_the_page(
     assert all(url.startswith(penny_url.rstrip("/")) for url in requests)
 
 
+async def test_lobby_offers_questions_that_the_documents_answer_and_then_what_it_measured(
+    penny_url: str, tmp_path: Path
+) -> None:
+    microphone = await record_question(tmp_path / "question.wav")
+    async with launch_chromium(microphone) as browser:
+        page = await browser.new_page()
+        await page.goto(penny_url)
+        examples = page.locator("#examples button")
+        await expect(examples).to_have_count(4)
+        await expect(page.locator("#ears")).to_contain_text("solo se entienden estas preguntas")
+        for at in range(4):
+            await examples.nth(at).click()
+            answer = page.locator(".penny p").first
+            await expect(answer).not_to_be_empty(timeout=ANSWER_TIMEOUT_MS)
+            assert "no lo encuentro" not in (await answer.inner_text()).lower()
+            await page.reload()
+        await page.get_by_role("button", name="Hablar").click()
+        latency = page.locator(".latency summary").first
+        await expect(latency).to_contain_text("Respuesta en", timeout=ANSWER_TIMEOUT_MS)
+        await page.get_by_role("button", name="Colgar").click()
+        measured = page.locator("[data-fact=latency]").first
+        await expect(measured).to_contain_text("medida aquí en")
+
+
+async def test_small_talk_and_a_question_after_it_are_answered_on_the_page(penny_url: str) -> None:
+    async with launch_chromium() as browser:
+        page = await browser.new_page()
+        await page.goto(penny_url)
+        await expect(page.get_by_role("button", name="Hablar")).to_be_enabled()
+        said = {
+            "hola, qué tal": "¿En qué puedo ayudarle?",
+            "hola, ¿cuándo vence la factura F-2024-1234?": "15 de enero",
+            "¿abrís los sábados?": "Los sábados abre solo",
+            "what can you do": "When is my bill due?",
+        }
+        for at, (asked, told) in enumerate(said.items()):
+            await page.locator("#text").fill(asked)
+            await page.locator("#text").press("Enter")
+            answer = page.locator(".penny p").nth(at)
+            await expect(answer).to_contain_text(told, timeout=ANSWER_TIMEOUT_MS)
+        await page.get_by_role("button", name="Colgar").click()
+
+
 async def test_typed_question_is_answered_on_the_page(penny_url: str) -> None:
     async with launch_chromium() as browser:
         page = await browser.new_page()

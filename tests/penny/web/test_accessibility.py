@@ -38,8 +38,14 @@ async def find_violations(page: Page) -> list[str]:
 
 
 async def test_lobby_with_a_mode_that_cannot_talk(visit: Visit) -> None:
-    await expect(visit.page.locator(".why")).to_be_visible()
-    assert await find_violations(visit.page) == []
+    page = visit.page
+    await expect(page.locator(".why")).to_be_visible()
+    await page.get_by_role("button", name="Probar el micrófono").click()
+    await expect(page.get_by_role("meter")).to_be_visible()
+    assert await find_violations(page) == []
+    await page.get_by_role("button", name="English").click()
+    await expect(page.get_by_role("button", name="When is my bill due?")).to_be_visible()
+    assert await find_violations(page) == []
 
 
 async def test_call_with_the_brain_a_correction_a_cut_answer_and_a_complaint(visit: Visit) -> None:

@@ -298,3 +298,43 @@ async def test_typed_text_arrives_as_it_was_written(visit: Visit) -> None:
     await visit.until(lambda: any(isinstance(m, TextInput) for m in visit.penny.messages))
 
     assert TextInput(text="¿Cuánto debo? «€»") in visit.penny.messages
+
+
+KEEP_CONTEXTS = """() => {
+  window.contexts = [];
+  window.AudioContext = class extends AudioContext {
+    constructor(...facts) {
+      super(...facts);
+      window.contexts.push(this);
+    }
+  };
+}"""
+STOP_SOUND = """async () => {
+  const [context] = contexts;
+  window.sounds = [];
+  penny.addEventListener("sound", ({ detail }) => sounds.push(detail.on));
+  // As on a phone: the device takes the sound, and gives none back without a gesture.
+  const resume = context.resume;
+  context.resume = () => Promise.resolve();
+  await context.suspend();
+  while (sounds.length < 1) await new Promise((done) => setTimeout(done, 10));
+  context.resume = resume;
+}"""
+
+
+@pytest.mark.parametrize("gesture", ["click", "key", "seen"])
+async def test_sound_that_the_device_took_is_asked_for_again(visit: Visit, gesture: str) -> None:
+    page = visit.page
+    await page.evaluate(KEEP_CONTEXTS)
+    await open_session(visit, microphone=False)
+    await page.evaluate(STOP_SOUND)
+    assert await page.evaluate("[sounds, contexts[0].state]") == [[False], "suspended"]
+    if gesture == "click":
+        await page.mouse.click(3, 3)
+    elif gesture == "key":
+        await page.keyboard.press("Shift")
+    else:
+        await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    await page.wait_for_function("sounds.at(-1) === true && contexts[0].state === 'running'")
+    await page.evaluate("penny.end()")
+    assert await page.evaluate("sounds") == [False, True]

@@ -10,6 +10,9 @@ import pytest
 from penny.gateway.routes import WEB_ROOT
 
 
+pytestmark = pytest.mark.pure
+
+
 IMPORT = re.compile(r'(?:from|import|new URL\()\s*"(\./[^"]+)"')
 MANIFEST = json.loads((WEB_ROOT / "package.json").read_text(encoding="utf-8"))
 SCRIPTS = sorted(path.name for path in WEB_ROOT.glob("*.js"))

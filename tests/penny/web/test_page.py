@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from playwright.async_api import expect
 
 from penny.protocol.conversation import Interrupt, Interruption
-from penny.protocol.error import SessionError
+from penny.protocol.error import ERROR_CODES, SessionError
+from penny.protocol.session import EndReason
 from tests.doubles.chromium import launch_chromium
-from tests.doubles.scripted_penny import ANSWER, EXTERNAL_READY, MODES, ScriptedPenny
+from tests.doubles.scripted_penny import (
+    ANSWER,
+    EXTERNAL_READY,
+    IN_ENGLISH,
+    MODES,
+    ScriptedPenny,
+)
 from tests.penny.web.conftest import Visit
 
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+
+def without_spanish(shown: str) -> str:
+    """The text without what only a Spanish page would show."""
+    for spanish in IN_ENGLISH:
+        shown = shown.replace(spanish, "")
+    return re.sub("[¿¡áéíóúñ]", "", shown)
 
 
 COIN = "document.querySelector('#coin').toDataURL()"
@@ -37,14 +53,17 @@ async def test_modes_are_offered_and_the_unavailable_one_says_why(visit: Visit) 
     page = visit.page
     await expect(page.get_by_role("radio", name="Privado")).to_be_checked()
     await expect(page.get_by_role("radio", name="Rápido")).to_be_disabled()
-    await expect(page.locator(".why")).to_contain_text("OPENAI_API_KEY is not set")
-    await expect(page.locator("#modes")).to_contain_text("2-4s")
+    await expect(page.locator(".why")).to_contain_text("falta la variable OPENAI_API_KEY")
+    await expect(page.locator(".why")).to_contain_text("make demo")
     await keep_screenshot(visit, "idle")
 
     await page.get_by_role("button", name="English").click()
     await expect(page.get_by_role("button", name="Talk")).to_be_enabled()
     await expect(page.locator("html")).to_have_attribute("lang", "en")
-    await expect(page.locator(".why")).to_contain_text("Not available")
+    await expect(page.locator(".why")).to_contain_text("Not available: OPENAI_API_KEY is not set")
+    assert await page.locator("body").inner_text() == without_spanish(
+        await page.locator("body").inner_text()
+    )
     assert visit.complaints == []
 
 
@@ -221,7 +240,7 @@ async def test_who_wants_no_motion_sees_the_levels_all_the_same(visit: Visit) ->
 async def test_error_of_a_turn_is_shown_and_the_call_goes_on(visit: Visit) -> None:
     page = visit.page
     await visit.type("falla")
-    await expect(page.get_by_role("alert")).to_contain_text("stt: no pudo")
+    await expect(page.get_by_role("alert")).to_contain_text("Algo falló en este turno")
     await page.get_by_role("button", name="Cerrar el aviso").click()
     await expect(page.get_by_role("alert")).to_be_hidden()
     await visit.type("Hola")
@@ -234,7 +253,7 @@ async def test_refused_session_shows_the_reason_and_keeps_the_typed_words(visit:
     )
     page = visit.page
     await visit.type("Hola")
-    await expect(page.get_by_role("alert")).to_contain_text("no room: 8 of 8 sessions")
+    await expect(page.get_by_role("alert")).to_contain_text("Penny está ocupada ahora")
     await expect(page.locator("#text")).to_have_value("Hola")
 
 
@@ -276,3 +295,135 @@ async def test_without_a_microphone_the_page_says_so_and_typing_works(
         await page.locator("#text").fill("Hola")
         await page.locator("#text").press("Enter")
         await expect(page.locator(".penny p")).to_have_text(ANSWER)
+
+
+async def test_what_the_ears_know_is_told_before_the_call_in_the_page_s_language(
+    visit: Visit,
+) -> None:
+    page = visit.page
+    ears, notice = page.locator("#ears"), page.locator("#notice")
+    await expect(ears).to_contain_text("solo se entienden estas preguntas")
+    await expect(notice).to_have_text("En español entiendo una lista de preguntas.")
+    await page.get_by_role("button", name="English").click()
+    await expect(ears).to_have_text("By voice or in writing, in your own words.")
+    await expect(notice).to_have_text("In Spanish I understand a list of questions.")
+    visit.penny.modes = EXTERNAL_READY
+    await page.reload()
+    await page.get_by_role("radio", name="Fast").check()
+    await expect(notice).to_be_hidden()
+    await page.get_by_role("button", name="Español").click()
+    await expect(ears).to_have_text("De viva voz o por escrito, con tus palabras.")
+
+
+async def test_an_example_is_asked_in_writing_when_it_is_pressed(visit: Visit) -> None:
+    page = visit.page
+    await page.get_by_role("button", name="¿Cómo puedo pagar?").click()
+    await expect(page.locator(".user p")).to_have_text("¿Cómo puedo pagar?")
+    await expect(page.locator(".penny p")).to_have_text(ANSWER)
+    await expect(page.locator("#examples")).to_be_hidden()
+    await expect(page.locator("#text")).to_be_focused()
+    assert not visit.penny.audio
+
+
+async def test_latency_is_the_measured_one_or_said_to_be_unknown(visit: Visit) -> None:
+    page = visit.page
+    first = page.locator("[data-fact=latency]").first
+    await expect(first).to_contain_text("1,2 s de mediana, medida aquí en 12 turnos")
+    modes = copy.deepcopy(MODES)
+    modes["modes"][0]["latency_ms"] = None
+    visit.penny.modes = modes
+    await page.reload()
+    await expect(first).to_contain_text("sin medir todavía en esta máquina")
+    await page.get_by_role("button", name="English").click()
+    await expect(first).to_contain_text("not measured on this machine yet")
+
+
+async def test_microphone_can_be_tried_before_the_call(visit: Visit) -> None:
+    page = visit.page
+    meter = page.get_by_role("meter", name="Nivel del micrófono")
+    await expect(meter).to_be_hidden()
+    await page.get_by_role("button", name="Probar el micrófono").press("Enter")
+    await expect(meter).to_be_visible()
+    await expect(page.locator("#check-said")).to_have_text("Se te oye bien.")
+    assert visit.penny.starts == []
+    await page.get_by_role("button", name="Hablar").click()
+    await expect(page.get_by_role("button", name="Colgar")).to_be_visible()
+    await expect(meter).to_be_hidden()
+    assert visit.complaints == []
+
+
+@pytest.mark.parametrize(
+    ("agent", "advice"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "el bloqueo"),
+        ("Mozilla/5.0 (Macintosh) AppleWebKit/605 Version/18.5 Safari/605", "en Safari"),
+        (
+            "Mozilla/5.0 (iPhone) AppleWebKit/605 Version/18.5 Mobile Safari/604",
+            "Ajustes del sitio",
+        ),
+        ("Mozilla/5.0 (Linux; Android 15) Chrome/140.0 Mobile Safari/537", "Permisos, Micrófono"),
+        ("Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0 Safari/537 Edg/140.0", "de la dirección"),
+    ],
+)
+async def test_blocked_microphone_is_explained_for_the_browser(
+    visit: Visit, agent: str, advice: str
+) -> None:
+    page = visit.page
+    await page.evaluate(
+        """agent => {
+          Object.defineProperty(navigator, "userAgent", { value: agent, configurable: true });
+          const refuse = () => Promise.reject(new DOMException("no", "NotAllowedError"));
+          navigator.mediaDevices.getUserMedia = refuse;
+        }""",
+        agent,
+    )
+    await page.get_by_role("button", name="Probar el micrófono").click()
+    await expect(page.get_by_role("alert")).to_contain_text("no permite usar el micrófono")
+    await expect(page.get_by_role("alert")).to_contain_text(advice)
+    await page.get_by_role("button", name="Cerrar el aviso").click()
+    await page.get_by_role("button", name="Hablar").click()
+    await expect(page.get_by_role("alert")).to_contain_text(advice)
+
+
+async def test_page_has_its_own_words_for_every_code_of_the_server(visit: Visit) -> None:
+    books = await visit.page.evaluate(
+        """async () => {
+          const { ES } = await import("/web/words-es.js");
+          const { EN } = await import("/web/words-en.js");
+          return [ES, EN].map(({ errors, ends }) => [Object.keys(errors), Object.keys(ends)]);
+        }"""
+    )
+    without_words = {"client_ended", "client_gone", "handoff"}  # no fault, or told otherwise
+    for errors, ends in books:
+        assert set(ERROR_CODES) - set(errors) == set()
+        assert set(ends) == set(get_args(EndReason)) - without_words
+
+
+async def test_both_languages_have_the_same_words(visit: Visit) -> None:
+    spanish, english = await visit.page.evaluate(
+        """async () => {
+          const { ES } = await import("/web/words-es.js");
+          const { EN } = await import("/web/words-en.js");
+          const keys = (book, path = "") => Object.entries(book).flatMap(([name, value]) =>
+            typeof value === "object" ? keys(value, `${path}${name}.`) : [`${path}${name}`]);
+          return [keys(ES), keys(EN)];
+        }"""
+    )
+    assert spanish == english
+
+
+async def test_a_mode_that_is_still_loading_is_offered_when_it_is_ready(visit: Visit) -> None:
+    loading = copy.deepcopy(MODES)
+    loading["modes"][0].update(available=False, reason="la máquina está cargando sus motores")
+    visit.penny.modes = loading
+    await visit.page.reload()
+    await expect(visit.page.get_by_role("button", name="Hablar")).to_be_disabled()
+    await expect(visit.page.get_by_role("alert")).to_contain_text("Ningún modo está disponible")
+    await visit.page.get_by_role("button", name="¿Cómo puedo pagar?").click()
+    await expect(visit.page.get_by_role("status")).to_have_text(
+        "Ningún modo está disponible ahora."
+    )
+    assert visit.penny.starts == []
+    visit.penny.modes = MODES
+    await expect(visit.page.get_by_role("button", name="Hablar")).to_be_enabled()
+    await expect(visit.page.get_by_role("alert")).to_be_hidden()
