@@ -8,7 +8,10 @@ from config.section import Section
 
 
 class AdminSection(Section):
-    """The routes under ``/admin`` ask for a key made with ``--admin``."""
+    """``admin``: the operator's page and routes.
+
+    The routes under ``/admin`` ask for a key made with ``--admin``.
+    """
 
     show_transcripts: bool = Field(
         default=False,

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from config.modes import ExternalMode
 from config.schema import Config
+from penny.localized import Localized
 
 
 OPENAI_API_KEY = "OPENAI_API_KEY"
@@ -33,7 +34,11 @@ PURPOSES: dict[str, str] = {
     WORKER_TOKEN: "what a worker reached by URL asks of the gateway, where it asks",
 }
 
-_PROVIDER_KEYS = {"openai": OPENAI_API_KEY, "anthropic": ANTHROPIC_API_KEY}
+_PROVIDER_KEYS = {
+    "openai": OPENAI_API_KEY,
+    "openai_live": OPENAI_API_KEY,
+    "anthropic": ANTHROPIC_API_KEY,
+}
 _SECRET_ENDINGS = ("_API_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 
 
@@ -59,8 +64,11 @@ def find_problems(config: Config, mode: str, environment: Mapping[str, str]) -> 
     """What the file and the environment lack for ``mode``. Nothing is connected to."""
     missing = [
         Problem(
-            f"{variable.name} is not set",
-            f"export {variable.name}=… ({variable.key}, line {variable.line})",
+            is_not_set(variable.name),
+            Localized(
+                en=f"export {variable.name}=… ({variable.key}, line {variable.line})",
+                es=f"export {variable.name}=… ({variable.key}, línea {variable.line})",
+            ),
         )
         for variable in config.origin.missing
         if variable.key.startswith(f"penny.modes.{mode}.")
@@ -68,7 +76,7 @@ def find_problems(config: Config, mode: str, environment: Mapping[str, str]) -> 
     if mode == "EXTERNAL":
         # The speaker's alone: without the brain's the speaker still talks, see find_notice.
         missing += [
-            Problem(f"{name} is not set", f"export {name}=… before starting Penny")
+            Problem(is_not_set(name), export_first(name))
             for name in required_keys(config.penny.modes.EXTERNAL)
             if read_secret(name, environment) is None
         ]
@@ -86,6 +94,18 @@ def find_notice(config: Config, mode: str, environment: Mapping[str, str]) -> di
         "es": f"{name} no está definida: el cerebro solo tiene la base de conocimiento.",
         "en": f"{name} is not set: the brain has the knowledge base alone.",
     }
+
+
+def is_not_set(name: str) -> Localized:
+    """That a variable of the environment is missing, as the reason of a mode that cannot talk."""
+    return Localized(en=f"{name} is not set", es=f"falta la variable {name}")
+
+
+def export_first(name: str) -> Localized:
+    """What an operator does about ``is_not_set``."""
+    return Localized(
+        en=f"export {name}=… before starting Penny", es=f"export {name}=… antes de arrancar Penny"
+    )
 
 
 def required_keys(mode: ExternalMode) -> tuple[str, ...]:

@@ -28,7 +28,10 @@ _BROKEN_VARIABLE = re.compile(r"(?<!\$)(?:\$\$)*\$\{(?![A-Za-z_]\w*(?::-[^}]*)?\
 
 @dataclass(slots=True)
 class Document:
-    """``lines`` maps the path of a key to its line, counted from 1."""
+    """A parsed configuration file.
+
+    ``lines`` maps the path of a key to its line, counted from 1.
+    """
 
     data: dict[str, Value] = field(default_factory=dict)
     lines: dict[Key, int] = field(default_factory=dict)
@@ -93,6 +96,8 @@ def _read_sections(
 
 @dataclass(slots=True)
 class _Reader:
+    """Builds the data of a YAML tree and notes the line of every key."""
+
     loader: yaml.SafeLoader
     document: Document
     environment: Mapping[str, str]

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from config.document import Document, Key, dotted, read_document
+from config.retired import take_retired
 from config.schema import Config, Origin
 from penny.errors import ConfigError, ConfigErrors
 
@@ -34,12 +35,14 @@ def load(
 
     Raises:
         ConfigErrors: one error per wrong key, each with its key and line. A ``${VAR}`` that is
-            missing in a mode's section is no error: see ``Config.origin.missing``.
+            missing in a mode's section is no error (``Config.origin.missing``), nor is a key that
+            an earlier version had (``Config.origin.retired``).
     """
     file = path or Path(environment.get(PATH_VARIABLE) or DEFAULT_PATH)
     document = read_document(_read_text(file), environment)
     for key, value in (overrides or {}).items():
         _override(document, tuple(key.split(".")), value)
+    retired = take_retired(document)
     config = _validate(document)
     if config is None or document.errors:
         raise ConfigErrors(_located(file, document.errors))
@@ -48,6 +51,7 @@ def load(
         folder=file.resolve().parent,
         missing=tuple(document.missing),
         lines={dotted(key): line for key, line in document.lines.items()},
+        retired=retired,
     )
     return config.from_file(origin)
 

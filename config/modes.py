@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PlainValidator
 
 from config.section import Section
+from penny.localized import Localized
 
 
 ModeName = Literal["SELF_HOSTED", "EXTERNAL"]
@@ -29,11 +30,23 @@ WebSocketUrl = Annotated[str, AfterValidator(_check_websocket_url)]
 HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
 
 
-Label = Annotated[str, Field(min_length=1, max_length=80, description="name the caller sees")]
-Line = Annotated[str, Field(max_length=300, description="one line the caller sees")]
-Latency = Annotated[str, Field(max_length=80, description="typical time to an answer, in words")]
+MAX_TEXT_CHARS = 300
+
+
+def _read_text(value: object) -> str:
+    """One sentence for every language, or ``{es: …, en: …}``."""
+    if isinstance(value, dict) and set(value) == {"es", "en"}:
+        value = Localized(en=_read_text(value["en"]), es=_read_text(value["es"]))
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_TEXT_CHARS:
+        raise ValueError(f"write 1 to {MAX_TEXT_CHARS} characters, or {{es: …, en: …}} of such")
+    return value
+
+
+Text = Annotated[str, PlainValidator(_read_text)]
+Label = Annotated[Text, Field(description="name the caller sees; {es, en}, or one for both")]
+Line = Annotated[Text, Field(description="one line the caller sees; likewise")]
 Usd = Annotated[float, Field(ge=0, description="typical cost of a minute of talk")]
-Privacy = Annotated[str, Field(max_length=300, description="where the caller's words go")]
+Privacy = Annotated[Text, Field(description="where the caller's words go; likewise")]
 
 
 class ModeSection(Section):
@@ -42,7 +55,6 @@ class ModeSection(Section):
     enabled: bool = Field(default=True, description="false takes the mode away altogether")
     label: Label
     description: Line
-    latency: Latency
     cost_per_minute_usd: Usd
     privacy: Privacy
 
@@ -50,11 +62,13 @@ class ModeSection(Section):
 class SelfHostedMode(ModeSection):
     """Own models in a worker process: started here, or reached at ``endpoint``."""
 
-    label: Label = "Privado (modelos locales)"
-    description: Line = "Mayor privacidad, latencia 2-4s"
-    latency: Latency = "menos de 1 s con el perfil embedded"
+    label: Label = Localized(en="Private (own models)", es="Privado (modelos locales)")
+    description: Line = Localized(en="The most privacy", es="Mayor privacidad")
     cost_per_minute_usd: Usd = 0.0
-    privacy: Privacy = "La voz y el texto no salen de los equipos configurados"
+    privacy: Privacy = Localized(
+        en="Voice and text stay on the configured machines",
+        es="La voz y el texto no salen de los equipos configurados",
+    )
     endpoint: WebSocketUrl | None = Field(
         default=None, description="worker to reach by URL; null starts one on loopback"
     )
@@ -63,12 +77,16 @@ class SelfHostedMode(ModeSection):
 class ExternalMode(ModeSection):
     """A vendor's speech-to-speech model as the speaker, a strong text model as the brain."""
 
-    label: Label = "Rápido (APIs externas)"
-    description: Line = "Conversación fluida, latencia ~300ms"
-    latency: Latency = "~300 ms"
+    label: Label = Localized(en="Fast (vendors' APIs)", es="Rápido (APIs externas)")
+    description: Line = Localized(en="Fluent conversation", es="Conversación fluida")
     cost_per_minute_usd: Usd = 0.08
-    privacy: Privacy = "La voz va a OpenAI y el texto a Anthropic"
-    portavoz_provider: Literal["openai"] = Field(default="openai", description="who speaks")
+    privacy: Privacy = Localized(
+        en="Voice goes to OpenAI and text to Anthropic",
+        es="La voz va a OpenAI y el texto a Anthropic",
+    )
+    portavoz_provider: Literal["openai", "openai_live"] = Field(
+        default="openai", description="who speaks: OpenAI Realtime, or OpenAI Live"
+    )
     portavoz_model: str = Field(default="gpt-realtime-2.1", description="the speaker's model")
     portavoz_voice: str = Field(default="alloy", description="the speaker's voice")
     portavoz_base_url: HttpUrl | None = Field(
@@ -82,6 +100,8 @@ class ExternalMode(ModeSection):
 
 
 class Modes(Section):
+    """``penny.modes``: one section for each mode."""
+
     SELF_HOSTED: SelfHostedMode = Field(default_factory=SelfHostedMode, description="own models")
     EXTERNAL: ExternalMode = Field(default_factory=ExternalMode, description="vendors' models")
 

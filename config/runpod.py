@@ -5,19 +5,21 @@ from __future__ import annotations
 from datetime import datetime, time
 from pathlib import Path
 from typing import Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
+from config.modes import WebSocketUrl
 from config.section import Section, key_error
+from kb.settings import ZoneName
 
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-class FloorWindow(Section):
-    """Hours in which workers wait without being asked."""
+class MinWorkersWindow(Section):
+    """Hours of some weekdays in which at least ``workers`` run without being asked for."""
 
     days: tuple[Day, ...] = Field(default=DAYS[:5], description="days it holds on")
     start: time = Field(default=time(8), description="from this time of day")
@@ -40,7 +42,7 @@ class RunpodSection(Section):
     endpoint_id: str | None = Field(
         default=None, description="RunPod queue endpoint to lease workers from; null leases none"
     )
-    gateway_url: str | None = Field(
+    gateway_url: WebSocketUrl | None = Field(
         default=None,
         description="this gateway as a worker reaches it, ending in /worker (wss://…/worker)",
     )
@@ -63,8 +65,10 @@ class RunpodSection(Section):
         default=180.0, gt=0, description="wait after which a private session is given up"
     )
     usd_per_hour: float = Field(default=0.0, ge=0, description="price of a worker's GPU")
-    timezone: str = Field(default="Europe/Madrid", description="whose hours `floor` means")
-    floor: tuple[FloorWindow, ...] = Field(
+    timezone: ZoneName = Field(
+        default="Europe/Madrid", description="whose hours `min_workers` means"
+    )
+    min_workers: tuple[MinWorkersWindow, ...] = Field(
         default=(), description="hours in which workers wait without being asked"
     )
     sign_of_life_h: float = Field(
@@ -76,22 +80,6 @@ class RunpodSection(Section):
         default=Path("var/runpod"), description="folder of open leases and start times"
     )
 
-    @field_validator("gateway_url")
-    @classmethod
-    def _is_a_worker_door(cls, url: str | None) -> str | None:
-        if url is not None and not url.startswith(("ws://", "wss://")):
-            raise ValueError("a WebSocket address starts with ws:// or wss://")
-        return url
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_known(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ValueError("write an IANA name such as Europe/Madrid") from None
-        return name
-
     @model_validator(mode="after")
     def _a_worker_knows_where_to_dial(self) -> Self:
         if self.endpoint_id is not None and self.gateway_url is None:
@@ -100,10 +88,10 @@ class RunpodSection(Section):
             )
         return self
 
-    def floor_at(self, moment: datetime) -> int:
+    def min_workers_at(self, moment: datetime) -> int:
         """How many workers shall wait at ``moment`` (any time zone)."""
         local = moment.astimezone(ZoneInfo(self.timezone))
-        return max((w.workers for w in self.floor if w.holds_at(local)), default=0)
+        return max((w.workers for w in self.min_workers if w.holds_at(local)), default=0)
 
 
 class PrivacySection(Section):

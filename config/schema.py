@@ -15,23 +15,26 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from config.admin import AdminSection
 from config.brain import ActionsSection, BrainSection, CostsSection, SpeakerSection
 from config.modes import ModeName, Modes
-from config.prices import ALIASES, PRICES, ModelPrices
+from config.prices import ALIASES, PRICES, ModelPrices, find_prices, known_as
 from config.runpod import PrivacySection, RunpodSection
 from config.section import Section, key_error
 from config.tracing import TracingSection
 from config.trust import KeysSection, LimitsSection, RedisSection, ResumeSection, TenantSection
 from config.waiting import WaitingSection
-from config.worker import Profile, WorkerSection, default_profiles
+from config.worker import AUTO, EMBEDDED, Profile, WorkerSection, default_profiles
 from kb import KbSettings
 from kb.embedder import EmbeddingServer
+from kb.settings import LibrarySettings, ZoneName
 from penny.tracing.settings import TracingSettings
-from runpod_worker.settings import LibrarySettings, WorkerSettings
+from runpod_worker.settings import WorkerSettings
 
 
 RateHz = Literal[8000, 16000, 24000, 48000]
 
 
 class PennySection(Section):
+    """``penny``: modes, which of them is the default, and the profile of the local worker."""
+
     default_mode: ModeName = Field(
         default="SELF_HOSTED", description="mode of a session that names none"
     )
@@ -39,7 +42,8 @@ class PennySection(Section):
         default=True, description="whether a session may name its mode"
     )
     profile: str = Field(
-        default="embedded", description="which of `profiles` the local worker runs"
+        default=AUTO,
+        description="which of `profiles` the local worker runs; auto is natural where it can",
     )
     modes: Modes = Field(default_factory=Modes, description="what can talk back")
 
@@ -51,6 +55,8 @@ class PennySection(Section):
 
 
 class GatewaySection(Section):
+    """``gateway``: where it listens, and the limits of a connection."""
+
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(
         default=8080, ge=0, le=65535, description="port to listen on; 0 takes a free one"
@@ -59,7 +65,14 @@ class GatewaySection(Section):
         default=100, ge=1, description="sessions at once; more are refused by name"
     )
     max_message_bytes: int = Field(
-        default=262_144, ge=4096, description="longest message of a client"
+        default=4 * 1024 * 1024,
+        ge=4096,
+        description="longest message of a client: 4 MiB is a minute of audio in one append",
+    )
+    messages_per_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="messages of one client, audio apart; ten seconds' worth may come at once",
     )
     start_timeout_s: float = Field(
         default=10.0, gt=0, description="time a client has for session_start"
@@ -86,6 +99,8 @@ class GatewaySection(Section):
 
 
 class AudioSection(Section):
+    """Encoding and rate of one direction of a ``/ws`` session."""
+
     encoding: Literal["pcm16", "pcmu", "pcma"] = Field(
         default="pcm16", description="sample encoding"
     )
@@ -105,6 +120,8 @@ INSTRUCTIONS = (
 
 
 class SessionSection(Section):
+    """``session``: what a session is unless it says otherwise."""
+
     language: Literal["es", "en"] = Field(
         default="es", description="language of a session that names none"
     )
@@ -125,6 +142,8 @@ class SessionSection(Section):
 
 
 class ModelsSection(Section):
+    """``models``: names and prices of the vendors' models."""
+
     aliases: dict[str, str] = Field(
         default_factory=lambda: dict(ALIASES), description="retired name: the model used instead"
     )
@@ -146,8 +165,18 @@ class ModelsSection(Section):
         """The model to use for a name that a client or the file gives."""
         return self.aliases.get(model, model)
 
+    def price_of(self, model: str) -> ModelPrices | None:
+        """Its prices, or the most it can cost; None for a name of no vendor."""
+        return find_prices(model, self.prices)
+
+    def has_price(self, model: str) -> bool:
+        """Whether ``price_of`` knows, and does not take the highest of the family."""
+        return known_as(model, self.prices) is not None
+
 
 class KbSection(Section):
+    """``kb``: documents, index and embedding of the knowledge base."""
+
     documents: Path = Field(default=Path("kb/documents"), description="folder of the documents")
     index: Path = Field(
         default=Path("var/kb"), description="folder of the index, made from documents"
@@ -158,6 +187,9 @@ class KbSection(Section):
         description="collection a session gets",
     )
     watch: bool = Field(default=True, description="whether changed documents are indexed at once")
+    timezone: ZoneName = Field(
+        default="Europe/Madrid", description="where 'mañana' in a question about hours is told"
+    )
     embedding: Literal["none", "openai-compatible"] = Field(
         default="none", description="what adds vectors to the words; none searches words alone"
     )
@@ -167,6 +199,8 @@ class KbSection(Section):
 
 
 class LogsSection(Section):
+    """``logs``: level and format."""
+
     level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="least level"
     )
@@ -176,6 +210,8 @@ class LogsSection(Section):
 
 
 class MetricsSection(Section):
+    """``metrics``: the Prometheus endpoint."""
+
     enabled: bool = Field(default=True, description="whether GET /metrics answers")
 
 
@@ -251,8 +287,8 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _profile_exists(self) -> Self:
-        if self.penny.profile not in self.profiles:
-            names = ", ".join(sorted(self.profiles))
+        if self.penny.profile not in (AUTO, *self.profiles):
+            names = ", ".join(sorted((AUTO, *self.profiles)))
             raise key_error(
                 "penny.profile", f"'{self.penny.profile}' is not a profile; available: {names}"
             )
@@ -268,25 +304,27 @@ class Config(Section):
 
     @property
     def profile(self) -> Profile:
-        """The engines that the local worker runs."""
-        return self.profiles[self.penny.profile]
+        """The engines that the local worker runs; those without weights while it is ``auto``."""
+        name = EMBEDDED if self.penny.profile == AUTO else self.penny.profile
+        return self.profiles[name]
+
+    def with_profile(self, name: str) -> Self:
+        """This configuration with another of its profiles."""
+        penny = self.penny.model_copy(update={"profile": name})
+        config = self.model_copy(update={"penny": penny})
+        config._origin = self._origin
+        return config
 
     def worker_settings(self) -> WorkerSettings:
         """All that a worker of this configuration is told."""
         return WorkerSettings(
-            choice=self.profile,
+            choice=self.profile.choice,
             turns=self.worker.turns,
             deadlines=self.worker.deadlines,
             spoken=self.worker.spoken,
-            engines=self.worker.engines,
-            library=LibrarySettings(
-                documents=self.resolve(self.kb.documents),
-                index=self.resolve(self.kb.index),
-                ref=self.kb.default_ref,
-                watch=self.kb.watch,
-                embedding=self._embedding_server(),
-            ),
-            models=self.resolve(Path("var/models")),
+            engines=self.profile.over(self.worker.engines),
+            library=self._library(),
+            models=self.resolve(self.worker.models),
             allowed_hosts=self.privacy.allowed_hosts,
             language=self.session.language,
             slots=self.worker.max_sessions,
@@ -298,14 +336,18 @@ class Config(Section):
 
     def kb_settings(self, environment: Mapping[str, str]) -> KbSettings:
         """The knowledge base of this configuration; ``environment`` has the embedder's key."""
-        return LibrarySettings(
-            documents=self.resolve(self.kb.documents),
-            index=self.resolve(self.kb.index),
-            embedding=self._embedding_server(),
-        ).kb_settings(environment)
+        return self._library().kb_settings(environment)
 
-    def _embedding_server(self) -> EmbeddingServer | None:
-        return self.kb.embedding_server if self.kb.embedding == "openai-compatible" else None
+    def _library(self) -> LibrarySettings:
+        kb = self.kb
+        return LibrarySettings(
+            documents=self.resolve(kb.documents),
+            index=self.resolve(kb.index),
+            ref=kb.default_ref,
+            watch=kb.watch,
+            timezone=kb.timezone,
+            embedding=kb.embedding_server if kb.embedding == "openai-compatible" else None,
+        )
 
     @property
     def origin(self) -> Origin:
@@ -337,6 +379,8 @@ class Origin(Section):
     folder: Path = Field(default_factory=Path.cwd)
     missing: tuple[MissingVariable, ...] = ()
     lines: dict[str, int] = {}
+    retired: dict[str, str] = {}
+    """Keys of an earlier version that the file still has, each with what took its place."""
 
     def place(self, key: str) -> str:
         """``file:line: key``, with the line of the nearest section that the file has."""

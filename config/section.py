@@ -7,6 +7,8 @@ from pydantic_core import PydanticCustomError
 
 
 class Section(BaseModel):
+    """Base of every section: frozen, and an unknown key is an error."""
+
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
     )

@@ -7,7 +7,10 @@ from penny.tracing.settings import TracingSettings, refuse_collector
 
 
 class TracingSection(TracingSettings):
-    """Off by default; then nothing of it is loaded."""
+    """``tracing``: OpenTelemetry spans.
+
+    Off by default; then nothing of it is loaded.
+    """
 
     def refusal(self, allowed_hosts: tuple[str, ...], *, private: bool) -> str:
         """Why the collector may not be used, or ''.

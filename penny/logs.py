@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import traceback
 from types import TracebackType
 from typing import TextIO, cast
 
 import structlog
+from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 from structlog.typing import EventDict, WrappedLogger
 
 from penny.errors import PennyError
 
+
+log = structlog.get_logger()
+
+Json = dict[str, object]
 
 PERSONAL_PREFIX = "pii_"
 PERSONAL_FIELDS = frozenset(
@@ -37,23 +43,26 @@ def drop_personal(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
     return event
 
 
-def describe_exception(error: BaseException) -> dict[str, object]:
+def describe_exception(error: BaseException, _told: frozenset[int] = frozenset()) -> Json:
     """What a log may say of an exception: its type and where it rose.
 
     Its text is told only when it is our own: a library quotes what it could not read, and what
-    it could not read may be what a caller said.
+    it could not read may be what a caller said. An error that is its own cause, directly or in a
+    group, is told once.
     """
-    facts: dict[str, object] = {
+    _told |= {id(error)}
+    facts: Json = {
         "error": type(error).__name__,
         "where": _places(error.__traceback__),
     }
     if isinstance(error, PennyError):
         facts |= {"code": error.code, "reason": error.message}
     cause = error.__cause__ or error.__context__
-    if cause is not None:
-        facts["because"] = describe_exception(cause)
+    if cause is not None and id(cause) not in _told:
+        facts["because"] = describe_exception(cause, _told)
     if isinstance(error, BaseExceptionGroup):
-        facts["group"] = [describe_exception(inner) for inner in error.exceptions]
+        untold = [inner for inner in error.exceptions if id(inner) not in _told]
+        facts["group"] = [describe_exception(inner, _told) for inner in untold]
     return facts
 
 
@@ -133,12 +142,30 @@ class LossyStream:
         return f"log_lines_lost lines={self._untold}\n"
 
 
+_CREDENTIAL = re.compile(
+    r"(insecure-api-key\.|penny-key\.|api_key=|bearer |(?<![\w-])(?:ek|penny|sk)[_-](?=[\w-]{16}))"
+    r"[^\s'\",;&]+",
+    re.IGNORECASE,
+)
+"""A key or client secret as requests carry it: subprotocol, query, header, or its bare value."""
+
+
 class _LibraryFormatter(logging.Formatter):
-    """Libraries' own log lines, their exceptions told as ours are."""
+    """Libraries' own log lines, their exceptions told as ours are, credentials left out."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _CREDENTIAL.sub(r"\1[left out]", super().format(record))
 
     def formatException(self, ei: object) -> str:
         error = ei[1] if isinstance(ei, tuple) else None
         return str(describe_exception(error)) if isinstance(error, BaseException) else ""
+
+
+def tell_retry(details: RetryDetails) -> None:
+    """Log a retry as everything else is logged: without the text of a library's error."""
+    facts = describe_exception(details.caused_by)
+    wait_s = round(details.wait_for, 1)
+    log.warning("retry_scheduled", retry=details.retry_num, wait_s=wait_s, **facts)
 
 
 def configure_logs(level: str, style: str) -> LossyStream:
@@ -172,4 +199,5 @@ def configure_logs(level: str, style: str) -> LossyStream:
     handler = logging.StreamHandler(stderr)
     handler.setFormatter(_LibraryFormatter("%(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    set_on_retry_hooks([tell_retry])
     return stderr

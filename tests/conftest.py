@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import hypothesis
 import pytest
 
 from tests.virtual_time import VirtualTimeLoop
 
+
+CATEGORIES = ("pure", "virtual_time", "socket", "process", "engines", "browser", "slow")
+LEAVES_THE_PROCESS = frozenset(
+    {"socket.bind", "socket.connect", "subprocess.Popen", "os.fork", "os.posix_spawn"}
+)
+"""Audit events of Python that a test marked ``pure`` or ``slow`` may not cause."""
+
+READER = "kb.sources.child"
+"""The process in which the knowledge base reads documents: any test with documents starts it."""
 
 # A busy machine is no failure: how long one example takes is not what these tests are about.
 hypothesis.settings.register_profile("penny", deadline=None)
@@ -23,3 +34,42 @@ def pytest_asyncio_loop_factories(
     if item.get_closest_marker("virtual_time") is not None:
         return {"virtual": VirtualTimeLoop}
     return {"asyncio": asyncio.new_event_loop}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse tests without a category."""
+    bare = {
+        item.location[0]
+        for item in items
+        if not any(item.get_closest_marker(category) for category in CATEGORIES)
+    }
+    if bare:
+        raise pytest.UsageError(
+            f"no category in {', '.join(sorted(bare))}; begin the module with "
+            f"pytestmark = pytest.mark.<{'|'.join(CATEGORIES)}> (pytest --markers explains them)"
+        )
+
+
+class _Purity:
+    """An audit hook cannot be taken out again: it is there once, and asks what runs now."""
+
+    running = ""
+
+    def __call__(self, event: str, arguments: Any) -> None:
+        if self.running and event in LEAVES_THE_PROCESS and READER not in str(arguments):
+            raise AssertionError(f"{self.running} is marked pure and caused {event}")
+
+
+_PURITY = _Purity()
+sys.addaudithook(_PURITY)
+
+
+@pytest.fixture(autouse=True)
+def pure_tests_stay_in_the_process(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that is marked ``pure`` or ``slow`` and leaves its process all the same."""
+    node = request.node
+    markers = {mark.name for mark in node.iter_markers()}
+    is_pure = bool(markers & {"pure", "slow"}) and not markers & set(CATEGORIES[1:-1])
+    _PURITY.running = node.nodeid if is_pure else ""
+    yield
+    _PURITY.running = ""

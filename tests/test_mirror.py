@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 
+pytestmark = pytest.mark.pure
+
+
 ROOT = Path(__file__).parent.parent
 MIRRORED = ("penny/audio", "penny/turns", "penny/aio")
 

@@ -13,6 +13,9 @@ from tests.penny.realtime.talk import Talk, the
 from tests.realtime_schema import assert_server_event_valid
 
 
+pytestmark = pytest.mark.pure
+
+
 def done_event() -> dict[str, Any]:
     talk = Talk()
     response_id = talk.respond(output_modalities=["text"])

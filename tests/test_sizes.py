@@ -6,6 +6,11 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+
+pytestmark = pytest.mark.pure
+
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("penny", "modes", "brain", "kb", "config", "runpod_worker")

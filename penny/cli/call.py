@@ -15,7 +15,7 @@ from typing import Any
 
 import aiohttp
 
-from penny.cli.player import Player, Report
+from penny.cli.loudspeaker import Loudspeaker, Report
 from penny.cli.turn_log import TurnLog
 from penny.cli.utterance import FORMAT, FRAME_MS, SILENCE, LiveAudio, Utterance, measure
 
@@ -39,7 +39,10 @@ class CallFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CallOptions:
-    """``over_ms``: speak each next utterance over the running answer, so long after its start."""
+    """What to call and how long to wait.
+
+    ``over_ms``: speak each next utterance over the running answer, so long after its start.
+    """
 
     url: str
     mode: str | None = None
@@ -78,12 +81,14 @@ async def hold_call(
 
 
 class Call:
+    """One session as a client: sends audio in real time, plays what comes, logs the turns."""
+
     def __init__(
         self, socket: aiohttp.ClientWebSocketResponse, options: CallOptions, sink: Sink
     ) -> None:
         self.started: Json = {}
         self.log = TurnLog()
-        self.player = Player(FORMAT.rate_hz)
+        self.loudspeaker = Loudspeaker(FORMAT.rate_hz)
         self.answer_delays_ms: list[int | None] = []
         """For each utterance: from its last sample to the first audio heard of its answer."""
         self._socket = socket
@@ -184,7 +189,7 @@ class Call:
     def _is_quiet(self, for_ms: float) -> bool:
         return (
             not self.log.waiting
-            and not self.player.busy
+            and not self.loudspeaker.busy
             and self.now_ms - self._quiet_since_ms >= for_ms
         )
 
@@ -192,15 +197,15 @@ class Call:
         return self.log.answered_since(first) and self._is_quiet(QUIET_MS)
 
     def _is_time_to_interrupt(self, first: int) -> bool:
-        started_ms = self.player.started_at_ms(self.log.items_between(first))
-        if started_ms is not None and self.player.busy:
+        started_ms = self.loudspeaker.started_at_ms(self.log.items_between(first))
+        if started_ms is not None and self.loudspeaker.busy:
             return self.now_ms - started_ms >= (self._options.over_ms or 0)
         return self._is_answered(first)
 
     def _check_heard(self, utterance: Utterance, items: list[str], ended_ms: float) -> None:
-        started_ms = self.player.started_at_ms(items)
+        started_ms = self.loudspeaker.started_at_ms(items)
         self.answer_delays_ms.append(None if started_ms is None else round(started_ms - ended_ms))
-        loudness = measure(self.player.heard(items))
+        loudness = measure(self.loudspeaker.heard(items))
         if not loudness.duration_ms:
             raise CallFailed(f"{utterance.name}: no answer: the turn was taken, but no audio came")
         if not loudness.audible:
@@ -228,12 +233,12 @@ class Call:
         if self._reader is not None and self._reader.done():
             await self._reader  # raises why it ended
         now_ms = self.now_ms
-        reports = self._reports + self.player.advance(now_ms)
+        reports = self._reports + self.loudspeaker.advance(now_ms)
         self._reports = []
         if self._live is not None:
-            self._live.play(bytes(self.player.timeline[self._played_bytes :]))
-            self._played_bytes = len(self.player.timeline)
-        if self.player.busy or self.log.waiting or reports:
+            self._live.play(bytes(self.loudspeaker.timeline[self._played_bytes :]))
+            self._played_bytes = len(self.loudspeaker.timeline)
+        if self.loudspeaker.busy or self.log.waiting or reports:
             self._quiet_since_ms = now_ms
         if reports:
             self._progress_ms = now_ms
@@ -263,7 +268,7 @@ class Call:
         message = await self._socket.receive()
         self._progress_ms = self.now_ms
         if message.type is aiohttp.WSMsgType.BINARY:
-            self.player.feed(message.data)
+            self.loudspeaker.feed(message.data)
         elif message.type is aiohttp.WSMsgType.TEXT:
             self._take(message.data)
         else:
@@ -282,11 +287,11 @@ class Call:
             case "session_started":
                 self.started = event
             case "audio_started":
-                self.player.begin(item_id)
+                self.loudspeaker.begin(item_id)
             case "audio_done":
-                self.player.finish(item_id)
+                self.loudspeaker.finish(item_id)
             case "interruption":
-                self._reports += self.player.advance(self.now_ms) + self.player.drop()
+                self._reports += self.loudspeaker.advance(self.now_ms) + self.loudspeaker.drop()
         self._emit(event)
 
     def _explain_end(self) -> CallFailed:

@@ -16,9 +16,11 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from config.schema import Config
-from penny.cli.configured import add_config_option, load_config
+from modes.self_hosted.natural import describe_natural
+from penny.cli.configured import add_config_option, load_config, settle_profile
 from penny.cli.examination import Engine, Examination, describe_engine, examine
 from penny.errors import ConfigErrors, EngineError
+from runpod_worker.egress import probe_lock_down
 
 
 FAILED = 1
@@ -35,17 +37,20 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run(arguments: argparse.Namespace) -> int:
     try:
-        config = load_config(arguments)
+        asked = load_config(arguments)
     except ConfigErrors as failure:
         _report_errors(failure, as_json=arguments.json)
         return FAILED
+    config = settle_profile(asked)
     engines, failure_of_engines = asyncio.run(_load_engines(config))
     today = datetime.now(UTC).date()
     found = examine(config, os.environ, engines, failure_of_engines, today)
+    natural = describe_natural(asked, os.environ)
     if arguments.json:
-        print(json.dumps(found.as_json(), ensure_ascii=False, default=str))
+        told = {**found.as_json(), "profile": config.penny.profile, "natural": natural}
+        print(json.dumps(told, ensure_ascii=False, default=str))
     else:
-        _print(found, config, Console(highlight=False))
+        _print(found, config, natural, Console(highlight=False))
     return 0 if found.ok else FAILED
 
 
@@ -85,11 +90,14 @@ def _report_errors(failure: ConfigErrors, *, as_json: bool) -> None:
         console.print(f"[red]error[/red] {escape(error.message)}", soft_wrap=True)
 
 
-def _print(found: Examination, config: Config, console: Console) -> None:
+def _print(found: Examination, config: Config, natural: str, console: Console) -> None:
     console.print(f"[bold]{config.origin.path}[/bold] is well formed", soft_wrap=True)
     console.print(_mode_table(found))
     if found.engines:
         console.print(_engine_table(found, config.penny.profile))
+        console.print(f"Profile natural: {escape(natural)}", soft_wrap=True)
+        guard = probe_lock_down(config.worker_settings())
+        console.print(f"Private worker: {escape(guard.describe())}", soft_wrap=True)
     elif config.penny.modes.SELF_HOSTED.endpoint is not None:
         console.print(f"Worker by URL: {escape(config.penny.modes.SELF_HOSTED.endpoint)}")
     for engine in found.engines:

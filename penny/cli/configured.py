@@ -12,7 +12,7 @@ from pathlib import Path
 
 from config.loader import load
 from config.schema import Config, GatewaySection
-from config.worker import WorkerSection
+from config.worker import AUTO, EMBEDDED, NATURAL, WorkerSection
 from penny.errors import ConfigError
 
 
@@ -42,7 +42,22 @@ def load_config(arguments: argparse.Namespace) -> Config:
         value = getattr(arguments, name, None)
         if value is not None:
             overrides[f"{arguments.section}.{name}"] = value
+    if getattr(arguments, "profile", None) is not None:
+        overrides["penny.profile"] = arguments.profile
     return load(arguments.config, os.environ, overrides)
+
+
+def settle_profile(config: Config) -> Config:
+    """With ``penny.profile: auto``, what it means here and now: nothing is downloaded for it."""
+    if config.penny.profile != AUTO:
+        return config
+    # Here, not above: the commands that load no engine need none of this.
+    from modes.self_hosted.natural import choose_refusal, find_damaged_natural
+    from runpod_worker.machine import measure_machine
+
+    refused = choose_refusal(config, os.environ, measure_machine())
+    whole = not refused and not find_damaged_natural(config)
+    return config.with_profile(NATURAL if whole else EMBEDDED)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any, Literal
 
+from brain.models import find_fault
 from config.credentials import PURPOSES, Problem, find_notice, find_problems, read_secret
 from config.schema import Config
 from runpod_worker.stages import EngineInfo
@@ -19,7 +20,7 @@ RETIREMENT_NOTICE = timedelta(days=90)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``place`` is ``file:line: key`` as far as the file has them."""
+    """One thing that is wrong, or worth knowing. ``place``: ``file:line: key`` as far as known."""
 
     level: Literal["error", "warning"]
     place: str
@@ -28,6 +29,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
+    """An engine of the local worker, as loaded."""
+
     stage: str
     name: str
     languages: tuple[str, ...]
@@ -36,6 +39,8 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class ModeState:
+    """A mode that ``penny.yaml`` enables, and what keeps it from talking."""
+
     name: str
     label: str
     default: bool
@@ -45,6 +50,8 @@ class ModeState:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
+    """All that ``penny check`` found."""
+
     modes: tuple[ModeState, ...]
     engines: tuple[Engine, ...]
     credentials: dict[str, bool]
@@ -82,6 +89,10 @@ def examine(
         *_examine_default_mode(config, modes),
         *_examine_models(config, today),
         *_examine_documents(config),
+        *(
+            Finding("warning", config.origin.place(key), message)
+            for key, message in config.origin.retired.items()
+        ),
     ]
     credentials = {name: read_secret(name, environment) is not None for name in PURPOSES}
     return Examination(modes, tuple(engines), credentials, tuple(findings))
@@ -126,18 +137,39 @@ def _examine_models(config: Config, today: date) -> list[Finding]:
         name = getattr(external, key)
         place = config.origin.place(f"penny.modes.EXTERNAL.{key}")
         current = config.models.current(name)
-        prices = config.models.prices.get(current)
+        prices = config.models.price_of(current)
         if current != name:
             findings.append(Finding("warning", place, f"{name} is retired; {current} is used"))
-        if prices is None:
+        if prices is None or not config.models.has_price(current):
+            what = "cost unknown" if prices is None else "the highest of its family is taken"
             findings.append(
-                Finding("warning", place, f"{current} has no row in models.prices: cost unknown")
+                Finding("warning", place, f"{current} has no row in models.prices: {what}")
             )
         elif prices.retires_on and prices.retires_on <= today + RETIREMENT_NOTICE:
             findings.append(
                 Finding("warning", place, f"{current} is turned off on {prices.retires_on}")
             )
-    return findings
+    return findings + _examine_brains_models(config, today)
+
+
+def _examine_brains_models(config: Config, today: date) -> list[Finding]:
+    """What the brain's requests will meet: every model that a depth or an alias leads to."""
+    if config.penny.modes.EXTERNAL.cerebro_base_url is not None:
+        return []  # another server's models are its own
+    named = {"penny.modes.EXTERNAL.cerebro_model": config.penny.modes.EXTERNAL.cerebro_model}
+    for depth, settings in config.brain.depths:
+        if settings.model is not None:
+            named[f"brain.depths.{depth}.model"] = settings.model
+    named |= {
+        f"models.aliases.{old}": new
+        for old, new in config.models.aliases.items()
+        if new.startswith("claude")
+    }
+    return [
+        Finding("error" if "was turned" in fault else "warning", config.origin.place(key), fault)
+        for key, name in named.items()
+        if (fault := find_fault(config.models.current(name), today))
+    ]
 
 
 def _examine_documents(config: Config) -> list[Finding]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from penny import __version__
 from penny.cli import (
     check,
-    fillers,
+    demo,
     kb,
     keys,
     models,
@@ -26,7 +26,7 @@ from penny.errors import ConfigErrors, PennyError
 FAILED = 1
 
 
-_COMMANDS = (serve, talk, check, worker, kb, keys, sessions, models, voices, fillers, replay)
+_COMMANDS = (serve, demo, talk, check, worker, kb, keys, sessions, models, voices, replay)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ from penny.cli.utterance import FORMAT, FRAME_BYTES, SILENCE, LiveAudio
 
 
 _LONGEST_BACKLOG = 25
-"""Frames (20 ms each) kept either way; the oldest is dropped, since late speech helps nobody."""
+"""Frames (20 ms each) kept either way; the oldest is dropped, since late speech is of no use."""
 
 
 class MicrophoneMissing(Exception):

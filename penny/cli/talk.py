@@ -83,7 +83,7 @@ async def talk(arguments: argparse.Namespace) -> int:
     )
     call, failure = await _hold(options, tell, utterances)
     if call is not None and arguments.out is not None:
-        write_wav(arguments.out, bytes(call.player.timeline), FORMAT.rate_hz)
+        write_wav(arguments.out, bytes(call.loudspeaker.timeline), FORMAT.rate_hz)
     summary = summarize(call, failure)
     tell(summary)
     return 0 if summary["ok"] else NO_ANSWER
@@ -117,7 +117,7 @@ async def _hold(
 
 def summarize(call: Call | None, failure: str | None) -> Json:
     """The last line of ``--json``: what the call came to."""
-    loudness = measure(call.player.heard() if call else b"")
+    loudness = measure(call.loudspeaker.heard() if call else b"")
     if failure is None and not loudness.audible:
         failure = "no answer was heard"
     return {

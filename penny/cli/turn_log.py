@@ -11,7 +11,10 @@ Json = dict[str, Any]
 
 @dataclass(slots=True)
 class Turn:
-    """``items`` are Penny's, in order; texts are kept by item so that finals replace deltas."""
+    """One turn as its events tell it over the wire.
+
+    ``items`` are Penny's, in order; texts are kept by item so that finals replace deltas.
+    """
 
     turn_id: str
     user_texts: dict[str, str] = field(default_factory=dict)
@@ -55,8 +58,11 @@ class Turn:
 
 
 class TurnLog:
-    """Feed it every event in order. Fields that are missing are taken as empty, never a failure:
-    what a broken server sent must not hide what it did send."""
+    """The turns of a call, from the events of its socket; feed it every event in order.
+
+    Fields that are missing are taken as empty, never a failure: what a broken server sent must not
+    hide what it did send.
+    """
 
     def __init__(self) -> None:
         self.turns: list[Turn] = []
@@ -64,6 +70,11 @@ class TurnLog:
         self.speaking = False
         self.ended: Json | None = None
         self._by_id: dict[str, Turn] = {}
+
+    @property
+    def count(self) -> int:
+        """Turns of the caller's; ``turn_0``, a greeting, is none."""
+        return sum(turn.turn_id != "turn_0" for turn in self.turns)
 
     @property
     def waiting(self) -> bool:

@@ -42,6 +42,8 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True)
 class Loudness:
+    """How long and how loud what was heard is."""
+
     duration_ms: int
     rms_dbfs: float
 

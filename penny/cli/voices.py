@@ -12,6 +12,8 @@ from runpod_worker.voice_samples import VoiceSamples
 
 
 class VoiceRefused(PennyError):
+    """The recording cannot be a voice, and why."""
+
     code = "voice_refused"
 
 

@@ -10,6 +10,7 @@ from penny.cli.configured import (
     add_config_option,
     address_errors,
     load_config,
+    settle_profile,
 )
 
 
@@ -17,6 +18,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser = commands.add_parser("worker", help="run the pipeline worker alone")
     add_config_option(parser)
     add_address_options(parser, "worker")
+    parser.add_argument("--profile", help="which of `profiles` to run, over penny.profile")
     parser.add_argument(
         "--announce",
         action="store_true",
@@ -36,6 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.settings:
         print(describe_settings(config))
         return 0
+    config = settle_profile(config)
     # Here, not above: engines take a while to import, and only this command needs them.
     from runpod_worker.server import main
 

@@ -36,9 +36,11 @@ COMMENT_S = 15.0
 
 
 class AdminRoutes:
-    """Args:
-    describe: modes, readiness, errors and series, as the page shows them.
-    show_transcripts: whether an operator may read along.
+    """Routes of the operator's page, for admin keys alone.
+
+    Args:
+        describe: modes, readiness, errors and series, as the page shows them.
+        show_transcripts: whether an operator may read along.
     """
 
     def __init__(

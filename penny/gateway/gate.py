@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from config.credentials import is_loopback
 from config.schema import Config
@@ -17,7 +17,7 @@ from penny.errors import ConfigError, Unauthorized
 from penny.gateway.session_watch import SessionWatches
 from penny.session.session import SessionLimits
 from penny.trust.admission import Admission
-from penny.trust.client_secrets import SECRET_PREFIX, ClientSecrets
+from penny.trust.client_secrets import SECRET_PREFIX, ClientSecrets, digest_of
 from penny.trust.identity import Identity
 from penny.trust.keys import PREFIX, ApiKey, KeyFile
 from penny.trust.limits import MessageRate
@@ -30,10 +30,22 @@ log = structlog.get_logger()
 KEY_PROTOCOLS = ("openai-insecure-api-key.", "penny-key.")
 """How a browser, which cannot set headers, shows a key: as a WebSocket subprotocol."""
 
+FORWARDED = (
+    "Forwarded",
+    "Via",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Proto",
+    "X-Real-IP",
+)
+"""Any of these tells of a proxy between the caller and this machine (RFC 7239, RFC 9110 7.6.3)."""
+
 
 class Gate:
-    """Args:
-    host: the address listened on; beyond loopback every caller shows a key.
+    """Decides which page may ask, which key a caller shows, and what that key may do.
+
+    Args:
+        host: the address listened on; beyond loopback every caller shows a key.
     """
 
     def __init__(
@@ -55,7 +67,7 @@ class Gate:
         self.refused: dict[str, int] = {}
 
     async def check_exposure(self, host: str) -> None:
-        """Refuse to listen where strangers can call before there is a key.
+        """Refuse to listen beyond loopback before there is a key.
 
         Raises:
             ConfigError: with the remedy.
@@ -93,6 +105,18 @@ class Gate:
                 field="Host",
             )
 
+    async def admit_page(self, request: web.Request) -> Identity:
+        """Whose call it is, from a page that may ask.
+
+        A client secret is made for pages wherever they are from: who shows a valid one may ask.
+
+        Raises:
+            Unauthorized: as ``check_page`` and ``identify``.
+        """
+        if not key_of(request).startswith(SECRET_PREFIX):
+            self.check_page(request)
+        return await self.identify(request)
+
     async def identify(self, request: web.Request) -> Identity:
         """Whose call it is. Raises Unauthorized."""
         value = key_of(request)
@@ -105,7 +129,7 @@ class Gate:
             self._count("key")
             raise Unauthorized("the API key is unknown or was revoked", field="Authorization")
         if not self.needs_key:
-            return Identity(admin=True)
+            return Identity(admin=_is_direct(request))
         self._count("key")
         raise Unauthorized(
             "an API key is needed: send Authorization: Bearer penny_…", field="Authorization"
@@ -114,7 +138,7 @@ class Gate:
     async def _identify_secret(self, value: str) -> Identity:
         identity = await self._secrets.find(value)
         if identity is not None and (
-            not identity.key_id or await self.is_key_alive(identity.key_id)
+            not identity.key_id or await self._is_alive(identity.key_id, in_doubt=False)
         ):
             return identity
         self._count("client_secret")
@@ -122,8 +146,26 @@ class Gate:
             "the client secret is unknown or has expired; mint another one", field="Authorization"
         )
 
+    async def is_operator(self, request: web.Request) -> bool:
+        """Whether to tell details: an admin key is shown, or none is asked for on this machine."""
+        if self.needs_key and not key_of(request):
+            return False
+        try:
+            self.check_page(request)
+            return (await self.identify(request)).admin
+        except Unauthorized:
+            return False
+
+    async def use_secret(self, identity: Identity) -> None:
+        """Use up a single-use secret: the session that it opens begins now. Raises Unauthorized."""
+        if not await self._secrets.use(identity):
+            self._count("client_secret")
+            raise Unauthorized(
+                "the client secret has opened its session; mint another one", field="Authorization"
+            )
+
     async def _find_key(self, value: str) -> ApiKey | None:
-        """Raises Unauthorized when the file of keys cannot be read: nobody gets in by a fault."""
+        """Raises Unauthorized when the file of keys cannot be read: a fault admits no caller."""
         try:
             return await asyncio.to_thread(self._keys.find, value)
         except ConfigError as error:
@@ -134,12 +176,15 @@ class Gate:
             ) from error
 
     async def is_key_alive(self, key_id: str) -> bool:
-        """Whether a key may go on. While the file cannot be read, who is in stays in."""
+        """Whether a key may go on. While the file cannot be read, live sessions stay."""
+        return await self._is_alive(key_id, in_doubt=True)
+
+    async def _is_alive(self, key_id: str, *, in_doubt: bool) -> bool:
         try:
             return await asyncio.to_thread(self._keys.is_alive, key_id)
         except ConfigError as error:
             log.error("keys_unreadable", reason=error.message)  # noqa: TRY400
-            return True
+            return in_doubt
 
     @asynccontextmanager
     async def admit(
@@ -149,8 +194,9 @@ class Gate:
         record = {"mode": mode, "edge": edge, "key_id": identity.key_id or None}
         policy = self.policy(identity)
         async with self._admission.admit(session_id, identity, policy, record) as lease:
-            lease.read_usd = self._watches.meter(session_id, mode, lease.place.record)
-            yield
+            with self._watches.admitted(session_id, mode, lease.place.record) as price:
+                lease.read_usd = price.usd
+                yield
 
     def policy(self, identity: Identity) -> Policy:
         return self._tenants.policy(identity.tenant)
@@ -163,15 +209,35 @@ class Gate:
             idle_s=min(gateway.idle_timeout_s, policy.own_limit("idle_timeout_s") or float("inf")),
         )
 
-    def max_message_bytes(self, policy: Policy, most: int) -> int:
+    def max_message_bytes(self, policy: Policy) -> int:
+        """The narrower of the gateway's and the tenant's."""
+        most = self._config.gateway.max_message_bytes
         return round(min(most, policy.own_limit("max_message_bytes") or most))
 
     def message_rate(self, policy: Policy) -> MessageRate:
-        return MessageRate(policy.own_limit("messages_per_s"))
+        """The narrower of the gateway's and the tenant's."""
+        most = self._config.gateway.messages_per_s
+        return MessageRate(min(most, policy.own_limit("messages_per_s") or most))
 
     def _count(self, reason: str) -> None:
         self.refused[reason] = self.refused.get(reason, 0) + 1
         log.info("caller_refused", reason=reason)
+
+
+def _is_direct(request: web.Request) -> bool:
+    """Whether a caller sits at this machine, and no proxy here speaks for one elsewhere.
+
+    A proxy that names itself in no header is known by HTTP/1.0, nginx's default.
+    """
+    forwarded = any(name in request.headers for name in FORWARDED)
+    return is_loopback(request.remote) and not forwarded and request.version >= HttpVersion11
+
+
+def dead_secret_of(request: web.Request) -> Identity | None:
+    """The identity of a client secret that opens nothing any more: it may still resume what it
+    opened. None where no secret is shown."""
+    value = key_of(request)
+    return Identity(tenant="", secret=digest_of(value)) if value.startswith(SECRET_PREFIX) else None
 
 
 def key_of(request: web.Request) -> str:

@@ -4,40 +4,35 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Protocol
 
-from penny.edges.socket.wire import Line
+from penny.aio.websocket import SocketConnection
+from penny.edges.socket.edge import SocketEdge
 from penny.errors import ProtocolError
 from penny.ids import new_id
 from penny.trust.identity import Identity
 
 
-class HoldableEdge(Protocol):
-    """An edge that outlives its connection."""
-
-    name: str
-
-    def resume(self, session_id: str, line: Line, received: int) -> bool: ...
-
-    async def read(self, line: Line | None = None) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class _Held:
+    """A live session that its token takes up again, and whose it is."""
+
     session_id: str
-    edge: HoldableEdge
+    edge: SocketEdge
     identity: Identity
 
 
 class HeldSessions:
-    """Bounded by the live sessions; only digests of tokens are kept."""
+    """The sessions of `/ws` that a lost client may resume, by the digest of their token.
+
+    Bounded by the live sessions; no token is kept itself.
+    """
 
     def __init__(self, token_prefix: str = "resume") -> None:
         self._token_prefix = token_prefix
         self._held: dict[str, _Held] = {}
         self.resumed = 0
 
-    def add(self, session_id: str, edge: HoldableEdge, identity: Identity) -> str:
+    def add(self, session_id: str, edge: SocketEdge, identity: Identity) -> str:
         """Return the token that takes this session up again."""
         token = new_id(self._token_prefix)
         self._held[_digest(token)] = _Held(session_id, edge, identity)
@@ -47,13 +42,12 @@ class HeldSessions:
         self._held.pop(_digest(token), None)
 
     def resume(
-        self, token: str, received: int, line: Line, identity: Identity, *, name: str
-    ) -> HoldableEdge:
+        self, token: str, received: int, connection: SocketConnection, identity: Identity
+    ) -> None:
         """Give a session its new connection.
 
         Args:
             received: messages the client has of it.
-            name: of the edge that this connection belongs to.
 
         Raises:
             ProtocolError: ``resume_failed``: another's session, one that is over, or one that
@@ -61,23 +55,25 @@ class HeldSessions:
         """
         held = self._held.get(_digest(token))
         # Another's token and none at all get the same answer: nobody learns what exists.
-        mine = (
-            held is not None
-            and held.edge.name == name
-            and _owner(held.identity) == _owner(identity)
-        )
-        if held is None or not mine or not held.edge.resume(held.session_id, line, received):
+        mine = held is not None and _is_same(held.identity, identity)
+        if (
+            held is None
+            or not mine
+            or not held.edge.reconnect(held.session_id, connection, received)
+        ):
             raise ProtocolError(
                 "resume_token: this session is over or not known here; start another",
                 code="resume_failed",
                 field="resume_token",
             )
         self.resumed += 1
-        return held.edge
 
 
-def _owner(identity: Identity) -> tuple[str, str]:
-    return identity.tenant, identity.key_id
+def _is_same(one: Identity, other: Identity) -> bool:
+    """Whether both show the same key, or the very client secret, alive or not."""
+    if other.secret and one.secret == other.secret:
+        return True
+    return (one.tenant, one.key_id) == (other.tenant, other.key_id)
 
 
 def _digest(token: str) -> str:

@@ -1,4 +1,4 @@
-"""The knowledge base of a gateway: opened once, shared by all who ask it, and its route.
+"""The knowledge base of a gateway: opened once, shared by all sessions, and its route.
 
     GET /v1/kb/search?ref=kb://company/collection&q=…&limit=5&language=es
 
@@ -18,7 +18,8 @@ import structlog
 from aiohttp import web
 
 from config.schema import Config
-from kb import Hit, KnowledgeBase, SearchResult, UnknownCollection
+from kb import Hit, KnowledgeBase, SearchResult, UnknownCollection, open_warm
+from kb.examples import choose_examples
 from kb.passage import Language
 from penny.errors import PennyError, ProtocolError, Unauthorized
 from penny.gateway.gate import Gate
@@ -31,17 +32,17 @@ Json = dict[str, Any]
 PARAMETERS = ("ref", "q", "limit", "language")
 MAX_QUERY_CHARS = 1000
 MAX_LIMIT = 20
+LIMITS = frozenset(str(number) for number in range(1, MAX_LIMIT + 1))
 LIMIT = 5
+EXAMPLES = 4
 OPENING = "the knowledge base is being opened"
-# The first search reads dictionaries and tables: 40 ms that no caller shall wait for.
-WARM_UP = "cuándo vence la factura"
 
 
 class SharedKb:
-    """Opens the knowledge base in a thread and keeps it; whoever needs it waits for ``ready``.
+    """The knowledge base of a gateway, opened in a thread; ``ready`` waits for that.
 
     One that cannot be opened leaves the gateway talking: the reason is logged once, shown by
-    ``/readyz``, and answered to whoever searches.
+    ``/readyz``, and is the answer to each search.
     """
 
     def __init__(self, config: Config) -> None:
@@ -63,6 +64,19 @@ class SharedKb:
         """The open knowledge base; None while it opens and when it cannot be, see ``reason``."""
         return self._base
 
+    def examples(self, ref: str | None, language: Language) -> list[str]:
+        """Return a few questions that a collection lists (None: the configured one).
+
+        None before the knowledge base is open, and of a collection that is not there.
+        """
+        if self._base is None:
+            return []
+        try:
+            questions = self._base.questions(ref or self._config.kb.default_ref, language)
+        except UnknownCollection:
+            return []
+        return choose_examples(questions, language, EXAMPLES)
+
     async def aclose(self) -> None:
         """Wait for an opening under way, end the watching, let another process write."""
         base = await self.ready()
@@ -83,7 +97,9 @@ class SharedKb:
         section = self._config.kb
         settings = self._config.kb_settings(os.environ)
         try:
-            base = await asyncio.to_thread(KnowledgeBase.open, settings)
+            base = await asyncio.to_thread(
+                open_warm, settings, watch=section.watch, ref=section.default_ref
+            )
         except PennyError as error:
             self.reason = error.message
             log.error("kb_unavailable", code=error.code, reason=error.message)  # noqa: TRY400
@@ -92,17 +108,12 @@ class SharedKb:
             self.reason = f"it could not be opened: {type(error).__name__}"
             log.exception("kb_unavailable")
             return None
-        await asyncio.to_thread(base.keep_up, watch=section.watch)
-        try:
-            await asyncio.to_thread(base.search, section.default_ref, WARM_UP)
-        except UnknownCollection as error:
-            log.warning("kb_collection_missing", ref=section.default_ref, reason=error.message)
         self._base, self.reason = base, ""
         return base
 
 
 class KbRoutes:
-    """Searching for tools and programs, behind the same keys as a session."""
+    """HTTP route that searches, for tools and programs, behind the same keys as a session."""
 
     def __init__(self, shared: SharedKb, gate: Gate, default_ref: str) -> None:
         self._shared = shared
@@ -153,7 +164,7 @@ class KbRoutes:
         if len(text) > MAX_QUERY_CHARS:
             raise _invalid("q", f"is longer than {MAX_QUERY_CHARS} characters; shorten it")
         limit = query.get("limit", str(LIMIT))
-        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:4]) <= MAX_LIMIT):
+        if limit not in LIMITS:
             raise _invalid("limit", f"must be a whole number from 1 to {MAX_LIMIT}")
         ref = query.get("ref", default_ref)
         language = query.get("language")

@@ -1,8 +1,8 @@
 """The listening socket, and how it passes to another gateway without a refused call.
 
 With ``reuse_port`` a second gateway may listen on the same port. When the first is told to stop
-it closes its listening socket: if somebody else still answers on the port, new callers are theirs
-from then on. If nobody does, it listens again, so that callers are told "draining" in words
+it closes its listening socket: if another process still answers on the port, new callers are its
+from then on. If none does, it listens again, so that callers are told "draining" in words
 instead of meeting a closed port.
 """
 
@@ -18,8 +18,10 @@ PROBE_TIMEOUT_S = 0.5
 
 
 class Listener:
-    """Args:
-    runner: set up; what is accepted is its.
+    """The listening socket of a gateway, which another gateway may take over.
+
+    Args:
+        runner: set up; connections are accepted for it.
     """
 
     def __init__(self, runner: web.AppRunner, host: str, *, reuse_port: bool) -> None:

@@ -17,9 +17,11 @@ ALARM_EVERY_S = 10.0
 
 
 class LoopLag:
-    """Args:
-    record: takes each measurement, seconds.
-    clock: the loop's clock.
+    """Measures how late the event loop runs a timer, and logs when that is audible.
+
+    Args:
+        record: takes each measurement, seconds.
+        clock: the loop's clock, seconds.
     """
 
     def __init__(self, record: Callable[[float], object], clock: Callable[[], float]) -> None:

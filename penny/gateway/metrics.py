@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from penny.aio.allow_list import AllowList
 from penny.gateway.held_sessions import HeldSessions
 from penny.gateway.trust import Trust
 from penny.session.broker import Broker
@@ -18,14 +19,14 @@ from penny.trust.resilient_store import ResilientStore
 
 
 if TYPE_CHECKING:
-    from penny.tracing.exporter import SpanCounts
+    from penny.tracing.exporter import SpanCounter
 
 STAGE_BUCKETS_S = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 LAG_BUCKETS_S = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 class BrokerCollector:
-    """Reads the broker's own counts when Prometheus asks, so nothing is counted twice."""
+    """Prometheus collector of sessions: reads the broker's own counts when asked."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
@@ -39,90 +40,81 @@ class BrokerCollector:
             live.add_metric([mode], count)
         yield live
         counts = self._broker.counts
-        started = CounterMetricFamily("penny_sessions_started", "Sessions opened", labels=["mode"])
-        for mode, count in counts.started.items():
-            started.add_metric([mode], count)
-        yield started
-        ended = CounterMetricFamily(
-            "penny_sessions_ended", "Sessions ended", labels=["mode", "reason"]
-        )
-        for (mode, reason), count in counts.ended.items():
-            ended.add_metric([mode, reason], count)
-        yield ended
-        moved = CounterMetricFamily(
-            "penny_sessions_moved",
-            "Live sessions that went on in another mode",
-            labels=["before", "mode"],
-        )
-        for way, count in counts.moved.items():
-            moved.add_metric(list(way), count)
-        yield moved
-        refused = CounterMetricFamily(
-            "penny_sessions_refused", "Sessions refused", labels=["reason"]
-        )
-        for reason, count in counts.refused.items():
-            refused.add_metric([reason], count)
-        yield refused
+        yield _counter("penny_sessions_started", "Sessions opened", counts.started, "mode")
+        yield _counter("penny_sessions_ended", "Sessions ended", counts.ended, "mode", "reason")
+        moved = "Live sessions that went on in another mode"
+        yield _counter("penny_sessions_moved", moved, counts.moved, "before", "mode")
+        yield _counter("penny_sessions_refused", "Sessions refused", counts.refused, "reason")
 
 
 class TrustCollector:
-    """Who was refused, which limit said no, and whether the shared store answers."""
+    """Prometheus collector of refusals, limits and the shared store, from their own counts."""
 
     def __init__(self, trust: Trust, held: HeldSessions) -> None:
         self._trust = trust
         self._held = held
 
     def collect(self) -> Iterator[Metric]:
-        refused = CounterMetricFamily(
-            "penny_callers_refused", "Callers refused before a session", labels=["reason"]
-        )
-        for reason, count in self._trust.gate.refused.items():
-            refused.add_metric([reason], count)
-        yield refused
-        limited = CounterMetricFamily(
-            "penny_sessions_limited", "Sessions that a limit refused", labels=["limit"]
-        )
-        for limit, count in self._trust.admission.denials.items():
-            limited.add_metric([limit], count)
-        yield limited
+        refused, limited = self._trust.gate.refused, self._trust.admission.denials
+        callers = "Callers refused before a session"
+        yield _counter("penny_callers_refused", callers, refused, "reason")
+        yield _counter("penny_sessions_limited", "Sessions that a limit refused", limited, "limit")
         yield GaugeMetricFamily(
             "penny_tasks",
             "Tasks of the event loop: grows for ever when one is forgotten",
             value=len(asyncio.all_tasks()),
         )
-        yield CounterMetricFamily(
-            "penny_sessions_resumed", "Lost clients that came back", value=self._held.resumed
-        )
+        yield _counter("penny_sessions_resumed", "Lost clients that came back", self._held.resumed)
         if isinstance(self._trust.store, ResilientStore):
             state = self._trust.store.state
-            yield GaugeMetricFamily(
-                "penny_shared_store_up", "Whether Redis answers", value=float(state.shared)
-            )
-            yield CounterMetricFamily(
-                "penny_shared_store_losses", "Times Redis was lost", value=state.losses
-            )
-            yield CounterMetricFamily(
-                "penny_sessions_admitted_alone",
-                "Sessions admitted under this gateway's limits alone",
-                value=state.admitted_alone,
-            )
+            up = float(state.shared)
+            yield GaugeMetricFamily("penny_shared_store_up", "Whether Redis answers", value=up)
+            yield _counter("penny_shared_store_losses", "Times Redis was lost", state.losses)
+            alone = "Sessions admitted under this gateway's limits alone"
+            yield _counter("penny_sessions_admitted_alone", alone, state.admitted_alone)
 
 
 class SpanCollector:
-    """Whether the spans of a gateway that traces arrive."""
+    """Prometheus collector of the trace spans of a gateway that traces, by what became of them."""
 
-    def __init__(self, counts: SpanCounts) -> None:
-        self._counts = counts
+    def __init__(self, spans: SpanCounter) -> None:
+        self._spans = spans
 
     def collect(self) -> Iterator[Metric]:
-        spans = CounterMetricFamily("penny_spans", "Trace spans by outcome", labels=["outcome"])
-        for outcome in ("exported", "failed", "dropped"):
-            spans.add_metric([outcome], getattr(self._counts, outcome))
-        yield spans
+        yield _counter("penny_spans", "Trace spans by outcome", self._spans.read(), "outcome")
+
+
+class EgressCollector:
+    """Prometheus collector of connections refused to private sessions. Zero is what it should be.
+
+    It reads the allow-list's own count when Prometheus asks.
+    """
+
+    def __init__(self, hosts: AllowList) -> None:
+        self._hosts = hosts
+
+    def collect(self) -> Iterator[Metric]:
+        refused = "Connections that private sessions were refused"
+        yield _counter("penny_private_egress_refused", refused, sum(self._hosts.refused.values()))
+
+
+def _counter(
+    name: str,
+    told: str,
+    counts: int | Mapping[str, int] | Mapping[tuple[str, str], int],
+    *labels: str,
+) -> Metric:
+    """A counter, or one a label's value (or pair of values)."""
+    if isinstance(counts, int):
+        return CounterMetricFamily(name, told, value=counts)
+    family = CounterMetricFamily(name, told, labels=labels)
+    for key, count in counts.items():
+        family.add_metric([key] if isinstance(key, str) else list(key), count)
+    return family
 
 
 class Metrics:
-    """The gateway's registry."""
+    """The gateway's Prometheus registry, and the histograms that are written as things happen."""
 
     def __init__(self, broker: Broker) -> None:
         self.registry = CollectorRegistry()
@@ -142,9 +134,6 @@ class Metrics:
             registry=self.registry,
         )
 
-    def count_spans(self, counts: SpanCounts) -> None:
-        self.registry.register(SpanCollector(counts))
-
     def record_stage(self, stage: str, ms: int) -> None:
         self.turn_stage.labels(stage).observe(ms / 1000)
 
@@ -163,6 +152,8 @@ def merge(texts: Mapping[int, str]) -> bytes:
             ]
 
     class Merged(Collector):
+        """Prometheus collector of what was read."""
+
         def collect(self) -> Iterable[Metric]:
             return families.values()
 

@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
-from aiohttp import WSMsgType, web
 
 from config.schema import Config
 from penny.aio.channel import Channel
+from penny.aio.websocket import SocketConnection
 from penny.errors import ModeUnavailable, PennyError, ProtocolError
+from penny.localized import in_language
 from penny.protocol.codec import dump, parse_client_message
 from penny.protocol.error import SessionWarning
 from penny.protocol.message import ServerEvent
@@ -56,7 +57,7 @@ class Opener:
 
     async def open(
         self,
-        socket: web.WebSocketResponse,
+        connection: SocketConnection,
         mode: Mode,
         spec: SessionSpec,
         *,
@@ -70,21 +71,21 @@ class Opener:
             may_use: raises PennyError for a mode that this caller's key does not admit to.
 
         Raises:
-            ModeUnavailable: nobody can talk. CallerLeft: nobody listens any more.
+            ModeUnavailable: no mode can talk. CallerLeft: the client closed while it waited.
         """
         other = None if named else self._other(mode, may_use)
         if other is None:
-            return Opening(mode, await self._await_speaker(socket, mode, spec))
+            return Opening(mode, await self._await_speaker(connection, mode, spec))
         patient = self._allow_move(mode, other, spec)
         try:
-            return Opening(mode, await self._await_speaker(socket, mode, patient))
+            return Opening(mode, await self._await_speaker(connection, mode, patient))
         except ModeUnavailable as error:
             if error.code != "cold_budget_exceeded":
                 raise
         log.warning("session_moved_when_cold", session_id=spec.session_id, mode=other.name)
         assert patient.elsewhere is not None
         warning = SessionWarning(code="degraded", message=patient.elsewhere.warning, field="mode")
-        return Opening(other, await self._await_speaker(socket, other, spec), (warning,))
+        return Opening(other, await self._await_speaker(connection, other, spec), (warning,))
 
     async def open_begun(
         self, mode: Mode, spec: SessionSpec, *, named: bool, may_use: Callable[[str], object]
@@ -101,7 +102,7 @@ class Opener:
 
     def _allow_move(self, mode: Mode, other: Mode, spec: SessionSpec) -> SessionSpec:
         patience_s = self._config.runpod.cold_budget_s
-        privacy = self._config.penny.modes.EXTERNAL.privacy
+        privacy = in_language(self._config.penny.modes.EXTERNAL.privacy, spec.language)
         warning = (
             f"{mode.name} was not ready within {patience_s:g} s; {other.name} answers: {privacy}"
         )
@@ -119,7 +120,7 @@ class Opener:
         return other if other.availability().available else None
 
     async def _await_speaker(
-        self, socket: web.WebSocketResponse, mode: Mode, spec: SessionSpec
+        self, connection: SocketConnection, mode: Mode, spec: SessionSpec
     ) -> Speaker:
         told: Channel[Json] = Channel(PROGRESS_EVENTS, on_full="drop_oldest")
 
@@ -132,7 +133,7 @@ class Opener:
             # A warm mode opens at once; only a cold one makes us listen before the session is.
             await asyncio.wait({opening, cold}, return_when=asyncio.FIRST_COMPLETED)
             if not opening.done():
-                await self._keep_company(socket, opening, cold, told)
+                await self._keep_company(connection, opening, cold, told)
             return await opening
         finally:
             cold.cancel()
@@ -142,43 +143,40 @@ class Opener:
 
     async def _keep_company(
         self,
-        socket: web.WebSocketResponse,
+        connection: SocketConnection,
         opening: asyncio.Future[Speaker],
         told: asyncio.Future[Json],
         channel: Channel[Json],
     ) -> None:
         """Tell of progress and answer pings until ``opening`` is done. Raises CallerLeft."""
-        heard = asyncio.ensure_future(socket.receive())
+        heard = asyncio.ensure_future(connection.receive())
         try:
             while not opening.done():
                 waiting: set[asyncio.Future[Any]] = {opening, told, heard}
                 await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 if told.done() and not opening.done():
-                    await socket.send_str(dump(_progress(told.result())))
+                    connection.send_text(dump(_progress(told.result())).encode())
                     told = asyncio.ensure_future(channel.recv())
                 if heard.done() and not opening.done():
-                    await _answer(socket, heard.result())
-                    heard = asyncio.ensure_future(socket.receive())
-        except ConnectionError as error:
-            raise CallerLeft from error
+                    _answer(connection, heard.result())
+                    heard = asyncio.ensure_future(connection.receive())
         finally:
             told.cancel()
             heard.cancel()
             await asyncio.gather(told, heard, return_exceptions=True)
 
 
-async def _answer(socket: web.WebSocketResponse, message: object) -> None:
-    kind, data = getattr(message, "type", None), getattr(message, "data", None)
-    if kind is WSMsgType.BINARY:
-        return  # audio before session_started is nobody's
-    if kind is not WSMsgType.TEXT or not isinstance(data, str):
+def _answer(connection: SocketConnection, message: str | bytes | None) -> None:
+    if message is None:
         raise CallerLeft
+    if isinstance(message, bytes):
+        return  # audio before session_started has no session to go to
     try:
-        parsed = parse_client_message(data)
+        parsed = parse_client_message(message)
     except ProtocolError:
         return
     if isinstance(parsed, Ping):
-        await socket.send_str(dump(Pong(nonce=parsed.nonce)))
+        connection.send_text(dump(Pong(nonce=parsed.nonce)).encode())
     elif isinstance(parsed, SessionEnd):
         raise CallerLeft
 

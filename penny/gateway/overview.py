@@ -1,4 +1,4 @@
-"""What the operator's page shows of this gateway: series of the last hours, errors, live sessions.
+"""The operator's page of this gateway: series of the last hours, errors, live sessions.
 
 Everything is bounded: one bucket a minute for six hours, the last 100 errors, 64 answer times a
 session and 512 a bucket. Nothing here holds a word that was said.
@@ -7,13 +7,15 @@ session and 512 a bucket. Nothing here holds a word that was said.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
-from penny.session.mode_change import MODE_CHANGED
+from penny.metering.price import SessionPrice
 from penny.session.session import Session
+from penny.session.turn_record import TurnReader, TurnRecord
+from penny.session.turn_recorder import TurnRecorder
 
 
 Json = dict[str, Any]
@@ -23,12 +25,14 @@ KEPT_STEPS = 360
 KEPT_ERRORS = 100
 LATENCIES_A_STEP = 512
 LATENCIES_A_SESSION = 64
+LATENCIES_A_MODE = 64
 MAX_GAP_STEPS = KEPT_STEPS
 
 BENIGN_ERRORS = frozenset(
     {"response_cancel_not_active", "conversation_already_has_active_response"}
 )
-"""Races that every Realtime client meets (realtime-protocol.md, section 6): no fault of anyone."""
+"""Error codes of races that every Realtime client meets and none can avoid: a cancellation or a
+new response that crosses the end of the running one."""
 FAILED_ENDS = frozenset({"error", "speaker_lost"})
 STATES = {
     "input_audio_buffer.speech_started": "hearing",
@@ -36,18 +40,11 @@ STATES = {
     "response.content_part.added": "speaking",
     "response.done": "listening",
 }
-LISTENS_TO = (
-    *STATES,
-    "conversation.item.create",
-    "input_audio_buffer.committed",
-    "error",
-    MODE_CHANGED,
-)
 
 
 @dataclass(slots=True)
 class Step:
-    """One minute. ``started_at`` is seconds since the epoch."""
+    """One minute of the series. ``started_at`` is seconds since the epoch."""
 
     started_at: float
     sessions: int = 0
@@ -69,41 +66,56 @@ class Step:
 
 
 class Overview:
-    """One per gateway; give ``observe`` to ``Broker.add_observer``.
+    """Series, errors and live sessions of one gateway; give ``observe`` to the broker.
 
     Args:
         wall_clock: seconds since the epoch; minutes on the page are the operator's own.
-        usd_per_minute: a mode's price of a minute, for sessions that nobody meters.
+        price_of: what a session has cost.
     """
 
     def __init__(
-        self, wall_clock: Callable[[], float], usd_per_minute: Callable[[str], float]
+        self, wall_clock: Callable[[], float], price_of: Callable[[Session], SessionPrice]
     ) -> None:
         self._wall_clock = wall_clock
-        self._usd_per_minute = usd_per_minute
+        self._price_of = price_of
         self._steps: deque[Step] = deque(maxlen=KEPT_STEPS)
         self._errors: deque[Json] = deque(maxlen=KEPT_ERRORS)
+        self._by_mode: dict[str, deque[int]] = {}
         self.live: dict[str, SessionOverview] = {}
 
-    def observe(self, session: Session) -> SessionOverview:
+    def observe(self, session: Session, turns: TurnRecorder) -> SessionOverview:
         """The observer of a session that is about to run."""
-        seen = SessionOverview(self, session, self.price(session), self._wall_clock())
+        seen = SessionOverview(self, session, turns, self._price_of(session))
+        turns.add_reader(seen)
         self.live[session.id] = seen
         step = self._step()
         step.sessions = max(step.sessions, len(self.live))
         return seen
 
-    def turn_measured(self, session_id: str, metrics: Json) -> None:
-        """Take a turn's ``penny.turn_metrics``."""
-        ms = metrics["latency_ms"].get("first_audio")
-        if ms is None:
-            return
+    def note_latency(self, ms: int, spoken_to: str = "") -> None:
+        """A turn was answered ``ms`` after the end of the caller's speech.
+
+        ``spoken_to``: the mode that answered a spoken turn; "" for a typed one.
+        """
         step = self._step()
         if len(step.latencies_ms) < LATENCIES_A_STEP:
             step.latencies_ms.append(ms)
-        if (seen := self.live.get(session_id)) is not None:
-            seen.latencies_ms.append(ms)
-            del seen.latencies_ms[:-LATENCIES_A_SESSION]
+        if spoken_to:
+            latest = self._by_mode.setdefault(spoken_to, deque(maxlen=LATENCIES_A_MODE))
+            latest.append(ms)
+
+    def measured(self, mode: str) -> Json | None:
+        """How soon a mode answered what was last said to it, from the last sound of the caller to
+        its first: ``{p50, p95, turns}`` in ms; None before the first spoken turn."""
+        latest = self._by_mode.get(mode)
+        if not latest:
+            return None
+        values = list(latest)
+        return {
+            "p50": percentile(values, 50),
+            "p95": percentile(values, 95),
+            "turns": len(values),
+        }
 
     def note_error(self, code: str, session: Session) -> None:
         self._step().errors += 1
@@ -116,17 +128,9 @@ class Overview:
             }
         )
 
-    def price(self, session: Session) -> float:
-        """A minute of the session's in US dollars, where nobody meters it."""
-        return self._usd_per_minute(session.mode)
-
-    def reprice(self, seen: SessionOverview, session: Session) -> None:
-        """Another mode answers from now on."""
-        seen.change_price(self.price(session), self._wall_clock())
-
     def settle(self, seen: SessionOverview) -> None:
-        """Let a session pay what it has cost by now."""
-        self._step().usd += seen.pay(self._wall_clock())
+        """Add to this minute what a session has cost since the last time."""
+        self._step().usd += seen.pay()
 
     def describe(self) -> Json:
         """``live``, ``errors`` (newest first) and ``series`` of ``GET /admin/v1/overview``."""
@@ -161,42 +165,35 @@ class Overview:
         return self._steps[-1]
 
 
-class SessionOverview:
-    """Observes one session: what it is doing, how many turns, what it costs."""
+class SessionOverview(TurnReader):
+    """Observer of one session, and reader of its turns: state, turns, answer times, cost."""
 
-    listens_to = LISTENS_TO
+    listens_to = (*STATES, "error")
 
     def __init__(
-        self, overview: Overview, session: Session, usd_per_minute: float, began_at: float
+        self, overview: Overview, session: Session, turns: TurnRecorder, price: SessionPrice
     ) -> None:
         self._overview = overview
         self._session = session
-        self._usd_per_minute = usd_per_minute
-        self._paid_usd = self._usd_before = 0.0
-        self._began_at = began_at
+        self._turns = turns
+        self._price = price
+        self._paid_usd = 0.0
         self.state = "listening"
-        self.turns = 0
-        self.latencies_ms: list[int] = []
+        self.latencies_ms: deque[int] = deque(maxlen=LATENCIES_A_SESSION)
 
     def caller_event(self, event: Json, at_s: float) -> None:
-        item = event.get("item") if event["type"] == "conversation.item.create" else None
-        if isinstance(item, dict) and item.get("role") == "user":
-            self.turns += 1  # typed; a spoken one is told by the speaker
+        return None
 
     def speaker_event(self, event: Json, at_s: float) -> None:
         kind = event["type"]
         if (event.get("part") or {}).get("type") != "text":  # what is written sounds nowhere
             self.state = STATES.get(kind, self.state)
-        if kind == "input_audio_buffer.committed":
-            self.turns += 1
-        elif kind == "error":
+        if kind == "error":
             code = event["error"].get("code") or event["error"].get("type") or "error"
             if code not in BENIGN_ERRORS:
                 self._overview.note_error(str(code), self._session)
         elif kind == "response.done":
-            self._answered(event)
-        elif kind == MODE_CHANGED:
-            self._overview.reprice(self, self._session)
+            self._response_done(event["response"])
 
     def ended(self, reason: str, at_s: float) -> None:
         self._overview.settle(self)
@@ -204,22 +201,24 @@ class SessionOverview:
         if reason in FAILED_ENDS:
             self._overview.note_error(reason, self._session)
 
-    def change_price(self, usd_per_minute: float, now: float) -> None:
-        """A minute costs this from ``now`` on."""
-        self._usd_before += (now - self._began_at) / 60 * self._usd_per_minute
-        self._began_at = now
-        self._usd_per_minute = usd_per_minute
+    def turn_answered(self, turn: TurnRecord) -> None:
+        ms = turn.latency_ms()["first_audio"]
+        if ms is not None and turn.item_id:
+            self.latencies_ms.append(ms)
+            spoken = turn.input == "speech"
+            self._overview.note_latency(ms, self._session.mode if spoken else "")
 
-    def pay(self, now: float) -> float:
+    def pay(self) -> float:
         """What it has cost since it was last asked, in US dollars."""
-        owed = max(0.0, self._usd(now) - self._paid_usd)
+        owed = max(0.0, self._price.usd() - self._paid_usd)
         self._paid_usd += owed
         return owed
 
     def describe(self) -> Json:
+        """Its part of ``live``, as last settled."""
         return {
             "state": self.state,
-            "turns": self.turns,
+            "turns": self._turns.count,
             "usd": round(self._paid_usd, 6),
             "latency_ms": {
                 "p50": percentile(self.latencies_ms, 50),
@@ -227,21 +226,15 @@ class SessionOverview:
             },
         }
 
-    def _answered(self, event: Json) -> None:
+    def _response_done(self, response: Json) -> None:
         self._overview.settle(self)
-        if event["response"].get("status") == "failed":
-            details = event["response"].get("status_details") or {}
+        if response.get("status") == "failed":
+            details = response.get("status_details") or {}
             code = (details.get("error") or {}).get("code") or "response_failed"
             self._overview.note_error(str(code), self._session)
 
-    def _usd(self, now: float) -> float:
-        metered = self._session.state.totals.get("usd")
-        if metered is not None:
-            return float(metered)
-        return self._usd_before + (now - self._began_at) / 60 * self._usd_per_minute
 
-
-def percentile(values: Sequence[int], percent: int) -> int | None:
+def percentile(values: Collection[int], percent: int) -> int | None:
     """The nearest-rank percentile; None of nothing."""
     if not values:
         return None

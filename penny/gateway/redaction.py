@@ -1,7 +1,7 @@
-"""What an operator may see of an event when what was said is not shown. Pure.
+"""Redaction of events for the operator's page, when what was said is not shown. Pure.
 
 Only what is known to be harmless stays: kinds, ids, states, numbers. Any other string is told as
-its length, so that a new field of a provider's is hidden until somebody lets it through.
+its length, so that a new field of a provider's is hidden until it is listed here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SHOWN = frozenset(
 OPAQUE = frozenset(
     {"context_update", "passages", "arguments", "result", "details", "metadata", "prompt"}
 )
-"""Objects whose very field names are somebody's own words: shown as nothing but their presence."""
+"""Objects whose field names may be words of the conversation: only their presence is shown."""
 MAX_ITEMS = 16
 MAX_DEPTH = 8
 

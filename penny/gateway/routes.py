@@ -12,9 +12,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from config.schema import Config
 from penny import __version__
+from penny.errors import Unauthorized
+from penny.gateway.gate import key_of
+from penny.gateway.kb import SharedKb
 from penny.gateway.metrics import Metrics, merge
-from penny.gateway.siblings import Siblings
+from penny.gateway.sibling_processes import SiblingProcesses
 from penny.gateway.trust import Trust
+from penny.localized import Language, in_language
 from penny.session.broker import Broker
 from penny.session.mode import HasWorkers
 from penny.trust.resilient_store import ResilientStore
@@ -39,6 +43,8 @@ class Routes:
     """The gateway's plain HTTP side.
 
     Args:
+        kb: what the documents list is shown as examples.
+        measured: how soon a mode answered on this machine, see ``Overview.measured``.
         faults: each tells what of the house works less well than usual, or ''.
     """
 
@@ -48,15 +54,17 @@ class Routes:
         config: Config,
         metrics: Metrics,
         trust: Trust,
-        describe_kb: Callable[[], Json],
+        kb: SharedKb,
+        measured: Callable[[str], Json | None],
         faults: Sequence[Callable[[], str]] = (),
-        siblings: Siblings | None = None,
+        siblings: SiblingProcesses | None = None,
     ) -> None:
         self._broker = broker
         self._config = config
         self._metrics = metrics
         self._trust = trust
-        self._describe_kb = describe_kb
+        self._kb = kb
+        self._measured = measured
         self._faults = faults
         self._siblings = siblings
 
@@ -76,8 +84,11 @@ class Routes:
     async def _healthz(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "version": __version__})
 
-    async def _readyz(self, _request: web.Request) -> web.Response:
+    async def _readyz(self, request: web.Request) -> web.Response:
+        """The details, which name files and faults, are the operator's alone."""
         detail = self.describe_readiness()
+        if not await self._trust.gate.is_operator(request):
+            detail = {name: detail[name] for name in ("ready", "reasons")}
         return web.json_response(detail, status=200 if detail["ready"] else 503)
 
     def describe_readiness(self) -> Json:
@@ -98,7 +109,7 @@ class Routes:
             "reasons": reasons,
             "degraded": degraded,
             "sessions": len(self._broker.sessions),
-            "knowledge_base": self._describe_kb(),
+            "knowledge_base": self._kb.describe(),
             "modes": {name: state.reason or "ready" for name, state in modes.items()},
         }
 
@@ -121,11 +132,27 @@ class Routes:
         mode = self._broker.modes[name]
         return [asdict(worker) for worker in mode.workers()] if isinstance(mode, HasWorkers) else []
 
-    async def _modes(self, _request: web.Request) -> web.Response:
-        return web.json_response(self.describe_modes())
+    async def _modes(self, request: web.Request) -> web.Response:
+        """``?language=es|en``: the language of all that a person reads; else the sessions' own."""
+        asked = request.query.get("language") or self._config.session.language
+        language: Language = "en" if asked.startswith("en") else "es"
+        examples = await self._examples(request, language)
+        return web.json_response({**self.describe_modes(language), "examples": examples})
 
-    def describe_modes(self) -> Json:
-        """What DECK shows before a session: every mode, available or why not."""
+    async def _examples(self, request: web.Request, language: Language) -> list[str]:
+        """Questions that the caller's documents list; none for who may not ask them."""
+        gate = self._trust.gate
+        if gate.needs_key and not key_of(request):
+            return []
+        try:
+            gate.check_page(request)
+            policy = gate.policy(await gate.identify(request))
+        except Unauthorized:
+            return []
+        return self._kb.examples(policy.default_collection, language)
+
+    def describe_modes(self, language: Language = "en") -> Json:
+        """What a page shows before a session: every mode, available or why not."""
         sections = dict(self._config.penny.modes.enabled())
         modes = []
         for name, mode in self._broker.modes.items():
@@ -134,15 +161,16 @@ class Routes:
             modes.append(
                 {
                     "name": name,
-                    "label": section.label,
-                    "description": section.description,
-                    "latency": section.latency,
+                    "label": in_language(section.label, language),
+                    "description": in_language(section.description, language),
+                    "latency_ms": self._measured(name),
                     "cost_per_minute_usd": section.cost_per_minute_usd,
-                    "privacy": section.privacy,
+                    "privacy": in_language(section.privacy, language),
                     "available": state.available,
-                    "reason": state.reason or None,
-                    "remedy": state.remedy or None,
+                    "reason": in_language(state.reason, language) or None,
+                    "remedy": in_language(state.remedy, language) or None,
                     "notice": state.notice or None,
+                    "hears": asdict(state.hears) if state.hears is not None else None,
                     "default": name == self._broker.default_mode,
                     "selectable": self._broker.is_selectable(name),
                 }

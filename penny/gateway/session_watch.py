@@ -1,16 +1,17 @@
-"""An operator's eyes on live sessions: what each is, what it costs, its events as they come."""
+"""An operator's view of live sessions: what each is, what it costs, its events as they come."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
-from weakref import WeakValueDictionary
 
 from penny.aio.channel import Channel
 from penny.gateway.redaction import redact
-from penny.session.mode_change import MODE_CHANGED
+from penny.metering.price import SessionPrice
+from penny.session.observers import MODE_CHANGED
 from penny.session.session import Session
+from penny.session.turn_recorder import TurnRecorder
 
 
 Json = dict[str, Any]
@@ -20,79 +21,67 @@ WATCHED_EVENTS = 500
 AUDIO_EVENTS = frozenset({"input_audio_buffer.append", "response.output_audio.delta"})
 
 
-class Meter:
-    """What a session has cost: as metered, else by its mode's price of a minute."""
-
-    def __init__(self, usd_per_minute: float) -> None:
-        self._usd_per_minute = usd_per_minute
-        self._usd_before, self._changed_s = 0.0, 0.0
-        self.session: Session | None = None
-        self.record: Json = {}
-        """What operators at other gateways are shown of the session."""
-
-    def change(self, mode: str, usd_per_minute: float, elapsed_s: float) -> None:
-        """Another mode answers since ``elapsed_s``."""
-        self.record["mode"] = mode
-        self._usd_before, self._changed_s = self._price(elapsed_s), elapsed_s
-        self._usd_per_minute = usd_per_minute
-
-    def _price(self, elapsed_s: float) -> float:
-        return self._usd_before + (elapsed_s - self._changed_s) / 60 * self._usd_per_minute
-
-    def __call__(self, elapsed_s: float) -> float:
-        """Dollars since the start of a session that has lasted ``elapsed_s``."""
-        usd = self.session.state.totals.get("usd") if self.session is not None else None
-        return float(usd) if usd is not None else self._price(elapsed_s)
-
-
 class SessionWatch:
-    """Observes one session. Audio is told as its size: nobody listens in here.
+    """Observer of one session that describes it in the list of live sessions."""
 
-    Words are told as their length, unless a reader asked for them (and was let).
-    """
+    listens_to = (MODE_CHANGED,)
 
-    listens_to = ("response.created", MODE_CHANGED)
-
-    def __init__(self, watches: SessionWatches, session: Session) -> None:
+    def __init__(
+        self,
+        watches: SessionWatches,
+        session: Session,
+        turns: TurnRecorder,
+        price: SessionPrice,
+        record: Json,
+    ) -> None:
         self._watches = watches
         self._session = session
-        self.turns = 0
+        self._turns = turns
+        self.price = price
+        self._record = record
+        price.totals = session.state.totals
+        self._note_mode()  # one that was cold may have given way before it began
 
     def caller_event(self, event: Json, at_s: float) -> None:
         return None
 
     def speaker_event(self, event: Json, at_s: float) -> None:
-        if event["type"] == MODE_CHANGED:
-            self._watches.note_mode(self._session, at_s - self._session.state.started_s)
-        else:
-            self.turns += 1
+        self._note_mode()
 
     def ended(self, reason: str, at_s: float) -> None:
         del self._watches.live[self._session.id]
 
     def describe(self, now_s: float) -> Json:
+        """Its line in ``GET /admin/v1/sessions``. ``now_s`` is the loop's clock."""
         state = self._session.state
         return {
             "mode": self._session.mode,
             "duration_s": round(now_s - state.started_s, 1),
             "idle_s": round(now_s - state.last_activity_s, 1),
-            "responses": self.turns,
-            "usd": state.totals.get("usd"),
+            "turns": self._turns.count,
+            "usd": round(self.price.usd(), 6),
         }
 
     @asynccontextmanager
     async def reading(self, *, words: bool = False) -> AsyncIterator[Channel[Json]]:
         """Every event from now on until the session ends; ``words``: with what is said."""
-        reader = Reader(self._session.state.started_s, words=words)
+        reader = EventReader(self._session.state.started_s, words=words)
         self._session.add_observer(reader)
         try:
             yield reader.events
         finally:
             self._session.remove_observer(reader)
 
+    def _note_mode(self) -> None:
+        self._record["mode"] = self._session.mode
+        self.price.change_mode(self._session.mode)
 
-class Reader:
-    """Observes a session for one operator's page, for as long as that is open."""
+
+class EventReader:
+    """Observer of a session for one operator's page, for as long as that is open.
+
+    Audio is told as its size, words as their length unless the reader asked for them (and was let).
+    """
 
     def __init__(self, started_s: float, *, words: bool) -> None:
         self._started_s = started_s
@@ -121,38 +110,37 @@ class Reader:
 
 
 class SessionWatches:
-    """Makes the watch of each session; give ``watch`` to ``Broker.add_observer``.
+    """The watches of a gateway's live sessions; give ``watch`` to ``Broker.add_observer``.
 
     Args:
-        usd_per_minute: by mode, for sessions that nobody meters.
+        usd_per_minute: by mode, for sessions that are not metered.
+        clock: seconds, of any origin.
     """
 
-    def __init__(self, usd_per_minute: Mapping[str, float]) -> None:
+    def __init__(self, usd_per_minute: Mapping[str, float], clock: Callable[[], float]) -> None:
         self._usd_per_minute = dict(usd_per_minute)
-        self._meters: WeakValueDictionary[str, Meter] = WeakValueDictionary()
+        self._clock = clock
+        self._admitted: dict[str, tuple[SessionPrice, Json]] = {}
         self.live: dict[str, SessionWatch] = {}
 
-    def meter(self, session_id: str, mode: str, record: Json | None = None) -> Meter:
-        """The cost of a session that is about to run. It lives as long as its lease holds it.
+    @contextmanager
+    def admitted(self, session_id: str, mode: str, record: Json) -> Iterator[SessionPrice]:
+        """The price of a session that is about to run, from its admission on.
 
         Args:
-            record: shown of the session everywhere; its ``mode`` is kept true.
+            record: shown of the session at every gateway; its ``mode`` is kept true.
         """
-        meter = self._meters[session_id] = Meter(self._usd_per_minute.get(mode, 0.0))
-        meter.record = record if record is not None else {"mode": mode}
-        return meter
+        price = SessionPrice(self._usd_per_minute, mode, self._clock)
+        self._admitted[session_id] = price, record
+        try:
+            yield price
+        finally:
+            del self._admitted[session_id]
 
-    def note_mode(self, session: Session, elapsed_s: float) -> None:
-        """The session is ``session.mode``'s since ``elapsed_s``."""
-        meter = self._meters.get(session.id)
-        if meter is not None and meter.record.get("mode") != session.mode:
-            price = self._usd_per_minute.get(session.mode, 0.0)
-            meter.change(session.mode, price, elapsed_s)
-
-    def watch(self, session: Session) -> SessionWatch:
-        meter = self._meters.get(session.id)
-        if meter is not None:
-            meter.session = session
-            self.note_mode(session, 0.0)  # one that was cold may have given way before it began
-        watch = self.live[session.id] = SessionWatch(self, session)
+    def watch(self, session: Session, turns: TurnRecorder) -> SessionWatch:
+        price, record = self._admitted.get(session.id) or (
+            SessionPrice(self._usd_per_minute, session.mode, self._clock),
+            {},
+        )
+        watch = self.live[session.id] = SessionWatch(self, session, turns, price, record)
         return watch

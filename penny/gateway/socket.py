@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Any
 
 import structlog
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from config.schema import Config
-from penny.aio.websocket import ServerSocket
+from penny.aio.handshake import Upgrade
+from penny.aio.websocket import SocketConnection
 from penny.edges.socket.edge import PlaybackSettings, SocketEdge
-from penny.edges.socket.wire import HoldSettings, Line
+from penny.edges.socket.sender import HoldSettings
 from penny.errors import (
     LimitReached,
     ModeUnavailable,
@@ -22,13 +23,12 @@ from penny.errors import (
     SessionRefused,
     Unauthorized,
 )
-from penny.gateway.doorway import aborter, host
-from penny.gateway.gate import Gate
+from penny.gateway.gate import Gate, dead_secret_of
 from penny.gateway.held_sessions import HeldSessions
 from penny.gateway.opening import CallerLeft, Opener, Opening
-from penny.gateway.siblings import Siblings
+from penny.gateway.sibling_processes import SiblingProcesses
 from penny.ids import new_id
-from penny.protocol.codec import MAX_AUDIO_BYTES, dump, parse_client_message
+from penny.protocol.codec import dump, parse_client_message
 from penny.protocol.error import CloseCode, SessionError, SessionWarning
 from penny.protocol.message import ServerEvent
 from penny.protocol.session import (
@@ -52,6 +52,10 @@ log = structlog.get_logger()
 Json = dict[str, Any]
 
 
+MAX_MESSAGE_BYTES = 262_144
+"""Past the protocol's own limits: too long is refused by name, absurd by a close."""
+
+
 class SocketDoor:
     """Opens sessions for WebSocket clients, and takes lost ones up again."""
 
@@ -61,7 +65,7 @@ class SocketDoor:
         config: Config,
         gate: Gate,
         clock: Callable[[], float],
-        siblings: Siblings | None = None,
+        siblings: SiblingProcesses | None = None,
     ) -> None:
         self._broker = broker
         self._config = config
@@ -79,23 +83,27 @@ class SocketDoor:
             return web.json_response({"error": fault}, status=403)
         identity, refusal = await self._identify(request)
         policy = self._gate.policy(identity)
-        most = max(self._config.gateway.max_message_bytes, MAX_AUDIO_BYTES + 1)
-        socket = ServerSocket(
-            max_msg_size=self._gate.max_message_bytes(policy, most),
-            heartbeat=self._config.gateway.heartbeat_s,
-            compress=False,
-            protocols=("penny",),
-        )
-        await socket.prepare(request)
         try:
-            if refusal is not None:
-                raise refusal
-            await self._serve(request, Line(socket, aborter(request)), identity, policy)
-        except _Refused as refused:
-            with suppress(ConnectionError):
-                await socket.send_str(dump(refused.event))
-                await socket.close(code=refused.close_code)
-        return socket
+            upgrade = Upgrade(
+                request,
+                max_message_bytes=min(MAX_MESSAGE_BYTES, self._gate.max_message_bytes(policy)),
+                heartbeat_s=self._config.gateway.heartbeat_s,
+                subprotocols=("penny",),
+            )
+        except ProtocolError as error:
+            fault = {"code": error.code, "message": error.message}
+            return web.json_response({"error": fault}, status=426)
+        async with upgrade.accepted() as connection:
+            try:
+                if refusal is None:
+                    start = await self._read_start(connection)
+                    await self._serve(request, connection, start, identity, policy)
+                else:
+                    await self._serve_refused(request, connection, refusal)
+            except _Refused as refused:
+                connection.send_text(dump(refused.event).encode())
+                await connection.close(refused.close_code)
+        return upgrade.response
 
     async def _identify(self, request: web.Request) -> tuple[Identity, _Refused | None]:
         """A browser reads why only from an open WebSocket, so the refusal waits for it."""
@@ -104,30 +112,53 @@ class SocketDoor:
         except Unauthorized as error:
             return Identity(), _Refused(error, CloseCode.UNAUTHORIZED)
 
-    async def _serve(
-        self, request: web.Request, line: Line, identity: Identity, policy: Policy
+    async def _serve_refused(
+        self, request: web.Request, connection: SocketConnection, refusal: _Refused
     ) -> None:
-        start = await self._read_start(line.socket)
+        """A client secret that was used up or has expired still resumes the session it opened."""
+        identity = dead_secret_of(request)
+        start = await self._read_start(connection) if identity is not None else None
+        if identity is None or not isinstance(start, SessionResume):
+            raise refusal
+        await self._serve(request, connection, start, identity, self._gate.policy(identity))
+
+    async def _resume(
+        self,
+        request: web.Request,
+        connection: SocketConnection,
+        start: SessionResume,
+        identity: Identity,
+    ) -> None:
+        owner = self._siblings.owner(start.resume_token) if self._siblings else None
+        if self._siblings is not None and owner is not None:
+            first = start.model_dump_json()
+            await self._siblings.carry(owner, request, connection, first)
+            return
+        self.held.resume(start.resume_token, start.received, connection, identity)
+        await connection.wait_closed()
+
+    async def _serve(
+        self,
+        request: web.Request,
+        connection: SocketConnection,
+        start: SessionStart | SessionResume,
+        identity: Identity,
+        policy: Policy,
+    ) -> None:
         try:
             if isinstance(start, SessionResume):
-                owner = self._siblings.owner(start.resume_token) if self._siblings else None
-                if self._siblings is not None and owner is not None:
-                    first = start.model_dump_json()
-                    await self._siblings.carry(owner, request, line.socket, first)
-                    return
-                edge = self.held.resume(
-                    start.resume_token, start.received, line, identity, name=SocketEdge.name
-                )
-                await edge.read(line)
+                await self._resume(request, connection, start, identity)
                 return
             mode = self._broker.choose(start.mode)
             policy.check_mode(mode.name)
             async with self._broker.admit():
-                await self._open(line, start, mode, identity, policy)
+                await self._open(connection, start, mode, identity, policy)
         except CallerLeft:
-            await line.socket.close()
+            await connection.close()
         except ProtocolError as error:
             raise _Refused(error, CloseCode.INVALID_START) from error
+        except Unauthorized as error:
+            raise _Refused(error, CloseCode.UNAUTHORIZED) from error
         except ModeUnavailable as error:
             raise _Refused(error, CloseCode.MODE_UNAVAILABLE) from error
         except LimitReached as error:
@@ -136,15 +167,12 @@ class SocketDoor:
         except SessionRefused as error:
             raise _Refused(error, CloseCode.SESSION_REFUSED, retry_after_ms=5_000) from error
 
-    async def _read_start(self, socket: web.WebSocketResponse) -> SessionStart | SessionResume:
+    async def _read_start(self, connection: SocketConnection) -> SessionStart | SessionResume:
         """The first message, which must start or resume; bad ones may be corrected in time."""
         try:
             async with asyncio.timeout(self._config.gateway.start_timeout_s):
-                async for message in socket:
-                    if message.type is not WSMsgType.TEXT:
-                        await socket.send_str(dump(_not_started()))
-                        continue
-                    start = await self._parse_start(socket, message.data)
+                while (message := await connection.receive()) is not None:
+                    start = self._parse_start(connection, message)
                     if start is not None:
                         return start
         except TimeoutError:
@@ -155,36 +183,44 @@ class SocketDoor:
             raise _Refused(error, CloseCode.START_TIMEOUT) from None
         raise _Refused(ProtocolError("the client left"), CloseCode.NORMAL)
 
-    async def _parse_start(
-        self, socket: web.WebSocketResponse, text: str
+    def _parse_start(
+        self, connection: SocketConnection, data: str | bytes
     ) -> SessionStart | SessionResume | None:
-        try:
-            message = parse_client_message(text)
-        except ProtocolError as error:
-            event = SessionError(
-                code=error.code, message=error.message, retryable=False, field=error.field
-            )
-            await socket.send_str(dump(event))
-            return None
-        if isinstance(message, SessionStart | SessionResume):
-            return message
-        await socket.send_str(dump(_not_started()))
+        answer = _not_started()
+        if isinstance(data, str):
+            try:
+                message = parse_client_message(data)
+            except ProtocolError as error:
+                answer = SessionError(
+                    code=error.code, message=error.message, retryable=False, field=error.field
+                )
+            else:
+                if isinstance(message, SessionStart | SessionResume):
+                    return message
+        connection.send_text(dump(answer).encode())
         return None
 
     async def _open(
-        self, line: Line, start: SessionStart, mode: Mode, identity: Identity, policy: Policy
+        self,
+        connection: SocketConnection,
+        start: SessionStart,
+        mode: Mode,
+        identity: Identity,
+        policy: Policy,
     ) -> None:
         spec = self._specify(start, policy)
         async with self._gate.admit(spec.session_id, identity, mode.name, SocketEdge.name):
             opened = await self._opener.open(
-                line.socket, mode, spec, named=start.mode is not None, may_use=policy.check_mode
+                connection, mode, spec, named=start.mode is not None, may_use=policy.check_mode
             )
             async with aclosing(opened.speaker):
-                await self._run(line, start, opened, spec, identity, policy)
+                # Last of all: what is refused before leaves a single-use secret as it was.
+                await self._gate.use_secret(identity)
+                await self._run(connection, start, opened, spec, identity, policy)
 
     async def _run(
         self,
-        line: Line,
+        connection: SocketConnection,
         start: SessionStart,
         opened: Opening,
         spec: SessionSpec,
@@ -194,13 +230,12 @@ class SocketDoor:
         mode, speaker = opened.mode, opened.speaker
         formats, resume = start.audio.agree(), self._config.resume
         edge = SocketEdge(
-            line,
+            connection,
             formats,
             PlaybackSettings(),
             clock=self._clock,
             hold=HoldSettings(resume.hold_s, resume.max_audio_bytes),
             rate=self._gate.message_rate(policy),
-            on_leave=lambda: self._broker.end_session(spec.session_id, "client_ended"),
         )
         token = self.held.add(spec.session_id, edge, identity) if resume.hold_s else None
         limits = self._gate.session_limits(policy)
@@ -208,8 +243,8 @@ class SocketDoor:
         for warning in [*opened.warnings, *self._warnings(start, mode)]:
             edge.post(warning)
         try:
-            await self._greet(speaker, self._greeting(start))
-            await host(self._broker, mode, spec, edge, speaker, limits)
+            self._greet(speaker, self._greeting(start))
+            await self._broker.run(mode, spec, edge, speaker, limits)
         finally:
             if token is not None:
                 self.held.forget(token)
@@ -239,11 +274,11 @@ class SocketDoor:
     def _greeting(self, start: SessionStart) -> str:
         return self._config.session.greeting if start.greeting is None else start.greeting
 
-    async def _greet(self, speaker: Speaker, greeting: str) -> None:
+    def _greet(self, speaker: Speaker, greeting: str) -> None:
         if greeting:
             instructions = f"Saluda diciendo exactamente: «{greeting}»"
             response = {"instructions": instructions, "metadata": {"penny_say": greeting}}
-            await speaker.send({"type": "response.create", "response": response})
+            speaker.send({"type": "response.create", "response": response})
 
     def _started(
         self,

@@ -12,19 +12,19 @@ import socket
 import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
 
 from config.schema import Config
 from penny.errors import ConfigError
+from penny.gateway.sibling_processes import SiblingProcesses
 
 
 log = structlog.get_logger()
 
-RESTART_DELAYS_S = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0)
-SETTLED_S = 10.0
-"""A process that lived this long begins again with the shortest delay."""
+RESTART_AFTER_S = 1.0
 STOP_GRACE_S = 15.0
 """Past the drain, for what a process does after it; then it is killed."""
 
@@ -33,7 +33,13 @@ Command = Callable[[int, int, Path], Sequence[str]]
 
 
 class Supervisor:
-    """Args: command: as above. processes: how many. drain_s: they have to finish on SIGTERM."""
+    """Starts gateway processes, starts again those that die, and ends all on SIGTERM.
+
+    Args:
+        command: see ``Command``.
+        processes: how many.
+        drain_s: they have to finish on SIGTERM.
+    """
 
     def __init__(self, command: Command, processes: int, drain_s: float) -> None:
         self._command = command
@@ -70,28 +76,21 @@ class Supervisor:
         return self._status
 
     async def _keep(self, number: int, port: int, folder: Path) -> None:
-        loop = asyncio.get_running_loop()
-        deaths = 0
+        own_socket = SiblingProcesses(folder, number, self._processes).path
         while not self._stop.is_set():
-            begun_s = loop.time()
             code = await self._run(self._command(number, port, folder), number)
             if self._stop.is_set():
                 return
-            if code > 0 and not deaths and loop.time() - begun_s < SETTLED_S:
-                # It has said why, and would say the same again.
+            if code > 0 and not own_socket.exists():
+                # It never listened. It has said why, and would say the same again.
                 log.error("gateway_process_did_not_start", process=number, exit_code=code)
                 self._status = code
                 self._stop.set()
                 return
-            deaths = 0 if loop.time() - begun_s >= SETTLED_S else deaths
-            delay_s = RESTART_DELAYS_S[min(deaths, len(RESTART_DELAYS_S) - 1)]
-            deaths += 1
-            log.error("gateway_process_died", process=number, exit_code=code, restart_in_s=delay_s)
-            try:
-                async with asyncio.timeout(delay_s):
+            log.error("gateway_process_died", process=number, exit_code=code)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RESTART_AFTER_S):
                     await self._stop.wait()
-            except TimeoutError:
-                continue
 
     async def _run(self, command: Sequence[str], number: int) -> int:
         # The process ends with its stdin: it does not outlive a supervisor that was killed.

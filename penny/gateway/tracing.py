@@ -5,7 +5,6 @@ Imported, and OpenTelemetry with it, only by a gateway that traces.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from weakref import WeakValueDictionary
@@ -14,12 +13,12 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from config.schema import Config
-from modes.registry import find_hosts
+from penny.aio.allow_list import AllowList
 from penny.session.broker import Broker, BrokerSettings
 from penny.session.edge import Edge
-from penny.session.mode import Json, Mode, SessionSpec, Speaker
-from penny.session.observer import Observer
+from penny.session.mode import Mode, SessionSpec, Speaker
 from penny.session.session import Session, SessionLimits
+from penny.session.turn_recorder import TurnRecorder
 from penny.session.turn_trace import TurnTrace
 from penny.tracing.current import span
 from penny.tracing.trace import Trace
@@ -30,8 +29,10 @@ log = structlog.get_logger()
 
 
 class TracedBroker(Broker):
-    """A broker whose sessions have a trace, begun before the speaker is opened: the connection to
-    a worker carries it. Lines logged on a session's behalf have its ``trace_id``."""
+    """A broker whose sessions each have a trace, begun before the speaker is opened.
+
+    The connection to a worker carries it. Lines logged on a session's behalf have its ``trace_id``.
+    """
 
     def __init__(
         self,
@@ -39,14 +40,12 @@ class TracedBroker(Broker):
         settings: BrokerSettings,
         clock: Callable[[], float],
         tracing: Tracing,
-        silence_ms: int,
     ) -> None:
         super().__init__(modes, settings, (), clock)
         self.tracing = tracing
-        self._silence_ms = silence_ms
         # As long as the speaker lives, which holds its spec: a session that never runs leaves none.
         self._traces: WeakValueDictionary[str, Trace] = WeakValueDictionary()
-        self.add_observer(self._observe)
+        self.add_observer(self._trace_turns)
 
     async def open(self, mode: Mode, spec: SessionSpec) -> Speaker:
         begun = self._traces.get(spec.session_id)
@@ -86,22 +85,10 @@ class TracedBroker(Broker):
         with bound_contextvars(trace_id=trace.id):
             return await super().run(mode, spec, edge, speaker, limits)
 
-    def _observe(self, session: Session) -> Observer:
+    def _trace_turns(self, session: Session, turns: TurnRecorder) -> None:
         trace = self._traces.get(session.id)
-        if trace is None:
-            return _Untraced()
-        call_later = asyncio.get_running_loop().call_later
-        return TurnTrace(trace, call_later, silence_ms=self._silence_ms)
-
-
-class _Untraced:
-    """Of a session that the sample left out."""
-
-    def caller_event(self, event: Json, at_s: float) -> None: ...
-
-    def speaker_event(self, event: Json, at_s: float) -> None: ...
-
-    def ended(self, reason: str, at_s: float) -> None: ...
+        if trace is not None:  # else the sample left this session out
+            turns.add_reader(TurnTrace(trace, turns.started_s))
 
 
 def open_traced_broker(
@@ -109,7 +96,13 @@ def open_traced_broker(
     modes: Mapping[str, Mode],
     settings: BrokerSettings,
     clock: Callable[[], float],
+    allowed: AllowList | None,
 ) -> TracedBroker:
-    tracing = Tracing(config.tracing, "penny-gateway", find_hosts(modes), clock)
+    """A broker that traces as ``tracing`` of the configuration says.
+
+    Args:
+        allowed: hosts that private sessions may reach; None where there are none.
+    """
+    tracing = Tracing(config.tracing, "penny-gateway", allowed, clock)
     log.info("tracing_sessions", sample_ratio=config.tracing.sample_ratio)
-    return TracedBroker(modes, settings, clock, tracing, config.worker.turns.silence_duration_ms)
+    return TracedBroker(modes, settings, clock, tracing)

@@ -22,7 +22,7 @@ from penny.trust.resilient_store import ResilientStore
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Everything that decides who may talk."""
+    """The parts that decide which callers may talk, built together."""
 
     store: MemoryStore | ResilientStore
     admission: Admission
@@ -39,7 +39,7 @@ def build_trust(config: Config, broker: Broker, host: str, clock: Callable[[], f
     prices: dict[str, float] = {
         name: section.cost_per_minute_usd for name, section in config.penny.modes.enabled()
     }
-    watches = SessionWatches(prices)
+    watches = SessionWatches(prices, clock)
     broker.add_observer(watches.watch)
 
     async def is_key_alive(key_id: str) -> bool:

@@ -17,6 +17,10 @@ from config.credentials import (
 from config.loader import load
 from config.modes import ExternalMode
 from config.schema import Config
+from penny.localized import in_language
+
+
+pytestmark = pytest.mark.pure
 
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +32,9 @@ def test_external_without_keys_lacks_the_speaker_s_and_names_the_remedy() -> Non
 
     assert problem.reason == "OPENAI_API_KEY is not set"
     assert "export OPENAI_API_KEY=" in problem.remedy
+    assert in_language(problem.reason, "es-ES") == "falta la variable OPENAI_API_KEY"
+    assert in_language(problem.remedy, "es").endswith("antes de arrancar Penny")
+    assert in_language(problem.remedy, "en") == problem.remedy
 
 
 def test_external_without_the_brain_s_key_can_talk_and_says_what_it_lacks() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,14 @@ from hypothesis import strategies as st
 
 from config.document import read_document
 from config.loader import load
+from config.reference import walk
+from config.retired import RETIRED_KEYS, Retired, take_retired
 from config.schema import Config
 from penny.errors import ConfigError, ConfigErrors
+from penny.localized import in_language
+
+
+pytestmark = pytest.mark.pure
 
 
 def load_text(
@@ -262,6 +269,11 @@ def test_wrong_value_on_the_command_line_is_told_without_a_line(tmp_path: Path) 
         ("penny:\n  modes:\n    SELF_HOSTED:\n      endpoint: http://x\n", None, 4),
         ("kb:\n  default_ref: empresa\n", "kb.default_ref", 2),
         ("gateway:\n  heartbeat_s: .nan\n", "gateway.heartbeat_s", 2),
+        (
+            "profiles:\n  mine:\n    engines: {kokoro: {threadz: 1}}\n",
+            "profiles.mine.engines.kokoro.threadz",
+            3,
+        ),
     ],
 )
 def test_sections_check_what_types_cannot(
@@ -300,3 +312,71 @@ def test_any_text_is_a_document_or_a_list_of_errors(text: str) -> None:
     document = read_document(text, {})
 
     assert all(isinstance(error, ConfigError) for error in document.errors)
+
+
+def test_a_renamed_key_counts_under_its_new_name_and_is_told(tmp_path: Path) -> None:
+    config = load_text(tmp_path, "runpod:\n  floor:\n    - {workers: 3}\n")
+    assert [window.workers for window in config.runpod.min_workers] == [3]
+    assert config.origin.retired == {"runpod.floor": "has a new name: write runpod.min_workers"}
+    assert config.origin.place("runpod.floor") == "penny.yaml:2: runpod.floor"
+
+
+def test_an_error_in_a_renamed_key_names_the_line_that_the_file_has(tmp_path: Path) -> None:
+    errors = errors_of(tmp_path, "runpod:\n  slots: 2\n  floor:\n    - workers: many\n")
+    assert [(error.key, error.line) for error in errors] == [("runpod.min_workers[0].workers", 4)]
+
+
+def test_the_new_name_wins_where_the_file_has_both(tmp_path: Path) -> None:
+    config = load_text(
+        tmp_path, "runpod:\n  floor: [{workers: 3}]\n  min_workers: [{workers: 1}]\n"
+    )
+    assert [window.workers for window in config.runpod.min_workers] == [1]
+    assert list(config.origin.retired) == ["runpod.floor"]
+
+
+def test_a_retired_key_without_a_successor_is_ignored_and_told() -> None:
+    document = read_document("gateway:\n  port: 9000\n  colour: blue\n", {})
+    keys = {"gateway.colour": Retired("choose one on the page"), "none.such": Retired("-")}
+    told = take_retired(document, keys)
+    assert document.data == {"gateway": {"port": 9000}}
+    assert told == {"gateway.colour": "is not used any more: choose one on the page"}
+
+
+@pytest.mark.parametrize("text", ["runpod: 3\n", "runpod:\n", "runpod: [floor]\n", ""])
+def test_a_file_without_such_a_section_has_no_retired_key(text: str) -> None:
+    assert take_retired(read_document(text, {})) == {}
+
+
+def test_every_retired_key_is_gone_and_its_new_name_exists() -> None:
+    known = {key.split("<")[0].rstrip(".") for key, _ in walk()}
+    for name, retired in RETIRED_KEYS.items():
+        assert name not in known
+        if retired.renamed_to:
+            assert any(f"{key}.".startswith(f"{retired.renamed_to}.") for key in known)
+
+
+@pytest.mark.parametrize(
+    ("label", "es", "en"),
+    [("Solo uno", "Solo uno", "Solo uno"), ("{es: Propio, en: Own}", "Propio", "Own")],
+)
+def test_a_text_that_callers_see_is_one_for_all_or_one_a_language(
+    tmp_path: Path, label: str, es: str, en: str
+) -> None:
+    text = f"penny: {{modes: {{SELF_HOSTED: {{label: {label}}}}}}}\n"
+    told = load_text(tmp_path, text).penny.modes.SELF_HOSTED.label
+    assert (in_language(told, "es"), in_language(told, "en")) == (es, en)
+    copied = pickle.loads(pickle.dumps(told))
+    assert in_language(copied, "es") == es
+
+
+@pytest.mark.parametrize("label", ["{es: Propio}", "''", "3", "[a]", "x" * 301])
+def test_a_text_that_callers_see_is_refused_by_name(tmp_path: Path, label: str) -> None:
+    [error] = errors_of(tmp_path, f"penny: {{modes: {{EXTERNAL: {{label: {label}}}}}}}\n")
+    assert error.key == "penny.modes.EXTERNAL.label"
+    assert "{es: …, en: …}" in error.message
+
+
+def test_the_latency_that_was_written_by_hand_is_ignored_and_told(tmp_path: Path) -> None:
+    text = 'penny: {modes: {SELF_HOSTED: {latency: "menos de 1 s"}}}\n'
+    told = load_text(tmp_path, text).origin.retired
+    assert "latency_ms of GET /v1/modes" in told["penny.modes.SELF_HOSTED.latency"]

@@ -18,6 +18,9 @@ from config.schema import Config
 from penny.errors import ConfigErrors
 
 
+pytestmark = pytest.mark.pure
+
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -111,3 +114,19 @@ def test_a_wrong_embedding_address_is_named_with_its_line(tmp_path: Path) -> Non
 
     with pytest.raises(ConfigErrors, match=r"penny.yaml:3: kb.embedding_server.url: .*http"):
         load(path, {})
+
+
+def test_a_profile_sets_keys_of_its_engines_over_the_files() -> None:
+    config = Config.model_validate(
+        {
+            "penny": {"profile": "natural"},
+            "worker": {"engines": {"faster_whisper": {"beam_size": 3, "device": "cuda"}}},
+        }
+    )
+
+    whisper = config.worker_settings().engines.faster_whisper
+
+    assert (whisper.model, whisper.device) == ("natural/whisper-base", "cpu")
+    assert whisper.beam_size == 3
+    embedded = config.with_profile("embedded").worker_settings().engines.faster_whisper
+    assert (embedded.model, embedded.device) == ("large-v3", "cuda")

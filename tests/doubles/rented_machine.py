@@ -20,6 +20,7 @@ from runpod_worker.lease import LeaseJob
 from runpod_worker.server import Worker
 from runpod_worker.settings import WorkerSettings
 from tests.doubles.engines import FixedStt, FixedTts
+from tests.doubles.http import cut
 from tests.doubles.loudness_vad import LoudnessVad
 from tests.doubles.runpod_server import ENDPOINT, RunpodServer
 from tests.doubles.worker_process import TellingLlm
@@ -48,8 +49,6 @@ class RentedMachine:
         self._task: asyncio.Task[None] | None = None
         self.taken: list[LeaseJob] = []
         self.returned: list[Json] = []
-        self.allowed: list[str] = []
-        """Gateways that it was told to dial for a slot that was lent."""
         self._live: set[aiohttp.ClientWebSocketResponse] = set()
 
     def start(self, name: str, dialling: dict[str, float] | None = None) -> None:
@@ -63,7 +62,7 @@ class RentedMachine:
     async def crash(self) -> None:
         assert self._task is not None
         for live in self._live:
-            live._writer.transport.abort()  # no close frame, no goodbye
+            cut(live)
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
@@ -104,9 +103,7 @@ class RentedMachine:
             finally:
                 self._live.discard(live)
 
-        dialer = Dialer(
-            http, lease, converse, worker.info(), allow=self.allowed.append, **self._dialling
-        )
+        dialer = Dialer(http, lease, converse, worker.info(), **self._dialling)
         try:
             served = await dialer.run()
         except LeaseRefused:

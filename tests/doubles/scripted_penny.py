@@ -49,6 +49,7 @@ from penny.protocol.session import (
     Totals,
 )
 from tests.doubles import scripted_brain
+from tests.doubles.http import cut
 
 
 Event = TypeVar("Event", bound=ServerEvent)
@@ -57,36 +58,54 @@ ANSWER = "Su factura vence el quince de enero, y el importe es de mil quinientos
 MODES: dict[str, Any] = {
     "default_mode": "SELF_HOSTED",
     "allow_user_selection": True,
+    "examples": ["¿Cuándo vence mi factura?", "¿Cómo puedo pagar?"],
     "modes": [
         {
             "name": "SELF_HOSTED",
             "label": "Privado (modelos locales)",
-            "description": "Mayor privacidad, latencia 2-4s",
-            "latency": "2-4s",
+            "description": "Mayor privacidad",
+            "latency_ms": {"p50": 1240, "p95": 2000, "turns": 12},
             "cost_per_minute_usd": 0.01,
             "privacy": "Total",
             "available": True,
             "reason": None,
             "remedy": None,
-            "notice": None,
+            "notice": {
+                "es": "En español entiendo una lista de preguntas.",
+                "en": "In Spanish I understand a list of questions.",
+            },
+            "hears": {"languages": ["es", "en"], "closed_set": ["es"]},
             "default": True,
             "selectable": True,
         },
         {
             "name": "EXTERNAL",
             "label": "Rápido (APIs externas)",
-            "description": "Conversación fluida, latencia ~300ms",
-            "latency": "~300ms",
+            "description": "Conversación fluida",
+            "latency_ms": None,
             "cost_per_minute_usd": 0.08,
             "privacy": "APIs externas",
             "available": False,
             "notice": None,
+            "hears": {"languages": ["*"], "closed_set": []},
             "default": False,
-            "reason": "OPENAI_API_KEY is not set",
-            "remedy": "export OPENAI_API_KEY",
+            "reason": "falta la variable OPENAI_API_KEY",
+            "remedy": "export OPENAI_API_KEY=… antes de arrancar Penny",
             "selectable": True,
         },
     ],
+}
+IN_ENGLISH: dict[str, Any] = {
+    "Privado (modelos locales)": "Private (own models)",
+    "Mayor privacidad": "The most privacy",
+    "Total": "Complete",
+    "Rápido (APIs externas)": "Fast (vendors' APIs)",
+    "Conversación fluida": "Fluent conversation",
+    "APIs externas": "Vendors' APIs",
+    "falta la variable OPENAI_API_KEY": "OPENAI_API_KEY is not set",
+    "export OPENAI_API_KEY=… antes de arrancar Penny": "export OPENAI_API_KEY=… before Penny",
+    "¿Cuándo vence mi factura?": "When is my bill due?",
+    "¿Cómo puedo pagar?": "How can I pay?",
 }
 EXTERNAL_READY = {**MODES, "modes": [dict(mode) for mode in MODES["modes"]]}
 EXTERNAL_READY["modes"][1].update(available=True, reason=None, remedy=None)
@@ -119,9 +138,7 @@ class ScriptedPenny:
     def drop(self) -> None:
         """Cut the live connection without a word, as a network does."""
         assert self.call is not None
-        assert self.call.socket._req is not None
-        assert self.call.socket._req.transport is not None
-        self.call.socket._req.transport.abort()
+        cut(self.call.socket)
 
     def reports(self, item_id: str) -> list[Playback]:
         """Every playback report of one item, in order."""
@@ -342,6 +359,17 @@ class Call:
             self.answer = None
 
 
+def _in_english(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _in_english(inner) for key, inner in value.items()}
+        case list():
+            return [_in_english(inner) for inner in value]
+        case str():
+            return IN_ENGLISH.get(value, value)
+    return value
+
+
 async def _serve_page(_: web.Request) -> web.FileResponse:
     return web.FileResponse(WEB_ROOT / "index.html")
 
@@ -367,8 +395,9 @@ async def serve(penny: ScriptedPenny) -> AsyncIterator[ScriptedPenny]:
         await penny.call.run()
         return socket
 
-    async def list_modes(_: web.Request) -> web.Response:
-        return web.json_response(penny.modes)
+    async def list_modes(request: web.Request) -> web.Response:
+        in_english = request.query["language"] == "en"
+        return web.json_response(_in_english(penny.modes) if in_english else penny.modes)
 
     app = web.Application()
     app.router.add_get("/", _serve_page)

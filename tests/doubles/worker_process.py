@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator
 
@@ -58,7 +59,8 @@ def main() -> None:
     given = parser.parse_args()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     settings = WorkerSettings(slots=int(os.environ.get("TEST_WORKER_SLOTS", "4")))
-    asyncio.run(serve(settings, given.host, given.port, announce=given.announce, load=load))
+    listening = socket.create_server((given.host, given.port))
+    asyncio.run(serve(settings, listening, announce=given.announce, load=load))
 
 
 if __name__ == "__main__":

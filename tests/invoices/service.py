@@ -33,6 +33,8 @@ class InvoiceService:
         with INVOICES.open(encoding="utf-8") as file:
             self._invoices = {_key(row["numero"]): row for row in csv.DictReader(file)}
         self.delay_s = delay_s
+        self.answer: Json | None = None
+        """What every consultation is answered instead."""
         self.payments: dict[str, Json] = {}
         self.requests: list[tuple[str, Json]] = []
         self._runner: web.AppRunner | None = None
@@ -49,6 +51,8 @@ class InvoiceService:
         invoice = self._invoices.get(_key(str(body.get("factura_id", ""))))
         if invoice is None:
             return web.json_response({"error": "no existe esa factura"}, status=404)
+        if self.answer is not None:
+            return web.json_response(self.answer)
         shown = {k: invoice[k] for k in ("numero", "servicio", "vencimiento", "estado")}
         return web.json_response({**shown, "importe": float(invoice["importe"])})
 

@@ -7,10 +7,14 @@ import logging
 from pathlib import Path
 
 import pytest
+import stamina
 import structlog
 
 from penny.errors import EngineError
 from penny.logs import LossyStream, configure_logs
+
+
+pytestmark = pytest.mark.pure
 
 
 SPOKEN = "mi contraseña es abracadabra"
@@ -75,6 +79,33 @@ def test_a_librarys_own_log_tells_no_text_of_an_exception(
     assert "abracadabra" not in written
 
 
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "openai-insecure-api-key.sk-proj-1234567890abcdefABCDEF",
+        "openai-insecure-api-key.short",
+        "penny-key.penny_1234567890abcdefABCDEF",
+        "penny_1234567890abcdefABCDEF",
+        "ek_1234567890abcdefABCDEF",
+        "/v1/realtime?api_key=short&model=penny",
+        "Authorization: Bearer short",
+    ],
+)
+def test_a_librarys_own_log_tells_no_credential(
+    shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logs("info", "json")
+    logging.getLogger("aiohttp.websocket").warning(
+        "%s: Client protocols %r overlap nothing", "127.0.0.1", [shown, "other"]
+    )
+    written = capsys.readouterr().err
+    assert "Client protocols" in written
+    assert "other" in written
+    assert "left out" in written
+    assert "1234567890" not in written
+    assert "short" not in written
+
+
 def test_a_line_that_cannot_be_written_is_counted_and_told_later_and_never_raised(
     tmp_path: Path,
 ) -> None:
@@ -90,3 +121,36 @@ def test_a_line_that_cannot_be_written_is_counted_and_told_later_and_never_raise
     assert json.loads(told[0]) == {"event": "log_lines_lost", "level": "error", "lines": 2}
     assert told[1:] == ["kept"]
     assert (stream.lost, stream.is_failing) == (2, False)
+
+
+async def test_a_retry_is_told_by_the_errors_type_and_not_by_its_text(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logs("info", "json")
+    async for attempt in stamina.retry_context(
+        on=ValueError, attempts=2, wait_initial=0, wait_max=0, wait_jitter=0
+    ):
+        with attempt:
+            if attempt.num == 1:
+                raise ValueError(f"cannot read {SPOKEN}")
+    [line] = capsys.readouterr().err.splitlines()
+    told = json.loads(line)
+    assert (told["event"], told["error"], told["retry"]) == ("retry_scheduled", "ValueError", 1)
+    assert "abracadabra" not in line
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_an_error_whose_cause_is_the_group_that_holds_it_is_told_once(
+    style: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logs("info", style)
+    leaf = EngineError("the llm stage sent nothing", stage="llm", code="llm_timeout")
+    try:
+        raise leaf from ExceptionGroup("stages", [leaf, ExceptionGroup("deep", [leaf])])
+    except EngineError:
+        structlog.get_logger().exception("generation_failed")
+    told = capsys.readouterr().err
+    assert told.count("llm_timeout") == 1
+    if style == "json":
+        [deep] = json.loads(told)["fault"]["because"]["group"]
+        assert deep["group"] == []

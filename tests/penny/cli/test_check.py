@@ -15,6 +15,9 @@ from penny.cli.examination import Engine, Examination, examine
 from penny.cli.main import main
 
 
+pytestmark = pytest.mark.process
+
+
 TODAY = date(2026, 11, 21)
 EARS = Engine("stt", "embedded", ("es", "en"), {"es": "Entiende un conjunto cerrado."})
 
@@ -89,10 +92,28 @@ def test_retired_unpriced_and_soon_retired_models_are_warned_of(folder: Path) ->
         "penny.yaml:4: penny.modes.EXTERNAL.portavoz_model: "
         "gpt-4o-realtime is retired; gpt-realtime-2.1 is used",
         "penny.yaml:5: penny.modes.EXTERNAL.cerebro_model: "
-        "claude-99 has no row in models.prices: cost unknown",
+        "claude-99 has no row in models.prices: the highest of its family is taken",
+        "penny.yaml:5: penny.modes.EXTERNAL.cerebro_model: "
+        "claude-99 is no model that the installed SDK knows; it is sent plain requests",
     ]
     assert "turned off on 2027-01-20" in messages(examined(late), "warning")[0]
     assert messages(examined(late, today=date(2026, 1, 1)), "warning") == []
+
+
+def test_a_brains_model_that_was_turned_off_is_an_error(folder: Path) -> None:
+    config = read(
+        folder,
+        "models:\n  aliases: {claude-sonnet-4-0: claude-sonnet-4-0}\n"
+        "brain:\n  depths:\n    deep: {model: claude-sonnet-4-0}\n",
+    )
+    [alias, depth] = sorted(messages(examined(config), "error"))
+    gone = "claude-sonnet-4-0 was turned off on June 15th, 2026"
+    assert alias == f"penny.yaml:2: models.aliases.claude-sonnet-4-0: {gone}"
+    assert depth == f"penny.yaml:5: brain.depths.deep.model: {gone}"
+
+
+def test_the_sample_leads_to_no_model_that_is_turned_off(folder: Path) -> None:
+    assert messages(examined(read(folder, "")), "error") == []
 
 
 def test_missing_documents_are_an_error_with_their_line(folder: Path) -> None:

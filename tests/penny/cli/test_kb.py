@@ -10,6 +10,9 @@ import pytest
 from penny.cli.main import main
 
 
+pytestmark = pytest.mark.socket
+
+
 BAJA = "---\nidioma: es\n---\n## Baja\n\nLa baja del contrato es gratuita.\n"
 QUESTION = "cómo doy de baja el contrato"
 

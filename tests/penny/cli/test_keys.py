@@ -13,6 +13,9 @@ from penny.cli.main import main
 from tests.doubles.processes import free_port
 
 
+pytestmark = pytest.mark.process
+
+
 ROOT = Path(__file__).parents[3]
 
 

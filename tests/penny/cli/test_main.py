@@ -17,6 +17,9 @@ from penny import __version__
 from penny.cli.main import main
 
 
+pytestmark = pytest.mark.process
+
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -44,7 +47,7 @@ def file(tmp_path: Path) -> str:
 def test_serve_starts_the_gateway_with_the_command_line_over_the_file(
     file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entry = Entry("penny.gateway.app")
+    entry = Entry("penny.gateway.process")
     monkeypatch.setitem(sys.modules, entry.__name__, entry)
 
     status = main(["serve", "--config", file, "--host", "0.0.0.0", "--port", "0"])
@@ -73,7 +76,7 @@ def test_worker_gets_its_settings_address_and_whether_to_announce(
 @pytest.mark.parametrize(
     ("command", "module", "place"),
     [
-        ("serve", "penny.gateway.app", "penny.yaml:2: gateway.port"),
+        ("serve", "penny.gateway.process", "penny.yaml:2: gateway.port"),
         ("worker", "runpod_worker.server", "penny.yaml:4: worker.port"),
     ],
 )
@@ -100,7 +103,9 @@ def test_unknown_host_is_told_in_words(
     file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     failure = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-    monkeypatch.setitem(sys.modules, "penny.gateway.app", Entry("penny.gateway.app", failure))
+    monkeypatch.setitem(
+        sys.modules, "penny.gateway.process", Entry("penny.gateway.process", failure)
+    )
 
     assert main(["serve", "--config", file]) == 1
     assert "Name or service not known" in capsys.readouterr().err
@@ -110,7 +115,9 @@ def test_fault_that_is_not_the_address_is_not_hidden(
     file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failure = OSError(errno.EMFILE, "too many open files")
-    monkeypatch.setitem(sys.modules, "penny.gateway.app", Entry("penny.gateway.app", failure))
+    monkeypatch.setitem(
+        sys.modules, "penny.gateway.process", Entry("penny.gateway.process", failure)
+    )
 
     with pytest.raises(OSError, match="too many open files"):
         main(["serve", "--config", file])

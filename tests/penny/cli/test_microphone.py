@@ -17,6 +17,9 @@ from penny.cli.utterance import FRAME_BYTES, SILENCE, LiveAudio
 from tests.penny.cli.scripted_session import Script, running_session, tone
 
 
+pytestmark = pytest.mark.socket
+
+
 class PortAudio(ModuleType):
     """The part of ``sounddevice`` that is used."""
 
@@ -110,5 +113,5 @@ async def test_person_talks_until_stopped_and_hears_the_answer() -> None:
 
     assert failure is None
     assert call is not None
-    assert rms_dbfs(call.player.heard()) == pytest.approx(-13.5, abs=0.5)
-    assert b"".join(played) == bytes(call.player.timeline)
+    assert rms_dbfs(call.loudspeaker.heard()) == pytest.approx(-13.5, abs=0.5)
+    assert b"".join(played) == bytes(call.loudspeaker.timeline)

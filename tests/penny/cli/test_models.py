@@ -15,6 +15,9 @@ from runpod_worker.weights.catalogue import Weights
 from tests.doubles.model_hub import REPO, ModelHub
 
 
+pytestmark = pytest.mark.socket
+
+
 @pytest.fixture
 def hub_url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     tiny = Weights(use="test", repo=REPO, folder="tiny", files=("model.bin",), license="MIT")

@@ -21,6 +21,9 @@ from penny.protocol.session import SessionEnd, SessionStart
 from tests.penny.cli.scripted_session import ANSWER, QUESTION, Script, running_session, tone
 
 
+pytestmark = pytest.mark.socket
+
+
 Json = dict[str, Any]
 
 

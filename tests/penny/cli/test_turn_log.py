@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from penny.cli.turn_log import TurnLog
+
+
+pytestmark = pytest.mark.pure
 
 
 Json = dict[str, Any]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from pathlib import Path
@@ -44,8 +45,11 @@ async def test_a_live_session_is_listed_followed_and_hung_up() -> None:
         kinds = [one["event"]["type"] for one in shown]
         assert "conversation.item.create" in kinds
         assert kinds[-1] == "ended"
-        async with http.get(f"{url}/admin/v1/sessions") as answer:
-            assert (await answer.json())["sessions"] == []
+        async with asyncio.timeout(10):  # its worker is told after the caller
+            while True:
+                async with http.get(f"{url}/admin/v1/sessions") as answer:
+                    if (await answer.json())["sessions"] == []:
+                        break
         async with http.post(f"{url}/admin/v1/sessions/{session_id}/hang-up") as again:
             assert again.status == 404
 
@@ -61,6 +65,44 @@ async def test_only_an_admin_key_opens_the_operators_routes(tmp_path: Path) -> N
             for path in ("/admin/v1/sessions", "/admin/v1/overview"):
                 async with http.get(f"{url}{path}", headers=headers) as answer:
                     assert answer.status == status
+
+
+async def test_readiness_tells_its_details_to_the_operator_alone(tmp_path: Path) -> None:
+    keys = KeyFile(tmp_path / "keys.sqlite", time.time)
+    plain, _ = keys.create("default", "web")
+    admin, _ = keys.create("default", "operator", admin=True)
+    settings = {"file": str(tmp_path / "keys.sqlite"), "required": "always"}
+    async with running_penny(keys=settings) as url, aiohttp.ClientSession() as http:
+        for key, is_told in (("", False), (plain, False), ("penny_wrong", False), (admin, True)):
+            headers = {"Authorization": f"Bearer {key}"} if key else {}
+            async with http.get(f"{url}/readyz", headers=headers) as answer:
+                assert answer.status == 200
+                told = await answer.json()
+            assert told["ready"] is True
+            assert ("knowledge_base" in told) is is_told
+            assert ("degraded" in told) is is_told
+            assert is_told or set(told) == {"ready", "reasons"}
+
+
+@pytest.mark.parametrize(
+    "header", ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP"]
+)
+async def test_a_proxy_on_this_machine_makes_nobody_an_operator(header: str) -> None:
+    async with running_penny() as url, aiohttp.ClientSession() as http:
+        for headers, status in (({header: "203.0.113.7"}, 403), ({}, 200)):
+            async with http.get(f"{url}/admin/v1/sessions", headers=headers) as answer:
+                assert answer.status == status
+            async with http.get(f"{url}/readyz", headers=headers) as answer:
+                assert ("degraded" in await answer.json()) is (status == 200)
+
+
+async def test_a_proxy_that_names_itself_nowhere_is_known_by_its_old_http() -> None:
+    async with (
+        running_penny() as url,
+        aiohttp.ClientSession(version=aiohttp.HttpVersion10) as http,
+        http.get(f"{url}/admin/v1/sessions") as answer,
+    ):
+        assert answer.status == 403
 
 
 async def read_events(url: str, http: aiohttp.ClientSession, said: str, query: str) -> list[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from config.schema import Config
 from penny.errors import ConfigError
@@ -113,6 +115,114 @@ async def test_a_client_secret_opens_one_session_and_mints_no_other(
             secret = {"Authorization": f"Bearer {(await minted.json())['value']}"}
         async with http.post(mint, json=body, headers=secret) as refused:
             assert refused.status == 401
+
+
+async def test_a_valid_client_secret_is_proof_enough_for_a_page_of_any_origin(
+    tmp_path: Path, keys: KeyFile
+) -> None:
+    value, _ = keys.create("default", "web")
+    async with guarded(tmp_path) as url, aiohttp.ClientSession() as http:
+        mint, page = f"{url}/v1/realtime/client_secrets", {"Origin": "https://shop.example"}
+        async with http.post(mint, headers={"Authorization": f"Bearer {value}"}) as minted:
+            secret = (await minted.json())["value"]
+        for shown, status in ((value, 403), ("ek_no", 401)):
+            async with http.get(f"{url}/v1/realtime?api_key={shown}", headers=page) as refused:
+                assert refused.status == status
+        protocols = ("realtime", f"openai-insecure-api-key.{secret}")
+        async with http.ws_connect(
+            f"{url}/v1/realtime", headers=page, protocols=protocols
+        ) as socket:
+            assert (await socket.receive_json())["type"] == "session.created"
+
+
+async def test_a_moved_key_file_ends_no_live_call_and_admits_no_new_one(
+    tmp_path: Path, keys: KeyFile
+) -> None:
+    value, _ = keys.create("default", "web")
+    async with (
+        guarded(tmp_path, redis={"lease_s": 3.0}) as url,
+        aiohttp.ClientSession() as http,
+        calling(url, key=value) as caller,
+    ):
+        secret = await mint_once(http, url, value)
+        await caller.send("session_start")
+        await caller.until("session_started")
+        (tmp_path / "keys.sqlite").rename(tmp_path / "away.sqlite")
+        with capture_logs() as logs:
+            async with asyncio.timeout(20):
+                # Each renewal of its place asks whether the key lives.
+                while [each["event"] for each in logs].count("keys_unreadable") < 2:
+                    await asyncio.sleep(0.05)
+        await caller.send("ping", nonce="still here")
+        await caller.until("pong", nonce="still here")
+        for shown in (value, secret):
+            async with calling(url, key=shown) as late:
+                await late.send("session_start")
+                assert (await late.until("error"))["code"] == "unauthorized"
+
+
+async def mint_once(http: aiohttp.ClientSession, url: str, key: str, **wish: Any) -> str:
+    """A single-use client secret."""
+    headers = {"Authorization": f"Bearer {key}"}
+    body = {"single_use": True, **wish}
+    async with http.post(f"{url}/v1/realtime/client_secrets", json=body, headers=headers) as minted:
+        return str((await minted.json())["value"])
+
+
+async def test_a_refusal_leaves_a_single_use_secret_as_it_was(
+    tmp_path: Path, keys: KeyFile
+) -> None:
+    value, _ = keys.create("default", "web")
+    async with guarded(tmp_path, gateway={"max_sessions": 1}) as url, AsyncExitStack() as stack:
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        secret = await mint_once(http, url, value)
+        async with calling(url, key=value) as first:
+            await first.send("session_start")
+            await first.until("session_started")
+            headers = {"Authorization": f"Bearer {secret}"}
+            async with http.get(f"{url}/v1/realtime", headers=headers) as full:
+                assert full.status == 503
+            async with calling(url, key=secret) as caller:
+                await caller.send("session_start", mode="FAST")
+                assert (await caller.until("error"))["code"] == "mode_unknown"
+            async with calling(url, key=secret) as caller:
+                await caller.send("session_start")
+                assert (await caller.until("error"))["code"] == "session_refused"
+            await first.send("session_end")
+            await first.closed()
+        async with calling(url, key=secret) as caller:
+            await caller.send("session_start")
+            await caller.until("session_started")
+        async with calling(url, key=secret) as caller:
+            await caller.send("session_start")
+            assert (await caller.until("error"))["code"] == "unauthorized"
+            assert await caller.closed() == 4401
+
+
+async def test_a_used_up_secret_resumes_the_session_it_opened_and_nothing_else(
+    tmp_path: Path, keys: KeyFile
+) -> None:
+    value, _ = keys.create("default", "web")
+    async with guarded(tmp_path) as url, AsyncExitStack() as stack:
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        secret, other = [await mint_once(http, url, value) for _ in range(2)]
+        first = await stack.enter_async_context(calling(url, key=secret))
+        await first.send("session_start")
+        token = (await first.until("session_started"))["resume_token"]
+        first.vanish()
+        for wrong in ("ek_nobody", "", "penny_nobody"):
+            async with calling(url, key=wrong) as thief:
+                await thief.send("session_resume", resume_token=token, received=1)
+                assert (await thief.until("error"))["code"] in ("unauthorized", "resume_failed")
+        second = await stack.enter_async_context(calling(url, key=secret))
+        await second.send("session_resume", resume_token=token, received=1)
+        await second.until("session_resumed")
+        await second.send("ping", nonce="here")
+        await second.until("pong", nonce="here")
+        # The same browser, its server having given it a fresh secret of the same key.
+        third = await stack.enter_async_context(calling(url, key=other))
+        await third.send("session_resume", resume_token=token, received=1)
+        await third.until("session_resumed")
 
 
 @pytest.mark.parametrize("path", ["/ws", "/v1/realtime", "/admin/v1/sessions"])
@@ -235,6 +345,6 @@ async def test_a_plain_get_on_a_websocket_address_opens_no_speaker() -> None:
             assert refused.status == 426
             assert "connect with a WebSocket" in (await refused.json())["error"]["message"]
         async with http.get(f"{url}/ws") as refused:
-            assert refused.status == 400
+            assert refused.status == 426
         async with http.get(f"{url}/metrics") as metrics:
             assert "penny_sessions_started_total{" not in await metrics.text()

@@ -10,6 +10,9 @@ import structlog
 from penny.gateway.loop_lag import LoopLag
 
 
+pytestmark = pytest.mark.pure
+
+
 class Clock:
     """The loop's clock, which a test sets forward as a blocking call would."""
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 from aiohttp import web
 
 from config.schema import Config
@@ -17,6 +18,9 @@ from penny.session.mode import Availability, SessionSpec
 from penny.session.session import SessionLimits
 from tests.doubles.caller import Caller, calling
 from tests.doubles.parties import ScriptedMode, ScriptedSpeaker
+
+
+pytestmark = pytest.mark.socket
 
 
 PROGRESS = {"type": "penny.progress", "stage": "loading_models", "message": "Cargando"}

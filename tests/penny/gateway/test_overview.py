@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,13 +11,20 @@ import pytest
 from penny.gateway.overview import (
     KEPT_ERRORS,
     KEPT_STEPS,
+    LATENCIES_A_MODE,
     LATENCIES_A_STEP,
     Overview,
     SessionOverview,
     percentile,
 )
+from penny.metering.price import SessionPrice
 from penny.session.session import Session, SessionLimits
+from penny.session.turn_record import Response, TurnRecord
+from penny.session.turn_recorder import TurnRecorder
 from tests.doubles.parties import ScriptedEdge, ScriptedSpeaker
+
+
+pytestmark = pytest.mark.pure
 
 
 Json = dict[str, Any]
@@ -39,18 +47,26 @@ def wall() -> Wall:
 
 @pytest.fixture
 def overview(wall: Wall) -> Overview:
-    return Overview(wall, {"SELF_HOSTED": 0.06, "EXTERNAL": 0.6}.__getitem__)
+    prices = {"SELF_HOSTED": 0.06, "EXTERNAL": 0.6}
+
+    def price_of(session: Session) -> SessionPrice:
+        price = SessionPrice(prices, session.mode, wall)
+        price.totals = session.state.totals
+        return price
+
+    return Overview(wall, price_of)
 
 
 async def open_session(overview: Overview, name: str = "sess_1") -> tuple[Session, SessionOverview]:
     clock = asyncio.get_running_loop().time
     limits = SessionLimits(max_s=60, idle_s=60)
     session = Session(name, "SELF_HOSTED", ScriptedEdge(), ScriptedSpeaker(), (), limits, clock)
-    return session, overview.observe(session)
+    return session, overview.observe(session, TurnRecorder(0.0))
 
 
-def measured(ms: int | None) -> Json:
-    return {"type": "penny.turn_metrics", "latency_ms": {"first_audio": ms}}
+def answered(ms: int | None) -> TurnRecord:
+    response = Response("r1", 0.0, first_audio_ms=ms, done_ms=900.0)
+    return TurnRecord(1, 0.0, "item_1", responses=[response])
 
 
 async def test_state_follows_the_call(overview: Overview) -> None:
@@ -70,22 +86,12 @@ async def test_state_follows_the_call(overview: Overview) -> None:
     written = {"type": "response.content_part.added", "part": {"type": "text", "text": ""}}
     seen.speaker_event(written, 0.0)
     assert seen.state == "listening"
-    assert seen.describe()["turns"] == 1
-
-
-async def test_typed_turns_count_and_other_items_do_not(overview: Overview) -> None:
-    _, seen = await open_session(overview)
-    for role in ("user", "system"):
-        item = {"type": "message", "role": role}
-        seen.caller_event({"type": "conversation.item.create", "item": item}, 0.0)
-
-    assert seen.describe()["turns"] == 1
 
 
 async def test_answer_times_reach_the_session_and_the_minute(overview: Overview) -> None:
-    await open_session(overview)
+    _, seen = await open_session(overview)
     for ms in (300, 500, 400, None):
-        overview.turn_measured("sess_1", measured(ms))
+        seen.turn_answered(answered(ms))
     told = overview.describe()
 
     assert told["live"]["sess_1"]["latency_ms"] == {"p50": 400, "p95": 500}
@@ -93,12 +99,16 @@ async def test_answer_times_reach_the_session_and_the_minute(overview: Overview)
     assert told["series"]["latency_p95_ms"] == [500]
 
 
-async def test_answer_time_of_a_session_that_is_gone_still_counts_in_its_minute(
-    overview: Overview,
-) -> None:
-    overview.turn_measured("sess_gone", measured(250))
-
-    assert overview.describe()["series"]["latency_p50_ms"] == [250]
+async def test_a_mode_is_measured_by_its_last_spoken_turns(overview: Overview) -> None:
+    session, seen = await open_session(overview)
+    assert overview.measured("SELF_HOSTED") is None
+    seen.turn_answered(replace(answered(100), input="text"))
+    for ms in (900, *range(LATENCIES_A_MODE)):
+        seen.turn_answered(answered(ms))
+    assert overview.measured("SELF_HOSTED") == {"p50": 31, "p95": 60, "turns": LATENCIES_A_MODE}
+    session.mode = "EXTERNAL"
+    seen.turn_answered(answered(700))
+    assert overview.measured("EXTERNAL") == {"p50": 700, "p95": 700, "turns": 1}
 
 
 async def test_unmetered_session_costs_its_minutes_and_a_metered_one_its_meter(
@@ -115,20 +125,9 @@ async def test_unmetered_session_costs_its_minutes_and_a_metered_one_its_meter(
     assert told["series"]["usd"] == pytest.approx([0.03, 0.17])
 
 
-async def test_a_session_that_moves_pays_each_mode_for_its_minutes(
-    overview: Overview, wall: Wall
-) -> None:
-    session, seen = await open_session(overview)
-    wall.now += 30
-    session.mode = "EXTERNAL"
-    seen.speaker_event({"type": "penny.mode_changed", "mode": "EXTERNAL"}, 30.0)
-    wall.now += 30
-    assert overview.describe()["live"]["sess_1"]["usd"] == pytest.approx(0.03 + 0.3)
-
-
 async def test_quiet_minutes_are_told_as_quiet(overview: Overview, wall: Wall) -> None:
     _, seen = await open_session(overview)
-    overview.turn_measured("sess_1", measured(300))
+    overview.note_latency(300)
     wall.now += 120
     seen.ended("client_ended", 0.0)
     wall.now += 60
@@ -166,7 +165,7 @@ async def test_proper_goodbye_is_no_error(overview: Overview) -> None:
 async def test_everything_is_bounded(overview: Overview, wall: Wall) -> None:
     _, seen = await open_session(overview)
     for _ in range(LATENCIES_A_STEP + 50):
-        overview.turn_measured("sess_1", measured(300))
+        overview.note_latency(300)
     for _ in range(KEPT_ERRORS + 50):
         seen.speaker_event({"type": "error", "error": {"type": "server_error"}}, 0.0)
     assert len(overview.describe()["errors"]) == KEPT_ERRORS

@@ -68,14 +68,33 @@ async def test_the_first_event_is_the_effective_session_with_the_model_asked_for
         assert updated["expires_at"] == session["expires_at"]
 
 
-async def test_another_model_is_refused_and_the_session_goes_on() -> None:
+@pytest.mark.parametrize("asks", ["", "&penny_events=1"])
+async def test_another_model_is_left_out_and_the_rest_of_its_update_holds(asks: str) -> None:
+    async with running_penny() as url, connected_to(url, f"model=penny{asks}") as client:
+        session = await client.configure(model="gpt-realtime-2.1", instructions="En verso.")
+        assert (session["model"], session["instructions"]) == ("penny", "En verso.")
+        warned = [e for e in client.events if e["type"] == "penny.warning"]
+        fields = [(e["code"], e["field"]) for e in warned]
+        assert fields == ([("field_ignored", "session.model")] if asks else [])
+        assert "error" not in client.kinds()
+
+
+async def test_the_first_update_names_a_session_whose_address_named_none() -> None:
+    async with running_penny() as url, connected_to(url, "") as client:
+        assert (await client.until("session.created"))["session"]["model"] == "penny"
+        for asked, shown in (
+            ("penny-external", "penny"),  # what answers here is private
+            ("gpt-realtime-2.1", "gpt-realtime-2.1"),
+            ("gpt-realtime", "gpt-realtime-2.1"),
+        ):
+            assert (await client.configure(model=asked))["model"] == shown
+
+
+async def test_a_model_that_is_no_name_is_refused() -> None:
     async with running_penny() as url, connected_to(url) as client:
-        wrong = {"type": "realtime", "model": "gpt-realtime", "instructions": "no"}
-        await client.send("session.update", event_id="mine", session=wrong)
+        await client.send("session.update", session={"type": "realtime", "model": ["x"]})
         error = await client.the_error()
-        assert error["code"] == "cannot_update_model"
-        assert (error["param"], error["event_id"]) == ("session.model", "mine")
-        assert (await client.configure())["instructions"].startswith("Eres Penny")
+        assert (error["code"], error["param"]) == ("invalid_type", "session.model")
 
 
 async def test_a_mode_that_cannot_talk_is_refused_before_the_upgrade(
@@ -107,6 +126,24 @@ async def test_a_page_visit_opens_no_speaker() -> None:
             assert (await answer.json())["error"]["code"] == "upgrade_required"
         async with http.get(f"{url}/v1/modes") as answer:
             assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/v1/models"), ("POST", "/v1/realtime/sessions"), ("POST", "/v1/modes")],
+)
+async def test_an_address_that_leads_nowhere_is_answered_in_the_apis_shape(
+    method: str, path: str
+) -> None:
+    async with (
+        running_penny() as url,
+        aiohttp.ClientSession() as http,
+        http.request(method, f"{url}{path}") as answer,
+    ):
+        assert answer.status == 404
+        error = (await answer.json())["error"]
+    assert (error["type"], error["code"]) == ("invalid_request_error", "unknown_url")
+    assert error["message"] == f"Invalid URL ({method} {path})"
 
 
 # -- keys -------------------------------------------------------------------------------------
@@ -231,7 +268,7 @@ async def test_a_client_that_stops_reading_is_let_go_and_leaves_nothing(
 ) -> None:
     from penny.edges.realtime import edge
 
-    monkeypatch.setattr(edge, "OUTBOUND_EVENTS", 50)
+    monkeypatch.setattr(edge, "OUTBOUND_BYTES", 50_000)
     llm = FixedLlm("palabra " * 4000, gap_s=0.0)
     before = asyncio.all_tasks()
     async with running_penny(make_engines(llm=llm)) as url:
@@ -254,7 +291,7 @@ async def test_a_client_that_stops_reading_is_let_go_and_leaves_nothing(
         async with asyncio.timeout(20), aiohttp.ClientSession() as http:
             while True:
                 async with http.get(f"{url}/metrics") as metrics:
-                    if 'reason="client_gone"' in await metrics.text():
+                    if 'reason="client_does_not_read"' in await metrics.text():
                         break
                 await asyncio.sleep(0.05)
         writer.transport.abort()

@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from penny.gateway.redaction import OPAQUE, SHOWN, redact
 
 
+pytestmark = pytest.mark.pure
+
+
 SECRET = "mi número es el 600123123"
 
 EVENTS: list[dict[str, Any]] = [

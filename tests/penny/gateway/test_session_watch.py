@@ -7,9 +7,23 @@ import asyncio
 import pytest
 
 from penny.gateway.session_watch import SessionWatches
-from penny.session.mode_change import ModeChange
+from penny.session.observers import ModeChange
 from penny.session.session import Session, SessionLimits
+from penny.session.turn_recorder import TurnRecorder
 from tests.doubles.parties import ScriptedEdge, ScriptedSpeaker
+
+
+pytestmark = pytest.mark.pure
+
+
+class Wall:
+    """Seconds, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 def open_session(mode: str) -> Session:
@@ -19,30 +33,36 @@ def open_session(mode: str) -> Session:
 
 
 async def test_a_session_that_moves_is_the_other_modes_and_pays_it_from_then_on() -> None:
-    watches = SessionWatches({"SELF_HOSTED": 0.06, "EXTERNAL": 0.6})
+    wall = Wall()
+    watches = SessionWatches({"SELF_HOSTED": 0.06, "EXTERNAL": 0.6}, wall)
     record = {"mode": "SELF_HOSTED"}
-    meter = watches.meter("sess_1", "SELF_HOSTED", record)
-    session = open_session("SELF_HOSTED")
-    watch = watches.watch(session)
-    moved: dict[tuple[str, str], int] = {}
-    began_s = session.state.started_s
-    event = {"type": "penny.mode_changed", "mode": "EXTERNAL"}
+    with watches.admitted("sess_1", "SELF_HOSTED", record) as price:
+        session = open_session("SELF_HOSTED")
+        watch = watches.watch(session, TurnRecorder(0.0))
+        moved: dict[tuple[str, str], int] = {}
+        event = {"type": "penny.mode_changed", "mode": "EXTERNAL"}
 
-    for observer in (ModeChange(session, moved), watch):
-        observer.speaker_event(event, began_s + 60.0)
+        wall.now = 60.0
+        for observer in (ModeChange(session, moved), watch):
+            observer.speaker_event(event, 60.0)
+        wall.now = 120.0
 
-    assert moved == {("SELF_HOSTED", "EXTERNAL"): 1}
-    assert record == {"mode": "EXTERNAL"}
-    assert watch.describe(began_s + 60.0)["mode"] == "EXTERNAL"
-    assert watch.turns == 0
-    assert meter(120.0) == pytest.approx(0.06 + 0.6)
+        assert moved == {("SELF_HOSTED", "EXTERNAL"): 1}
+        assert record == {"mode": "EXTERNAL"}
+        assert watch.describe(60.0)["mode"] == "EXTERNAL"
+        assert price.usd() == pytest.approx(0.06 + 0.6)
+        assert watch.describe(60.0)["usd"] == pytest.approx(0.06 + 0.6)
+        session.state.totals["usd"] = 0.9
+        assert watch.describe(60.0)["usd"] == price.usd() == 0.9
 
 
-async def test_a_session_that_gave_way_before_it_began_is_the_other_modes_all_along() -> None:
-    watches = SessionWatches({"SELF_HOSTED": 0.06, "EXTERNAL": 0.6})
-    meter = watches.meter("sess_1", "SELF_HOSTED")
+async def test_a_session_that_gave_way_before_it_began_is_the_other_modes_from_then_on() -> None:
+    wall = Wall()
+    watches = SessionWatches({"SELF_HOSTED": 0.06, "EXTERNAL": 0.6}, wall)
+    record = {"mode": "SELF_HOSTED"}
+    with watches.admitted("sess_1", "SELF_HOSTED", record) as price:
+        watches.watch(open_session("EXTERNAL"), TurnRecorder(0.0))
+        wall.now = 60.0
 
-    watches.watch(open_session("EXTERNAL"))
-
-    assert meter.record == {"mode": "EXTERNAL"}
-    assert meter(60.0) == pytest.approx(0.6)
+        assert record == {"mode": "EXTERNAL"}
+        assert price.usd() == pytest.approx(0.6)

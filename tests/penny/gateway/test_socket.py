@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 
 import aiohttp
 import pytest
 
-from penny.aio.inlet import Inlet, Message
 from penny.protocol.codec import MAX_TEXT_BYTES
 from penny.protocol.registry import SERVER_EVENTS
 from tests.doubles.caller import Caller, calling
@@ -48,6 +46,43 @@ async def start(caller: Caller, **fields: object) -> dict[str, object]:
     return await caller.until("session_started")
 
 
+async def test_modes_are_told_in_the_language_that_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    shown = ("label", "description", "privacy", "reason", "remedy")
+    async with running_penny() as url, aiohttp.ClientSession() as http:
+        told = {}
+        for language in ("", "?language=es", "?language=en"):
+            async with http.get(f"{url}/v1/modes{language}") as answer:
+                told[language] = [
+                    text
+                    for mode in (await answer.json())["modes"]
+                    for name in shown
+                    if (text := mode[name])
+                ]
+    assert told[""] == told["?language=es"]
+    assert len(told["?language=en"]) == len(told["?language=es"]) == 8
+    assert not set(told["?language=en"]) & set(told["?language=es"])
+
+
+async def test_latency_of_a_mode_is_what_this_gateway_measured_of_spoken_turns() -> None:
+    async def asked(http: aiohttp.ClientSession, url: str) -> object:
+        async with http.get(f"{url}/v1/modes") as answer:
+            return (await answer.json())["modes"][0]["latency_ms"]
+
+    async with running_penny() as url, aiohttp.ClientSession() as http, calling(url) as caller:
+        assert await asked(http, url) is None
+        await start(caller)
+        await caller.send("text_input", text="hola")
+        await caller.until("turn_metrics")
+        assert await asked(http, url) is None
+        await caller.speak(silence(300) + speak("¿Cuándo vence mi factura?") + silence(1000))
+        metrics = await caller.until("turn_metrics", input="speech")
+        ms = metrics["latency_ms"]["first_audio"]
+        assert await asked(http, url) == {"p50": ms, "p95": ms, "turns": 1}
+
+
 async def test_a_spoken_question_is_answered_with_audio_and_words() -> None:
     stt = FixedStt("cuándo vence mi factura")
     async with running_penny(make_engines(stt)) as url, calling(url) as caller:
@@ -70,34 +105,6 @@ async def test_a_spoken_question_is_answered_with_audio_and_words() -> None:
         caller.kinds()
     )
     assert set(caller.kinds()) <= set(SERVER_EVENTS)
-
-
-async def test_audio_takes_no_turn_of_a_reader_in_either_direction(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """At a call's own pace; a burst may have to wait for the speaker."""
-    left_to_readers: Counter[aiohttp.WSMsgType] = Counter()
-    read = Inlet.read
-
-    async def count(inlet: Inlet) -> Message:
-        message = await read(inlet)
-        left_to_readers[message.type] += 1
-        return message
-
-    monkeypatch.setattr(Inlet, "read", count)
-    question = silence(300) + speak("¿Cuándo vence mi factura?") + silence(1000)
-    engines = make_engines(FixedStt("cuándo vence mi factura"))
-    async with running_penny(engines) as url, calling(url) as caller:
-        await start(caller)
-        left_to_readers.clear()
-        for at in range(0, len(question), 960):
-            await caller.socket.send_bytes(question[at : at + 960])
-            await asyncio.sleep(0.004)
-        await caller.until("transcript_heard")
-    frames = len(question) // 960
-    assert left_to_readers[aiohttp.WSMsgType.BINARY] < frames / 10
-    answered = len(caller.audio) // 960
-    assert left_to_readers[aiohttp.WSMsgType.TEXT] < answered / 4
 
 
 async def test_speech_over_the_answer_stops_it_and_cuts_the_history_to_what_was_heard() -> None:
@@ -131,6 +138,21 @@ async def test_a_typed_question_is_answered_as_if_spoken() -> None:
         await caller.until("transcript_heard")
     assert metrics["input"] == "text"
     assert metrics["latency_ms"]["first_audio"] is not None
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.002, 0.01, 0.02, 0.3])
+async def test_what_is_typed_while_penny_thinks_replaces_and_is_answered(after_s: float) -> None:
+    llm = FixedLlm("Vence el quince.", first_s=0.6)
+    async with running_penny(make_engines(llm=llm)) as url, calling(url) as caller:
+        await start(caller)
+        await caller.send("text_input", text="¿Cuánto debo?")
+        await asyncio.sleep(after_s)
+        await caller.send("text_input", text="¿Y cuándo vence?")
+        heard = await caller.until("transcript_heard", complete=True)
+    assert (heard["text"], heard["turn_id"]) == ("Vence el quince.", "turn_2")
+    asked = [item["content"][0]["text"] for item in llm.requests[-1].items]
+    assert asked == ["¿Cuánto debo?", "¿Y cuándo vence?"]
+    assert [e for e in caller.events if e["type"] == "error"] == []
 
 
 async def test_a_greeting_is_spoken_first() -> None:
@@ -291,7 +313,7 @@ async def test_modes_health_and_metrics_are_served(monkeypatch: pytest.MonkeyPat
     async with running_penny() as url, aiohttp.ClientSession() as http:
         async with http.get(f"{url}/healthz") as health:
             assert (await health.json())["status"] == "ok"
-        async with http.get(f"{url}/v1/modes") as answer:
+        async with http.get(f"{url}/v1/modes?language=en") as answer:
             modes = {mode["name"]: mode for mode in (await answer.json())["modes"]}
         assert modes["SELF_HOSTED"]["available"] is True
         assert modes["SELF_HOSTED"]["default"] is True

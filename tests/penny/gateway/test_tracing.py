@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from config.schema import Config
 from penny.gateway.app import Gateway
 from penny.gateway.tracing import TracedBroker
 from penny.session.broker import Broker
+
+
+pytestmark = pytest.mark.socket
 
 
 def make_gateway(**tracing: object) -> Gateway:

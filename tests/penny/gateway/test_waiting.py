@@ -168,11 +168,11 @@ async def test_an_unmodified_realtime_client_hears_the_wait_and_then_its_answer(
     async with renting(tmp_path) as house, realtime(house.url) as client:
         created = await client.until("session.created")
         assert created["session"]["model"] == "penny"
-        session = await client.configure(instructions="Eres Ana.")
-        assert session["instructions"] == "Eres Ana."
         done = await client.until("response.done")
         assert done["response"]["conversation_id"] is None
         assert done["response"]["output"][0]["content"][0]["transcript"] == WORDS["preparing"]
+        session = await client.configure(instructions="Eres Ana.")
+        assert session["instructions"] == "Eres Ana."
         content = [{"type": "input_text", "text": "hola"}]
         item = {"type": "message", "role": "user", "content": content}
         await client.send("conversation.item.create", item=item)

@@ -24,6 +24,8 @@ class Report:
 
 @dataclass(slots=True)
 class _Item:
+    """Audio of one item, and how far it was played."""
+
     item_id: str
     audio: bytearray = field(default_factory=bytearray)
     played_bytes: int = 0
@@ -36,8 +38,10 @@ class _Item:
         return len(self.audio) - self.played_bytes
 
 
-class Player:
-    """Plays items one after the other. Holds a whole call's audio: its caller bounds the call.
+class Loudspeaker:
+    """Plays items one after the other, in real time, without a device.
+
+    It holds a whole call's audio: its caller bounds the call.
 
     Args:
         rate_hz: sample rate of the mono PCM16 that arrives.

@@ -1,39 +1,37 @@
-"""What of the house is out of order while calls go on: for `/readyz` and `/metrics`."""
+"""Degraded-health checks, reported by `/readyz` and `/metrics`; none of them stops calls."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from brain.service import BrainCounts
 from penny.gateway.kb import OPENING, SharedKb
 from penny.logs import LossyStream
 
 
-class HouseFaults:
-    """Args:
-    counts: the brain's, where there is one. stderr: where log lines go, when that is ours to say.
+class HealthChecks:
+    """Checks of what calls can do without: knowledge base, log, and the rooms' own.
+
+    Args:
+        stderr: where log lines go; None where that is not this process's to say.
+        others: each returns its fault, or ''.
     """
 
     def __init__(
-        self, kb: SharedKb, counts: BrainCounts | None, stderr: LossyStream | None
+        self, kb: SharedKb, stderr: LossyStream | None, others: Sequence[Callable[[], str]]
     ) -> None:
         self._kb = kb
-        self._journals = counts.journals if counts is not None else None
         self._stderr = stderr
+        self._others = others
 
     def tellers(self) -> tuple[Callable[[], str], ...]:
-        """Each tells its fault, or ''."""
-        return (self.knowledge_base, self.journal, self.log)
+        """Each returns its fault, or ''."""
+        return (self.knowledge_base, *self._others, self.log)
 
     def knowledge_base(self) -> str:
         fault = self._kb.fault()
         return f"knowledge base: {fault}" if fault and fault != OPENING else ""
-
-    def journal(self) -> str:
-        reason = self._journals.reason if self._journals is not None else ""
-        return f"journals of sessions are not written: {reason}" if reason else ""
 
     def log(self) -> str:
         failing = self._stderr is not None and self._stderr.is_failing

@@ -1,7 +1,7 @@
 """The other processes behind this gateway's port, each at a socket file in a common folder.
 
 The kernel gives a client that comes back to any process; the one that gets it carries it to the
-process that has its session. Figures are collected the same way: whoever is asked asks all.
+process that has its session. Figures are collected the same way: the one that is asked asks all.
 """
 
 from __future__ import annotations
@@ -15,23 +15,22 @@ import aiohttp
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from penny.aio.websocket import SocketConnection
 from penny.errors import ProtocolError
 
 
 log = structlog.get_logger()
 
-Socket = aiohttp.ClientWebSocketResponse | web.WebSocketResponse
-
 ANSWER_S = 2.0
 """A sibling on the same machine that takes longer is about to die."""
 _TOKEN = re.compile(r"resume(\d{1,4})_")
-_PASSED_ON = ("Authorization", "Origin", "Host", "Penny-Resume")
+_PASSED_ON = ("Authorization", "Origin", "Host")
 _GOODBYES = (WSCloseCode.OK, WSCloseCode.GOING_AWAY)
 
 
 @dataclass(frozen=True, slots=True)
-class Siblings:
-    """This process is ``number`` of 1 to ``count``."""
+class SiblingProcesses:
+    """The processes of one gateway, seen from one of them: ``number``, of 1 to ``count``."""
 
     folder: Path
     number: int
@@ -48,7 +47,7 @@ class Siblings:
         return self._path(self.number)
 
     def owner(self, resume_token: str) -> int | None:
-        """Which other process gave this token out; None when it was this one, or nobody."""
+        """Which other process gave this token out; None when it was this one, or none."""
         match = _TOKEN.match(resume_token)
         number = int(match[1]) if match else self.number
         return number if number != self.number and 1 <= number <= self.count else None
@@ -57,8 +56,8 @@ class Siblings:
         self,
         owner: int,
         request: web.Request,
-        client: web.WebSocketResponse,
-        first: str | None = None,
+        client: SocketConnection,
+        first: str,
     ) -> None:
         """Pass a connection on to another process until either side ends; ``first`` goes ahead.
 
@@ -85,8 +84,7 @@ class Siblings:
                     field="resume_token",
                 ) from error
             log.info("connection_carried", to_process=owner)
-            if first is not None:
-                await sibling.send_str(first)
+            await sibling.send_str(first)
             await _join(client, sibling)
 
     async def texts(self, path: str) -> dict[int, str]:
@@ -114,14 +112,14 @@ class Siblings:
         return aiohttp.UnixConnector(str(self._path(number)))
 
 
-async def _join(client: web.WebSocketResponse, sibling: aiohttp.ClientWebSocketResponse) -> None:
+async def _join(client: SocketConnection, sibling: aiohttp.ClientWebSocketResponse) -> None:
     """Both ways at once. A client that is lost without a goodbye is lost to the sibling too."""
-    to_client = asyncio.create_task(_pump(sibling, client), name="carried to client")
-    to_sibling = asyncio.create_task(_pump(client, sibling), name="carried to sibling")
+    to_client = asyncio.create_task(_carry_to_client(sibling, client), name="carried to client")
+    to_sibling = asyncio.create_task(_carry_from_client(client, sibling), name="carried to sibling")
     try:
         await asyncio.wait({to_client, to_sibling}, return_when=asyncio.FIRST_COMPLETED)
         if to_client.done():
-            await client.close(code=sibling.close_code or WSCloseCode.INTERNAL_ERROR)
+            await client.close(sibling.close_code or WSCloseCode.INTERNAL_ERROR)
         elif client.close_code in _GOODBYES:
             await sibling.close(code=client.close_code or WSCloseCode.OK)
     finally:
@@ -130,12 +128,22 @@ async def _join(client: web.WebSocketResponse, sibling: aiohttp.ClientWebSocketR
         await asyncio.gather(to_client, to_sibling, return_exceptions=True)
 
 
-async def _pump(source: Socket, sink: Socket) -> None:
-    while True:
-        message = await source.receive()
+async def _carry_to_client(
+    sibling: aiohttp.ClientWebSocketResponse, client: SocketConnection
+) -> None:
+    async for message in sibling:
         if message.type is WSMsgType.TEXT:
-            await sink.send_str(message.data)
+            client.send_text(message.data.encode())
         elif message.type is WSMsgType.BINARY:
-            await sink.send_bytes(message.data)
+            client.send_binary(message.data)
+        await client.drain()
+
+
+async def _carry_from_client(
+    client: SocketConnection, sibling: aiohttp.ClientWebSocketResponse
+) -> None:
+    while (message := await client.receive()) is not None:
+        if isinstance(message, str):
+            await sibling.send_str(message)
         else:
-            return
+            await sibling.send_bytes(message)
