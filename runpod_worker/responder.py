@@ -7,8 +7,9 @@ while the rest is still generated. Cancelling ``run`` closes both engines' strea
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import structlog
@@ -29,6 +30,7 @@ from penny.realtime.commands import (
     ToolCallDone,
 )
 from runpod_worker.answering import StreamAhead
+from runpod_worker.house import House
 from runpod_worker.phrases import PhraseSplitter
 from runpod_worker.sayable import CODE, HIDDEN, Sayable
 from runpod_worker.settings import DeadlineSettings
@@ -59,6 +61,22 @@ PHRASES_AHEAD = 4
 """Phrases waiting for TTS before the LLM is paused: never starve, little to throw away."""
 
 
+MAX_ROUNDS = 4
+"""Prompts of one answer that calls tools of the house; the last one may call none."""
+NEXT_FILLER_S = 4.0
+
+
+@dataclass(slots=True)
+class _Round:
+    """What came of one prompt of an answer."""
+
+    said: str = ""
+    calls: list[LlmToolCall] = field(default_factory=list)
+    is_clients: bool = False
+    """The client's own tools were called: it goes on with their results."""
+    usage: LlmUsage = LlmUsage(0, 0, 0)
+
+
 _FAULT = EngineError("the answer had a fault", stage="answer", retryable=False)
 
 
@@ -68,6 +86,8 @@ class Responder:
     Args:
         apology: what is said when the answer fails, and its PCM16 at 24 kHz where that is made
             already; ('', b'') says nothing.
+        house: what the answer may look up and do; None is nothing.
+        fillers: said in turn while a tool of the house takes long.
     """
 
     def __init__(
@@ -79,12 +99,17 @@ class Responder:
         report: Report,
         on_first_token: Callable[[str], None],
         apology: tuple[str, bytes] = ("", b""),
+        house: House | None = None,
+        fillers: Sequence[str] = (),
     ) -> None:
         self._llm = llm
+        self._house = house
+        self._fillers = fillers
         self._deadlines = deadlines
         self._pass_on = report
         self._on_first_token = on_first_token
         self._apology = apology
+        self._has_token = False
         self._is_begun = False
         """The client has something of the answer."""
         self._is_heard = False
@@ -96,9 +121,7 @@ class Responder:
         self._input_tokens = 0
         self._output_tokens = 0
 
-    async def run(
-        self, request: GenerationRequest, *, language: str, session_id: str, instead: str = ""
-    ) -> None:
+    async def run(self, request: GenerationRequest, *, language: str, instead: str = "") -> None:
         """Answer; report exactly one GenerationDone or GenerationFailed unless cancelled.
 
         ``instead``: a fixed sentence to say without asking the LLM.
@@ -106,7 +129,7 @@ class Responder:
         verbatim = instead or str(request.metadata.get("penny_say") or "")
         self._count_input(request)
         try:
-            usage = await self._answer_or_retry(request, verbatim, language, session_id)
+            usage = await self._answer_or_retry(request, verbatim, language)
         except Exception as fault:
             # An engine's own errors have a code; a fault of the code is as silent to a caller.
             error = fault if isinstance(fault, EngineError) else _FAULT
@@ -125,26 +148,24 @@ class Responder:
         )
 
     async def _answer_or_retry(
-        self, request: GenerationRequest, verbatim: str, language: str, session_id: str
+        self, request: GenerationRequest, verbatim: str, language: str
     ) -> LlmUsage:
         """Once more where that may help: no word of it is out yet, and no deadline has passed."""
         try:
-            return await self._answer(request, verbatim, language, session_id)
+            return await self._answer(request, verbatim, language)
         except EngineError as error:
             timed_out = error.code == f"{error.stage}_timeout"
             if self._is_begun or timed_out or not error.retryable:
                 raise
             log.warning("answer_retried", stage=error.stage, code=error.code)
         await asyncio.sleep(RETRY_AFTER_S)
-        return await self._answer(request, verbatim, language, session_id)
+        return await self._answer(request, verbatim, language)
 
-    async def _answer(
-        self, request: GenerationRequest, verbatim: str, language: str, session_id: str
-    ) -> LlmUsage:
+    async def _answer(self, request: GenerationRequest, verbatim: str, language: str) -> LlmUsage:
         if verbatim:
             return await self._say(request, verbatim, language)
         answer = self._write if request.modality == "text" else self._speak
-        return await answer(request, language, session_id)
+        return await answer(request, language)
 
     async def _fail(self, request: GenerationRequest, error: EngineError, language: str) -> None:
         """Apologise aloud, unless the voice broke off within what it said; tell the failure."""
@@ -197,9 +218,9 @@ class Responder:
             await self._pronounce(request.response_id, text, _voice(request, language))
         return LlmUsage(0, 0, self._llm.count_tokens(text))
 
-    async def _write(self, request: GenerationRequest, language: str, session_id: str) -> LlmUsage:
+    async def _write(self, request: GenerationRequest, language: str) -> LlmUsage:
         usage = LlmUsage(0, 0, 0)
-        async for delta in self._read(request, language, session_id):
+        async for delta in self._read(request, language):
             match delta:
                 case LlmText(text=text):
                     self._count_output(request.response_id, text)
@@ -210,7 +231,7 @@ class Responder:
                     usage = delta
         return usage
 
-    async def _speak(self, request: GenerationRequest, language: str, session_id: str) -> LlmUsage:
+    async def _speak(self, request: GenerationRequest, language: str) -> LlmUsage:
         voice = _voice(request, language)
         phrases: Channel[str] = Channel(PHRASES_AHEAD, on_full="pause")
         usage = LlmUsage(0, 0, 0)
@@ -220,7 +241,7 @@ class Responder:
             nonlocal usage, failure
             splitter = PhraseSplitter(self._first_phrase_chars)
             try:
-                async for delta in self._read(request, language, session_id):
+                async for delta in self._read(request, language):
                     match delta:
                         case LlmText(text=text):
                             for phrase in splitter.feed(text):
@@ -270,12 +291,48 @@ class Responder:
 
     # -- stages with their deadlines ----------------------------------------------------------
 
-    async def _read(
-        self, request: GenerationRequest, language: str, session_id: str
-    ) -> AsyncIterator[LlmDelta]:
-        stream = self._llm.generate(write_llm_request(request, language, session_id))
+    async def _read(self, request: GenerationRequest, language: str) -> AsyncIterator[LlmDelta]:
+        """The answer; what it calls of the house is run, and the answer goes on with the result."""
+        wanted = write_llm_request(request, language)
+        if self._house is not None:
+            wanted = await self._house.prepare(wanted)
+        usage = LlmUsage(0, 0, 0)
+        for left in range(MAX_ROUNDS, 0, -1):
+            part = _Round()
+            async with aclosing(self._read_round(request, wanted, part)) as deltas:
+                async for delta in deltas:
+                    yield delta
+            usage = _add_usage(usage, part.usage)
+            if self._house is None or not part.calls:
+                break
+            if part.said.strip():
+                yield LlmText("\n")
+            outputs = asyncio.ensure_future(self._house.run_all(part.calls, wanted))
+            try:
+                for filler in (*self._fillers, ""):
+                    limit_s = NEXT_FILLER_S if filler else None
+                    done, _ = await asyncio.wait((outputs,), timeout=limit_s)
+                    if done:
+                        break
+                    yield LlmText(f"{filler}\n")
+            finally:
+                outputs.cancel()
+            if part.is_clients:
+                break
+            wanted = replace(
+                wanted,
+                items=(*wanted.items, *_said_item(part.said), *outputs.result()),
+                tool_choice="none" if left == 2 else "auto",
+            )
+        yield usage
+
+    async def _read_round(
+        self, request: GenerationRequest, wanted: LlmRequest, part: _Round
+    ) -> AsyncGenerator[LlmDelta, None]:
+        """What the model says to one prompt; the house's calls and the usage go into ``part``."""
+        stream = self._llm.generate(wanted)
         limit_s = self._deadlines.llm_first_token_ms / 1000
-        first = empty = True
+        empty = True
         spoken = request.modality == "audio"
         sayable = Sayable(HIDDEN | CODE if spoken else HIDDEN)
         async with aclosing(
@@ -286,13 +343,20 @@ class Responder:
                 empty &= not text.strip() and not isinstance(delta, LlmToolCall)
                 if empty and isinstance(delta, LlmUsage):
                     raise _no_words(delta.stop)
-                if first and not empty:
-                    first = False
+                if not empty and not self._has_token:
+                    self._has_token = True
                     self._on_first_token(request.response_id)
                 if text:
+                    part.said += text
                     yield LlmText(text)
-                if not isinstance(delta, LlmText):
-                    yield delta
+                if isinstance(delta, LlmUsage):
+                    part.usage = delta
+                elif isinstance(delta, LlmToolCall):
+                    if self._house is not None and self._house.runs(delta.name, request.tools):
+                        part.calls += [delta] if delta.done else []
+                    else:
+                        part.is_clients = True
+                        yield delta
 
     async def _pronounce(
         self, response_id: str, phrase: str, voice: Voice, made: bytes = b""
@@ -329,7 +393,7 @@ def _texts(item: Json) -> list[str]:
     return parts + [item[key] for key in ("name", "arguments", "output") if item.get(key)]
 
 
-def write_llm_request(request: GenerationRequest, language: str, session_id: str) -> LlmRequest:
+def write_llm_request(request: GenerationRequest, language: str) -> LlmRequest:
     """What the language model is asked for a response."""
     return LlmRequest(
         instructions=request.instructions,
@@ -338,7 +402,23 @@ def write_llm_request(request: GenerationRequest, language: str, session_id: str
         tool_choice=request.tool_choice,
         max_output_tokens=request.max_output_tokens,
         language=language,
-        session_id=session_id,
+        truncation=request.truncation,
+    )
+
+
+def _said_item(said: str) -> list[Json]:
+    if not said.strip():
+        return []
+    content = [{"type": "output_text", "text": said.strip()}]
+    return [{"type": "message", "role": "assistant", "content": content}]
+
+
+def _add_usage(one: LlmUsage, more: LlmUsage) -> LlmUsage:
+    return LlmUsage(
+        one.input_tokens + more.input_tokens,
+        one.cached_tokens + more.cached_tokens,
+        one.output_tokens + more.output_tokens,
+        more.stop,
     )
 
 

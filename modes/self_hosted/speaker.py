@@ -16,6 +16,7 @@ import structlog
 from modes.realtime import RealtimeSpeaker
 from modes.self_hosted.conversation import ConversationCopy
 from modes.self_hosted.excuse import ExcuseRecorder
+from modes.self_hosted.house import CallHouse
 from modes.self_hosted.positions import shift_positions
 from modes.self_hosted.source import Place
 from penny.aio.tasks import TaskOwner
@@ -28,6 +29,11 @@ log = structlog.get_logger()
 
 Json = dict[str, Any]
 
+OpenHouse = Callable[[Callable[[Json], None], Callable[[], list[Json]]], CallHouse]
+
+REPLACING = "replacing"
+HOUSE_EVENT = "pennyhouse"
+"""The id of the event that opens the house; workers of an earlier version refuse it."""
 MAX_REPLACEMENTS = 3
 """In one session. Workers that die one after another die of this session."""
 AUDIO_IN = "input_audio_buffer.append"
@@ -44,6 +50,7 @@ class PrivateSpeaker:
         speaker: open and configured, on ``place``.
         reopen: another place, and a speaker on it with the copy's session and items. Raises
             ModeUnavailable.
+        open_house: what the call knows and may do; None is nothing.
         excuse: the sentence before the answer that is given again, recorded while a worker lives.
     """
 
@@ -55,6 +62,7 @@ class PrivateSpeaker:
         *,
         session_id: str,
         excuse: ExcuseRecorder,
+        open_house: OpenHouse | None = None,
     ) -> None:
         self.info = speaker.info
         self._speaker = speaker
@@ -66,6 +74,9 @@ class PrivateSpeaker:
         self._conversation.session = dict(speaker.info.get("session") or {})
         self._sink: SpeakerSink | None = None
         self._tasks = TaskOwner("private speaker", self._give_up)
+        self._house: CallHouse | None = None
+        if open_house is not None:
+            self._house = open_house(self._tell, lambda: self._conversation.items)
         self._lost = False
         self._closed = False
         self._echoes: set[str] = set()
@@ -77,6 +88,7 @@ class PrivateSpeaker:
         self._told_usd: float | None = None
         self._spent_usd: float | None = None
         self.replacements = 0
+        self._open_house()
 
     def seeded(self, history: tuple[Json, ...]) -> None:
         """The conversation began with ``history``: another worker must know it too."""
@@ -101,6 +113,11 @@ class PrivateSpeaker:
     def start(self, sink: SpeakerSink) -> None:
         self._sink = sink
         sink.on_event({"type": "penny.session", "session": self._conversation.session})
+        for name in self._house.undeclared if self._house is not None else ():
+            field = "context.available_actions"
+            message = f"{field}: '{name}' is not declared in penny.yaml, or not private"
+            about = {"code": "field_ignored", "message": message, "field": field}
+            sink.on_event({"type": "penny.warning", **about})
         self._follow(self._speaker)
 
     def _follow(self, speaker: RealtimeSpeaker) -> None:
@@ -180,7 +197,7 @@ class PrivateSpeaker:
             self._conversation.worker_event(told)
             self._sink.on_event(told)
         self._tasks.spawn(
-            self._recover(self._sink, error, owed, excused=recorded is not None), name="replacing"
+            self._recover(self._sink, error, owed, excused=recorded is not None), name=REPLACING
         )
 
     async def _recover(
@@ -194,9 +211,10 @@ class PrivateSpeaker:
         sink.on_event(_REPLACED)
         self._follow(self._speaker)
 
-    def _give_up(self, _task: str, _error: BaseException) -> None:
-        """A fault of ours, logged: this session has no worker and gets none."""
-        if self._sink is not None:
+    def _give_up(self, task: str, _error: BaseException) -> None:
+        """A fault of ours, logged. Without a replacement this session has no worker and gets none;
+        what fails in the house has told the worker so itself."""
+        if task == REPLACING and self._sink is not None:
             self._sink.on_closed(SpeakerLost("the worker was not replaced"))
 
     def _take(self, event: Json) -> list[Json]:
@@ -205,6 +223,10 @@ class PrivateSpeaker:
         if kind == AUDIO_OUT and event["response_id"] != self._excuse.response_id:
             self._conversation.sound(event)
             return [event]
+        if kind == "penny.house.call" or self._is_houses(event):
+            if kind == "penny.house.call":
+                self._tasks.spawn(self._serve(self._speaker, event), name="house")
+            return []
         if self._excuse.takes(event) or (kind in _ECHOES and self._is_echo(event)):
             return []
         if kind == "penny.cost":
@@ -216,6 +238,8 @@ class PrivateSpeaker:
             self._to_ask.clear()  # what the caller says now will be answered instead
         elif kind == "error":
             return [_unstamped(event)]
+        elif kind == "response.done":
+            self._cite(event["response"])
         return [shift_positions(event, self._from_ms)]
 
     def _is_echo(self, event: Json) -> bool:
@@ -226,6 +250,43 @@ class PrivateSpeaker:
         if event["type"] == "conversation.item.done":
             self._echoes.discard(item_id)
         return True
+
+    # -- the house ----------------------------------------------------------------------------
+
+    def _open_house(self) -> None:
+        if self._house is not None:
+            self._hand_on([{**self._house.opening(), "event_id": HOUSE_EVENT}])
+
+    def _is_houses(self, event: Json) -> bool:
+        """Whether a worker that knows no house says so."""
+        return event["type"] == "error" and bool(event["error"].get("event_id") == HOUSE_EVENT)
+
+    async def _serve(self, speaker: RealtimeSpeaker, event: Json) -> None:
+        """Answer a worker's call; one that was lost meanwhile needs no answer."""
+        if self._house is None:
+            return
+        try:
+            answer = await self._house.answer(event)
+        except Exception:
+            log.exception("house_failed", session_id=self._session_id)
+            answer = {"type": "penny.house.result", "call_id": event.get("call_id"), "output": ""}
+        if speaker is self._speaker:
+            self._hand_on([answer])
+
+    def _tell(self, event: Json) -> None:
+        if self._sink is not None and not self._closed:
+            active = next(iter(self._conversation.active_responses), None)
+            self._sink.on_event({**event, "response_id": active} if active else event)
+
+    def _cite(self, response: Json) -> None:
+        """Tell what an answer in the conversation rests on."""
+        if self._house is None or response.get("conversation_id", "") is None:
+            return
+        for item in response.get("output") or ():
+            parts = item.get("content") or ()
+            said = " ".join(part.get("transcript") or part.get("text") or "" for part in parts)
+            if item.get("role") == "assistant" and said.strip():
+                self._tasks.spawn(self._house.cite(item["id"], said), name="sources")
 
     @property
     def spent_usd(self) -> float | None:
@@ -259,6 +320,7 @@ class PrivateSpeaker:
     def _go_on(self, owed: list[Json], *, excused: bool) -> None:
         """Seed, catch up, excuse, ask. A worker lost here tells its end when it is followed."""
         self._lost = False
+        self._open_house()
         unfinished = self._conversation.unfinished
         self._from_ms = self._conversation.unfinished_from_ms
         # Asked for while there was no worker: it is owed like the rest.
