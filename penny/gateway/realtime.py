@@ -26,6 +26,7 @@ from penny.errors import (
 from penny.gateway.gate import Gate
 from penny.gateway.opening import Opener
 from penny.ids import new_id
+from penny.realtime.session_config import TRANSCRIPTION
 from penny.session.broker import Broker
 from penny.session.mode import Mode, SessionSpec, Speaker
 from penny.trust.client_secrets import ClientSecrets
@@ -98,12 +99,15 @@ class RealtimeDoor:
     async def _admit(
         self, request: web.Request, mode: Mode, model: str, identity: Identity, policy: Policy
     ) -> web.StreamResponse:
+        session = {name: value for name, value in identity.session.items() if name != "model"}
+        if not identity.secret and request.query.get("intent") == TRANSCRIPTION:
+            session["type"] = TRANSCRIPTION
         spec = SessionSpec(
             session_id=new_id("sess"),
             language=self._config.session.language,
             instructions=policy.instructions(None, self._config.session.instructions),
             transcripts=False,
-            session={name: value for name, value in identity.session.items() if name != "model"},
+            session=session,
             tenant=policy.name,
         )
         async with self._gate.admit(spec.session_id, identity, mode.name, RealtimeEdge.name):
