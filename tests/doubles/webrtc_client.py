@@ -16,7 +16,7 @@ from tests.realtime_schema import assert_server_event_valid
 
 os.environ["WRTC_ALLOW_LOOPBACK"] = "1"
 
-import webrtc  # noqa: E402  # reads that variable
+import webrtc  # reads that variable
 
 
 Json = dict[str, Any]
