@@ -200,7 +200,7 @@ class RealtimeDoor:
         await self._broker.run(asked.mode, asked.spec, edge, speaker, limits)
 
     async def _join(self, request: web.Request, call_id: str) -> web.StreamResponse:
-        """Another connection of the key that made a WebRTC call takes part in it. Raises PennyError."""
+        """Let another connection of its key take part in a WebRTC call. Raises PennyError."""
         call = self.find_call(await self.identify(request), call_id)
         upgrade = self._upgrade(request, call.asked.policy)
         async with upgrade.accepted() as connection:
