@@ -44,7 +44,8 @@ from runpod_worker.filler import Fillers, ThinkingAloud
 from runpod_worker.hearing import AgentVoice, TurnListener
 from runpod_worker.house import House, read_event
 from runpod_worker.prompt_head import PromptHead
-from runpod_worker.responder import Responder, write_llm_request
+from runpod_worker.reading import write_llm_request
+from runpod_worker.responder import Responder
 from runpod_worker.settings import WorkerSettings
 from runpod_worker.stages import LlmRequest, Transcript, Voice
 from runpod_worker.transcripts import Transcripts

@@ -188,13 +188,16 @@ class CallHouse:
         )
         return {**answer, "output": dump_json(result).decode()}
 
-    async def cite(self, item_id: str, answer: str) -> None:
-        """Tell the passages that an answer of Penny's rests on, where it rests on some."""
+    async def cite(self, response: Json) -> None:
+        """Tell the passages that an answer in the conversation rests on, where it rests on some."""
         found = tuple(self._found.values())
-        cited = await asyncio.to_thread(cite, answer, found, self._language)
-        if cited:
-            passages = list(as_passages(cited))
-            self._tell({"type": "penny.sources", "item_id": item_id, "passages": passages})
+        for item in response.get("output") or () if response.get("conversation_id") else ():
+            parts = item.get("content") or ()
+            said = " ".join(part.get("transcript") or part.get("text") or "" for part in parts)
+            cited = await asyncio.to_thread(cite, said, found, self._language) if said else ()
+            if cited:
+                passages = list(as_passages(cited))
+                self._tell({"type": "penny.sources", "item_id": item["id"], "passages": passages})
 
     async def _search(self, words: str) -> tuple[Excerpt, ...]:
         """What may answer; nothing while the documents are opened or the search takes too long."""

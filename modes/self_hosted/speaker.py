@@ -238,8 +238,8 @@ class PrivateSpeaker:
             self._to_ask.clear()  # what the caller says now will be answered instead
         elif kind == "error":
             return [_unstamped(event)]
-        elif kind == "response.done":
-            self._cite(event["response"])
+        elif kind == "response.done" and self._house is not None:
+            self._tasks.spawn(self._house.cite(event["response"]), name="sources")
         return [shift_positions(event, self._from_ms)]
 
     def _is_echo(self, event: Json) -> bool:
@@ -277,16 +277,6 @@ class PrivateSpeaker:
         if self._sink is not None and not self._closed:
             active = next(iter(self._conversation.active_responses), None)
             self._sink.on_event({**event, "response_id": active} if active else event)
-
-    def _cite(self, response: Json) -> None:
-        """Tell what an answer in the conversation rests on."""
-        if self._house is None or response.get("conversation_id", "") is None:
-            return
-        for item in response.get("output") or ():
-            parts = item.get("content") or ()
-            said = " ".join(part.get("transcript") or part.get("text") or "" for part in parts)
-            if item.get("role") == "assistant" and said.strip():
-                self._tasks.spawn(self._house.cite(item["id"], said), name="sources")
 
     @property
     def spent_usd(self) -> float | None:
