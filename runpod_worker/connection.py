@@ -334,6 +334,8 @@ class Connection:
             instead = spoken.in_language(spoken.not_understood, language)
         asked = next((str(i.get("id")) for i in request.items[::-1] if i.get("role") == "user"), "")
         has_apologised = bool(asked) and asked == self._apologised_to
+        # What is generated beside the conversation is the client's own affair.
+        is_beside = request.response_id != self._core.active_response_id
         responder = Responder(
             llm=self._llm,
             tts=self._engines.tts,
@@ -341,7 +343,7 @@ class Connection:
             report=self._report_answer,
             on_first_token=self._note_first_token,
             apology=("", b"") if has_apologised else self._find_apology(request, language),
-            house=self._house if self._is_of_the_call(request.response_id) else None,
+            house=None if is_beside else self._house,
             fillers=self._settings.spoken.fillers.get(language[:2], ()),
         )
         try:
@@ -371,10 +373,6 @@ class Connection:
 
     async def _begin_ahead(self, wanted: LlmRequest) -> None:
         self._llm.begin(await self._house.prepare(wanted))
-
-    def _is_of_the_call(self, response_id: str) -> bool:
-        """What is generated beside the conversation is the client's own affair."""
-        return response_id == self._core.active_response_id
 
     def _find_heard(self, request: GenerationRequest) -> Transcript | None:
         """The transcript of the caller's last words, when they are what is answered to."""

@@ -278,7 +278,7 @@ def cite(answer: str, found: tuple[Excerpt, ...], language: str) -> tuple[Excerp
 
 
 def _stays(action: Action, hosts: AllowList) -> bool:
-    """Whether running it tells nobody outside of the house and its configured hosts."""
+    """Whether running it stays within the house and its configured hosts."""
     if action.endpoint is None or action.private_network or is_inward_as_written(action.endpoint):
         return True
     return hosts.allows(*name_of(action.endpoint))
