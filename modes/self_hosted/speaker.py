@@ -101,10 +101,7 @@ class PrivateSpeaker:
     def start(self, sink: SpeakerSink) -> None:
         self._sink = sink
         sink.on_event({"type": "penny.session", "session": self._conversation.session})
-        self._follow(self._speaker)
-
-    def _follow(self, speaker: RealtimeSpeaker) -> None:
-        speaker.start(_WorkerSink(self, speaker))
+        self._speaker.start(self)
 
     def send(self, event: Json) -> None:
         """Send one client event. What a dead worker did not take, the next one gets."""
@@ -151,18 +148,24 @@ class PrivateSpeaker:
 
     # -- what the worker says -----------------------------------------------------------------
 
-    def worker_event(self, speaker: RealtimeSpeaker, event: Json) -> None:
-        """One event of a worker; of one that was replaced, nothing."""
-        if speaker is not self._speaker or self._closed or self._sink is None:
+    def on_event(self, event: Json) -> None:
+        """One event of the worker's."""
+        sink = self._sink
+        if self._closed or sink is None:
+            return
+        kind = event["type"]
+        if kind == AUDIO_OUT and event["response_id"] != self._excuse.response_id:
+            self._conversation.sound(event)
+            sink.on_event(event)
             return
         for told in self._take(event):
-            self._sink.on_event(told)
-            if self._to_ask and event["type"] == "response.done":
+            sink.on_event(told)
+            if self._to_ask and kind == "response.done":
                 self.send(self._to_ask.pop(0))
 
-    def worker_closed(self, speaker: RealtimeSpeaker, error: SpeakerLost | None) -> None:
-        """A worker's connection has ended: the session goes on with another, if it broke off."""
-        if speaker is not self._speaker or self._closed or self._sink is None:
+    def on_closed(self, error: SpeakerLost | None) -> None:
+        """The worker's connection has ended: the session goes on with another, if it broke off."""
+        if self._closed or self._sink is None:
             return
         if error is None and self._lost:
             error = SpeakerLost("the worker's connection broke while sending")
@@ -192,7 +195,7 @@ class PrivateSpeaker:
             sink.on_closed(error)
             return
         sink.on_event(_REPLACED)
-        self._follow(self._speaker)
+        self._speaker.start(self)
 
     def _give_up(self, _task: str, _error: BaseException) -> None:
         """A fault of ours, logged: this session has no worker and gets none."""
@@ -202,9 +205,6 @@ class PrivateSpeaker:
     def _take(self, event: Json) -> list[Json]:
         """What the session is told of it."""
         kind = event["type"]
-        if kind == AUDIO_OUT and event["response_id"] != self._excuse.response_id:
-            self._conversation.sound(event)
-            return [event]
         if self._excuse.takes(event) or (kind in _ECHOES and self._is_echo(event)):
             return []
         if kind == "penny.cost":
@@ -284,22 +284,6 @@ class PrivateSpeaker:
             return
         for event in first:
             self._conversation.caller_event(event)
-
-
-class _WorkerSink:
-    """What one worker's connection calls."""
-
-    __slots__ = ("_private", "_speaker")
-
-    def __init__(self, private: PrivateSpeaker, speaker: RealtimeSpeaker) -> None:
-        self._private = private
-        self._speaker = speaker
-
-    def on_event(self, event: Json) -> None:
-        self._private.worker_event(self._speaker, event)
-
-    def on_closed(self, error: SpeakerLost | None) -> None:
-        self._private.worker_closed(self._speaker, error)
 
 
 _ECHOES = frozenset(
