@@ -7,7 +7,6 @@ third of what a bare relay does. Handshakes and close codes are the ``websockets
 from __future__ import annotations
 
 import os
-import os
 import struct
 
 import numpy as np
