@@ -16,6 +16,7 @@ from penny.aio.handshake import Upgrade
 from penny.aio.websocket import SocketConnection
 from penny.edges.realtime.edge import RealtimeEdge
 from penny.errors import (
+    Forbidden,
     LimitReached,
     ModeUnavailable,
     PennyError,
@@ -30,6 +31,7 @@ from penny.session.broker import Broker
 from penny.session.mode import Mode, SessionSpec, Speaker
 from penny.trust.client_secrets import ClientSecrets
 from penny.trust.identity import Identity
+from penny.trust.rights import check
 from penny.trust.tenants import Policy
 
 
@@ -84,7 +86,7 @@ class RealtimeDoor:
 
     async def _connect(self, request: web.Request) -> web.StreamResponse:
         try:
-            identity = await self._gate.admit_page(request)
+            identity = await self._gate.admit_page(request, "sessions:open")
             policy = self._gate.policy(identity)
             policy.check_session(identity.session, "session")
             model = identity.session.get("model") or request.query.get("model") or ""
@@ -102,6 +104,7 @@ class RealtimeDoor:
             session_id=new_id("sess"),
             language=self._config.session.language,
             instructions=policy.instructions(None, self._config.session.instructions),
+            cerebro={"knowledge_base_ref": policy.collection(self._config.kb.default_ref)},
             transcripts=False,
             session={name: value for name, value in identity.session.items() if name != "model"},
             tenant=policy.name,
@@ -163,8 +166,7 @@ class RealtimeDoor:
         try:
             self._gate.check_page(request)
             identity = await self._gate.identify(request)
-            if identity.secret:
-                raise Unauthorized("a client secret cannot mint another; use the API key")
+            check(identity, "secrets:mint")
             body = await _read_body(request)
             if isinstance(body.get("session"), dict):
                 self._gate.policy(identity).check_session(body["session"], "session")
@@ -198,7 +200,7 @@ async def _read_body(request: web.Request) -> Json:
 def _answer(error: PennyError) -> web.Response:
     """An error in OpenAI's shape, with its status."""
     match error:
-        case Unauthorized(code="origin_refused"):
+        case Forbidden():
             return _refusal(403, error)
         case Unauthorized():
             return _refusal(401, error, code="invalid_api_key")
