@@ -35,6 +35,11 @@ ROUTES: dict[str, str] = {
     "GET /ws": OWN,  # sessions:open
     "GET /v1/realtime": OWN,  # sessions:open
     "POST /v1/realtime/client_secrets": OWN,  # secrets:mint
+    "POST /v1/realtime/calls": OWN,  # sessions:open, as all of a call
+    "POST /v1/realtime/calls/{call_id}/hangup": OWN,
+    "POST /v1/realtime/calls/{call_id}/accept": OWN,
+    "POST /v1/realtime/calls/{call_id}/reject": OWN,
+    "POST /v1/realtime/calls/{call_id}/refer": OWN,
     "GET /v1/kb/search": "kb:read",
     "GET /v1/sign-in": OWN,
     "POST /v1/sign-in": OWN,

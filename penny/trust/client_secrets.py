@@ -60,7 +60,7 @@ class ClientSecrets:
     async def mint(self, request: Json, owner: Identity) -> ClientSecret:
         """Return a new secret of ``owner``. Raises ProtocolError naming the field that is wrong."""
         life_s = _life_s(request.get("expires_after"))
-        session, effective = _check_session(request.get("session"))
+        session, effective = check_session(request.get("session"))
         single_use = request.get("single_use", False)
         if not isinstance(single_use, bool):
             raise ProtocolError("single_use: must be true or false", field="single_use")
@@ -116,8 +116,12 @@ def _life_s(expires_after: Any) -> int:
     return seconds
 
 
-def _check_session(given: Any) -> tuple[Json, Json]:
-    """The session asked for and the whole object it leads to; the one who mints hears of faults."""
+def check_session(given: Any) -> tuple[Json, Json]:
+    """The session asked for and the whole object it leads to; the one who asks hears of faults.
+
+    Raises:
+        ProtocolError: it is no session.
+    """
     if given is None:
         given = {}
     if not isinstance(given, dict):

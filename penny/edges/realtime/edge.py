@@ -11,11 +11,11 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
-from penny.aio.websocket import SocketConnection
+from penny.aio.websocket import SocketReceiver
 from penny.errors import ProtocolError
 from penny.ids import new_id
 from penny.realtime.errors import ClientError, describe_error
@@ -57,8 +57,31 @@ GOODBYES: dict[str, tuple[int, str, str]] = {
 """Reason -> close code, error code and sentence. Any other reason closes with 1000 and no error."""
 
 
+class EventConnection(Protocol):
+    """What carries a client's events: a WebSocket, or a WebRTC data channel."""
+
+    @property
+    def close_code(self) -> int | None: ...
+
+    @property
+    def is_full(self) -> bool: ...
+
+    @property
+    def buffered(self) -> int: ...
+
+    def start(self, receiver: SocketReceiver, /) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def send_text(self, data: bytes, /) -> None: ...
+
+    def begin_close(self, code: int, reason: str, /) -> None: ...
+
+
 class RealtimeEdge:
-    """One Realtime client on its WebSocket.
+    """One Realtime client on its connection.
 
     Args:
         model: the name the client asked for; every session object it sees carries it.
@@ -76,7 +99,7 @@ class RealtimeEdge:
 
     def __init__(
         self,
-        connection: SocketConnection,
+        connection: EventConnection,
         *,
         model: str,
         expires_at: int,
