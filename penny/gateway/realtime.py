@@ -28,6 +28,7 @@ from penny.errors import (
 from penny.gateway.gate import Gate
 from penny.gateway.opening import Opener
 from penny.ids import new_id
+from penny.realtime.session_config import TRANSCRIPTION
 from penny.session.broker import Broker
 from penny.session.edge import Edge
 from penny.session.mode import Mode, SessionSpec, Speaker
@@ -146,6 +147,8 @@ class RealtimeDoor:
         identity = await self._gate.admit_page(request, "sessions:open")
         policy = self._gate.policy(identity)
         wanted = {**(session or {}), **identity.session}
+        if not identity.secret and request.query.get("intent") == TRANSCRIPTION:
+            wanted["type"] = TRANSCRIPTION
         policy.check_session(wanted, "session")
         model = wanted.pop("model", None) or request.query.get("model") or ""
         mode = self._broker.choose(MODEL_MODES.get(model))

@@ -14,7 +14,12 @@ from typing import Any
 
 from penny.errors import ProtocolError
 from penny.ids import new_id
-from penny.realtime.session_config import describe_session, update_session
+from penny.realtime.session_config import (
+    TRANSCRIPTION,
+    describe_session,
+    describe_transcription,
+    update_session,
+)
 from penny.realtime.settings import CoreSettings
 from penny.trust.identity import Identity
 from penny.trust.store import Store
@@ -129,14 +134,16 @@ def check_session(given: Any) -> tuple[Json, Json]:
     model = given.get("model")
     if model is not None and (not isinstance(model, str) or not 0 < len(model) <= 128):
         raise ProtocolError("session.model: must be a model's name", field="session.model")
-    settings = CoreSettings(model=model or "penny")
+    # What the recogniser of its mode cannot do is refused when a session begins.
+    settings = CoreSettings(model=model or "penny", tells_logprobs=True, tells_speakers=True)
     wanted = {"type": "realtime", **given, "model": settings.model}
     if len(dump_json(given)) > MAX_SESSION_BYTES:
         raise ProtocolError(
             f"session: longer than {MAX_SESSION_BYTES} bytes; shorten its instructions or tools",
             field="session",
         )
-    default = describe_session(settings, new_id("sess"), 0)
+    describe = describe_transcription if wanted["type"] == TRANSCRIPTION else describe_session
+    default = describe(settings, new_id("sess"), 0)
     return given, update_session(default, wanted, settings, spoke=False)
 
 

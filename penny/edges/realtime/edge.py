@@ -21,6 +21,7 @@ from penny.ids import new_id
 from penny.realtime.errors import ClientError, describe_error
 from penny.realtime.fields import check_string
 from penny.realtime.parse import load_message, read_event_id, read_type
+from penny.realtime.session_config import TRANSCRIPTION
 from penny.realtime.settings import CoreSettings
 from penny.realtime.shapes import check_shape
 from penny.session.edge import EdgeSink
@@ -220,7 +221,10 @@ class RealtimeEdge:
         """The session as this client should see it: its model, its end, nothing of Penny's own."""
         session = {k: v for k, v in event["session"].items() if not k.startswith("penny_")}
         expires_at = min(self._expires_at, session.get("expires_at") or self._expires_at)
-        return {**event, "session": {**session, "model": self._model, "expires_at": expires_at}}
+        session["expires_at"] = expires_at
+        if session.get("type") != TRANSCRIPTION:  # whose object has the recogniser's model alone
+            session["model"] = self._model
+        return {**event, "session": session}
 
     def _post(self, event: Json) -> None:
         data = dump_json(event)

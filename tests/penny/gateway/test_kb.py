@@ -195,7 +195,7 @@ async def test_vectors_of_a_server_are_a_choice_in_the_file(manual: Path, tmp_pa
         ):
             client = Client(url, http)
             await client.until_ready()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not (await client.get("/v1/kb/search", q="un minino"))[1]["relevant"]:
                     await asyncio.sleep(0.02)
             answer = (await client.get("/v1/kb/search", q="un minino"))[1]
