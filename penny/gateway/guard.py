@@ -1,6 +1,6 @@
 """The table of rights at every route of a gateway, and what holds it: default deny.
 
-A route that does not stand in ``ROUTES`` answers 403, whoever asks: a new one is named here with
+A route that does not stand in ``ROUTES`` answers 403 to every request: a new one is named here with
 the right that it needs. Handlers find who asks in ``request[WHO]``, and ask ``rights.allows`` for
 things of one tenant.
 """

@@ -4,7 +4,7 @@
     GET    /v1/sign-in                      who is signed in: tenant, key, rights, CSRF token
     DELETE /v1/sign-in                      signs out
 
-The cookie is HttpOnly and SameSite=Strict. Whatever a signed-in page changes (any method but GET)
+The cookie is HttpOnly and SameSite=Strict. What a signed-in page changes (any method but GET)
 needs the token in ``X-Penny-CSRF``; who sends a key in ``Authorization`` needs none.
 """
 

@@ -1,7 +1,7 @@
 """The operator's key of a Penny that asks callers for none: made at its first start.
 
 Being on this machine proves nothing: a proxy here speaks for callers from anywhere, and looks like
-one who sits here. Whoever can read the file may operate the house.
+one who sits here. To read the file is to operate the house.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ ROLES: dict[str, frozenset[str]] = {
 """``admin`` holds all of one tenant, ``house`` all of this installation."""
 
 SECRET_RIGHTS = frozenset({"sessions:open"})
-"""All that a client secret opens, whoever made it."""
+"""All that a client secret opens, whatever the key that made it may."""
 
 
 def rights_of(role: str, more: Iterable[str] = ()) -> frozenset[str]:
