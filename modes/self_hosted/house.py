@@ -27,6 +27,7 @@ from config.brain import Action
 from kb import KnowledgeBase
 from kb.normal.months import MONTHS
 from penny.aio.allow_list import AllowList
+from penny.aio.tasks import TaskOwner
 from penny.session.mode import SessionSpec
 from penny.trust.public_http import is_inward_as_written, name_of
 from penny.writable import dump_json
@@ -37,6 +38,10 @@ log = structlog.get_logger()
 
 Json = dict[str, Any]
 
+Take = Callable[[Json], None]
+
+OPENING_ID = "pennyhouse"
+"""Of the event that opens the house; workers of an earlier version refuse it."""
 PASSAGES = 10
 """Shown for a turn. On the 180 questions of ``kb/eval/callers_dev.jsonl`` that have an answer it is
 among them 169 times (``brain/facts.py``)."""
@@ -113,10 +118,10 @@ class PrivateHouse:
         self.runner = ActionRunner(self.actions)
 
     def open(
-        self, spec: SessionSpec, tell: Callable[[Json], None], said: Callable[[], list[Json]]
+        self, spec: SessionSpec, tell: Take, said: Callable[[], list[Json]], reply: Take
     ) -> CallHouse:
-        """The house behind one call; ``tell`` and ``said`` as of ``CallHouse``."""
-        return CallHouse(self, spec, tell, said)
+        """The house behind one call; ``tell``, ``said`` and ``reply`` as of ``CallHouse``."""
+        return CallHouse(self, spec, tell, said, reply)
 
     async def aclose(self) -> None:
         await self.runner.aclose()
@@ -128,20 +133,24 @@ class CallHouse:
     Args:
         tell: takes ``penny.tool_call``, ``penny.handoff`` and ``penny.sources``.
         said: the conversation's items, for a person who takes over.
+        reply: sends an event to the call's worker, whichever it is.
     """
 
     def __init__(
         self,
         house: PrivateHouse,
         spec: SessionSpec,
-        tell: Callable[[Json], None],
+        tell: Take,
         said: Callable[[], list[Json]],
+        reply: Take,
     ) -> None:
         self._house = house
         self._settings = house.settings
         self._spec = spec
         self._tell = tell
         self._said = said
+        self._reply = reply
+        self._tasks = TaskOwner("house")
         self._language = "en" if spec.language.lower().startswith("en") else "es"
         self._texts = _TEXTS[self._language]
         self._library: Library | None = None
@@ -149,7 +158,7 @@ class CallHouse:
         self._found: dict[str, Excerpt] = {}
         self._known = {name: spec.context[name] for name in spec.context if spec.context[name]}
         self._known.pop("available_actions", None)
-        actions, self.undeclared = choose_actions(
+        actions, self._undeclared = choose_actions(
             house.actions, spec.context.get("available_actions") or ()
         )
         self._has_search = self._settings.kb is not None
@@ -166,10 +175,45 @@ class CallHouse:
     def opening(self) -> Json:
         """The event that opens the house to a worker."""
         rules = [self._texts["rules"]] + [self._texts["search"]] * self._has_search
-        return {"type": "penny.house.open", "rules": " ".join(rules), "tools": self.tools}
+        about = {"rules": " ".join(rules), "tools": self.tools}
+        return {"type": "penny.house.open", "event_id": OPENING_ID, **about}
 
-    async def answer(self, event: Json) -> Json:
-        """Answer one ``penny.house.call``; never raises for what a worker asks."""
+    def warnings(self) -> list[Json]:
+        """What of the caller's wishes is not there."""
+        field = "context.available_actions"
+        return [
+            {
+                "type": "penny.warning",
+                "code": "field_ignored",
+                "message": f"{field}: '{name}' is not declared in penny.yaml, or not private",
+                "field": field,
+            }
+            for name in self._undeclared
+        ]
+
+    def takes(self, event: Json) -> bool:
+        """Whether a worker's event is the house's; then it is answered."""
+        if event["type"] == "penny.house.call":
+            self._tasks.spawn(self._serve(event), name="call")
+            return True
+        return event["type"] == "error" and bool(event["error"].get("event_id") == OPENING_ID)
+
+    def answered(self, response: Json) -> None:
+        """A response has ended: tell what it rests on."""
+        self._tasks.spawn(self._cite(response), name="sources")
+
+    async def aclose(self) -> None:
+        await self._tasks.aclose()
+
+    async def _serve(self, event: Json) -> None:
+        try:
+            answer = await self._answer(event)
+        except Exception:
+            log.exception("house_failed", session_id=self._spec.session_id)
+            answer = {"type": "penny.house.result", "call_id": event.get("call_id"), "output": ""}
+        self._reply(answer)
+
+    async def _answer(self, event: Json) -> Json:
         answer: Json = {"type": "penny.house.result", "call_id": event.get("call_id")}
         words, item_id = str(event.get("words") or ""), str(event.get("item_id") or "")
         if event.get("name") == LOOK_UP:
@@ -188,7 +232,7 @@ class CallHouse:
         )
         return {**answer, "output": dump_json(result).decode()}
 
-    async def cite(self, response: Json) -> None:
+    async def _cite(self, response: Json) -> None:
         """Tell the passages that an answer in the conversation rests on, where it rests on some."""
         found = tuple(self._found.values())
         for item in response.get("output") or () if response.get("conversation_id") else ():
