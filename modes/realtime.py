@@ -109,7 +109,8 @@ async def open_on(
     speaker = RealtimeSpeaker(connection, info)
 
     async def steps() -> None:
-        await configure(speaker, session, *([spec.session] if spec.session else []))
+        wishes = [{**spec.session, "type": spec.kind}] if spec.session else []
+        await configure(speaker, {"type": spec.kind, **session}, *wishes)
         for item in spec.history:
             speaker.send({"type": "conversation.item.create", "item": item})
 

@@ -16,11 +16,13 @@ from config.credentials import find_notice, find_problems, missing_brain_key
 from config.schema import Config
 from kb import KnowledgeBase, UnknownCollection
 from modes.external.assembly import CallAssembly, CallResources
-from modes.external.call import ExternalCall
 from modes.external.live_speaker import LiveProvider
 from modes.external.openai_speaker import OpenAIProvider
 from modes.external.speaker import SpeakerProvider
-from penny.session.mode import Availability, Hearing, Mode, SessionSpec
+from modes.external.transcription import open_transcription
+from modes.external.vendor import VendorProvider
+from penny.realtime.session_config import TRANSCRIPTION
+from penny.session.mode import Availability, Hearing, Mode, SessionSpec, Speaker
 
 
 log = structlog.get_logger()
@@ -57,6 +59,7 @@ class ExternalMode:
         providers = providers or {name: make(base_url) for name, make in PROVIDERS.items()}
         runner = ActionRunner(config.actions.table)
         self._shared = CallResources(config, providers, runner, fallback)
+        self._recogniser = VendorProvider(base_url)
         self._kb = kb
         self._ready = asyncio.Event()
         self._ready.set()
@@ -120,10 +123,14 @@ class ExternalMode:
         await self._shared.runner.aclose()
         for provider in self._shared.providers.values():
             await provider.aclose()
+        await self._recogniser.aclose()
 
-    async def open(self, spec: SessionSpec) -> ExternalCall:
+    async def open(self, spec: SessionSpec) -> Speaker:
         """Connect to the speaker and set the brain behind it. Raises ModeUnavailable."""
         await self._ready.wait()  # a gateway listens before its modes have started
+        if spec.kind == TRANSCRIPTION:
+            model = self._config.speaker.transcription_model
+            return await open_transcription(self._recogniser, model, spec)
         call = CallAssembly(self._shared, spec).build()
         try:
             await call.open()

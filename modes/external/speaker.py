@@ -113,7 +113,7 @@ class SpeakerProvider(Protocol):
 class Translator:
     """An upstream on a speaker's connection: its events are translated on their way."""
 
-    def __init__(self, speaker: Speaker, able: Capabilities) -> None:
+    def __init__(self, speaker: Speaker, able: Capabilities = Capabilities()) -> None:
         self.info = speaker.info
         self.able = able
         self._speaker = speaker

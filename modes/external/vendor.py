@@ -16,7 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 import openai
 
 from config.credentials import OPENAI_API_KEY, read_secret
-from modes.external.speaker import Capabilities, Json
+from modes.external.speaker import Json
 from modes.realtime import CONNECT_TIMEOUT_S, SEND_LIMIT_S, RealtimeSpeaker
 from penny.aio.handshake import HandshakeError, dial
 from penny.errors import ModeUnavailable, SpeakerLost
@@ -47,9 +47,7 @@ def end_if_terminal(fault: Json) -> None:
 class VendorProvider:
     """What opens OpenAI's upstreams. ``base_url``: another server; then no key is needed."""
 
-    name: str
-    default_model: str
-    able: Capabilities
+    name = "openai"
 
     def __init__(self, base_url: str | None) -> None:
         self._base_url = base_url

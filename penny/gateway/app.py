@@ -31,6 +31,7 @@ from penny.gateway.session_observers import attach_observers
 from penny.gateway.sibling_processes import SiblingProcesses
 from penny.gateway.socket import SocketDoor
 from penny.gateway.trust import Trust, build_trust
+from penny.gateway.webrtc import WebRtcDoor
 from penny.logs import LossyStream
 from penny.session.broker import Broker, BrokerSettings
 from penny.session.mode import Mode
@@ -71,6 +72,7 @@ class Gateway:
         self._listener: Listener | None = None
         self._tasks = TaskOwner("gateway")
         self._descriptors = DescriptorWatch()
+        self._webrtc: WebRtcDoor | None = None
         self.broker: Broker | None = None
         self.routes: Routes | None = None
         self.trust: Trust | None = None
@@ -86,7 +88,7 @@ class Gateway:
         """
         config = self._config
         clock = asyncio.get_running_loop().time
-        host = config.gateway.host if host is None else host
+        self.host = host = config.gateway.host if host is None else host
         self.kb = SharedKb(config)
         modes = build_modes(config, self.kb.ready)
         self.broker = broker = self._open_broker(modes, clock)
@@ -167,7 +169,11 @@ class Gateway:
         self.routes.add_to(app)
         door = SocketDoor(broker, config, trust.gate, clock, self._siblings)
         app.router.add_get("/ws", door.connect)
-        RealtimeDoor(broker, config, trust.gate, trust.secrets, time.time).add_to(app)
+        realtime = RealtimeDoor(broker, config, trust.gate, trust.secrets, time.time)
+        realtime.add_to(app)
+        if config.gateway.webrtc.enabled:
+            self._webrtc = WebRtcDoor(realtime, config, self.host)
+            self._webrtc.add_to(app)
         KbRoutes(kb, trust.gate, config.kb.default_ref).add_to(app)
         AdminRoutes(
             trust,
@@ -195,6 +201,8 @@ class Gateway:
                 log.info("another_gateway_took_over", port=self.port)
                 await self.broker.settle(STARTING_GRACE_S)
             await self.broker.drain(drain_s)
+        if self._webrtc is not None:
+            await self._webrtc.aclose()
         if self.broker is not None:
             # While the doors still stand: rented workers are told that their lease is over.
             for mode in self.broker.modes.values():
