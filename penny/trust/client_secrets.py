@@ -23,10 +23,12 @@ from penny.realtime.session_config import (
 from penny.realtime.settings import CoreSettings
 from penny.trust.identity import Identity
 from penny.trust.store import Store
+from penny.writable import dump_json
 
 
 Json = dict[str, Any]
 
+MAX_SESSION_BYTES = 65_536
 SECRET_PREFIX = "ek_"
 MIN_LIFE_S = 10
 MAX_LIFE_S = 7200
@@ -80,7 +82,7 @@ class ClientSecrets:
     async def find(self, value: str) -> Identity | None:
         """In whose name, and for which session, the living secret of that value opens one."""
         payload = await self._store.find_secret(digest_of(value))
-        if payload is None:
+        if payload is None or "session" not in payload:  # a page's sign-in is no client secret
             return None
         return Identity(
             payload["tenant"],
@@ -135,6 +137,11 @@ def check_session(given: Any) -> tuple[Json, Json]:
     # What the recogniser of its mode cannot do is refused when a session begins.
     settings = CoreSettings(model=model or "penny", tells_logprobs=True, tells_speakers=True)
     wanted = {"type": "realtime", **given, "model": settings.model}
+    if len(dump_json(given)) > MAX_SESSION_BYTES:
+        raise ProtocolError(
+            f"session: longer than {MAX_SESSION_BYTES} bytes; shorten its instructions or tools",
+            field="session",
+        )
     describe = describe_transcription if wanted["type"] == TRANSCRIPTION else describe_session
     default = describe(settings, new_id("sess"), 0)
     return given, update_session(default, wanted, settings, spoke=False)

@@ -199,7 +199,7 @@ class RealtimeEdge:
             else:
                 sentence = f"'session.model' was ignored: this session's is '{self._model}'"
                 warning = {"type": "penny.warning", "code": "field_ignored", "message": sentence}
-                self.deliver({**warning, "field": "session.model", "event_id": new_id("event")})
+                self.deliver({**warning, "field": "session.model"})
         return {**message, "session": {k: v for k, v in session.items() if k != "model"}}
 
     # -- the session's side -------------------------------------------------------------------
@@ -213,6 +213,8 @@ class RealtimeEdge:
         kind = event["type"]
         if kind in INTERNAL or (kind.startswith("penny.") and not self._penny_events):
             return
+        if "event_id" not in event:  # of Penny's own making
+            event = {**event, "event_id": new_id("event")}
         if kind == "error" and event["error"].get("code") == "session_expired":
             self._has_expired = True
         self._post(self._named(event) if kind == "session.updated" else event)
