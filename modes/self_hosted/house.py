@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -252,7 +253,8 @@ class CallHouse:
                     ref = self._spec.cerebro.get("knowledge_base_ref") or self._settings.ref
                     self._library = Library(base, ref, self._language)
                 if self._library is not None:
-                    return await self._library.search_likely(words, PASSAGES)
+                    search = partial(self._library.search, words, PASSAGES, sure=False)
+                    return await asyncio.to_thread(search)
         except TimeoutError:
             log.warning("search_too_slow", session_id=self._spec.session_id)
         return ()

@@ -90,8 +90,8 @@ async def until_ready(address: str) -> None:
     """Wait until the documents are indexed and open."""
     async with aiohttp.ClientSession() as http:
         while True:
-            async with http.get(f"{address}/readyz") as reply:
-                if (await reply.json())["knowledge_base"]["state"] == "ready":
+            async with http.get(f"{address}/v1/kb/search", params={"q": "cuota"}) as reply:
+                if reply.status == 200:
                     return
             await asyncio.sleep(0.05)
 
