@@ -12,8 +12,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from kb.settings import LibrarySettings
+from penny.section import Section
 from penny.tracing.settings import TracingSettings
-from runpod_worker.section import Section
 from runpod_worker.spoken_settings import SpokenSettings
 
 
