@@ -24,12 +24,15 @@ class Observer(Protocol):
 
     def caller_event(self, event: Json, at_s: float) -> None:
         """A Realtime client event on its way to the speaker. ``at_s`` is the loop's clock."""
+        return
 
     def speaker_event(self, event: Json, at_s: float) -> None:
         """A Realtime server event on its way to the caller."""
+        return
 
     def ended(self, reason: str, at_s: float) -> None:
         """The session is over; nothing more is shown."""
+        return
 
 
 @runtime_checkable
