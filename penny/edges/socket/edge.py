@@ -314,7 +314,7 @@ class SocketEdge:
         if connection is None or not connection.is_open:
             return
         ended = SessionEnded(
-            reason=reason,  # type: ignore[arg-type]  # the session's reasons are the protocol's
+            reason=reason,
             totals=Totals.model_validate(
                 {
                     **totals,
