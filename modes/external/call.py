@@ -85,6 +85,7 @@ class ExternalCall:
             "outcome": host.outcome,
             "journal": lambda about: self.note(about[0], **about[1]),
             "refusal": self._refusal,
+            "not_understood": self._not_understood,
         }
 
     async def open(self) -> None:
@@ -222,13 +223,16 @@ class ExternalCall:
             # A shape that was not known: passed over, so that the call does not go deaf.
             kind = about["type"] if what == "upstream" else what
             log.warning("event_not_understood", event_type=kind, error=type(error).__name__)
-            self._counts.not_understood[kind] += 1
+            self._not_understood(kind)
             return
         for effect, detail in effects:
             try:
                 self._carry_out[effect](detail)
             except Exception:
                 log.exception("effect_failed", effect=effect)
+
+    def _not_understood(self, kind: str) -> None:
+        self._counts.not_understood[kind] += 1
 
     def _set_timer(self) -> None:
         """Wait for the earliest deadline; a timer that is too early only looks again."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, get_args
 
 from brain.folio import Folio, Outcome, OutcomeState, SectionName
 from modes.external.speaker import Capabilities, Step
@@ -19,8 +19,8 @@ from modes.external.speaker import Capabilities, Step
 ACK_S = 5.0
 """A change whose acknowledgement does not come in this time is tried again, or given up."""
 TRIES = 2
-ORDER: tuple[SectionName, ...] = ("summary", "folio", "facts", "results", "correction")
-ONE_OF_EACH: frozenset[SectionName] = frozenset({"summary", "folio", "facts"})
+ORDER: tuple[SectionName, ...] = get_args(SectionName)
+ONE_OF_EACH: frozenset[SectionName] = frozenset({"folio", "facts"})
 """Sections in which the newest replaces the older."""
 
 Choose = Callable[[Folio, Sequence[str]], str]

@@ -45,7 +45,8 @@ def committed(s: CallState, event: Json) -> Json:
     s.speech_item = ""
     _silent(s)
     item = _begin_turn(s, item_id)
-    item.from_ms, item.until_ms = s.speech_from_ms or 0.0, s.position_ms
+    from_ms = s.buffer_from_ms if s.speech_from_ms is None else s.speech_from_ms
+    item.from_ms, item.until_ms = from_ms, s.position_ms
     s.speech_from_ms = None
     if item_id == s.stopped and s.view.wants_answers:  # a commit alone never asks for an answer
         s.unanswered = item_id
@@ -220,4 +221,6 @@ def replay_from_ms(s: CallState) -> float | None:
     if s.speech_from_ms is not None:
         return max(0.0, s.speech_from_ms)
     again = _unheard(s)
-    return None if again is None else max(0.0, again.from_ms)
+    if again is not None:
+        return max(0.0, again.from_ms)
+    return None if s.view.detects_turns else s.buffer_from_ms
