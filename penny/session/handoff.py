@@ -26,7 +26,8 @@ CallLater = Callable[[float, Callable[[], None]], asyncio.TimerHandle]
 
 
 class HandoffEnd:
-    """Observer that ends a session after its goodbye: the first response after the hand-off.
+    """Observer that ends a session after its goodbye: the first response after the hand-off, or
+    the one that the hand-off names.
 
     Args:
         left_s: seconds until what was sent to the caller is played, by loop time.
@@ -51,6 +52,7 @@ class HandoffEnd:
         kind = event["type"]
         if kind == "penny.handoff" and not self._handed_over:
             self._handed_over = True
+            self._goodbye_id = event.get("response_id") or ""
             self._end_in(GOODBYE_WITHIN_S)
         elif kind == "response.created" and self._handed_over and not self._goodbye_id:
             self._goodbye_id = event["response"]["id"]
