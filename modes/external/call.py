@@ -37,7 +37,7 @@ class ExternalCall:
     """One call.
 
     Args:
-        tools: runs what the speaker calls; it has none where the session has no tools.
+        make_tools: what runs what the speaker calls.
         private: ``mode`` and ``privacy`` of where a call goes whose speaker is dead.
     """
 
@@ -45,7 +45,7 @@ class ExternalCall:
         self,
         state: CallState,
         line: Line,
-        tools: ToolRuns,
+        make_tools: Callable[[CallHost], ToolRuns],
         journal: Journal,
         clock: Callable[[], float],
         counts: BrainCounts,
@@ -57,7 +57,7 @@ class ExternalCall:
         self.note = journal.write
         self.host = CallHost(state, clock, self.happen, self.tell, journal)
         self._journal = journal
-        self._tools = tools
+        self._tools = make_tools(self.host)
         self._clock = clock
         self._counts = counts
         self._private = private
@@ -77,7 +77,7 @@ class ExternalCall:
             "seed": line.seed,
             "apply": self._apply,
             "abandon": line.abandon,
-            "run": lambda run: tools.run(run, host),
+            "run": self._tools.run,
             "look_up": lambda turn: self._happened.appendleft(("facts", host.find(turn))),
             "partial": host.partial,
             "final": host.final,

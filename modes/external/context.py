@@ -217,7 +217,7 @@ class DeclaredContext:
             if pending.due_s > now_s:
                 continue
             del self._pending[step_id]
-            if self._tries[pending.key] >= TRIES:
+            if self._tries.get(pending.key, 0) >= TRIES:
                 self._undo(pending, "given_up")
                 given_up.append(pending.step)
             elif pending.step.act == "remove":

@@ -85,8 +85,9 @@ def _create_item(s: CallState, event: Json) -> None:
     _ask(s, {name: value for name, value in {**event, "item": raw}.items() if value is not None})
 
 
-def _clear(s: CallState, event: Json) -> None:
-    s.buffer_from_ms = s.position_ms
+def _ask_about_audio(s: CallState, event: Json) -> None:
+    event = {**event, "event_id": event.get("event_id") or s.new_id("event")}
+    s.asked_ms[event["event_id"]] = s.position_ms
     _ask(s, event)
 
 
@@ -125,8 +126,8 @@ def _tell_truncated(s: CallState, event: Json) -> None:
 _HANDLERS: dict[str, Callable[[CallState, Json], None]] = {
     "response.create": _respond,
     "response.cancel": responses.cancel,
-    **dict.fromkeys((UPDATE, RETRIEVE, COMMIT), _ask),
-    CLEAR: _clear,
+    **dict.fromkeys((UPDATE, RETRIEVE), _ask),
+    **dict.fromkeys((COMMIT, CLEAR), _ask_about_audio),
     CREATE: _create_item,
     DELETE: _delete_item,
     TRUNCATE: _truncate,
@@ -141,6 +142,7 @@ def answered(s: CallState, kind: str, item_id: str | None = None) -> Json | None
     for event_id, event in s.pending.items():
         about = event.get("item_id") or (event.get("item") or {}).get("id")
         if event["type"] == kind and about == item_id:
+            s.buffer_from_ms = s.asked_ms.pop(event_id, s.buffer_from_ms)
             return s.pending.pop(event_id)
     return None
 
@@ -158,9 +160,16 @@ def session_updated(s: CallState, event: Json) -> Json:
 
 def refused(s: CallState, event: Json) -> Json | None:
     """An error about a request of the caller's side, told with their own event id."""
-    request = s.pending.pop(event["error"].get("event_id") or "", None)
+    event_id = event["error"].get("event_id") or ""
+    request = s.pending.pop(event_id, None)
+    s.asked_ms.pop(event_id, None)
     if request is None:
         return responses.error(s, event)
+    if request["type"] == DELETE and s.conversation.get(request["item_id"]) is not None:
+        # Nothing of it was heard, so this upstream was not told of it.
+        s.conversation.delete(request["item_id"])
+        s.tell("conversation.item.deleted", item_id=request["item_id"])
+        return None
     if request["type"] == CREATE:
         item = s.conversation.get(request["item"]["id"])
         if item is not None and item.raw is request["item"]:  # not another of that id
@@ -175,9 +184,9 @@ def retrieved(s: CallState, event: Json) -> Json:
 
 
 def committed(s: CallState, event: Json) -> Json:
-    answered(s, COMMIT)
     shown = turns.committed(s, event)
-    s.buffer_from_ms = s.position_ms
+    if answered(s, COMMIT) is None:
+        s.buffer_from_ms = s.position_ms
     return shown
 
 
@@ -197,7 +206,9 @@ def attached(s: CallState) -> None:
     """Another upstream: it was seeded with the items as they are now; the rest is asked again."""
     for event_id, request in list(s.pending.items()):
         kind = request["type"]
-        if kind in (UPDATE, RETRIEVE, COMMIT):
+        if kind in (COMMIT, CLEAR):
+            continue  # it goes with the audio that is heard again
+        if kind in (UPDATE, RETRIEVE):
             _send(s, event_id, request)
             continue
         del s.pending[event_id]
@@ -205,8 +216,6 @@ def attached(s: CallState) -> None:
             s.tell("conversation.item.deleted", item_id=request["item_id"])
         elif kind == TRUNCATE:
             _tell_truncated(s, request)
-        elif kind == CLEAR:
-            s.tell("input_audio_buffer.cleared")
         else:
             _tell_created(s, request["item"]["id"])
     waiting, s.outbox = s.outbox, []

@@ -178,6 +178,8 @@ class CallState:
     finished: deque[str] = field(default_factory=lambda: deque(maxlen=64))
     pending: dict[str, Json] = field(default_factory=dict)
     """Event id -> an update, or a request about an item, that has no answer yet."""
+    asked_ms: dict[str, float] = field(default_factory=dict)
+    """Event id of one about the audio (commit, clear) -> the audio that had come before it."""
     outbox: list[Json] = field(default_factory=list)
     """What waits for the next upstream."""
     # tools

@@ -207,13 +207,10 @@ def lost(s: CallState) -> None:
 
 def attached(s: CallState) -> None:
     """A turn without words is not in the seed: its audio was replayed, its end is found again."""
-    if not s.continued:
+    if not s.continued or not s.view.detects_turns:
         return
-    if s.view.detects_turns:
-        if s.wishes.pop("answer", None) is not None or s.view.wants_answers:
-            s.unanswered = s.continued
-    elif _unheard(s) is not None:
-        s.send({"type": "input_audio_buffer.commit"})  # its end is found by no one else
+    if s.wishes.pop("answer", None) is not None or s.view.wants_answers:
+        s.unanswered = s.continued
 
 
 def replay_from_ms(s: CallState) -> float | None:
@@ -224,3 +221,17 @@ def replay_from_ms(s: CallState) -> float | None:
     if again is not None:
         return max(0.0, again.from_ms)
     return None if s.view.detects_turns else s.buffer_from_ms
+
+
+def replayed_requests(s: CallState) -> list[tuple[float, Json]]:
+    """What stands between that audio, and behind how much: commits and clears, oldest first."""
+    requests = [
+        (at_ms, {**s.pending[event_id], "event_id": event_id})
+        for event_id, at_ms in s.asked_ms.items()
+        if event_id in s.pending
+    ]
+    again = _unheard(s)
+    if again is not None and not s.view.detects_turns:
+        # Its end is found by no one else.
+        requests.insert(0, (again.until_ms, {"type": "input_audio_buffer.commit"}))
+    return requests

@@ -11,7 +11,7 @@ from brain.folio import Folio
 from modes.external.reducer import next_deadline_s, step
 from modes.external.speaker import Capabilities
 from modes.external.state import CallState, ToolEnded, What
-from modes.external.turns import replay_from_ms
+from modes.external.turns import replay_from_ms, replayed_requests
 from tests.modes.external.world import make_state
 from tests.realtime_schema import assert_server_event_valid
 
@@ -593,13 +593,13 @@ def test_what_went_up_before_a_drop_is_answered_after_it() -> None:
     play.told.clear()
     play.sent.clear()
     play.happen("attached", Capabilities())
-    assert play.kinds() == [
-        "conversation.item.truncated",
-        "conversation.item.deleted",
-        "input_audio_buffer.cleared",
-    ]
-    assert [event["type"] for event in play.sent] == ["input_audio_buffer.commit"]
-    play.up("conversation.item.truncated", **cut)
+    assert play.kinds() == ["conversation.item.truncated", "conversation.item.deleted"]
+    assert play.sent == []
+    between = [event["type"] for _, event in replayed_requests(play.state)]
+    assert between == ["input_audio_buffer.clear", "input_audio_buffer.commit"], "with the audio"
+    play.up("input_audio_buffer.cleared")
+    play.up("input_audio_buffer.committed", item_id="item_2", previous_item_id=None)
+    assert replayed_requests(play.state) == []
     play.happen("lost")
     play.told.clear()
     play.happen("attached", Capabilities())
@@ -618,6 +618,8 @@ def test_without_voice_detection_what_was_not_committed_is_heard_again() -> None
     play.happen("lost")
     assert replay_from_ms(play.state) == 2_000
     play.client("input_audio_buffer.clear")
+    play.happen("attached", Capabilities())
+    play.up("input_audio_buffer.cleared")
     assert replay_from_ms(play.state) == 5_000
 
 
