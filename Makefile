@@ -202,6 +202,10 @@ clean: ## remove the environment and what Penny wrote
 bench-brain: $(DEV_STAMP) ## latency of a call with the brain on, slow, failing and off
 	@$(BIN)/python -m tests.bench.brain
 
+.PHONY: attacks
+attacks: $(DEV_STAMP) ## every attack of tests/attacks on real processes, measured; writes its tables
+	@$(BIN)/python -m tests.attacks.run
+
 .PHONY: soak
 soak: $(DEV_STAMP) ## minutes of paced calls beside injected faults, then 25,000 short sessions
 	@$(BIN)/python -m tests.soak.run
