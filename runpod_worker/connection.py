@@ -120,6 +120,7 @@ class Connection:
             on_partial=self._offer_partial,
             on_turn_decided=self._note_turn,
             on_words_at_pause=self._answer_ahead,
+            on_hold=self._note_hold,
             turn=engines.turn,
         )
 
@@ -161,7 +162,9 @@ class Connection:
         if isinstance(report, AudioDelta) and report.response_id == self._core.active_response_id:
             # Position before the core turns it into a delta: what is sent is soon audible. What
             # is said outside the conversation is not this caller's to hear or interrupt.
-            self._agent.sent(self._listener.position_ms, len(report.pcm) / BYTES_PER_MS)
+            self._agent.sent(self._listener.position_ms, report.pcm)
+        elif isinstance(report, PhraseDelta):
+            self._agent.said(report.text)
         self._idle_timed_out = isinstance(report, IdleTimeout)
         try:
             self._carry_out(self._core.report(report))
@@ -365,6 +368,10 @@ class Connection:
     def _note_turn(self, speech_end_ms: int, decided_ms: int) -> None:
         self._turn = (speech_end_ms, decided_ms)
         self._silent_ms = decided_ms - speech_end_ms
+
+    def _note_hold(self, is_held: bool) -> None:
+        """Speech over Penny is not decided: playback waits, and goes on if it was no interruption."""
+        self._send_penny("penny.playback.held" if is_held else "penny.playback.resumed")
 
     def _note_first_token(self, response_id: str) -> None:
         self._send_penny("penny.response.first_token", response_id=response_id)

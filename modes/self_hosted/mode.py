@@ -240,6 +240,7 @@ def _session(spec: SessionSpec, detection: str) -> Json:
             transcription["language"] = spec.fixed_language
         heard = {"transcription": transcription, "turn_detection": {"type": detection}}
         session["audio"] = {"input": heard}
+        session["penny_holds_playback"] = True
     if spec.voice:
         session.setdefault("audio", {})["output"] = {"voice": spec.voice}
     return session

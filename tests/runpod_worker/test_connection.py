@@ -303,7 +303,7 @@ async def test_a_connection_that_cannot_speak_or_hear_any_more_ends(broken: str)
             class Stream:
                 def reset(self) -> None: ...
 
-                async def feed(self, pcm: bytes, onset: float | None = None) -> Any:
+                async def feed(self, pcm: bytes) -> Any:
                     raise LookupError
 
             return Stream()

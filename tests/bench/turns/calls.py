@@ -278,7 +278,7 @@ async def run(
     await connection.open(0.0)
     detection = {"type": "semantic_vad", "eagerness": "auto"}
     audio = {"input": {"turn_detection": detection, "transcription": {"model": "penny"}}}
-    session = {"type": "realtime", "audio": audio}
+    session = {"type": "realtime", "audio": audio, "penny_holds_playback": script.door == "ws"}
     await connection.receive(json.dumps({"type": "session.update", "session": session}))
     await _talk(script, ear, connection)
     await connection.aclose()
