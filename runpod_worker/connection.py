@@ -26,6 +26,7 @@ from penny.realtime.commands import (
     Configure,
     EngineReport,
     Generate,
+    GenerationDone,
     GenerationFailed,
     GenerationRequest,
     Hangup,
@@ -53,6 +54,8 @@ log = structlog.get_logger()
 Json = dict[str, Any]
 
 WRITER, LISTENER = "realtime writer", "realtime listener"
+MIN_EXCUSED_MS = 1000
+"""Speech that is worth a "no le he entendido": less is a cough, a word to somebody else."""
 OUTBOUND_EVENTS = 20_000
 """About seven minutes of 20 ms deltas. A client that lets that much pile up is gone in all but
 name: the connection ends with 1008 rather than eat the worker's memory."""
@@ -109,6 +112,9 @@ class Connection:
         self._head = PromptHead(engines.llm)
         self._llm = AnswerAhead(engines.llm)
         self._heard_language = ""
+        self._speech_ms = MIN_EXCUSED_MS
+        """Of the last turn; a turn that a client committed itself counts as said to Penny."""
+        self._has_excused = False
         self._silent_ms = 0
         """Of the caller's silence when the last turn was decided."""
         self._listener = TurnListener(
@@ -239,6 +245,7 @@ class Connection:
             "penny_language", self._settings.language
         )
         self._listener.configure(session)
+        self._speech_ms = MIN_EXCUSED_MS
         self._head.offer(session, self._language)
 
     # -- transcripts --------------------------------------------------------------------------
@@ -253,6 +260,7 @@ class Connection:
 
     def _transcribe_item(self, item_id: str, pcm: bytes) -> None:
         """Audio that came inside an item, whole: heard at once, past the turn decisions."""
+        self._speech_ms = MIN_EXCUSED_MS
         self._transcripts.expect(item_id)
         utterance = self._listener.begin_apart(pcm)
         self._transcripts.finish(item_id, utterance, len(pcm) // BYTES_PER_MS)
@@ -319,7 +327,13 @@ class Connection:
         self._heard_language = heard.language if heard else ""
         language = self._heard_language or request.language or self._language
         instead = ""
-        if heard is not None and not heard.understood:
+        if heard is None or heard.understood:
+            self._has_excused = False
+        elif not self._may_excuse(heard):
+            self._report(GenerationDone(request.response_id))  # nobody said anything to Penny
+            return
+        else:
+            self._has_excused = True
             # Ears that do not trust the words cannot be trusted with their language either.
             language = self._language
             spoken = self._settings.spoken
@@ -339,6 +353,11 @@ class Connection:
         )
         if responder.has_apologised:
             self._apologised_to = asked
+
+    def _may_excuse(self, heard: Transcript) -> bool:
+        """Whether to tell the caller that they were not understood: of a sentence, and once."""
+        has_words = bool(heard.text or self._engines.stt.info.closed_set)
+        return has_words and self._speech_ms >= MIN_EXCUSED_MS and not self._has_excused
 
     def _find_apology(self, request: GenerationRequest, language: str) -> tuple[str, bytes]:
         text, pcm = self._apologies.take(Voice(language, request.voice, request.speed))
@@ -365,7 +384,8 @@ class Connection:
     def _offer_partial(self, words: str) -> None:
         self._send_penny("penny.transcript.partial", item_id=self._speech_item_id, text=words)
 
-    def _note_turn(self, speech_end_ms: int, decided_ms: int) -> None:
+    def _note_turn(self, speech_end_ms: int, decided_ms: int, speech_ms: int) -> None:
+        self._speech_ms = speech_ms
         self._turn = (speech_end_ms, decided_ms)
         self._silent_ms = decided_ms - speech_end_ms
 

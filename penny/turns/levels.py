@@ -74,6 +74,11 @@ class Levels:
         return max(SILENCE_DBFS, 10 * log10(self._speech_power / self.speech_ms))
 
     @property
+    def now_beside_usual_db(self) -> float:
+        """The loudest of just now beside the caller's usual level; 0 before there is one."""
+        return 0.0 if self._usual is None else self._peak - self._usual
+
+    @property
     def beside_usual_db(self) -> float:
         """The turn in progress beside the caller's usual level; 0 before there is one."""
         if self._usual is None or not self.speech_ms:

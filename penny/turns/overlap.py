@@ -13,11 +13,15 @@ from typing import Final, Literal
 
 Verdict = Literal["open", "resume", "interruption"]
 
-HOLD_MS: Final = 450
-"""Longest pause of the agent for speech that is not decided: half a second with its 20 ms frames."""
-HELD_LEAST_MS: Final = 540
-"""Speech that interrupts by its length alone while playback is held: longer than most
-backchannels ("de acuerdo" has 500 ms), over before a caller misses the agent's silence."""
+HOLD_MS: Final = 400
+"""Playback that was held for so long goes on as soon as the caller is quiet."""
+HELD_LEAST_MS: Final = 900
+"""Speech that interrupts by its length alone while playback is held: the caller has the floor
+meanwhile, so a long backchannel ("de acuerdo", "mmm") need not cost the rest of an answer."""
+AGAIN_MS: Final = 220
+"""So much more speech interrupts once playback went on: nobody encourages twice in a breath."""
+QUIET_MS: Final = 180
+"""A shorter gap is between two words."""
 FAR_DB: Final = -8.0
 """Speech this much below the caller's usual level is spoken to somebody else."""
 FAR_LEAST_MS: Final = 200
@@ -35,37 +39,51 @@ _BACKCHANNELS: Final = frozenset(
 _HUM: Final = re.compile(r"^(?:m+|h+m+|m+h+m*|a+h+|e+h+|u+h+|o+h+)$")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Overlap:
     """A caller's speech that began while the agent was heard.
 
     ``since_ms``: when it was sure to be speech, on the input audio clock. ``least_ms``: speech
-    that interrupts by its length alone.
+    that interrupts by its length alone. ``resumed``: it was taken for none already.
     """
 
     since_ms: int
     least_ms: int
+    resumed: bool = False
 
     def judge(
-        self, now_ms: int, speech_ms: int, level_db: float, words: str, spoken: str
+        self,
+        now_ms: int,
+        speech_ms: int,
+        quiet_ms: int,
+        level_db: float,
+        words: str,
+        spoken: str,
     ) -> Verdict:
         """What it is by now.
 
         Args:
             now_ms: on the input audio clock.
-            speech_ms: speech of it so far, without pauses.
-            level_db: of that, beside the caller's usual level; 0 where that is not known.
+            speech_ms: speech of it so far, without pauses. quiet_ms: of the pause now.
+            level_db: of the speech, beside the caller's usual level; 0 where that is not known.
             words: its words so far, '' when they are not known.
             spoken: the agent's last words, of which an echo may be made.
         """
-        if level_db > FAR_DB:
-            if words and takes_floor(words, spoken):
-                return "interruption"
-            if not words and speech_ms >= self.least_ms:
-                return "interruption"
-        elif speech_ms >= FAR_LEAST_MS:
-            return "resume"
-        return "resume" if now_ms - self.since_ms >= HOLD_MS or words else "open"
+        if level_db <= FAR_DB and speech_ms >= FAR_LEAST_MS:
+            verdict: Verdict = "resume"
+        elif words and takes_floor(words, spoken):
+            verdict = "interruption"
+        elif words and quiet_ms:
+            verdict = "resume"
+        elif speech_ms >= self.least_ms:
+            verdict = "interruption"
+        else:
+            is_over = now_ms - self.since_ms >= HOLD_MS and quiet_ms >= QUIET_MS
+            verdict = "resume" if is_over else "open"
+        if verdict == "resume" and not self.resumed:
+            self.resumed = True
+            self.least_ms = max(2 * AGAIN_MS, speech_ms + AGAIN_MS)
+        return verdict
 
 
 def takes_floor(words: str, spoken: str = "") -> bool:
@@ -73,7 +91,8 @@ def takes_floor(words: str, spoken: str = "") -> bool:
     said = _split(words)
     if not said or _is_backchannel(said):
         return False
-    return len(said) < MIN_REPEATED_WORDS or f" {' '.join(said)} " not in f" {' '.join(_split(spoken))} "
+    before = f" {' '.join(_split(spoken))} "
+    return len(said) < MIN_REPEATED_WORDS or f" {' '.join(said)} " not in before
 
 
 def _is_backchannel(said: list[str]) -> bool:

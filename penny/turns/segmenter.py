@@ -113,9 +113,9 @@ class Segmenter:
         return self._started_ms is not None
 
     @property
-    def is_quiet(self) -> bool:
-        """Whether the last window was no speech."""
-        return self._quiet
+    def quiet_ms(self) -> int:
+        """How long the caller has been quiet within the turn; 0 while they speak."""
+        return self.position_ms - self._speech_end_ms if self._quiet else 0
 
     @property
     def speech_ms(self) -> int:

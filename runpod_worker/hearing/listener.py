@@ -56,6 +56,7 @@ class TurnListener:
 
     Args:
         on_partial: words so far of the utterance in progress, at most every ``PARTIAL_EVERY_MS``.
+        on_turn_decided: where speech ended, where that was decided, how much speech there was.
         on_words_at_pause: the words with which the turn may be over, once per pause and change;
             '' when the caller went on.
         on_hold: whether Penny's playback is held now; only where the session says that it can be.
@@ -72,7 +73,7 @@ class TurnListener:
         agent: AgentVoice,
         report: Report,
         on_partial: Callable[[str], None],
-        on_turn_decided: Callable[[int, int], None],
+        on_turn_decided: Callable[[int, int, int], None],
         on_words_at_pause: Callable[[str], None],
         on_hold: Callable[[bool], None],
         turn: TurnDetector | None = None,
@@ -191,7 +192,7 @@ class TurnListener:
         self._judge.feed(pcm)
         if self._utterance is not None:
             self._utterance.feed(pcm)
-        is_speech = self._segmenter.speaking and not self._segmenter.is_quiet
+        is_speech = self._segmenter.speaking and not self._segmenter.quiet_ms
         self._levels.feed(rms_dbfs(pcm), ms, speech=is_speech)
         for window in await self._vad.feed(pcm):
             self._deciding = True
@@ -253,8 +254,11 @@ class TurnListener:
             self._report(SpeechStarted(start_ms))
             return
         least_ms = self._turns.min_interruption_ms
+        if not self._echo.is_known:
+            least_ms = max(least_ms, HELD_LEAST_MS)
         if self._can_hold:
-            self._hold(True)
+            # What is soft from its beginning is hardly the caller's own.
+            self._hold(self._levels.now_beside_usual_db > FAR_DB)
             least_ms = max(least_ms, HELD_LEAST_MS)
         self._overlap = Overlap(at_ms, least_ms)
 
@@ -274,6 +278,7 @@ class TurnListener:
         verdict = self._overlap.judge(
             self._segmenter.position_ms,
             self._segmenter.speech_ms,
+            self._segmenter.quiet_ms,
             self._levels.beside_usual_db,
             self._utterance.partial(),
             self._agent.words,
@@ -282,6 +287,8 @@ class TurnListener:
             self._take_floor()
         elif verdict == "resume":
             self._hold(False)
+        elif self._can_hold and self._overlap.resumed:
+            self._hold(not self._segmenter.quiet_ms)
 
     def _take_floor(self) -> None:
         """It is a turn: what it was spoken over ends, held or not."""
@@ -312,7 +319,7 @@ class TurnListener:
         is_near = self._is_near(now_ms - speech_end_ms)
         if not self._is_turn(speech_end_ms):
             return
-        self._on_turn_decided(speech_end_ms, now_ms)
+        self._on_turn_decided(speech_end_ms, now_ms, round(self._levels.speech_ms))
         self._report(SpeechStopped(now_ms, wants_answer=is_near))
 
     def _is_near(self, quiet_ms: float) -> bool:
