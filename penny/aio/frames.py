@@ -6,11 +6,12 @@ third of what a bare relay does. Handshakes and close codes are the ``websockets
 
 from __future__ import annotations
 
+import os
 import struct
 
 import numpy as np
 from websockets.exceptions import ProtocolError
-from websockets.frames import Close, CloseCode, Frame, Opcode
+from websockets.frames import Close, CloseCode
 
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -18,6 +19,10 @@ FIN, MASK, RESERVED = 0x80, 0x80, 0x70
 _CONTROL = 8
 _KNOWN = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 _WHOLE = (FIN | TEXT, FIN | BINARY)
+_MEDIUM = struct.Struct("!BBH")
+KEYS = 1024
+"""Asked of the system at once: asking for every frame costs more than the rest of it."""
+_keys: list[bytes] = []
 
 
 class FrameError(Exception):
@@ -123,17 +128,25 @@ class FrameReader:
 
 def write_frame(opcode: int, payload: bytes) -> bytes:
     """A server's frame: whole and not masked."""
-    size = len(payload)
-    if size < 126:
-        return bytes((FIN | opcode, size)) + payload
-    if size < 65_536:
-        return struct.pack("!BBH", FIN | opcode, 126, size) + payload
-    return struct.pack("!BBQ", FIN | opcode, 127, size) + payload
+    return _head(opcode, 0, len(payload)) + payload
 
 
 def write_masked_frame(opcode: int, payload: bytes) -> bytes:
-    """A client's frame. The library masks in C."""
-    return Frame(Opcode(opcode), payload).serialize(mask=True)
+    """A client's frame: whole, and masked with random bytes of the system's."""
+    try:
+        key = _keys.pop()
+    except IndexError:
+        _keys.extend(map(bytes, zip(*[iter(os.urandom(KEYS * 4))] * 4, strict=True)))
+        key = _keys.pop()
+    return _head(opcode, MASK, len(payload)) + key + _xor(payload, key)
+
+
+def _head(opcode: int, mask: int, size: int) -> bytes:
+    if size < 126:
+        return bytes((FIN | opcode, mask | size))
+    if size < 65_536:
+        return _MEDIUM.pack(FIN | opcode, mask | 126, size)
+    return struct.pack("!BBQ", FIN | opcode, mask | 127, size)
 
 
 def read_close(payload: bytes) -> int:

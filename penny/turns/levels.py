@@ -12,10 +12,11 @@ from penny.audio.level import SILENCE_DBFS
 
 
 BLOCK_MS: Final = 100
-REMEMBERED_BLOCKS: Final = 40
-"""Four seconds: somebody who stops talking is part of the background no longer than that."""
-BACKGROUND_SHARE: Final = 0.2
-"""Speech pauses for a fifth of any four seconds; a room full of people does not."""
+REMEMBERED_BLOCKS: Final = 50
+"""Five seconds: somebody who stops talking is part of the background no longer than that."""
+LEAST_BLOCKS: Final = 20
+BACKGROUND_SHARE: Final = 0.15
+"""Speech pauses for that share of any five seconds; a room full of people does not."""
 QUIET_DBFS: Final = -50.0
 """A background below this hides nothing; the gate is open."""
 NEAR_DB: Final = 6.0
@@ -47,7 +48,8 @@ class Levels:
         if self._block_ms >= BLOCK_MS:
             self._blocks.append(10 * log10(self._block_power / self._block_ms))
             self._block_power = self._block_ms = 0.0
-            self._background = float(np.quantile(self._blocks, BACKGROUND_SHARE))
+            if len(self._blocks) >= LEAST_BLOCKS:
+                self._background = float(np.quantile(self._blocks, BACKGROUND_SHARE))
         if speech:
             self._speech_power += power * ms
             self.speech_ms += ms

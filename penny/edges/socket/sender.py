@@ -99,11 +99,11 @@ class ResumableSender:
 
     def play(self, due: Frame | str) -> None:
         """Send what the player let go, audio or a word about it: it paces, so few wait here."""
-        if self.is_ready:
-            assert self.connection is not None
-            self._send_due(self.connection, due)
-        else:
+        connection = self.connection
+        if connection is None or connection.is_full or self._due:
             self._due.append(due)
+        else:
+            self._send_due(connection, due)
 
     def flush(self) -> None:
         """Send what waits, as far as the connection takes it."""
@@ -163,16 +163,15 @@ class ResumableSender:
 
     # -- connections --------------------------------------------------------------------------
 
-    def lose(self, connection: SocketConnection, *, leaving: bool) -> None:
-        """This connection is gone: wait for another, or give up at once.
+    def lose(self, *, leaving: bool) -> None:
+        """The connection is gone: wait for another, or give up at once.
 
         Args:
             leaving: the client said goodbye, or the session is over.
         """
-        if connection is not self.connection:
-            return
-        self.connection = None
-        if leaving or connection.close_code in GOODBYES or not self._hold_s:
+        connection, self.connection = self.connection, None
+        said_goodbye = connection is None or connection.close_code in GOODBYES
+        if leaving or said_goodbye or not self._hold_s:
             self._on_gone()
             return
         log.info("client_lost", hold_s=self._hold_s)
