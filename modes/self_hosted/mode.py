@@ -237,13 +237,13 @@ def _session(spec: SessionSpec, detection: str) -> Json:
     if spec.kind == TRANSCRIPTION:
         return {"penny_language": spec.language}
     session: Json = {"instructions": spec.instructions, "penny_language": spec.language}
+    session["penny_holds_playback"] = spec.holds_playback
     if spec.transcripts:
         transcription = {"model": "penny"}
         if spec.fixed_language:
             transcription["language"] = spec.fixed_language
         heard = {"transcription": transcription, "turn_detection": {"type": detection}}
         session["audio"] = {"input": heard}
-        session["penny_holds_playback"] = True
     if spec.voice:
         session.setdefault("audio", {})["output"] = {"voice": spec.voice}
     return session
