@@ -41,6 +41,7 @@ from penny.realtime.session_config import TRANSCRIPTION
 from penny.realtime.speech import BYTES_PER_MS
 from runpod_worker.answering import AnswerAhead
 from runpod_worker.engines.registry import Engines
+from runpod_worker.excuses import MIN_SPEECH_MS, Excuses
 from runpod_worker.filler import Fillers, ThinkingAloud
 from runpod_worker.hearing import AgentVoice, TurnListener
 from runpod_worker.prompt_head import PromptHead
@@ -55,8 +56,6 @@ log = structlog.get_logger()
 Json = dict[str, Any]
 
 WRITER, LISTENER = "realtime writer", "realtime listener"
-MIN_EXCUSED_MS = 1000
-"""Speech that is worth a "no le he entendido": less is a cough, a word to somebody else."""
 OUTBOUND_EVENTS = 20_000
 """About seven minutes of 20 ms deltas. A client that lets that much pile up is gone in all but
 name: the connection ends with 1008 rather than eat the worker's memory."""
@@ -113,9 +112,7 @@ class Connection:
         self._head = PromptHead(engines.llm)
         self._llm = AnswerAhead(engines.llm)
         self._heard_language = ""
-        self._speech_ms = MIN_EXCUSED_MS
-        """Of the last turn; a turn that a client committed itself counts as said to Penny."""
-        self._has_excused = False
+        self._excuses = Excuses(needs_words=not engines.stt.info.closed_set)
         self._silent_ms = 0
         """Of the caller's silence when the last turn was decided."""
         self._listener = TurnListener(
@@ -247,7 +244,7 @@ class Connection:
             "penny_language", self._settings.language
         )
         self._listener.configure(session)
-        self._speech_ms = MIN_EXCUSED_MS
+        self._excuses.speech_ms = MIN_SPEECH_MS
         self._head.offer(session, self._language)
 
     # -- transcripts --------------------------------------------------------------------------
@@ -262,7 +259,7 @@ class Connection:
 
     def _transcribe_item(self, item_id: str, pcm: bytes) -> None:
         """Audio that came inside an item, whole: heard at once, past the turn decisions."""
-        self._speech_ms = MIN_EXCUSED_MS
+        self._excuses.speech_ms = MIN_SPEECH_MS
         self._transcripts.expect(item_id)
         utterance = self._listener.begin_apart(pcm)
         self._transcripts.finish(item_id, utterance, len(pcm) // BYTES_PER_MS)
@@ -329,17 +326,14 @@ class Connection:
         self._heard_language = heard.language if heard else ""
         language = self._heard_language or request.language or self._language
         instead = ""
-        if heard is None or heard.understood:
-            self._has_excused = False
-        elif not self._may_excuse(heard):
-            self._report(GenerationDone(request.response_id))  # nobody said anything to Penny
-            return
-        else:
-            self._has_excused = True
+        if self._excuses.allows(heard):
             # Ears that do not trust the words cannot be trusted with their language either.
             language = self._language
             spoken = self._settings.spoken
             instead = spoken.in_language(spoken.not_understood, language)
+        elif heard is not None and not heard.understood:
+            self._report(GenerationDone(request.response_id))  # nobody said anything to Penny
+            return
         asked = next((str(i.get("id")) for i in request.items[::-1] if i.get("role") == "user"), "")
         has_apologised = bool(asked) and asked == self._apologised_to
         responder = Responder(
@@ -355,11 +349,6 @@ class Connection:
         )
         if responder.has_apologised:
             self._apologised_to = asked
-
-    def _may_excuse(self, heard: Transcript) -> bool:
-        """Whether to tell the caller that they were not understood: of a sentence, and once."""
-        has_words = bool(heard.text or self._engines.stt.info.closed_set)
-        return has_words and self._speech_ms >= MIN_EXCUSED_MS and not self._has_excused
 
     def _find_apology(self, request: GenerationRequest, language: str) -> tuple[str, bytes]:
         text, pcm = self._apologies.take(Voice(language, request.voice, request.speed))
@@ -387,12 +376,12 @@ class Connection:
         self._send_penny("penny.transcript.partial", item_id=self._speech_item_id, text=words)
 
     def _note_turn(self, speech_end_ms: int, decided_ms: int, speech_ms: int) -> None:
-        self._speech_ms = speech_ms
+        self._excuses.speech_ms = speech_ms
         self._turn = (speech_end_ms, decided_ms)
         self._silent_ms = decided_ms - speech_end_ms
 
     def _note_hold(self, is_held: bool) -> None:
-        """Speech over Penny is not decided: playback waits, and goes on if it was no interruption."""
+        """Playback waits while it is not decided what speech over Penny is, or goes on."""
         self._send_penny("penny.playback.held" if is_held else "penny.playback.resumed")
 
     def _note_first_token(self, response_id: str) -> None:

@@ -31,7 +31,7 @@ class EngineChoice(Section):
         default="espeak", description="answer to speech"
     )
     turn: Literal["none", "auto", "smart-turn"] = Field(
-        default="none",
+        default="auto",
         description="judges whether a caller who paused has finished; auto where its model is",
     )
 

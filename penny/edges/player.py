@@ -152,7 +152,7 @@ class Player:
     """
 
     HOLD_S = 1.0
-    """Who holds playback says within half a second what comes of it; then it goes on by itself."""
+    """A hold is decided within a second; then playback goes on by itself."""
     REPORT_GRACE_S = 2.0
     """A caller's side that reports playback gets this long after the estimated end of an item to
     report its last position; then the estimate is taken."""

@@ -6,16 +6,13 @@ import re
 from typing import Final, Literal
 
 from penny.turns.dictation import is_dictating
+from penny.turns.wordlist import words_of
 
 
 Verdict = Literal["finished", "open", "unknown"]
 
 
-def _words(*lines: str) -> frozenset[str]:
-    return frozenset(" ".join(lines).split())
-
-
-_OPEN_WORDS: Final = _words(
+_OPEN_WORDS: Final = words_of(
     # conjunctions
     "y e o u ni pero porque que aunque mientras como cuando donde si sino pues entonces",
     "and or but because if when while than",
@@ -34,13 +31,13 @@ _OPEN_WORDS: Final = _words(
 )
 """A last word that makes one wait for the next."""
 
-_CLOSING_WORDS: Final = _words(
+_CLOSING_WORDS: Final = words_of(
     "gracias adiós adios sí vale ok okay okey listo claro exacto correcto perfecto hola ya nada",
     "thanks bye goodbye yes yeah no please hello right sure",
 )
 """A last word that seldom has anything behind it."""
 
-_QUESTION_WORDS: Final = _words(
+_QUESTION_WORDS: Final = words_of(
     "qué cuánto cuánta cuántos cuántas cuándo dónde cómo quién quiénes cuál cuáles adónde",
     "what when where how who which why whose",
 )

@@ -1,6 +1,6 @@
 """Whether a caller is in the middle of dictating: a number, an address, a code letter by letter.
 
-Who dictates pauses between groups, and nothing in a group tells that it is not the last.
+Dictation pauses between groups, and nothing in a group tells that it is not the last.
 """
 
 from __future__ import annotations
@@ -8,17 +8,19 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from penny.turns.wordlist import words_of
 
-_DIGIT_WORDS: Final = frozenset(
-    "cero uno una dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince "
-    "veinte treinta cuarenta cincuenta sesenta setenta ochenta noventa cien ciento doscientos "
-    "trescientos cuatrocientos quinientos seiscientos setecientos ochocientos novecientos "
-    "zero oh one two three four five six seven eight nine ten eleven twelve twenty thirty forty "
-    "fifty sixty seventy eighty ninety hundred double doble triple".split()
+
+_DIGIT_WORDS: Final = words_of(
+    "cero uno una dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince",
+    "veinte treinta cuarenta cincuenta sesenta setenta ochenta noventa cien ciento doscientos",
+    "trescientos cuatrocientos quinientos seiscientos setecientos ochocientos novecientos",
+    "zero oh one two three four five six seven eight nine ten eleven twelve twenty thirty forty",
+    "fifty sixty seventy eighty ninety hundred double doble triple",
 )
-_LETTER_NAMES: Final = frozenset(
-    "be ce efe ge hache jota ka ele eme ene eñe pe cu erre ese uve equis zeta "
-    "bee cee dee ef gee aitch jay kay el em en pee cue ar ess tee vee ex zee zed".split()
+_LETTER_NAMES: Final = words_of(
+    "be ce efe ge hache jota ka ele eme ene eñe pe cu erre ese uve equis zeta",
+    "bee cee dee ef gee aitch jay kay el em en pee cue ar ess tee vee ex zee zed",
 )
 _LENGTHS: Final = (
     (re.compile(r"\b(?:iban)\b"), 22),
@@ -26,7 +28,10 @@ _LENGTHS: Final = (
     (re.compile(r"\b(?:postal|zip|postcode)\b"), 5),
     (re.compile(r"\b(?:dni|nif|nie|documento)\b"), 8),
     (re.compile(r"\b(?:pin)\b"), 4),
-    (re.compile(r"\b(?:contrato|pedido|referencia|expediente|póliza|factura|order|reference)\b"), 6),
+    (
+        re.compile(r"\b(?:contrato|pedido|referencia|expediente|póliza|factura|order|reference)\b"),
+        6,
+    ),
     (re.compile(r"\b(?:tel[eé]fono|m[oó]vil|celular|n[uú]mero|phone|mobile|number)\b"), 9),
     (re.compile(r"\b(?:cuenta|c[oó]digo|matr[ií]cula|account|code)\b"), 6),
 )

@@ -13,7 +13,7 @@ from penny.audio.level import SILENCE_DBFS
 
 BLOCK_MS: Final = 100
 REMEMBERED_BLOCKS: Final = 50
-"""Five seconds: somebody who stops talking is part of the background no longer than that."""
+"""Five seconds: a voice that ends is part of the background no longer than that."""
 LEAST_BLOCKS: Final = 20
 BACKGROUND_SHARE: Final = 0.15
 """Speech pauses for that share of any five seconds; a room full of people does not."""
@@ -24,7 +24,7 @@ NEAR_DB: Final = 6.0
 DECAY_DB_PER_MS: Final = 0.1
 """How fast a loud moment is forgotten: speech is not loud all through a word."""
 FALL_DB: Final = 5.0
-"""Somebody who stopped speaking leaves this much less sound behind."""
+"""A voice that ends leaves this much less sound behind."""
 
 
 class Levels:
@@ -98,6 +98,6 @@ class Levels:
             self._usual = level if self._usual is None else (self._usual + level) / 2
 
     def doubt(self, db: float) -> None:
-        """Speech was taken for somebody else's: less so if it comes again."""
+        """Speech was taken for another person's: less so if it comes again."""
         if self._usual is not None:
             self._usual -= db

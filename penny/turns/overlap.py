@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from penny.turns.wordlist import words_of
+
 
 Verdict = Literal["open", "resume", "interruption"]
 
@@ -19,21 +21,21 @@ HELD_LEAST_MS: Final = 900
 """Speech that interrupts by its length alone while playback is held: the caller has the floor
 meanwhile, so a long backchannel ("de acuerdo", "mmm") need not cost the rest of an answer."""
 AGAIN_MS: Final = 220
-"""So much more speech interrupts once playback went on: nobody encourages twice in a breath."""
+"""So much more speech interrupts once playback went on."""
 QUIET_MS: Final = 180
 """A shorter gap is between two words."""
 FAR_DB: Final = -8.0
-"""Speech this much below the caller's usual level is spoken to somebody else."""
+"""Speech this much below the caller's usual level is spoken to another person."""
 FAR_LEAST_MS: Final = 200
 """Speech whose level is worth something."""
 MAX_BACKCHANNEL_WORDS: Final = 4
 MIN_REPEATED_WORDS: Final = 2
 
 _WORD: Final = re.compile(r"[^\W_]+")
-_BACKCHANNELS: Final = frozenset(
-    "ajá aja ah ahá aha sí si vale claro ya ok okey okay bueno bien perfecto entiendo entendido "
-    "de acuerdo exacto cierto correcto uy oh ay mm hm mhm eso es así muy genial estupendo anda "
-    "uh huh yeah yes yep right sure i see got it fine good great alright true really wow".split()
+_BACKCHANNELS: Final = words_of(
+    "ajá aja ah ahá aha sí si vale claro ya ok okey okay bueno bien perfecto entiendo entendido",
+    "de acuerdo exacto cierto correcto uy oh ay mm hm mhm eso es así muy genial estupendo anda",
+    "uh huh yeah yes yep right sure i see got it fine good great alright true really wow",
 )
 """Words that tell the agent to go on; a whole utterance of them takes no floor."""
 _HUM: Final = re.compile(r"^(?:m+|h+m+|m+h+m*|a+h+|e+h+|u+h+|o+h+)$")
@@ -87,7 +89,7 @@ class Overlap:
 
 
 def takes_floor(words: str, spoken: str = "") -> bool:
-    """Whether these words over the agent are meant for it: no backchannel, no echo of ``spoken``."""
+    """Whether words over the agent are meant for it: no backchannel, no echo of ``spoken``."""
     said = _split(words)
     if not said or _is_backchannel(said):
         return False

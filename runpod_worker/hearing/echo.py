@@ -30,7 +30,7 @@ TESTED_BYTES: Final = 3 * STT_RATE_HZ
 LOOK_EVERY_BYTES: Final = STT_RATE_HZ * 2 // 10
 FOUND: Final = 12.0
 """Peak of the correlation over its RMS: 4 to 12 where a caller talks over Penny, 15 to 30 where
-the line brings her back (recordings of people and eSpeak NG, 8 and 16 kHz, -12 to -30 dB)."""
+the line brings it back (recordings of people and eSpeak NG, 8 and 16 kHz, -12 to -30 dB)."""
 SAME_DELAY: Final = 48
 """Samples; an echo has one delay, a chance likeness another every time."""
 WHITENED_FROM: Final = 0.03
@@ -64,7 +64,7 @@ class EchoRemover:
 
     @property
     def is_known(self) -> bool:
-        """Whether Penny was heard for long enough to know if this line brings her back."""
+        """Whether Penny was heard for long enough to know if this line brings it back."""
         return self._played_bytes >= TESTED_BYTES
 
     def process(self, pcm: bytes, at_ms: float) -> bytes:

@@ -42,7 +42,7 @@ that comes live is, and the pre-roll reaches back to its start."""
 WORDS_WAIT_MS = 1200
 """Silence in which the words of speech over Penny may still come, before it is let go."""
 FAR_LEAST_MS = 600
-"""Speech far from the telephone, at least this long, is somebody else's; "sí" may be soft."""
+"""Speech far from the telephone, at least this long, is another person's; "sí" may be soft."""
 DOUBT_DB = 3.0
 """A caller who really speaks softer is heard at the second or third sentence."""
 BACKLOG_BYTES = 48_000 * 15
@@ -179,7 +179,7 @@ class TurnListener:
         had_echo = self._echo.is_on
         pcm = self._echo.process(pcm, self._heard_ms)
         if self._echo.is_on and not had_echo and self._overlap is not None:
-            self._clear()  # it was Penny herself
+            self._clear()  # it was Penny's own voice
         ms = len(pcm) / BYTES_PER_MS
         self._heard_ms += ms
         if self._detection is None:
@@ -297,7 +297,7 @@ class TurnListener:
         self._report(SpeechStarted(self._started_ms))
 
     def _is_turn(self, speech_end_ms: int) -> bool:
-        """Whether speech over Penny that has ended is a turn all the same: an answer to her end."""
+        """Whether speech over Penny that has ended is a turn all the same: an answer to its end."""
         if self._overlap is None:
             return True
         if not self._agent.is_audible(speech_end_ms):

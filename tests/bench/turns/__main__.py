@@ -1,6 +1,6 @@
 """Prints how Penny takes turns, cell by cell.
 
-    python -m tests.bench.turns [--cells S_BC echo] [--n 20] [--doors ws realtime]
+python -m tests.bench.turns [--cells S_BC echo] [--n 20] [--doors ws realtime]
 """
 
 from __future__ import annotations

@@ -302,6 +302,4 @@ async def _talk(script: Script, ear: _Ear, connection: Connection) -> None:
         line = script.line[at : at + TICK] + back[at : at + TICK] + noise.integers(-8, 9, TICK)
         pcm = np.clip(line, -32768, 32767).astype("<i2").tobytes()
         audio = b64encode(pcm).decode("ascii")
-        await connection.receive(
-            f'{{"type":"input_audio_buffer.append","audio":"{audio}"}}'
-        )
+        await connection.receive(f'{{"type":"input_audio_buffer.append","audio":"{audio}"}}')

@@ -67,9 +67,7 @@ def sentences() -> tuple[Said, ...]:
 @cache
 def spoken(text: str, *, voice: str = "marin", speed: float = 1.0) -> Said:
     language = "en" if text in BACKCHANNELS[10:] else "es"
-    pcm = b"".join(
-        speech.cut(speak(text, language, voice, speed), RATE_HZ).chunks
-    )
+    pcm = b"".join(speech.cut(speak(text, language, voice, speed), RATE_HZ).chunks)
     return Said(at_level(_samples(pcm), LEVEL_DBFS), text)
 
 

@@ -54,7 +54,18 @@ def test_open(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "   ", "…", "mañana por la tarde", "si", "dónde", "turn it on", "mi nombre es Ana", "Me llamo Ana."]
+    "text",
+    [
+        "",
+        "   ",
+        "…",
+        "mañana por la tarde",
+        "si",
+        "dónde",
+        "turn it on",
+        "mi nombre es Ana",
+        "Me llamo Ana.",
+    ],
 )
 def test_unknown(text: str) -> None:
     assert judge_text(text) == "unknown"

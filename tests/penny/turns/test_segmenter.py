@@ -26,7 +26,11 @@ def windows(
 ) -> list[TurnEvent]:
     """Feed ``ms`` of 32 ms windows (``ms`` is a multiple of 32)."""
     assert ms % 32 == 0
-    return [event for _ in range(ms // 32) for event in segmenter.feed(probability, silence_ms=silence_ms)]
+    return [
+        event
+        for _ in range(ms // 32)
+        for event in segmenter.feed(probability, silence_ms=silence_ms)
+    ]
 
 
 def test_speech_starts_after_three_windows_and_reaches_back_300_ms() -> None:
