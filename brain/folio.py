@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 Json = dict[str, Any]
 SectionName = Literal["facts", "folio", "results", "correction", "summary"]
 FolioKind = Literal["silent", "speakable", "correction"]
+OutcomeState = Literal["in_force", "used", "gone"]
 
 MAX_DATA_KEYS = 24
 MAX_NOTES = 8
@@ -109,10 +110,10 @@ class Outcome:
     """
 
     folio: Folio
-    state: Literal["in_force", "used", "gone"]
-    reason: str
-    at_s: float
-    turn: int
+    state: OutcomeState
+    reason: str = ""
+    at_s: float = 0.0
+    turn: int = 0
     placement: str = ""
     revision: int = 0
     response_id: str = ""

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from config.section import Section, key_error
+from penny.section import Section, key_error
 
 
 class IceServer(Section):

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from config.section import Section, key_error
+from penny.section import Section, key_error
 from runpod_worker.settings import (
     DeadlineSettings,
     EngineChoice,

@@ -44,10 +44,12 @@ from runpod_worker.engines.registry import Engines
 from runpod_worker.excuses import MIN_SPEECH_MS, Excuses
 from runpod_worker.filler import Fillers, ThinkingAloud
 from runpod_worker.hearing import AgentVoice, TurnListener
+from runpod_worker.house import House, read_event
 from runpod_worker.prompt_head import PromptHead
-from runpod_worker.responder import Responder, write_llm_request
+from runpod_worker.reading import write_llm_request
+from runpod_worker.responder import Responder
 from runpod_worker.settings import WorkerSettings
-from runpod_worker.stages import Transcript, Voice
+from runpod_worker.stages import LlmRequest, Transcript, Voice
 from runpod_worker.transcripts import Transcripts
 
 
@@ -109,8 +111,10 @@ class Connection:
         self._speech_item_id = ""
         self._idle_timed_out = False
         self._turn: tuple[int, int] | None = None
-        self._head = PromptHead(engines.llm)
+        self._house = House(self._send_penny, lambda work, name: self._tasks.spawn(work, name=name))
+        self._head = PromptHead(engines.llm, self._house)
         self._llm = AnswerAhead(engines.llm)
+        self._beginning: asyncio.Task[None] | None = None
         self._heard_language = ""
         self._excuses = Excuses(needs_words=not engines.stt.info.closed_set)
         self._silent_ms = 0
@@ -138,6 +142,11 @@ class Connection:
     async def receive(self, message: str | bytes) -> None:
         """Take one client message, when what came before is heard. Never raises for its content."""
         await self._listener.room()
+        if self._penny_events and (event := read_event(message)) is not None:
+            if self._engines.llm.info.reads:
+                self._house.take(event)
+                self._head.offer(self._session, self._language)
+            return
         self._carry_out(self._core.receive(message))
 
     def tick(self, now_s: float) -> None:
@@ -336,6 +345,8 @@ class Connection:
             return
         asked = next((str(i.get("id")) for i in request.items[::-1] if i.get("role") == "user"), "")
         has_apologised = bool(asked) and asked == self._apologised_to
+        # What is generated beside the conversation is the client's own affair.
+        is_beside = request.response_id != self._core.active_response_id
         responder = Responder(
             llm=self._llm,
             tts=self._engines.tts,
@@ -343,10 +354,13 @@ class Connection:
             report=self._report_answer,
             on_first_token=self._note_first_token,
             apology=("", b"") if has_apologised else self._find_apology(request, language),
+            house=None if is_beside else self._house,
+            fillers=self._settings.spoken.fillers.get(language[:2], ()),
         )
-        await responder.run(
-            request, language=language, session_id=self._session_id, instead=instead
-        )
+        try:
+            await responder.run(request, language=language, instead=instead)
+        finally:
+            self._house.forget()
         if responder.has_apologised:
             self._apologised_to = asked
 
@@ -357,13 +371,19 @@ class Connection:
 
     def _answer_ahead(self, words: str) -> None:
         """The caller paused and may have finished with these words, or ('') went on."""
+        if self._beginning is not None:
+            self._beginning.cancel()
         request = self._core.preview(words) if words else None
         if request is None:
             self._llm.drop()
             return
         # A guess: an answer in another language is not taken, and made anew.
         language = self._heard_language or request.language or self._language
-        self._llm.begin(write_llm_request(request, language, self._session_id))
+        wanted = write_llm_request(request, language)
+        self._beginning = self._tasks.spawn(self._begin_ahead(wanted), name="answer ahead")
+
+    async def _begin_ahead(self, wanted: LlmRequest) -> None:
+        self._llm.begin(await self._house.prepare(wanted))
 
     def _find_heard(self, request: GenerationRequest) -> Transcript | None:
         """The transcript of the caller's last words, when they are what is answered to."""

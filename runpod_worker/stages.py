@@ -23,7 +23,8 @@ class EngineInfo:
     ``notice`` is one honest sentence on what it cannot do, per language ("es", "en"), or empty.
     ``closed_set``: of an STT, the languages of which it knows the documents' questions alone.
     ``first_phrase_chars``: a voice that takes long for a phrase wants the first one of an answer
-    no longer than this; 0 is no such wish.
+    no longer than this; 0 is no such wish. ``reads``: of an LLM, whether it takes passages and
+    tools of the house; the reader searches by itself.
     """
 
     name: str
@@ -31,6 +32,7 @@ class EngineInfo:
     notice: dict[str, str] = field(default_factory=dict)
     closed_set: tuple[str, ...] = ()
     first_phrase_chars: int = 0
+    reads: bool = False
 
 
 # --- VAD -----------------------------------------------------------------------------------
@@ -167,7 +169,8 @@ class Stt(Protocol):
 class LlmRequest:
     """A prompt: instructions, conversation, tools.
 
-    ``items`` are Realtime GA items in order; user audio parts carry their transcript.
+    ``items`` are Realtime GA items in order; user audio parts carry their transcript. ``notes`` and
+    ``passages`` (best first) hold for the newest turn alone. ``truncation`` is the session's.
     """
 
     instructions: str
@@ -176,7 +179,9 @@ class LlmRequest:
     tool_choice: str | dict[str, Any] = "auto"
     max_output_tokens: int | None = None
     language: str = "es"
-    session_id: str = ""
+    notes: str = ""
+    passages: tuple[str, ...] = ()
+    truncation: str | dict[str, Any] = "auto"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -12,13 +12,13 @@ from brain.action_runner import ActionFailed, ActionRunner
 from brain.actions import SEARCH_TOOL, ActionCall, ActionDesk, Judged
 from brain.analysis import ActionRecord
 from brain.folio import Folio
-from brain.journal import Journal
 from brain.quoting import quote_json
 from brain.render import render_result
-from modes.external.hosts import CallHost
+from modes.external.host import CallHost
 from modes.external.state import Run, ToolEnded
 from penny.aio.tasks import TaskOwner
 from penny.ids import new_id
+from penny.localized import language_of
 from penny.tracing.attributes import Attributes
 from penny.tracing.current import span
 from penny.writable import dump_json
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 Json = dict[str, Any]
-Search = Callable[[str], Awaitable[Json]]
 
 LATE_TURNS = 2
 """A late result is in the speaker's context for so many turns more."""
@@ -48,66 +47,58 @@ GOODBYE = {
 
 def pending_output(language: str) -> str:
     """What a call is answered with while it runs."""
-    return dump_json({"status": "in_progress", "message": PENDING[_spoken(language)]}).decode()
+    return dump_json({"status": "in_progress", "message": PENDING[language_of(language)]}).decode()
 
 
 class ToolRuns:
     """The tools of one call.
 
     Args:
-        search: of the knowledge base: the whole output, quoted.
         session: what an action is told of the call (``session_id``, ``language`` …).
+        counts: of actions by status.
     """
 
     def __init__(
         self,
         desk: ActionDesk,
         runner: ActionRunner,
-        search: Search,
-        journal: Journal,
         session: Json,
+        counts: Counter[str],
         trace: Trace | None = None,
     ) -> None:
         self._desk = desk
         self._runner = runner
-        self._search = search
-        self._journal = journal
         self._session = session
+        self._counts = counts
         self._trace = trace
-        self._language = _spoken(str(session.get("language") or ""))
+        self._language = language_of(session["language"])
         self._tasks = TaskOwner("tools")
         self._results: dict[str, asyncio.Task[Json]] = {}
-        self.records: list[ActionRecord] = []
-        """What ran or was refused, newest last."""
 
     def run(self, wanted: Run, host: CallHost) -> None:
-        """Begin; ``host.tool_ended`` hears the result once."""
+        """Begin; the call hears the result once."""
         judged = self._desk.judge(
             wanted.call_id, wanted.name, wanted.arguments, wanted.turn, wanted.words
         )
-        name = f"tool {judged.call.name}"
-        task = self._tasks.spawn(self._execute(judged, wanted, host), name=name)
-        self._results[wanted.call_id] = task
+        # A name that the session does not have is the model's own words.
+        name = wanted.name if wanted.name in {SEARCH_TOOL, *self._desk.actions} else "unknown"
+        running = self._execute(judged, wanted, name, host)
+        self._results[wanted.call_id] = self._tasks.spawn(running, name=f"tool {name}")
 
     async def aclose(self) -> None:
         await self._tasks.aclose()
 
-    # -- running ------------------------------------------------------------------------------
-
-    async def _execute(self, judged: Judged, wanted: Run, host: CallHost) -> Json:
-        call = judged.call
-        # A name that the session does not have is the model's own words.
-        name = call.name if call.name in {SEARCH_TOOL, *self._desk.actions} else "unknown"
+    async def _execute(self, judged: Judged, wanted: Run, name: str, host: CallHost) -> Json:
         about: Attributes = {
             "gen_ai.operation.name": "execute_tool",
             "gen_ai.tool.name": name,
-            "gen_ai.tool.call.id": call.call_id,
+            "gen_ai.tool.call.id": wanted.call_id,
         }
-        title, item_id = f"execute_tool {name}", host.turn_id()
+        title, item_id = f"execute_tool {name}", host.state.conversation.newest_turn_id()
         result: Json = {"status": "error", "code": "tool_failed"}
         try:
             with span(self._trace, title, item_id=item_id, attributes=about) as running:
-                result = await self._run(judged, wanted, host)
+                result = await self._run(judged, host)
                 if running is not None:
                     running.set({"penny.status": str(result.get("status") or "")})
         except Exception:
@@ -116,20 +107,20 @@ class ToolRuns:
             id=new_id("folio"),
             section="results",
             kind="speakable",
-            text=render_result(call.name, result, self._language),
+            text=render_result(name, result, self._language),
             turn=wanted.turn,
             based_on=wanted.item_id,
-            body={"action": call.name, "result": result},
+            body={"action": name, "result": result},
             source="action",
             expires_after_turns=LATE_TURNS,
         )
-        host.tool_ended(ToolEnded(wanted.call_id, dump_json(result).decode(), late))
+        host.happen("tool", ToolEnded(wanted.call_id, dump_json(result).decode(), late))
         return result
 
-    async def _run(self, judged: Judged, wanted: Run, host: CallHost) -> Json:
+    async def _run(self, judged: Judged, host: CallHost) -> Json:
         call = judged.call
         if judged.verdict == "repeated":
-            self._journal.write("tool_repeated", call_id=call.call_id)
+            host.journal.write("tool_repeated", call_id=call.call_id)
             first = self._results.get(judged.first_call_id)
             if first is not None:
                 return await asyncio.shield(first)
@@ -138,7 +129,9 @@ class ToolRuns:
             status = "confirmation_required" if judged.verdict == "confirm_first" else "error"
             return {"status": status, "message": judged.message}
         if call.name == SEARCH_TOOL:
-            return await self._search(str(call.arguments.get("query") or ""))
+            query = str(call.arguments["query"])
+            brain = host.brain
+            return {"status": "nothing_found"} if brain is None else await brain.look_up(query)
         return await self._act(call, host)
 
     async def _act(self, call: ActionCall, host: CallHost) -> Json:
@@ -148,7 +141,7 @@ class ToolRuns:
             host.tell(
                 {
                     "type": "penny.handoff",
-                    "summary": host.summarise(),
+                    "summary": host.summarise(self._language),
                     "reason": call.arguments.get("motivo") or call.arguments.get("reason"),
                     "destination": action.handoff,
                     "details": {"arguments": call.arguments},
@@ -171,12 +164,9 @@ class ToolRuns:
     def _note(self, host: CallHost, call: ActionCall, status: str, **more: Any) -> None:
         result = more.get("result")
         record = ActionRecord(call.turn, call.call_id, call.name, call.arguments, status, result)
-        self.records[:] = [r for r in self.records if r.call_id != call.call_id] + [record]
+        host.records[:] = [r for r in host.records if r.call_id != call.call_id] + [record]
         about = {"call_id": call.call_id, "name": call.name, "status": status}
-        self._journal.write("tool", **about, arguments=call.arguments, **more)
+        host.journal.write("tool", **about, arguments=call.arguments, **more)
+        self._counts[status] += 1
         told = {"arguments": call.arguments, "result": result, "message": more.get("message")}
         host.tell({"type": "penny.tool_call", **about, **told})
-
-
-def _spoken(language: str) -> str:
-    return "en" if language.lower().startswith("en") else "es"

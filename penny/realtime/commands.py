@@ -126,6 +126,7 @@ class GenerationRequest:
     max_output_tokens: int | None
     metadata: Json = field(default_factory=dict)
     language: str | None = None
+    truncation: str | Json = "auto"
 
 
 # --- shell -> core -------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Any
 from penny.edges.player import ItemHeard, ItemSent, ItemStarted, Player
 from penny.edges.socket.turns import TurnBook
 from penny.edges.socket.typed import ALREADY_ACTIVE, TypedWish
-from penny.protocol.brain import ContextUpdate, Correction, Handoff, ToolCall
+from penny.protocol.brain import ContextUpdate, Correction, Handoff, Sources, ToolCall
 from penny.protocol.conversation import (
     AudioDone,
     AudioStarted,
@@ -40,6 +40,7 @@ BENIGN_ERRORS = frozenset({"response_cancel_not_active", ALREADY_ACTIVE})
 PENNY_EVENTS: dict[str, type[ServerEvent]] = {
     "penny.context_update": ContextUpdate,
     "penny.correction": Correction,
+    "penny.sources": Sources,
     "penny.tool_call": ToolCall,
     "penny.handoff": Handoff,
     "penny.cost": Cost,

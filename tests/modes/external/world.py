@@ -44,7 +44,7 @@ def make_state(*, answers_turns: bool = True, policy: str = "append") -> CallSta
     return CallState(
         conversation=Conversation(),
         context=DeclaredContext("base", "rules", placer, new_id),
-        history=placer.history,
+        placer=placer,
         view=view,
         timing=Timing(0.06 if answers_turns else 0.0),
         new_id=new_id,
