@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 
 
+WORD_MS: Final = 1000
+"""No word is longer."""
 HYSTERESIS: Final = 0.15
 """Speech ends below ``threshold - 0.15``: the rule Silero's own iterator uses."""
 
@@ -206,7 +208,8 @@ class Segmenter:
         return events
 
     def _is_too_long(self) -> bool:
-        started_ms = self._started_ms
-        return started_ms is not None and (
-            self.position_ms - started_ms >= self.settings.max_turn_ms
-        )
+        """At the limit a turn ends between two words; a second past it, anywhere."""
+        if self._started_ms is None:
+            return False
+        beyond_ms = self.position_ms - self._started_ms - self.settings.max_turn_ms
+        return beyond_ms >= (0 if self._quiet else WORD_MS)

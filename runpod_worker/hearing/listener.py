@@ -393,7 +393,6 @@ class TurnListener:
     def _replace_segmenter(self, settings: SegmenterSettings) -> None:
         """New rules from here on; the clock goes on and a turn in progress is forgotten."""
         self._let_go()
-        position_ms = self._segmenter.position_ms
         self._segmenter = Segmenter(settings)
-        self._segmenter.position_ms = position_ms
+        self._segmenter.position_ms = round(self._heard_ms)
         self._segmenter.reset()

@@ -148,7 +148,7 @@ def test_a_hold_that_is_never_decided_ends_by_itself_and_with_an_interruption() 
     assert player.next_due_s(0.0) == Player.HOLD_S
     assert [due for due in player.due(Player.HOLD_S) if isinstance(due, Frame)]
     player.interrupt(1.1)
-    speak(player, 40, "item_2")
+    speak(player, 40, item="item_2")
     assert [due for due in player.due(1.1) if isinstance(due, Frame)]
 
 

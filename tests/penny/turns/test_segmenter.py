@@ -141,9 +141,16 @@ def test_a_silence_shorter_than_a_pause_stops_without_pausing() -> None:
 def test_a_turn_that_is_too_long_is_cut_without_losing_audio() -> None:
     segmenter = Segmenter(SegmenterSettings(max_turn_ms=1600))
 
-    events = windows(segmenter, SPEECH, 3200)
+    events = windows(segmenter, SPEECH, 5248)
 
-    assert events == [Started(0), Stopped(1600), Started(1600), Stopped(3200)]
+    assert events == [Started(0), Stopped(2624), Started(2624), Stopped(5248)]
+
+
+def test_a_turn_that_is_too_long_ends_between_two_words_where_there_are_any() -> None:
+    segmenter = Segmenter(SegmenterSettings(max_turn_ms=1600))
+
+    assert windows(segmenter, SPEECH, 1728) == [Started(0)]
+    assert windows(segmenter, QUIET, 32) == [Stopped(1728)]
 
 
 def test_reset_forgets_speech_and_keeps_the_clock() -> None:
