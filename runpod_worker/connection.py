@@ -14,7 +14,6 @@ from typing import Any
 
 import structlog
 
-from penny.aio.channel import Channel, ChannelClosed
 from penny.aio.tasks import TaskOwner
 from penny.ids import new_id
 from penny.realtime.commands import (
@@ -45,6 +44,7 @@ from runpod_worker.excuses import MIN_SPEECH_MS, Excuses
 from runpod_worker.filler import Fillers, ThinkingAloud
 from runpod_worker.hearing import AgentVoice, TurnListener
 from runpod_worker.house import House, read_event
+from runpod_worker.outbound import Outbound
 from runpod_worker.prompt_head import PromptHead
 from runpod_worker.reading import write_llm_request
 from runpod_worker.responder import Responder
@@ -58,9 +58,6 @@ log = structlog.get_logger()
 Json = dict[str, Any]
 
 WRITER, LISTENER = "realtime writer", "realtime listener"
-OUTBOUND_EVENTS = 20_000
-"""About seven minutes of 20 ms deltas. A client that lets that much pile up is gone in all but
-name: the connection ends with 1008 rather than eat the worker's memory."""
 
 
 class Connection:
@@ -92,10 +89,8 @@ class Connection:
         self._engines = engines
         self._settings = settings
         self._penny_events = penny_events
-        self._send_event = send_event
-        self._hang_up = hang_up
-        self._outbound: Channel[Json | Hangup] = Channel(OUTBOUND_EVENTS, on_full="pause")
         self._tasks = TaskOwner("connection", self._end_without)
+        self._outbound = Outbound(self._tasks, send_event, hang_up)
         self._agent = AgentVoice()
         self._session: Json = {}
         self._session_id = ""
@@ -135,7 +130,7 @@ class Connection:
     # -- life ---------------------------------------------------------------------------------
 
     async def open(self, now_s: float) -> None:
-        self._tasks.spawn(self._write(), name=WRITER)
+        self._tasks.spawn(self._outbound.run(), name=WRITER)
         self._tasks.spawn(self._listener.run(), name=LISTENER)
         self._carry_out(self._core.open(now_s))
 
@@ -165,9 +160,8 @@ class Connection:
 
         Every other task has told the client of its failure itself.
         """
-        if task in (WRITER, LISTENER) and not self._outbound.closed:
-            self._outbound.close()
-            self._tasks.spawn(self._hang_up(Hangup(1011, "internal error")), name="hangup")
+        if task in (WRITER, LISTENER):
+            self._outbound.break_off(Hangup(1011, "internal error"))
 
     # -- core -> engines ----------------------------------------------------------------------
 
@@ -209,7 +203,7 @@ class Connection:
                 case Configure(session=session):
                     self._configure(session)
                 case Hangup():
-                    self._queue(output)
+                    self._outbound.put(output)
 
     def _send(self, event: Json) -> None:
         kind = event["type"]
@@ -220,7 +214,7 @@ class Connection:
                 self._tasks.spawn(self._prepare(self._voice()), name="filler made")
         elif kind == "conversation.item.truncated":
             self._agent.stop(self._listener.position_ms)
-        self._queue(event)
+        self._outbound.put(event)
         if kind == "input_audio_buffer.committed" and self._turn is not None:
             speech_end_ms, decided_ms = self._turn
             self._turn = None
@@ -230,16 +224,6 @@ class Connection:
                 speech_end_ms=speech_end_ms,
                 decided_ms=decided_ms,
             )
-
-    def _queue(self, entry: Json | Hangup) -> None:
-        try:
-            fits = self._outbound.try_send(entry)
-        except ChannelClosed:
-            return
-        if not fits:
-            log.warning("client_does_not_read", session_id=self._session_id)
-            self._outbound.close()
-            self._tasks.spawn(self._hang_up(Hangup(1008, "client does not read")), name="hangup")
 
     def _send_penny(self, kind: str, **fields: Any) -> None:
         if self._penny_events:
@@ -406,10 +390,3 @@ class Connection:
 
     def _note_first_token(self, response_id: str) -> None:
         self._send_penny("penny.response.first_token", response_id=response_id)
-
-    async def _write(self) -> None:
-        async for entry in self._outbound:
-            if isinstance(entry, Hangup):
-                await self._hang_up(entry)
-                return
-            await self._send_event(entry)
