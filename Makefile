@@ -106,6 +106,10 @@ bench-relay: $(DEV_STAMP) $(PEER_STAMP) ## what the gateway adds to a frame, abo
 bench-quick: $(DEV_STAMP) ## fail when a session costs far more than a bare relay, two minutes
 	@$(BIN)/python -m tests.bench.relay --quick
 
+.PHONY: bench-turns
+bench-turns: $(DEV_STAMP) ## how Penny takes turns, scored from the sound of both channels; about 10 min
+	@$(BIN)/python -m tests.bench.turns
+
 .PHONY: bench-pipeline
 bench-pipeline: $(DEV_STAMP) $(PEER_STAMP) ## what the pipeline adds to its engines, beside pipecat
 	@$(BIN)/python -m tests.bench.pipeline
