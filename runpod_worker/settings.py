@@ -31,7 +31,7 @@ class EngineChoice(Section):
         "espeak", description="answer to speech"
     )
     turn: Literal["none", "auto", "smart-turn"] = Field(
-        "none",
+        "auto",
         description="judges whether a caller who paused has finished; auto where its model is",
     )
 
@@ -46,10 +46,10 @@ class TurnSettings(Section):
     threshold: float = Field(0.5, gt=0, lt=1, description="speech probability that counts")
     min_speech_ms: int = Field(96, ge=32, le=2000, description="shorter bursts are no speech")
     min_interruption_ms: int = Field(
-        300,
+        420,
         ge=32,
         le=5000,
-        description="shorter speech over Penny (a cough, 'ajá') is ignored",
+        description="speech over Penny that interrupts before its words are known",
     )
     prefix_padding_ms: int = Field(300, ge=0, le=2000, description="audio kept from before speech")
     silence_duration_ms: int = Field(500, ge=100, le=5000, description="silence that ends a turn")
