@@ -10,9 +10,11 @@ import logging
 import socket
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+import structlog
 from picows import (
     WSError,
     WSFrame,
@@ -31,8 +33,8 @@ from penny.aio.handshake import MAX_MESSAGE_BYTES
 from penny.aio.websocket import SocketConnection
 
 
-ANSWER_S = 15.0
-"""A server that does not answer a request for so long is left."""
+log = structlog.get_logger()
+
 _TYPES = {int(kind.value): kind for kind in WSMsgType}
 _quiet = logging.getLogger("penny.dial")
 _quiet.setLevel(logging.CRITICAL)  # what fails is told by this module and the connection
@@ -63,7 +65,6 @@ class DialledConnection(SocketConnection, WSListener):
         )
         self._joiner = FragmentJoiner(max_message_bytes)
         self._socket: WSTransport
-        self._is_unwanted = False
 
     def send_text(self, data: bytes) -> None:
         if self.is_open:
@@ -81,9 +82,8 @@ class DialledConnection(SocketConnection, WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The handshake is over."""
         self._socket = transport
+        self._ending = asyncio.create_task(self._end(transport), name="dialled connection's end")
         self.connection_made(transport.underlying_transport)
-        if self._is_unwanted:
-            self.abort()
 
     def on_ws_frame(self, _transport: WSTransport, frame: WSFrame) -> None:
         """One frame came."""
@@ -118,11 +118,13 @@ class DialledConnection(SocketConnection, WSListener):
         """The connection is gone."""
         self.connection_lost(None)
 
-    def leave(self) -> None:
-        """It is not wanted any more, open or not yet."""
-        self._is_unwanted = True
-        if self.is_open:
-            self.abort()
+    @staticmethod
+    async def _end(transport: WSTransport) -> None:
+        """Take the library's own reason for an end, which it would report as lost otherwise."""
+        try:
+            await transport.wait_disconnected()
+        except WSError as error:
+            log.warning("protocol_broken", reason=str(error))
 
 
 async def dial(
@@ -147,16 +149,18 @@ async def dial(
     connection = DialledConnection(
         max_message_bytes=max_message_bytes, heartbeat_s=heartbeat_s, send_limit_s=send_limit_s
     )
+    opened: list[socket.socket] = []
 
     async def connect(at: WSParsedURL) -> socket.socket:
-        return await _connect(str(at.host), int(at.port), None if proxy else hosts)
+        opened.append(await _connect(str(at.host), int(at.port), None if proxy else hosts))
+        return opened[0]
 
     opening = asyncio.ensure_future(
         ws_connect(
             lambda _request, _response: connection,
             url,
             ssl_context=_trust() if url.startswith("wss:") else None,
-            websocket_handshake_timeout=ANSWER_S,
+            websocket_handshake_timeout=None,
             logger_name=_quiet,
             enable_auto_pong=False,
             max_frame_size=max_message_bytes,
@@ -168,11 +172,15 @@ async def dial(
         )
     )
     try:
-        # Cancelled in between, the library would leave its connection open.
         _, listener = await asyncio.shield(opening)
     except asyncio.CancelledError:
-        connection.leave()
-        opening.add_done_callback(lambda done: done.cancelled() or done.exception())
+        # The library would leave its connection open: it is ended below it.
+        if not opened:
+            opening.cancel()
+        for each in opened:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        await asyncio.gather(opening, return_exceptions=True)
         raise
     except WSHandshakeError as error:
         status = int(error.response.status) if error.response is not None else None
