@@ -190,12 +190,20 @@ class KbSection(Section):
     timezone: ZoneName = Field(
         default="Europe/Madrid", description="where 'mañana' in a question about hours is told"
     )
-    embedding: Literal["none", "openai-compatible"] = Field(
-        default="none", description="what adds vectors to the words; none searches words alone"
+    embedding: Literal["local", "openai-compatible", "none"] = Field(
+        default="local",
+        description="what adds vectors to the words: a small model in this process, a server, or "
+        "nothing",
     )
     embedding_server: EmbeddingServer = Field(
         default_factory=EmbeddingServer, description="any OpenAI-compatible `/embeddings`"
     )
+
+
+def _embedding_of(kb: KbSection) -> EmbeddingServer | Literal["local"] | None:
+    if kb.embedding == "none":
+        return None
+    return kb.embedding_server if kb.embedding == "openai-compatible" else "local"
 
 
 class LogsSection(Section):
@@ -346,7 +354,7 @@ class Config(Section):
             ref=kb.default_ref,
             watch=kb.watch,
             timezone=kb.timezone,
-            embedding=kb.embedding_server if kb.embedding == "openai-compatible" else None,
+            embedding=_embedding_of(kb),
         )
 
     @property

@@ -212,7 +212,8 @@ class KnowledgeBase:
             )
             self._watcher.start()
             if self._settings.embedder is not None:
-                self._embedding = Repeater("kb-embed", self.embed)
+                settle_s = self._settings.embedder.settle_s
+                self._embedding = Repeater("kb-embed", self.embed, settle_s)
                 self._embedding.start()
 
     def fault(self) -> str:

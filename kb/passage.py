@@ -61,12 +61,11 @@ class Passage:
 class Hit:
     """A passage found. ``score`` 0..1: how sure it is that this passage answers.
 
-    ``lexical``: score of words alone, 0..1; ``vector``: cosine, or None without an embedder.
+    ``vector``: cosine, or None for one that is not among the nearest, and without an embedder.
     """
 
     passage: Passage
     score: float
-    lexical: float
     vector: float | None = None
 
 

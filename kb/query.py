@@ -6,11 +6,12 @@ import math
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import tantivy
 
 from kb.intent import plain_question
-from kb.near_words import SpellingIndex, load_elsewhere, load_relations, load_synonyms
+from kb.near_words import SpellingIndex, load_elsewhere, load_relations, read_synonyms
 from kb.normal.analysis import Kind, Token, analyse
 from kb.normal.stems import key_of
 from kb.normal.stopwords import is_weak
@@ -57,16 +58,23 @@ class Concept:
 
 
 class Vocabulary:
-    """The words of one commit of one collection."""
+    """The words of one commit of one collection.
 
-    def __init__(self, searcher: tantivy.Searcher, documents: int) -> None:
+    ``related``: by language, key -> the keys it also stands for, with their weight.
+    """
+
+    def __init__(self, searcher: tantivy.Searcher, documents: int, folder: Path) -> None:
         self._searcher = searcher
+        self.related: dict[Language, dict[str, dict[str, float]]] = {
+            "es": read_synonyms(folder, "es"),
+            "en": read_synonyms(folder, "en"),
+        }
         self.documents = max(_LEAST_DOCUMENTS, documents)
         self._most = math.log(1 + (self.documents + 0.5) / 0.5)
         self.spelling = SpellingIndex(searcher)
         self.frequency = lru_cache(maxsize=65_536)(self._frequency)
         self.near = lru_cache(maxsize=16_384)(self._near)
-        for load in (load_relations, load_synonyms, load_elsewhere):
+        for load in (load_relations, load_elsewhere):
             load("es")  # now rather than in a caller's first search
 
     def _frequency(self, key: str) -> int:
@@ -146,7 +154,7 @@ def _word_keys(
     key: str, surface: str, language: Language, vocabulary: Vocabulary
 ) -> dict[str, float]:
     """The word itself; else what sounds like it; and what stands for any of these."""
-    related = load_synonyms(language)
+    related = vocabulary.related[language]
     keys: dict[str, float] = {}
     bases: dict[str, float] = {}
     if vocabulary.frequency(key):

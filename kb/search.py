@@ -1,9 +1,9 @@
-"""One search: normalise, find candidates by words, weigh them, judge."""
+"""One search: candidates by words and by vectors, joined by their ranks, and the gate."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -18,16 +18,16 @@ from kb.normal.analysis import guess_language
 from kb.normal.words import cut_words, plain_words, sounds_of
 from kb.passage import FieldValue, Hit, Language, Passage, SearchResult
 from kb.query import Concept, build_concepts
-from kb.ranking import JUDGE, standings
+from kb.ranking import JUDGE, Standing, standings
 from kb.settings import KbSettings
-from kb.vectors import fuse, likelihood
 
 
 log = structlog.get_logger()
 
 Ends = tuple[FieldValue | None, FieldValue | None]
 Filter = FieldValue | Ends
-_CANDIDATES = 12
+_CANDIDATES = 30
+_NEAREST = 30
 _MAX_QUERY_CHARS = 1000
 # The engine has no ranges over a record's fields: so many of the best are looked through.
 _RANGED_CANDIDATES = 500
@@ -38,9 +38,8 @@ _LISTED_ODDS = 20.0
 _WORD_FOR_WORD = 0.99
 # A word that stands for itself, and the least that stands for it as one of the thesaurus.
 _OWN, _OWN_LEAST = 0.95, 0.72
-# Of a cosine, beside the log-odds of the words: of 3, 6, 10 and 20 the best for a small
-# multilingual encoder on the dev questions of two companies; a better model would bear more.
-COSINE_ODDS = 6.0
+# A passage in place n of a list (from 0) counts 1 / (n + this): reciprocal rank fusion.
+_RANK_OFFSET = 10.0
 # A filter says what a caller would tell in so many words.
 _WORDS_A_FILTER = 8
 
@@ -110,22 +109,17 @@ def search_view(
         _add_listed(view, listed, found.candidates)
     # To a greeting something is always near.
     compares = vectors and bool(found.concepts) and not filters
-    cosines = _compare(view, text, found, settings) if compares else {}
+    near = _compare(view, text, found, settings) if compares else []
     by_words = _order(found.candidates, language, listed)
     count = len(cut_words(text)) + _WORDS_A_FILTER * len(filters or {})
-    sure = _trust(by_words, count, listed, None if cosines else limit)
-    best = _order_by_both(by_words, language, listed, cosines) if cosines else by_words
+    best = _join(by_words, near, listed) if near else by_words
+    judged = _judge(best[:limit], by_words, near, count, listed)
     hits: list[Hit] = []
     ceiling = 1.0
-    for at, candidate in enumerate(best[:limit]):
-        score = lexical = sure[candidate.stored.id]
-        cosine = cosines.get(candidate.stored.id)
-        if cosine is not None:
-            # The words' own first may be sure of an answer that the vectors put before it.
-            floor = sure[by_words[0].stored.id] if at == 0 else 0.0
-            score = fuse(max(lexical, floor), likelihood(cosine, settings.vector_relevance))
+    cosines = {candidate.stored.id: cosine for cosine, candidate in near}
+    for candidate, score in zip(best[:limit], judged, strict=True):
         ceiling = min(ceiling, score)
-        hits.append(Hit(candidate.stored.passage, ceiling, lexical, cosine))
+        hits.append(Hit(candidate.stored.passage, ceiling, cosines.get(candidate.stored.id)))
     best_score = hits[0].score if hits else 0.0
     relevant = bool(hits) and best_score >= settings.relevance
     kept = tuple(hits) if relevant or (min_score is not None and best_score >= min_score) else ()
@@ -133,17 +127,22 @@ def search_view(
     return SearchResult(kept, relevant, normalized, (time.perf_counter() - started) * 1000)
 
 
-def _trust(
-    ordered: list[Candidate], words: int, listed: Collection[str], most: int | None
-) -> dict[str, float]:
-    """What the words alone say of each candidate, or of the first ``most``, by its passage's id."""
-    stands = standings([each.odds for each in ordered], words, most)
-    return {
-        each.stored.id: _WORD_FOR_WORD
+def _judge(
+    best: Sequence[Candidate],
+    by_words: Sequence[Candidate],
+    near: Sequence[tuple[float, Candidate]],
+    words: int,
+    listed: Collection[str],
+) -> list[float]:
+    """How sure it is of each of ``best`` that it answers, 0..1."""
+    odds = [each.odds for each in by_words]
+    stands = dict(zip((each.stored.id for each in by_words), standings(odds, words), strict=True))
+    return [
+        _WORD_FOR_WORD
         if each.stored.id in listed
-        else JUDGE.trust(each.evidence, standing)
-        for each, standing in zip(ordered, stands, strict=False)
-    }
+        else JUDGE.trust(each.evidence, stands.get(each.stored.id, Standing()))
+        for each in best
+    ]
 
 
 def _add_listed(
@@ -170,50 +169,59 @@ def _order(
     return sorted(candidates, key=lambda each: _odds(each, language, listed), reverse=True)
 
 
-def _order_by_both(
-    candidates: list[Candidate],
-    language: Language | None,
+def _join(
+    by_words: Sequence[Candidate],
+    near: Sequence[tuple[float, Candidate]],
     listed: Collection[str],
-    cosines: Mapping[str, float],
 ) -> list[Candidate]:
-    """Sort by the log-odds of the words and the cosines together; what has none is the farthest."""
-    farthest = min(cosines.values())
+    """Sort by the places in both lists. What lacks a code that was named comes after what has it,
+    and a listed question asked word for word before all."""
+    worth: dict[str, float] = {}
+    every: dict[str, Candidate] = {}
+    lists = ([each for each in by_words if each.evidence is not NOTHING], [c for _, c in near])
+    for ranked in lists:
+        for place, each in enumerate(ranked):
+            every[each.stored.id] = each
+            worth[each.stored.id] = worth.get(each.stored.id, 0.0) + 1 / (place + _RANK_OFFSET)
+    for each in by_words:
+        every.setdefault(each.stored.id, each)
 
-    def key(each: Candidate) -> float:
-        cosine = cosines.get(each.stored.id, farthest)
-        return _odds(each, language, listed) + COSINE_ODDS * cosine
+    def key(each: Candidate) -> tuple[bool, bool, float]:
+        return (
+            each.stored.id in listed,
+            not each.evidence.missing_code,
+            worth.get(each.stored.id, 0.0),
+        )
 
-    return sorted(candidates, key=key, reverse=True)
+    return sorted(every.values(), key=key, reverse=True)
 
 
-def _compare(view: View, text: str, found: Found, settings: KbSettings) -> dict[str, float]:
-    """Add the nearest passages to the candidates; return cosines by passage id, or nothing."""
-    if view.vectors is None or settings.embedder is None:
-        return {}
+def _compare(
+    view: View, text: str, found: Found, settings: KbSettings
+) -> list[tuple[float, Candidate]]:
+    """The nearest passages with their cosines, the nearest first; none without an embedder."""
+    if view.vectors is None or settings.embedder is None or not len(view.vectors):
+        return []
     text = text[:_MAX_QUERY_CHARS]
     try:
         query = settings.embedder.embed_query(text)
-        cosines = [view.vectors.cosine(query, each.address) for each in found.candidates]
-        nearest = view.vectors.nearest(query, _CANDIDATES)
+        nearest = view.vectors.nearest(query, _NEAREST)
     except EmbeddingFailed:  # told by the embedder, once
-        return {}
+        return []
     except ValueError:  # the model's vectors changed their length; the next pass says so
         log.warning("kb_vectors_skipped", reason="question and passages differ in length")
-        return {}
-    compared = {
-        each.stored.id: cosine
-        for each, cosine in zip(found.candidates, cosines, strict=True)
-        if cosine is not None
-    }
-    present = {each.stored.id for each in found.candidates}
+        return []
+    present = {each.stored.id: each for each in found.candidates}
     inquiry = Inquiry(found.concepts, wanted_of(text), sounds_of(text))
+    near: list[tuple[float, Candidate]] = []
     for cosine, address in nearest:
         stored = view.passage(address)
-        if stored.id not in present:
+        candidate = present.get(stored.id)
+        if candidate is None:
             evidence = weigh(stored, inquiry, 0.0)
-            found.candidates.append(Candidate(stored, evidence, address, JUDGE.rank(evidence)))
-            compared[stored.id] = cosine
-    return compared
+            candidate = Candidate(stored, evidence, address, JUDGE.rank(evidence))
+        near.append((cosine, candidate))
+    return near
 
 
 def _build_query(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from kb.embedder import Embedder, EmbeddingServer, HttpEmbedder
+from kb.local_embedder import LocalEmbedder
 
 
 def _is_known_zone(name: str) -> str:
@@ -36,8 +37,7 @@ class KbSettings:
     ``writer_memory_mb``: what the engine may hold while indexing (its least is 15).
     ``open_wait_s``: how long a reader waits for the writer's first pass before it serves the
     last commit.
-    ``embedder``: adds vectors to the words, or None. ``vector_relevance``: the cosine at which
-    its best passage is as likely right as wrong; it belongs to the model.
+    ``embedder``: adds vectors to the words, or None.
     """
 
     documents: Path = Path("kb/documents")
@@ -47,7 +47,6 @@ class KbSettings:
     max_file_mb: int = 50
     writer_memory_mb: int = 64
     open_wait_s: float = 5.0
-    vector_relevance: float = 0.6
     embedder: Embedder | None = None
 
 
@@ -65,8 +64,8 @@ class LibrarySettings(BaseModel):
     timezone: ZoneName = Field(
         default="Europe/Madrid", description="where 'mañana' in a question about hours is told"
     )
-    embedding: EmbeddingServer | None = Field(
-        default=None, description="server that adds vectors to the words; null searches words alone"
+    embedding: EmbeddingServer | Literal["local"] | None = Field(
+        default=None, description="what adds vectors to the words; null searches words alone"
     )
 
     def kb_settings(self, environment: Mapping[str, str]) -> KbSettings:
@@ -74,8 +73,6 @@ class LibrarySettings(BaseModel):
         settings = KbSettings(documents=self.documents, index=self.index)
         if self.embedding is None:
             return settings
-        return replace(
-            settings,
-            embedder=HttpEmbedder(self.embedding, environment),
-            vector_relevance=self.embedding.relevance,
-        )
+        if self.embedding == "local":
+            return replace(settings, embedder=LocalEmbedder())
+        return replace(settings, embedder=HttpEmbedder(self.embedding, environment))
