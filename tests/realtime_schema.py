@@ -19,13 +19,13 @@ NOT_ON_A_WEBSOCKET = frozenset(
     {
         "conversation.created",
         "conversation.item.created",
-        "output_audio_buffer.started",
-        "output_audio_buffer.stopped",
-        "output_audio_buffer.cleared",
         "input_audio_buffer.dtmf_event_received",
     }
 )
-"""In the SDK's types, never on the GA WebSocket."""
+"""In the SDK's types, never sent here."""
+
+OF_CALLS = frozenset(f"output_audio_buffer.{what}" for what in ("started", "stopped", "cleared"))
+"""Only on a call: on its data channel, and on a WebSocket that takes part in it."""
 
 
 @functools.cache
@@ -39,14 +39,15 @@ def read_models() -> dict[str, Any]:
     return models
 
 
-def assert_server_event_valid(event: dict[str, Any]) -> None:
-    """Fail unless ``event`` is one that the SDK's types describe and a GA WebSocket carries."""
+def assert_server_event_valid(event: dict[str, Any], *, on_call: bool = False) -> None:
+    """Fail unless ``event`` is one that the SDK's types describe and its carrier brings."""
     kind = event["type"]
     if kind.startswith("penny."):
         assert isinstance(event["event_id"], str)
         return
     assert kind in read_models(), f"{kind} is not a server event of the SDK"
-    assert kind not in NOT_ON_A_WEBSOCKET, f"{kind} does not belong on a WebSocket"
+    assert kind not in NOT_ON_A_WEBSOCKET, f"{kind} does not belong here"
+    assert on_call or kind not in OF_CALLS, f"{kind} does not belong on a WebSocket"
     assert event["event_id"], f"{kind} has no event_id"
     # Through JSON, as it travels: a tuple or bytes would not survive.
     read_models()[kind].validate_json(json.dumps(event), strict=True)

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from config.gateway import GatewaySection
 from config.loader import load
-from config.schema import Config, GatewaySection
+from config.schema import Config
 from config.worker import AUTO, EMBEDDED, NATURAL, WorkerSection
 from penny.errors import ConfigError
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from penny.audio.convert import Converter
 from penny.audio.format import PCM24K, AudioFormat
@@ -72,6 +72,20 @@ class Cut:
     heard_ms: int
     heard_text: str
     cut_text: str
+
+    def as_event(self) -> dict[str, Any]:
+        """The Realtime client event that cuts the item's history to what was heard.
+
+        Nothing heard means the item goes: a truncation to 0 is refused by some servers.
+        """
+        if self.heard_ms == 0:
+            return {"type": "conversation.item.delete", "item_id": self.item_id}
+        return {
+            "type": "conversation.item.truncate",
+            "item_id": self.item_id,
+            "content_index": self.content_index,
+            "audio_end_ms": self.heard_ms,
+        }
 
 
 Due = ItemStarted | Frame | ItemSent | ItemHeard

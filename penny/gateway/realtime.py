@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -13,9 +14,10 @@ from aiohttp import web
 
 from config.schema import Config
 from penny.aio.handshake import Upgrade
-from penny.aio.websocket import SocketConnection
-from penny.edges.realtime.edge import RealtimeEdge
+from penny.edges.realtime.edge import EventConnection, RealtimeEdge
+from penny.edges.webrtc.edge import WebRtcEdge
 from penny.errors import (
+    Forbidden,
     LimitReached,
     ModeUnavailable,
     PennyError,
@@ -26,10 +28,13 @@ from penny.errors import (
 from penny.gateway.gate import Gate
 from penny.gateway.opening import Opener
 from penny.ids import new_id
+from penny.realtime.session_config import TRANSCRIPTION
 from penny.session.broker import Broker
+from penny.session.edge import Edge
 from penny.session.mode import Mode, SessionSpec, Speaker
 from penny.trust.client_secrets import ClientSecrets
 from penny.trust.identity import Identity
+from penny.trust.rights import check
 from penny.trust.tenants import Policy
 
 
@@ -41,11 +46,41 @@ MODEL_MODES = {"penny-self-hosted": "SELF_HOSTED", "penny-external": "EXTERNAL"}
 """Any other model name means the default mode."""
 DEFAULT_MODEL = "penny"
 """The model of a session whose address and configuration name none."""
-REFUSALS = {"upgrade_required": 426, "rate_limited": 429, "request_timeout": 408}
+REFUSALS = {
+    "call_not_found": 404,
+    "upgrade_required": 426,
+    "rate_limited": 429,
+    "request_timeout": 408,
+}
 """Error code -> HTTP status; any other fault of the client is a 400."""
 BODY_WAIT_S = 10.0
 ABSURD = 2
 """So many times the edge's own limit closes: what is too long is refused by name until there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A session that a Realtime client asked for, and by which right it may have it."""
+
+    identity: Identity
+    policy: Policy
+    mode: Mode
+    model: str
+    spec: SessionSpec
+    penny_events: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LiveCall:
+    """A WebRTC call that other connections may join."""
+
+    asked: Asked
+    edge: WebRtcEdge
+
+    def is_of(self, identity: Identity) -> bool:
+        """Whether it was made by this key, or by a client secret of it."""
+        owner = self.asked.identity
+        return (owner.tenant, owner.key_id) == (identity.tenant, identity.key_id)
 
 
 class RealtimeDoor:
@@ -69,6 +104,7 @@ class RealtimeDoor:
         self._gate = gate
         self._secrets = secrets
         self._wall_clock = wall_clock
+        self.calls: dict[str, LiveCall] = {}
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/v1/realtime", self._connect)
@@ -84,78 +120,122 @@ class RealtimeDoor:
 
     async def _connect(self, request: web.Request) -> web.StreamResponse:
         try:
-            identity = await self._gate.admit_page(request)
-            policy = self._gate.policy(identity)
-            policy.check_session(identity.session, "session")
-            model = identity.session.get("model") or request.query.get("model") or ""
-            mode = self._broker.choose(MODEL_MODES.get(model))
-            policy.check_mode(mode.name)
-            async with self._broker.admit():
-                return await self._admit(request, mode, model, identity, policy)
+            if call_id := request.query.get("call_id"):
+                return await self._join(request, call_id)
+            asked = await self.ask(request)
+            upgrade = self._upgrade(request, asked.policy)
+            async with (
+                self.opened(asked, RealtimeEdge.name) as speaker,
+                upgrade.accepted() as connection,
+            ):
+                edge = self.edge(asked, connection)
+                edge.open(speaker.info["session"])
+                await self.run(asked, edge, speaker)
+            return upgrade.response
         except PennyError as error:
-            return _answer(error)
+            return refuse(error)
 
-    async def _admit(
-        self, request: web.Request, mode: Mode, model: str, identity: Identity, policy: Policy
-    ) -> web.StreamResponse:
+    async def ask(self, request: web.Request, session: Json | None = None) -> Asked:
+        """The session that this client wants and may have.
+
+        Args:
+            session: asked for in the request's body; one that a client secret is bound to wins.
+
+        Raises:
+            PennyError: it may not, or no such mode talks now.
+        """
+        identity = await self._gate.admit_page(request, "sessions:open")
+        policy = self._gate.policy(identity)
+        wanted = {**(session or {}), **identity.session}
+        if not identity.secret and request.query.get("intent") == TRANSCRIPTION:
+            wanted["type"] = TRANSCRIPTION
+        policy.check_session(wanted, "session")
+        model = wanted.pop("model", None) or request.query.get("model") or ""
+        mode = self._broker.choose(MODEL_MODES.get(model))
+        policy.check_mode(mode.name)
         spec = SessionSpec(
             session_id=new_id("sess"),
             language=self._config.session.language,
             instructions=policy.instructions(None, self._config.session.instructions),
+            cerebro={"knowledge_base_ref": policy.collection(self._config.kb.default_ref)},
             transcripts=False,
-            session={name: value for name, value in identity.session.items() if name != "model"},
+            session=wanted,
             tenant=policy.name,
         )
-        async with self._gate.admit(spec.session_id, identity, mode.name, RealtimeEdge.name):
-            return await self._open(request, mode, model, spec, identity, policy)
+        return Asked(identity, policy, mode, model, spec, request.query.get("penny_events") == "1")
 
-    async def _open(
-        self,
-        request: web.Request,
-        mode: Mode,
-        model: str,
-        spec: SessionSpec,
-        identity: Identity,
-        policy: Policy,
-    ) -> web.StreamResponse:
-        upgrade = Upgrade(
+    @asynccontextmanager
+    async def opened(self, asked: Asked, edge: str) -> AsyncIterator[Speaker]:
+        """Hold a place and a speaker for that session; it begins in the block.
+
+        Raises:
+            PennyError: there is no place, or no speaker.
+        """
+        identity, mode, spec = asked.identity, asked.mode, asked.spec
+        named = MODEL_MODES.get(asked.model) is not None
+        async with (
+            self._broker.admit(),
+            self._gate.admit(spec.session_id, identity, mode.name, edge),
+            aclosing(
+                await self._opener.open_begun(
+                    mode, spec, named=named, may_use=asked.policy.check_mode
+                )
+            ) as speaker,
+        ):
+            # Last of all: what is refused before leaves a single-use secret as it was.
+            await self._gate.use_secret(identity)
+            yield speaker
+
+    def edge(self, asked: Asked, connection: EventConnection) -> RealtimeEdge:
+        """The client's events on this connection."""
+        limits = self._gate.session_limits(asked.policy)
+        return RealtimeEdge(
+            connection,
+            model=asked.model or DEFAULT_MODEL,
+            may_rename=None if asked.model else lambda name: name not in MODEL_MODES,
+            expires_at=int(self._wall_clock() + limits.max_s),
+            penny_events=asked.penny_events,
+            check=asked.policy.check_event,
+            max_message_bytes=self._gate.max_message_bytes(asked.policy),
+            rate=self._gate.message_rate(asked.policy),
+        )
+
+    async def run(self, asked: Asked, edge: Edge, speaker: Speaker) -> None:
+        """Carry the session until it ends."""
+        limits = self._gate.session_limits(asked.policy)
+        await self._broker.run(asked.mode, asked.spec, edge, speaker, limits)
+
+    async def _join(self, request: web.Request, call_id: str) -> web.StreamResponse:
+        """Let another connection of its key take part in a WebRTC call. Raises PennyError."""
+        call = self.find_call(await self.identify(request), call_id)
+        upgrade = self._upgrade(request, call.asked.policy)
+        async with upgrade.accepted() as connection:
+            side = self.edge(call.asked, connection)
+            call.edge.attach(side)
+            await connection.wait_closed()
+            call.edge.detach(side)
+        return upgrade.response
+
+    async def identify(self, request: web.Request) -> Identity:
+        """Whose request it is. Raises Unauthorized."""
+        return await self._gate.admit_page(request, "sessions:open")
+
+    def find_call(self, identity: Identity, call_id: str) -> LiveCall:
+        """The caller's own WebRTC call. Raises ProtocolError ``call_not_found``."""
+        call = self.calls.get(call_id)
+        if call is None or not call.is_of(identity):
+            raise ProtocolError(
+                f"call_id: no call '{call_id}' lives here", code="call_not_found", field="call_id"
+            )
+        return call
+
+    def _upgrade(self, request: web.Request, policy: Policy) -> Upgrade:
+        return Upgrade(
             request,
             max_message_bytes=ABSURD * self._gate.max_message_bytes(policy),
             heartbeat_s=self._config.gateway.heartbeat_s,
             subprotocols=("realtime",),
         )
-        named = MODEL_MODES.get(model) is not None
-        speaker = await self._opener.open_begun(mode, spec, named=named, may_use=policy.check_mode)
-        async with aclosing(speaker):
-            # Last of all: what is refused before leaves a single-use secret as it was.
-            await self._gate.use_secret(identity)
-            async with upgrade.accepted() as connection:
-                await self._serve(request, connection, mode, model, spec, speaker, policy)
-        return upgrade.response
-
-    async def _serve(
-        self,
-        request: web.Request,
-        connection: SocketConnection,
-        mode: Mode,
-        model: str,
-        spec: SessionSpec,
-        speaker: Speaker,
-        policy: Policy,
-    ) -> None:
-        limits = self._gate.session_limits(policy)
-        edge = RealtimeEdge(
-            connection,
-            model=model or DEFAULT_MODEL,
-            may_rename=None if model else lambda name: name not in MODEL_MODES,
-            expires_at=int(self._wall_clock() + limits.max_s),
-            penny_events=request.query.get("penny_events") == "1",
-            check=policy.check_event,
-            max_message_bytes=self._gate.max_message_bytes(policy),
-            rate=self._gate.message_rate(policy),
-        )
-        edge.open(speaker.info["session"])
-        await self._broker.run(mode, spec, edge, speaker, limits)
 
     # -- client secrets -----------------------------------------------------------------------
 
@@ -163,14 +243,13 @@ class RealtimeDoor:
         try:
             self._gate.check_page(request)
             identity = await self._gate.identify(request)
-            if identity.secret:
-                raise Unauthorized("a client secret cannot mint another; use the API key")
+            check(identity, "secrets:mint")
             body = await _read_body(request)
             if isinstance(body.get("session"), dict):
                 self._gate.policy(identity).check_session(body["session"], "session")
             secret = await self._secrets.mint(body, identity)
         except PennyError as error:
-            return _answer(error)
+            return refuse(error)
         return web.json_response(
             {
                 "value": secret.value,
@@ -195,10 +274,10 @@ async def _read_body(request: web.Request) -> Json:
     return body
 
 
-def _answer(error: PennyError) -> web.Response:
+def refuse(error: PennyError) -> web.Response:
     """An error in OpenAI's shape, with its status."""
     match error:
-        case Unauthorized(code="origin_refused"):
+        case Forbidden():
             return _refusal(403, error)
         case Unauthorized():
             return _refusal(401, error, code="invalid_api_key")

@@ -21,8 +21,9 @@ CHUNK_BYTES = 48 * 20
 
 
 class RealtimeClient:
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, *, on_call: bool = False) -> None:
         self.socket = socket
+        self._on_call = on_call
         self.events: list[Json] = []
         self.close_code: int | None = None
         self._read_to = 0
@@ -97,7 +98,7 @@ class RealtimeClient:
                 raise ConnectionError(f"closed with {self.close_code} while waiting for {awaited}")
             return
         event = message.json()
-        assert_server_event_valid(event)
+        assert_server_event_valid(event, on_call=self._on_call)
         assert event["event_id"] not in self._event_ids
         self._event_ids.add(event["event_id"])
         self.events.append(event)
@@ -113,4 +114,4 @@ async def connected_to(
         aiohttp.ClientSession() as http,
         http.ws_connect(f"{address}?{query}", max_msg_size=0, **options) as socket,
     ):
-        yield RealtimeClient(socket)
+        yield RealtimeClient(socket, on_call="call_id=" in query)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from penny.edges.player import Cut, ItemHeard, ItemSent, ItemStarted, Player
+from penny.edges.player import ItemHeard, ItemSent, ItemStarted, Player
 from penny.edges.socket.turns import TurnBook
 from penny.edges.socket.typed import ALREADY_ACTIVE, TypedWish
 from penny.protocol.brain import ContextUpdate, Correction, Handoff, ToolCall
@@ -35,7 +35,7 @@ from penny.protocol.session import ModeChanged, SessionProgress
 Json = dict[str, Any]
 
 BENIGN_ERRORS = frozenset({"response_cancel_not_active", ALREADY_ACTIVE})
-"""Races that every Realtime client meets and none can avoid (realtime-protocol.md, section 6)."""
+"""Races that every Realtime client meets and none can avoid."""
 
 PENNY_EVENTS: dict[str, type[ServerEvent]] = {
     "penny.context_update": ContextUpdate,
@@ -322,7 +322,7 @@ class Translator:
             return
         self.interruptions += 1
         for cut in cuts:
-            effects.to_speaker.append(_cut_history(cut))
+            effects.to_speaker.append(cut.as_event())
         heard = cuts[0] if cuts else None
         unheard = "".join(cut.cut_text for cut in cuts)
         turn_id = self._turns.of_response(heard.response_id) if heard else self._turns.last_answered
@@ -348,22 +348,6 @@ class Translator:
 
 
 _ENVELOPE = frozenset({"type", "event_id"})
-
-
-def _cut_history(cut: Cut) -> Json:
-    """The Realtime event that cuts an item to what was heard.
-
-    Nothing heard means the item goes: a truncation to 0 is refused by some servers
-    (realtime-protocol.md, section 2, point 5).
-    """
-    if cut.heard_ms == 0:
-        return {"type": "conversation.item.delete", "item_id": cut.item_id}
-    return {
-        "type": "conversation.item.truncate",
-        "item_id": cut.item_id,
-        "content_index": cut.content_index,
-        "audio_end_ms": cut.heard_ms,
-    }
 
 
 # A table of the class, not of each caller's translator, for whom it would be memory.

@@ -1,0 +1,1 @@
+"""The WebRTC edge: a Realtime client with its audio on tracks and its events on a data channel."""

@@ -1,0 +1,307 @@
+"""A Realtime client over WebRTC: its events on a data channel, the voices on tracks.
+
+The channel is a Realtime client like one on a socket (``RealtimeEdge``). What is added is
+playback, which on this carrier is the server's: audio is paced here, what was not heard is cut
+from the history here, and the client is told by ``output_audio_buffer.*`` events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import structlog
+
+from penny.audio.convert import Converter
+from penny.audio.format import PCM24K, AudioFormat
+from penny.edges.player import FRAME_MS, Frame, ItemHeard, ItemStarted, Player
+from penny.edges.realtime.edge import RealtimeEdge
+from penny.edges.webrtc.channel import ChannelConnection
+from penny.ids import new_id
+from penny.session.edge import EdgeSink
+
+
+log = structlog.get_logger()
+
+Json = dict[str, Any]
+
+FRAME_S = FRAME_MS / 1000
+SILENCE = bytes(PCM24K.bytes_of(FRAME_MS))
+LATE_S = 0.2
+"""A loop that stood still for longer does not send what it missed all at once."""
+LIMIT_MS = 600_000
+"""Most of an answer that waits to be heard: ten minutes, as on ``/ws``."""
+PAUSED_BYTES = PCM24K.bytes_of(10_000)
+"""Caller's audio kept while the speaker is behind; the oldest goes."""
+FLUSH_S = 2.0
+"""Most that a goodbye takes to leave."""
+
+
+class Voice(Protocol):
+    """The tracks of a peer connection, as far as the edge plays on them (``Peer``)."""
+
+    def play(self, pcm24k: bytes, /) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+class WebRtcEdge:
+    """One caller on a peer connection.
+
+    Args:
+        channel: what ``events`` writes on.
+        events: the client's events, without audio.
+        session: the effective session, whose ``interrupt_response`` decides whether speech stops
+            the playback.
+        voice: plays what the caller is to hear; it gets 20 ms every 20 ms.
+        clock: the loop's, seconds.
+    """
+
+    name = "webrtc"
+
+    def __init__(
+        self,
+        channel: ChannelConnection,
+        events: RealtimeEdge,
+        session: Json,
+        voice: Voice,
+        clock: Callable[[], float],
+    ) -> None:
+        self._channel = channel
+        self._events = events
+        self._side: list[RealtimeEdge] = []
+        self._session = session
+        self._clock = clock
+        self._player = Player(PCM24K, lead_ms=0, limit_ms=LIMIT_MS)
+        self._voice = voice
+        self._sink: EdgeSink | None = None
+        self._converter: Converter | None = None
+        self._unsent = bytearray()
+        self._is_paused = False
+        self._next_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._active: set[str] = set()
+        self._cut: set[str] = set()
+        self._sounding = ""
+        self._closed = False
+        self.end_reason = "client_gone"
+
+    # -- what the caller sends ----------------------------------------------------------------
+
+    def start(self, sink: EdgeSink) -> None:
+        self._sink = sink
+        self._next_s = self._clock()
+        self._tick()
+        self._events.start(self)
+
+    def on_event(self, event: Json) -> None:
+        """Take an event of the client's channel, or of a sideband connection."""
+        if event["type"] == "output_audio_buffer.clear":
+            self._interrupt()
+            return
+        if event["type"] == "session.update":
+            event = {**event, "session": without_formats(event["session"])}
+        self._to_session(event)
+
+    def on_closed(self) -> None:
+        """The client's channel or its connection is gone."""
+        self.end_reason = self._events.end_reason
+        if self._sink is not None and not self._closed:
+            self._sink.on_closed()
+
+    def pause(self) -> None:
+        self._is_paused = True
+        self._events.pause()
+
+    def resume(self) -> None:
+        self._is_paused = False
+        self._events.resume()
+        self._send_heard()
+
+    def hear(self, pcm: bytes, heard: AudioFormat) -> None:
+        """Take a piece of the caller's voice."""
+        if self._converter is None or self._converter.src != heard:
+            self._converter = Converter(heard, PCM24K)
+        self._unsent += self._converter.process(pcm)
+        if len(self._unsent) > PAUSED_BYTES:
+            log.warning("caller_audio_dropped", bytes=len(self._unsent) - PAUSED_BYTES)
+            del self._unsent[: len(self._unsent) - PAUSED_BYTES]
+        if len(self._unsent) >= len(SILENCE):
+            self._send_heard()
+
+    def _send_heard(self) -> None:
+        if self._sink is None or self._is_paused or not self._unsent:
+            return
+        audio = b64encode(self._unsent).decode()
+        self._unsent.clear()
+        self._to_session({"type": "input_audio_buffer.append", "audio": audio})
+
+    def _to_session(self, event: Json) -> None:
+        if self._sink is not None and not self._closed:
+            self._sink.on_event(event)
+
+    # -- the session's side -------------------------------------------------------------------
+
+    def attach(self, side: RealtimeEdge) -> None:
+        """Another connection takes part (``?call_id=``): it sees every event and may send."""
+        self._side.append(side)
+        side.open(self._session)
+        side.start(_Sideband(self, side))
+
+    def detach(self, side: RealtimeEdge) -> None:
+        if side in self._side:
+            self._side.remove(side)
+
+    def deliver(self, event: Json) -> None:
+        kind = event["type"]
+        if kind == "response.output_audio.delta":
+            self._queue(event)
+            return
+        if kind == "session.updated":
+            self._session = event["session"]
+        elif kind == "response.created":
+            self._active.add(event["response"]["id"])
+        elif kind == "response.output_audio_transcript.delta":
+            self._player.queue_text(
+                event["item_id"], event["response_id"], event["content_index"], event["delta"]
+            )
+        elif kind == "response.output_audio.done":
+            self._player.finish(event["item_id"])
+        self._tell(event)
+        if kind == "input_audio_buffer.speech_started" and interrupts(self._session):
+            self._interrupt()
+        elif kind == "response.done":
+            self._end_response(event["response"])
+
+    def _tell(self, event: Json) -> None:
+        self._events.deliver(event)
+        for side in self._side:
+            side.deliver(event)
+
+    def _queue(self, event: Json) -> None:
+        if event["response_id"] in self._cut:
+            return
+        audio = b64decode(event["delta"])
+        item_id, response_id = event["item_id"], event["response_id"]
+        if not self._player.queue_audio(item_id, response_id, event["content_index"], audio):
+            log.warning("answer_too_long", limit_ms=LIMIT_MS)
+            self._cut.add(response_id)
+            self._player.finish(item_id)
+
+    def _end_response(self, response: Json) -> None:
+        response_id = response["id"]
+        self._active.discard(response_id)
+        self._cut.discard(response_id)
+        for item in response.get("output") or ():
+            self._player.finish(item["id"])
+            self._player.forget(item["id"])
+        self._end_sounding()
+
+    # -- playback -----------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        """Every 20 ms: send what is due, or silence."""
+        if self._closed:
+            return
+        now_s = self._clock()
+        if now_s - self._next_s > LATE_S:
+            self._next_s = now_s
+        while self._next_s <= now_s:
+            self._send_frame(self._next_s)
+            self._next_s += FRAME_S
+        self._timer = asyncio.get_running_loop().call_at(self._next_s, self._tick)
+
+    def _send_frame(self, now_s: float) -> None:
+        voice = b""
+        for due in self._player.due(now_s):
+            match due:
+                case Frame(data=data):
+                    voice += data
+                case ItemStarted(response_id=response_id) if response_id != self._sounding:
+                    self._end_sounding()
+                    self._sounding = response_id
+                    self._tell_buffer("started", response_id)
+                case ItemHeard():
+                    self._end_sounding()
+                case _:
+                    pass
+        self._voice.play(voice + SILENCE[len(voice) :])
+
+    def _end_sounding(self) -> None:
+        """Say that a response was heard to its end, once nothing more of it can come."""
+        response_id = self._sounding
+        if response_id and response_id not in self._active and not self._is_playing():
+            self._sounding = ""
+            self._tell_buffer("stopped", response_id)
+
+    def _is_playing(self) -> bool:
+        return self._player.is_playing(self._next_s)
+
+    def _interrupt(self) -> None:
+        """Drop what was not heard, here and in the history."""
+        cuts = self._player.interrupt(self._next_s)
+        self._cut |= self._active
+        for cut in cuts:
+            self._to_session(cut.as_event())
+        if self._sounding:
+            self._tell_buffer("cleared", self._sounding)
+            self._sounding = ""
+
+    def _tell_buffer(self, what: str, response_id: str) -> None:
+        kind = f"output_audio_buffer.{what}"
+        self._tell({"type": kind, "event_id": new_id("event"), "response_id": response_id})
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def hang_up(self) -> None:
+        """End the call as if the client had said goodbye (``POST …/hangup``)."""
+        self._channel.lost(1000)
+
+    async def aclose(self, reason: str, totals: Json) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for edge in (*self._side, self._events):
+            await edge.aclose(reason, totals)
+        try:
+            async with asyncio.timeout(FLUSH_S):
+                await self._channel.flushed.wait()
+        except TimeoutError:
+            log.info("webrtc_goodbye_unread")
+        await self._voice.aclose()
+
+
+class _Sideband:
+    """Hands a sideband connection's events on; its end does not end the call."""
+
+    def __init__(self, edge: WebRtcEdge, side: RealtimeEdge) -> None:
+        self._edge = edge
+        self._side = side
+
+    def on_event(self, event: Json) -> None:
+        self._edge.on_event(event)
+
+    def on_closed(self) -> None:
+        self._edge.detach(self._side)
+
+
+def interrupts(session: Json) -> bool:
+    """Whether the caller's speech stops an answer (``turn_detection.interrupt_response``)."""
+    detection = session.get("audio", {}).get("input", {}).get("turn_detection")
+    return isinstance(detection, dict) and detection.get("interrupt_response", True) is not False
+
+
+def without_formats(session: Json) -> Json:
+    """The session less its audio formats: what travels is agreed on in the SDP."""
+    audio = session.get("audio")
+    if not isinstance(audio, dict):
+        return session
+    sides = {
+        name: {k: v for k, v in side.items() if k != "format"} if isinstance(side, dict) else side
+        for name, side in audio.items()
+    }
+    return {**session, "audio": sides}
