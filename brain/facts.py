@@ -77,6 +77,7 @@ class Library:
                 language=self._language,
                 min_score=min_score,
                 vectors=vectors,
+                keep=vectors,
             )
         except UnknownCollection as error:
             self._missing = True

@@ -147,6 +147,13 @@ class KbSection(Section):
     timezone: ZoneName = Field(
         default="Europe/Madrid", description="where 'mañana' in a question about hours is told"
     )
+    keep_unanswered: int = Field(
+        default=0,
+        ge=0,
+        le=10_000,
+        description="questions of real calls that nothing was sure to answer, kept of each "
+        "collection for /kb, with their numbers blanked; 0 keeps none",
+    )
     embedding: Literal["local", "openai-compatible", "none"] = Field(
         default="local",
         description="what adds vectors to the words: a small model in this process, a server, or "
@@ -311,6 +318,7 @@ class Config(Section):
             ref=kb.default_ref,
             watch=kb.watch,
             timezone=kb.timezone,
+            keep_unanswered=kb.keep_unanswered,
             embedding=_embedding_of(kb),
         )
 

@@ -4,9 +4,10 @@
 multilingual sentence encoder about single words; searching needs no model) and kept as data: the
 index keys of the commonest words, each with its nearest others and how near they are.
 
-The synonyms of a language are a list beside it, those of a collection one in its folder. A line ``recibo factura`` makes its words stand for
-each other; ``>`` makes it one-way (``moroso > deuda``): the left words also look for the right
-ones. A number at the end is the weight, 0.8 when absent.
+The synonyms of a language are a list beside it, those of a collection one in its folder. A line
+``recibo factura`` makes its words stand for each other; ``>`` makes it one-way
+(``moroso > deuda``): the left words also look for the right ones. A number at the end is the
+weight, 0.8 when absent.
 
 ``SpellingIndex`` searches the engine's own terms. One wrong letter leaves the beginning or the end
 of a word as it was, so candidates are the terms with the same first letters and, from the reversed

@@ -37,7 +37,8 @@ class KbSettings:
     ``writer_memory_mb``: what the engine may hold while indexing (its least is 15).
     ``open_wait_s``: how long a reader waits for the writer's first pass before it serves the
     last commit.
-    ``embedder``: adds vectors to the words, or None.
+    ``keep_unanswered``: questions of callers that nothing was sure to answer, kept of each
+    collection. ``embedder``: adds vectors to the words, or None.
     """
 
     documents: Path = Path("kb/documents")
@@ -47,6 +48,7 @@ class KbSettings:
     max_file_mb: int = 50
     writer_memory_mb: int = 64
     open_wait_s: float = 5.0
+    keep_unanswered: int = 0
     embedder: Embedder | None = None
 
 
@@ -64,13 +66,18 @@ class LibrarySettings(BaseModel):
     timezone: ZoneName = Field(
         default="Europe/Madrid", description="where 'mañana' in a question about hours is told"
     )
+    keep_unanswered: int = Field(
+        default=0, ge=0, le=10_000, description="unanswered questions kept of each collection"
+    )
     embedding: EmbeddingServer | Literal["local"] | None = Field(
         default=None, description="what adds vectors to the words; null searches words alone"
     )
 
     def kb_settings(self, environment: Mapping[str, str]) -> KbSettings:
         """The same as the knowledge base takes it; ``environment`` has the embedder's key."""
-        settings = KbSettings(documents=self.documents, index=self.index)
+        settings = KbSettings(
+            documents=self.documents, index=self.index, keep_unanswered=self.keep_unanswered
+        )
         if self.embedding is None:
             return settings
         if self.embedding == "local":

@@ -62,7 +62,8 @@ SYNONYMS: dict[Language, str] = {"es": "sinonimos.txt", "en": "synonyms.txt"}
 
 def is_sidecar(path: Path) -> bool:
     """Whether the file is the ``<source>.yaml`` of a source beside it, or a thesaurus."""
-    return path.name in SYNONYMS.values() or path.suffix == ".yaml" and path.with_suffix("").is_file()
+    beside = path.suffix == ".yaml" and path.with_suffix("").is_file()
+    return beside or path.name in SYNONYMS.values()
 
 
 def why_not_read(path: Path, mode: int, root: Path) -> str:

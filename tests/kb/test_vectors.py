@@ -138,7 +138,10 @@ def test_a_watched_change_gets_its_vector_and_a_reader_sees_it(
         wait_until(
             lambda base=base: (
                 "perro.md"  # type: ignore[misc]
-                in {hit.passage.source for hit in base.search("kb://a/b", "un navío", min_score=0.0).hits}
+                in {
+                    hit.passage.source
+                    for hit in base.search("kb://a/b", "un navío", min_score=0.0).hits
+                }
             )
         )
     reader.close()
@@ -226,15 +229,22 @@ def test_a_slow_server_is_sent_half_as_many_until_it_keeps_up(server: EmbeddingS
     assert max(len(each) for each in server.answered) == 16
 
 
-def test_words_and_vectors_are_joined_by_their_places(
+def test_a_passage_of_several_windows_counts_once_by_its_nearest(
     write: Write, settings: KbSettings, embedder: HttpEmbedder
 ) -> None:
-    """Second in both lists is better than first in one and nowhere in the other."""
     base = open_two(write, replace(settings, embedder=embedder))
-    write("a/b/puerto.md", "---\nidioma: es\n---\n## Puerto\n\nEl velero duerme en el puerto.\n")
+    long = "El velero sale los lunes y los jueves por la tarde. " * 10
+    write("a/b/largo.md", f"---\nidioma: es\n---\n## Salidas\n\n{long}\n\nEl gato no viaja.\n")
     base.refresh()
     base.embed()
+    index = base.view("kb://a/b").vectors
+    assert index is not None
 
-    assert first_of(base, "dónde duerme el navío", min_score=0.0) == "puerto.md"
-    assert first_of(base, "dónde duerme el navío", min_score=0.0, vectors=False) == "gato.md"
+    near = index.nearest(embedder.embed_query("un minino"), 10)
+
+    assert len(index) > len(near) == 3
+    assert near[0].cosine == pytest.approx(1.0, abs=0.02)
+    standings = [each.standing for each in near]
+    assert standings == sorted(standings, reverse=True)
+    assert standings[0] > 0.0
     base.close()
