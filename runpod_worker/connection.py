@@ -104,6 +104,7 @@ class Connection:
             report=self._report,
             announce=self._announce_transcript,
             spawn=lambda work, name: self._tasks.spawn(work, name=name),
+            language=lambda: self._heard_language or self._language,
         )
         self._responses: dict[str, asyncio.Task[None]] = {}
         self._speech_item_id = ""
