@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Self
 
 from pydantic import Field, field_validator, model_validator
@@ -48,6 +49,13 @@ class WebRtcSection(Section):
         return self
 
 
+class TlsSection(Section):
+    """``gateway.tls``: the gateway itself speaks https and wss."""
+
+    cert: Path = Field(description="PEM file of the certificate and those that vouch for it")
+    key: Path = Field(description="PEM file of its private key, without a passphrase")
+
+
 class GatewaySection(Section):
     """``gateway``: where it listens, and the limits of a connection."""
 
@@ -89,5 +97,8 @@ class GatewaySection(Section):
     )
     allowed_origins: tuple[str, ...] = Field(
         default=(), description="pages of other origins that may connect; the own page always may"
+    )
+    tls: TlsSection | None = Field(
+        default=None, description="speak https and wss; null where a proxy before Penny does"
     )
     webrtc: WebRtcSection = Field(default=WebRtcSection(), description="calls over WebRTC")

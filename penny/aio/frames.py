@@ -43,6 +43,9 @@ class FrameReader:
 
     def __init__(self, *, masked: bool, max_bytes: int) -> None:
         self._masked = masked
+        self._key_bytes = 4 if masked else 0
+        # The second byte of nearly every frame of a call: 16 bits of length follow.
+        self._usual = (MASK if masked else 0) | 126 if max_bytes >= 65_535 else -1
         self._max_bytes = max_bytes
         self._rest = bytearray()
         self._needed = 0
@@ -67,7 +70,11 @@ class FrameReader:
         at, size = 0, len(data)
         try:
             while at < size:
-                begin, end = self._measure(data, at)
+                if size - at > 3 and data[at + 1] == self._usual and data[at] in _WHOLE:
+                    begin = at + 4
+                    end = begin + (data[at + 2] << 8 | data[at + 3]) + self._key_bytes
+                else:
+                    begin, end = self._measure(data, at)
                 if end > size:
                     self._needed = end - at
                     self._rest += data[at:]
@@ -108,7 +115,7 @@ class FrameReader:
             length = int.from_bytes(data[begin - width : begin], "big")
         if opcode < _CONTROL and self._fragment_bytes + length > self._max_bytes:
             raise FrameError(CloseCode.MESSAGE_TOO_BIG, f"more than {self._max_bytes} bytes")
-        return begin, begin + length + (4 if self._masked else 0)
+        return begin, begin + length + self._key_bytes
 
     def _take(self, first: int, payload: bytes, found: list[tuple[int, bytes]]) -> None:
         opcode = first & 0x0F
@@ -128,7 +135,10 @@ class FrameReader:
 
 def write_frame(opcode: int, payload: bytes) -> bytes:
     """A server's frame: whole and not masked."""
-    return _head(opcode, 0, len(payload)) + payload
+    size = len(payload)
+    if 126 <= size < 65_536:
+        return _MEDIUM.pack(FIN | opcode, 126, size) + payload
+    return _head(opcode, 0, size) + payload
 
 
 def write_masked_frame(opcode: int, payload: bytes) -> bytes:

@@ -22,7 +22,7 @@ from penny.gateway.descriptors import DescriptorWatch
 from penny.gateway.guard import make_guard
 from penny.gateway.health import HealthChecks
 from penny.gateway.kb import KbRoutes, SharedKb
-from penny.gateway.listener import Listener
+from penny.gateway.listener import Listener, load_tls
 from penny.gateway.loop_lag import LoopLag
 from penny.gateway.metrics import EgressCollector, Metrics, SpanCollector, TrustCollector
 from penny.gateway.overview import Overview
@@ -82,14 +82,17 @@ class Gateway:
         self.kb: SharedKb | None = None
         self._tracing: Tracing | None = None
         self.port = config.gateway.port
+        self.is_tls = config.gateway.tls is not None
 
     async def start(self, host: str | None = None, port: int | None = None) -> None:
         """Build, start the modes, listen. ``port`` tells the one that was taken.
 
         Raises:
-            ConfigError: it would listen beyond loopback without any API key.
+            ConfigError: it would listen beyond loopback without any API key, or its certificate
+                cannot be used.
         """
         config = self._config
+        tls = load_tls(config)
         clock = asyncio.get_running_loop().time
         self.host = host = config.gateway.host if host is None else host
         self.kb = SharedKb(config)
@@ -120,7 +123,8 @@ class Gateway:
         self._tasks.spawn(self._descriptors.watch(), name="descriptors")
         lag = LoopLag(metrics.loop_lag.observe, clock)
         self._tasks.spawn(lag.watch(), name="loop lag")
-        self._listener = Listener(self.runner, host, reuse_port=config.gateway.reuse_port)
+        reuse_port = config.gateway.reuse_port
+        self._listener = Listener(self.runner, host, reuse_port=reuse_port, tls=tls)
         await self._listener.open(config.gateway.port if port is None else port)
         self.host, self.port = self._listener.address
         if self._siblings is not None:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from penny.session.observers import Observer
+
 
 Json = dict[str, Any]
 
@@ -25,7 +27,7 @@ class Ending(Protocol):
 CallLater = Callable[[float, Callable[[], None]], asyncio.TimerHandle]
 
 
-class HandoffEnd:
+class HandoffEnd(Observer):
     """Observer that ends a session after its goodbye: the first response after the hand-off, or
     the one that the hand-off names.
 
@@ -44,9 +46,6 @@ class HandoffEnd:
         self._goodbye_id = ""
         self._left_s = left_s
         self._timer: asyncio.TimerHandle | None = None
-
-    def caller_event(self, event: Json, at_s: float) -> None:
-        """Nothing the caller does keeps a person from taking over."""
 
     def speaker_event(self, event: Json, at_s: float) -> None:
         kind = event["type"]

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from penny.session.observers import Observer
 from penny.session.session import SessionLimits, SessionState
 
 
@@ -31,7 +32,7 @@ class Ending(Protocol):
     def end(self, reason: str) -> None: ...
 
 
-class LimitWatch:
+class LimitWatch(Observer):
     """Warns of a session's limits (``ending_soon``) and ends it in a moment of silence.
 
     Args:
@@ -58,9 +59,6 @@ class LimitWatch:
         self._told_for_s: dict[str, float] = {}
         """The end that was announced, by reason: it moves when something is said."""
         self._timer = self._loop.call_later(0.0, self._look)
-
-    def caller_event(self, event: Json, at_s: float) -> None:
-        """What the caller asks for shows in what the speaker does."""
 
     def speaker_event(self, event: Json, at_s: float) -> None:
         match event["type"]:
