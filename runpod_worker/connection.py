@@ -100,7 +100,7 @@ class Connection:
             settings.deadlines.stt_ms / 1000,
             report=self._report,
             announce=self._announce_transcript,
-            spawn=lambda work, name: self._tasks.spawn(work, name=name),
+            spawn=self._tasks.spawn,
             language=lambda: self._heard_language or self._language,
         )
         self._responses: dict[str, asyncio.Task[None]] = {}
