@@ -107,7 +107,7 @@ class Connection:
         self._speech_item_id = ""
         self._idle_timed_out = False
         self._turn: tuple[int, int] | None = None
-        self._house = House(self._send_penny, lambda work, name: self._tasks.spawn(work, name=name))
+        self._house = House(self._send_penny, self._tasks)
         self._head = PromptHead(engines.llm, self._house)
         self._llm = AnswerAhead(engines.llm)
         self._beginning: asyncio.Task[None] | None = None

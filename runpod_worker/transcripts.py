@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import structlog
 
@@ -42,7 +41,7 @@ class Transcripts:
         *,
         report: Callable[[TranscriptDelta | TranscriptDone | TranscriptFailed], None],
         announce: Callable[[str, Transcript], None],
-        spawn: Callable[[Coroutine[Any, Any, None], str], object],
+        spawn: Callable[..., object],
         language: Callable[[], str] = str,
     ) -> None:
         self._stt = stt
@@ -60,7 +59,7 @@ class Transcripts:
 
     def finish(self, item_id: str, utterance: Utterance, audio_ms: int) -> None:
         """Finish an expected utterance in a task of its own."""
-        self._spawn(self._finish(item_id, utterance, audio_ms), f"transcript {item_id}")
+        self._spawn(self._finish(item_id, utterance, audio_ms), name=f"transcript {item_id}")
 
     def note_silence(self, item_id: str) -> None:
         """The item is the silence of a caller who said nothing: understood, without any words."""
