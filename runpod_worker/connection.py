@@ -93,7 +93,6 @@ class Connection:
         self._outbound = Outbound(self._tasks, send_event, hang_up)
         self._agent = AgentVoice()
         self._session: Json = {}
-        self._session_id = ""
         self._language = settings.language
         self._transcripts = Transcripts(
             engines.stt,
@@ -232,7 +231,6 @@ class Connection:
 
     def _configure(self, session: Json) -> None:
         self._session = session
-        self._session_id = session.get("id", "")
         transcription = ((session.get("audio") or {}).get("input") or {}).get("transcription") or {}
         self._language = transcription.get("language") or session.get(
             "penny_language", self._settings.language
