@@ -213,6 +213,10 @@ bench-brain: $(DEV_STAMP) ## latency of a call with the brain on, slow, failing 
 attacks: $(DEV_STAMP) ## every attack of tests/attacks on real processes, measured; writes its tables
 	@$(BIN)/python -m tests.attacks.run
 
+.PHONY: test-private
+test-private: $(DEV_STAMP) ## private calls for 90 s beside a trap that answers: nothing may reach it (Linux)
+	@PENNY_PRIVATE_SECONDS=90 $(BIN)/python -m pytest -q tests/private
+
 .PHONY: soak
 soak: $(DEV_STAMP) ## minutes of paced calls beside injected faults, then 25,000 short sessions
 	@$(BIN)/python -m tests.soak.run
