@@ -35,7 +35,7 @@ class EmbeddingFailed(PennyError):
     retryable = True
 
 
-class _TooSlow(EmbeddingFailed):
+class EmbeddingTooSlow(EmbeddingFailed):
     """A batch was not embedded in time."""
 
 
@@ -173,7 +173,7 @@ class HttpEmbedder:
             batch = texts[: self._batch]
             try:
                 return self._request(batch, timeout_s)
-            except _TooSlow:
+            except EmbeddingTooSlow:
                 if len(batch) == 1:
                     raise
                 self._batch = max(1, len(batch) // 2)
@@ -193,7 +193,7 @@ class HttpEmbedder:
                 raise EmbeddingFailed(f"the embedding server answered {error.code}") from error
         except (OSError, http.client.HTTPException, orjson.JSONDecodeError) as error:
             cause = getattr(error, "reason", error)
-            kind = _TooSlow if isinstance(cause, TimeoutError) else EmbeddingFailed
+            kind = EmbeddingTooSlow if isinstance(cause, TimeoutError) else EmbeddingFailed
             name = type(cause).__name__
             raise kind(f"no vectors from the embedding server: {name}") from error
         try:
