@@ -108,6 +108,10 @@ bench-relay: $(DEV_STAMP) $(PEER_STAMP) ## what the gateway adds to a frame, abo
 bench-quick: $(DEV_STAMP) ## fail when a session costs far more than a bare relay, two minutes
 	@$(BIN)/python -m tests.bench.relay --quick
 
+.PHONY: bench-turns
+bench-turns: $(DEV_STAMP) ## how Penny takes turns, scored from the sound of both channels; about 10 min
+	@$(BIN)/python -m tests.bench.turns
+
 .PHONY: bench-pipeline
 bench-pipeline: $(DEV_STAMP) $(PEER_STAMP) ## what the pipeline adds to its engines, beside pipecat
 	@$(BIN)/python -m tests.bench.pipeline
@@ -209,6 +213,10 @@ clean: ## remove the environment and what Penny wrote
 .PHONY: bench-brain
 bench-brain: $(DEV_STAMP) ## latency of a call with the brain on, slow, failing and off
 	@$(BIN)/python -m tests.bench.brain
+
+.PHONY: attacks
+attacks: $(DEV_STAMP) ## every attack of tests/attacks on real processes, measured; writes its tables
+	@$(BIN)/python -m tests.attacks.run
 
 .PHONY: soak
 soak: $(DEV_STAMP) ## minutes of paced calls beside injected faults, then 25,000 short sessions

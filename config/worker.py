@@ -76,7 +76,7 @@ def default_profiles() -> dict[str, Profile]:
             tts="kokoro",
             engines={"faster_whisper": whisper, "kokoro": kokoro},
         ),
-        "gpu": Profile(stt="faster-whisper", llm="openai-compatible", tts="xtts", turn="auto"),
+        "gpu": Profile(stt="faster-whisper", llm="openai-compatible", tts="xtts"),
     }
 
 

@@ -31,7 +31,7 @@ class EngineChoice(Section):
         default="espeak", description="answer to speech"
     )
     turn: Literal["none", "auto", "smart-turn"] = Field(
-        default="none",
+        default="auto",
         description="judges whether a caller who paused has finished; auto where its model is",
     )
 
@@ -48,10 +48,10 @@ class TurnSettings(Section):
         default=96, ge=32, le=2000, description="shorter bursts are no speech"
     )
     min_interruption_ms: int = Field(
-        default=300,
+        default=420,
         ge=32,
         le=5000,
-        description="shorter speech over Penny (a cough, 'ajá') is ignored",
+        description="speech over Penny that interrupts before its words are known",
     )
     prefix_padding_ms: int = Field(
         default=300, ge=0, le=2000, description="audio kept from before speech"

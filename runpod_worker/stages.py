@@ -39,26 +39,19 @@ class EngineInfo:
 
 
 class Window(NamedTuple):
-    """A piece of a caller's audio judged by a VAD. What the windows of a stream add, joined, is
-    the stream."""
+    """A piece of a caller's audio judged by a VAD. The windows of a stream, joined, are the
+    stream."""
 
     probability: float
     """Of speech, 0..1."""
     ms: int
-    """What it adds to the windows before it, with which it may overlap."""
-    before_ms: int = 0
-    """How much of what came just before is speech, too, seen by looking closer."""
 
 
 class VadStream(Protocol):
     """Speech probability of one caller's audio."""
 
-    async def feed(self, pcm: bytes, onset: float | None = None) -> list[Window]:
-        """Take any amount of audio; return the windows that are complete.
-
-        ``onset``: speech that may just begin is wanted as early as it can be told; from this
-        probability on a VAD that can look between its windows does. None: not now.
-        """
+    async def feed(self, pcm: bytes) -> list[Window]:
+        """Take any amount of audio; return the windows that are complete."""
         ...
 
     def reset(self) -> None: ...

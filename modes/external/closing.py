@@ -40,29 +40,36 @@ def close(s: CallState) -> None:
     """End the running response with every event that a whole one has, and with its usage."""
     slot = s.slot
     if slot.response_id:
-        s.finished.append(slot.response_id)
-        usage = _estimate_usage(s, slot)
-        hidden = s.conversation.is_hidden
-        output = [raw for raw in slot.output if not hidden(raw["id"])]
-        output += [_close_item(s, *each) for each in slot.items.items() if not hidden(each[0])]
-        response = {
-            "conversation_id": None,
-            "metadata": None,
-            **slot.response,
-            "status": "cancelled",
-            "status_details": {"type": "cancelled", "reason": "client_cancelled"},
-            "output": output,
-            "usage": usage,
-        }
-        review(s, response, output)
+        response = _end_whole(s, slot, {"type": "cancelled", "reason": "client_cancelled"})
+        review(s, response, response["output"])
         s.tell("response.done", response=response)
     end(s)
     open_calls.response_ended(s, slot.response_id, interrupted=False)
 
 
-def _close_item(s: CallState, item_id: str, item: OpenItem) -> Json:
+def close_asides(s: CallState) -> None:
+    """Responses outside the conversation have failed with the upstream that made them."""
+    error = {"type": "server_error", "code": "speaker_lost"}
+    for slot in s.asides.values():
+        s.tell("response.done", response=_end_whole(s, slot, {"type": "failed", "error": error}))
+    s.asides.clear()
+
+
+def _end_whole(s: CallState, slot: Slot, details: Json) -> Json:
+    """Close every item; returns the response as it ended."""
+    s.finished.append(slot.response_id)
+    usage = _estimate_usage(s, slot)
+    hidden = s.conversation.is_hidden
+    output = [raw for raw in slot.output if not hidden(raw["id"])]
+    output += [_close_item(s, slot, *each) for each in slot.items.items() if not hidden(each[0])]
+    response = {"conversation_id": None, "metadata": None, **slot.response}
+    ended = {"status": details["type"], "status_details": details, "usage": usage}
+    return {**response, **ended, "output": output}
+
+
+def _close_item(s: CallState, slot: Slot, item_id: str, item: OpenItem) -> Json:
     text = s.conversation.reply(item_id).text if item.parts else ""
-    where: Json = {"response_id": s.slot.response_id, "output_index": item.output_index}
+    where: Json = {"response_id": slot.response_id, "output_index": item.output_index}
     content = []
     for index, kind in item.parts.items():
         place: dict[str, Any] = {**where, "item_id": item_id, "content_index": index}
@@ -78,9 +85,10 @@ def _close_item(s: CallState, item_id: str, item: OpenItem) -> Json:
     raw = {**item.raw, "status": "incomplete"}
     if raw.get("type") == "message":
         raw["content"] = content
-    s.conversation.add(raw)
-    before = s.conversation.visible_before(item_id)
-    s.tell("conversation.item.done", item=raw, previous_item_id=before)
+    if slot is s.slot:
+        s.conversation.add(raw)
+        before = s.conversation.visible_before(item_id)
+        s.tell("conversation.item.done", item=raw, previous_item_id=before)
     s.tell("response.output_item.done", **where, item=raw)
     return raw
 

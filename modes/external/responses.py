@@ -132,7 +132,7 @@ def created(s: CallState, event: Json) -> Json | None:
     response = event["response"]
     response_id = response["id"]
     if "conversation_id" in response and response["conversation_id"] is None:
-        s.asides.add(response_id)
+        s.asides[response_id] = Slot("active", response_id=response_id, response=response)
         return event
     if s.slot.phase in ("active", "cancelling") and s.slot.response_id not in ("", response_id):
         closing.close(s)  # its end was lost
@@ -169,7 +169,7 @@ def done(s: CallState, event: Json) -> Json | None:
     response, slot = event["response"], s.slot
     response_id = response["id"]
     if response_id in s.asides:
-        s.asides.discard(response_id)
+        del s.asides[response_id]
         return event
     if response_id in s.finished:
         return None
@@ -297,5 +297,5 @@ def lost(s: CallState) -> None:
     closing.close(s)
     if is_owed:
         owe(s, slot)
-    s.asides.clear()
+    closing.close_asides(s)
     s.drop_due("retry")

@@ -31,7 +31,8 @@ Effect = tuple[str, Any]
 """What follows: ``send`` a client event, ``tell`` the session a server event, ``seed`` an item that
 is another text now, ``apply`` a ``Step``, ``look_up`` facts (item, turn, words; answered at once),
 ``run`` a ``Run``, ``abandon`` the upstream (why); ``partial``, ``final``, ``reply``, ``outcome``
-for the brain; ``journal`` (kind, fields) and ``refusal`` (kind, fields), which is logged too."""
+for the brain; ``journal`` (kind, fields), ``refusal`` (kind, fields), which is logged too, and
+``not_understood`` (type of an event)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,8 @@ class CallState:
     speech_from_ms: float | None = None
     position_ms: float = 0.0
     """Caller's audio taken in so far."""
+    buffer_from_ms: float = 0.0
+    """Where what is neither committed nor cleared begins."""
     stopped: str = ""
     continued: str = ""
     """Speech whose audio the next upstream hears again."""
@@ -170,10 +173,13 @@ class CallState:
     retried: str = ""
     refusals: int = 0
     # asides, requests and items of the caller's side
-    asides: set[str] = field(default_factory=set)
+    asides: dict[str, Slot] = field(default_factory=dict)
+    """Responses outside the conversation."""
     finished: deque[str] = field(default_factory=lambda: deque(maxlen=64))
     pending: dict[str, Json] = field(default_factory=dict)
     """Event id -> an update, or a request about an item, that has no answer yet."""
+    asked_ms: dict[str, float] = field(default_factory=dict)
+    """Event id of one about the audio (commit, clear) -> the audio that had come before it."""
     outbox: list[Json] = field(default_factory=list)
     """What waits for the next upstream."""
     # tools

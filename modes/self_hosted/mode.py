@@ -245,6 +245,7 @@ def _session(spec: SessionSpec, detection: str) -> Json:
     if spec.kind == TRANSCRIPTION:
         return {"penny_language": spec.language}
     session: Json = {"instructions": spec.instructions, "penny_language": spec.language}
+    session["penny_holds_playback"] = spec.holds_playback
     if spec.transcripts:
         transcription = {"model": "penny"}
         if spec.fixed_language:

@@ -177,6 +177,7 @@ class Gateway:
         self.routes.add_to(app)
         door = SocketDoor(broker, config, trust.gate, clock, self._siblings)
         app.router.add_get("/ws", door.connect)
+        broker.give_up_lost = lambda: door.held.give_up_longest_lost(clock())
         realtime = RealtimeDoor(broker, config, trust.gate, trust.secrets, time.time)
         realtime.add_to(app)
         if config.gateway.webrtc.enabled:

@@ -147,6 +147,13 @@ class Translator:
         turn_id = self._turns.begin(event["item_id"])
         effects.to_caller.append(SpeechStarted(turn_id=turn_id, at_ms=event["audio_start_ms"]))
 
+    def _hold(self, _event: Json, now_s: float, _effects: Effects) -> None:
+        """The caller may be interrupting: wait for what it is."""
+        self._player.hold(now_s)
+
+    def _resume(self, _event: Json, _now_s: float, _effects: Effects) -> None:
+        self._player.resume()
+
     def _speech_stopped(self, event: Json, _now_s: float, effects: Effects) -> None:
         turn_id = self._turns.of_item(event["item_id"])
         effects.to_caller.append(SpeechStopped(turn_id=turn_id, at_ms=event["audio_end_ms"]))
@@ -368,6 +375,8 @@ _HANDLERS: dict[str, Callable[[Translator, Json, float, Effects], None]] = {
     "response.output_audio.done": Translator._audio_done,
     "response.done": Translator._response_done,
     "error": Translator._error,
+    "penny.playback.held": Translator._hold,
+    "penny.playback.resumed": Translator._resume,
     "penny.transcript": Translator._note_understood,
     "penny.turn_continued": Translator._turn_continued,
     "penny.turn_metrics": Translator._turn_metrics,
