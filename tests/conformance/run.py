@@ -1,4 +1,4 @@
-"""`make conformance`: unmodified clients from PyPI and npm talk with a running Penny, in both modes.
+"""`make conformance`: unmodified clients from PyPI and npm talk with Penny, in both modes.
 
 Starts Penny as a user would: private, then EXTERNAL with a second Penny for the vendor (`penny
 demo`); with TLS for the client that takes nothing else. PENNY_URL names one that runs instead. Each
