@@ -94,7 +94,7 @@ def write_messages(instructions: str, items: Sequence[Json], notes: str = "") ->
 
 def _add(messages: list[Json], role: str, text: str, images: Sequence[Json] = ()) -> None:
     """Say more in a role's turn, or let it begin; what a template wants between stands there."""
-    last = messages[-1] if messages else {"role": "system"}
+    last: Json = messages[-1] if messages else {"role": "system"}
     if last["role"] == role and "tool_calls" not in last:
         last["content"] = "\n".join(filter(None, (last["content"], text)))
         if images:

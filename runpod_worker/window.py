@@ -156,7 +156,8 @@ def _cost(item: Json, count: Count) -> int:
         read_text(item),
         *(str(item.get(key) or "") for key in ("name", "arguments", "output")),
     )
-    images = sum(part.get("type") == "input_image" for part in item.get("content") or ())
+    parts = [part.get("type") for part in item.get("content") or ()]
+    images = parts.count("input_image")
     return MESSAGE_TOKENS + images * IMAGE_TOKENS + sum(count(text) for text in texts if text)
 
 
