@@ -20,6 +20,8 @@ LOCK_STAMP := $(LOCK)/.made
 TORCH ?=
 # Tests at a time: three on two cores, since most of a test is waiting. JOBS=0: one after the other.
 JOBS ?= 3
+# The floors whose every branch their own tests take.
+PURE := realtime protocol audio turns
 
 .PHONY: help
 help: ## this list
@@ -51,7 +53,7 @@ setup-browser: ## a Chromium for the tests of the page, where there is none
 
 .PHONY: test
 test: $(DEV_STAMP) setup-browser ## set everything up and pass the tests
-	@$(BIN)/python -m tests.steady -q -n $(JOBS) --dist loadfile
+	@$(BIN)/python -m tests.steady -q -n $(JOBS) --dist loadfile $(TESTS)
 
 .PHONY: test-fast
 test-fast: $(DEV_STAMP) ## the tests that leave the process neither by sockets nor by time: under 30 s
@@ -59,9 +61,9 @@ test-fast: $(DEV_STAMP) ## the tests that leave the process neither by sockets n
 
 .PHONY: coverage
 coverage: $(DEV_STAMP) ## every branch of the pure floors is taken by their own tests, or this fails
-	@$(BIN)/python -m pytest -q -n 2 tests/penny/realtime tests/penny/protocol tests/penny/audio tests/penny/turns \
-	  --cov=penny/realtime --cov=penny/protocol --cov=penny/audio --cov=penny/turns --cov-branch \
-	  --cov-report=term-missing:skip-covered --cov-fail-under=100
+	@$(BIN)/python -m tests.steady -q -n $(JOBS) $(PURE:%=tests/penny/%) --hypothesis-seed=0 \
+	  $(PURE:%=--cov=penny/%) --cov-branch --cov-report=
+	@$(BIN)/coverage report --show-missing --skip-covered --fail-under=100
 
 .PHONY: test-worker
 test-worker: $(WORKER_STAMP) $(TRITON_STAMP) ## the engines that need torch, and a real Triton (environments of their own)
@@ -87,7 +89,8 @@ test-all: $(DEV_STAMP) ## set everything up and pass every check and test, as CI
 .PHONY: test-here
 test-here:
 	@$(MAKE) --no-print-directory check
-	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory coverage
+	@$(MAKE) --no-print-directory test TESTS="$(PURE:%=--ignore=tests/penny/%)"
 
 .PHONY: setup-others
 setup-others:
@@ -209,6 +212,10 @@ bench-brain: $(DEV_STAMP) ## latency of a call with the brain on, slow, failing 
 .PHONY: attacks
 attacks: $(DEV_STAMP) ## every attack of tests/attacks on real processes, measured; writes its tables
 	@$(BIN)/python -m tests.attacks.run
+
+.PHONY: test-private
+test-private: $(DEV_STAMP) ## private calls for 90 s beside a trap that answers: nothing may reach it (Linux)
+	@PENNY_PRIVATE_SECONDS=90 $(BIN)/python -m pytest -q tests/private
 
 .PHONY: soak
 soak: $(DEV_STAMP) ## minutes of paced calls beside injected faults, then 25,000 short sessions

@@ -283,7 +283,8 @@ class Config(Section):
             allowed_hosts=self.privacy.allowed_hosts,
             language=self.session.language,
             slots=self.worker.max_sessions,
-            session_max_s=round(self.gateway.session_max_s),
+            # The gateway ends its sessions first, in a moment of silence.
+            session_max_s=round(self.gateway.session_max_s) + 60,
             tracing=TracingSettings.model_validate(self.tracing.model_dump()),
             log_level=self.logs.level,
             log_format=self.logs.format,

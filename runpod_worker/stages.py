@@ -112,6 +112,8 @@ class Transcript:
     understood: bool
     confidence: float | None = None
     words: tuple[Word, ...] = ()
+    language_probability: float | None = None
+    """Of a language that the engine found; None where it was told, or does not say."""
 
 
 @dataclass(frozen=True, slots=True)

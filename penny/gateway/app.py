@@ -36,6 +36,7 @@ from penny.gateway.trust import Trust, build_trust
 from penny.gateway.webrtc import WebRtcDoor
 from penny.logs import LossyStream
 from penny.session.broker import Broker, BrokerSettings
+from penny.session.limits import GRACE_S
 from penny.session.mode import Mode
 from penny.session.session import SessionLimits
 
@@ -233,8 +234,6 @@ def _broker_settings(config: Config) -> BrokerSettings:
         default_mode=config.penny.default_mode,
         allow_user_selection=config.penny.allow_user_selection,
         max_sessions=config.gateway.max_sessions,
-        limits=SessionLimits(
-            max_s=config.gateway.session_max_s, idle_s=config.gateway.idle_timeout_s
-        ),
+        limits=SessionLimits(config.gateway.session_max_s, config.gateway.idle_timeout_s, GRACE_S),
         silence_ms=config.worker.turns.silence_duration_ms,
     )
