@@ -114,6 +114,7 @@ def _persons(speech: Speech) -> tuple[Kind, ...]:
             r"(?:1[ .-])?(?:\(\d{3}\)\s?|\d{3}[ .-])\d{3}[ .-]\d{4}(?![\w-])",
             lambda m: groups(re.findall(r"\d+", m[0]), speech),
         ),
+        kind("telephone", r"\d{4}-\d{4}(?![\w-])", partial(_two_fours, speech)),
         kind("telephone", r"[6789]\d{8}(?!\w)", lambda m: _telephone(m[0], speech)),
     )
 
@@ -127,6 +128,17 @@ def _codes(speech: Speech) -> tuple[Kind, ...]:
             r"((?:versi[oó]n|art[ií]culo|apartado|secci[oó]n|section|art\.) |v)"
             r"(\d+(?:\.\d+)+)(?![\w.,]\d)",
             lambda m: f"{m[1]}{_version(m[2], speech, is_named=True)}",
+        ),
+        kind(
+            "label",
+            r"((?:listados?|figuras?|tablas?|cuadros?|gr[aá]ficos?|listings?|figures?|tables?|fig\.)\s)"
+            r"(\d{1,3})-(\d{1,3})(?![\w-])",
+            lambda m: f"{m[1]}{spell(f'{m[2]}-', speech)} {words(int(m[3]), speech)}",
+        ),
+        kind(
+            "path",
+            r"(?<!\w)(?=[\w./-]*[a-z])(?:(?:/[\w.-]*\w){2,}/?|(?:[\w-]+/)+[\w-]+\.[a-z]{2,5}(?!\w))",
+            lambda m: spell(m[0].rstrip("/"), speech),
         ),
         kind("dialled", r"(?:[*#]{2,}|\*)\d[\d*#]*|#\d+[*#][\d*#]*", lambda m: spell(m[0], speech)),
         kind("key", r"[*#](?=[\s,.;:?!]|$)", lambda m: _SYMBOLS[speech][m[0]]),
@@ -233,6 +245,13 @@ def _telephone(text: str, speech: Speech) -> str | None:
     if speech == "es" and len(written) > 1 and length not in (9, 10) and text[0] != "0":
         return None
     return groups(_split(written), speech)
+
+
+def _two_fours(speech: Speech, match: re.Match[str]) -> str | None:
+    """A telephone of Central and South America; two years are a span."""
+    written = match[0].split("-")
+    is_span = all(group[:2] in ("19", "20") for group in written)
+    return None if is_span else groups(written, speech)
 
 
 def _split(written: list[str]) -> list[str]:
