@@ -55,7 +55,7 @@ def _addresses(speech: Speech) -> tuple[Kind, ...]:
             r"((?:/[\w%~.-]*\w)*)/?(?:\?[^\s]*)?(?:#[\w-]*)?(?![\w@])",
             lambda m: spell(m[1] + m[2], speech),
         ),
-        kind("web", r"https?://(\S+?)(?=[.,;:!?)]*(?:\s|$))", lambda m: spell(m[1], speech)),
+        kind("web", r"https?://(\S+?)/?(?=[.,;:!?)]*(?:\s|$))", lambda m: spell(m[1], speech)),
         kind(
             "account",
             r"[A-Z]{2}\d{2}(?:[ -]?[A-Z\d]{4}){3,7}(?:[ -]?[A-Z\d]{1,3})?(?!\w)",
@@ -127,7 +127,7 @@ def _codes(speech: Speech) -> tuple[Kind, ...]:
             "version",
             r"((?:versi[oó]n|art[ií]culo|apartado|secci[oó]n|section|art\.) |v)"
             r"(\d+(?:\.\d+)+)(?![\w.,]\d)",
-            lambda m: f"{m[1]}{_version(m[2], speech, is_named=True)}",
+            lambda m: f"{_named(m[1], speech)}{_version(m[2], speech, is_named=True)}",
         ),
         kind(
             "label",
@@ -276,6 +276,10 @@ def _is_date(written: list[str]) -> bool:
             continue
         return len(written[0]) <= 2 or len(written[0]) == 4
     return False
+
+
+def _named(name: str, speech: Speech) -> str:
+    return "artículo " if speech == "es" and name.lower() == "art. " else name
 
 
 def _version(text: str, speech: Speech, *, is_named: bool = False) -> str | None:
