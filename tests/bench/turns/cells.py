@@ -157,12 +157,13 @@ def noise(door: str, index: int) -> Trial:
 
 def pause(pause_s: float) -> Callable[[str, int], Trial]:
     def trial(door: str, index: int) -> Trial:
-        first, second = sounds.halves(_pick(index))
+        said = _pick(index)
+        first, second = sounds.halves(said)
         seconds = ASKED_S + (len(first) + len(second)) / sounds.RATE_HZ + pause_s + GIVE_UP_S
         script = Script(seconds, door=door)  # type: ignore[arg-type]
-        script.say(ASKED_S, first, "Quiero cambiar.")
+        script.say(ASKED_S, first, said.parts[0])
         paused_s = ASKED_S + len(first) / sounds.RATE_HZ
-        end_s = script.say(paused_s + pause_s, second, "El contrato de mi casa.")
+        end_s = script.say(paused_s + pause_s, second, said.parts[1])
 
         def judge(heard: Heard) -> Score:
             sound_s = first_sound(heard, 0.0)
