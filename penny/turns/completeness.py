@@ -15,7 +15,7 @@ Verdict = Literal["finished", "open", "unknown"]
 _OPEN_WORDS: Final = words_of(
     # conjunctions
     "y e o u ni pero porque que aunque mientras como cuando donde si sino pues entonces",
-    "and or but because if when while than",
+    "and or but because if when while than is are was",
     # prepositions; English "in", "on" and "up" close as many sentences as they leave open
     "a de en con por para sin sobre desde hasta entre hacia según contra tras",
     "of to from with at for between without",
@@ -71,6 +71,12 @@ def judge_text(text: str) -> Verdict:
     if words[0] in _QUESTION_WORDS and len(words) >= _MIN_QUESTION_WORDS:
         return "finished"
     return "unknown"
+
+
+def lacks_end(text: str) -> bool:
+    """Whether a recogniser that punctuates put no mark behind the last of three words or more."""
+    text = text.strip()
+    return len(text.split()) >= _MIN_QUESTION_WORDS and text[0].isupper() and text[-1].isalnum()
 
 
 def _leaves_open(words: list[str]) -> bool:
