@@ -256,7 +256,8 @@ KINDS: tuple[Kind, ...] = (
     *kinds_of(_T),
     kind("plus", r"\+(?=\s?\d)", "más "),
     kind("equals", r"\s=\s", " igual a "),
-    kind("either ending", r"([^\W\d_]+)o(s?)/as?(?!\w)", lambda m: f"{m[1]}o{m[2]} o {m[1].lower()}a{m[2]}"),
+    kind("either ending", r"([^\W\d_]+)o(s?)/as?(?!\w)",
+         lambda m: f"{m[1]}o{m[2]} o {m[1].lower()}a{m[2]}"),
     kind("or", r"(?<=[a-záéíóúñ])/(?=[a-záéíóúñ])", " o "),
     kind("number", rf"{_MINUS}({_N})(?=(?:[ \u00a0](?P<noun>[^\W\d_]+))?)", _plain),
 )  # fmt: skip

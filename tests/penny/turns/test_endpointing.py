@@ -60,8 +60,9 @@ def test_words_without_the_mark_that_their_recogniser_sets_are_waited_for() -> N
 
 
 def test_closing_words_that_sound_open_are_weighed() -> None:
-    assert SEMANTIC.silence_ms(2000, [], "Muchas gracias.", 0.25) == 1275
-    assert SEMANTIC.silence_ms(2000, [], "Muchas gracias.", 0.9) == 240
+    assert SEMANTIC.silence_ms(2000, [], "Gracias.", 0.25) == 1275
+    assert SEMANTIC.silence_ms(2000, [], "Gracias.", 0.9) == 240
+    assert SEMANTIC.silence_ms(2000, [], "Muchas gracias.", 0.9) == 600
 
 
 def test_words_that_leave_open_outweigh_the_model_and_it_outweighs_finished_ones() -> None:
