@@ -20,6 +20,7 @@ from config.schema import Config
 from modes.external.call import ExternalCall
 from modes.external.context import DeclaredContext
 from modes.external.conversation import Conversation
+from modes.external.host import CallHost
 from modes.external.line import Line, Open
 from modes.external.openai_speaker import RealtimeUpstream
 from modes.external.placing import Placer
@@ -91,8 +92,9 @@ class CallAssembly:
         if shared.fallback is not None:
             privacy = self._config.penny.modes.SELF_HOSTED.privacy
             private = {"mode": shared.fallback.name, "privacy": privacy}
-        state, tools = self._state(), self._tools()
-        call = ExternalCall(state, line, tools, journal, clock, shared.counts, private)
+        call = ExternalCall(
+            self._state(), line, self._tools, journal, clock, shared.counts, private
+        )
         if service is not None:
             call.host.brain = SessionBrain(service, self._profile(service), journal, call.host)
         self._note_start(call)
@@ -188,7 +190,7 @@ class CallAssembly:
             trace=self._spec.trace,
         )
 
-    def _tools(self) -> ToolRuns:
+    def _tools(self, host: CallHost) -> ToolRuns:
         spec, shared = self._spec, self._shared
         session = {
             "session_id": spec.session_id,
@@ -197,7 +199,7 @@ class CallAssembly:
             "tenant": spec.tenant,
         }
         desk = ActionDesk(self._actions, spec.session_id)
-        return ToolRuns(desk, shared.runner, session, shared.counts.actions, spec.trace)
+        return ToolRuns(desk, shared.runner, session, shared.counts.actions, host, spec.trace)
 
     def _note_start(self, call: ExternalCall) -> None:
         spec, models = self._spec, self._config.models
@@ -214,6 +216,9 @@ class CallAssembly:
             ("field_ignored", f"{field}: '{name}' is not declared in penny.yaml", field)
             for name in self._undeclared
         ]
+        if self._actions and not self._provider.able.calls_tools:
+            message = f"{field}: '{self._provider.name}' cannot call actions; it only searches"
+            warnings.append(("field_ignored", message, field))
         if self._unknown_provider:
             field, names = "portavoz.provider", ", ".join(self._shared.providers)
             message = f"{field}: '{self._unknown_provider}' is unknown; there are {names}"

@@ -37,7 +37,7 @@ class ExternalCall:
     """One call.
 
     Args:
-        tools: runs what the speaker calls; it has none where the session has no tools.
+        make_tools: what runs what the speaker calls.
         private: ``mode`` and ``privacy`` of where a call goes whose speaker is dead.
     """
 
@@ -45,7 +45,7 @@ class ExternalCall:
         self,
         state: CallState,
         line: Line,
-        tools: ToolRuns,
+        make_tools: Callable[[CallHost], ToolRuns],
         journal: Journal,
         clock: Callable[[], float],
         counts: BrainCounts,
@@ -57,7 +57,7 @@ class ExternalCall:
         self.note = journal.write
         self.host = CallHost(state, clock, self.happen, self.tell, journal)
         self._journal = journal
-        self._tools = tools
+        self._tools = make_tools(self.host)
         self._clock = clock
         self._counts = counts
         self._private = private
@@ -77,7 +77,7 @@ class ExternalCall:
             "seed": line.seed,
             "apply": self._apply,
             "abandon": line.abandon,
-            "run": lambda run: tools.run(run, host),
+            "run": self._tools.run,
             "look_up": lambda turn: self._happened.appendleft(("facts", host.find(turn))),
             "partial": host.partial,
             "final": host.final,
@@ -85,6 +85,7 @@ class ExternalCall:
             "outcome": host.outcome,
             "journal": lambda about: self.note(about[0], **about[1]),
             "refusal": self._refusal,
+            "not_understood": self._not_understood,
         }
 
     async def open(self) -> None:
@@ -222,13 +223,16 @@ class ExternalCall:
             # A shape that was not known: passed over, so that the call does not go deaf.
             kind = about["type"] if what == "upstream" else what
             log.warning("event_not_understood", event_type=kind, error=type(error).__name__)
-            self._counts.not_understood[kind] += 1
+            self._not_understood(kind)
             return
         for effect, detail in effects:
             try:
                 self._carry_out[effect](detail)
             except Exception:
                 log.exception("effect_failed", effect=effect)
+
+    def _not_understood(self, kind: str) -> None:
+        self._counts.not_understood[kind] += 1
 
     def _set_timer(self) -> None:
         """Wait for the earliest deadline; a timer that is too early only looks again."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, get_args
 
 from brain.folio import Folio, Outcome, OutcomeState, SectionName
 from modes.external.speaker import Capabilities, Step
@@ -19,8 +19,8 @@ from modes.external.speaker import Capabilities, Step
 ACK_S = 5.0
 """A change whose acknowledgement does not come in this time is tried again, or given up."""
 TRIES = 2
-ORDER: tuple[SectionName, ...] = ("summary", "folio", "facts", "results", "correction")
-ONE_OF_EACH: frozenset[SectionName] = frozenset({"summary", "folio", "facts"})
+ORDER: tuple[SectionName, ...] = get_args(SectionName)
+ONE_OF_EACH: frozenset[SectionName] = frozenset({"folio", "facts"})
 """Sections in which the newest replaces the older."""
 
 Choose = Callable[[Folio, Sequence[str]], str]
@@ -66,6 +66,7 @@ class _Pending:
     step: Step
     due_s: float
     before: tuple[str, ...]
+    tries: int = 1
 
     @property
     def key(self) -> str:
@@ -158,8 +159,10 @@ class DeclaredContext:
 
     def _send(self, step: Step, now_s: float) -> Step:
         step = replace(step, id=self._new_id("step"))
-        pending = self._pending[step.id] = _Pending(step, now_s + ACK_S, self._held.document)
-        self._tries[pending.key] = 1 + self._tries.get(pending.key, 0)
+        pending = _Pending(step, now_s + ACK_S, self._held.document)
+        pending.tries += self._tries.get(pending.key, 0)
+        self._tries[pending.key] = pending.tries
+        self._pending[step.id] = pending
         if step.act == "remove":
             self._held.notes.pop(step.folios[0], None)
         elif step.act == "append":
@@ -217,7 +220,7 @@ class DeclaredContext:
             if pending.due_s > now_s:
                 continue
             del self._pending[step_id]
-            if self._tries[pending.key] >= TRIES:
+            if pending.tries >= TRIES:
                 self._undo(pending, "given_up")
                 given_up.append(pending.step)
             elif pending.step.act == "remove":

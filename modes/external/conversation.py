@@ -14,7 +14,8 @@ from penny.turns.heard import HeardText
 
 
 Json = dict[str, Any]
-Role = Literal["user", "assistant", "system", "call", "output", "other"]
+Role = Literal["user", "assistant", "system", "call", "output", "aside", "other"]
+"""``aside``: said outside the conversation, by a response of its own."""
 
 PLAYBACK_DELAY_S = 0.25
 """What an edge holds back before audio is heard: its lead and the network."""
@@ -77,6 +78,8 @@ class ConversationItem:
         if names is not None:
             whole = self.raw.get("status") not in ("in_progress", "incomplete")
             return {n: self.raw[n] for n in names if self.raw.get(n) is not None} if whole else None
+        if self.role == "aside":
+            return None
         if self.role == "other":
             return {name: value for name, value in self.raw.items() if name not in _SERVER_ONLY}
         kind, text = "input_text", self.words
@@ -87,7 +90,9 @@ class ConversationItem:
         if not given and not text.strip():
             return None
         content = given or [{"type": kind, "text": text}]
-        return {"id": self.id, "type": "message", "role": self.role, "content": content}
+        shown = {"id": self.id, "type": "message", "role": self.role, "content": content}
+        phase = self.raw.get("phase")
+        return shown if phase is None else {**shown, "phase": phase}
 
 
 def _is_given(part: Json) -> bool:
@@ -150,8 +155,8 @@ class Conversation:
     def visible_before(self, item_id: str) -> str | None:
         """The nearest item before this one that the caller's side knows; of an unknown the last."""
         end = self._order.index(item_id) if item_id in self._items else len(self._order)
-        visible = (i for i in reversed(self._order[:end]) if not self._items[i].is_hidden)
-        return next(visible, None)
+        before = (self._items[each] for each in reversed(self._order[:end]))
+        return next((i.id for i in before if not i.is_hidden and i.role != "aside"), None)
 
     def find_call(self, call_id: str) -> ConversationItem | None:
         """The function call of that id."""

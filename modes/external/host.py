@@ -124,6 +124,12 @@ class CallHost:
 
     # -- for the tools ------------------------------------------------------------------------
 
+    async def look_up(self, query: str) -> Json:
+        """What ``search_knowledge`` answers."""
+        if self.brain is None:
+            return {"status": "nothing_found"}
+        return await self.brain.look_up(query)
+
     def summarise(self, language: str) -> str:
         """The folio in force and the last turns, for a person who takes over."""
         folios = self.in_force("folio")

@@ -277,10 +277,10 @@ class Line:
             for item in state.conversation.seed(self._clock()):
                 if known.get(item["id"]) != item:
                     upstream.seed(item)
-            needed_ms = turns.replay_from_ms(state)
-            from_ms = self._heard_ms - PREROLL_MS
-            for chunk in self.kept.since(min(from_ms, from_ms if needed_ms is None else needed_ms)):
-                upstream.send({"type": "input_audio_buffer.append", "audio": chunk})
+            from_ms = turns.replay_from_ms(state)
+            from_ms = self._heard_ms - PREROLL_MS if from_ms is None else from_ms
+            for event in self.kept.since(from_ms, turns.replayed_requests(state)):
+                upstream.send(event)
         except SpeakerLost as loss:
             await upstream.aclose()
             await self._recover(loss)

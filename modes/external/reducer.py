@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 from brain.folio import Folio
+from modes.answers import OpenItem
 from modes.external import open_calls, requests, responses, turns
 from modes.external.session_view import duration_ms
 from modes.external.speaker import Capabilities
-from modes.external.state import CallState, Effect, Json, OpenItem, What, Wish
+from modes.external.state import CallState, Effect, Json, Slot, What, Wish
 
 
 def step(s: CallState, what: What, about: Any, now_s: float) -> list[Effect]:
@@ -55,7 +56,7 @@ def next_deadline_s(s: CallState) -> float | None:
 def _tick(s: CallState, _: None) -> None:
     for name in [name for name, (due_s, _) in s.deadlines.items() if due_s <= s.now_s]:
         due = s.deadlines.pop(name, None)
-        if due is not None:
+        if due is not None and due[1] is not None:
             due[1](s)
     for given_up in s.context.tick(s.now_s):
         s.do("refusal", ("given_up", {"what": given_up.act, "folios": given_up.folios}))
@@ -74,6 +75,7 @@ def _lose(s: CallState, _: None) -> None:
     if s.able is None:
         return
     responses.lost(s)
+    requests.lost(s)
     open_calls.upstream_lost(s)
     turns.lost(s)
     s.able = None
@@ -117,7 +119,7 @@ def _arguments(s: CallState, event: Json) -> Json | None:
 
 def _part_added(s: CallState, event: Json) -> Json:
     responses.running(s, event)
-    item = s.slot.items.get(event["item_id"])
+    item = _slot_of(s, event).items.get(event["item_id"])
     if item is not None:
         item.parts[event["content_index"]] = event["part"]["type"]
     return event
@@ -125,21 +127,23 @@ def _part_added(s: CallState, event: Json) -> Json:
 
 def _output_added(s: CallState, event: Json) -> Json | None:
     responses.running(s, event)
-    raw = event["item"]
-    if event["response_id"] == s.slot.response_id:
-        s.slot.items[raw["id"]] = OpenItem(event["output_index"], raw)
-    if event["response_id"] not in s.asides:
+    raw, slot = event["item"], _slot_of(s, event)
+    if event["response_id"] == slot.response_id:
+        slot.items[raw["id"]] = OpenItem(event["output_index"], raw)
+    if slot is s.slot:
         _take_in(s, raw, None)
+    else:
+        s.conversation.add(raw).role = "aside"
     return None if s.conversation.is_hidden(raw["id"]) else event
 
 
 def _output_done(s: CallState, event: Json) -> Json | None:
     responses.running(s, event)
-    raw = event["item"]
-    if event["response_id"] in s.asides:
+    raw, slot = event["item"], _slot_of(s, event)
+    if slot.items.pop(raw["id"], None) is not None:
+        slot.output.append(raw)
+    if slot is not s.slot:
         return event
-    if s.slot.items.pop(raw["id"], None) is not None:
-        s.slot.output.append(raw)
     _take_in(s, raw, None)
     if not s.conversation.is_hidden(raw["id"]):
         return event
@@ -147,6 +151,10 @@ def _output_done(s: CallState, event: Json) -> Json | None:
     if raw["type"] == "function_call" and raw.get("status", "completed") == "completed":
         open_calls.called(s, raw, event["response_id"])
     return None
+
+
+def _slot_of(s: CallState, event: Json) -> Slot:
+    return s.asides.get(event["response_id"], s.slot)
 
 
 def _take_in(s: CallState, raw: Json, place: str | None) -> None:
@@ -161,7 +169,7 @@ def _take_in(s: CallState, raw: Json, place: str | None) -> None:
 def _item_added(s: CallState, event: Json) -> Json | None:
     raw, before = event["item"], s.turn
     _take_in(s, raw, event.get("previous_item_id"))
-    requests.item_arrived(s, raw["id"])
+    requests.answered(s, requests.CREATE, raw["id"])
     s.unconfirmed.discard(raw["id"])
     if s.turn != before:  # a user's item that somebody else wrote
         s.context.turn_began(s.turn)
@@ -185,12 +193,15 @@ def _placed_as_seen(s: CallState, event: Json) -> Json | None:
 
 
 def _item_deleted(s: CallState, event: Json) -> Json | None:
-    hidden = s.conversation.is_hidden(event["item_id"])
-    s.conversation.delete(event["item_id"])
+    item_id = event["item_id"]
+    requests.answered(s, requests.DELETE, item_id)
+    hidden = s.conversation.is_hidden(item_id)
+    s.conversation.delete(item_id)
     return None if hidden else event
 
 
 def _item_truncated(s: CallState, event: Json) -> Json:
+    requests.answered(s, requests.TRUNCATE, event["item_id"])
     s.conversation.cut(event["item_id"], event["audio_end_ms"], s.now_s)
     return event
 
@@ -202,6 +213,10 @@ def _response_done(s: CallState, event: Json) -> Json | None:
     shown = responses.done(s, event)
     open_calls.response_ended(s, response["id"], interrupted=stopped)
     return shown
+
+
+def _not_understood(s: CallState, event: Json) -> None:
+    s.do("not_understood", event["event_type"])
 
 
 def _placed(s: CallState, event: Json) -> None:
@@ -218,7 +233,8 @@ def _placement_refused(s: CallState, event: Json) -> None:
 _UPSTREAM: dict[str, Callable[[CallState, Json], Json | None]] = {
     "input_audio_buffer.speech_started": turns.speech_started,
     "input_audio_buffer.speech_stopped": turns.speech_stopped,
-    "input_audio_buffer.committed": turns.committed,
+    "input_audio_buffer.committed": requests.committed,
+    "input_audio_buffer.cleared": requests.cleared,
     "conversation.item.input_audio_transcription.delta": turns.words_so_far,
     "conversation.item.input_audio_transcription.completed": turns.words_final,
     "conversation.item.input_audio_transcription.failed": turns.words_final,
@@ -237,6 +253,7 @@ _UPSTREAM: dict[str, Callable[[CallState, Json], Json | None]] = {
     "response.output_text.delta": _written,
     "response.done": _response_done,
     "session.updated": requests.session_updated,
+    "penny.not_understood": _not_understood,
     "penny.placed": _placed,
     "penny.placement_refused": _placement_refused,
     "error": requests.refused,

@@ -13,11 +13,10 @@ MAX_METADATA_CHARS = 512
 """Of each value of a response's ``metadata``; 16 of them, with keys of 64 characters at most."""
 WAITING_EVENTS = 64
 """Client events (not audio) that wait for the next upstream; past that the oldest go."""
-UPDATE, CREATE, RETRIEVE = (
-    "session.update",
-    "conversation.item.create",
-    "conversation.item.retrieve",
-)
+UPDATE = "session.update"
+COMMIT, CLEAR = "input_audio_buffer.commit", "input_audio_buffer.clear"
+CREATE, RETRIEVE = "conversation.item.create", "conversation.item.retrieve"
+DELETE, TRUNCATE = "conversation.item.delete", "conversation.item.truncate"
 
 
 def take(s: CallState, event: Json) -> None:
@@ -86,14 +85,17 @@ def _create_item(s: CallState, event: Json) -> None:
     _ask(s, {name: value for name, value in {**event, "item": raw}.items() if value is not None})
 
 
+def _ask_about_audio(s: CallState, event: Json) -> None:
+    event = {**event, "event_id": event.get("event_id") or s.new_id("event")}
+    s.asked_ms[event["event_id"]] = s.position_ms
+    _ask(s, event)
+
+
 def _delete_item(s: CallState, event: Json) -> None:
-    item_id = event["item_id"]
-    s.conversation.cut(item_id, 0.0, s.now_s)
-    if s.able is not None:
-        s.send(event)
-        return
-    s.conversation.delete(item_id)
-    s.tell("conversation.item.deleted", item_id=item_id)
+    s.conversation.cut(event["item_id"], 0.0, s.now_s)
+    if s.able is None:
+        s.conversation.delete(event["item_id"])
+    _ask(s, event)
 
 
 def _truncate(s: CallState, event: Json) -> None:
@@ -107,12 +109,16 @@ def _truncate(s: CallState, event: Json) -> None:
         s.conversation.cut(item_id, float(event["audio_end_ms"]), s.now_s)
     is_text = item is not None and item.is_known_as_text
     if s.able is not None and s.able.truncates and not is_text:
-        s.send(event)
+        _ask(s, event)
         return
     if item is not None and is_text and s.able is not None:
         # The present upstream never spoke it: it knows the item as text and is told less of it.
         nothing = {"id": item_id, "type": "message", "role": "assistant", "content": []}
         s.do("seed", item.seed(s.now_s) or nothing)
+    _tell_truncated(s, event)
+
+
+def _tell_truncated(s: CallState, event: Json) -> None:
     place = {name: event[name] for name in ("item_id", "content_index", "audio_end_ms")}
     s.tell("conversation.item.truncated", **place)
 
@@ -120,29 +126,30 @@ def _truncate(s: CallState, event: Json) -> None:
 _HANDLERS: dict[str, Callable[[CallState, Json], None]] = {
     "response.create": _respond,
     "response.cancel": responses.cancel,
-    UPDATE: _ask,
+    **dict.fromkeys((UPDATE, RETRIEVE), _ask),
+    **dict.fromkeys((COMMIT, CLEAR), _ask_about_audio),
     CREATE: _create_item,
-    RETRIEVE: _ask,
-    "conversation.item.delete": _delete_item,
-    "conversation.item.truncate": _truncate,
+    DELETE: _delete_item,
+    TRUNCATE: _truncate,
 }
 
 
 # -- what comes back ------------------------------------------------------------------------------
 
 
-def _answered(s: CallState, kind: str, item_id: str | None = None) -> Json | None:
+def answered(s: CallState, kind: str, item_id: str | None = None) -> Json | None:
     """The oldest request of a kind (about an item), which has its answer now."""
     for event_id, event in s.pending.items():
         about = event.get("item_id") or (event.get("item") or {}).get("id")
         if event["type"] == kind and about == item_id:
+            s.buffer_from_ms = s.asked_ms.pop(event_id, s.buffer_from_ms)
             return s.pending.pop(event_id)
     return None
 
 
 def session_updated(s: CallState, event: Json) -> Json:
     """The upstream agreed: the oldest update that waits holds from now on."""
-    update = _answered(s, UPDATE)
+    update = answered(s, UPDATE)
     if update is not None:
         fields = update["session"]
         if isinstance(fields.get("instructions"), str):
@@ -153,9 +160,16 @@ def session_updated(s: CallState, event: Json) -> Json:
 
 def refused(s: CallState, event: Json) -> Json | None:
     """An error about a request of the caller's side, told with their own event id."""
-    request = s.pending.pop(event["error"].get("event_id") or "", None)
+    event_id = event["error"].get("event_id") or ""
+    request = s.pending.pop(event_id, None)
+    s.asked_ms.pop(event_id, None)
     if request is None:
         return responses.error(s, event)
+    if request["type"] == DELETE and s.conversation.get(request["item_id"]) is not None:
+        # Nothing of it was heard, so this upstream was not told of it.
+        s.conversation.delete(request["item_id"])
+        s.tell("conversation.item.deleted", item_id=request["item_id"])
+        return None
     if request["type"] == CREATE:
         item = s.conversation.get(request["item"]["id"])
         if item is not None and item.raw is request["item"]:  # not another of that id
@@ -165,28 +179,54 @@ def refused(s: CallState, event: Json) -> Json | None:
 
 
 def retrieved(s: CallState, event: Json) -> Json:
-    _answered(s, RETRIEVE, event["item"]["id"])
+    answered(s, RETRIEVE, event["item"]["id"])
     return event
 
 
-def item_arrived(s: CallState, item_id: str) -> None:
-    """An item of the caller's side is in the upstream's conversation."""
-    _answered(s, CREATE, item_id)
+def committed(s: CallState, event: Json) -> Json:
+    shown = turns.committed(s, event)
+    if answered(s, COMMIT) is None:
+        s.buffer_from_ms = s.position_ms
+    return shown
+
+
+def cleared(s: CallState, event: Json) -> Json:
+    answered(s, CLEAR)
+    return event
+
+
+def lost(s: CallState) -> None:
+    """What was to be taken out of a conversation is not seeded again."""
+    for request in s.pending.values():
+        if request["type"] == DELETE:
+            s.conversation.delete(request["item_id"])
 
 
 def attached(s: CallState) -> None:
-    """Another upstream: it was seeded with the items; the rest is asked for again."""
+    """Another upstream: it was seeded with the items as they are now; the rest is asked again."""
     for event_id, request in list(s.pending.items()):
-        if request["type"] != CREATE:
+        kind = request["type"]
+        if kind in (COMMIT, CLEAR):
+            continue  # it goes with the audio that is heard again
+        if kind in (UPDATE, RETRIEVE):
             _send(s, event_id, request)
             continue
         del s.pending[event_id]
-        item = s.conversation.get(request["item"]["id"])
-        if item is not None:
-            before = s.conversation.visible_before(item.id)
-            raw = {"object": "realtime.item", "status": "completed", **item.raw}
-            for kind in ("conversation.item.added", "conversation.item.done"):
-                s.tell(kind, item=raw, previous_item_id=before)
+        if kind == DELETE:
+            s.tell("conversation.item.deleted", item_id=request["item_id"])
+        elif kind == TRUNCATE:
+            _tell_truncated(s, request)
+        else:
+            _tell_created(s, request["item"]["id"])
     waiting, s.outbox = s.outbox, []
     for event in waiting:
         s.send(event)
+
+
+def _tell_created(s: CallState, item_id: str) -> None:
+    item = s.conversation.get(item_id)
+    if item is not None:
+        before = s.conversation.visible_before(item_id)
+        raw = {"object": "realtime.item", "status": "completed", **item.raw}
+        for kind in ("conversation.item.added", "conversation.item.done"):
+            s.tell(kind, item=raw, previous_item_id=before)

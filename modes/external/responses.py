@@ -55,7 +55,7 @@ def _ask_next(s: CallState) -> None:
             continue
         sounds_s = s.conversation.sounds_until_s - s.now_s
         if kind in ("say", "filler") and sounds_s > 0:
-            s.set_due("quiet", sounds_s, _wait)
+            s.set_due("quiet", sounds_s)
             continue
         if kind == "filler":
             del s.wishes["filler"]
@@ -68,10 +68,6 @@ def _ask_next(s: CallState) -> None:
         s.set_due("request", REQUEST_S, _unanswered)
         s.send(event)
         return
-
-
-def _wait(s: CallState) -> None:
-    """A deadline after which the state is only settled again."""
 
 
 def wish_again(s: CallState, wish: Wish) -> None:
@@ -132,7 +128,7 @@ def created(s: CallState, event: Json) -> Json | None:
     response = event["response"]
     response_id = response["id"]
     if "conversation_id" in response and response["conversation_id"] is None:
-        s.asides.add(response_id)
+        s.asides[response_id] = Slot("active", response_id=response_id, response=response)
         return event
     if s.slot.phase in ("active", "cancelling") and s.slot.response_id not in ("", response_id):
         closing.close(s)  # its end was lost
@@ -169,7 +165,7 @@ def done(s: CallState, event: Json) -> Json | None:
     response, slot = event["response"], s.slot
     response_id = response["id"]
     if response_id in s.asides:
-        s.asides.discard(response_id)
+        del s.asides[response_id]
         return event
     if response_id in s.finished:
         return None
@@ -187,7 +183,7 @@ def done(s: CallState, event: Json) -> Json | None:
         # Too busy, or broken: once more.
         s.retried = s.conversation.newest_turn_id()
         owe(s, slot)
-        s.set_due("retry", RETRY_S, _wait)
+        s.set_due("retry", RETRY_S)
     return {**event, "response": {**response, "output": output}}
 
 
@@ -255,7 +251,7 @@ def _count_refusal(s: CallState, why: str) -> None:
         s.do("refusal", ("given_up", {"what": "response", "reason": why}))
         message = "the speaker did not answer this turn"
         s.tell("penny.warning", code="degraded", message=message)
-    s.set_due("retry", RETRY_S, _wait)
+    s.set_due("retry", RETRY_S)
 
 
 # -- watchdogs ------------------------------------------------------------------------------------
@@ -297,5 +293,5 @@ def lost(s: CallState) -> None:
     closing.close(s)
     if is_owed:
         owe(s, slot)
-    s.asides.clear()
+    closing.close_asides(s)
     s.drop_due("retry")

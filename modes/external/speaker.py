@@ -150,8 +150,8 @@ class Translator:
             self.on_closed(error)
         except (PennyError, LookupError, TypeError, ValueError, AttributeError) as error:
             # A shape that was not known when this was written: passed over, never deaf.
-            reason = type(error).__name__
-            log.warning("upstream_event_not_understood", event_type=event["type"], error=reason)
+            log.warning("upstream_event_not_understood", error=type(error).__name__)
+            self.tell({"type": "penny.not_understood", "event_type": event["type"]})
 
     def on_closed(self, error: SpeakerLost | None, /) -> None:
         sink, self._sink = self._sink, None

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from brain.folio import Folio
+from modes.answers import OpenItem
 from modes.external.context import DeclaredContext
 from modes.external.conversation import Conversation
 from modes.external.placing import Placer
@@ -31,7 +32,12 @@ Effect = tuple[str, Any]
 """What follows: ``send`` a client event, ``tell`` the session a server event, ``seed`` an item that
 is another text now, ``apply`` a ``Step``, ``look_up`` facts (item, turn, words; answered at once),
 ``run`` a ``Run``, ``abandon`` the upstream (why); ``partial``, ``final``, ``reply``, ``outcome``
-for the brain; ``journal`` (kind, fields) and ``refusal`` (kind, fields), which is logged too."""
+for the brain; ``journal`` (kind, fields), ``refusal`` (kind, fields), which is logged too, and
+``not_understood`` (type of an event)."""
+
+
+Then: TypeAlias = "Callable[[CallState], None] | None"
+"""What happens at a deadline; None only settles the state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +80,6 @@ class Wish:
 
 
 @dataclass(slots=True)
-class OpenItem:
-    """An item of the running response that is not done: what would close it."""
-
-    output_index: int
-    raw: Json
-    parts: dict[int, str] = field(default_factory=dict)
-    """Content index -> ``audio`` or ``text``."""
-
-
-@dataclass(slots=True)
 class Slot:
     """The default conversation's one response: asked for, running, being cancelled, or none."""
 
@@ -100,6 +96,7 @@ class Slot:
     is_forced: bool = False
     """Cancelled by a watchdog: its answer is still owed."""
     items: dict[str, OpenItem] = field(default_factory=dict)
+    """Not done yet."""
     output: list[Json] = field(default_factory=list)
 
 
@@ -149,7 +146,7 @@ class CallState:
     """None while there is no upstream."""
     slot: Slot = field(default_factory=Slot)
     wishes: dict[WishKind, Wish] = field(default_factory=dict)
-    deadlines: dict[str, tuple[float, Callable[[CallState], None]]] = field(default_factory=dict)
+    deadlines: dict[str, tuple[float, Then]] = field(default_factory=dict)
     """Name -> when it is due, and what happens then."""
     effects: list[Effect] = field(default_factory=list)
     # the caller
@@ -158,6 +155,8 @@ class CallState:
     speech_from_ms: float | None = None
     position_ms: float = 0.0
     """Caller's audio taken in so far."""
+    buffer_from_ms: float = 0.0
+    """Where what is neither committed nor cleared begins."""
     stopped: str = ""
     continued: str = ""
     """Speech whose audio the next upstream hears again."""
@@ -170,10 +169,13 @@ class CallState:
     retried: str = ""
     refusals: int = 0
     # asides, requests and items of the caller's side
-    asides: set[str] = field(default_factory=set)
+    asides: dict[str, Slot] = field(default_factory=dict)
+    """Responses outside the conversation."""
     finished: deque[str] = field(default_factory=lambda: deque(maxlen=64))
     pending: dict[str, Json] = field(default_factory=dict)
     """Event id -> an update, or a request about an item, that has no answer yet."""
+    asked_ms: dict[str, float] = field(default_factory=dict)
+    """Event id of one about the audio (commit, clear) -> the audio that had come before it."""
     outbox: list[Json] = field(default_factory=list)
     """What waits for the next upstream."""
     # tools
@@ -198,7 +200,7 @@ class CallState:
     def journal(self, kind: str, **fields: Any) -> None:
         self.do("journal", (kind, fields))
 
-    def set_due(self, name: str, seconds: float, then: Callable[[CallState], None]) -> None:
+    def set_due(self, name: str, seconds: float, then: Then = None) -> None:
         """Set a deadline, in place of one of that name."""
         self.deadlines[name] = (self.now_s + seconds, then)
 

@@ -45,7 +45,8 @@ def committed(s: CallState, event: Json) -> Json:
     s.speech_item = ""
     _silent(s)
     item = _begin_turn(s, item_id)
-    item.from_ms, item.until_ms = s.speech_from_ms or 0.0, s.position_ms
+    from_ms = s.buffer_from_ms if s.speech_from_ms is None else s.speech_from_ms
+    item.from_ms, item.until_ms = from_ms, s.position_ms
     s.speech_from_ms = None
     if item_id == s.stopped and s.view.wants_answers:  # a commit alone never asks for an answer
         s.unanswered = item_id
@@ -206,13 +207,10 @@ def lost(s: CallState) -> None:
 
 def attached(s: CallState) -> None:
     """A turn without words is not in the seed: its audio was replayed, its end is found again."""
-    if not s.continued:
+    if not s.continued or not s.view.detects_turns:
         return
-    if s.view.detects_turns:
-        if s.wishes.pop("answer", None) is not None or s.view.wants_answers:
-            s.unanswered = s.continued
-    elif _unheard(s) is not None:
-        s.send({"type": "input_audio_buffer.commit"})  # its end is found by no one else
+    if s.wishes.pop("answer", None) is not None or s.view.wants_answers:
+        s.unanswered = s.continued
 
 
 def replay_from_ms(s: CallState) -> float | None:
@@ -220,4 +218,20 @@ def replay_from_ms(s: CallState) -> float | None:
     if s.speech_from_ms is not None:
         return max(0.0, s.speech_from_ms)
     again = _unheard(s)
-    return None if again is None else max(0.0, again.from_ms)
+    if again is not None:
+        return max(0.0, again.from_ms)
+    return None if s.view.detects_turns else s.buffer_from_ms
+
+
+def replayed_requests(s: CallState) -> list[tuple[float, Json]]:
+    """What stands between that audio, and behind how much: commits and clears, oldest first."""
+    requests = [
+        (at_ms, {**s.pending[event_id], "event_id": event_id})
+        for event_id, at_ms in s.asked_ms.items()
+        if event_id in s.pending
+    ]
+    again = _unheard(s)
+    if again is not None and not s.view.detects_turns:
+        # Its end is found by no one else.
+        requests.insert(0, (again.until_ms, {"type": "input_audio_buffer.commit"}))
+    return requests

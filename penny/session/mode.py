@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+WORKER_FULL = "worker_full"
+"""Code of a ModeUnavailable: what answers has no place until another session ends."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hearing:

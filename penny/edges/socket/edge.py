@@ -158,6 +158,15 @@ class SocketEdge:
     def _is_leaving(self) -> bool:
         return self._closed or self._has_left
 
+    @property
+    def lost_s(self) -> float | None:
+        """Since when the client is lost, by the loop's clock; None while it is there."""
+        return None if self._is_leaving else self._sender.lost_s
+
+    def give_up(self) -> None:
+        """Wait no longer for a client that is lost."""
+        self._hang_up()
+
     def _hang_up(self) -> None:
         """The client is gone for good."""
         if not self._has_left:

@@ -57,6 +57,8 @@ class ResumableSender:
         self, connection: SocketConnection, hold: HoldSettings, on_gone: Callable[[], None]
     ) -> None:
         self.connection: SocketConnection | None = connection
+        self.lost_s: float | None = None
+        """Since when the client is lost, by the loop's clock; None while it is there."""
         self._hold_s = hold.hold_s
         self._log = SentLog(hold.max_audio_bytes)
         self._on_gone = on_gone
@@ -175,7 +177,9 @@ class ResumableSender:
             self._on_gone()
             return
         log.info("client_lost", hold_s=self._hold_s)
-        self._giving_up = asyncio.get_running_loop().call_later(self._hold_s, self._on_gone)
+        loop = asyncio.get_running_loop()
+        self.lost_s = loop.time()
+        self._giving_up = loop.call_later(self._hold_s, self._on_gone)
 
     def reconnect(self, connection: SocketConnection, received: int) -> Missed | None:
         """Go on over another connection; None when messages are gone that it would need."""
@@ -183,7 +187,7 @@ class ResumableSender:
         if sent is None:
             return None
         self.forget_hold()
-        previous, self.connection = self.connection, connection
+        previous, self.connection, self.lost_s = self.connection, connection, None
         if previous is not None:
             previous.abort()
         self._missed = [message.data for message in reversed(sent)]

@@ -322,7 +322,7 @@ class Race:
         if not self.answers_turns:
             return  # the server begins by itself: what is on its way is not there yet
         wanted = set()
-        for section in ("facts", "folio", "results", "correction", "summary"):
+        for section in ("facts", "folio", "results", "correction"):
             wanted |= {f.id for f in self.state.context.in_force(section)}
         # What left the context within the way of the request cannot be known there.
         recent = {
