@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
@@ -174,13 +175,7 @@ async def dial(
     try:
         _, listener = await asyncio.shield(opening)
     except asyncio.CancelledError:
-        # The library would leave its connection open: it is ended below it.
-        if not opened:
-            opening.cancel()
-        for each in opened:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-        await asyncio.gather(opening, return_exceptions=True)
+        await _abandon(opening, opened)
         raise
     except WSHandshakeError as error:
         status = int(error.response.status) if error.response is not None else None
@@ -193,6 +188,16 @@ async def dial(
     if listener is None:
         raise HandshakeError("no WebSocket: closed before it was answered")
     return connection
+
+
+async def _abandon(opening: asyncio.Future[Any], opened: list[socket.socket]) -> None:
+    """End an opening that is not waited for: the library would leave its connection open."""
+    if not opened:
+        opening.cancel()
+    for each in opened:
+        with suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
+    await asyncio.gather(opening, return_exceptions=True)
 
 
 async def _connect(host: str, port: int, hosts: AllowList | None) -> socket.socket:
