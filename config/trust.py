@@ -51,13 +51,22 @@ class LimitsSection(Section):
 
 
 class TenantSection(Section):
-    """One customer of this Penny. An empty list allows all."""
+    """One customer of this Penny.
+
+    An empty list allows all; of collections and actions, all that no other tenant has named.
+    """
 
     modes: tuple[Literal["SELF_HOSTED", "EXTERNAL"], ...] = Field(
         default=(), description="modes its sessions may have"
     )
     kb_collections: tuple[str, ...] = Field(
         default=(), description="kb:// collections it may name; the first is its own default"
+    )
+    actions: tuple[str, ...] = Field(
+        default=(), description="actions of actions.table that its sessions may name"
+    )
+    rights: tuple[str, ...] = Field(
+        default=(), description="most that any of its keys may do, whatever their role"
     )
     voices: tuple[str, ...] = Field(default=(), description="voices its sessions may name")
     instructions: str | None = Field(

@@ -108,10 +108,10 @@ async def open_on(
 
 async def _configure(speaker: RealtimeSpeaker, session: Json, spec: SessionSpec) -> None:
     await _expect(speaker, "session.created")
-    speaker.send({"type": "session.update", "session": {"type": "realtime", **session}})
+    speaker.send({"type": "session.update", "session": {"type": spec.kind, **session}})
     updated = await _expect(speaker, "session.updated")
     if spec.session:
-        wishes = {"type": "realtime", **spec.session}
+        wishes = {**spec.session, "type": spec.kind}
         speaker.send({"type": "session.update", "session": wishes})
         updated = await _expect(speaker, "session.updated")
     effective = updated["session"]

@@ -5,7 +5,8 @@ PennyError
 │   └── ConfigErrors     all that is wrong with a file, at once
 ├── ProtocolError        a peer broke its protocol; names the field and the fix
 │   └── ClientError      a Realtime client did (penny.realtime.errors)
-├── Unauthorized         no key, or one that does not admit this
+├── Unauthorized         no key, or one that is not known
+│   └── Forbidden        the key is known and does not admit this
 ├── SessionRefused       the broker does not admit this session
 │   └── LimitReached     a tenant or a key has used up what it may
 ├── ModeUnavailable      the mode cannot talk now; carries the remedy
@@ -88,9 +89,15 @@ class ProtocolError(PennyError):
 
 
 class Unauthorized(PennyError):
-    """The request shows no key, or one that does not admit it."""
+    """The request shows no key, or one that is not known."""
 
     code = "unauthorized"
+
+
+class Forbidden(Unauthorized):
+    """Who asks is known, or a page, and may not do this."""
+
+    code = "forbidden"
 
 
 class SessionRefused(PennyError):

@@ -36,6 +36,7 @@ from penny.realtime.commands import (
     Send,
 )
 from penny.realtime.core import RealtimeCore
+from penny.realtime.session_config import TRANSCRIPTION
 from penny.realtime.speech import BYTES_PER_MS
 from runpod_worker.answering import AnswerAhead
 from runpod_worker.engines.registry import Engines
@@ -199,8 +200,9 @@ class Connection:
         kind = event["type"]
         if kind == "input_audio_buffer.speech_started":
             self._speech_item_id = event["item_id"]
-            # While the caller speaks the voice has nothing else to do.
-            self._tasks.spawn(self._prepare(self._voice()), name="filler made")
+            if self._session.get("type") != TRANSCRIPTION:
+                # While the caller speaks the voice has nothing else to do.
+                self._tasks.spawn(self._prepare(self._voice()), name="filler made")
         elif kind == "conversation.item.truncated":
             self._agent.stop(self._listener.position_ms)
         self._queue(event)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from tests.doubles.operator import HOUSE_KEY
 from tests.virtual_time import VirtualTimeLoop
 
 
@@ -21,6 +23,8 @@ LEAVES_THE_PROCESS = frozenset(
 
 READER = "kb.sources.child"
 """The process in which the knowledge base reads documents: any test with documents starts it."""
+
+os.environ["PENNY_ADMIN_API_KEY"] = HOUSE_KEY
 
 # A busy machine is no failure: how long one example takes is not what these tests are about.
 hypothesis.settings.register_profile("penny", deadline=None)

@@ -16,10 +16,12 @@ from config.credentials import find_notice, find_problems, missing_brain_key
 from config.schema import Config
 from kb import KnowledgeBase, UnknownCollection
 from modes.external.assembly import CallAssembly, CallResources
-from modes.external.call import ExternalCall
 from modes.external.providers import PROVIDERS
 from modes.external.speaker import SpeakerProvider
-from penny.session.mode import Availability, Hearing, Mode, SessionSpec
+from modes.external.transcription import open_transcription
+from modes.external.vendor_socket import VendorProvider
+from penny.realtime.session_config import TRANSCRIPTION
+from penny.session.mode import Availability, Hearing, Mode, SessionSpec, Speaker
 
 
 log = structlog.get_logger()
@@ -49,6 +51,7 @@ class ExternalMode:
         self._section = config.penny.modes.EXTERNAL
         base_url = self._section.portavoz_base_url
         self._providers = providers or {name: make(base_url) for name, make in PROVIDERS.items()}
+        self._recogniser = VendorProvider(base_url)
         self._fallback = fallback
         self._kb = kb
         self._runner = ActionRunner(config.actions.table)
@@ -117,10 +120,15 @@ class ExternalMode:
         await self._runner.aclose()
         for provider in self._providers.values():
             await provider.aclose()
+        await self._recogniser.aclose()
 
-    async def open(self, spec: SessionSpec) -> ExternalCall:
+    async def open(self, spec: SessionSpec) -> Speaker:
         """Connect to the speaker and set the brain behind it. Raises ModeUnavailable."""
         await self._ready.wait()  # a gateway listens before its modes have started
+        if spec.kind == TRANSCRIPTION:
+            return await open_transcription(
+                self._recogniser, self._config.speaker.transcription_model, spec
+            )
         call = CallAssembly(self._share(), spec).build()
         try:
             await call.open()

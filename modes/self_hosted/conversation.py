@@ -6,11 +6,12 @@ said, what the caller was saying (as audio), and which answer the caller still w
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
+from modes.answers import OpenAnswer, Told
+from modes.self_hosted.entry import Entry
+from modes.self_hosted.kept_audio import AUDIO_IN, CallerAudio
 from penny.audio.format import AudioFormat, count_base64_bytes
 from penny.realtime.formats import CORE_FORMAT, WIRE_FORMATS
 from penny.turns.heard import HeardText
@@ -34,41 +35,6 @@ ANSWER: Json = {"type": "response.create"}
 _SERVER_FIELDS = ("id", "object", "expires_at", "model")
 
 
-@dataclass(slots=True)
-class Entry:
-    """One item of the conversation. ``audio`` is base64 of what the caller said, until its words
-    are known."""
-
-    id: str
-    body: Json
-    audio: list[str] = field(default_factory=list)
-    heard: HeardText | None = None
-    sounded: int = 0
-    """Bytes of an answer's audio that ``heard`` does not know of yet."""
-    complete: bool = True
-    told: bool = True
-    """The caller's side knows of it: the worker has acknowledged it."""
-
-    def place_audio(self, spoken: AudioFormat) -> None:
-        """Tell ``heard`` of the audio so far: now and then, not for every piece."""
-        if self.heard is not None:
-            self.heard.audio(spoken.ms_of(self.sounded))
-            self.sounded = 0
-
-    def seed(self) -> Json | None:
-        """The item for another worker; None when there is nothing to tell it."""
-        if self.heard is not None:
-            text = self.heard.spoken
-            if not self.complete or not text.strip():
-                return None
-            content = [{"type": "output_text", "text": text}]
-            return {"id": self.id, "type": "message", "role": "assistant", "content": content}
-        if self.audio:
-            part = {"type": "input_audio", "audio": "".join(self.audio)}
-            return {"id": self.id, "type": "message", "role": "user", "content": [part]}
-        return {"id": self.id, **self.body} if self.body else None
-
-
 class ConversationCopy:
     """The conversation of one session, as its worker has it."""
 
@@ -78,13 +44,12 @@ class ConversationCopy:
         self._updates: list[Json] = []
         self._retrieves: list[Json] = []
         self._items: dict[str, Entry] = {}
-        self._audio: deque[str] = deque()
-        self._audio_bytes = 0
-        self._arrived_ms = 0.0
+        self._unanswered: list[Json] = []
+        self._audio = CallerAudio()
         self._in_speech = False
         self._asked: list[Json] = []
         self._turn_waits = False
-        self._active: dict[str, Json | None] = {}
+        self._active: dict[str, OpenAnswer] = {}
         self._expired = False
 
     @property
@@ -129,23 +94,33 @@ class ConversationCopy:
 
     @property
     def unfinished(self) -> list[Json]:
-        """Session updates, requests for items and audio that the lost worker took with it, as
-        caller's events."""
-        audio = [{"type": "input_audio_buffer.append", "audio": chunk} for chunk in self._audio]
-        return [*self._updates, *self._retrieves, *audio]
+        """Session updates, requests for items, audio and its commits that the lost worker took with
+        it, as caller's events."""
+        return [*self._updates, *self._retrieves, *self._audio.events()]
+
+    def take_unanswered(self, event_id: str | None = None) -> list[Json]:
+        """The caller's deletions, truncations and clears that no worker has acknowledged; all, or
+        the one of that id."""
+        taken = [e for e in self._unanswered if event_id in (None, e.get("event_id"))]
+        self._unanswered = [e for e in self._unanswered if e not in taken]
+        return taken
 
     @property
     def unfinished_from_ms(self) -> float:
         """Where the first of the ``unfinished`` audio stands in all that the caller sent."""
-        return self._arrived_ms - self._coming.ms_of(self._audio_bytes)
+        return self._audio.from_ms(self._coming)
 
     @property
     def active_responses(self) -> list[str]:
         return list(self._active)
 
+    def close_answers(self, error: Json) -> list[Told]:
+        """The events that end, as failed, what the lost worker was answering."""
+        return [each for answer in self._active.values() for each in answer.close(error)]
+
     def owed(self) -> list[Json]:
         """The requests for answers that the caller still waits for, oldest first."""
-        owed = [*(cause for cause in self._active.values() if cause), *self._asked]
+        owed = [*(each.cause for each in self._active.values() if each.cause), *self._asked]
         if self._turn_waits and ANSWER not in owed:
             owed.append(ANSWER)
         return owed
@@ -176,26 +151,19 @@ class ConversationCopy:
 
     def append(self, event: Json) -> None:
         """``caller_event`` of a piece of audio, of which there are fifty a second."""
-        chunk = event.get("audio")
-        if not isinstance(chunk, str):
-            return
-        self._audio.append(chunk)
-        size = count_base64_bytes(chunk)
-        self._audio_bytes += size
-        bytes_per_ms = self._coming.bytes_per_ms
-        self._arrived_ms += size / bytes_per_ms
         limit_ms = SPEECH_MS if self._in_speech or not self._detection else PRE_ROLL_MS
-        while self._audio_bytes > limit_ms * bytes_per_ms and len(self._audio) > 1:
-            self._audio_bytes -= count_base64_bytes(self._audio.popleft())
+        self._audio.append(event["audio"], self._coming, limit_ms)
 
-    def _clear_audio(self) -> None:
+    def _clear(self, event: Json) -> None:
         self._audio.clear()
-        self._audio_bytes = 0
+        _note(self._unanswered, event)
+
+    def _delete(self, event: Json) -> None:
+        self._drop(event["item_id"])
+        _note(self._unanswered, event)
 
     def _create(self, event: Json) -> None:
-        item = event.get("item")
-        if not isinstance(item, dict) or not isinstance(item.get("id"), str):
-            return
+        item = event["item"]
         body = {name: value for name, value in item.items() if name not in ("id", "status")}
         entry = Entry(item["id"], body, told=False)
         previous = event.get("previous_item_id")
@@ -210,16 +178,17 @@ class ConversationCopy:
             self._add(entry)
 
     def _truncate(self, event: Json) -> None:
-        entry = self._items.get(event.get("item_id", ""))
+        _note(self._unanswered, event)
+        entry = self._items.get(event["item_id"])
         if entry is not None and entry.heard is not None:
             entry.place_audio(self._spoken_as)
-            self._cut(entry, entry.heard.heard(float(event.get("audio_end_ms") or 0)))
+            self._cut(entry, entry.heard.heard(event["audio_end_ms"]))
 
     def _cancel(self, event: Json) -> None:
         wanted = event.get("response_id")
-        for response_id in self._active:
+        for response_id, answer in self._active.items():
             if wanted in (None, response_id):
-                self._active[response_id] = None
+                answer.cause = None
 
     # -- the worker ---------------------------------------------------------------------------
 
@@ -237,21 +206,19 @@ class ConversationCopy:
 
     def _committed(self, event: Json) -> None:
         item_id = event["item_id"]
-        self._add(Entry(item_id, {}, audio=list(self._audio)))
+        self._add(Entry(item_id, {}, audio=self._audio.take()))
         untranscribed = [entry for entry in self._items.values() if entry.audio]
         for entry in untranscribed[:-MAX_UNTRANSCRIBED]:
             entry.audio.clear()
         if self._in_speech and (self._detection or {}).get("create_response", True):
             self._turn_waits = True
         self._in_speech = False
-        self._clear_audio()
 
     def _transcribed(self, event: Json) -> None:
         self._take_words(event["item_id"], event.get("transcript") or "")
 
     def _understood(self, event: Json) -> None:
-        if isinstance(event.get("text"), str):
-            self._take_words(event["item_id"], event["text"])
+        self._take_words(event["item_id"], event["text"])
 
     def _take_words(self, item_id: str, text: str) -> None:
         entry = self._items.get(item_id)
@@ -278,14 +245,21 @@ class ConversationCopy:
         else:
             cause = ANSWER
             self._turn_waits = False
-        self._active[event["response"]["id"]] = cause
+        self._active[event["response"]["id"]] = OpenAnswer(event["response"], cause)
+
+    def _follow(self, event: Json) -> None:
+        answer = self._active.get(event["response_id"])
+        if answer is not None:
+            answer.take(event)
 
     def _item_begun(self, event: Json) -> None:
+        self._follow(event)
         item = event["item"]
         if item.get("type") == "message":
             self._add(Entry(item["id"], {}, heard=HeardText(), complete=False))
 
     def _spoken(self, event: Json) -> None:
+        self._follow(event)
         entry = self._items.get(event["item_id"])
         if entry is not None and entry.heard is not None:
             entry.place_audio(self._spoken_as)
@@ -296,14 +270,19 @@ class ConversationCopy:
         entry = self._items.get(event["item_id"])
         if entry is not None:
             entry.sounded += count_base64_bytes(event["delta"])
+        answer = self._active.get(event["response_id"])
+        if answer is not None:
+            answer.audio_ms += self._spoken_as.ms_of(count_base64_bytes(event["delta"]))
 
     def _item_done(self, event: Json) -> None:
+        self._follow(event)
         item = event["item"]
         if item["type"] == "function_call" and item.get("status") == "completed":
             names = ("type", "name", "call_id", "arguments")
             self._add(Entry(item["id"], {name: item[name] for name in names}))
             # The client acts on the call and asks for an answer itself, once it has the output.
-            self._active[event["response_id"]] = None
+            if event["response_id"] in self._active:
+                self._active[event["response_id"]].cause = None
         elif item["id"] in self._items:
             self._items[item["id"]].complete = True
 
@@ -321,9 +300,17 @@ class ConversationCopy:
         self._expired = self._expired or fault.get("code") == "session_expired"
         refused = fault.get("event_id")
         if refused is not None:
-            for waiting in (self._asked, self._updates, self._retrieves):
+            self._audio.refuse(refused)
+            for waiting in (self._asked, self._updates, self._retrieves, self._unanswered):
                 for request in [r for r in waiting if r.get("event_id") == refused]:
                     waiting.remove(request)
+
+    def _acted(self, event: Json) -> None:
+        kind, item_id = _ACTS[event["type"]], event.get("item_id")
+        for asked in self._unanswered:
+            if asked["type"] == kind and asked.get("item_id") == item_id:
+                self._unanswered.remove(asked)
+                return
 
     # -- items --------------------------------------------------------------------------------
 
@@ -354,14 +341,20 @@ def _note(waiting: list[Json], event: Json) -> None:
     del waiting[:-MAX_PENDING]
 
 
+_ACTS = {
+    "input_audio_buffer.cleared": "input_audio_buffer.clear",
+    "conversation.item.deleted": "conversation.item.delete",
+    "conversation.item.truncated": "conversation.item.truncate",
+}
 # Tables of the class, not of each copy: bound methods would be a tenth of what a session holds.
 _ON_CALLER: dict[str, Callable[[ConversationCopy, Json], None]] = {
-    "input_audio_buffer.append": ConversationCopy.append,
-    "input_audio_buffer.clear": lambda copy, _: copy._clear_audio(),
+    AUDIO_IN: ConversationCopy.append,
+    "input_audio_buffer.clear": ConversationCopy._clear,
+    "input_audio_buffer.commit": lambda copy, event: copy._audio.commit(event),
     "session.update": lambda copy, event: _note(copy._updates, event),
     "conversation.item.create": ConversationCopy._create,
     "conversation.item.retrieve": lambda copy, event: _note(copy._retrieves, event),
-    "conversation.item.delete": lambda copy, event: copy._drop(event.get("item_id", "")),
+    "conversation.item.delete": ConversationCopy._delete,
     "conversation.item.truncate": ConversationCopy._truncate,
     "response.create": lambda copy, event: _note(copy._asked, event),
     "response.cancel": ConversationCopy._cancel,
@@ -380,10 +373,12 @@ _ON_WORKER: dict[str, Callable[[ConversationCopy, Json], None]] = {
     "conversation.item.retrieved": ConversationCopy._retrieved,
     "response.created": ConversationCopy._answering,
     "response.output_item.added": ConversationCopy._item_begun,
+    "response.content_part.added": ConversationCopy._follow,
     "response.output_audio_transcript.delta": ConversationCopy._spoken,
     "response.output_text.delta": ConversationCopy._spoken,
     "response.output_audio.delta": ConversationCopy.sound,
     "response.output_item.done": ConversationCopy._item_done,
     "response.done": ConversationCopy._answered,
     "error": ConversationCopy._refused,
+    **dict.fromkeys(_ACTS, ConversationCopy._acted),
 }

@@ -21,6 +21,7 @@ from modes.self_hosted.waiting.session import WaitingSession
 from modes.self_hosted.waiting.speaker import WaitingSpeaker, turn_back
 from penny.aio.allow_list import AllowList
 from penny.errors import ModeUnavailable
+from penny.realtime.session_config import TRANSCRIPTION
 from penny.session.mode import Availability, HasWorkers, Json, SessionSpec, Speaker, WorkerState
 
 
@@ -109,7 +110,7 @@ class SelfHostedMode:
         Raises:
             ModeUnavailable: there is none, and it was known at once.
         """
-        if self._wait is None:
+        if self._wait is None or spec.kind == TRANSCRIPTION:
             return await self._open_private(spec)
         teller = Teller(spec.tell)
         opening: asyncio.Future[Speaker] = asyncio.ensure_future(
@@ -233,6 +234,8 @@ def _is_to_move(opening: asyncio.Future[Speaker], spec: SessionSpec) -> bool:
 
 def _session(spec: SessionSpec, detection: str) -> Json:
     """The Realtime session of a private call. Without a language the ears find it out."""
+    if spec.kind == TRANSCRIPTION:
+        return {"penny_language": spec.language}
     session: Json = {"instructions": spec.instructions, "penny_language": spec.language}
     if spec.transcripts:
         transcription = {"model": "penny"}

@@ -16,11 +16,13 @@ import structlog
 from modes.realtime import RealtimeSpeaker
 from modes.self_hosted.conversation import ConversationCopy
 from modes.self_hosted.excuse import ExcuseRecorder
+from modes.self_hosted.kept_audio import AUDIO_IN
 from modes.self_hosted.positions import shift_positions
 from modes.self_hosted.source import Place
 from penny.aio.tasks import TaskOwner
 from penny.errors import ModeUnavailable, SpeakerLost
 from penny.ids import new_id
+from penny.realtime.errors import describe_error
 from penny.session.mode import SpeakerSink
 
 
@@ -30,9 +32,18 @@ Json = dict[str, Any]
 
 MAX_REPLACEMENTS = 3
 """In one session. Workers that die one after another die of this session."""
-AUDIO_IN = "input_audio_buffer.append"
 AUDIO_OUT = "response.output_audio.delta"
-_STAMPED = frozenset({"response.create", "session.update", "conversation.item.retrieve"})
+_STAMPED = frozenset(
+    {
+        "response.create",
+        "session.update",
+        "input_audio_buffer.commit",
+        "input_audio_buffer.clear",
+        "conversation.item.retrieve",
+        "conversation.item.delete",
+        "conversation.item.truncate",
+    }
+)
 _STAMP = "pennystamp"
 """Prefix of the ids given to events that came without one; the client never hears of them."""
 
@@ -70,6 +81,8 @@ class PrivateSpeaker:
         self._closed = False
         self._echoes: set[str] = set()
         self._as_text: set[str] = set()
+        self._owed: list[Json] = []
+        """Answers that the lost worker took with it."""
         self._to_ask: list[Json] = []
         self._from_ms = 0.0
         """How much of the caller's audio came before the first that this worker heard."""
@@ -115,10 +128,24 @@ class PrivateSpeaker:
             return
         if kind in _STAMPED and not event.get("event_id"):
             event = {**event, "event_id": new_id(_STAMP)}
-        elif kind == "conversation.item.create" and _lacks_id(event.get("item")):
+        elif kind == "conversation.item.create" and not event["item"].get("id"):
             event = {**event, "item": {**event["item"], "id": new_id("item")}}
         self._conversation.caller_event(event)
-        self._hand_on(self._for_worker(event))
+        if self._lost:
+            self._answer_alone(event)
+        else:
+            self._hand_on(self._for_worker(event))
+
+    def _answer_alone(self, event: Json) -> None:
+        """Without a worker: what needs none is answered, the rest waits for the next one."""
+        if self._sink is None:
+            return
+        if event["type"] == "response.cancel":
+            self._owed.clear()
+            self._conversation.break_off()
+            self._sink.on_event(_not_active(event))
+        for asked in self._conversation.take_unanswered():
+            self._sink.on_event(_done(asked))
 
     def _hand_on(self, events: list[Json]) -> None:
         if self._lost:
@@ -132,8 +159,11 @@ class PrivateSpeaker:
     def _for_worker(self, event: Json) -> list[Json]:
         """The event; for a cut of an answer that this worker has as text, the shorter text."""
         item_id = event.get("item_id", "")
-        if event["type"] != "conversation.item.truncate" or item_id not in self._as_text:
+        is_cut = event["type"] == "conversation.item.truncate"
+        if not is_cut or item_id not in self._as_text or self._sink is None:
             return [event]
+        for asked in self._conversation.take_unanswered(event["event_id"]):
+            self._sink.on_event(_done(asked))
         self._echoes.add(item_id)
         events: list[Json] = [{"type": "conversation.item.delete", "item_id": item_id}]
         seed, previous = self._conversation.find(item_id)
@@ -170,9 +200,11 @@ class PrivateSpeaker:
             self._sink.on_closed(error)
             return
         self._lost = True
-        owed = self._conversation.owed() + self._to_ask
-        for response_id in self._conversation.active_responses:
-            self._sink.on_event(_failed(response_id))
+        self._owed = owed = self._conversation.owed() + self._to_ask
+        for asked in self._conversation.take_unanswered():
+            self._sink.on_event(_done(asked))
+        for kind, fields in self._conversation.close_answers(_WORKER_LOST):
+            self._sink.on_event({"type": kind, "event_id": new_id("event"), **fields})
         self._conversation.break_off()
         speaks = "audio" in (self._conversation.session.get("output_modalities") or ["audio"])
         recorded = self._excuse.recorded if owed and speaks else None
@@ -180,14 +212,12 @@ class PrivateSpeaker:
             self._conversation.worker_event(told)
             self._sink.on_event(told)
         self._tasks.spawn(
-            self._recover(self._sink, error, owed, excused=recorded is not None), name="replacing"
+            self._recover(self._sink, error, excused=recorded is not None), name="replacing"
         )
 
-    async def _recover(
-        self, sink: SpeakerSink, loss: SpeakerLost, owed: list[Json], *, excused: bool
-    ) -> None:
+    async def _recover(self, sink: SpeakerSink, loss: SpeakerLost, *, excused: bool) -> None:
         try:
-            await self._replace(loss, owed, excused=excused)
+            await self._replace(loss, excused=excused)
         except SpeakerLost as error:
             sink.on_closed(error)
             return
@@ -211,6 +241,11 @@ class PrivateSpeaker:
             # Counted with the rest of the session and told once, by the meter.
             self._told_usd = float(event.get("usd_total") or 0.0)
             return []
+        if kind == "error" and self.replacements and event["error"]["code"] in _UNKNOWN_ITEM:
+            # The worker before had it; this one was not told of what nobody heard.
+            gone = self._conversation.take_unanswered(event["error"]["event_id"] or "")
+            if gone:
+                return [_done(gone[0])]
         self._conversation.worker_event(event)
         if kind == "input_audio_buffer.speech_started":
             self._to_ask.clear()  # what the caller says now will be answered instead
@@ -239,7 +274,7 @@ class PrivateSpeaker:
 
     # -- another worker -----------------------------------------------------------------------
 
-    async def _replace(self, loss: SpeakerLost, owed: list[Json], *, excused: bool) -> None:
+    async def _replace(self, loss: SpeakerLost, *, excused: bool) -> None:
         """Go on with another worker. Raises SpeakerLost."""
         log.warning("worker_lost_in_session", session_id=self._session_id, reason=loss.message)
         self.replacements += 1
@@ -253,6 +288,7 @@ class PrivateSpeaker:
             self._speaker, self._place = await self._reopen(self._conversation)
         except ModeUnavailable as error:
             raise SpeakerLost(f"no other worker: {error.message}") from error
+        owed, self._owed = self._owed, []
         self._go_on(owed, excused=excused)
         log.info("worker_replaced", session_id=self._session_id, owed=len(owed))
 
@@ -308,16 +344,17 @@ _ECHOES = frozenset(
 """What a worker answers to seeds."""
 
 
+_UNKNOWN_ITEM = ("item_delete_invalid_item_id", "item_truncate_invalid_item_id")
+_WORKER_LOST: Json = {
+    "type": "server_error",
+    "code": "worker_lost",
+    "message": "the worker was lost; another one answers this turn again",
+}
 _REPLACED: Json = {
     "type": "penny.warning",
     "code": "degraded",
     "message": "the worker was lost; another one goes on with the conversation",
 }
-
-
-def _lacks_id(item: object) -> bool:
-    """Whether an item needs an id of ours. What is no item is the worker's to refuse."""
-    return isinstance(item, dict) and not item.get("id")
 
 
 def _unstamped(event: Json) -> Json:
@@ -327,21 +364,20 @@ def _unstamped(event: Json) -> Json:
     return {**event, "error": {**fault, "event_id": None}}
 
 
-def _failed(response_id: str) -> Json:
-    """The end of an answer whose worker cannot end it any more."""
-    error = {
-        "type": "server_error",
-        "code": "worker_lost",
-        "message": "the worker was lost; another one answers this turn again",
-    }
-    return {
-        "type": "response.done",
-        "event_id": new_id("event"),
-        "response": {
-            "id": response_id,
-            "object": "realtime.response",
-            "status": "failed",
-            "status_details": {"type": "failed", "error": error},
-            "output": [],
-        },
-    }
+def _done(asked: Json) -> Json:
+    """What a worker would have said to a deletion, a truncation or a clear."""
+    verb = {"delete": "deleted", "truncate": "truncated", "clear": "cleared"}
+    kind, _, wanted = asked["type"].rpartition(".")
+    about: Json = {n: asked[n] for n in ("item_id", "content_index", "audio_end_ms") if n in asked}
+    return {"type": f"{kind}.{verb[wanted]}", "event_id": new_id("event"), **about}
+
+
+def _not_active(cancel: Json) -> Json:
+    fault = describe_error(
+        "response_cancel_not_active",
+        "Cancellation failed: no active response found.",
+        None,
+        cancel.get("event_id"),
+        "invalid_request_error",
+    )
+    return {"type": "error", "event_id": new_id("event"), "error": fault}

@@ -15,6 +15,7 @@ from penny.cli.configured import add_config_option, load_config
 from penny.errors import ConfigError
 from penny.trust.identity import DEFAULT_TENANT
 from penny.trust.keys import ApiKey, KeyFile
+from penny.trust.rights import RIGHTS, ROLES
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,7 +24,13 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     create = actions.add_parser("create", help="make a key and show it this once")
     create.add_argument("name", help="what the key is for, as you will see it in the list")
     create.add_argument("--tenant", default=DEFAULT_TENANT, help="whose key it is")
-    create.add_argument("--admin", action="store_true", help="open /admin/v1 too")
+    create.add_argument("--role", choices=sorted(ROLES), help="what it may do (default: caller)")
+    create.add_argument(
+        "--right", action="append", default=[], choices=list(RIGHTS), help="one right more"
+    )
+    create.add_argument(
+        "--admin", action="store_true", help="every right: of its tenant, or of the house's all"
+    )
     create.set_defaults(run=run_create)
     listing = actions.add_parser("list", help="every key ever created; never its value")
     listing.add_argument("--json", action="store_true", help="print one JSON array")
@@ -45,10 +52,14 @@ def run_create(arguments: argparse.Namespace) -> int:
             f"known: {known}",
             key="tenants",
         )
-    value, key = _open(arguments).create(arguments.tenant, arguments.name, admin=arguments.admin)
+    every = "house" if arguments.tenant == DEFAULT_TENANT else "admin"
+    role = arguments.role or (every if arguments.admin else "caller")
+    value, key = _open(arguments).create(
+        arguments.tenant, arguments.name, role=role, more=tuple(arguments.right)
+    )
     # The key alone on stdout, so that a script can take it; what it is goes beside it.
     Console(stderr=True, highlight=False).print(
-        f"{key.id} for tenant {escape(key.tenant)}; it is shown this once:"
+        f"{key.id} for tenant {escape(key.tenant)}, {key.role}; it is shown this once:"
     )
     print(value)
     return 0
@@ -59,12 +70,12 @@ def run_list(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([_as_json(key) for key in keys]))
         return 0
-    table = Table("id", "name", "tenant", "admin", "created", "state")
+    table = Table("id", "name", "tenant", "role", "created", "state")
     for key in keys:
         state = "alive" if key.revoked_at is None else f"revoked {_date(key.revoked_at)}"
-        admin = "yes" if key.admin else ""
+        role = " ".join((key.role, *key.more))
         table.add_row(
-            key.id, escape(key.name), escape(key.tenant), admin, _date(key.created_at), state
+            key.id, escape(key.name), escape(key.tenant), role, _date(key.created_at), state
         )
     Console(highlight=False).print(table)
     return 0
@@ -89,7 +100,8 @@ def _as_json(key: ApiKey) -> dict[str, object]:
         "id": key.id,
         "name": key.name,
         "tenant": key.tenant,
-        "admin": key.admin,
+        "role": key.role,
+        "rights": sorted(key.rights),
         "created_at": key.created_at,
         "revoked_at": key.revoked_at,
     }

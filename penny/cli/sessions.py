@@ -16,11 +16,11 @@ from rich.table import Table
 
 from penny.cli.configured import add_config_option, load_config
 from penny.errors import PennyError
+from penny.trust.house_key import VARIABLE, house_key_path, read_house_key
 
 
 Json = dict[str, Any]
 
-ADMIN_KEY_VARIABLE = "PENNY_ADMIN_API_KEY"
 REFRESH_S = 1.0
 TIMEOUT_S = 5.0
 
@@ -36,10 +36,11 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run(arguments: argparse.Namespace) -> int:
     """Raises ConfigErrors, PennyError when the gateway does not answer."""
-    gateway = load_config(arguments).gateway
+    config = load_config(arguments)
+    gateway = config.gateway
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(gateway.host, gateway.host)
     url = (arguments.url or f"http://{host}:{gateway.port}").rstrip("/")
-    key = os.environ.get(ADMIN_KEY_VARIABLE, "")
+    key = read_house_key(house_key_path(config.resolve(config.keys.file)), os.environ)
     if arguments.json:
         print(json.dumps(asyncio.run(_read_once(url, key))))
     elif arguments.once:
@@ -57,8 +58,8 @@ async def fetch_sessions(http: aiohttp.ClientSession, url: str, key: str) -> lis
             body = await answer.json()
             if answer.status != 200:
                 raise PennyError(
-                    f"{url}: {body['error']['message']}; set {ADMIN_KEY_VARIABLE} to a key made "
-                    "with `python -m penny keys create --admin NAME`"
+                    f"{url}: {body['error']['message']}; set {VARIABLE} to a key made "
+                    "with `python -m penny keys create --role operator NAME`"
                 )
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         raise PennyError(

@@ -7,8 +7,9 @@
                                           ``?transcripts=true`` with what is said, if allowed
     POST /admin/v1/sessions/{id}/hang-up  end it, on whichever gateway it is
 
-The page itself is open and holds nothing. The routes ask for a key created with ``--admin``; on
-loopback without keys they are open, to pages of Penny's own origin alone.
+The page itself is open and holds nothing. Each route asks for its right (``penny.gateway.guard``)
+and shows the sessions of the tenants for which that holds. Without API keys the key that holds
+them all is the house's (``penny.trust.house_key``).
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ import structlog
 from aiohttp import web
 
 from penny.aio.channel import Channel, ChannelClosed
-from penny.errors import Unauthorized
+from penny.gateway.guard import WHO
 from penny.gateway.routes import WEB_ROOT
 from penny.gateway.trust import Trust
+from penny.trust.rights import allows
 
 
 log = structlog.get_logger()
@@ -36,7 +38,7 @@ COMMENT_S = 15.0
 
 
 class AdminRoutes:
-    """Routes of the operator's page, for admin keys alone.
+    """Routes of the operator's page.
 
     Args:
         describe: modes, readiness, errors and series, as the page shows them.
@@ -51,7 +53,6 @@ class AdminRoutes:
         *,
         show_transcripts: bool,
     ) -> None:
-        self._gate = trust.gate
         self._store = trust.store
         self._watches = trust.watches
         self._clock = clock
@@ -68,47 +69,44 @@ class AdminRoutes:
     async def _page(self, _request: web.Request) -> web.FileResponse:
         return web.FileResponse(WEB_ROOT / "admin.html")
 
-    async def _overview(self, request: web.Request) -> web.Response:
-        refusal = await self._refuse(request)
-        return refusal or web.json_response(self._describe())
+    async def _overview(self, _request: web.Request) -> web.Response:
+        return web.json_response(self._describe())
 
     async def _list(self, request: web.Request) -> web.Response:
-        refusal = await self._refuse(request)
-        if refusal is not None:
-            return refusal
         now_s = self._clock()
         sessions = []
-        for record in await self._store.list_sessions():
+        for record in await self._records(request, "sessions:read"):
             watch = self._watches.live.get(record["session_id"])
             sessions.append({**record, **(watch.describe(now_s) if watch else {})})
         return web.json_response({"sessions": sessions})
 
+    async def _records(self, request: web.Request, right: str) -> list[Json]:
+        """The live sessions that who asks has this right for."""
+        records = await self._store.list_sessions()
+        return [each for each in records if allows(request[WHO], right, each["tenant"])]
+
     async def _hang_up(self, request: web.Request) -> web.Response:
-        refusal = await self._refuse(request)
-        if refusal is not None:
-            return refusal
         session_id = request.match_info["id"]
-        known = {record["session_id"] for record in await self._store.list_sessions()}
-        if session_id not in known:
+        records = await self._records(request, "sessions:hang_up")
+        if session_id not in {record["session_id"] for record in records}:
             return _error(404, "session_unknown", "no live session has this id")
         await self._store.hang_up(session_id)
-        log.info("operator_hung_up", session_id=session_id)
+        log.info("operator_hung_up", session_id=session_id, key_id=request[WHO].key_id)
         return web.json_response({"session_id": session_id, "ending": True}, status=202)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        refusal = await self._refuse(request)
-        if refusal is not None:
-            return refusal
-        watch = self._watches.live.get(request.match_info["id"])
-        if watch is None:
+        watch, who = self._watches.live.get(request.match_info["id"]), request[WHO]
+        if watch is None or not allows(who, "sessions:events", watch.tenant):
             return _error(404, "session_unknown", "no live session of this gateway has this id")
         words = request.query.get("transcripts") == "true"
-        if words and not self._show_transcripts:
+        if words and not (self._show_transcripts and allows(who, "sessions:words")):
             return _error(
-                403, "transcripts_off", "what is said is not shown; see admin.show_transcripts"
+                403,
+                "transcripts_off",
+                "what is said is not shown; see admin.show_transcripts and sessions:words",
             )
         if words:
-            log.info("operator_reads_along", session_id=request.match_info["id"])
+            log.info("operator_reads_along", session_id=watch.session_id, key_id=who.key_id)
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )
@@ -119,17 +117,6 @@ class AdminRoutes:
             except ConnectionError:
                 return response  # the operator's page left
         return response
-
-    async def _refuse(self, request: web.Request) -> web.Response | None:
-        try:
-            self._gate.check_page(request)
-            identity = await self._gate.identify(request)
-        except Unauthorized as error:
-            status = 403 if error.code == "origin_refused" else 401
-            return _error(status, error.code, error.message)
-        if not identity.admin:
-            return _error(403, "not_admin", "use a key created with --admin")
-        return None
 
 
 async def _stream(events: Channel[Json], response: web.StreamResponse) -> None:

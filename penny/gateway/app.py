@@ -19,6 +19,7 @@ from modes.self_hosted.runpod.door import WorkerDoor
 from penny.aio.tasks import TaskOwner
 from penny.gateway.admin import AdminRoutes
 from penny.gateway.descriptors import DescriptorWatch
+from penny.gateway.guard import make_guard
 from penny.gateway.health import HealthChecks
 from penny.gateway.kb import KbRoutes, SharedKb
 from penny.gateway.listener import Listener
@@ -29,6 +30,7 @@ from penny.gateway.realtime import RealtimeDoor
 from penny.gateway.routes import Routes
 from penny.gateway.session_observers import attach_observers
 from penny.gateway.sibling_processes import SiblingProcesses
+from penny.gateway.sign_in import SignInRoutes
 from penny.gateway.socket import SocketDoor
 from penny.gateway.trust import Trust, build_trust
 from penny.gateway.webrtc import WebRtcDoor
@@ -68,7 +70,7 @@ class Gateway:
         self._config = config
         self._siblings = siblings
         self._stderr = stderr
-        self._runner: web.AppRunner | None = None
+        self.runner: web.AppRunner | None = None
         self._listener: Listener | None = None
         self._tasks = TaskOwner("gateway")
         self._descriptors = DescriptorWatch()
@@ -103,25 +105,25 @@ class Gateway:
             config,
             metrics,
             partial(find_spending, modes),
-            trust.admission.session_ended,
+            trust.admission,
         )
         await trust.gate.check_exposure(host)
-        self._runner = web.AppRunner(
+        self.runner = web.AppRunner(
             self._build_app(broker, trust, metrics, overview, self.kb, clock),
             access_log=None,
             shutdown_timeout=2.0,
             keepalive_timeout=REQUEST_WAIT_S,
         )
-        await self._runner.setup()
+        await self.runner.setup()
         await trust.admission.start()
         self._tasks.spawn(self._descriptors.watch(), name="descriptors")
         lag = LoopLag(metrics.loop_lag.observe, clock)
         self._tasks.spawn(lag.watch(), name="loop lag")
-        self._listener = Listener(self._runner, host, reuse_port=config.gateway.reuse_port)
+        self._listener = Listener(self.runner, host, reuse_port=config.gateway.reuse_port)
         await self._listener.open(config.gateway.port if port is None else port)
         self.host, self.port = self._listener.address
         if self._siblings is not None:
-            await web.UnixSite(self._runner, str(self._siblings.path)).start()
+            await web.UnixSite(self.runner, str(self._siblings.path)).start()
         self.kb.start()
         log.info("gateway_listens", host=self.host, port=self.port)
         # Listening comes first: health and page answer while a mode still loads, and say so.
@@ -153,7 +155,9 @@ class Gateway:
         if isinstance(external, ExternalMode):
             metrics.registry.register(BrainCollector(external.counts))
             checks = health_checks(external.counts)
-        health = HealthChecks(kb, self._stderr, (*checks, self._descriptors.fault))
+        health = HealthChecks(
+            kb, self._stderr, (*checks, self._descriptors.fault, lambda: trust.ledger.fault)
+        )
         metrics.registry.register(health)
         self.routes = routes = Routes(
             broker,
@@ -165,7 +169,7 @@ class Gateway:
             health.tellers(),
             self._siblings,
         )
-        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[make_guard(trust.gate)])
         self.routes.add_to(app)
         door = SocketDoor(broker, config, trust.gate, clock, self._siblings)
         app.router.add_get("/ws", door.connect)
@@ -174,6 +178,7 @@ class Gateway:
         if config.gateway.webrtc.enabled:
             self._webrtc = WebRtcDoor(realtime, config, self.host)
             self._webrtc.add_to(app)
+        SignInRoutes(trust.gate, trust.sign_ins).add_to(app)
         KbRoutes(kb, trust.gate, config.kb.default_ref).add_to(app)
         AdminRoutes(
             trust,
@@ -207,8 +212,8 @@ class Gateway:
             # While the doors still stand: rented workers are told that their lease is over.
             for mode in self.broker.modes.values():
                 await mode.aclose()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        if self.runner is not None:
+            await self.runner.cleanup()
         await self._tasks.aclose()
         if self.trust is not None:
             await self.trust.admission.aclose()

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import structlog
-from aiohttp import HttpVersion11, web
+from aiohttp import web
 
 from config.credentials import is_loopback
 from config.schema import Config
-from penny.errors import ConfigError, Unauthorized
+from penny.errors import ConfigError, Forbidden, Unauthorized
 from penny.gateway.session_watch import SessionWatches
 from penny.session.session import SessionLimits
 from penny.trust.admission import Admission
 from penny.trust.client_secrets import SECRET_PREFIX, ClientSecrets, digest_of
-from penny.trust.identity import Identity
+from penny.trust.house_key import house_key_path, make_house_key
+from penny.trust.identity import DEFAULT_TENANT, Identity
 from penny.trust.keys import PREFIX, ApiKey, KeyFile
 from penny.trust.limits import MessageRate
 from penny.trust.origins import is_allowed
+from penny.trust.rights import CALLER, HOUSE, SECRET_RIGHTS, allows, check
+from penny.trust.sign_ins import SignIns, csrf_of, is_same
 from penny.trust.tenants import Policy, Tenants
 
 
@@ -30,15 +35,10 @@ log = structlog.get_logger()
 KEY_PROTOCOLS = ("openai-insecure-api-key.", "penny-key.")
 """How a browser, which cannot set headers, shows a key: as a WebSocket subprotocol."""
 
-FORWARDED = (
-    "Forwarded",
-    "Via",
-    "X-Forwarded-For",
-    "X-Forwarded-Host",
-    "X-Forwarded-Proto",
-    "X-Real-IP",
-)
-"""Any of these tells of a proxy between the caller and this machine (RFC 7239, RFC 9110 7.6.3)."""
+COOKIE = "penny_page"
+CSRF_HEADER = "X-Penny-CSRF"
+CHANGES_NOTHING = ("GET", "HEAD", "OPTIONS")
+HOUSE_KEY_ID = "house"
 
 
 class Gate:
@@ -54,17 +54,23 @@ class Gate:
         host: str,
         keys: KeyFile,
         secrets: ClientSecrets,
+        sign_ins: SignIns,
         admission: Admission,
         watches: SessionWatches,
     ) -> None:
         self._config = config
         self._keys = keys
         self._secrets = secrets
+        self._sign_ins = sign_ins
         self._tenants = Tenants(config.tenants, config.limits)
         self._admission = admission
         self._watches = watches
         self.needs_key = config.keys.required == "always" or not is_loopback(host)
         self.refused: dict[str, int] = {}
+        self._house_key = ""
+        if not self.needs_key:
+            path = house_key_path(config.resolve(config.keys.file))
+            self._house_key = make_house_key(path, os.environ)
 
     async def check_exposure(self, host: str) -> None:
         """Refuse to listen beyond loopback before there is a key.
@@ -84,13 +90,13 @@ class Gate:
         """Refuse pages of other origins, and names that lead here without being ours.
 
         Raises:
-            Unauthorized: ``origin_refused``.
+            Forbidden: ``origin_refused``.
         """
         allowed = self._config.gateway.allowed_origins
         origin = request.headers.get("Origin")
         if not is_allowed(origin, request.host, allowed):
             self._count("origin")
-            raise Unauthorized(
+            raise Forbidden(
                 "this page may not talk to this Penny; name its origin in gateway.allowed_origins",
                 code="origin_refused",
                 field="Origin",
@@ -99,60 +105,98 @@ class Gate:
         # 127.0.0.1 (DNS rebinding) shows itself by the name it asks for.
         if not self.needs_key and not _is_own_name(request.host, allowed):
             self._count("host")
-            raise Unauthorized(
+            raise Forbidden(
                 "Penny answers without keys only on 127.0.0.1 or localhost",
                 code="origin_refused",
                 field="Host",
             )
 
-    async def admit_page(self, request: web.Request) -> Identity:
-        """Whose call it is, from a page that may ask.
+    async def admit_page(self, request: web.Request, right: str) -> Identity:
+        """Whose call it is, from a page that may ask, and has ``right``.
 
         A client secret is made for pages wherever they are from: who shows a valid one may ask.
 
         Raises:
-            Unauthorized: as ``check_page`` and ``identify``.
+            Unauthorized: as ``check_page``, ``identify`` and ``rights.check``.
         """
         if not key_of(request).startswith(SECRET_PREFIX):
             self.check_page(request)
-        return await self.identify(request)
+        who = await self.identify(request)
+        check(who, right)
+        return who
 
     async def identify(self, request: web.Request) -> Identity:
-        """Whose call it is. Raises Unauthorized."""
+        """Who asks. Raises Unauthorized, and Forbidden for a change without its CSRF token."""
         value = key_of(request)
         if value.startswith(SECRET_PREFIX):
             return await self._identify_secret(value)
         if value.startswith(f"{PREFIX}_"):
-            key = await self._find_key(value)
-            if key is not None:
-                return Identity(key.tenant, key.id, key.admin)
-            self._count("key")
-            raise Unauthorized("the API key is unknown or was revoked", field="Authorization")
+            return await self.identify_key(value)
+        cookie = "" if value else request.cookies.get(COOKIE, "")
+        who = await self._identify_page(cookie) if cookie else None
+        if who is not None:
+            given = request.headers.get(CSRF_HEADER, "")
+            if request.method not in CHANGES_NOTHING and not is_same(given, who.csrf):
+                self._count("csrf")
+                raise Forbidden(
+                    f"a page sends its token with what it changes: {CSRF_HEADER}",
+                    code="csrf_refused",
+                    field=CSRF_HEADER,
+                )
+            return who
         if not self.needs_key:
-            return Identity(admin=_is_direct(request))
+            return Identity(rights=CALLER)
         self._count("key")
         raise Unauthorized(
             "an API key is needed: send Authorization: Bearer penny_…", field="Authorization"
         )
 
+    async def identify_key(self, value: str) -> Identity:
+        """Whose key it is. Raises Unauthorized."""
+        if self._house_key and is_same(value, self._house_key):
+            return Identity(DEFAULT_TENANT, HOUSE_KEY_ID, HOUSE)
+        key = await self._find_key(value) if value.startswith(f"{PREFIX}_") else None
+        if key is None:
+            self._count("key")
+            raise Unauthorized("the API key is unknown or was revoked", field="Authorization")
+        return self._holder(key)
+
+    def _holder(self, key: ApiKey) -> Identity:
+        """A key's rights, as far as its tenant's go."""
+        most = self._tenants.policy(key.tenant).section.rights
+        rights = key.rights & frozenset(most) if most else key.rights
+        return Identity(key.tenant, key.id, rights)
+
+    async def _identify_page(self, cookie: str) -> Identity | None:
+        """Who signed in; None when that is over, or the key was revoked since."""
+        known = await self._sign_ins.find(cookie)
+        if known is None:
+            return None
+        csrf = csrf_of(cookie)
+        if "rights" in known:
+            return Identity(known["tenant"], known["key_id"], frozenset(known["rights"]), csrf=csrf)
+        if known["key_id"] == HOUSE_KEY_ID:
+            house = Identity(DEFAULT_TENANT, HOUSE_KEY_ID, HOUSE, csrf=csrf)
+            return house if self._house_key else None
+        key = (await self._living_keys() or {}).get(known["key_id"])
+        return None if key is None else replace(self._holder(key), csrf=csrf)
+
     async def _identify_secret(self, value: str) -> Identity:
         identity = await self._secrets.find(value)
-        if identity is not None and (
-            not identity.key_id or await self._is_alive(identity.key_id, in_doubt=False)
-        ):
-            return identity
+        if identity is not None and await self._may_lend(identity.key_id):
+            return replace(identity, rights=SECRET_RIGHTS)
         self._count("client_secret")
         raise Unauthorized(
             "the client secret is unknown or has expired; mint another one", field="Authorization"
         )
 
-    async def is_operator(self, request: web.Request) -> bool:
-        """Whether to tell details: an admin key is shown, or none is asked for on this machine."""
-        if self.needs_key and not key_of(request):
+    async def has(self, request: web.Request, right: str) -> bool:
+        """Whether who asks has a right, for routes that tell them more than others."""
+        if not (key_of(request) or request.cookies.get(COOKIE)) and self.needs_key:
             return False
         try:
             self.check_page(request)
-            return (await self.identify(request)).admin
+            return allows(await self.identify(request), right)
         except Unauthorized:
             return False
 
@@ -175,16 +219,25 @@ class Gate:
                 "keys cannot be checked now; try again in a moment", retryable=True
             ) from error
 
-    async def is_key_alive(self, key_id: str) -> bool:
-        """Whether a key may go on. While the file cannot be read, live sessions stay."""
-        return await self._is_alive(key_id, in_doubt=True)
+    async def dead_keys(self, key_ids: frozenset[str]) -> frozenset[str]:
+        """Those of the keys that were revoked. While the file cannot be read, none was."""
+        living = await self._living_keys()
+        return key_ids - set(living) - {HOUSE_KEY_ID} if living is not None else frozenset()
 
-    async def _is_alive(self, key_id: str, *, in_doubt: bool) -> bool:
+    async def _may_lend(self, key_id: str) -> bool:
+        """Whether the key that made a client secret still opens anything."""
+        if key_id in ("", HOUSE_KEY_ID):
+            return not self.needs_key
+        living = await self._living_keys()
+        return living is not None and key_id in living
+
+    async def _living_keys(self) -> dict[str, ApiKey] | None:
+        """None when the file of keys cannot be read."""
         try:
-            return await asyncio.to_thread(self._keys.is_alive, key_id)
+            return await asyncio.to_thread(self._keys.alive)
         except ConfigError as error:
             log.error("keys_unreadable", reason=error.message)  # noqa: TRY400
-            return in_doubt
+            return None
 
     @asynccontextmanager
     async def admit(
@@ -222,15 +275,6 @@ class Gate:
     def _count(self, reason: str) -> None:
         self.refused[reason] = self.refused.get(reason, 0) + 1
         log.info("caller_refused", reason=reason)
-
-
-def _is_direct(request: web.Request) -> bool:
-    """Whether a caller sits at this machine, and no proxy here speaks for one elsewhere.
-
-    A proxy that names itself in no header is known by HTTP/1.0, nginx's default.
-    """
-    forwarded = any(name in request.headers for name in FORWARDED)
-    return is_loopback(request.remote) and not forwarded and request.version >= HttpVersion11
 
 
 def dead_secret_of(request: web.Request) -> Identity | None:

@@ -21,8 +21,9 @@ from config.schema import Config
 from kb import Hit, KnowledgeBase, SearchResult, UnknownCollection, open_warm
 from kb.examples import choose_examples
 from kb.passage import Language
-from penny.errors import PennyError, ProtocolError, Unauthorized
+from penny.errors import PennyError, ProtocolError
 from penny.gateway.gate import Gate
+from penny.gateway.guard import WHO, refusal
 
 
 log = structlog.get_logger()
@@ -124,15 +125,9 @@ class KbRoutes:
         app.router.add_get("/v1/kb/search", self._search)
 
     async def _search(self, request: web.Request) -> web.Response:
+        policy = self._gate.policy(request[WHO])
         try:
-            self._gate.check_page(request)
-            policy = self._gate.policy(await self._gate.identify(request))
-        except Unauthorized as error:
-            return _error(403 if error.code == "origin_refused" else 401, error)
-        try:
-            ref, text, limit, language = self._read(
-                request, policy.default_collection or self._default_ref
-            )
+            ref, text, limit, language = self._read(request, policy.collection(self._default_ref))
             policy.check_collection(ref, "ref")
             base = self._shared.base
             if base is None:
@@ -141,11 +136,12 @@ class KbRoutes:
             # A millisecond of work, where no embedder is waited for, is not worth a thread.
             result = await asyncio.to_thread(search) if base.waits else search()
         except ProtocolError as error:
-            return _error(400, error)
+            return refusal(error, 400)
         except UnknownCollection as error:
-            return _error(404, error, "ref")
+            error.field = "ref"
+            return refusal(error, 404)
         except PennyError as error:
-            return _error(503, error)
+            return refusal(error, 503)
         return web.json_response(_describe_result(ref, result))
 
     def _read(
@@ -177,16 +173,6 @@ class KbRoutes:
 
 def _invalid(name: str, fault: str) -> ProtocolError:
     return ProtocolError(f"{name[:40]} {fault}", code="invalid_request", field=name[:40])
-
-
-def _error(status: int, error: PennyError, field: str | None = None) -> web.Response:
-    body: Json = {
-        "code": error.code,
-        "message": error.message,
-        "param": field or error.field,
-        "retryable": error.retryable,
-    }
-    return web.json_response({"error": body}, status=status)
 
 
 def _describe_result(ref: str, result: SearchResult) -> Json:

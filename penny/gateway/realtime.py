@@ -17,6 +17,7 @@ from penny.aio.handshake import Upgrade
 from penny.edges.realtime.edge import EventConnection, RealtimeEdge
 from penny.edges.webrtc.edge import WebRtcEdge
 from penny.errors import (
+    Forbidden,
     LimitReached,
     ModeUnavailable,
     PennyError,
@@ -27,11 +28,13 @@ from penny.errors import (
 from penny.gateway.gate import Gate
 from penny.gateway.opening import Opener
 from penny.ids import new_id
+from penny.realtime.session_config import TRANSCRIPTION
 from penny.session.broker import Broker
 from penny.session.edge import Edge
 from penny.session.mode import Mode, SessionSpec, Speaker
 from penny.trust.client_secrets import ClientSecrets
 from penny.trust.identity import Identity
+from penny.trust.rights import check
 from penny.trust.tenants import Policy
 
 
@@ -141,9 +144,11 @@ class RealtimeDoor:
         Raises:
             PennyError: it may not, or no such mode talks now.
         """
-        identity = await self._gate.admit_page(request)
+        identity = await self._gate.admit_page(request, "sessions:open")
         policy = self._gate.policy(identity)
         wanted = {**(session or {}), **identity.session}
+        if not identity.secret and request.query.get("intent") == TRANSCRIPTION:
+            wanted["type"] = TRANSCRIPTION
         policy.check_session(wanted, "session")
         model = wanted.pop("model", None) or request.query.get("model") or ""
         mode = self._broker.choose(MODEL_MODES.get(model))
@@ -152,6 +157,7 @@ class RealtimeDoor:
             session_id=new_id("sess"),
             language=self._config.session.language,
             instructions=policy.instructions(None, self._config.session.instructions),
+            cerebro={"knowledge_base_ref": policy.collection(self._config.kb.default_ref)},
             transcripts=False,
             session=wanted,
             tenant=policy.name,
@@ -212,7 +218,7 @@ class RealtimeDoor:
 
     async def identify(self, request: web.Request) -> Identity:
         """Whose request it is. Raises Unauthorized."""
-        return await self._gate.admit_page(request)
+        return await self._gate.admit_page(request, "sessions:open")
 
     def find_call(self, identity: Identity, call_id: str) -> LiveCall:
         """The caller's own WebRTC call. Raises ProtocolError ``call_not_found``."""
@@ -237,8 +243,7 @@ class RealtimeDoor:
         try:
             self._gate.check_page(request)
             identity = await self._gate.identify(request)
-            if identity.secret:
-                raise Unauthorized("a client secret cannot mint another; use the API key")
+            check(identity, "secrets:mint")
             body = await _read_body(request)
             if isinstance(body.get("session"), dict):
                 self._gate.policy(identity).check_session(body["session"], "session")
@@ -272,7 +277,7 @@ async def _read_body(request: web.Request) -> Json:
 def refuse(error: PennyError) -> web.Response:
     """An error in OpenAI's shape, with its status."""
     match error:
-        case Unauthorized(code="origin_refused"):
+        case Forbidden():
             return _refusal(403, error)
         case Unauthorized():
             return _refusal(401, error, code="invalid_api_key")

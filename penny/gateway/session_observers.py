@@ -15,6 +15,7 @@ from penny.session.handoff import HandoffEnd
 from penny.session.session import Session
 from penny.session.turn_recorder import TurnRecorder
 from penny.session.turn_timing import TurnTiming
+from penny.trust.admission import Admission
 
 
 Json = dict[str, Any]
@@ -42,13 +43,13 @@ def attach_observers(
     config: Config,
     metrics: Metrics,
     spending_of: Callable[[str], Callable[[], float | None]],
-    release_place: Callable[[str], None],
+    admission: Admission,
 ) -> None:
     """Let them see every session that opens from now on.
 
     Args:
         spending_of: by session id, what rented workers have cost it so far in US dollars.
-        release_place: by session id, once it is over and its totals are known.
+        admission: charges what a session costs as it costs it, and gets its place back.
     """
     call_later = asyncio.get_running_loop().call_later
 
@@ -65,6 +66,7 @@ def attach_observers(
             turns.left_s,
             spending_of(session.id),
             session.state.started_s,
+            admission.charge_soon,
         )
 
     broker.add_observer(time_turns)
@@ -72,4 +74,4 @@ def attach_observers(
     broker.add_observer(lambda session, _turns: SummaryObserver(session.state.totals))
     if config.actions.handoff_ends_session:
         broker.add_observer(lambda session, turns: HandoffEnd(session, call_later, turns.left_s))
-    broker.add_observer(lambda session, _turns: PlaceRelease(session.id, release_place))
+    broker.add_observer(lambda session, _turns: PlaceRelease(session.id, admission.session_ended))

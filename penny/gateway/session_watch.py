@@ -42,6 +42,14 @@ class SessionWatch:
         price.totals = session.state.totals
         self._note_mode()  # one that was cold may have given way before it began
 
+    @property
+    def session_id(self) -> str:
+        return self._session.id
+
+    @property
+    def tenant(self) -> str:
+        return str(self._record.get("tenant", ""))
+
     def caller_event(self, event: Json, at_s: float) -> None:
         return None
 

@@ -24,7 +24,7 @@ log = structlog.get_logger()
 ANSWER_S = 2.0
 """A sibling on the same machine that takes longer is about to die."""
 _TOKEN = re.compile(r"resume(\d{1,4})_")
-_PASSED_ON = ("Authorization", "Origin", "Host")
+_PASSED_ON = ("Authorization", "Origin", "Host", "Cookie")
 _GOODBYES = (WSCloseCode.OK, WSCloseCode.GOING_AWAY)
 
 

@@ -16,6 +16,7 @@ from penny.aio.websocket import SocketConnection
 from penny.edges.socket.edge import PlaybackSettings, SocketEdge
 from penny.edges.socket.sender import HoldSettings
 from penny.errors import (
+    Forbidden,
     LimitReached,
     ModeUnavailable,
     PennyError,
@@ -44,6 +45,7 @@ from penny.protocol.session import (
 from penny.session.broker import Broker
 from penny.session.mode import Mode, SessionSpec, Speaker
 from penny.trust.identity import Identity
+from penny.trust.rights import check
 from penny.trust.tenants import Policy
 
 
@@ -108,7 +110,11 @@ class SocketDoor:
     async def _identify(self, request: web.Request) -> tuple[Identity, _Refused | None]:
         """A browser reads why only from an open WebSocket, so the refusal waits for it."""
         try:
-            return await self._gate.identify(request), None
+            identity = await self._gate.identify(request)
+            check(identity, "sessions:open")
+            if identity.session:
+                raise Forbidden("this client secret opens its own session, at /v1/realtime alone")
+            return identity, None
         except Unauthorized as error:
             return Identity(), _Refused(error, CloseCode.UNAUTHORIZED)
 
@@ -256,8 +262,11 @@ class SocketDoor:
         cerebro = start.cerebro.model_dump(exclude_none=True) if start.cerebro else {}
         policy.check_voice(portavoz.get("voice"), "portavoz.voice")
         policy.check_collection(cerebro.get("knowledge_base_ref"))
-        if policy.default_collection is not None:
-            cerebro.setdefault("knowledge_base_ref", policy.default_collection)
+        cerebro.setdefault("knowledge_base_ref", policy.collection(self._config.kb.default_ref))
+        context = start.context.model_dump(exclude_none=True)
+        policy.check_actions(context.get("available_actions", ()))
+        if start.greeting is not None:
+            policy.check_instructions("greeting")
         asked = portavoz.get("initial_system_prompt")
         return SessionSpec(
             session_id=new_id("sess"),
@@ -267,7 +276,7 @@ class SocketDoor:
             voice=portavoz.get("voice", ""),
             portavoz=portavoz,
             cerebro=cerebro,
-            context=start.context.model_dump(exclude_none=True),
+            context=context,
             tenant=policy.name,
         )
 

@@ -16,8 +16,10 @@ from penny.session.broker import Broker
 from penny.trust.admission import Admission
 from penny.trust.client_secrets import ClientSecrets
 from penny.trust.keys import KeyFile
+from penny.trust.ledger import DayLedger
 from penny.trust.memory_store import MemoryStore
 from penny.trust.resilient_store import ResilientStore
+from penny.trust.sign_ins import SignIns
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,41 +27,45 @@ class Trust:
     """The parts that decide which callers may talk, built together."""
 
     store: MemoryStore | ResilientStore
+    ledger: DayLedger
     admission: Admission
     secrets: ClientSecrets
+    sign_ins: SignIns
     watches: SessionWatches
     gate: Gate
 
 
 def build_trust(config: Config, broker: Broker, host: str, clock: Callable[[], float]) -> Trust:
     """Nothing is connected or started yet."""
-    store = build_store(config)
-    keys = KeyFile(config.resolve(config.keys.file), time.time)
-    secrets = ClientSecrets(store, time.time)
+    file = config.resolve(config.keys.file)
+    ledger = DayLedger(file.with_name("days.sqlite"))
+    store = build_store(config, ledger)
+    keys = KeyFile(file, time.time)
+    secrets, sign_ins = ClientSecrets(store, time.time), SignIns(store)
     prices: dict[str, float] = {
         name: section.cost_per_minute_usd for name, section in config.penny.modes.enabled()
     }
     watches = SessionWatches(prices, clock)
     broker.add_observer(watches.watch)
 
-    async def is_key_alive(key_id: str) -> bool:
-        return await gate.is_key_alive(key_id)
+    async def dead_keys(key_ids: frozenset[str]) -> frozenset[str]:
+        return await gate.dead_keys(key_ids)
 
     admission = Admission(
         store,
         clock,
         end_session=broker.end_session,
-        is_key_alive=is_key_alive,
+        dead_keys=dead_keys,
         renew_s=config.redis.lease_s / 3,
         node=f"{socket.gethostname()}:{os.getpid()}",
     )
-    gate = Gate(config, host, keys, secrets, admission, watches)
-    return Trust(store, admission, secrets, watches, gate)
+    gate = Gate(config, host, keys, secrets, sign_ins, admission, watches)
+    return Trust(store, ledger, admission, secrets, sign_ins, watches, gate)
 
 
-def build_store(config: Config) -> MemoryStore | ResilientStore:
+def build_store(config: Config, ledger: DayLedger) -> MemoryStore | ResilientStore:
     """The shared store when ``redis.url`` is set, else this process's own."""
-    local = MemoryStore(time.time)
+    local = MemoryStore(time.time, ledger=ledger)
     if config.redis.url is None:
         return local
     # Here, not above: the client is large, and one gateway alone does not need it.

@@ -1,7 +1,8 @@
 """Meters a session as it goes by: live costs, totals, and the ceiling's graceful end.
 
 It counts what passes: ``response.done`` and transcription usage, and ``penny.usage`` of the brain
-behind the speaker. At the ceiling nothing is cut: the answer that passed it is heard to
+behind the speaker. What it costs is charged to the day at once. At a ceiling, its own or the
+day's, nothing is cut: the answer that passed it is heard to
 its end, then the session ends with ``cost_limit``; if another answer begins before, at once.
 """
 
@@ -57,7 +58,14 @@ class Session(Protocol):
 CallLater = Callable[[float, Callable[[], None]], asyncio.TimerHandle]
 
 
+ChargeSoon = Callable[[str, Callable[[], None]], None]
+
+
 def _spend_nothing() -> float | None:
+    return None
+
+
+def _charge_nobody(_session_id: str, _on_spent: Callable[[], None]) -> None:
     return None
 
 
@@ -69,6 +77,7 @@ class CostObserver:
         left_s: seconds until what was sent to the caller is played, by loop time.
         spent: what rented workers have cost this session so far, in USD; None when none are.
         started_s: when the session began, on the clock of its events.
+        charge_soon: charges the day of its key and tenant; calls back once that is used up.
     """
 
     listens_to = LISTENS_TO
@@ -83,6 +92,7 @@ class CostObserver:
         left_s: Callable[[float], float],
         spent: Callable[[], float | None] = _spend_nothing,
         started_s: float = 0.0,
+        charge_soon: ChargeSoon = _charge_nobody,
     ) -> None:
         self._session = session
         self._totals = totals
@@ -95,6 +105,8 @@ class CostObserver:
         self._transcription_model = ""
         self._started_s = started_s
         self._left_s = left_s
+        self._charge_soon = charge_soon
+        self._at_s = started_s
         self._warned = False
         self._end: asyncio.TimerHandle | None = None
 
@@ -104,7 +116,7 @@ class CostObserver:
         """No event of the caller's costs anything by itself."""
 
     def speaker_event(self, event: Json, at_s: float) -> None:
-        kind = event["type"]
+        kind, self._at_s = event["type"], at_s
         if kind == "input_audio_buffer.speech_started":
             self._meter.turn_began()
         elif kind == "penny.speaker":
@@ -159,14 +171,15 @@ class CostObserver:
         self._publish()
         duration_ms = round((at_s - self._started_s) * 1000)
         self._session.tell_caller(self._meter.event(duration_ms))
-        self._watch_ceiling(at_s)
+        self._watch_ceiling()
+        self._charge_soon(self._session.id, self._end_with_answer)
 
     def _publish(self) -> None:
         if self._meter.metered:
             self._totals["usd"] = round(self._meter.usd, 6)
             self._totals["usd_by"] = self._meter.by_component
 
-    def _watch_ceiling(self, at_s: float) -> None:
+    def _watch_ceiling(self) -> None:
         level = self._meter.level
         if level != "under" and not self._warned:
             self._warned = True
@@ -176,6 +189,11 @@ class CostObserver:
             self._session.tell_caller(
                 {"type": "penny.warning", "code": "cost_limit_near", "message": message}
             )
-        if level == "over" and self._end is None:
-            tail_s = min(self._left_s(at_s), MAX_TAIL_S)
+        if level == "over":
+            self._end_with_answer()
+
+    def _end_with_answer(self) -> None:
+        """End the session once the answer that passed a ceiling has been heard."""
+        if self._end is None:
+            tail_s = min(self._left_s(self._at_s), MAX_TAIL_S)
             self._end = self._call_later(tail_s, lambda: self._session.end("cost_limit"))

@@ -282,6 +282,9 @@ class SessionResumed(ServerEvent):
     """The session taken up again."""
     replayed: Annotated[int, Field(ge=0)]
     """How many missed messages follow, text and binary."""
+    received: Annotated[int, Field(ge=0)]
+    """The client's own text messages that arrived in this session, ``session_start`` and
+    ``session_resume`` not counted: a line that broke may have taken more, to be sent again."""
     lost_audio_ms: Milliseconds = 0
     """Missed audio that is no longer kept: the oldest goes first. Events are never lost."""
 

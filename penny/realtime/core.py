@@ -15,7 +15,12 @@ from penny.realtime.generation import Generation
 from penny.realtime.listening import Listening
 from penny.realtime.outbox import Outbox
 from penny.realtime.parse import load_message, read_event_id, read_type
-from penny.realtime.session_config import describe_session, update_session
+from penny.realtime.session_config import (
+    TRANSCRIPTION,
+    describe_session,
+    describe_transcription,
+    update_session,
+)
 from penny.realtime.settings import CoreSettings
 from penny.realtime.state import SessionState
 from penny.realtime.table import REFUSED, SESSION, advance
@@ -40,6 +45,7 @@ class RealtimeCore:
     def __init__(self, settings: CoreSettings, new_id: Callable[[str], str]) -> None:
         self._settings = settings
         self._phase = "new"
+        self._is_untouched = True
         self._expires_at_s = 0.0
         outbox = Outbox(new_id)
         self._outbox = outbox
@@ -60,7 +66,7 @@ class RealtimeCore:
             "conversation.item.retrieve": self._dialogue.retrieve,
             "conversation.item.truncate": self._dialogue.truncate,
             "conversation.item.delete": self._dialogue.delete,
-            "response.create": lambda message: self._generation.create(message.get("response")),
+            "response.create": self._respond,
             "response.cancel": self._cancel,
             "output_audio_buffer.clear": self._refuse_output_clear,
         }
@@ -110,6 +116,7 @@ class RealtimeCore:
             parsed = load_message(message, self._settings)
             event_id = read_event_id(parsed)
             self._client_events[read_type(parsed)](parsed)
+            self._is_untouched = False
         except ClientError as error:
             detail = describe_error(
                 error.code, error.message, error.param, event_id, "invalid_request_error"
@@ -172,10 +179,22 @@ class RealtimeCore:
     def _update_session(self, message: Json) -> None:
         patch = need(message, "session", "session")
         state = self._state
-        state.session = update_session(state.session, patch, self._settings, spoke=state.spoke)
+        session = state.session
+        if self._is_untouched and isinstance(patch, dict) and patch.get("type") == TRANSCRIPTION:
+            session = describe_transcription(
+                self._settings, session["id"], session["expires_at"]
+            )  # the first update says what the session is for
+        state.session = update_session(session, patch, self._settings, spoke=state.spoke)
         self._listening.reconfigure()
         self._outbox.send("session.updated", session=state.session)
         self._outbox.command(c.Configure(state.session))
+
+    def _respond(self, message: Json) -> None:
+        if self._state.session["type"] == TRANSCRIPTION:
+            raise ClientError(
+                "unsupported_event", "A transcription session has no responses.", "type"
+            )
+        self._generation.create(message.get("response"))
 
     def _cancel(self, message: Json) -> None:
         response_id = message.get("response_id")

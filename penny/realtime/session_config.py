@@ -25,13 +25,15 @@ from penny.realtime.formats import check_format
 from penny.realtime.settings import CoreSettings
 
 
+TRANSCRIPTION = "transcription"
+"""The type of a session that hears and answers nothing."""
+_NO_ANSWERS = {"create_response": False, "interrupt_response": False}
 READ_ONLY = ("id", "object", "expires_at", "model")
 """Left alone whatever an update says: SDKs write a ``model`` of their own into each of theirs."""
 _Check = Callable[[Any, str], Any]
 
 _NULLABLE: dict[str, _Check] = {
     "tracing": check.check_tracing,
-    "include": check.check_include,
     "prompt": check.check_prompt,
     "reasoning": check.check_reasoning,
 }
@@ -77,6 +79,21 @@ def describe_session(settings: CoreSettings, session_id: str, expires_at: int) -
     }
 
 
+def describe_transcription(settings: CoreSettings, session_id: str, expires_at: int) -> Json:
+    """Return the session object of a session that hears and answers nothing."""
+    heard: Json = describe_session(settings, session_id, expires_at)["audio"]["input"]
+    heard["transcription"] = {"model": settings.model, "language": None, "prompt": None}
+    heard["turn_detection"] = {**heard["turn_detection"], **_NO_ANSWERS}
+    return {
+        "type": TRANSCRIPTION,
+        "object": "realtime.transcription_session",
+        "id": session_id,
+        "expires_at": expires_at,
+        "audio": {"input": heard},
+        "include": None,
+    }
+
+
 def _default_turn_detection(kind: str, settings: CoreSettings) -> Json:
     if kind == "semantic_vad":
         detail: Json = {"eagerness": "auto"}
@@ -101,18 +118,23 @@ def update_session(session: Json, patch: object, settings: CoreSettings, *, spok
     """
     given = check_object(patch, "session")
     kind = check_string(need(given, "type", "session.type"), "session.type")
-    if kind != "realtime":
+    if kind != session["type"]:
         raise ClientError(
             "unsupported_session_type",
-            f"'session.type' '{kind[:64]}' is not served here; use 'realtime'.",
+            f"'session.type' '{kind[:64]}' is not this session's, which is of the type "
+            f"'{session['type']}'; the type is chosen by the address or the first update.",
             "session.type",
         )
+    if kind == TRANSCRIPTION:
+        _refuse_answers(given)
     merged = dict(session)
     for key, value in given.items():
         param = f"session.{key}"
         if key in READ_ONLY:
             continue
-        if key in _NULLABLE:
+        if key == "include":
+            merged[key] = None if value is None else check.check_include(value, param, settings)
+        elif key in _NULLABLE:
             merged[key] = None if value is None else _NULLABLE[key](value, param)
         elif key == "instructions":
             limit = settings.max_instructions_chars
@@ -148,7 +170,24 @@ def _refuse_oversize(session: Json, settings: CoreSettings) -> None:
         )
 
 
+def _refuse_answers(given: Json) -> None:
+    """Of a transcription session: what only answers have."""
+    output = check_object(given.get("audio") or {}, "session.audio").get("output")
+    wanted = {**given, "audio.output": output}
+    names = (*_FIXED, *_NULLABLE, "instructions", "tools", "audio.output")
+    for name in names:
+        if wanted.get(name) is not None:
+            raise ClientError(
+                "unknown_parameter",
+                f"Unknown parameter: 'session.{name}'. A transcription session has no answers; "
+                "leave it out.",
+                f"session.{name}",
+            )
+
+
 def _refuse_frozen(old: Json, new: Json, *, spoke: bool) -> None:
+    if new["type"] == TRANSCRIPTION:
+        return
     if spoke and new["audio"]["output"]["voice"] != old["audio"]["output"]["voice"]:
         raise ClientError(
             "cannot_update_voice",
@@ -169,6 +208,8 @@ def _update_audio(current: Json, patch: object, settings: CoreSettings) -> Json:
     merged = {**current, **{key: value for key, value in given.items() if value is not None}}
     if given.get("input") is not None:
         merged["input"] = _update_input(current["input"], given["input"], settings)
+        if "output" not in current:
+            _answer_nothing(current["input"], merged["input"])
     if given.get("output") is not None:
         merged["output"] = _update_output(current["output"], given["output"])
     return merged
@@ -184,7 +225,7 @@ def _update_input(current: Json, patch: object, settings: CoreSettings) -> Json:
         elif key == "turn_detection":
             merged[key] = _update_turn_detection(current[key], value, param, settings)
         elif key == "transcription":
-            merged[key] = None if value is None else _update_transcription(current[key], value)
+            merged[key] = _update_transcription(current[key], value, settings)
         elif key == "noise_reduction":
             merged[key] = None if value is None else check.check_noise_reduction(value, param)
         else:
@@ -192,10 +233,21 @@ def _update_input(current: Json, patch: object, settings: CoreSettings) -> Json:
     return merged
 
 
-def _update_transcription(current: Json | None, patch: object) -> Json:
+def _answer_nothing(old: Json, new: Json) -> None:
+    """A transcription session cannot do without its transcription, and no turn is answered."""
+    new["transcription"] = new["transcription"] or old["transcription"]
+    if new["turn_detection"] is not None:
+        new["turn_detection"] = {**new["turn_detection"], **_NO_ANSWERS}
+
+
+def _update_transcription(
+    current: Json | None, patch: object, settings: CoreSettings
+) -> Json | None:
+    if patch is None:
+        return None
     param = "session.audio.input.transcription"
     base = current or {"model": None, "language": None, "prompt": None}
-    return check.check_transcription({**base, **check_object(patch, param)}, param)
+    return check.check_transcription({**base, **check_object(patch, param)}, param, settings)
 
 
 def _update_turn_detection(

@@ -109,7 +109,7 @@ def check_turn_detection(value: Json, param: str) -> Json:
     return value
 
 
-def check_transcription(value: Json, param: str) -> Json:
+def check_transcription(value: Json, param: str, settings: CoreSettings) -> Json:
     for key in ("model", "language", "prompt"):
         if value.get(key) is not None:
             check_string(value[key], f"{param}.{key}", 20_000)
@@ -120,6 +120,12 @@ def check_transcription(value: Json, param: str) -> Json:
     if value.get("delay") is not None:
         delays = ("minimal", "low", "medium", "high", "xhigh")
         check_choice(value["delay"], f"{param}.delay", delays)
+    if not settings.tells_speakers and "diarize" in str(value.get("model")):
+        raise ClientError(
+            "unsupported_value",
+            f"'{param}.model': this recogniser does not tell speakers apart; name another model.",
+            f"{param}.model",
+        )
     return value
 
 
@@ -152,10 +158,16 @@ def check_tracing(value: object, param: str) -> str | Json:
     return value
 
 
-def check_include(value: object, param: str) -> list[Any]:
+def check_include(value: object, param: str, settings: CoreSettings) -> list[Any]:
     names = check_array(value, param, 16)
     for index, name in enumerate(names):
         check_choice(name, f"{param}[{index}]", INCLUDE)
+        if not settings.tells_logprobs:
+            raise ClientError(
+                "unsupported_value",
+                f"'{param}[{index}]': this recogniser has no log probabilities; leave it out.",
+                f"{param}[{index}]",
+            )
     return names
 
 

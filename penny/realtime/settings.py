@@ -30,6 +30,11 @@ class CoreSettings:
     accept_images: bool = False
     """Keep ``input_image`` parts for an engine that sees; otherwise they are refused."""
 
+    tells_logprobs: bool = False
+    """Whether transcripts may come with log probabilities; ``include`` of them is refused else."""
+    tells_speakers: bool = False
+    """Whether a transcription model may tell speakers apart; a diarizing one is refused else."""
+
     max_message_bytes: int = 21 * MIB
     """An append of ``max_append_bytes`` is 20 MiB as base64, and there is JSON around it."""
     max_append_bytes: int = 15 * MIB

@@ -110,6 +110,11 @@ class SessionSpec:
     elsewhere: Elsewhere | None = None
     trace: Trace | None = None
 
+    @property
+    def kind(self) -> str:
+        """``realtime``, or ``transcription``: the caller is heard and nothing answers."""
+        return str(self.session.get("type") or "realtime")
+
 
 class SpeakerSink(Protocol):
     """Where a speaker's events go; given by the session to ``Speaker.start``.

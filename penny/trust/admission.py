@@ -1,12 +1,12 @@
 """A session's place: taken before it opens, renewed and charged while it lives, given back.
 
-One task renews every place of this gateway, so a thousand calls cost one round trip.
+One task renews and charges every place of this gateway, so a thousand calls cost one round trip.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ import structlog
 from penny.aio.tasks import TaskOwner
 from penny.errors import LimitReached
 from penny.trust.identity import Identity
-from penny.trust.limits import Denial, LimitName, is_spent
+from penny.trust.limits import Denial, LimitName, Scope, is_spent
 from penny.trust.store import Place, Store
 from penny.trust.tenants import Policy
 
@@ -39,6 +39,9 @@ SENTENCES: dict[LimitName, str] = {
 }
 END_REASONS: dict[LimitName, str] = {"minutes_per_day": "time_limit", "usd_per_day": "cost_limit"}
 
+KEY_CHECK_S = 2.0
+"""A revoked key talks no longer than this."""
+
 EndSession = Callable[[str, str], bool]
 
 
@@ -54,6 +57,12 @@ class Lease:
     """How much the session has cost by now, in US dollars; None until it runs."""
     leaving: asyncio.Task[None] | None = None
     """Gives the place back; None while the session lives."""
+    charging: asyncio.Task[None] | None = None
+    charge_again: bool = False
+    spent: LimitName = "usd_per_day"
+    """Which of the day's limits is used up, once one is."""
+    is_ending: bool = False
+    """Its money is used up, and it ends with the answer that it hears."""
 
 
 class Admission:
@@ -62,7 +71,7 @@ class Admission:
     Args:
         clock: the loop's clock, seconds.
         end_session: (session, reason): ends a live session of this gateway.
-        is_key_alive: whether a key has not been revoked meanwhile.
+        dead_keys: of some keys, those that were revoked meanwhile.
     """
 
     def __init__(
@@ -71,14 +80,14 @@ class Admission:
         clock: Callable[[], float],
         *,
         end_session: EndSession,
-        is_key_alive: Callable[[str], Awaitable[bool]],
+        dead_keys: Callable[[frozenset[str]], Awaitable[frozenset[str]]],
         renew_s: float = 10.0,
         node: str = "",
     ) -> None:
         self._store = store
         self._clock = clock
         self._end_session = end_session
-        self._is_key_alive = is_key_alive
+        self._dead_keys = dead_keys
         self._renew_s = renew_s
         self._node = node
         self._leases: dict[str, Lease] = {}
@@ -87,7 +96,10 @@ class Admission:
 
     async def start(self) -> None:
         await self._store.start(self._hang_up)
-        self._tasks.spawn(self._keep_renewing(), name="admission renewal")
+        renewal = self._keep_doing(self.renew, self._renew_s)
+        self._tasks.spawn(renewal, name="admission renewal")
+        # Of its own: a shared store that hangs must not let a revoked key talk.
+        self._tasks.spawn(self._keep_doing(self.end_revoked, KEY_CHECK_S), name="revoked keys")
 
     async def aclose(self) -> None:
         await self._tasks.aclose()
@@ -127,46 +139,82 @@ class Admission:
 
     async def _release(self, lease: Lease) -> None:
         await self._store.release(lease.place)
-        await self._charge(lease)
+        await self._charge([lease])
 
     async def renew(self) -> None:
-        """Renew and charge every place; end sessions whose key or day is used up."""
+        """Renew and charge every place; end sessions whose day is used up."""
         leases = list(self._leases.values())
         await self._store.renew([lease.place for lease in leases])
-        for key_id in {lease.identity.key_id for lease in leases if lease.identity.key_id}:
-            if not await self._is_key_alive(key_id):
-                for lease in leases:
-                    if lease.identity.key_id == key_id:
-                        self._end_session(lease.place.session_id, "operator")
-        for lease in leases:
-            if lease.place.session_id in self._leases:
-                await self._charge(lease)
+        for lease in await self._charge([lease for lease in leases if lease.leaving is None]):
+            if not lease.is_ending:
+                self._end_session(lease.place.session_id, END_REASONS[lease.spent])
+
+    def charge_soon(self, session_id: str, on_spent: Callable[[], None]) -> None:
+        """Charge what a session has cost by now, without waiting for the next renewal.
+
+        Args:
+            on_spent: called once, when the day's money of its key or tenant is used up; it ends
+                the session.
+        """
+        lease = self._leases.get(session_id)
+        if lease is None or lease.is_ending:
+            return
+        if lease.charging is not None and not lease.charging.done():
+            lease.charge_again = True
+            return
+        lease.charging = self._tasks.spawn(self._charge_now(lease, on_spent), name="charge")
+
+    async def _charge_now(self, lease: Lease, on_spent: Callable[[], None]) -> None:
+        while True:
+            lease.charge_again = False
+            spent = await self._charge([lease])
+            if spent and lease.spent == "usd_per_day" and not lease.is_ending:
+                lease.is_ending = True
+                on_spent()
+            if not lease.charge_again:
+                return
+
+    async def end_revoked(self) -> None:
+        """End the sessions of keys that were revoked."""
+        key_ids = frozenset(lease.identity.key_id for lease in self._leases.values()) - {""}
+        dead = await self._dead_keys(key_ids) if key_ids else frozenset()
+        for lease in [each for each in self._leases.values() if each.identity.key_id in dead]:
+            self._end_session(lease.place.session_id, "operator")
 
     def _hang_up(self, session_id: str) -> None:
         self._end_session(session_id, "operator")
 
-    async def _keep_renewing(self) -> None:
+    async def _keep_doing(self, what: Callable[[], Awaitable[None]], every_s: float) -> None:
         while True:
-            await asyncio.sleep(self._renew_s)
+            await asyncio.sleep(every_s)
             try:
-                await self.renew()
+                await what()
             except Exception:
                 # A fault of one round must not let every lease of this gateway end.
                 log.exception("renewal_failed", sessions=len(self._leases))
 
-    async def _charge(self, lease: Lease) -> None:
+    async def _charge(self, leases: Sequence[Lease]) -> list[Lease]:
+        """Charge all that was used since; those whose day is used up now (``spent``)."""
         now_s = self._clock()
-        usd = lease.charged_usd
-        if lease.read_usd is not None:
-            usd = max(usd, lease.read_usd())
-        seconds, cost = now_s - lease.charged_s, usd - lease.charged_usd
-        lease.charged_s, lease.charged_usd = now_s, usd
-        used = {use.scope: use for use in await self._store.charge(lease.place, seconds, cost)}
-        for scope in lease.place.scopes:
-            use = used.get(scope.name)
-            spent = is_spent(scope.limits, use.seconds, use.usd) if use else None
-            if spent is not None:
-                self._end_session(lease.place.session_id, END_REASONS[spent])
+        used: dict[Scope, tuple[float, float]] = {}
+        for lease in leases:
+            usd = max(lease.charged_usd, lease.read_usd() if lease.read_usd is not None else 0.0)
+            seconds, cost = now_s - lease.charged_s, usd - lease.charged_usd
+            lease.charged_s, lease.charged_usd = now_s, usd
+            for scope in lease.place.scopes:
+                before_s, before_usd = used.get(scope, (0.0, 0.0))
+                used[scope] = before_s + seconds, before_usd + cost
+        days = {use.scope: use for use in await self._store.charge(used)} if used else {}
+        over = []
+        for lease in leases:
+            for scope in lease.place.scopes:
+                use = days.get(scope.name)
+                spent = is_spent(scope.limits, use.seconds, use.usd) if use else None
+                if spent is not None:
+                    lease.spent = spent
+                    over.append(lease)
+                    break
+        return over
 
     def _refusal(self, denial: Denial) -> LimitReached:
         self.denials[denial.limit] = self.denials.get(denial.limit, 0) + 1

@@ -14,14 +14,21 @@ from typing import Any
 
 from penny.errors import ProtocolError
 from penny.ids import new_id
-from penny.realtime.session_config import describe_session, update_session
+from penny.realtime.session_config import (
+    TRANSCRIPTION,
+    describe_session,
+    describe_transcription,
+    update_session,
+)
 from penny.realtime.settings import CoreSettings
 from penny.trust.identity import Identity
 from penny.trust.store import Store
+from penny.writable import dump_json
 
 
 Json = dict[str, Any]
 
+MAX_SESSION_BYTES = 65_536
 SECRET_PREFIX = "ek_"
 MIN_LIFE_S = 10
 MAX_LIFE_S = 7200
@@ -75,7 +82,7 @@ class ClientSecrets:
     async def find(self, value: str) -> Identity | None:
         """In whose name, and for which session, the living secret of that value opens one."""
         payload = await self._store.find_secret(digest_of(value))
-        if payload is None:
+        if payload is None or "session" not in payload:  # a page's sign-in is no client secret
             return None
         return Identity(
             payload["tenant"],
@@ -127,9 +134,16 @@ def check_session(given: Any) -> tuple[Json, Json]:
     model = given.get("model")
     if model is not None and (not isinstance(model, str) or not 0 < len(model) <= 128):
         raise ProtocolError("session.model: must be a model's name", field="session.model")
-    settings = CoreSettings(model=model or "penny")
+    # What the recogniser of its mode cannot do is refused when a session begins.
+    settings = CoreSettings(model=model or "penny", tells_logprobs=True, tells_speakers=True)
     wanted = {"type": "realtime", **given, "model": settings.model}
-    default = describe_session(settings, new_id("sess"), 0)
+    if len(dump_json(given)) > MAX_SESSION_BYTES:
+        raise ProtocolError(
+            f"session: longer than {MAX_SESSION_BYTES} bytes; shorten its instructions or tools",
+            field="session",
+        )
+    describe = describe_transcription if wanted["type"] == TRANSCRIPTION else describe_session
+    default = describe(settings, new_id("sess"), 0)
     return given, update_session(default, wanted, settings, spoke=False)
 
 

@@ -22,6 +22,8 @@ from pathlib import Path
 
 from penny.errors import ConfigError
 from penny.ids import new_id
+from penny.trust.identity import DEFAULT_TENANT
+from penny.trust.rights import rights_of
 
 
 PREFIX = "penny"
@@ -37,21 +39,33 @@ CREATE TABLE IF NOT EXISTS keys (
     tenant TEXT NOT NULL,
     admin INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
-    revoked_at INTEGER
+    revoked_at INTEGER,
+    role TEXT,
+    rights TEXT
 );
 """
+_ADDED = ("role", "rights")
+"""Columns that files of older versions lack; ``admin`` is what those went by."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is known of a key; the key itself is not kept."""
+    """What is known of a key; the key itself is not kept.
+
+    ``more``: rights beside those of the role.
+    """
 
     id: str
     name: str
     tenant: str
-    admin: bool
+    role: str
+    more: tuple[str, ...]
     created_at: int
     revoked_at: int | None = None
+
+    @property
+    def rights(self) -> frozenset[str]:
+        return rights_of(self.role, self.more)
 
 
 class KeyFile:
@@ -66,16 +80,22 @@ class KeyFile:
         self._path = path
         self._wall_clock = wall_clock
 
-    def create(self, tenant: str, name: str, *, admin: bool = False) -> tuple[str, ApiKey]:
+    def create(
+        self, tenant: str, name: str, *, role: str = "caller", more: tuple[str, ...] = ()
+    ) -> tuple[str, ApiKey]:
         """Return a new key, which is told this once, and its entry."""
         value = new_id(PREFIX)
         created_at = int(self._wall_clock())
         with self._open(write=True) as db:
             digest = _digest(value, _pepper(db))
-            key = ApiKey(f"key_{digest[:KEY_ID_CHARACTERS]}", name, tenant, admin, created_at)
+            key = ApiKey(f"key_{digest[:KEY_ID_CHARACTERS]}", name, tenant, role, more, created_at)
             db.execute(
-                "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, NULL)",
-                (digest, key.id, name, tenant, int(admin), created_at),
+                "INSERT INTO keys (digest, id, name, tenant, admin, created_at, role, rights) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(digest, key.id, name, tenant, int(role in ("admin", "house")), created_at),
+                    *(role, " ".join(more)),
+                ),
             )
         return value, key
 
@@ -85,25 +105,24 @@ class KeyFile:
             return None
         with self._open(write=False) as db:
             row = db.execute(
-                f"SELECT {_COLUMNS} FROM keys WHERE digest = ? AND revoked_at IS NULL",
+                "SELECT * FROM keys WHERE digest = ? AND revoked_at IS NULL",
                 (_digest(value, _pepper(db)),),
             ).fetchone()
         return None if row is None else _key(row)
 
-    def is_alive(self, key_id: str) -> bool:
-        """Whether a key that was found before is not revoked. Raises ConfigError when the file is
-        broken, or was moved away since."""
+    def alive(self) -> dict[str, ApiKey]:
+        """Every key that is not revoked, by id. Raises ConfigError when the file is broken, or was
+        moved away since."""
         if not self._path.exists():
             raise ConfigError(f"{self._path} is not there any more; restore it", key="keys.file")
-        return any(key.id == key_id and key.revoked_at is None for key in self.list_keys())
+        return {key.id: key for key in self.list_keys() if key.revoked_at is None}
 
     def list_keys(self) -> list[ApiKey]:
         """Every key ever created, oldest first."""
         if not self._path.exists():
             return []
         with self._open(write=False) as db:
-            rows = db.execute(f"SELECT {_COLUMNS} FROM keys ORDER BY created_at, id")
-            return [_key(row) for row in rows]
+            return [_key(row) for row in db.execute("SELECT * FROM keys ORDER BY created_at, id")]
 
     def has_keys(self) -> bool:
         return any(key.revoked_at is None for key in self.list_keys())
@@ -117,10 +136,7 @@ class KeyFile:
                 "UPDATE keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL",
                 (int(self._wall_clock()), key_id),
             )
-            row = db.execute(
-                f"SELECT {_COLUMNS} FROM keys WHERE id = ?",
-                (key_id,),
-            ).fetchone()
+            row = db.execute("SELECT * FROM keys WHERE id = ?", (key_id,)).fetchone()
         return None if row is None else _key(row)
 
     @contextmanager
@@ -137,8 +153,12 @@ class KeyFile:
                     timeout=BUSY_TIMEOUT_S,
                 )
             ) as db:
+                db.row_factory = sqlite3.Row
                 if write:
                     db.executescript(_SCHEMA)
+                    known = {row["name"] for row in db.execute("PRAGMA table_info(keys)")}
+                    for column in (each for each in _ADDED if each not in known):
+                        db.execute(f"ALTER TABLE keys ADD COLUMN {column} TEXT")
                 with db:
                     yield db
         except sqlite3.Error as error:
@@ -149,11 +169,18 @@ class KeyFile:
             ) from error
 
 
-_COLUMNS = "id, name, tenant, admin, created_at, revoked_at"
-
-
-def _key(row: tuple[str, str, str, int, int, int | None]) -> ApiKey:
-    return ApiKey(row[0], row[1], row[2], bool(row[3]), row[4], row[5])
+def _key(row: sqlite3.Row) -> ApiKey:
+    role = row["role"] if "role" in row.keys() else None  # noqa: SIM118 - a Row is no mapping
+    if role is None:  # of an older version: an operator's key opened everything
+        house = "house" if row["tenant"] == DEFAULT_TENANT else "admin"
+        role, more = house if row["admin"] else "caller", ""
+    else:
+        more = row["rights"] or ""
+    return ApiKey(
+        *(row["id"], row["name"], row["tenant"], role, tuple(more.split())),
+        created_at=row["created_at"],
+        revoked_at=row["revoked_at"],
+    )
 
 
 def _pepper(db: sqlite3.Connection) -> bytes:

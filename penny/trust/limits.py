@@ -29,6 +29,11 @@ class Limits:
     minutes_per_day: float | None = None
     usd_per_day: float | None = None
 
+    @property
+    def of_day(self) -> bool:
+        """Whether any of them is the day's."""
+        return self.minutes_per_day is not None or self.usd_per_day is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -85,6 +90,13 @@ def begin(scope: Scope, use: Use, now_s: float) -> Use:
     rate = scope.limits.sessions_per_minute
     free_at_s = use.free_at_s if rate is None else _next_free_s(rate, use, now_s)
     return replace(use, sessions=use.sessions + 1, free_at_s=free_at_s)
+
+
+def cancel(scope: Scope, use: Use) -> Use:
+    """The use of a scope as if the session had not begun."""
+    rate = scope.limits.sessions_per_minute
+    free_at_s = use.free_at_s if rate is None else use.free_at_s - MINUTE_S / rate
+    return replace(use, sessions=max(0, use.sessions - 1), free_at_s=free_at_s)
 
 
 def charge(use: Use, seconds: float, usd: float, now_s: float) -> Use:

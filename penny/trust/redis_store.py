@@ -9,13 +9,14 @@ Keys, all after ``prefix:``
     ``day:<scope>``     HASH day, seconds, usd
     ``session:<id>``    what an operator is shown; ``sessions`` ZSET of all
     ``secret:<digest>`` a client secret's payload
+    ``secrets:<tenant>`` ZSET size:digest -> its end, of all of a tenant
     ``hang-up``         channel of session ids
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -25,15 +26,15 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from penny.aio.tasks import TaskOwner
-from penny.trust.limits import MINUTE_S, Denial, LimitName, Limits
-from penny.trust.store import DayUse, Json, OnHangUp, Place, StoreLost
+from penny.trust.limits import MINUTE_S, Denial, LimitName, Limits, Scope
+from penny.trust.store import DayUse, Json, OnHangUp, Place, StoreLost, check_room
 
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
 
-DAY_KEPT_S = 172_800
+DAY_KEPT_S = SECRETS_KEPT_S = 172_800
 LISTEN_RETRY_S = 1.0
 _FOLDER = Path(__file__).parent
 
@@ -93,12 +94,13 @@ class RedisStore:
         pipe.delete(self._key("session", place.session_id))
         await self._ask(pipe.execute())
 
-    async def charge(self, place: Place, seconds: float, usd: float) -> tuple[DayUse, ...]:
-        keys = [self._key("day", scope.name) for scope in place.scopes]
-        answer = await self._ask(self._charge(keys=keys, args=[self._now(), seconds, usd]))
+    async def charge(self, used: Mapping[Scope, tuple[float, float]]) -> tuple[DayUse, ...]:
+        keys = [self._key("day", scope.name) for scope in used]
+        amounts = [amount for pair in used.values() for amount in pair]
+        answer = await self._ask(self._charge(keys=keys, args=[self._now(), *amounts]))
         return tuple(
             DayUse(scope.name, float(used_s), float(used_usd))
-            for scope, (used_s, used_usd) in zip(place.scopes, answer, strict=True)
+            for scope, (used_s, used_usd) in zip(used, answer, strict=True)
         )
 
     async def list_sessions(self) -> list[Json]:
@@ -118,9 +120,18 @@ class RedisStore:
         await self._ask(self._redis.publish(self._key("hang-up"), session_id))
 
     async def put_secret(self, digest: str, payload: Json, life_s: int) -> None:
-        await self._ask(
-            self._redis.set(self._key("secret", digest), orjson.dumps(payload), ex=life_s)
-        )
+        data, now_s = orjson.dumps(payload), await self._time_s()
+        own = self._key("secrets", payload["tenant"])
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.zremrangebyscore(own, "-inf", now_s)
+        pipe.zrange(own, 0, -1)
+        sizes = [int(each.split(":", 1)[0]) for each in (await self._ask(pipe.execute()))[1]]
+        check_room(len(sizes) + 1, sum(sizes) + len(data))
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.set(self._key("secret", digest), data, ex=life_s)
+        pipe.zadd(own, {f"{len(data)}:{digest}": now_s + life_s})
+        pipe.expire(own, SECRETS_KEPT_S)
+        await self._ask(pipe.execute())
 
     async def find_secret(self, digest: str) -> Json | None:
         found = await self._ask(self._redis.get(self._key("secret", digest)))

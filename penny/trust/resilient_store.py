@@ -1,20 +1,22 @@
 """The shared store with this gateway's own to fall back on: Redis lost is no call lost.
 
-While the shared store is away, live calls go on, new ones are admitted under the same limits
-counted on this gateway alone, and everyone is told: one log line per change, ``shared`` for
-``/readyz`` and the metrics. When it is back, the live sessions are entered again with the next
-renewal and what was charged meanwhile is added.
+A place is taken here first and there then: this gateway alone never holds more than the limit,
+however slow the shared store answers. While that is away, live calls go on, new ones are admitted
+by this gateway's own count, it is asked again once a second by one caller alone, and everyone is
+told: one log line per change, ``shared`` for ``/readyz`` and the metrics. Before it decides
+anything again it is told of every live session and of what was charged meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
 
-from penny.trust.limits import Denial
+from penny.trust.limits import Denial, Scope
 from penny.trust.memory_store import MemoryStore
 from penny.trust.store import DayUse, Json, OnHangUp, Place, Store, StoreLost
 
@@ -22,6 +24,8 @@ from penny.trust.store import DayUse, Json, OnHangUp, Place, Store, StoreLost
 log = structlog.get_logger()
 
 T = TypeVar("T")
+
+ASK_AGAIN_S = 1.0
 
 
 @dataclass(slots=True)
@@ -33,91 +37,76 @@ class StoreState:
     admitted_alone: int = 0
 
 
-@dataclass(slots=True)
-class _Debt:
-    """Use of the same scopes while the shared store was away."""
-
-    place: Place
-    seconds: float = 0.0
-    usd: float = 0.0
-
-
-@dataclass(slots=True)
-class _Debts:
-    """Use that the shared store has not been told of yet."""
-
-    by_scopes: dict[tuple[str, ...], _Debt] = field(default_factory=dict)
-
-    def add(self, place: Place, seconds: float, usd: float) -> None:
-        names = tuple(scope.name for scope in place.scopes)
-        debt = self.by_scopes.setdefault(names, _Debt(place))
-        debt.seconds += seconds
-        debt.usd += usd
-
-
 class ResilientStore:
     """Store that goes on with this gateway's own limits while the shared one is lost.
 
     Args:
-        shared: asked first.
-        local: mirrors what this gateway does, and answers alone when ``shared`` is lost.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, shared: Store, local: MemoryStore) -> None:
+    def __init__(
+        self, shared: Store, local: MemoryStore, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._shared = shared
         self._local = local
-        self._debts = _Debts()
+        self._clock = clock
+        self._owed: dict[Scope, tuple[float, float]] = {}
+        """Use that the shared store has not been told of yet."""
+        self._ask_again_s = 0.0
         self.state = StoreState()
 
     async def admit(self, place: Place) -> Denial | None:
-        try:
-            denial = await self._try(self._shared.admit(place))
-        except StoreLost:
-            denial = await self._local.admit(place)
-            self.state.admitted_alone += denial is None
+        denial = await self._local.admit(place)
+        if denial is not None:
             return denial
-        if denial is None:
-            self._local.enter(place)
+        try:
+            denial = await self._ask(lambda: self._shared.admit(place))
+        except StoreLost:
+            self.state.admitted_alone += 1
+            return None
+        if denial is not None:
+            await self._local.cancel(place)
         return denial
 
     async def renew(self, places: Sequence[Place]) -> None:
         try:
-            await self._try(self._shared.renew(places))
-            await self._settle()
+            await self._ask(lambda: self._shared.renew(places))
         except StoreLost:
             return
 
     async def release(self, place: Place) -> None:
         await self._local.release(place)
         try:
-            await self._try(self._shared.release(place))
+            await self._ask(lambda: self._shared.release(place))
         except StoreLost:
             return  # the lease ends by itself
 
-    async def charge(self, place: Place, seconds: float, usd: float) -> tuple[DayUse, ...]:
-        alone = await self._local.charge(place, seconds, usd)
+    async def charge(self, used: Mapping[Scope, tuple[float, float]]) -> tuple[DayUse, ...]:
+        alone = await self._local.charge(used)
         try:
-            return await self._try(self._shared.charge(place, seconds, usd))
+            return await self._ask(lambda: self._shared.charge(used))
         except StoreLost:
-            self._debts.add(place, seconds, usd)
+            for scope, (seconds, usd) in used.items():
+                owed_s, owed_usd = self._owed.get(scope, (0.0, 0.0))
+                self._owed[scope] = owed_s + seconds, owed_usd + usd
             return alone
 
     async def list_sessions(self) -> list[Json]:
         try:
-            return await self._try(self._shared.list_sessions())
+            return await self._ask(self._shared.list_sessions)
         except StoreLost:
             return await self._local.list_sessions()
 
     async def hang_up(self, session_id: str) -> None:
         await self._local.hang_up(session_id)
         try:
-            await self._try(self._shared.hang_up(session_id))
+            await self._ask(lambda: self._shared.hang_up(session_id))
         except StoreLost:
             return
 
     async def put_secret(self, digest: str, payload: Json, life_s: int) -> None:
         try:
-            await self._try(self._shared.put_secret(digest, payload, life_s))
+            await self._ask(lambda: self._shared.put_secret(digest, payload, life_s))
         except StoreLost:
             await self._local.put_secret(digest, payload, life_s)
 
@@ -126,7 +115,7 @@ class ResilientStore:
         if found is not None:
             return found
         try:
-            return await self._try(self._shared.find_secret(digest))
+            return await self._ask(lambda: self._shared.find_secret(digest))
         except StoreLost:
             return None
 
@@ -134,7 +123,7 @@ class ResilientStore:
         if await self._local.take_secret(digest):
             return True
         try:
-            return await self._try(self._shared.take_secret(digest))
+            return await self._ask(lambda: self._shared.take_secret(digest))
         except StoreLost:
             return False
 
@@ -144,26 +133,40 @@ class ResilientStore:
         await self.renew(())
 
     async def aclose(self) -> None:
+        await self._local.aclose()
         await self._shared.aclose()
 
-    async def _settle(self) -> None:
-        """Charge what was owed from the time alone. Raises StoreLost."""
-        while self._debts.by_scopes:
-            names, debt = next(iter(self._debts.by_scopes.items()))
-            await self._try(self._shared.charge(debt.place, debt.seconds, debt.usd))
-            del self._debts.by_scopes[names]
-
-    async def _try(self, question: Awaitable[T]) -> T:
+    async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
+        """Raises StoreLost, at once while it is known to be away and another caller asks."""
+        if not self.state.shared:
+            if self._clock() < self._ask_again_s:
+                raise StoreLost("it did not answer a moment ago")
+            self._ask_again_s = self._clock() + ASK_AGAIN_S
+            await self._come_back()
         try:
-            answer = await question
+            return await question()
         except StoreLost as lost:
+            self._ask_again_s = self._clock() + ASK_AGAIN_S
             if self.state.shared:
                 self.state.shared = False
                 self.state.losses += 1
                 reason, rule = str(lost), "limits hold on each gateway alone"
                 log.error("shared_store_lost", reason=reason, rule=rule)  # noqa: TRY400
             raise
-        if not self.state.shared:
-            self.state.shared = True
-            log.info("shared_store_back")
-        return answer
+
+    async def _come_back(self) -> None:
+        """Tell the shared store what it missed. Raises StoreLost."""
+        await self._shared.renew(self._local.places())
+        while self._owed:
+            # Taken out before it is told: what comes meanwhile is owed anew, nothing twice.
+            owed, self._owed = self._owed, {}
+            try:
+                await self._shared.charge(owed)
+            except StoreLost:
+                for scope, (seconds, usd) in self._owed.items():
+                    owed_s, owed_usd = owed.get(scope, (0.0, 0.0))
+                    owed[scope] = owed_s + seconds, owed_usd + usd
+                self._owed = owed
+                raise
+        self.state.shared = True
+        log.info("shared_store_back")

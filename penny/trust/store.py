@@ -6,10 +6,11 @@ with the first to fall back on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from penny.errors import ProtocolError
 from penny.trust.limits import Denial, Scope
 
 
@@ -40,6 +41,21 @@ class StoreLost(Exception):
     """The shared store does not answer."""
 
 
+MAX_SECRETS = 2_000
+MAX_SECRET_BYTES = 8 * 1024 * 1024
+"""Client secrets and sign-ins that one tenant may have alive, and all of them together."""
+
+
+def check_room(count: int, size: int) -> None:
+    """Raises ProtocolError when a tenant's secrets have no room for another."""
+    if count > MAX_SECRETS or size > MAX_SECRET_BYTES:
+        raise ProtocolError(
+            "too many client secrets of this tenant are alive; let some expire",
+            code="rate_limited",
+            retryable=True,
+        )
+
+
 class Store(Protocol):
     """Every method may raise StoreLost, except those of MemoryStore and ResilientStore."""
 
@@ -53,7 +69,9 @@ class Store(Protocol):
 
     async def release(self, place: Place) -> None: ...
 
-    async def charge(self, place: Place, seconds: float, usd: float) -> tuple[DayUse, ...]: ...
+    async def charge(self, used: Mapping[Scope, tuple[float, float]]) -> tuple[DayUse, ...]:
+        """Add seconds and US dollars to the day of each scope; what each comes to."""
+        ...
 
     async def list_sessions(self) -> list[Json]:
         """The records of every live session of every gateway."""
@@ -63,7 +81,9 @@ class Store(Protocol):
         """Tell every gateway that this session shall end."""
         ...
 
-    async def put_secret(self, digest: str, payload: Json, life_s: int) -> None: ...
+    async def put_secret(self, digest: str, payload: Json, life_s: int) -> None:
+        """Keep a payload, which names its ``tenant``. Raises ProtocolError as ``check_room``."""
+        ...
 
     async def find_secret(self, digest: str) -> Json | None:
         """The living payload."""

@@ -1,18 +1,29 @@
-"""What a tenant's sessions may have: modes, voices, prompts, collections. Pure."""
+"""What a tenant's sessions may have: modes, voices, prompts, collections, actions. Pure.
+
+An empty list allows all that no other tenant has named as its own: what one tenant names is closed
+to those who do not name it too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from config.trust import LimitsSection, TenantSection
-from penny.errors import ProtocolError
+from penny.errors import ConfigError, ProtocolError
 from penny.trust.addresses import check_address, check_image
 from penny.trust.identity import Identity
 from penny.trust.limits import Limits, Scope
+from penny.trust.rights import RIGHTS
 
 
 Json = dict[str, Any]
+
+INSTRUCTING_FIELDS = frozenset({"instructions", "prompt"})
+"""Of a session or a response: its prompt, and the name of a stored one."""
+INSTRUCTING_ROLES = ("system", "developer")
+OWNED = ("kb_collections", "actions")
+"""Fields of a tenant's section that name what is its own."""
 
 
 class Policy:
@@ -20,12 +31,20 @@ class Policy:
 
     Args:
         defaults: limits that hold for a tenant unless its own section says otherwise.
+        others: what the other tenants have named as theirs, by the field of their section.
     """
 
-    def __init__(self, name: str, section: TenantSection, defaults: LimitsSection) -> None:
+    def __init__(
+        self,
+        name: str,
+        section: TenantSection,
+        defaults: LimitsSection,
+        others: Mapping[str, frozenset[str]] | None = None,
+    ) -> None:
         self.name = name
         self.section = section
         self.limits = _over(section.limits, defaults)
+        self._others = others or {}
 
     def scopes(self, identity: Identity) -> tuple[Scope, ...]:
         """What a session of this caller counts for: the tenant, and the key where there is one."""
@@ -40,24 +59,35 @@ class Policy:
         return min((value for value in values if value is not None), default=None)
 
     def check_mode(self, mode: str) -> None:
-        _check("mode", mode, self.section.modes, "mode_unknown")
+        self._check("mode", mode, "modes", "mode_unknown")
 
     def check_voice(self, voice: object, field: str) -> None:
         if voice:
-            _check(field, voice, self.section.voices)
+            self._check(field, voice, "voices")
 
     def check_collection(self, ref: str | None, field: str = "cerebro.knowledge_base_ref") -> None:
         if ref:
-            _check(field, ref, self.section.kb_collections)
+            self._check(field, ref, "kb_collections")
 
-    @property
-    def default_collection(self) -> str | None:
-        return self.section.kb_collections[0] if self.section.kb_collections else None
+    def check_actions(self, names: Sequence[str]) -> None:
+        for index, name in enumerate(names):
+            self._check(f"context.available_actions[{index}]", name, "actions")
+
+    def collection(self, default: str) -> str:
+        """The collection of a session that names none.
+
+        Args:
+            default: the house's own. Raises ProtocolError when that is another tenant's.
+        """
+        if self.section.kb_collections:
+            return self.section.kb_collections[0]
+        self.check_collection(default)
+        return default
 
     def instructions(self, asked: str | None, default: str) -> str:
         """The prompt of a session. Raises ProtocolError when it may bring none of its own."""
-        if asked:
-            self._check_instructions("portavoz.initial_system_prompt")
+        if asked is not None:
+            self.check_instructions("portavoz.initial_system_prompt")
         return asked or self.section.instructions or default
 
     def check_event(self, event: Json) -> None:
@@ -67,7 +97,7 @@ class Policy:
             ProtocolError: ``not_allowed``, naming the field.
         """
         if event["type"] == "conversation.item.create":
-            _check_images(event.get("item"), "item")
+            self._check_item(event.get("item"), "item")
             return
         part = {"session.update": "session", "response.create": "response"}.get(event["type"])
         wishes = event.get(part) if part else None
@@ -75,12 +105,12 @@ class Policy:
             self.check_session(wishes, part)
             items = wishes.get("input")
             for index, item in enumerate(items if isinstance(items, list) else ()):
-                _check_images(item, f"{part}.input[{index}]")
+                self._check_item(item, f"{part}.input[{index}]")
 
     def check_session(self, wishes: Json, part: str) -> None:
         """As ``check_event``, for the fields of a session or a response."""
-        if wishes.get("instructions"):
-            self._check_instructions(f"{part}.instructions")
+        for name in INSTRUCTING_FIELDS & wishes.keys():  # even '' or null would undo the tenant's
+            self.check_instructions(f"{part}.{name}")
         audio = wishes.get("audio")
         output = audio.get("output") if isinstance(audio, dict) else None
         if isinstance(output, dict):
@@ -90,7 +120,8 @@ class Policy:
             if isinstance(tool, dict) and tool.get("server_url") is not None:
                 check_address(tool["server_url"], f"{part}.tools[{index}].server_url")
 
-    def _check_instructions(self, field: str) -> None:
+    def check_instructions(self, field: str) -> None:
+        """Raises ProtocolError where sessions have the tenant's own prompt, and no other."""
         if not self.section.own_instructions:
             raise ProtocolError(
                 f"{field}: this tenant's sessions have its own prompt; leave it out",
@@ -98,35 +129,54 @@ class Policy:
                 field=field,
             )
 
+    def _check_item(self, item: object, at: str) -> None:
+        """Refuse an item that instructs, and an image by address, which the speaker would fetch."""
+        if not isinstance(item, dict):
+            return
+        if item.get("role") in INSTRUCTING_ROLES:
+            self.check_instructions(f"{at}.role")
+        content = item.get("content")
+        for index, part in enumerate(content if isinstance(content, list) else ()):
+            if isinstance(part, dict) and part.get("image_url") is not None:
+                check_image(part["image_url"], f"{at}.content[{index}].image_url")
+
+    def _check(self, field: str, value: object, of: str, code: str = "not_allowed") -> None:
+        own: tuple[str, ...] = getattr(self.section, of)
+        if value in own or not (own or value in self._others.get(of, ())):
+            return
+        known = f"available: {', '.join(own)}" if own else f"name it in tenants.{self.name}.{of}"
+        raise ProtocolError(
+            f"{field}: {value!r:.60} is not open to this tenant; {known}", code=code, field=field
+        )
+
 
 class Tenants:
-    """The policies of all tenants. A tenant without a section has the defaults."""
+    """The policies of all tenants. A tenant without a section has the defaults.
+
+    Raises ConfigError for a right that does not exist.
+    """
 
     def __init__(self, sections: Mapping[str, TenantSection], defaults: LimitsSection) -> None:
-        self._policies = {
-            name: Policy(name, section, defaults) for name, section in sections.items()
-        }
+        for name, section in sections.items():
+            unknown = [right for right in section.rights if right not in RIGHTS]
+            if unknown:
+                raise ConfigError(
+                    f"tenants.{name}.rights: '{unknown[0]}' is no right; there are "
+                    f"{', '.join(RIGHTS)}",
+                    key=f"tenants.{name}.rights",
+                )
         self._defaults = defaults
+        self._named = {
+            field: frozenset(one for each in sections.values() for one in getattr(each, field))
+            for field in OWNED
+        }
+        self._policies = {
+            name: Policy(name, section, defaults, self._named) for name, section in sections.items()
+        }
 
     def policy(self, tenant: str) -> Policy:
-        return self._policies.get(tenant) or Policy(tenant, TenantSection(), self._defaults)
-
-
-def _check_images(item: object, at: str) -> None:
-    """Refuse an image by address: the speaker would fetch it. Raises ProtocolError."""
-    content = item.get("content") if isinstance(item, dict) else None
-    for index, part in enumerate(content if isinstance(content, list) else ()):
-        if isinstance(part, dict) and part.get("image_url") is not None:
-            check_image(part["image_url"], f"{at}.content[{index}].image_url")
-
-
-def _check(field: str, value: object, allowed: tuple[str, ...], code: str = "not_allowed") -> None:
-    if allowed and value not in allowed:
-        raise ProtocolError(
-            f"{field}: {value!r:.60} is not open to this tenant; available: {', '.join(allowed)}",
-            code=code,
-            field=field,
-        )
+        known = self._policies.get(tenant)
+        return known or Policy(tenant, TenantSection(), self._defaults, self._named)
 
 
 def _over(own: LimitsSection, defaults: LimitsSection) -> LimitsSection:

@@ -1,8 +1,8 @@
-// The operator's side of Penny over HTTP. The key stays in this tab and goes nowhere else.
+// The operator's side of Penny over HTTP, as the person who signed in.
 
-const STORED_AS = "penny.admin.key";
+import { asSignedIn, signIn } from "./sign-in.js";
 
-/** What Penny answered instead: `status` 401 and 403 ask for another key. */
+/** What Penny answered instead: `status` 401 and the code `forbidden` ask for another key. */
 export class AdminError extends Error {
   constructor(status, code, message) {
     super(message);
@@ -11,20 +11,15 @@ export class AdminError extends Error {
 }
 
 export class AdminApi {
-  #key = sessionStorage.getItem(STORED_AS) ?? "";
-
-  get key() {
-    return this.#key;
+  async signIn(key) {
+    await this.#read("/v1/sign-in", await signIn(key));
   }
 
-  set key(value) {
-    this.#key = value.trim();
-    if (this.#key) sessionStorage.setItem(STORED_AS, this.#key);
-    else sessionStorage.removeItem(STORED_AS);
-  }
-
+  /** The figures of the house; null for who may not see them. */
   async overview() {
-    return (await this.#ask("/admin/v1/overview")).json();
+    const response = await asSignedIn("/admin/v1/overview");
+    if (response.status === 403) return null;
+    return (await this.#read("/admin/v1/overview", response)).json();
   }
 
   async sessions() {
@@ -37,7 +32,7 @@ export class AdminApi {
 
   /**
    * Call `onEvent` with each event of a session until it ends or `signal` aborts. EventSource
-   * cannot send a key, so the stream is read here.
+   * does not tell why it was refused, so the stream is read here.
    */
   async watch(id, { words, signal, onEvent }) {
     const query = words ? "?transcripts=true" : "";
@@ -57,8 +52,10 @@ export class AdminApi {
   }
 
   async #ask(path, options = {}) {
-    const headers = this.#key ? { authorization: `Bearer ${this.#key}` } : {};
-    const response = await fetch(path, { ...options, headers, cache: "no-store" });
+    return this.#read(path, await asSignedIn(path, options));
+  }
+
+  async #read(path, response) {
     if (response.ok) return response;
     const { error } = await response.json().catch(() => ({}));
     const message = error?.message ?? `${path}: ${response.status}`;

@@ -21,9 +21,9 @@ const last = (values) => values.findLast((value) => value !== null) ?? null;
 const total = (values) => values.reduce((sum, value) => sum + (value ?? 0), 0);
 
 function complain(error, from = "poll") {
-  const asksKey = error.status === 401 || error.code === "not_admin";
+  const asksKey = error.status === 401 || error.code === "forbidden";
   const problem = find("#problem");
-  problem.hidden = asksKey && api.key === "";
+  problem.hidden = asksKey && from === "poll";
   problem.dataset.from = from;
   problem.querySelector("p").textContent = error.status ? error.message : words().admin.unreachable;
   if (!asksKey) return;
@@ -57,7 +57,7 @@ function drawCharts() {
 
 function row(session) {
   const say = words().admin;
-  const live = overview.live[session.session_id] ?? {};
+  const live = overview?.live[session.session_id] ?? {};
   const state = live.state ?? "unknown";
   const p50 = live.latency_ms?.p50 ?? null;
   const p95 = live.latency_ms?.p95 ?? null;
@@ -134,14 +134,14 @@ function draw() {
   find("#theme").setAttribute("aria-label", say.themes[currentTheme()]);
   find("#theme").title = say.themes[currentTheme()];
   look.draw();
-  if (overview === null) return;
+  drawSessions();
+  if (overview === null) return; // who sees one tenant's calls does not see the house
   const { ready, reasons, degraded = [] } = overview.readiness;
   const state = ready ? say.admin.ready : say.admin.notReady;
   const why = [...reasons, ...degraded].join(", ");
   find("#health").textContent = why ? `${state}: ${why}` : state;
   find("#health").dataset.ready = String(ready);
   drawCharts();
-  drawSessions();
   drawModes();
   drawErrors();
 }
@@ -178,14 +178,14 @@ async function poll() {
 
 find("#entry").addEventListener("submit", (submit) => {
   submit.preventDefault();
-  api.key = find("#key").value;
+  const key = find("#key").value;
   find("#key").value = "";
-  refresh();
+  api.signIn(key).then(refresh, (error) => complain(error, "act"));
 });
 for (const button of document.querySelectorAll("[data-hours]")) {
   button.addEventListener("click", () => {
     hours = Number(button.dataset.hours);
-    drawCharts();
+    if (overview !== null) drawCharts();
   });
 }
 for (const button of document.querySelectorAll("[data-language]")) {

@@ -111,6 +111,7 @@ export class PennyClient extends TypedTarget {
   constructor(options?: Options);
   /** Call it from a click or a key. Rejects with PennyError or MicrophoneError. */
   start(wishes?: Wishes): Promise<SessionStarted>;
+  /** While the line is broken it waits; a new session in place of the old one does not get it. */
   sendText(text: string): void;
   interrupt(): void;
   end(): Promise<void>;

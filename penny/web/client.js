@@ -2,6 +2,7 @@
 
 import { Microphone, MicrophoneError, Player } from "./audio.js";
 import { Connection, PennyError, protocolsFor } from "./connection.js";
+import { Outbox } from "./outbox.js";
 import { Patience } from "./patience.js";
 
 export { MicrophoneError, PennyError };
@@ -34,9 +35,9 @@ export class PennyClient extends EventTarget {
   #wishes = {};
   #item = null; // whose audio the binary messages are
   #reported = new Map(); // item -> ms last told to Penny
-  #untold = new Map(); // item -> its last report, when the connection was not there to take it
+  #outbox = new Outbox();
   #received = 0; // messages of this session, session_started being the first
-  #ended = false; // session_ended came
+  #ended = false; // either side said goodbye
   #cancel = null; // gives up connecting
   #rateHz = RATE_HZ;
   #muted = false;
@@ -75,7 +76,7 @@ export class PennyClient extends EventTarget {
     }
   }
 
-  /** Send a typed turn. */
+  /** Send a typed turn. While the line is broken it waits for the session to be resumed. */
   sendText(text) {
     this.#send({ type: "text_input", text });
   }
@@ -110,6 +111,7 @@ export class PennyClient extends EventTarget {
       this.addEventListener("closed", resolve, { once: true });
     });
     this.#send({ type: "session_end" });
+    this.#ended = true; // a line that breaks now is not tried again
     const patience = new Promise((resolve) => setTimeout(resolve, GOODBYE_MS));
     await Promise.race([closed, patience]);
     if (this.state === "open") this.#finish({ code: CLOSED_BY_US, reason: "" });
@@ -141,7 +143,7 @@ export class PennyClient extends EventTarget {
     this.#received = 0;
     this.#item = null;
     this.#reported.clear();
-    this.#untold.clear();
+    this.#outbox = new Outbox();
     const cancelled = new Promise((_, reject) => (this.#cancel = reject));
     cancelled.catch(() => {}); // nobody may be waiting any more
     // Before any await, so that it still counts as the caller's own gesture.
@@ -202,8 +204,10 @@ export class PennyClient extends EventTarget {
     return this.#connection.open(message);
   }
 
+  /** Not on a connection that is still to get its session: Penny tells there what is missing. */
   #send(message) {
-    return this.#connection?.send(message) ?? false;
+    const given = this.state !== "reconnecting" && Boolean(this.#connection?.send(message));
+    if (given || this.state !== "connecting") this.#outbox.add(message, given);
   }
 
   #onFrame(pcm, level) {
@@ -252,8 +256,7 @@ export class PennyClient extends EventTarget {
     } else if (type === "ended") {
       this.#reported.delete(item);
       this.#emit("level", { output: 0 });
-      const report = { type: "playback", item_id: item, played_ms, ended: true };
-      if (!this.#send(report)) this.#untold.set(item, report);
+      this.#send({ type: "playback", item_id: item, played_ms, ended: true });
     } else {
       this.#emit(type, { item_id: item });
       return;
@@ -297,10 +300,13 @@ export class PennyClient extends EventTarget {
   }
 
   #goOn(opened, resumed, { attempt, waitedMs }) {
-    if (!resumed) this.session = opened;
-    for (const report of this.#untold.values()) if (resumed) this.#send(report);
-    this.#untold.clear();
+    const missing = resumed ? this.#outbox.missing(opened.received) : [];
+    if (!resumed) {
+      this.session = opened;
+      this.#outbox = new Outbox();
+    }
     this.#setState("open");
+    for (const message of missing) this.#send(message);
     this.#emit("reconnected", { resumed, attempt, gap_ms: Math.round(waitedMs) });
   }
 

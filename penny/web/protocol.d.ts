@@ -400,6 +400,11 @@ export interface SessionResumed {
   session_id: string;
   /** How many missed messages follow, text and binary. */
   replayed: number;
+  /**
+   * The client's own text messages that arrived in this session, `session_start` and
+   * `session_resume` not counted: a line that broke may have taken more, to be sent again.
+   */
+  received: number;
   /** Missed audio that is no longer kept: the oldest goes first. Events are never lost. */
   lost_audio_ms: number;
 }

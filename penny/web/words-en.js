@@ -179,7 +179,7 @@ export const EN = {
     title: "Switchboard",
     skip: "Go to the calls",
     keyTitle: "Admin key",
-    keyLine: "Made with penny keys create NAME --admin. It stays in this tab.",
+    keyLine: "Made with penny keys create NAME --role operator, or the one in var/house.key. The browser keeps it as a cookie that no page can read.",
     key: "Key",
     enter: "Enter",
     unreachable: "Penny does not answer.",

@@ -179,7 +179,7 @@ export const ES = {
     title: "Centralita",
     skip: "Ir a las llamadas",
     keyTitle: "Clave de administración",
-    keyLine: "Se crea con penny keys create NOMBRE --admin. Se queda en esta pestaña.",
+    keyLine: "Se crea con penny keys create NOMBRE --role operator, o es la de var/house.key. El navegador la recuerda con una cookie que ninguna página puede leer.",
     key: "Clave",
     enter: "Entrar",
     unreachable: "Penny no contesta.",

@@ -53,7 +53,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> KnowledgeBase:
 
 
 async def until(ready: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not ready():
             await asyncio.sleep(0.005)
 
@@ -228,7 +228,7 @@ async def test_an_analysis_that_is_given_up_is_billed(vendor: AnthropicDouble) -
     vendor.on("turn", 1, answer=folio("Consulta"), gate=asyncio.Event(), started=True)
     usage = {"input_tokens": 700, "cache_read_input_tokens": 2000}
     vendor.steps[0].usage = usage
-    async with thinking(vendor.base_url, depth=Depth(deadline_ms=150)) as (brain, host, service):
+    async with thinking(vendor.base_url, depth=Depth(deadline_ms=2000)) as (brain, host, service):
         brain.final("item_1", "¿Cuánto cuesta la baja?", 1, 0.0)
         await until(lambda: service.counts.analyses["deadline"])
     [told] = host.all("penny.usage")

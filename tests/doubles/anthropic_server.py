@@ -120,7 +120,7 @@ class AnthropicDouble:
 
     async def until(self, requests: int) -> None:
         """Wait until so many requests have come."""
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(60):
             while len(self.requests) < requests:
                 self._news.clear()
                 await self._news.wait()

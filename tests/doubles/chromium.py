@@ -11,11 +11,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 
 RATE_HZ = 48_000
 VOICE_HZ = 140
+
+expect.set_options(
+    timeout=60_000
+)  # it ends tests that hang; playwright's own 5 s fail busy machines
 
 
 def find_chromium() -> str:

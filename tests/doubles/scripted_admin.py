@@ -141,6 +141,9 @@ EVENTS: list[Json] = [
 ]
 
 
+TOKEN = "token_of_the_page"
+
+
 @dataclass
 class ScriptedAdmin:
     """What the operator's page did."""
@@ -158,10 +161,22 @@ class ScriptedAdmin:
         if self.down:
             fault = {"code": "internal_error", "message": "the store does not answer"}
             return web.json_response({"error": fault}, status=500)
-        if self.key is None or request.headers.get("Authorization") == f"Bearer {self.key}":
-            return None
+        if self.key is None or request.cookies.get("penny_page") == self.key:
+            if request.method == "GET" or request.headers.get("X-Penny-CSRF") == TOKEN:
+                return None
+            fault = {"code": "csrf_refused", "message": "the page's token is missing"}
+            return web.json_response({"error": fault}, status=403)
         fault = {"code": "unauthorized", "message": "the API key is unknown or was revoked"}
         return web.json_response({"error": fault}, status=401)
+
+    async def sign_in(self, request: web.Request) -> web.Response:
+        if request.method == "POST" and (await request.json())["key"] != self.key:
+            fault = {"code": "unauthorized", "message": "the API key is unknown or was revoked"}
+            return web.json_response({"error": fault}, status=401)
+        response = web.json_response({"csrf": TOKEN})
+        if request.method == "POST":
+            response.set_cookie("penny_page", self.key or "", httponly=True, samesite="Strict")
+        return response
 
     async def list_sessions(self, request: web.Request) -> web.Response:
         return self.refuse(request) or web.json_response({"sessions": self.sessions})
@@ -210,6 +225,7 @@ async def serve(admin: ScriptedAdmin) -> AsyncIterator[ScriptedAdmin]:
     app = web.Application()
     app.router.add_get("/admin", page)
     app.router.add_static("/web", WEB_ROOT)
+    app.router.add_route("*", "/v1/sign-in", admin.sign_in)
     app.router.add_get("/admin/v1/overview", admin.describe)
     app.router.add_get("/admin/v1/sessions", admin.list_sessions)
     app.router.add_get("/admin/v1/sessions/{id}/events", admin.events)

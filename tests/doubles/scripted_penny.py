@@ -124,6 +124,8 @@ class ScriptedPenny:
     resumable: bool = False
     refusals: int = 0
     """How many more connections are dropped at once, as by a network that is away."""
+    deaf: bool = False
+    """The line takes messages that never arrive, as one does whose break is not noticed yet."""
     url: str = ""
     starts: list[SessionStart] = field(default_factory=list)
     messages: list[ClientMessage] = field(default_factory=list)
@@ -138,6 +140,7 @@ class ScriptedPenny:
     def drop(self) -> None:
         """Cut the live connection without a word, as a network does."""
         assert self.call is not None
+        self.deaf = False
         cut(self.call.socket)
 
     def reports(self, item_id: str) -> list[Playback]:
@@ -169,6 +172,8 @@ class Call:
     async def run(self) -> None:
         try:
             async for message in self.socket:
+                if self.penny.deaf:
+                    continue
                 if message.type is WSMsgType.TEXT:
                     await self.take_text(message.data)
                 elif message.type is WSMsgType.BINARY:
@@ -177,6 +182,7 @@ class Call:
             await self.stop_answer()
 
     async def resume(self, message: SessionResume) -> None:
+        said = len(self.penny.messages) - len(self.penny.starts) - len(self.penny.resumes) - 1
         self.penny.resumes.append(message)
         if not self.penny.resumable:
             gone = "resume_token: this session is over"
@@ -184,7 +190,9 @@ class Call:
             await self.socket.close(code=CloseCode.INVALID_START)
             return
         # Belongs to its connection alone, and is not counted by either side.
-        await self.socket.send_str(dump(SessionResumed(session_id="sess_1", replayed=0)))
+        await self.socket.send_str(
+            dump(SessionResumed(session_id="sess_1", replayed=0, received=said))
+        )
 
     async def take_text(self, text: str) -> None:
         try:

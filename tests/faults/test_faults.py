@@ -14,6 +14,7 @@ import pytest
 
 from tests.doubles.caller import Caller, calling
 from tests.doubles.faulty_proxy import faulty_proxy
+from tests.doubles.operator import OPERATOR
 from tests.doubles.processes import START_LIMIT_S, free_port, gateway_process, worker_process
 from tests.doubles.redis_server import running_redis
 
@@ -34,7 +35,7 @@ async def ask(caller: Caller) -> Json:
 
 
 async def read_json(url: str) -> tuple[int, Json]:
-    async with aiohttp.ClientSession() as http, http.get(url) as answer:
+    async with aiohttp.ClientSession(headers=OPERATOR) as http, http.get(url) as answer:
         return answer.status, await answer.json()
 
 
@@ -211,7 +212,7 @@ async def test_a_gateway_killed_gives_its_places_back_and_hangs_up_reach_the_oth
             caller = await stack.enter_async_context(calling(one.url))
             session_id = (await start(caller))["session_id"]
             assert await _refusal(other.url) == "too_many_sessions"
-            async with aiohttp.ClientSession() as http:
+            async with aiohttp.ClientSession(headers=OPERATOR) as http:
                 path = f"{other.url}/admin/v1/sessions/{session_id}/hang-up"
                 async with http.post(path) as hung_up:
                     assert hung_up.status == 202

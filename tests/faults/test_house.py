@@ -18,6 +18,7 @@ from brain.journal import read_journal
 from tests.doubles.anthropic_server import AnthropicDouble, folio
 from tests.doubles.caller import Caller, calling
 from tests.doubles.moved_clock import OFF_BY
+from tests.doubles.operator import OPERATOR
 from tests.doubles.processes import gateway_process, make_key, worker_process
 from tests.doubles.realtime_server import Connection, RealtimeDouble
 from tests.doubles.redis_server import running_redis
@@ -34,7 +35,7 @@ HOURS = "# Horarios\n\nAbrimos a las nueve de la mañana.\n"
 
 
 async def read(url: str, key: str = "") -> Json:
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    headers = {"Authorization": f"Bearer {key}"} if key else OPERATOR
     async with aiohttp.ClientSession(headers=headers) as http, http.get(url) as answer:
         told: Json = await answer.json()
         return told

@@ -69,7 +69,7 @@ async def test_a_frozen_workers_slots_are_withdrawn_and_its_call_goes_on_elsewhe
         frozen = await stack.enter_async_context(machine_process(tmp_path, server, "w1"))
         caller = SpeakerCaller(await gateway.open())
         lease = next(iter(gateway.source.desk.leases.values()))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not lease.spare:
                 await asyncio.sleep(0.02)
         await stack.enter_async_context(machine_process(tmp_path, server, "w2"))

@@ -168,7 +168,7 @@ async def test_a_slow_client_holds_nothing_up(url: str) -> None:
         writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
         writers.append(writer)
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert await still_serves(url)
     finally:
         for writer in writers:

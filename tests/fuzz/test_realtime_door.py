@@ -47,6 +47,7 @@ pytestmark = pytest.mark.slow
 Json = dict[str, Any]
 
 NOW_S = 1_800_000_000.0
+SESSION = {"type": "realtime"}
 EVENTS_OF_A_SESSION = 600
 EVENTS_OF_A_WORKER = 250
 DEEP: Any = []
@@ -125,7 +126,10 @@ class Server:
     is_full = False
     able = Capabilities()
 
-    def __init__(self, *, is_vendor: bool, wrong: list[str]) -> None:
+    def __init__(self, house: House, *, is_vendor: bool, wrong: list[str]) -> None:
+        self._house = house
+        self.is_deaf = False
+        """What it is sent gets lost on the way."""
         serial = count(1)
         self._core = RealtimeCore(
             CoreSettings(penny_events=not is_vendor, accept_images=is_vendor),
@@ -137,6 +141,8 @@ class Server:
         self._sink: Any = None
         self._is_lost = False
         self._carry_out(self._core.open(NOW_S))
+        if not is_vendor:  # a mode configures its worker before any client does
+            self._carry_out(self._core.receive({"type": "session.update", "session": SESSION}))
         self._said.clear()
         self.info: Json = {"session": self._core.session, "model": "m", "expires_at": None}
 
@@ -146,6 +152,8 @@ class Server:
     def send(self, event: Json) -> None:
         if self._is_lost:
             raise SpeakerLost("the connection broke")
+        if self.is_deaf:
+            return
         text = orjson.dumps(event)  # as it would travel
         refusal = refuse(json.loads(text), REALTIME) if self._is_vendor else None
         if refusal is None:
@@ -198,7 +206,7 @@ class Server:
         for report in (
             c.PhraseDelta(response_id, "Buenos días."),
             c.AudioDelta(response_id, bytes(4_800)),
-            c.GenerationDone(response_id),
+            *([] if self._house.breaks_off else [c.GenerationDone(response_id)]),
         ):
             self._carry_out(self._core.report(report))
 
@@ -232,6 +240,8 @@ class House:
         self._speaker: Any = None
         self.servers: list[Server] = []
         self.told: list[Json] = []
+        self.breaks_off = False
+        """Whether answers end in the middle, with no end told."""
         self.edge = RealtimeEdge(
             cast(Any, self),
             model="m",
@@ -255,7 +265,7 @@ class House:
         self._wrong.append(f"the session ended: {error}")
 
     def open_server(self, *, is_vendor: bool) -> Server:
-        self.servers.append(Server(is_vendor=is_vendor, wrong=self._wrong))
+        self.servers.append(Server(self, is_vendor=is_vendor, wrong=self._wrong))
         return self.servers[-1]
 
     def begin(self, speaker: Any) -> None:
@@ -276,15 +286,24 @@ class House:
         self._receiver.on_message(text)
         self.servers[-1].pump()
 
+    def receive_event(self, event: Json) -> None:
+        self.receive(json.dumps(event))
+
     async def settle(self) -> None:
         for _ in range(8):
             await asyncio.sleep(0)
 
     async def replace(self) -> None:
         """Lose the worker or the upstream; another one goes on."""
-        before = len(self.servers)
+        self.lose()
+        await self.recover()
+
+    def lose(self) -> None:
+        self._before = len(self.servers)
         self.servers[-1].lose()
-        while len(self.servers) == before:
+
+    async def recover(self) -> None:
+        while len(self.servers) == self._before:
             await asyncio.sleep(0.01)
         await self.settle()
         self.servers[-1].pump()

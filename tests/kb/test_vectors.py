@@ -66,7 +66,7 @@ def first_of(base: KnowledgeBase, text: str, **how: Any) -> str:
     return hits[0].passage.source if hits else ""
 
 
-def wait_until(true: Callable[[], bool], within_s: float = 10.0) -> None:
+def wait_until(true: Callable[[], bool], within_s: float = 60.0) -> None:
     ends = time.monotonic() + within_s
     while not true():
         assert time.monotonic() < ends

@@ -21,6 +21,7 @@ from penny.ids import new_id
 from penny.realtime.errors import ClientError, describe_error
 from penny.realtime.fields import check_string
 from penny.realtime.parse import load_message, read_event_id, read_type
+from penny.realtime.session_config import TRANSCRIPTION
 from penny.realtime.settings import CoreSettings
 from penny.realtime.shapes import check_shape
 from penny.session.edge import EdgeSink
@@ -198,7 +199,7 @@ class RealtimeEdge:
             else:
                 sentence = f"'session.model' was ignored: this session's is '{self._model}'"
                 warning = {"type": "penny.warning", "code": "field_ignored", "message": sentence}
-                self.deliver({**warning, "field": "session.model", "event_id": new_id("event")})
+                self.deliver({**warning, "field": "session.model"})
         return {**message, "session": {k: v for k, v in session.items() if k != "model"}}
 
     # -- the session's side -------------------------------------------------------------------
@@ -212,6 +213,8 @@ class RealtimeEdge:
         kind = event["type"]
         if kind in INTERNAL or (kind.startswith("penny.") and not self._penny_events):
             return
+        if "event_id" not in event:  # of Penny's own making
+            event = {**event, "event_id": new_id("event")}
         if kind == "error" and event["error"].get("code") == "session_expired":
             self._has_expired = True
         self._post(self._named(event) if kind == "session.updated" else event)
@@ -220,7 +223,10 @@ class RealtimeEdge:
         """The session as this client should see it: its model, its end, nothing of Penny's own."""
         session = {k: v for k, v in event["session"].items() if not k.startswith("penny_")}
         expires_at = min(self._expires_at, session.get("expires_at") or self._expires_at)
-        return {**event, "session": {**session, "model": self._model, "expires_at": expires_at}}
+        session["expires_at"] = expires_at
+        if session.get("type") != TRANSCRIPTION:  # whose object has the recogniser's model alone
+            session["model"] = self._model
+        return {**event, "session": session}
 
     def _post(self, event: Json) -> None:
         data = dump_json(event)

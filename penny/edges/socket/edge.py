@@ -101,6 +101,7 @@ class SocketEdge:
         self._is_paused = False
         self._has_left = False
         self._closed = False
+        self._taken_texts = 0
         self.end_reason = "client_gone"
         self.resumed = 0
         """Times the client came back."""
@@ -141,6 +142,7 @@ class SocketEdge:
         resumed = SessionResumed(
             session_id=session_id,
             replayed=missed.messages,
+            received=self._taken_texts,
             lost_audio_ms=missed.lost_frames * FRAME_MS,
         )
         self._sender.greet(dump(resumed))
@@ -171,6 +173,7 @@ class SocketEdge:
         if connection is not self._sender.connection or self._is_leaving:
             return
         if isinstance(message, str):
+            self._taken_texts += 1
             self._take_text(message)
             return
         try:

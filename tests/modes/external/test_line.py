@@ -170,7 +170,7 @@ async def test_an_upstream_is_replaced_before_the_end_that_its_provider_told(
         assert not first.closed.is_set(), "make before break"
         replaced = await caller.until("penny.upstream_replaced")
         assert replaced["reason"] == "expiry"
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(60):
             await first.closed.wait()
         await second.hear("hola")
         await second.answer("Dígame.")

@@ -41,7 +41,7 @@ def test_a_key_is_created_listed_without_its_value_and_revoked(
     assert value.startswith("penny_")
 
     (key,) = list_keys(config, capsys)
-    assert (key["name"], key["tenant"], key["admin"]) == ("web", "acme", True)
+    assert (key["name"], key["tenant"], key["role"]) == ("web", "acme", "admin")
     assert value not in json.dumps(key)
 
     assert main(["keys", "revoke", str(key["id"]), "--config", config]) == 0

@@ -13,13 +13,18 @@ import pytest
 from penny.trust.keys import KeyFile
 from tests.doubles.caller import calling
 from tests.doubles.house import running_penny
+from tests.doubles.operator import OPERATOR
 
 
 pytestmark = pytest.mark.engines
 
 
 async def test_a_live_session_is_listed_followed_and_hung_up() -> None:
-    async with running_penny() as url, aiohttp.ClientSession() as http, calling(url) as caller:
+    async with (
+        running_penny() as url,
+        aiohttp.ClientSession(headers=OPERATOR) as http,
+        calling(url) as caller,
+    ):
         await caller.send("session_start")
         session_id = (await caller.until("session_started"))["session_id"]
         async with http.get(f"{url}/admin/v1/sessions") as answer:
@@ -45,7 +50,7 @@ async def test_a_live_session_is_listed_followed_and_hung_up() -> None:
         kinds = [one["event"]["type"] for one in shown]
         assert "conversation.item.create" in kinds
         assert kinds[-1] == "ended"
-        async with asyncio.timeout(10):  # its worker is told after the caller
+        async with asyncio.timeout(60):  # its worker is told after the caller
             while True:
                 async with http.get(f"{url}/admin/v1/sessions") as answer:
                     if (await answer.json())["sessions"] == []:
@@ -57,7 +62,7 @@ async def test_a_live_session_is_listed_followed_and_hung_up() -> None:
 async def test_only_an_admin_key_opens_the_operators_routes(tmp_path: Path) -> None:
     keys = KeyFile(tmp_path / "keys.sqlite", time.time)
     plain, _ = keys.create("default", "web")
-    admin, _ = keys.create("default", "operator", admin=True)
+    admin, _ = keys.create("default", "operator", role="house")
     settings = {"file": str(tmp_path / "keys.sqlite"), "required": "always"}
     async with running_penny(keys=settings) as url, aiohttp.ClientSession() as http:
         for key, status in (("", 401), (plain, 403), (admin, 200)):
@@ -70,7 +75,7 @@ async def test_only_an_admin_key_opens_the_operators_routes(tmp_path: Path) -> N
 async def test_readiness_tells_its_details_to_the_operator_alone(tmp_path: Path) -> None:
     keys = KeyFile(tmp_path / "keys.sqlite", time.time)
     plain, _ = keys.create("default", "web")
-    admin, _ = keys.create("default", "operator", admin=True)
+    admin, _ = keys.create("default", "operator", role="house")
     settings = {"file": str(tmp_path / "keys.sqlite"), "required": "always"}
     async with running_penny(keys=settings) as url, aiohttp.ClientSession() as http:
         for key, is_told in (("", False), (plain, False), ("penny_wrong", False), (admin, True)):
@@ -84,25 +89,20 @@ async def test_readiness_tells_its_details_to_the_operator_alone(tmp_path: Path)
             assert is_told or set(told) == {"ready", "reasons"}
 
 
-@pytest.mark.parametrize(
-    "header", ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP"]
-)
-async def test_a_proxy_on_this_machine_makes_nobody_an_operator(header: str) -> None:
-    async with running_penny() as url, aiohttp.ClientSession() as http:
-        for headers, status in (({header: "203.0.113.7"}, 403), ({}, 200)):
-            async with http.get(f"{url}/admin/v1/sessions", headers=headers) as answer:
-                assert answer.status == status
-            async with http.get(f"{url}/readyz", headers=headers) as answer:
-                assert ("degraded" in await answer.json()) is (status == 200)
-
-
-async def test_a_proxy_that_names_itself_nowhere_is_known_by_its_old_http() -> None:
-    async with (
-        running_penny() as url,
-        aiohttp.ClientSession(version=aiohttp.HttpVersion10) as http,
-        http.get(f"{url}/admin/v1/sessions") as answer,
-    ):
-        assert answer.status == 403
+@pytest.mark.parametrize("key", ["", "penny_house_of_another_house"])
+async def test_being_on_this_machine_makes_nobody_an_operator(key: str) -> None:
+    """A proxy here looks like somebody here: without the house's key nothing is told or ended."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    async with running_penny() as url, aiohttp.ClientSession(headers=headers) as http:
+        for path in (
+            "/admin/v1/sessions",
+            "/admin/v1/overview",
+            "/admin/v1/sessions/sess_1/events",
+        ):
+            async with http.get(f"{url}{path}") as answer:
+                assert answer.status == (401 if key else 403)
+        async with http.get(f"{url}/readyz") as answer:
+            assert set(await answer.json()) == {"ready", "reasons"}
 
 
 async def read_events(url: str, http: aiohttp.ClientSession, said: str, query: str) -> list[str]:
@@ -125,7 +125,7 @@ async def test_words_are_shown_only_where_allowed_and_asked_for(allowed: bool) -
     said = "mi clave es murciélago"
     async with (
         running_penny(admin={"show_transcripts": allowed}) as url,
-        aiohttp.ClientSession() as http,
+        aiohttp.ClientSession(headers=OPERATOR) as http,
     ):
         plain = await read_events(url, http, said, "")
         asked = await read_events(url, http, said, "?transcripts=true")
@@ -139,7 +139,11 @@ async def test_words_are_shown_only_where_allowed_and_asked_for(allowed: bool) -
 
 
 async def test_overview_tells_modes_readiness_live_calls_and_answer_times() -> None:
-    async with running_penny() as url, aiohttp.ClientSession() as http, calling(url) as caller:
+    async with (
+        running_penny() as url,
+        aiohttp.ClientSession(headers=OPERATOR) as http,
+        calling(url) as caller,
+    ):
         await caller.send("session_start")
         session_id = (await caller.until("session_started"))["session_id"]
         await caller.send("text_input", text="hola")

@@ -19,6 +19,7 @@ from penny.gateway.app import Gateway
 from penny.trust.keys import KeyFile
 from tests.doubles.caller import Caller, calling
 from tests.doubles.house import running_penny
+from tests.doubles.operator import OPERATOR
 
 
 pytestmark = pytest.mark.engines
@@ -114,7 +115,7 @@ async def test_a_client_secret_opens_one_session_and_mints_no_other(
         async with http.post(mint, json=body, headers=headers) as minted:
             secret = {"Authorization": f"Bearer {(await minted.json())['value']}"}
         async with http.post(mint, json=body, headers=secret) as refused:
-            assert refused.status == 401
+            assert refused.status == 403
 
 
 async def test_a_valid_client_secret_is_proof_enough_for_a_page_of_any_origin(
@@ -228,7 +229,11 @@ async def test_a_used_up_secret_resumes_the_session_it_opened_and_nothing_else(
 @pytest.mark.parametrize("path", ["/ws", "/v1/realtime", "/admin/v1/sessions"])
 async def test_pages_of_other_origins_are_refused_at_every_door(path: str) -> None:
     gateway = {"allowed_origins": ["https://app.example"]}
-    async with running_penny(gateway=gateway) as url, aiohttp.ClientSession() as http:
+    headers = OPERATOR if path.startswith("/admin") else {}
+    async with (
+        running_penny(gateway=gateway) as url,
+        aiohttp.ClientSession(headers=headers) as http,
+    ):
         for origin, refused in (
             ("https://evil.example", True),
             ("null", True),

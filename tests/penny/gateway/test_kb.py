@@ -14,6 +14,7 @@ import pytest
 from penny.trust.keys import KeyFile
 from tests.doubles.embedding_server import running_embeddings
 from tests.doubles.house import running_penny
+from tests.doubles.operator import OPERATOR
 
 
 pytestmark = pytest.mark.socket
@@ -60,7 +61,7 @@ async def client(manual: Path, tmp_path: Path) -> AsyncIterator[Client]:
         "index": str(tmp_path / "index"),
         "default_ref": REF,
     }
-    async with running_penny(kb=section) as url, aiohttp.ClientSession() as http:
+    async with running_penny(kb=section) as url, aiohttp.ClientSession(headers=OPERATOR) as http:
         yield Client(url, http)
 
 
@@ -149,7 +150,7 @@ async def test_a_gateway_whose_index_cannot_be_made_answers_from_one_built_aside
         "index": str(tmp_path / "file" / "index"),
         "default_ref": REF,
     }
-    async with running_penny(kb=section) as url, aiohttp.ClientSession() as http:
+    async with running_penny(kb=section) as url, aiohttp.ClientSession(headers=OPERATOR) as http:
         client = Client(url, http)
         state = await client.until_ready()
 
@@ -165,7 +166,7 @@ async def test_a_gateway_whose_index_cannot_be_made_answers_from_one_built_aside
 async def test_a_key_is_needed_where_keys_are_required(manual: Path, tmp_path: Path) -> None:
     section = {"documents": str(tmp_path / "documents"), "index": str(tmp_path / "index")}
     file = tmp_path / "keys.sqlite"
-    value, _ = KeyFile(file, time.time).create("default", "tools", admin=True)
+    value, _ = KeyFile(file, time.time).create("default", "tools", role="house")
     keys = {"required": "always", "file": str(file)}
     async with running_penny(kb=section, keys=keys) as url, aiohttp.ClientSession() as http:
         refused = await Client(url, http).get("/v1/kb/search", q="baja", ref=REF)
@@ -188,10 +189,13 @@ async def test_vectors_of_a_server_are_a_choice_in_the_file(manual: Path, tmp_pa
             "embedding": "openai-compatible",
             "embedding_server": {"url": server.url, "model": "topics", "timeout_s": 5},
         }
-        async with running_penny(kb=section) as url, aiohttp.ClientSession() as http:
+        async with (
+            running_penny(kb=section) as url,
+            aiohttp.ClientSession(headers=OPERATOR) as http,
+        ):
             client = Client(url, http)
             await client.until_ready()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not (await client.get("/v1/kb/search", q="un minino"))[1]["relevant"]:
                     await asyncio.sleep(0.02)
             answer = (await client.get("/v1/kb/search", q="un minino"))[1]

@@ -195,7 +195,7 @@ async def test_an_unknown_client_secret_opens_nothing() -> None:
         ({"expires_after": {"anchor": "now", "seconds": 60}}, "expires_after.anchor"),
         ({"expires_after": 60}, "expires_after"),
         ({"session": []}, "session"),
-        ({"session": {"type": "transcription"}}, "session.type"),
+        ({"session": {"type": "translation"}}, "session.type"),
         ({"session": {"type": "realtime", "model": 3}}, "session.model"),
         (
             {"session": {"type": "realtime", "audio": {"output": {"speed": 9}}}},

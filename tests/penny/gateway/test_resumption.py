@@ -85,6 +85,26 @@ async def test_what_is_said_while_the_client_is_away_waits_for_it() -> None:
         assert (await second.until("response_done"))["turn_id"] == "turn_2"
 
 
+async def test_a_client_that_comes_back_learns_how_much_of_its_own_arrived() -> None:
+    # In all connections together; the messages that open one do not count, one with a fault does.
+    async with running_penny() as url, AsyncExitStack() as stack:
+        caller = await stack.enter_async_context(calling(url))
+        await caller.send("session_start")
+        token = (await caller.until("session_started"))["resume_token"]
+        arrived = []
+        for said in (0, 3, 1):
+            for _ in range(said):
+                await caller.send("ping", nonce="1")
+                await caller.until("pong")
+            if said:
+                await caller.send("no_such_message")
+                await caller.until("error")
+            caller.vanish()
+            caller = await come_back(stack, url, caller, token)
+            arrived.append(caller.events[0]["received"])
+    assert arrived == [0, 4, 6]
+
+
 async def test_a_client_may_be_lost_again_and_again() -> None:
     async with running_penny(make_engines(llm=FixedLlm(ANSWER))) as url, AsyncExitStack() as stack:
         audio, _ = await whole_answer(url)
@@ -149,7 +169,7 @@ async def test_a_client_that_stays_away_ends_its_session() -> None:
         await first.send("session_start")
         token = (await first.until("session_started"))["resume_token"]
         first.vanish()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 async with calling(url) as late:
                     await asyncio.sleep(0.25)

@@ -21,6 +21,7 @@ from tests.doubles.caller import calling
 from tests.doubles.engines import FixedStt, FixedTts
 from tests.doubles.house import running_worker
 from tests.doubles.loudness_vad import LoudnessVad
+from tests.doubles.operator import OPERATOR
 from tests.doubles.realtime_client import RealtimeClient
 from tests.doubles.rented_machine import RentedMachine
 from tests.doubles.runpod_server import ENDPOINT, KEY, RunpodServer
@@ -92,7 +93,7 @@ async def renting(
 
 
 async def read_text(url: str) -> str:
-    async with aiohttp.ClientSession() as http, http.get(url) as answer:
+    async with aiohttp.ClientSession(headers=OPERATOR) as http, http.get(url) as answer:
         assert answer.status == 200
         return await answer.text()
 

@@ -71,7 +71,7 @@ def test_what_openai_takes_is_taken() -> None:
     tools = [{"name": "f", "description": "d", "parameters": {"type": "object"}}]
     assert session.check_tools(tools, "f", CoreSettings())[0]["type"] == "function"
     transcription = {"languages": ["es"], "keywords": ["IBAN"], "delay": "low", "prompt": "x"}
-    assert session.check_transcription(transcription, "f") == transcription
+    assert session.check_transcription(transcription, "f", CoreSettings()) == transcription
     noise = {"type": "far_field", "strength": 0.5}
     assert session.check_noise_reduction(noise, "f") == noise
     assert session.check_truncation("disabled", "f") == "disabled"

@@ -156,7 +156,7 @@ def test_tracing_is_frozen_once_on() -> None:
 
 
 def test_settings_without_effect_here_are_taken_and_echoed() -> None:
-    talk = Talk()
+    talk = Talk(tells_logprobs=True)
     ratio = {
         "type": "retention_ratio",
         "retention_ratio": 0.8,
@@ -180,7 +180,7 @@ def test_settings_without_effect_here_are_taken_and_echoed() -> None:
     ("session", "param"),
     [
         ({}, "session.type"),
-        ({"type": "transcription"}, "session.type"),
+        ({"type": "translation"}, "session.type"),
         ({"type": 1}, "session.type"),
         ({"instructions": 1}, "session.instructions"),
         ({"output_modalities": ["text", "audio"]}, "session.output_modalities"),

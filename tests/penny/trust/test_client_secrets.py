@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from penny.errors import ProtocolError
-from penny.trust import memory_store
+from penny.trust import store
 from penny.trust.client_secrets import ClientSecrets, digest_of
 from penny.trust.identity import Identity
 from penny.trust.memory_store import MemoryStore
+from penny.trust.rights import HOUSE
 
 
 pytestmark = pytest.mark.pure
@@ -92,10 +93,10 @@ async def test_a_secret_for_many_uses_is_not_used_up() -> None:
 
 async def test_a_secret_never_opens_the_operators_routes() -> None:
     secrets, _ = make()
-    secret = await secrets.mint({}, Identity("acme", "key_1", admin=True))
+    secret = await secrets.mint({}, Identity("acme", "key_1", HOUSE))
     found = await secrets.find(secret.value)
     assert found is not None
-    assert found.admin is False
+    assert found.rights == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,8 @@ async def test_a_secret_never_opens_the_operators_routes() -> None:
         ({"expires_after": {"seconds": 7201}}, "expires_after.seconds"),
         ({"expires_after": {"seconds": True}}, "expires_after.seconds"),
         ({"session": [1]}, "session"),
-        ({"session": {"type": "transcription"}}, "session.type"),
+        ({"session": {"type": "translation"}}, "session.type"),
+        ({"session": {"type": "transcription", "tools": []}}, "session.tools"),
         ({"session": {"model": ""}}, "session.model"),
         ({"expires_after": 60}, "expires_after"),
         ({"expires_after": {"anchor": "used_at"}}, "expires_after.anchor"),
@@ -124,7 +126,7 @@ async def test_too_many_living_secrets_are_refused_until_some_expire(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     secrets, wall = make()
-    monkeypatch.setattr(memory_store, "MAX_SECRETS", 2)
+    monkeypatch.setattr(store, "MAX_SECRETS", 2)
     for _ in range(2):
         await secrets.mint({"expires_after": {"seconds": 10}}, OWNER)
     with pytest.raises(ProtocolError) as refused:

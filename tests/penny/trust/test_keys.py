@@ -9,6 +9,7 @@ import pytest
 
 from penny.errors import ConfigError
 from penny.trust.keys import KeyFile
+from penny.trust.rights import ADMIN
 
 
 pytestmark = pytest.mark.pure
@@ -20,12 +21,13 @@ def make(folder: Path) -> KeyFile:
 
 def test_a_key_is_found_by_its_value_and_by_no_other(tmp_path: Path) -> None:
     keys = make(tmp_path)
-    value, created = keys.create("acme", "web", admin=True)
+    value, created = keys.create("acme", "web", role="admin", more=("house:read",))
 
     assert keys.find(value) == created
     assert keys.find(value + "x") is None
     assert keys.find("") is None
-    assert (created.tenant, created.name, created.admin) == ("acme", "web", True)
+    assert (created.tenant, created.name, created.role) == ("acme", "web", "admin")
+    assert created.rights == ADMIN | {"house:read"}
 
 
 def test_the_value_is_nowhere_in_the_file_and_only_its_owner_reads_it(tmp_path: Path) -> None:
@@ -51,23 +53,23 @@ def test_a_key_file_that_was_moved_away_is_a_fault_and_no_revocation(tmp_path: P
     value, key = keys.create("acme", "web")
     away = keys._path.rename(tmp_path / "away")
     with pytest.raises(ConfigError, match="restore it"):
-        keys.is_alive(key.id)
+        keys.alive()
     assert keys.find(value) is None
     away.rename(keys._path)
-    assert keys.is_alive(key.id)
+    assert key.id in keys.alive()
 
 
 def test_a_revoked_key_is_refused_by_who_already_has_the_file_open(tmp_path: Path) -> None:
     gateway, command_line = make(tmp_path), make(tmp_path)
     value, key = command_line.create("acme", "web")
-    assert gateway.is_alive(key.id)
+    assert key.id in gateway.alive()
 
     revoked = command_line.revoke(key.id)
 
     assert revoked is not None
     assert revoked.revoked_at == 1_700_000_000
     assert gateway.find(value) is None
-    assert not gateway.is_alive(key.id)
+    assert key.id not in gateway.alive()
     assert not gateway.has_keys()
     assert [k.id for k in gateway.list_keys()] == [key.id]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from config.trust import LimitsSection, TenantSection
-from penny.errors import ProtocolError
+from penny.errors import ConfigError, ProtocolError
 from penny.trust.identity import Identity
 from penny.trust.tenants import Policy, Tenants
 
@@ -40,6 +40,18 @@ def test_a_tenant_without_rules_may_have_everything() -> None:
         (
             {"type": "response.create", "response": {"audio": {"output": {"voice": {"id": "v"}}}}},
             "response.audio.output.voice",
+        ),
+        ({"type": "session.update", "session": {"instructions": ""}}, "session.instructions"),
+        ({"type": "session.update", "session": {"instructions": None}}, "session.instructions"),
+        ({"type": "session.update", "session": {"prompt": {"id": "pmpt_1"}}}, "session.prompt"),
+        ({"type": "response.create", "response": {"prompt": None}}, "response.prompt"),
+        (
+            {"type": "conversation.item.create", "item": {"type": "message", "role": "system"}},
+            "item.role",
+        ),
+        (
+            {"type": "response.create", "response": {"input": [{"role": "developer"}]}},
+            "response.input[0].role",
         ),
         (
             {
@@ -82,7 +94,7 @@ def test_another_mode_voice_or_collection_is_named_with_what_there_is() -> None:
     ):
         with pytest.raises(ProtocolError, match="available: "):
             check()
-    assert strict.default_collection == "kb://acme/docs"
+    assert strict.collection("kb://company/docs") == "kb://acme/docs"
 
 
 def test_the_tenants_prompt_stands_unless_sessions_may_bring_one() -> None:
@@ -91,6 +103,31 @@ def test_the_tenants_prompt_stands_unless_sessions_may_bring_one() -> None:
     with pytest.raises(ProtocolError) as refused:
         own.instructions("mine", "the house's")
     assert refused.value.field == "portavoz.initial_system_prompt"
+
+
+def test_what_one_tenant_names_is_closed_to_those_who_do_not() -> None:
+    sections = {
+        "acme": TenantSection(kb_collections=("kb://acme/docs",), actions=("refund",)),
+        "bolt": TenantSection(),
+    }
+    tenants = Tenants(sections, LimitsSection())
+    acme, bolt, stranger = (tenants.policy(name) for name in ("acme", "bolt", "default"))
+    acme.check_actions(["refund"])
+    for other in (bolt, stranger):
+        other.check_actions(["weather"])  # that nobody has named
+        other.check_collection("kb://house/docs")
+        for check in (
+            lambda other=other: other.check_actions(["weather", "refund"]),
+            lambda other=other: other.check_collection("kb://acme/docs"),
+            lambda other=other: other.collection("kb://acme/docs"),
+        ):
+            with pytest.raises(ProtocolError) as refused:
+                check()
+            assert refused.value.code == "not_allowed"
+    with pytest.raises(ProtocolError):
+        acme.check_actions(["weather"])
+    with pytest.raises(ConfigError, match="is no right"):
+        Tenants({"acme": TenantSection(rights=("sessions:fly",))}, LimitsSection())
 
 
 def test_limits_of_all_tenants_hold_unless_a_tenant_has_its_own() -> None:

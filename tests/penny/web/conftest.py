@@ -32,7 +32,7 @@ AudioNode.prototype.connect = function (target, ...rest) {
     const look = () => {
       tap.getFloatTimeDomainData(samples);
       const level = Math.sqrt(samples.reduce((sum, x) => sum + x * x, 0) / samples.length);
-      window.heard.push({ at: performance.now(), level });
+      window.heard.push({ at: this.context.currentTime * 1000, level });
       if (this.context?.state !== "closed") setTimeout(look, 20);
     };
     look();
@@ -62,7 +62,7 @@ class Visit:
         return self.tab.requests
 
     async def heard(self) -> list[dict[str, float]]:
-        """``{at, level}`` of the loudspeaker, every 20 ms."""
+        """``{at, level}`` of the loudspeaker, every 20 ms; ``at`` in ms of the audio clock."""
         samples: list[dict[str, float]] = await self.page.evaluate("window.heard")
         return samples
 
@@ -72,7 +72,7 @@ class Visit:
         await self.page.locator("#text").fill(text)
         await self.page.locator("#text").press("Enter")
 
-    async def until(self, condition: Callable[[], Any], *, within_s: float = 15) -> None:
+    async def until(self, condition: Callable[[], Any], *, within_s: float = 60) -> None:
         """Wait for something the server saw."""
         async with asyncio.timeout(within_s):
             while not condition():

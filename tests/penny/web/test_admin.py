@@ -109,7 +109,7 @@ async def test_call_that_ends_says_so_to_who_looks_in(desk: Desk) -> None:
     await expect(page.locator("#look-note")).to_have_text("La llamada ha terminado.")
 
 
-async def test_page_asks_for_the_key_and_keeps_it_in_this_tab(desk: Desk) -> None:
+async def test_page_asks_for_the_key_once_and_keeps_it_from_scripts(desk: Desk) -> None:
     page = desk.page
     desk.admin.key = KEY
     await page.reload()
@@ -123,6 +123,7 @@ async def test_page_asks_for_the_key_and_keeps_it_in_this_tab(desk: Desk) -> Non
     await expect(page.locator("tbody tr")).to_have_count(4)
     await page.reload()
     await expect(page.locator("tbody tr")).to_have_count(4)
+    assert KEY not in await page.evaluate("JSON.stringify([document.cookie, {...sessionStorage}])")
 
 
 async def test_fault_of_the_house_is_told_and_passes(desk: Desk) -> None:

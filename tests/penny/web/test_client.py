@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from penny.protocol.conversation import (
-    Interrupt,
+    AudioDone,
     Interruption,
     SpeechStarted,
     SpeechStopped,
@@ -30,9 +30,8 @@ OPEN = """async ({ options = {}, secrets = null, ...wishes }) => {
     options.clientSecret = async () => secrets.shift() ?? Promise.reject(new Error("no secret"));
   }
   const penny = new PennyClient(options);
-  Object.assign(window, { penny, seen: [], played: [], closings: [], returns: [], began: [] });
+  Object.assign(window, { penny, seen: [], played: [], closings: [], returns: [] });
   penny.addEventListener("message", ({ detail }) => seen.push(detail));
-  penny.addEventListener("audio_started", () => began.push(performance.now()));
   penny.addEventListener("reconnected", ({ detail }) => returns.push(detail));
   penny.addEventListener("played", ({ detail }) => played.push(detail));
   penny.addEventListener("closed", ({ detail }) => closings.push(detail));
@@ -101,8 +100,6 @@ async def test_answer_is_played_and_reported_to_its_end(visit: Visit) -> None:
     assert [report.ended for report in reports] == [False] * (len(reports) - 1) + [True]
     loud = [sample["at"] for sample in await visit.heard() if sample["level"] > 0.05]
     assert abs((loud[-1] - loud[0]) - visit.penny.answer_ms) < 250
-    (began,) = await visit.page.evaluate("began")
-    assert 0 < loud[0] - began < 400  # the jitter buffer's 80 ms, and the browser's own
 
 
 async def test_speaking_over_penny_flushes_playback_and_reports_what_was_heard(
@@ -116,8 +113,7 @@ async def test_speaking_over_penny_flushes_playback_and_reports_what_was_heard(
     await visit.until(lambda: visit.penny.reports(item_id)[-1].ended)
 
     last = visit.penny.reports(item_id)[-1]
-    assert 500 < interruption.heard_ms < 6000
-    assert interruption.heard_ms <= last.played_ms <= interruption.heard_ms + 600
+    assert 0 < interruption.heard_ms <= last.played_ms < visit.penny.answer_ms
     dropped = await visit.page.evaluate("played.at(-1)")
     assert dropped == {
         "item_id": item_id,
@@ -128,20 +124,20 @@ async def test_speaking_over_penny_flushes_playback_and_reports_what_was_heard(
 
 
 async def test_button_silences_the_loudspeaker_before_the_server_answers(visit: Visit) -> None:
-    visit.penny.answer_ms = 8000
+    visit.penny.answer_ms = 30_000
     await open_session(visit, microphone=False)
     await visit.page.evaluate("penny.sendText('Hola')")
     await visit.page.wait_for_function(
         "() => window.heard.filter((x) => x.level > 0.05).length > 20"
     )
-    pressed = await visit.page.evaluate("(penny.interrupt(), performance.now())")
-    await visit.until(lambda: any(isinstance(m, Interrupt) for m in visit.penny.messages))
-    await visit.until(lambda: visit.penny.events(Interruption))
-    await visit.page.wait_for_function("(t) => performance.now() > t + 600", arg=pressed)
+    visit.penny.deaf = True
+    await visit.page.evaluate("(penny.interrupt(), heard.splice(0))")
+    await visit.page.wait_for_function(
+        "() => heard.length > 40 && heard.slice(-30).every((x) => x.level < 0.01)"
+    )
 
-    later = [sample for sample in await visit.heard() if sample["at"] > pressed + 150]
-    assert later
-    assert max(sample["level"] for sample in later) < 0.01
+    assert visit.penny.events(Interruption) == []
+    assert visit.penny.events(AudioDone) == []
 
 
 async def test_cut_connection_is_reported_and_the_client_can_call_again(visit: Visit) -> None:
@@ -172,7 +168,6 @@ async def test_cut_session_is_resumed_with_its_token_and_its_playback(visit: Vis
     (back,) = await visit.page.evaluate("returns")
     assert back["resumed"] is True
     assert back["attempt"] == 3
-    assert back["gap_ms"] < 5000
     (resume,) = visit.penny.resumes
     assert resume.resume_token == "token_1"
     assert resume.received == len(visit.penny.sent) + visit.penny.audio_messages
@@ -182,6 +177,45 @@ async def test_cut_session_is_resumed_with_its_token_and_its_playback(visit: Vis
     last = visit.penny.reports("item_turn_1")[-1]
     assert abs(last.played_ms - visit.penny.answer_ms) <= 20
     assert await visit.page.evaluate("closings") == []
+
+
+async def test_what_a_dying_line_swallowed_arrives_once_when_it_is_back(visit: Visit) -> None:
+    visit.penny.resumable = True
+    await open_session(visit, microphone=False)
+    await visit.page.evaluate("penny.sendText('Primera')")
+    await visit.until(lambda: visit.penny.events(TranscriptHeard))
+    await visit.page.evaluate("penny.sendText('Segunda')")
+    await visit.until(lambda: visit.penny.events(TurnMetrics)[1:])
+    visit.penny.deaf = True  # before the answer is heard out, and before the page knows anything
+    await visit.page.wait_for_function("() => played.filter((p) => p.ended).length === 2")
+    await visit.page.evaluate("penny.sendText('Tercera')")
+    visit.penny.drop()
+    await visit.page.wait_for_function("() => penny.state === 'reconnecting'")
+    await visit.page.evaluate("penny.sendText('Cuarta')")
+    await visit.until(lambda: TextInput(text="Cuarta") in visit.penny.messages)
+
+    assert [m.text for m in visit.penny.messages if isinstance(m, TextInput)] == [
+        "Primera",
+        "Segunda",
+        "Tercera",
+        "Cuarta",
+    ]
+    for item_id in ("item_turn_1", "item_turn_2"):
+        assert [r.ended for r in visit.penny.reports(item_id)].count(True) == 1
+        assert visit.penny.reports(item_id)[-1].ended
+
+
+async def test_hanging_up_on_a_dying_line_does_not_call_again(visit: Visit) -> None:
+    visit.penny.resumable = True
+    await open_session(visit, microphone=False)
+    visit.penny.deaf = True
+    await visit.page.evaluate("void penny.end()")
+    visit.penny.drop()
+    await visit.page.wait_for_function("() => closings.length > 0")
+
+    (closed,) = await visit.page.evaluate("closings")
+    assert closed["expected"] is True
+    assert visit.penny.resumes == []
 
 
 async def test_session_that_is_gone_is_replaced_by_a_new_one_without_a_greeting(

@@ -62,7 +62,7 @@ async def test_closing_the_iterator_stops_the_library_and_frees_it() -> None:
 
     assert first
     # The one library of the pool is free at once, though most of the text was never spoken.
-    assert await asyncio.wait_for(say(tts, "Hola", Voice()), 5)
+    assert await asyncio.wait_for(say(tts, "Hola", Voice()), 60)
     await tts.aclose()
 
 

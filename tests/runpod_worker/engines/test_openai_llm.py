@@ -179,7 +179,7 @@ async def test_closing_the_iterator_closes_the_connection_and_so_frees_the_serve
         llm = OpenAiLlm(OpenAiCompatibleSettings(base_url=f"{url}/v1"))
         async with aclosing(llm.generate(REQUEST)) as deltas:  # type: ignore[type-var]
             await anext(deltas)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(60):
             await left.wait()
         await llm.aclose()
 

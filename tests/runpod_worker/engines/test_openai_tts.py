@@ -88,7 +88,7 @@ async def test_closing_the_iterator_stops_the_server() -> None:
         tts = OpenAiTts(OpenAiTtsSettings(base_url=f"{url}/v1"))
         async with aclosing(tts.synthesize("Hola.", Voice())) as chunks:  # type: ignore[type-var]
             await anext(chunks)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(60):
             await left.wait()
         await tts.aclose()
 

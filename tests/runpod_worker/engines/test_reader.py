@@ -110,7 +110,7 @@ async def test_a_document_that_is_changed_while_a_worker_runs_is_read_out(tmp_pa
 
     (folder / "facturas.md").write_text(DOCUMENT.replace("veinte", "treinta"), encoding="utf-8")
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while "treinta días" not in await answer(reader, question):
             await asyncio.sleep(0.02)
     await reader.aclose()

@@ -56,7 +56,7 @@ def ask(batch: WhisperBatch, prompt: str, language: str = "es") -> asyncio.Task[
 
 
 async def until_begun(decoder: Decoder) -> None:
-    assert await asyncio.to_thread(decoder.begun.acquire, timeout=5)
+    assert await asyncio.to_thread(decoder.begun.acquire, timeout=60)
 
 
 async def test_callers_of_the_same_moment_share_a_run_and_get_their_own_text() -> None:

@@ -1,0 +1,96 @@
+"""The table of rights at every route of a gateway, and what holds it: default deny.
+
+A route that does not stand in ``ROUTES`` answers 403 to every request: a new one is named here with
+the right that it needs. Handlers find who asks in ``request[WHO]``, and ask ``rights.allows`` for
+things of one tenant.
+"""
+
+from __future__ import annotations
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from penny.errors import Forbidden, PennyError, Unauthorized
+from penny.gateway.gate import Gate
+from penny.trust.identity import Identity
+from penny.trust.rights import check
+
+
+log = structlog.get_logger()
+
+OPEN = "open"
+"""To anybody, whatever page asks: it tells nothing of a tenant and changes nothing."""
+OWN = "own"
+"""The route asks the gate itself, and refuses in the words of its protocol."""
+
+ROUTES: dict[str, str] = {
+    "GET /": OPEN,
+    "GET /admin": OPEN,
+    "GET /web": OPEN,
+    "GET /healthz": OPEN,
+    "GET /readyz": OPEN,  # details with house:read
+    "GET /metrics": OPEN,
+    "GET /v1/modes": OPEN,  # examples with kb:read
+    "GET /ws": OWN,  # sessions:open
+    "GET /v1/realtime": OWN,  # sessions:open
+    "POST /v1/realtime/client_secrets": OWN,  # secrets:mint
+    "POST /v1/realtime/calls": OWN,  # sessions:open, as all of a call
+    "POST /v1/realtime/calls/{call_id}/hangup": OWN,
+    "POST /v1/realtime/calls/{call_id}/accept": OWN,
+    "POST /v1/realtime/calls/{call_id}/reject": OWN,
+    "POST /v1/realtime/calls/{call_id}/refer": OWN,
+    "GET /v1/kb/search": "kb:read",
+    "GET /v1/sign-in": OWN,
+    "POST /v1/sign-in": OWN,
+    "DELETE /v1/sign-in": OWN,
+    "GET /admin/v1/overview": "house:read",
+    "GET /admin/v1/sessions": "sessions:read",
+    "GET /admin/v1/sessions/{id}/events": "sessions:events",
+    "POST /admin/v1/sessions/{id}/hang-up": "sessions:hang_up",
+    "GET /worker": OWN,  # a lease's token
+}
+"""Method and path, as it was added to the router -> the right it needs, ``OPEN`` or ``OWN``."""
+
+UNKNOWN_PATH = "/v1/{path}"
+"""What nothing else took: any method."""
+
+WHO = web.RequestKey("who", Identity)
+
+
+def make_guard(gate: Gate) -> Middleware:
+    """The middleware that holds ``ROUTES``."""
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        resource = request.match_info.route.resource
+        if resource is None or resource.canonical == UNKNOWN_PATH:
+            return await handler(request)  # there is no such path, or not with that method
+        method = "GET" if request.method in ("HEAD", "OPTIONS") else request.method
+        right = ROUTES.get(f"{method} {resource.canonical}")
+        if right not in (OPEN, OWN):
+            try:
+                gate.check_page(request)
+                request[WHO] = who = await gate.identify(request)
+                if right is None:
+                    log.error("route_without_right", method=method, route=resource.canonical)
+                    raise Forbidden("this route stands in no table of rights: nobody may use it")
+                check(who, right)
+            except Unauthorized as error:
+                return refusal(error)
+        return await handler(request)
+
+    return guard
+
+
+def refusal(error: PennyError, status: int | None = None) -> web.Response:
+    """An error as every plain route tells it."""
+    body = {
+        "code": error.code,
+        "message": error.message,
+        "param": error.field,
+        "retryable": error.retryable,
+    }
+    if status is None:
+        status = 403 if isinstance(error, Forbidden) else 401
+    return web.json_response({"error": body}, status=status)
