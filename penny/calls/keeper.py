@@ -70,7 +70,7 @@ class CallKeeper:
         self._waiting: deque[Path] = deque()
         self._news = asyncio.Event()
         self._tasks = TaskOwner("calls")
-        self._busy = ""
+        self._idle = asyncio.Event()
         self.kept = 0
         self.fault = ""
         """Why calls wait in the spool; '' while they do not."""
@@ -86,7 +86,7 @@ class CallKeeper:
         Raises:
             OSError: the folder cannot be written.
         """
-        await asyncio.to_thread(self.spool.start)
+        await self.spool.start()
         self._waiting.extend(await asyncio.to_thread(lambda: list(self.spool.orphans())))
         self._news.set()
         self._tasks.spawn(self._keep_on(), name="keep calls")
@@ -97,8 +97,8 @@ class CallKeeper:
         await self.spool.aclose()
         try:
             async with asyncio.timeout(5.0):
-                while (self._waiting or self._busy) and not self.fault:
-                    await asyncio.sleep(0.05)
+                if not self.fault:
+                    await self._idle.wait()
         except TimeoutError:
             log.warning("calls_left_in_spool", calls=len(self._waiting))
         await self._tasks.aclose()
@@ -106,20 +106,17 @@ class CallKeeper:
 
     def _take(self, folder: Path) -> None:
         self._waiting.append(folder)
+        self._idle.clear()
         self._news.set()
 
     # -- keeping ------------------------------------------------------------------------------
 
     async def _keep_on(self) -> None:
         attempt = 0
-        is_ready = False
         while True:
             await self._news.wait()
             while self._waiting:
                 try:
-                    if not is_ready:
-                        await self.store.start()
-                        is_ready = True
                     await self._keep(self._waiting[0])
                 except (StoreUnavailable, OSError) as error:
                     self._note_fault(error)
@@ -131,6 +128,7 @@ class CallKeeper:
                 if self.fault:
                     self.fault = ""
                     log.info("calls_kept_again", waiting=len(self._waiting))
+            self._idle.set()
             self._news.clear()
 
     def _note_fault(self, error: Exception) -> None:
@@ -140,21 +138,17 @@ class CallKeeper:
         self.fault = reason
 
     async def _keep(self, folder: Path) -> None:
-        self._busy = folder.name
-        try:
-            lines = await asyncio.to_thread(read_log, folder)
-            call = make_call(lines, _sizes(folder))
-            if call is None:
-                log.error("call_unreadable", call_id=folder.name)
-                await asyncio.to_thread(self._set_aside, folder)
-                return
-            call.sound = await asyncio.to_thread(self._keep_sound, folder, lines, call)
-            call.metrics = measure(call)
-            await self.store.put(call)
-            await asyncio.to_thread(self.spool.forget, folder)
-            self.kept += 1
-        finally:
-            self._busy = ""
+        lines = await asyncio.to_thread(read_log, folder)
+        call = make_call(lines, _sizes(folder))
+        if call is None:
+            log.error("call_unreadable", call_id=folder.name)
+            await asyncio.to_thread(self._set_aside, folder)
+            return
+        call.sound = await asyncio.to_thread(self._keep_sound, folder, lines, call)
+        call.metrics = measure(call)
+        await self.store.put(call)
+        await asyncio.to_thread(self.spool.forget, folder)
+        self.kept += 1
 
     def _keep_sound(self, folder: Path, lines: list[Json], call: Call) -> Json:
         target = self.path_of(call)
@@ -219,7 +213,9 @@ class CallKeeper:
         found = [call for each in ids if (call := await self.store.get(tenant, each)) is not None]
         gone = []
         for call in found:
-            marked = await self.store.delete(call.tenant, [call.id], round(self._wall_clock() * 1000))
+            marked = await self.store.delete(
+                call.tenant, [call.id], round(self._wall_clock() * 1000)
+            )
             if marked:
                 await asyncio.to_thread(self.path_of(call).unlink, missing_ok=True)
                 gone += marked

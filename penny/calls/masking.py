@@ -16,11 +16,11 @@ from penny.calls.record import Turn
 MASK = "•"
 
 _ES = (
-    "cero uno una un dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince"
-    " dieciseis diecisiete dieciocho diecinueve veinte veintiuno veintiun veintidos veintitres"
-    " veinticuatro veinticinco veintiseis veintisiete veintiocho veintinueve treinta cuarenta"
-    " cincuenta sesenta setenta ochenta noventa cien ciento doscientos trescientos cuatrocientos"
-    " quinientos seiscientos setecientos ochocientos novecientos mil doble triple"
+    "cero uno una un dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce"
+    " quince dieciseis diecisiete dieciocho diecinueve veinte veintiuno veintiun veintidos"
+    " veintitres veinticuatro veinticinco veintiseis veintisiete veintiocho veintinueve treinta"
+    " cuarenta cincuenta sesenta setenta ochenta noventa cien ciento doscientos trescientos"
+    " cuatrocientos quinientos seiscientos setecientos ochocientos novecientos mil doble triple"
 )
 _EN = (
     "zero oh one two three four five six seven eight nine ten eleven twelve thirteen fourteen"

@@ -139,17 +139,22 @@ def measure(call: Call) -> Json:
     What only a later analysis knows (sentiment, outcome, topics, quality) is None until then.
     """
     spoken = [turn for turn in call.turns if turn.number > 0]
-    stt, llm, tts = [], [], []
+    stt: list[int] = []
+    llm: list[int] = []
+    tts: list[int] = []
+    total: list[int] = []
     for turn in spoken:
-        at = turn.latency_ms
-        if (transcript := at.get("transcript")) is not None:
+        transcript, token, audio = (
+            turn.latency_ms.get(stage) for stage in ("transcript", "first_token", "first_audio")
+        )
+        if transcript is not None:
             stt.append(max(0, transcript))
-            if (token := at.get("first_token")) is not None:
-                llm.append(max(0, token - transcript))
-        if (token := at.get("first_token")) is not None:
-            if (audio := at.get("first_audio")) is not None:
-                tts.append(max(0, audio - token))
-    total = [at for turn in spoken if (at := turn.latency_ms.get("first_audio")) is not None]
+        if transcript is not None and token is not None:
+            llm.append(max(0, token - transcript))
+        if token is not None and audio is not None:
+            tts.append(max(0, audio - token))
+        if audio is not None:
+            total.append(audio)
     return {
         "conversation_id": call.id,
         "duration_seconds": round((call.ended_at - call.started_at).total_seconds(), 3),

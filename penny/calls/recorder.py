@@ -30,6 +30,7 @@ class CallRecorder(TurnReader):
         keeps_sound: whether the sound is kept, or the record alone.
         totals: the session's, complete when it has ended.
         wall_clock: Unix time in seconds.
+        on_ended: called once, last.
     """
 
     listens_to = (
@@ -50,12 +51,14 @@ class CallRecorder(TurnReader):
         wall_clock: Callable[[], float],
         *,
         keeps_sound: bool,
+        on_ended: Callable[[], object],
     ) -> None:
         self._spooled = spooled
         self._started_s = started_s
         self._totals = totals
         self._wall_clock = wall_clock
         self._keeps_sound = keeps_sound
+        self._on_ended = on_ended
         self._formats = {"caller": PCM24K, "penny": PCM24K}
         self._caller_until_ms = float("-inf")
         self._item_id = ""
@@ -114,6 +117,7 @@ class CallRecorder(TurnReader):
         self._spooled.end(
             at_ms=self._ms(at_s), reason=reason, ended_at=ended_at, totals=dict(self._totals)
         )
+        self._on_ended()
 
     def turn_finished(self, turn: TurnRecord) -> None:
         kept = keep_turn(turn)
@@ -162,5 +166,3 @@ class CallRecorder(TurnReader):
         if self._paused_ms is not None:
             pauses.append((self._paused_ms, float("inf")))
         return any(from_ms <= until_ms and turn.from_ms <= to_ms for from_ms, to_ms in pauses)
-
-

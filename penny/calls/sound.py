@@ -76,8 +76,9 @@ def place(lines: Iterable[Json], sizes: dict[str, int]) -> dict[str, list[Piece]
     for side, placed in pieces.items():
         starts = [line for line in lines if line["kind"] == "sound" and line["side"] == side]
         used: dict[str, float] = {}
-        for line, following in zip(starts, [*starts[1:], None], strict=True):
-            until = min(sizes[side], following["at"] if following else sizes[side])
+        ends = [line["at"] for line in starts[1:]] + [sizes[side]]
+        for line, end in zip(starts, ends, strict=False):
+            until = min(sizes[side], end)
             if until <= line["at"]:
                 continue
             form = AudioFormat(line["encoding"], line["rate_hz"])
@@ -108,9 +109,7 @@ def write_sound(folder: Path, lines: Iterable[Json], target: Path) -> Sound | No
     until_ms = max(piece.starts_ms + piece.ms for piece in everything)
     total = round(until_ms * rate_hz / 1000)
     target.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
-    with soundfile.SoundFile(
-        target, "w", rate_hz, 2, subtype="PCM_16", format="FLAC"
-    ) as file:
+    with soundfile.SoundFile(target, "w", rate_hz, 2, subtype="PCM_16", format="FLAC") as file:
         for begin in range(0, total, BLOCK_S * rate_hz):
             size = min(BLOCK_S * rate_hz, total - begin)
             block = np.zeros((size, 2), np.int16)

@@ -118,7 +118,7 @@ class Spool:
         self._clock = clock
         self._on_finished = on_finished
         self._own = root / new_id("proc")
-        self._lock = FileLock(self._own / _LOCK)
+        self._lock = FileLock(self._own / _LOCK, thread_local=False)
         self._calls: dict[str, SpooledCall] = {}
         self._tasks = TaskOwner("call spool")
         self.fault = ""
@@ -126,10 +126,9 @@ class Spool:
         self.lost = 0
         """Times that something of a call could not be written."""
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Claim a folder and begin to write. Raises OSError where the root cannot be written."""
-        self._own.mkdir(parents=True, mode=0o700, exist_ok=True)
-        self._lock.acquire(timeout=0)
+        await asyncio.to_thread(self._claim)
         self._tasks.spawn(self._write_on(), name="call spool")
 
     def begin(self, call_id: str) -> SpooledCall:
@@ -143,7 +142,10 @@ class Spool:
             if own != self._own:
                 try:
                     with FileLock(own / _LOCK, timeout=0):
-                        yield from _calls_in(own)
+                        calls = _calls_in(own)
+                        if not calls:
+                            shutil.rmtree(own, ignore_errors=True)
+                        yield from calls
                 except (Timeout, OSError):
                     continue  # it lives, or is not ours to read
 
@@ -160,6 +162,10 @@ class Spool:
         self._lock.release()
         if not _calls_in(self._own):
             shutil.rmtree(self._own, ignore_errors=True)
+
+    def _claim(self) -> None:
+        self._own.mkdir(parents=True, mode=0o700, exist_ok=True)
+        self._lock.acquire(timeout=0)
 
     async def _write_on(self) -> None:
         while True:

@@ -6,13 +6,16 @@ is there once. Reading is by pages with a cursor; nobody reads another tenant's 
 
 from __future__ import annotations
 
+import asyncio
 import unicodedata
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import ColumnElement, Select, and_, delete, event, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -28,6 +31,8 @@ from penny.errors import PennyError, ProtocolError
 
 Json = dict[str, Any]
 
+MIGRATING = 7_365_669
+"""The advisory lock under which one gateway changes tables; any number of our own."""
 PAGE = 50
 MOST = 500
 SHOWN = (
@@ -80,11 +85,35 @@ class CallStore:
 
     def __init__(self, url: str) -> None:
         self.host, self._engine = _open_engine(url)
+        self._is_ready = False
+        self._opening = asyncio.Lock()
 
     async def start(self) -> None:
-        """Bring the tables to what this version needs. Raises StoreUnavailable."""
-        async with self._begin() as connection:
-            await connection.run_sync(migrate)
+        """Bring the tables to what this version needs, once; the first use does it by itself.
+
+        Raises:
+            StoreUnavailable: the database is away; the next use tries again.
+        """
+        async with self._opening:
+            if not self._is_ready:
+                async with self._alone(), _Transaction(self._engine) as connection:
+                    if self._is_postgres:
+                        await connection.execute(select(func.pg_advisory_xact_lock(MIGRATING)))
+                    await connection.run_sync(migrate)
+                self._is_ready = True
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Of several processes that share an SQLite file, one changes its tables at a time."""
+        if self._is_postgres or not self._engine.url.database:
+            yield
+            return
+        lock = FileLock(f"{self._engine.url.database}.lock", thread_local=False)
+        await asyncio.to_thread(lock.acquire, timeout=30)
+        try:
+            yield
+        finally:
+            lock.release()
 
     async def aclose(self) -> None:
         await self._engine.dispose()
@@ -143,7 +172,7 @@ class CallStore:
             return bool(done.rowcount)
 
     async def delete(self, tenant: str, ids: Sequence[str], now_ms: int) -> list[str]:
-        """Mark calls as deleted: they are found no more. Those under hold stay; returns the rest."""
+        """Mark calls as deleted, found no more; those under hold stay. Returns the others."""
         async with self._begin() as connection:
             free = and_(
                 _mine(tenant), calls.c.id.in_(ids), ~calls.c.held, calls.c.deleted_ms.is_(None)
@@ -205,7 +234,7 @@ class CallStore:
         ordered = [column.desc() if newest else column.asc() for column in order]
         async with self._begin() as connection:
             rows = await connection.execute(wanted.order_by(*ordered).limit(query.limit + 1))
-            found = [dict(row._mapping) for row in rows]  # noqa: SLF001  # SQLAlchemy's public name
+            found = [dict(row._mapping) for row in rows]  # SQLAlchemy's public name
         rest = found[query.limit :]
         found = found[: query.limit]
         return found, _cursor(found[-1]) if rest else None
@@ -229,6 +258,12 @@ class CallStore:
             )
             kept = [Turn.model_validate({**raw, "derived": derived}) for raw, derived in said]
         return Call.model_validate({**row.record, "turns": kept, "held": row.held})
+
+    async def audit_of(self, call_id: str) -> list[Json]:
+        """Who did what with a call, in order."""
+        wanted = select(audit).where(audit.c.call_id == call_id).order_by(audit.c.id)
+        async with self._begin() as connection:
+            return [dict(row._mapping) for row in await connection.execute(wanted)]
 
     async def stream(self, tenant: str | None, query: CallQuery) -> AsyncIterator[Call]:
         """Every call that is found, whole, a page at a time."""
@@ -262,7 +297,9 @@ class CallStore:
             _mine(tenant), calls.c.ended_ms < before_ms, ~calls.c.held, calls.c.deleted_ms.is_(None)
         )
         async with self._begin() as connection:
-            return list((await connection.execute(select(calls.c.id).where(old).limit(limit))).scalars())
+            return list(
+                (await connection.execute(select(calls.c.id).where(old).limit(limit))).scalars()
+            )
 
     async def tenants(self) -> list[str]:
         async with self._begin() as connection:
@@ -274,8 +311,12 @@ class CallStore:
     def _is_postgres(self) -> bool:
         return self._engine.dialect.name == "postgresql"
 
-    def _begin(self) -> _Transaction:
-        return _Transaction(self._engine)
+    @asynccontextmanager
+    async def _begin(self) -> AsyncIterator[AsyncConnection]:
+        if not self._is_ready:
+            await self.start()
+        async with _Transaction(self._engine) as connection:
+            yield connection
 
     def _filter(self, query: Select[Any], tenant: str | None, wanted: CallQuery) -> Select[Any]:
         query = query.where(_mine(tenant), calls.c.deleted_ms.is_(None))
@@ -295,7 +336,9 @@ class CallStore:
         if wanted.max_s is not None:
             query = query.where(calls.c.duration_ms <= wanted.max_s * 1000)
         if wanted.topic is not None:
-            query = query.where(calls.c.topics.cast(calls.c.folded.type).contains(f'"{wanted.topic}"'))
+            query = query.where(
+                calls.c.topics.cast(calls.c.folded.type).contains(f'"{wanted.topic}"')
+            )
         if wanted.text and (words := fold(wanted.text).split()):
             query = query.where(self._said(words))
         return query
