@@ -51,7 +51,7 @@ setup-browser: ## a Chromium for the tests of the page, where there is none
 
 .PHONY: test
 test: $(DEV_STAMP) setup-browser ## set everything up and pass the tests
-	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
+	@$(BIN)/python -m tests.steady -q -n $(JOBS) --dist loadfile
 
 .PHONY: test-fast
 test-fast: $(DEV_STAMP) ## the tests that leave the process neither by sockets nor by time: under 30 s
@@ -82,6 +82,7 @@ test-newcomer: $(DEV_STAMP) setup-browser ## clone, run, ask ten questions, inte
 test-all: $(DEV_STAMP) ## set everything up and pass every check and test, as CI does
 	@$(MAKE) --no-print-directory -j 2 test-here setup-others
 	@$(MAKE) --no-print-directory test-runpod test-worker bench-quick
+	@cat var/unsteady.txt 2>/dev/null || true
 
 .PHONY: test-here
 test-here:
@@ -104,6 +105,10 @@ bench-relay: $(DEV_STAMP) $(PEER_STAMP) ## what the gateway adds to a frame, abo
 .PHONY: bench-quick
 bench-quick: $(DEV_STAMP) ## fail when a session costs far more than a bare relay, two minutes
 	@$(BIN)/python -m tests.bench.relay --quick
+
+.PHONY: bench-turns
+bench-turns: $(DEV_STAMP) ## how Penny takes turns, scored from the sound of both channels; about 10 min
+	@$(BIN)/python -m tests.bench.turns
 
 .PHONY: bench-pipeline
 bench-pipeline: $(DEV_STAMP) $(PEER_STAMP) ## what the pipeline adds to its engines, beside pipecat
@@ -204,6 +209,10 @@ clean: ## remove the environment and what Penny wrote
 .PHONY: bench-brain
 bench-brain: $(DEV_STAMP) ## latency of a call with the brain on, slow, failing and off
 	@$(BIN)/python -m tests.bench.brain
+
+.PHONY: attacks
+attacks: $(DEV_STAMP) ## every attack of tests/attacks on real processes, measured; writes its tables
+	@$(BIN)/python -m tests.attacks.run
 
 .PHONY: soak
 soak: $(DEV_STAMP) ## minutes of paced calls beside injected faults, then 25,000 short sessions

@@ -2,7 +2,7 @@
 
 Running them is ``action_runner.py``'s. Here: which tools the speaker is offered, that arguments
 are what the schema says, that each wish is done once, that the caller said yes where that is
-asked, and which filler is still unused.
+asked.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from brain.consent import read_consent
 from brain.quoting import clean_text
 from brain.texts import read_table
 from config.brain import Action
+from penny.localized import language_of
 
 
 Json = dict[str, Any]
@@ -36,7 +37,7 @@ _TEXTS = read_table("tools")
 
 def offer_tools(actions: Mapping[str, Action], language: str, *, search: bool) -> list[Json]:
     """The function tools of a session, in the Realtime form."""
-    texts = _TEXTS["en" if language.lower().startswith("en") else "es"]
+    texts = _TEXTS[language_of(language)]
     tools = []
     if search:
         query = {"type": "string", "description": texts["query"]}
@@ -201,13 +202,3 @@ class ActionDesk:
 
 def _say(answer: str) -> str:
     return str(_TEXTS["answers"][answer])
-
-
-class Fillers:
-    """Phrases for a silence, none of them twice."""
-
-    def __init__(self, phrases: Sequence[str]) -> None:
-        self._left = list(phrases)
-
-    def take(self) -> str | None:
-        return self._left.pop(0) if self._left else None

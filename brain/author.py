@@ -13,7 +13,7 @@ import structlog
 
 from brain.analysis import AnalysisRequest, Excerpt
 from brain.claims import Claims
-from brain.correction import CorrectionDesk, Evidence, Placed
+from brain.correction import CorrectionDesk, Evidence
 from brain.facts import as_passages, update_from_facts
 from brain.folio import ContextUpdate, CorrectionNote, Folio, SectionName
 from brain.host import BrainHost, BrainProfile, Reply
@@ -36,14 +36,14 @@ class FolioAuthor:
         self, service: BrainService, profile: BrainProfile, journal: Journal, host: BrainHost
     ) -> None:
         self._service = service
-        self._language = profile.language
+        self._profile = profile
         self._journal = journal
         self._host = host
         self.newest_turn = 0
         self.reply_items: dict[int, str] = {}
         """Turn -> the speaker's item that answered it."""
         self.claims = Claims(profile.language)
-        self.corrections = CorrectionDesk(service.settings.corrections, self.claims)
+        self.corrections = CorrectionDesk(profile.settings.corrections, self.claims)
 
     # -- updates ------------------------------------------------------------------------------
 
@@ -56,14 +56,8 @@ class FolioAuthor:
             self._journal.write("folio_unchanged", turn=request.turn)
             return
         update = update.model_copy(update={"timestamp": self._timestamp()})
-        self._offer_folio(
-            update,
-            render_update(update, request.turn, request.language),
-            request,
-            request.passages,
-            usd=usd,
-            turn_ended_s=ended_s,
-        )
+        text = render_update(update, request.turn, request.language)
+        self._offer(update, text, request, request.passages, usd=usd, turn_ended_s=ended_s)
 
     def offer_passages(
         self, found: tuple[Excerpt, ...], request: AnalysisRequest, ended_s: float | None
@@ -73,9 +67,9 @@ class FolioAuthor:
         if update is not None:
             self._service.counts.kb_only += 1
             text = render_passages(request.words, found, request.turn, request.language)
-            self._offer_folio(update, text, request, found, source="kb", turn_ended_s=ended_s)
+            self._offer(update, text, request, found, source="kb", turn_ended_s=ended_s)
 
-    def _offer_folio(
+    def _offer(
         self,
         update: ContextUpdate,
         text: str,
@@ -89,10 +83,10 @@ class FolioAuthor:
     def facts_folio(
         self, found: tuple[Excerpt, ...], item_id: str, turn: int, ended_s: float
     ) -> Folio:
-        """The same-turn facts as a folio; who asked for them places it."""
+        """The same-turn facts as a folio; the call that asked for them places it."""
         return self._folio(
             "facts",
-            render_facts(found, turn, self._language),
+            render_facts(found, turn, self._profile.language),
             turn,
             item_id,
             body={"passages": [each.id for each in found]},
@@ -121,37 +115,33 @@ class FolioAuthor:
         whole = reply.status == "completed" and len(heard) >= HEARD_WHOLE * len(reply.text)
         steps = self.corrections.reply_heard(heard, reply.words, reply.in_force, whole=whole)
         for progress, placed in steps:
-            self._journal.write("correction_checked", folio_id=placed.folio_id, progress=progress)
+            weak = placed.folio_id
+            self._journal.write("correction_checked", folio_id=weak, progress=progress)
             if progress == "confirmed":
-                self._host.withdraw(placed.folio_id, "confirmed")
+                self._host.withdraw(weak, "confirmed")
             elif progress == "raise":
-                self._raise(placed)
+                about = {"urgent": True, "supersedes": (weak,)}
+                folio = self._correction(placed.note, placed.turn, placed.item_id, **about)
+                placed.folio_id = folio.id
+                self._host.offer(folio)
             else:
-                log.warning("correction_ignored", folio_id=placed.folio_id)
+                log.warning("correction_ignored", folio_id=weak)
                 message = "the speaker did not put a mistake right"
                 self._host.tell({"type": "penny.warning", "code": "degraded", "message": message})
-                self._host.withdraw(placed.folio_id, "ignored")
-
-    def _raise(self, placed: Placed) -> None:
-        weaker = (placed.folio_id,)
-        folio = self._correction(
-            placed.note, placed.turn, placed.item_id, urgent=True, supersedes=weaker
-        )
-        placed.folio_id = folio.id
-        self._host.offer(folio)
+                self._host.withdraw(weak, "ignored")
 
     def _correction(self, note: CorrectionNote, turn: int, item_id: str, **fields: Any) -> Folio:
         """It holds for as long as if it were made from the newest turn."""
-        text, turn = render_correction(note, self._language), max(turn, self.newest_turn)
+        text = render_correction(note, self._profile.language)
         fields |= {"kind": "correction", "body": note.body}
-        return self._folio("correction", text, turn, item_id, **fields)
+        return self._folio("correction", text, max(turn, self.newest_turn), item_id, **fields)
 
     def _folio(
         self, section: SectionName, text: str, turn: int, item_id: str, **fields: Any
     ) -> Folio:
         fields = {
             "kind": "silent",
-            "expires_after_turns": self._service.settings.folio_turns,
+            "expires_after_turns": self._profile.settings.folio_turns,
             "created_s": self._service.clock(),
             **fields,
         }

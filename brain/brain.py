@@ -8,6 +8,7 @@ begun for a turn ends, and its folio is used if it is still the newest.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from zoneinfo import ZoneInfo
@@ -21,9 +22,11 @@ from brain.outcomes import Effectiveness, OutcomeLog
 from brain.quoting import quote_json
 from brain.schedule import Schedule
 from brain.service import BrainService
-from brain.spans import BrainSpans
 from brain.thinking import Thinking
 from penny.aio.tasks import TaskOwner
+from penny.localized import language_of
+from penny.tracing.attributes import Attributes
+from penny.tracing.current import span
 
 
 MAX_RUNNING = 3
@@ -39,23 +42,16 @@ class SessionBrain:
     """One session's brain. Everything it does to the call goes through ``host``."""
 
     def __init__(
-        self,
-        service: BrainService,
-        profile: BrainProfile,
-        journal: Journal,
-        host: BrainHost,
-        spans: BrainSpans | None = None,
+        self, service: BrainService, profile: BrainProfile, journal: Journal, host: BrainHost
     ) -> None:
         self._service = service
-        self._settings = service.settings
         self._profile = profile
         self._journal = journal
         self._host = host
-        self._spans = spans or BrainSpans(None)
-        self._schedule = Schedule(profile.schedule)
-        self._thinking = Thinking(service, profile, journal, host, self._spans)
+        self._schedule = Schedule(profile.settings)
+        self._thinking = Thinking(service, profile, journal, host)
         self._author = FolioAuthor(service, profile, journal, host)
-        self._outcomes = OutcomeLog(journal, self._spans, host.tell)
+        self._outcomes = OutcomeLog(journal, profile.trace, host.tell)
         self._tasks = TaskOwner("brain")
         self._running: list[asyncio.Task[None]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -72,11 +68,15 @@ class SessionBrain:
     def partial(self, item_id: str, text: str, turn: int) -> None:
         """Words so far of a turn that is still spoken."""
         due_s = self._schedule.partial(text, turn, self._service.clock())
-        if due_s is None:
-            return
-        self._cancel_timer()
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_at(due_s, self._begin_early, item_id, text, turn)
+        if due_s is not None:
+            self._cancel_timer()
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(due_s, self._begin_early, item_id, text, turn)
+
+    def _begin_early(self, item_id: str, text: str, turn: int) -> None:
+        self._timer = None
+        self._schedule.began_early(text, turn)
+        self._begin(item_id, text, turn, is_partial=True)
 
     def final(self, item_id: str, text: str, turn: int, ended_s: float) -> None:
         """A turn's words are known. ``ended_s``: when it ended, on the loop's clock."""
@@ -93,13 +93,8 @@ class SessionBrain:
         """The speaker has answered: look whether it was right, and whether it said what it was to
         put right."""
         self._author.reply_items[reply.turn] = reply.item_id
-        check = partial(self._check, reply)
-        self._tasks.spawn(check(), name="brain check")
-        claims = self._author.claims
-        if claims.has_claim(reply.text, reply.words) and self._schedule.review(reply.turn):
-            review = partial(self._review, reply)
-            work = self._spans.reading("review", self._newest[0], review)
-            self._tasks.spawn(work, name="brain review")
+        work = self._read("review", self._newest[0], partial(self._look_back, reply))
+        self._tasks.spawn(work, name="brain review")
 
     def outcome(self, outcome: Outcome) -> None:
         """What became of a folio: recorded, counted, told."""
@@ -119,9 +114,9 @@ class SessionBrain:
 
         With ``on_demand`` it is the demand for an analysis too.
         """
-        if self._profile.schedule.frequency == "on_demand" and self._newest[0]:
+        if self._profile.settings.update_frequency == "on_demand" and self._newest[0]:
             self._begin(*self._newest, is_partial=False)
-        found = await self._thinking.search_sure(query, "speaker", self._newest[0])
+        found = await self._thinking.search(query, "speaker", self._newest[0], sure=True)
         if not found:
             return {"status": "nothing_found", "message": "No consta. Dilo así, no inventes."}
         shown = [{"source": p.source, "title": p.title, "text": p.text} for p in found]
@@ -139,26 +134,27 @@ class SessionBrain:
 
     # -- analysing ----------------------------------------------------------------------------
 
-    def _begin_early(self, item_id: str, text: str, turn: int) -> None:
-        self._timer = None
-        self._schedule.began_early(text, turn)
-        self._begin(item_id, text, turn, is_partial=True)
-
     def _begin(self, item_id: str, text: str, turn: int, *, is_partial: bool) -> None:
         self._running = [task for task in self._running if not task.done()]
         if len(self._running) >= MAX_RUNNING:
             self._running.pop(0).cancel()
             self._journal.write("analysis_aborted", by_turn=turn)
         analyse = partial(self._analyse, item_id, text, turn, is_partial)
-        analysing = self._spans.reading("turn", item_id, analyse)
-        self._running.append(self._tasks.spawn(analysing, name="brain analysis"))
+        work = self._read("turn", item_id, analyse)
+        self._running.append(self._tasks.spawn(work, name="brain analysis"))
+
+    async def _read(
+        self, purpose: Purpose, item_id: str, work: Callable[[], Awaitable[None]]
+    ) -> None:
+        about: Attributes = {"penny.brain.purpose": purpose}
+        with span(self._profile.trace, "brain", item_id=item_id, attributes=about):
+            await work()
 
     def _request(self, purpose: Purpose, item_id: str, words: str, turn: int) -> AnalysisRequest:
         profile, desk = self._profile, self._author.corrections
-        zone = self._settings.timezone
+        zone = profile.settings.timezone
         now = self._service.now().astimezone(ZoneInfo(zone))
         standing = self._host.in_force("folio")
-        days = DAYS["en" if profile.language.lower().startswith("en") else "es"]
         return AnalysisRequest(
             purpose=purpose,
             turn=turn,
@@ -166,14 +162,14 @@ class SessionBrain:
             words=words,
             language=profile.language,
             now=now.isoformat(timespec="seconds"),
-            weekday=days[now.weekday()],
+            weekday=DAYS[language_of(profile.language)][now.weekday()],
             zone=zone,
             prompt=self._host.prompt(),
             history=self._host.history(),
             actions=self._host.actions(),
             in_force=standing[-1].body if standing else None,
-            open_corrections=desk.open,
-            made_corrections=desk.made,
+            open_corrections=desk.bodies("open"),
+            made_corrections=desk.bodies("confirmed"),
             session=profile.session,
         )
 
@@ -183,13 +179,14 @@ class SessionBrain:
         request = self._request("turn", item_id, words, turn)
         request = replace(request, partial=is_partial, passages=found)
         asked = await self._thinking.ask(request)
+        ended_s = self._ended_s.get(turn)
         if asked is None:
-            sure = await self._thinking.search_sure(words, "kb", item_id)
-            self._author.offer_passages(sure, request, self._ended_s.get(turn))
+            sure = await self._thinking.search(words, "kb", item_id, sure=True)
+            self._author.offer_passages(sure, request, ended_s)
             return
         request, analysis, usd = asked
         if analysis.update is not None:
-            self._author.offer_update(analysis.update, request, usd, self._ended_s.get(turn))
+            self._author.offer_update(analysis.update, request, usd, ended_s)
         last = request.history[-1] if request.history else None
         if last is not None:
             # Slips of an earlier reply that only the caller's words brought to light.
@@ -197,15 +194,13 @@ class SessionBrain:
             for note in analysis.corrections:
                 self._author.correct(note, last.penny, last.turn, at_fault, request)
 
-    async def _check(self, reply: Reply) -> None:
-        self._author.check_corrections(reply, await self._host.heard(reply.item_id))
-
-    async def _review(self, reply: Reply) -> None:
-        whole = reply.status == "completed"
-        # A whole reply is most likely heard to its end: its review need not wait for that. What
-        # comes of it is held against what was heard all the same.
-        text = reply.text if whole else await self._host.heard(reply.item_id)
-        if not text:
+    async def _look_back(self, reply: Reply) -> None:
+        """Hold what was heard of a reply against its corrections, and against what is known."""
+        text = await self._host.heard(reply.item_id)
+        self._author.check_corrections(reply, text)
+        if not self._author.claims.has_claim(text, reply.words):
+            return
+        if not self._schedule.is_due(reply.turn):
             return
         known: dict[str, Excerpt] = {}
         for query in (text, reply.words):
@@ -219,10 +214,9 @@ class SessionBrain:
         if asked is None:
             return
         request, analysis, usd = asked
-        if analysis.corrections:
-            heard = await self._host.heard(reply.item_id)
-            for note in analysis.corrections:
-                self._author.correct(note, heard, reply.turn, reply.item_id, request)
+        heard = await self._host.heard(reply.item_id)  # a cut may have been told meanwhile
+        for note in analysis.corrections:
+            self._author.correct(note, heard, reply.turn, reply.item_id, request)
         if analysis.update is not None and reply.turn >= self._newest[2]:
             self._author.offer_update(analysis.update, request, usd, None)
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from brain.texts import read_words
 from kb.normal.analysis import Token, analyse
+from penny.localized import language_of
 
 
 _SENTENCES = re.compile(r"(?<=[.!?;:…])\s+|\n+")
@@ -59,7 +59,7 @@ class Claims:
     """Reads statements in one language."""
 
     def __init__(self, language: str) -> None:
-        self._language: Literal["es", "en"] = "en" if language.lower().startswith("en") else "es"
+        self._language = language_of(language)
 
     def read(self, text: str) -> Statement:
         tokens = self._tokens(text)

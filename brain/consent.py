@@ -18,6 +18,8 @@ Consent = Literal["yes", "no", "unclear"]
 _YES = read_words("yes")
 _NO = read_words("no")
 _BESIDE = read_words("beside_yes")
+_ENCLITICS = ("", "lo", "la", "los", "las", "le", "me", "melo", "mela", "selo", "sela")
+"""Pronouns at the end of an imperative: ``prográmemelo``."""
 
 
 def read_consent(words: str, about: str) -> Consent:
@@ -33,9 +35,13 @@ def read_consent(words: str, about: str) -> Consent:
     said = [fold_accents(word) for _, word in cut_words(words)]
     about = about.lower().replace("_", " ")
     own = {key_of(fold_accents(word), "es") for _, word in cut_words(about)}
-    plain = [word for word in said if word in _YES or key_of(word, "es") not in own]
+    plain = [word for word in said if word in _YES or not _is_of(word, own)]
     if any(word in _NO for word in plain) or "no" in said or "not" in said:
         return "no"
     if any(word in _YES for word in said) and all(w in _YES or w in _BESIDE for w in plain):
         return "yes"
     return "unclear"
+
+
+def _is_of(word: str, own: set[str]) -> bool:
+    return any(key_of(word.removesuffix(each), "es") in own for each in _ENCLITICS)

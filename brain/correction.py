@@ -16,6 +16,7 @@ from config.brain import Corrections
 
 
 Progress = Literal["confirmed", "raise", "reported"]
+State = Literal["open", "confirmed", "reported", "withdrawn"]
 
 _RANKS = {"low": 0, "medium": 1, "high": 2}
 _SEVERITIES = {
@@ -45,7 +46,7 @@ class Placed:
     turn: int
     item_id: str
     misses: int = 0
-    state: Literal["open", "confirmed", "reported", "withdrawn"] = "open"
+    state: State = "open"
 
 
 class CorrectionDesk:
@@ -58,13 +59,9 @@ class CorrectionDesk:
         self.muted = not settings.enabled
         """The kill switch: nothing is corrected aloud any more in this session."""
 
-    @property
-    def open(self) -> tuple[Json, ...]:
-        return tuple(each.note.body for each in self._placed if each.state == "open")
-
-    @property
-    def made(self) -> tuple[Json, ...]:
-        return tuple(each.note.body for each in self._placed if each.state == "confirmed")
+    def bodies(self, state: State) -> tuple[Json, ...]:
+        """Those still to be said ("open"), or said ("confirmed")."""
+        return tuple(each.note.body for each in self._placed if each.state == state)
 
     def reason_against(
         self,

@@ -1,14 +1,13 @@
 """The desk of passages: the knowledge base as the models use it.
 
 Models read passages whole, with their heading path; the short spoken form is for what is read
-aloud. What a speaker is given without anybody judging it is only what is sure.
+aloud. What a speaker is given without a judge of it is only what is sure.
 """
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 
@@ -16,6 +15,7 @@ from brain.analysis import Excerpt
 from brain.folio import ContextUpdate
 from brain.quoting import clean_text, quote_json
 from kb import KnowledgeBase, Passage, UnknownCollection
+from penny.localized import language_of
 
 
 log = structlog.get_logger()
@@ -29,7 +29,7 @@ SPEAKER_CHARS = 2_400
 SHORT_CHARS = 160
 """A passage shorter than this is read with what stands beside it in its document."""
 BESIDE = 0.2
-"""Least score of a further passage where nobody judges."""
+"""Least score of a further passage that is not judged."""
 MIN_SCORE_TO_READ = 0.0
 """Of what the brain is shown: it judges for itself, and may say that nothing answers. On the 180
 questions of ``kb/eval/callers_dev.jsonl`` that have an answer, 10 passages without a floor show it
@@ -42,32 +42,18 @@ class Library:
     def __init__(self, base: KnowledgeBase | None, ref: str, language: str) -> None:
         self._base = base
         self._ref = ref
-        self._language: Literal["es", "en"] = "en" if language.lower().startswith("en") else "es"
-        self._missing = base is None
+        self._language = language_of(language)
 
-    async def search_likely(self, text: str, limit: int) -> tuple[Excerpt, ...]:
-        """What may answer, for a reader that judges: best first, looked for in a thread."""
-        if self._missing or not text.strip():
-            return ()
-        found = await asyncio.to_thread(self._search, text, limit, MIN_SCORE_TO_READ, vectors=True)
-        return fit(found, BRAIN_CHARS)
-
-    async def search_sure(self, text: str, limit: int) -> tuple[Excerpt, ...]:
-        """What answers, for a reader that takes it for true; none when nothing is sure."""
-        if self._missing or not text.strip():
-            return ()
-        found = await asyncio.to_thread(self._search, text, limit, None, vectors=True)
-        return _only_sure(found)
-
-    def search_now(self, text: str, limit: int) -> tuple[Excerpt, ...]:
-        """The same by words alone and without neighbours, here and now: a millisecond, where a
-        thread's turn may take ten and an embedder many more."""
-        return _only_sure(self._search(text, limit, None, vectors=False))
-
-    def _search(
-        self, text: str, limit: int, min_score: float | None, *, vectors: bool
+    def search(
+        self, text: str, limit: int, *, sure: bool, vectors: bool = True
     ) -> tuple[Excerpt, ...]:
-        if self._missing or self._base is None or not text.strip():
+        """Passages, best first, as many as fit.
+
+        Args:
+            sure: for a reader that takes it for true; else for one that judges.
+            vectors: whether the embedder is asked too, and neighbours are read along.
+        """
+        if self._base is None or not text.strip():
             return ()
         try:
             result = self._base.search(
@@ -75,55 +61,49 @@ class Library:
                 text,
                 limit=limit,
                 language=self._language,
-                min_score=min_score,
+                min_score=None if sure else MIN_SCORE_TO_READ,
                 vectors=vectors,
             )
         except UnknownCollection as error:
-            self._missing = True
+            self._base = None
             log.warning("kb_collection_missing", ref=self._ref, reason=error.message)
             return ()
-        return tuple(
+        found = [
             Excerpt(
                 id=hit.passage.id,
                 title=" / ".join(hit.passage.heading),
-                text=self._whole(hit.passage) if vectors else hit.passage.text,
+                text=self._whole(self._base, hit.passage) if vectors else hit.passage.text,
                 fields=dict(hit.passage.fields),
                 score=round(hit.score, 3),
                 source=hit.passage.source,
             )
             for hit in result.hits
-        )
+        ]
+        if not sure:
+            return _fit(found, BRAIN_CHARS)
+        # The best, and what stands beside it, not what was merely near.
+        return _fit([p for p in found if p.score >= BESIDE or p is found[0]], SPEAKER_CHARS)
 
-    def _whole(self, passage: Passage) -> str:
+    def _whole(self, base: KnowledgeBase, passage: Passage) -> str:
         """A passage's text; of a short one of prose, its neighbours' too, by their headings."""
         text = passage.text or passage.speakable
-        if passage.fields or len(text) >= SHORT_CHARS or self._base is None:
+        if passage.fields or len(text) >= SHORT_CHARS:
             return text
-        near = [_titled(each) for each in self._base.beside(passage) if not each.fields]
-        return "\n".join([text, *near])
+        near = [each for each in base.beside(passage) if not each.fields]
+        return "\n".join([text, *(": ".join([*p.heading[-1:], p.text]) for p in near)])
 
 
-def _titled(passage: Passage) -> str:
-    return f"{passage.heading[-1]}: {passage.text}" if passage.heading else passage.text
-
-
-def _only_sure(found: tuple[Excerpt, ...]) -> tuple[Excerpt, ...]:
-    """The best, and what stands beside it, not what was merely near."""
-    return fit(tuple(p for p in found if p.score >= BESIDE or p is found[0]), SPEAKER_CHARS)
-
-
-def fit(found: tuple[Excerpt, ...], most_chars: int) -> tuple[Excerpt, ...]:
+def _fit(found: list[Excerpt], most_chars: int) -> tuple[Excerpt, ...]:
     """The first passages that fit, whole; the first one in any case, cut only when it alone is
     too long."""
     kept: list[Excerpt] = []
     left = most_chars
     for each in found:
         size = len(each.title) + len(each.text)
+        if size > left and kept:
+            continue
         if size > left:
-            if kept:
-                continue
             each = replace(each, text=each.text[: max(0, left - len(each.title) - 1)] + "…")
-            size = left
         kept.append(each)
         left -= size
     return tuple(kept)
@@ -135,13 +115,11 @@ def update_from_facts(
     """A folio of the knowledge base alone: what stands in for a brain that does not answer."""
     if not found:
         return None
-    english = language.lower().startswith("en")
+    english = language_of(language) == "en"
     data: Json = quote_json(found[0].fields)
     if not data:
-        data = {
-            f"{'fact' if english else 'dato'}_{n}": clean_text(p.text)
-            for n, p in enumerate(found, 1)
-        }
+        name = "fact" if english else "dato"
+        data = {f"{name}_{n}": clean_text(p.text) for n, p in enumerate(found, 1)}
     asks = "Asks" if english else "Pregunta de la persona"
     return ContextUpdate(
         timestamp=timestamp,

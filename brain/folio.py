@@ -9,8 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 Json = dict[str, Any]
-SectionName = Literal["facts", "folio", "results", "correction", "summary"]
+SectionName = Literal["folio", "facts", "results", "correction"]
+"""In the order in which they stand in the speaker's context."""
 FolioKind = Literal["silent", "speakable", "correction"]
+OutcomeState = Literal["in_force", "used", "gone"]
 
 MAX_DATA_KEYS = 24
 MAX_NOTES = 8
@@ -67,7 +69,7 @@ class CorrectionNote(BaseModel):
 class Folio:
     """What the speaker should know now: one section of its declared context.
 
-    ``facts``, ``folio``, ``summary``: the newest replaces the older. ``correction``, ``results``:
+    ``facts``, ``folio``: the newest replaces the older. ``correction``, ``results``:
     several stand side by side. In force for the answers of turns ``turn`` to ``turn +
     expires_after_turns``.
 
@@ -109,10 +111,10 @@ class Outcome:
     """
 
     folio: Folio
-    state: Literal["in_force", "used", "gone"]
-    reason: str
-    at_s: float
-    turn: int
+    state: OutcomeState
+    reason: str = ""
+    at_s: float = 0.0
+    turn: int = 0
     placement: str = ""
     revision: int = 0
     response_id: str = ""

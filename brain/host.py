@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from brain.analysis import ActionRecord, Exchange
 from brain.folio import Folio, SectionName
-from brain.schedule import ScheduleSettings
-from config.brain import Depth
+from config.brain import BrainSection, Depth
 
+
+if TYPE_CHECKING:
+    from penny.tracing.trace import Trace
 
 Json = dict[str, Any]
 
@@ -47,21 +49,25 @@ class BrainHost(Protocol):
         """Have a folio leave the speaker's context."""
         ...
 
-    def tell(self, event: Json) -> None:
+    def tell(self, event: Json, /) -> None:
         """Pass a ``penny.*`` event on to the session."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class BrainProfile:
-    """What a session asked of its brain. ``ref``: its collection; ``session``: context, actions."""
+    """What a session asked of its brain.
+
+    ``ref``: its collection; ``settings``: with the session's wishes; ``session``: context, actions.
+    """
 
     language: str
     ref: str
     depth: Depth
     model: str
-    schedule: ScheduleSettings
+    settings: BrainSection
     session: Json = field(default_factory=dict)
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True, slots=True)

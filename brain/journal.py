@@ -17,7 +17,6 @@ from typing import Any
 import orjson
 import structlog
 
-from penny.aio.channel import Channel, ChannelClosed
 from penny.errors import PennyError
 from penny.writable import dump_json
 
@@ -58,7 +57,7 @@ class JournalHealth:
 
 
 class Journal:
-    """Writes from a task of its own; ``write`` never waits for the disk.
+    """Writes from a task; ``write`` never waits for the disk.
 
     What the disk does not take is lost and counted, and the next entry is tried again: a journal
     with a gap stays a journal, and a call never ends for one.
@@ -69,78 +68,60 @@ class Journal:
     """
 
     def __init__(
-        self,
-        path: Path | None,
-        clock: Callable[[], float],
-        health: JournalHealth | None = None,
+        self, path: Path | None, clock: Callable[[], float], health: JournalHealth | None = None
     ) -> None:
-        self.path = path
         self.health = health or JournalHealth()
-        self.writes = 0
-        """Times the disk was asked, whatever came of it."""
+        self._path = path
         self._clock = clock
         self._started_s = clock()
-        self._entries: Channel[bytes] = Channel(WAITING)
-        self._task = (
-            asyncio.create_task(self._run(path), name=f"journal {path.stem}") if path else None
-        )
+        self._waiting: list[bytes] = []
+        self._writing: asyncio.Task[None] | None = None
 
     def write(self, kind: str, **fields: object) -> None:
         """Add an entry."""
-        if self._task is None or self.path is None:
+        path = self._path
+        if path is None:
+            return
+        if len(self._waiting) >= WAITING:
+            self.health.lost(1, f"{WAITING} entries wait for the disk", path, self._clock())
             return
         at_s = round(self._clock() - self._started_s, 4)
-        line = dump_json({"kind": kind, "at_s": at_s, **fields}) + b"\n"
-        try:
-            if not self._entries.try_send(line):
-                waiting = f"{WAITING} entries wait for the disk"
-                self.health.lost(1, waiting, self.path, self._clock())
-        except ChannelClosed:
-            self.health.entries_lost += 1
+        self._waiting.append(dump_json({"kind": kind, "at_s": at_s, **fields}) + b"\n")
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_out(path), name=f"journal {path.stem}")
 
     async def aclose(self) -> None:
-        """Write what waits and close the file."""
-        self._entries.close()
-        if self._task is not None:
-            await self._task
+        """Wait until what waits is written."""
+        while self._writing is not None:
+            await self._writing
 
-    async def _run(self, path: Path) -> None:
-        file: int | None = None
-        try:
-            async for line in self._entries:
-                lines = [line]
-                while len(self._entries):
-                    lines.append(await self._entries.recv())
-                try:
-                    if file is None:
-                        file = await asyncio.to_thread(_open, path)
-                    await asyncio.to_thread(_append, file, b"".join(lines))
-                except OSError as error:
-                    reason = error.strerror or type(error).__name__
-                    self.health.lost(len(lines), reason, path, self._clock())
-                else:
-                    self.health.written(self._clock())
-                self.writes += 1
-        finally:
-            if file is not None:
-                os.close(file)
+    async def _write_out(self, path: Path) -> None:
+        while self._waiting:
+            lines, self._waiting = self._waiting, []
+            try:
+                await asyncio.to_thread(_append, path, b"".join(lines))
+            except OSError as error:
+                reason = error.strerror or type(error).__name__
+                self.health.lost(len(lines), reason, path, self._clock())
+            else:
+                self.health.written(self._clock())
+        self._writing = None
 
 
-def _open(path: Path) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-
-
-def _append(file: int, data: bytes) -> None:
+def _append(path: Path, data: bytes) -> None:
     """All of it or nothing: half a line would spoil the journal for its readers."""
-    before = os.fstat(file).st_size
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        left = data
-        while left:
-            left = left[os.write(file, left) :]
-    except OSError:
-        os.ftruncate(file, before)
-        raise
+        before = os.fstat(file).st_size
+        try:
+            while data:
+                data = data[os.write(file, data) :]
+        except OSError:
+            os.ftruncate(file, before)
+            raise
+    finally:
+        os.close(file)
 
 
 def read_journal(path: Path) -> Iterator[Json]:

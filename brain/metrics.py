@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily, Metric
 
@@ -20,51 +20,36 @@ class BrainCollector:
         self._counts = counts
 
     def collect(self) -> Iterator[Metric]:
-        effectiveness = self._counts.effectiveness
-        folios = CounterMetricFamily("penny_folios", "Folios by outcome", labels=["outcome"])
-        for outcome, value in (
-            ("written", effectiveness.folios),
-            ("in_time", effectiveness.in_time),
-            ("late", effectiveness.late),
-            ("stale", effectiveness.stale),
-            ("kb_only", self._counts.kb_only),
-        ):
-            folios.add_metric([outcome], value)
-        yield folios
-        usd = CounterMetricFamily("penny_folio_usd", "US dollars spent on folios")
-        usd.add_metric([], effectiveness.usd)
-        yield usd
-        corrections = CounterMetricFamily(
-            "penny_corrections", "Spoken corrections by outcome", labels=["outcome"]
+        counts, folios = self._counts, self._counts.effectiveness
+        outcomes = {
+            "written": folios.folios,
+            "in_time": folios.in_time,
+            "late": folios.late,
+            "stale": folios.stale,
+            "kb_only": counts.kb_only,
+        }
+        corrections = {
+            "made": folios.corrections_made,
+            "confirmed": folios.corrections_confirmed,
+            "ignored": folios.corrections_ignored,
+        }
+        labelled: tuple[tuple[str, str, str, Mapping[str, int]], ...] = (
+            ("penny_folios", "Folios by outcome", "outcome", outcomes),
+            ("penny_corrections", "Spoken corrections by outcome", "outcome", corrections),
+            ("penny_brain_analyses", "Analyses by outcome", "outcome", counts.analyses),
+            ("penny_upstream_replaced", "Upstreams replaced by reason", "reason", counts.rollovers),
+            ("penny_actions", "Actions by status", "status", counts.actions),
         )
-        for outcome, value in (
-            ("made", effectiveness.corrections_made),
-            ("confirmed", effectiveness.corrections_confirmed),
-            ("ignored", effectiveness.corrections_ignored),
-        ):
-            corrections.add_metric([outcome], value)
-        yield corrections
-        analyses = CounterMetricFamily(
-            "penny_brain_analyses", "Analyses by outcome", labels=["outcome"]
-        )
-        for outcome, count in sorted(self._counts.analyses.items()):
-            analyses.add_metric([outcome], count)
-        yield analyses
-        yield CounterMetricFamily(
-            "penny_journal_entries_lost",
-            "Entries of sessions' journals that the disk did not take",
-            value=self._counts.journals.entries_lost,
-        )
-        rollovers = CounterMetricFamily(
-            "penny_upstream_replaced", "Upstreams replaced by reason", labels=["reason"]
-        )
-        for reason, count in sorted(self._counts.rollovers.items()):
-            rollovers.add_metric([reason], count)
-        yield rollovers
-        actions = CounterMetricFamily("penny_actions", "Actions by status", labels=["status"])
-        for status, count in sorted(self._counts.actions.items()):
-            actions.add_metric([status], count)
-        yield actions
+        for name, about, label, values in labelled:
+            family = CounterMetricFamily(name, about, labels=[label])
+            for each, value in values.items():
+                family.add_metric([each], value)
+            yield family
+        about = "US dollars spent on folios"
+        yield CounterMetricFamily("penny_folio_usd", about, value=folios.usd)
+        about = "Entries of sessions' journals that the disk did not take"
+        lost = counts.journals.entries_lost
+        yield CounterMetricFamily("penny_journal_entries_lost", about, value=lost)
 
 
 def health_checks(counts: BrainCounts) -> tuple[Callable[[], str], ...]:

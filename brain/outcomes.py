@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 from brain.folio import Json, Outcome
 from brain.journal import Journal
-from brain.spans import BrainSpans
+from penny.tracing.attributes import Attributes
+
+
+if TYPE_CHECKING:
+    from penny.tracing.trace import Trace
 
 
 @dataclass(slots=True)
@@ -65,9 +70,9 @@ class Effectiveness:
 class OutcomeLog:
     """Takes the outcomes of one session. ``tell`` passes ``penny.*`` events on to the session."""
 
-    def __init__(self, journal: Journal, spans: BrainSpans, tell: Callable[[Json], None]) -> None:
+    def __init__(self, journal: Journal, trace: Trace | None, tell: Callable[[Json], None]) -> None:
         self._journal = journal
-        self._spans = spans
+        self._trace = trace
         self._tell = tell
         self._used: dict[str, bool] = {}
         self._told: Json = {}
@@ -81,7 +86,6 @@ class OutcomeLog:
         self._used[folio.id] = bool(was_used) or outcome.state == "used"
         self._record(outcome)
         if outcome.state == "in_force":
-            self._spans.placed(folio, outcome.placement)
             self._tell_in_force(outcome)
         elif outcome.state == "gone":
             self._used.pop(folio.id, None)
@@ -111,6 +115,14 @@ class OutcomeLog:
 
     def _tell_in_force(self, outcome: Outcome) -> None:
         folio = outcome.folio
+        if self._trace is not None:
+            about: Attributes = {
+                "penny.folio.id": folio.id,
+                "penny.folio.section": folio.section,
+                "penny.folio.placement": outcome.placement,
+            }
+            item_id, began_s = folio.based_on, folio.created_s
+            self._trace.start("folio", item_id=item_id, at_s=began_s, attributes=about).end()
         common: Json = {"item_id": folio.based_on, "revision": outcome.revision}
         if folio.kind == "correction" and not folio.urgent:
             self._tell({"type": "penny.correction", **folio.body, **common})

@@ -10,6 +10,8 @@ import json
 import unicodedata
 from typing import Any
 
+from penny.localized import language_of
+
 
 MAX_QUOTED_CHARS = 4_000
 MAX_DEPTH = 12
@@ -47,7 +49,7 @@ def clean_text(text: str, limit: int = MAX_QUOTED_CHARS) -> str:
 def quote(data: object, source: str, language: str) -> str:
     """``«data» (fuente: source)`` on one line; what is no text is given as JSON."""
     text = clean_text(data) if isinstance(data, str) else dump_quoted(data)[:MAX_QUOTED_CHARS]
-    label = _SOURCE["en" if language.lower().startswith("en") else "es"]
+    label = _SOURCE[language_of(language)]
     named = clean_text(source, 200).replace("(", "").replace(")", "")
     return f"«{text}» ({label}: {named})"
 

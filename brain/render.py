@@ -16,6 +16,7 @@ from brain.folio import ContextUpdate, CorrectionNote
 from brain.quoting import clean_text, quote
 from brain.texts import read_table, read_text
 from kb.normal.months import MONTHS
+from penny.localized import language_of
 
 
 Json = dict[str, Any]
@@ -105,7 +106,7 @@ def _value(value: object, language: str) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(_value(each, language) for each in value)[:MAX_VALUE_CHARS]
     if isinstance(value, bool):
-        return {"es": ("no", "sí"), "en": ("no", "yes")}[_language(language)][value]
+        return {"es": ("no", "sí"), "en": ("no", "yes")}[language_of(language)][value]
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else f"{value:.2f}"
     text = clean_text(str(value), MAX_VALUE_CHARS)
@@ -115,18 +116,14 @@ def _value(value: object, language: str) -> str:
         return text
     if day is None:
         return text
-    if _language(language) == "en":
+    if language_of(language) == "en":
         return f"{day.day} {day.strftime('%B')} {day.year}"
     return f"{day.day} de {MONTHS['es'][day.month - 1]} de {day.year}"
 
 
 def _words(language: str) -> dict[str, str]:
-    words: dict[str, str] = _WORDS[_language(language)]
+    words: dict[str, str] = _WORDS[language_of(language)]
     return words
-
-
-def _language(language: str) -> str:
-    return "en" if language.lower().startswith("en") else "es"
 
 
 def _sentence(text: str) -> str:

@@ -6,32 +6,18 @@ more, begun early on its words so far; nothing is ever begun to be thrown away.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 from brain.claims import is_backchannel
+from config.brain import BrainSection
 
-
-Frequency = Literal["every_turn", "every_n_turns", "on_demand"]
 
 FEW_WORDS = 2
 """Final words beyond those analysed early that change nothing worth another analysis."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduleSettings:
-    """``partial_words``: words so far from which a pause of ``debounce_s`` begins an analysis."""
-
-    frequency: Frequency = "every_turn"
-    every_n: int = 2
-    partial_words: int = 8
-    debounce_s: float = 0.4
-
-
 class Schedule:
-    """Decides, transcript by transcript."""
+    """Decides, transcript by transcript. ``settings``: the session's own."""
 
-    def __init__(self, settings: ScheduleSettings) -> None:
+    def __init__(self, settings: BrainSection) -> None:
         self._settings = settings
         self._early: dict[int, list[str]] = {}
         self._newest = 0
@@ -41,11 +27,12 @@ class Schedule:
 
         Once a turn at most, and what is begun ends: a later analysis does not cancel it.
         """
-        if self._settings.frequency != "every_turn" or turn in self._early or turn <= self._newest:
+        wanted = self._settings.update_frequency == "every_turn"
+        if not wanted or turn in self._early or turn <= self._newest:
             return None
         if len(_words(text)) < self._settings.partial_words:
             return None
-        return now_s + self._settings.debounce_s
+        return now_s + self._settings.partial_debounce_ms / 1000
 
     def began_early(self, text: str, turn: int) -> None:
         """An analysis of these words so far was begun."""
@@ -57,7 +44,7 @@ class Schedule:
         Not for a backchannel, unless it answers a question; not when the analysis that was begun
         early has all but the last few words; not when a later turn was analysed already.
         """
-        if not text.strip() or not self._is_due(turn) or turn <= self._newest:
+        if not text.strip() or not self.is_due(turn) or turn <= self._newest:
             return False
         if is_backchannel(text) and not last_reply.rstrip().endswith("?"):
             return False
@@ -65,16 +52,12 @@ class Schedule:
         words, early = _words(text), self._early.get(turn, [])
         return not (early and words[: len(early)] == early and len(words) - len(early) <= FEW_WORDS)
 
-    def review(self, turn: int) -> bool:
-        """Whether the reply of this turn is looked at for mistakes."""
-        return self._settings.frequency != "on_demand" and self._is_due(turn)
-
-    def _is_due(self, turn: int) -> bool:
-        if self._settings.frequency == "every_turn":
-            return True
-        if self._settings.frequency == "on_demand":
-            return False
-        return (turn - 1) % self._settings.every_n == 0
+    def is_due(self, turn: int) -> bool:
+        """Whether this turn is one to analyse, and its reply one to look at for mistakes."""
+        frequency = self._settings.update_frequency
+        if frequency == "every_n_turns":
+            return (turn - 1) % self._settings.every_n == 0
+        return frequency == "every_turn"
 
 
 def _words(text: str) -> list[str]:

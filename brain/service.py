@@ -76,6 +76,7 @@ class BrainService:
         default_model: for depths that name none.
         clock: the loop's, seconds.
         now: wall clock, with its zone.
+        counts: of the mode, over all sessions.
     """
 
     def __init__(
@@ -87,13 +88,14 @@ class BrainService:
         default_model: str,
         clock: Callable[[], float],
         now: Callable[[], datetime],
+        counts: BrainCounts,
     ) -> None:
         self.settings = settings
         self.models = models
         self.base = base
         self.clock = clock
         self.now = now
-        self.counts = BrainCounts()
+        self.counts = counts
         self._thinker = thinker
         self._default_model = default_model
         self._breakers: dict[tuple[str, str], CircuitBreaker] = {}
@@ -126,16 +128,13 @@ class BrainService:
         return analysis
 
     def _allows(self, model: str) -> bool:
-        passed: list[CircuitBreaker] = []
-        for (name, _), breaker in self._breakers.items():
-            if name != model:
-                continue
-            if not breaker.allows(self.clock()):
-                for each in passed:
-                    each.abandoned()
-                return False
-            passed.append(breaker)
-        return True
+        mine = [each for (name, _), each in self._breakers.items() if name == model]
+        passed = [each for each in mine if each.allows(self.clock())]
+        if len(passed) == len(mine):
+            return True
+        for each in passed:
+            each.abandoned()
+        return False
 
     def _settle(self, model: str, outcome: str) -> None:
         kind = KIND_OF_FAILURE.get(outcome)

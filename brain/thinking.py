@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 
 import structlog
 
@@ -13,29 +15,24 @@ from brain.folio import Json
 from brain.host import BrainHost, BrainProfile
 from brain.journal import Journal
 from brain.service import OUR_MISTAKE, BrainService
-from brain.spans import BrainSpans
 from penny.metering.usage import price_messages, total_usd
+from penny.tracing.attributes import Attributes
+from penny.tracing.current import span
 
 
 log = structlog.get_logger()
 
 
 class Thinking:
-    """One per session; each analysis is journalled, metered and traced here."""
+    """One per session; each search and analysis is journalled, metered and traced here."""
 
     def __init__(
-        self,
-        service: BrainService,
-        profile: BrainProfile,
-        journal: Journal,
-        host: BrainHost,
-        spans: BrainSpans,
+        self, service: BrainService, profile: BrainProfile, journal: Journal, host: BrainHost
     ) -> None:
         self._service = service
         self._profile = profile
         self._journal = journal
         self._host = host
-        self._spans = spans
         self._library = Library(service.base, profile.ref, profile.language)
         self._usd = 0.0
         self._out_of_order = ""
@@ -46,41 +43,42 @@ class Thinking:
 
     # -- documents ----------------------------------------------------------------------------
 
-    async def search(self, text: str, by: str, item_id: str = "") -> tuple[Excerpt, ...]:
-        """What the brain reads, which judges for itself.
+    async def search(
+        self, text: str, by: str, item_id: str = "", *, sure: bool = False
+    ) -> tuple[Excerpt, ...]:
+        """Look in a thread; best first.
 
         Args:
-            by: whose words they are: the caller's ("words"), a "review" or the "brain".
+            by: whose words they are: the caller's ("words"), a "review", the "brain", the
+                "speaker"; "kb" where the documents alone answer.
+            sure: for a reader that takes it for true; else for one that judges.
         """
-        limit = self._profile.depth.passages
-        with self._spans.search(by, item_id) as note:
-            found = await self._library.search_likely(text, limit)
-            note(found)
-        self._record(text, by, found)
-        return found
-
-    async def search_sure(self, text: str, by: str, item_id: str = "") -> tuple[Excerpt, ...]:
-        """What is shown without anybody judging it, for the "speaker", or the "kb" alone."""
-        with self._spans.search(by, item_id) as note:
-            found = await self._library.search_sure(text, self._profile.depth.passages)
-            note(found)
-        self._record(text, by, found)
-        return found
+        with self._search(text, by, item_id) as found:
+            passages = self._profile.depth.passages
+            found += await asyncio.to_thread(self._library.search, text, passages, sure=sure)
+        return tuple(found)
 
     def search_now(self, text: str, item_id: str) -> tuple[Excerpt, ...]:
-        """The same by words alone and at once, because an answer waits for it."""
-        started_s = self._service.clock()
-        with self._spans.search("facts", item_id) as note:
-            found = self._library.search_now(text, self._service.settings.facts_passages)
-            note(found)
-        self._record(text, "facts", found, took_ms=(self._service.clock() - started_s) * 1000)
-        return found
+        """What is sure by words alone, here and now, because an answer waits for it: a millisecond,
+        where a thread's turn may take ten and an embedder many more."""
+        with self._search(text, "facts", item_id) as found:
+            passages = self._profile.settings.facts_passages
+            found += self._library.search(text, passages, sure=True, vectors=False)
+        return tuple(found)
 
-    def _record(
-        self, text: str, by: str, found: tuple[Excerpt, ...], took_ms: float | None = None
-    ) -> None:
-        taken = {} if took_ms is None else {"took_ms": round(took_ms, 1)}
-        self._journal.write("search", query=text, by=by, found=[p.id for p in found], **taken)
+    @contextmanager
+    def _search(self, text: str, by: str, item_id: str) -> Iterator[list[Excerpt]]:
+        """Trace and record a search, whose finds are put into the list."""
+        found: list[Excerpt] = []
+        started_s = self._service.clock()
+        about: Attributes = {"penny.search.by": by}
+        with span(self._profile.trace, "search", item_id=item_id, attributes=about) as searching:
+            yield found
+            if searching is not None:
+                searching.set({"penny.passages": len(found)})
+        took_ms = round((self._service.clock() - started_s) * 1000, 1)
+        ids = [passage.id for passage in found]
+        self._journal.write("search", query=text, by=by, found=ids, took_ms=took_ms)
 
     # -- the model ----------------------------------------------------------------------------
 
@@ -90,14 +88,13 @@ class Thinking:
         Returns the request as it was asked last, what came of it and its USD; None after a
         failure, which is noted.
         """
-        depth, spent = self._profile.depth, [0.0]
-        rounds_left = depth.searches
+        spent: list[float] = []
+        rounds_left = self._profile.depth.searches
         try:
             while True:
                 analysis = await self._ask_once(request, spent)
                 if not analysis.queries or not rounds_left:
-                    self._recovered()
-                    return request, analysis, sum(spent)
+                    break
                 rounds_left -= 1
                 known = {passage.id: passage for passage in request.passages}
                 for query in analysis.queries:
@@ -107,13 +104,37 @@ class Thinking:
         except BrainFailure as failure:
             self._note_failure(failure, request)
             return None
+        if self._out_of_order:
+            log.info("brain_recovered", after=self._out_of_order)
+            self._out_of_order = ""
+        return request, analysis, sum(spent)
 
     async def _ask_once(self, request: AnalysisRequest, spent: list[float]) -> Analysis:
-        if self._usd >= self._service.settings.budget_usd:
+        if self._usd >= self._profile.settings.budget_usd:
             raise BrainFailure("the session's brain budget is spent", code="budget")
         model, depth = self._profile.model, self._profile.depth
-        ask = partial(self._service.ask, bill=lambda usage: spent.append(self._charge(usage)))
-        analysis = await self._spans.ask(ask, request, model, depth)
+        about: Attributes = {  # as OpenTelemetry names calls to models
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": "anthropic",
+            "gen_ai.request.model": model,
+            "gen_ai.output.type": "json",
+        }
+
+        def bill(usage: BrainUsage) -> None:
+            spent.append(self._charge(usage))
+
+        name, item_id, trace = f"chat {model}", request.item_id, self._profile.trace
+        with span(trace, name, item_id=item_id, kind="client", attributes=about) as asking:
+            analysis = await self._service.ask(request, model, depth, bill)
+            usage = analysis.usage
+            if asking is not None:
+                asking.set(
+                    {
+                        "gen_ai.usage.input_tokens": usage.input_tokens,
+                        "gen_ai.usage.output_tokens": usage.output_tokens,
+                        "gen_ai.usage.cache_read.input_tokens": usage.cache_read_tokens,
+                    }
+                )
         update = analysis.update
         self._journal.write(
             "analysis",
@@ -122,7 +143,7 @@ class Thinking:
             update=None if update is None else update.model_dump(mode="json"),
             corrections=[each.model_dump(mode="json") for each in analysis.corrections],
             queries=analysis.queries,
-            usage=analysis.usage.as_json(),
+            usage=usage.as_json(),
             usd=round(sum(spent), 6),
             took_ms=analysis.took_ms,
         )
@@ -146,11 +167,6 @@ class Thinking:
         if failure.code in OUR_MISTAKE and not self._warned:
             self._warned = True
             self._warn(f"the brain's requests are refused ({failure.message})")
-
-    def _recovered(self) -> None:
-        if self._out_of_order:
-            log.info("brain_recovered", after=self._out_of_order)
-            self._out_of_order = ""
 
     def _warn(self, message: str) -> None:
         self._host.tell({"type": "penny.warning", "code": "degraded", "message": message})

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 from jsonschema import Draft202012Validator, SchemaError
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from config.section import Section, key_error
 from kb.settings import ZoneName
+from penny.section import Section, key_error
 
 
 class Depth(Section):

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from config.section import Section
+from penny.section import Section
 from penny.aio.allow_list import AllowList
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from config.section import Section, key_error
+from penny.section import Section, key_error
 
 
 class IceServer(Section):
@@ -46,6 +47,13 @@ class WebRtcSection(Section):
             if not 1024 <= low <= high <= 65535:
                 raise key_error("port_range", "write [lowest, highest], 1024 to 65535")
         return self
+
+
+class TlsSection(Section):
+    """``gateway.tls``: the gateway itself speaks https and wss."""
+
+    cert: Path = Field(description="PEM file of the certificate and those that vouch for it")
+    key: Path = Field(description="PEM file of its private key, without a passphrase")
 
 
 class GatewaySection(Section):
@@ -89,5 +97,8 @@ class GatewaySection(Section):
     )
     allowed_origins: tuple[str, ...] = Field(
         default=(), description="pages of other origins that may connect; the own page always may"
+    )
+    tls: TlsSection | None = Field(
+        default=None, description="speak https and wss; null where a proxy before Penny does"
     )
     webrtc: WebRtcSection = Field(default=WebRtcSection(), description="calls over WebRTC")

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator
 
-from config.section import Section
 from penny.localized import Localized
+from penny.section import Section
 
 
 ModeName = Literal["SELF_HOSTED", "EXTERNAL"]

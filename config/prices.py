@@ -1,7 +1,6 @@
 """What the vendors' models cost and which names are retired: the defaults of ``models:``.
 
-Prices are USD per 1,000,000 tokens, by modality, from the vendors' price pages as of 2026-11;
-``penny.yaml`` overrides them row by row.
+The rows are those of ``prices.yaml``; ``penny.yaml`` overrides them one by one.
 """
 
 from __future__ import annotations
@@ -9,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date
+from pathlib import Path
 
-from pydantic import Field
+import yaml
+from pydantic import Field, TypeAdapter
 
-from config.section import Section
+from penny.section import Section
 
 
 class TokenPrices(Section):
@@ -61,94 +62,9 @@ class ModelPrices(TokenPrices):
     )
 
 
-_REALTIME_RETIREMENT = date(2027, 1, 20)
-_TRANSCRIPTION_RETIREMENT = date(2027, 2, 26)
-
-_FLAGSHIP = TokenPrices(
-    text_in=4.0,
-    text_cached=0.4,
-    text_out=24.0,
-    audio_in=32.0,
-    audio_cached=0.4,
-    audio_out=64.0,
-    image_in=5.0,
-    image_cached=0.5,
-).model_dump(exclude_none=True)
-_MINI = TokenPrices(
-    text_in=0.6,
-    text_cached=0.06,
-    text_out=2.4,
-    audio_in=10.0,
-    audio_cached=0.3,
-    audio_out=20.0,
-    image_in=0.8,
-    image_cached=0.08,
-).model_dump(exclude_none=True)
-_FIRST_GA = TokenPrices(
-    text_in=4.0,
-    text_cached=0.4,
-    text_out=16.0,
-    audio_in=32.0,
-    audio_cached=0.4,
-    audio_out=64.0,
-).model_dump(exclude_none=True)
-_FIRST_MINI = {key: _MINI[key] for key in _FIRST_GA}
-
-
-def _claude(
-    text_in: float, write_5m: float, write_1h: float, read: float, out: float
-) -> ModelPrices:
-    return ModelPrices(
-        text_in=text_in,
-        cache_write_5m=write_5m,
-        cache_write_1h=write_1h,
-        text_cached=read,
-        text_out=out,
-    )
-
-
-PRICES: dict[str, ModelPrices] = {
-    "gpt-realtime-2.1": ModelPrices(**_FLAGSHIP),
-    "gpt-realtime-2": ModelPrices(**_FLAGSHIP),
-    "gpt-realtime-2.1-mini": ModelPrices(**_MINI),
-    "gpt-realtime-1.5": ModelPrices(**_FIRST_GA),
-    "gpt-realtime": ModelPrices(**_FIRST_GA, retires_on=_REALTIME_RETIREMENT),
-    "gpt-realtime-mini": ModelPrices(**_FIRST_MINI, retires_on=_REALTIME_RETIREMENT),
-    "gpt-live-1": ModelPrices(per_minute=0.05),
-    "gpt-realtime-whisper": ModelPrices(per_minute=0.017),
-    "gpt-live-transcribe": ModelPrices(per_minute=0.017),
-    "gpt-transcribe": ModelPrices(per_minute=0.0045),
-    "claude-haiku-5-5": _claude(0.1, 0.125, 0.2, 0.01, 0.5).model_copy(
-        update={
-            "long_prompt": LongPromptPrices(
-                above_tokens=100_000,
-                text_in=0.5,
-                cache_write_5m=0.625,
-                cache_write_1h=1.0,
-                text_cached=0.05,
-                text_out=2.5,
-            )
-        }
-    ),
-    "claude-sonnet-5-5": _claude(2.0, 2.5, 4.0, 0.1, 10.0),
-    "claude-opus-5-5": _claude(4.0, 5.0, 8.0, 0.2, 20.0),
-    "claude-haiku-4-5": _claude(1.0, 1.25, 2.0, 0.1, 5.0),
-}
-
-ALIASES: dict[str, str] = {
-    "gpt-4o-realtime": "gpt-realtime-2.1",
-    "gpt-4o-realtime-preview": "gpt-realtime-2.1",
-    "gpt-4o-realtime-preview-2024-10-01": "gpt-realtime-2.1",
-    "gpt-4o-realtime-preview-2024-12-17": "gpt-realtime-2.1",
-    "gpt-4o-realtime-preview-2025-06-03": "gpt-realtime-2.1",
-    "gpt-4o-mini-realtime": "gpt-realtime-2.1-mini",
-    "gpt-4o-mini-realtime-preview": "gpt-realtime-2.1-mini",
-    "gpt-4o-mini-realtime-preview-2024-12-17": "gpt-realtime-2.1-mini",
-    "claude-sonnet-4-20250514": "claude-sonnet-5-5",
-    "claude-sonnet-4-0": "claude-sonnet-5-5",
-    "claude-opus-4-20250514": "claude-opus-5-5",
-    "claude-opus-4-0": "claude-opus-5-5",
-}
+_TABLE = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+PRICES = TypeAdapter(dict[str, ModelPrices]).validate_python(_TABLE["prices"])
+ALIASES = TypeAdapter(dict[str, str]).validate_python(_TABLE["aliases"])
 
 FAMILIES = (
     "gpt-realtime-whisper",

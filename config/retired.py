@@ -26,6 +26,9 @@ RETIRED_KEYS: dict[str, Retired] = {
     "brain.max_notes": Retired("a note leaves the speaker's context when it no longer holds"),
     "brain.corrections.every_n_turns": Retired("corrections no longer wait for each other"),
     "runpod.floor": Retired("write runpod.min_workers", renamed_to="runpod.min_workers"),
+    "worker.engines.openai_compatible.late_system_role": Retired(
+        "a later system message is part of the caller's turn, which every template takes"
+    ),
     "penny.modes.SELF_HOSTED.latency": Retired(_MEASURED),
     "penny.modes.EXTERNAL.latency": Retired(_MEASURED),
 }

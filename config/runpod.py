@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, model_validator
 
 from config.modes import WebSocketUrl
-from config.section import Section, key_error
 from kb.settings import ZoneName
+from penny.section import Section, key_error
 
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]

@@ -12,21 +12,19 @@ from typing import Literal, Self
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from config.admin import AdminSection
 from config.brain import ActionsSection, BrainSection, CostsSection, SpeakerSection
 from config.calls import CallsSection
 from config.gateway import GatewaySection
 from config.modes import ModeName, Modes
 from config.prices import ALIASES, PRICES, ModelPrices, find_prices, known_as
 from config.runpod import PrivacySection, RunpodSection
-from config.section import Section, key_error
-from config.tracing import TracingSection
+from config.sections import AdminSection, TracingSection, WaitingSection
 from config.trust import KeysSection, LimitsSection, RedisSection, ResumeSection, TenantSection
-from config.waiting import WaitingSection
 from config.worker import AUTO, EMBEDDED, Profile, WorkerSection, default_profiles
 from kb import KbSettings
 from kb.embedder import EmbeddingServer
 from kb.settings import LibrarySettings, ZoneName
+from penny.section import Section, key_error
 from penny.tracing.settings import TracingSettings
 from runpod_worker.settings import WorkerSettings
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from config.calls import TenantCallsSection
-from config.section import Section
+from penny.section import Section
 
 
 def _check_redis_url(url: str | None) -> str | None:

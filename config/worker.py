@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from config.section import Section, key_error
+from penny.section import Section, key_error
 from runpod_worker.settings import (
     DeadlineSettings,
     EngineChoice,
@@ -76,7 +76,7 @@ def default_profiles() -> dict[str, Profile]:
             tts="kokoro",
             engines={"faster_whisper": whisper, "kokoro": kokoro},
         ),
-        "gpu": Profile(stt="faster-whisper", llm="openai-compatible", tts="xtts", turn="auto"),
+        "gpu": Profile(stt="faster-whisper", llm="openai-compatible", tts="xtts"),
     }
 
 

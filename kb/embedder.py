@@ -8,15 +8,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import numpy as np
 import orjson
 import structlog
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from penny.errors import PennyError
+from penny.section import Section, check_http_address
 
 
 log = structlog.get_logger()
@@ -35,12 +35,8 @@ class EmbeddingFailed(PennyError):
     retryable = True
 
 
-class EmbeddingServer(BaseModel):
+class EmbeddingServer(Section):
     """Where vectors are made: ``kb.embedding_server`` of ``penny.yaml``."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
-    )
 
     url: str = Field(default="http://127.0.0.1:8000/v1", description="base address of the server")
     model: str = Field(default="BAAI/bge-m3", description="model name the server knows")
@@ -69,14 +65,11 @@ class EmbeddingServer(BaseModel):
     @field_validator("url")
     @classmethod
     def _is_an_address(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("write http(s)://host:port/v1, where the server listens")
-        if parts.username or parts.password:
-            raise ValueError(
-                "credentials do not stand in this file; name their variable in api_key_variable"
-            )
-        return url
+        return check_http_address(
+            url,
+            "http(s)://host:port/v1, where the server listens",
+            "name their variable in api_key_variable",
+        )
 
 
 class Embedder(Protocol):

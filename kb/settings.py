@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from kb.embedder import Embedder, EmbeddingServer, HttpEmbedder
+from penny.section import Section
 
 
 def _is_known_zone(name: str) -> str:
@@ -51,12 +52,8 @@ class KbSettings:
     embedder: Embedder | None = None
 
 
-class LibrarySettings(BaseModel):
+class LibrarySettings(Section):
     """The knowledge base that the reader answers from and whose questions the ears know."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
-    )
 
     documents: Path = Field(default=Path("kb/documents"), description="folder of the documents")
     index: Path = Field(default=Path("var/kb"), description="folder of the index")

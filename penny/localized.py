@@ -27,6 +27,11 @@ class Localized(str):
         return Localized, (str(self), self.es)
 
 
+def language_of(tag: str) -> Language:
+    """English for its BCP-47 tags, Spanish for every other."""
+    return "en" if tag.lower().startswith("en") else "es"
+
+
 def in_language(text: str, language: str) -> str:
     """Return ``text`` in a BCP-47 language; Spanish or English, what it has where not both."""
     spanish = isinstance(text, Localized) and language.lower().startswith("es")

@@ -1,20 +1,22 @@
 """Chat messages: written from Realtime items, rendered as a ChatML prompt, calls read from text.
 
-Pure. ``write_messages`` gives the one form that vLLM, Ollama and ChatML share; its head
-(instructions, then the oldest items) never changes while a conversation grows, so a server that
-caches prompt prefixes computes only what is new. ``write_prompt`` is for engines without a
-template engine: byte for byte what Qwen2.5's own template writes. ``ToolCallText`` reads the calls
-that Qwen2.5 and the Hermes models write into their text.
+Pure. ``write_messages`` gives the one form that every chat template takes (vLLM, Ollama, llama.cpp,
+LM Studio, ChatML): one system message at the head, then user and assistant in turn, beginning with
+the user. Its head never changes while a conversation grows, so a server that caches prompt prefixes
+computes only what is new. ``flatten`` is for servers without tools or a system role,
+``write_prompt`` for engines without a template engine: byte for byte what Qwen2.5's own template
+writes. ``ToolCallText`` reads the calls that models write into their text.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
-from runpod_worker.stages import LlmText, LlmToolCall
+from runpod_worker.stages import LlmRequest, LlmText, LlmToolCall
 
 
 Json = dict[str, Any]
@@ -24,6 +26,9 @@ MAX_CALL_CHARS = 16_384
 PENDING = "pending"
 """Stands for the output of a call that is still being worked on: chat servers refuse a call
 without its output, and the model should know that it has not arrived."""
+NOTHING_SAID = "…"
+"""A turn that a template wants and nobody took: the caller's before a greeting, or the answer that
+was cut off before its first word."""
 _TOOLS = """
 
 # Tools
@@ -42,36 +47,87 @@ For each function call, return a json object with function name and arguments wi
 </tool_call>"""
 
 
-def write_messages(
-    instructions: str, items: Sequence[Json], *, late_system_role: str = "system"
-) -> list[Json]:
+def write_request(request: LlmRequest) -> list[Json]:
+    """A request's messages; what holds for its turn stands before the caller's last words."""
+    notes = "\n".join(filter(None, (request.notes, *request.passages)))
+    return write_messages(request.instructions, request.items, notes)
+
+
+def write_messages(instructions: str, items: Sequence[Json], notes: str = "") -> list[Json]:
     """The conversation as chat messages.
 
-    A system item in the middle stays where it is, in ``late_system_role`` (some models' templates
-    allow a system message only at the top; "user" suits them). A function's output moves to its
-    call; an output whose call has left the context goes with it. Text is taken as the item holds
-    it: an interrupted answer is already cut to what was heard.
+    A system item in the middle becomes part of the caller's turn, in brackets: most templates allow
+    a system message at the top alone. A function's output moves to its call; an output whose call
+    has left the context goes with it. Text is taken as the item holds it: an interrupted answer is
+    already cut to what was heard.
+
+    Args:
+        notes: what holds for the newest turn alone, put before the caller's last words.
     """
     outputs = {
         item["call_id"]: str(item.get("output", ""))
         for item in items
         if item.get("type") == "function_call_output"
     }
-    messages: list[Json] = []
-    if instructions:
-        messages.append({"role": "system", "content": instructions})
-    head = len(messages)
+    messages: list[Json] = [{"role": "system", "content": instructions}] if instructions else []
     for kind, run in _group(items):
         if kind == "function_call":
-            _add_calls(messages, head, run, outputs)
+            _add_calls(messages, run, outputs)
             continue
         for item in run:
             text = read_text(item)
-            if text:
-                role = item["role"]
-                role = late_system_role if role == "system" and messages else role
-                messages.append({"role": role, "content": text})
+            if text and item["role"] == "system" and not messages:
+                messages.append({"role": "system", "content": text})
+            elif text and item["role"] == "system":
+                _add(messages, "user", f"[{text}]")
+            elif text:
+                _add(messages, item["role"], text)
+    if not messages or messages[-1]["role"] in ("system", "assistant"):
+        _add(messages, "user", NOTHING_SAID)
+    if notes:
+        last = next(m for m in reversed(messages) if m["role"] == "user")
+        last["content"] = f"{notes}\n---\n{last['content']}"
     return messages
+
+
+def _add(messages: list[Json], role: str, text: str) -> None:
+    """Say more in a role's turn, or let it begin; what a template wants between stands there."""
+    last = messages[-1] if messages else {"role": "system"}
+    if last["role"] == role and "tool_calls" not in last:
+        last["content"] += f"\n{text}"
+        return
+    if role == "assistant" and last["role"] == "system":
+        messages.append({"role": "user", "content": NOTHING_SAID})
+    elif role == "user" and last["role"] == "tool":
+        messages.append({"role": "assistant", "content": NOTHING_SAID})
+    messages.append({"role": role, "content": text})
+
+
+def flatten(messages: Sequence[Json], tools: Sequence[Json], *, system: bool = True) -> list[Json]:
+    """The same in plain text: tools described at the head, calls and outputs written in tags.
+
+    Args:
+        system: False puts the head into the caller's first turn, for templates without that role.
+    """
+    rest = list(messages)
+    head = rest.pop(0)["content"] if rest and rest[0]["role"] == "system" else ""
+    if tools:
+        signatures = "\n".join(json.dumps(tool, ensure_ascii=False) for tool in tools)
+        head += _TOOLS.format(signatures=signatures)
+    plain: list[Json] = [{"role": "system", "content": head}] if head else []
+    for role, run in groupby(rest, key=lambda message: message["role"]):
+        if role == "tool":  # outputs that follow each other share one turn of the user
+            told = "\n".join(_tag("tool_response", message["content"]) for message in run)
+            plain.append({"role": "user", "content": told})
+            continue
+        for message in run:
+            calls = [_call(call["function"]) for call in message.get("tool_calls") or ()]
+            told = "\n".join(filter(None, (message["content"], *calls)))
+            plain.append({"role": role, "content": told})
+    if not system and head and len(plain) > 1:
+        plain[1]["content"] = f"{head}\n\n{plain[1]['content']}"
+        del plain[0]
+    return plain
 
 
 def write_tools(tools: Iterable[Json]) -> list[Json]:
@@ -124,7 +180,7 @@ def _group(items: Sequence[Json]) -> Iterable[tuple[str, list[Json]]]:
         yield kind, run
 
 
-def _add_calls(messages: list[Json], head: int, calls: list[Json], outputs: Json) -> None:
+def _add_calls(messages: list[Json], calls: list[Json], outputs: Json) -> None:
     """One assistant message carries the calls (and the words said just before), outputs follow."""
     told = [
         {
@@ -134,11 +190,12 @@ def _add_calls(messages: list[Json], head: int, calls: list[Json], outputs: Json
         }
         for call in calls
     ]
-    last = messages[-1] if len(messages) > head else None
-    if last is not None and last["role"] == "assistant" and "tool_calls" not in last:
-        last["tool_calls"] = told
-    else:
-        messages.append({"role": "assistant", "content": "", "tool_calls": told})
+    last = messages[-1] if messages else {"role": "system"}
+    if last["role"] != "assistant":
+        if last["role"] == "system":
+            messages.append({"role": "user", "content": NOTHING_SAID})
+        messages.append({"role": "assistant", "content": ""})
+    messages[-1]["tool_calls"] = told
     messages.extend(
         {
             "role": "tool",
@@ -151,21 +208,8 @@ def _add_calls(messages: list[Json], head: int, calls: list[Json], outputs: Json
 
 def write_prompt(messages: Sequence[Json], tools: Sequence[Json] = ()) -> str:
     """The prompt up to where the assistant's answer begins."""
-    parts = []
-    rest = list(messages)
-    if tools:
-        head = rest.pop(0)["content"] if rest and rest[0]["role"] == "system" else ""
-        signatures = "\n".join(json.dumps(tool, ensure_ascii=False) for tool in tools)
-        parts.append(_turn("system", head + _TOOLS.format(signatures=signatures)))
-    for role, run in groupby(rest, key=lambda message: message["role"]):
-        if role == "tool":  # outputs that follow each other share one turn of the user
-            told = "\n".join(_tag("tool_response", message["content"]) for message in run)
-            parts.append(_turn("user", told))
-            continue
-        for message in run:
-            calls = [_call(call["function"]) for call in message.get("tool_calls") or ()]
-            parts.append(_turn(role, "\n".join(filter(None, (message["content"], *calls)))))
-    return "".join(parts) + "<|im_start|>assistant\n"
+    turns = (_turn(told["role"], told["content"]) for told in flatten(messages, tools))
+    return "".join(turns) + "<|im_start|>assistant\n"
 
 
 def _turn(role: str, content: str) -> str:
@@ -185,14 +229,20 @@ def _tag(name: str, content: str) -> str:
 class ToolCallText:
     """Finds the function calls in generated text: ``<tool_call>{"name": …}</tool_call>``.
 
-    ``feed`` text as it comes; what may still become a tag is held back.
+    ``feed`` text as it comes; what may still become a tag is held back. With ``names`` an answer
+    that begins as bare JSON, or in the forms of Mistral and Llama, is held whole: servers without a
+    parser for their model pass calls on like that.
 
     Args:
         new_call_id: names the calls, as the model does not.
+        names: of the functions there are.
     """
 
-    def __init__(self, new_call_id: Callable[[], str]) -> None:
+    def __init__(self, new_call_id: Callable[[], str], names: Collection[str] = ()) -> None:
         self._new_call_id = new_call_id
+        self._names = names
+        self._is_bare: bool | None = None if names else False
+        """Whether the answer is a call without tags; None until its first characters tell."""
         self._text = ""
         self._in_call = False
         self.calls = 0
@@ -200,40 +250,71 @@ class ToolCallText:
     def feed(self, text: str) -> list[LlmText | LlmToolCall]:
         """Raises ValueError for a call that is no JSON object with a name."""
         self._text += text
+        if self._is_bare is None:
+            self._is_bare = _looks_bare(self._text.lstrip())
+        if self._is_bare is None or (self._is_bare and len(self._text) <= MAX_CALL_CHARS):
+            return []
         found: list[LlmText | LlmToolCall] = []
         while True:
             tag = CLOSING if self._in_call else OPENING
             before, tagged, after = self._text.partition(tag)
             if not tagged:
                 break
-            found += [self._read(before)] if self._in_call else _words(before)
+            found += [self._read(json.loads(before))] if self._in_call else _words(before)
             self._text, self._in_call = after, not self._in_call
         if self._in_call:
             if len(self._text) > MAX_CALL_CHARS:
                 raise ValueError(f"a function call is longer than {MAX_CALL_CHARS} characters")
             return found
-        held = _held_back(self._text)
-        whole, self._text = (
-            self._text[: len(self._text) - held],
-            self._text[len(self._text) - held :],
-        )
-        return found + _words(whole)
+        whole = len(self._text) - _held_back(self._text)
+        found += _words(self._text[:whole])
+        self._text = self._text[whole:]
+        return found
 
     def finish(self) -> list[LlmText | LlmToolCall]:
-        """What is left. Raises ValueError for a call cut off in the middle."""
+        """What is left. Raises ValueError for a call cut off in the middle, or of no function."""
         if self._in_call:
             raise ValueError("a function call was cut off")
         rest, self._text = self._text, ""
-        return list(_words(rest))
+        told = _read_bare(rest) if self._is_bare else []
+        if any(each.get("name") not in self._names for each in told):
+            raise ValueError("a function call has no name that there is")
+        return [self._read(each) for each in told] or list(_words(rest))
 
-    def _read(self, body: str) -> LlmToolCall:
-        told = json.loads(body)
+    def _read(self, told: object) -> LlmToolCall:
         if not isinstance(told, dict) or not isinstance(told.get("name"), str):
             raise ValueError("a function call has no name")
         self.calls += 1
-        arguments = told.get("arguments") or {}
+        arguments = told.get("arguments") or told.get("parameters") or {}
         written = arguments if isinstance(arguments, str) else json.dumps(arguments)
         return LlmToolCall(self._new_call_id(), told["name"], written, done=True)
+
+
+_BARE = ("{", "[{", "```json", "[TOOL_CALLS]", "<|python_tag|>", "<function=")
+_WRAPPING = re.compile(r"```(?:json)?|\[TOOL_CALLS\]|<\|python_tag\|>")
+_NAMED = re.compile(r"<function=([\w-]+)>(.*?)(?:</function>|\Z)|([\w-]+)\[ARGS\](.*)", re.DOTALL)
+
+
+def _looks_bare(text: str) -> bool | None:
+    """Whether an answer's beginning is that of a call without tags; None while it may become so."""
+    if any(text.startswith(form) for form in _BARE):
+        return True
+    return None if any(form.startswith(text) for form in _BARE) else False
+
+
+def _read_bare(text: str) -> list[Json]:
+    """The calls of an answer that is nothing else; [] for one that is text."""
+    body = _WRAPPING.sub("", text).strip()
+    named = _NAMED.match(body)
+    try:
+        if named is not None:
+            name, arguments = (named[1], named[2]) if named[1] else (named[3], named[4])
+            return [{"name": name, "arguments": json.loads(arguments)}]
+        told = json.loads(body)
+    except ValueError:
+        return []
+    told = told if isinstance(told, list) else [told]
+    return told if all(isinstance(each, dict) and "name" in each for each in told) else []
 
 
 def _words(text: str) -> list[LlmText | LlmToolCall]:

@@ -14,7 +14,6 @@ from typing import Any
 
 import structlog
 
-from penny.aio.channel import Channel, ChannelClosed
 from penny.aio.tasks import TaskOwner
 from penny.ids import new_id
 from penny.realtime.commands import (
@@ -26,6 +25,7 @@ from penny.realtime.commands import (
     Configure,
     EngineReport,
     Generate,
+    GenerationDone,
     GenerationFailed,
     GenerationRequest,
     Hangup,
@@ -40,12 +40,16 @@ from penny.realtime.session_config import TRANSCRIPTION
 from penny.realtime.speech import BYTES_PER_MS
 from runpod_worker.answering import AnswerAhead
 from runpod_worker.engines.registry import Engines
+from runpod_worker.excuses import MIN_SPEECH_MS, Excuses
 from runpod_worker.filler import Fillers, ThinkingAloud
 from runpod_worker.hearing import AgentVoice, TurnListener
+from runpod_worker.house import House, read_event
+from runpod_worker.outbound import Outbound
 from runpod_worker.prompt_head import PromptHead
-from runpod_worker.responder import Responder, write_llm_request
+from runpod_worker.reading import write_llm_request
+from runpod_worker.responder import Responder
 from runpod_worker.settings import WorkerSettings
-from runpod_worker.stages import Transcript, Voice
+from runpod_worker.stages import LlmRequest, Transcript, Voice
 from runpod_worker.transcripts import Transcripts
 
 
@@ -54,9 +58,6 @@ log = structlog.get_logger()
 Json = dict[str, Any]
 
 WRITER, LISTENER = "realtime writer", "realtime listener"
-OUTBOUND_EVENTS = 20_000
-"""About seven minutes of 20 ms deltas. A client that lets that much pile up is gone in all but
-name: the connection ends with 1008 rather than eat the worker's memory."""
 
 
 class Connection:
@@ -88,10 +89,8 @@ class Connection:
         self._engines = engines
         self._settings = settings
         self._penny_events = penny_events
-        self._send_event = send_event
-        self._hang_up = hang_up
-        self._outbound: Channel[Json | Hangup] = Channel(OUTBOUND_EVENTS, on_full="pause")
         self._tasks = TaskOwner("connection", self._end_without)
+        self._outbound = Outbound(self._tasks, send_event, hang_up)
         self._agent = AgentVoice()
         self._session: Json = {}
         self._session_id = ""
@@ -107,9 +106,12 @@ class Connection:
         self._speech_item_id = ""
         self._idle_timed_out = False
         self._turn: tuple[int, int] | None = None
-        self._head = PromptHead(engines.llm)
+        self._house = House(self._send_penny, lambda work, name: self._tasks.spawn(work, name=name))
+        self._head = PromptHead(engines.llm, self._house)
         self._llm = AnswerAhead(engines.llm)
+        self._beginning: asyncio.Task[None] | None = None
         self._heard_language = ""
+        self._excuses = Excuses(needs_words=not engines.stt.info.closed_set)
         self._silent_ms = 0
         """Of the caller's silence when the last turn was decided."""
         self._listener = TurnListener(
@@ -121,19 +123,25 @@ class Connection:
             on_partial=self._offer_partial,
             on_turn_decided=self._note_turn,
             on_words_at_pause=self._answer_ahead,
+            on_hold=self._note_hold,
             turn=engines.turn,
         )
 
     # -- life ---------------------------------------------------------------------------------
 
     async def open(self, now_s: float) -> None:
-        self._tasks.spawn(self._write(), name=WRITER)
+        self._tasks.spawn(self._outbound.run(), name=WRITER)
         self._tasks.spawn(self._listener.run(), name=LISTENER)
         self._carry_out(self._core.open(now_s))
 
     async def receive(self, message: str | bytes) -> None:
         """Take one client message, when what came before is heard. Never raises for its content."""
         await self._listener.room()
+        if self._penny_events and (event := read_event(message)) is not None:
+            if self._engines.llm.info.reads:
+                self._house.take(event)
+                self._head.offer(self._session, self._language)
+            return
         self._carry_out(self._core.receive(message))
 
     def tick(self, now_s: float) -> None:
@@ -152,9 +160,8 @@ class Connection:
 
         Every other task has told the client of its failure itself.
         """
-        if task in (WRITER, LISTENER) and not self._outbound.closed:
-            self._outbound.close()
-            self._tasks.spawn(self._hang_up(Hangup(1011, "internal error")), name="hangup")
+        if task in (WRITER, LISTENER):
+            self._outbound.break_off(Hangup(1011, "internal error"))
 
     # -- core -> engines ----------------------------------------------------------------------
 
@@ -162,7 +169,9 @@ class Connection:
         if isinstance(report, AudioDelta) and report.response_id == self._core.active_response_id:
             # Position before the core turns it into a delta: what is sent is soon audible. What
             # is said outside the conversation is not this caller's to hear or interrupt.
-            self._agent.sent(self._listener.position_ms, len(report.pcm) / BYTES_PER_MS)
+            self._agent.sent(self._listener.position_ms, report.pcm)
+        elif isinstance(report, PhraseDelta):
+            self._agent.said(report.text)
         self._idle_timed_out = isinstance(report, IdleTimeout)
         try:
             self._carry_out(self._core.report(report))
@@ -194,7 +203,7 @@ class Connection:
                 case Configure(session=session):
                     self._configure(session)
                 case Hangup():
-                    self._queue(output)
+                    self._outbound.put(output)
 
     def _send(self, event: Json) -> None:
         kind = event["type"]
@@ -205,7 +214,7 @@ class Connection:
                 self._tasks.spawn(self._prepare(self._voice()), name="filler made")
         elif kind == "conversation.item.truncated":
             self._agent.stop(self._listener.position_ms)
-        self._queue(event)
+        self._outbound.put(event)
         if kind == "input_audio_buffer.committed" and self._turn is not None:
             speech_end_ms, decided_ms = self._turn
             self._turn = None
@@ -215,16 +224,6 @@ class Connection:
                 speech_end_ms=speech_end_ms,
                 decided_ms=decided_ms,
             )
-
-    def _queue(self, entry: Json | Hangup) -> None:
-        try:
-            fits = self._outbound.try_send(entry)
-        except ChannelClosed:
-            return
-        if not fits:
-            log.warning("client_does_not_read", session_id=self._session_id)
-            self._outbound.close()
-            self._tasks.spawn(self._hang_up(Hangup(1008, "client does not read")), name="hangup")
 
     def _send_penny(self, kind: str, **fields: Any) -> None:
         if self._penny_events:
@@ -238,6 +237,7 @@ class Connection:
             "penny_language", self._settings.language
         )
         self._listener.configure(session)
+        self._excuses.speech_ms = MIN_SPEECH_MS
         self._head.offer(session, self._language)
 
     # -- transcripts --------------------------------------------------------------------------
@@ -252,6 +252,7 @@ class Connection:
 
     def _transcribe_item(self, item_id: str, pcm: bytes) -> None:
         """Audio that came inside an item, whole: heard at once, past the turn decisions."""
+        self._excuses.speech_ms = MIN_SPEECH_MS
         self._transcripts.expect(item_id)
         utterance = self._listener.begin_apart(pcm)
         self._transcripts.finish(item_id, utterance, len(pcm) // BYTES_PER_MS)
@@ -318,13 +319,18 @@ class Connection:
         self._heard_language = heard.language if heard else ""
         language = self._heard_language or request.language or self._language
         instead = ""
-        if heard is not None and not heard.understood:
+        if self._excuses.allows(heard):
             # Ears that do not trust the words cannot be trusted with their language either.
             language = self._language
             spoken = self._settings.spoken
             instead = spoken.in_language(spoken.not_understood, language)
+        elif heard is not None and not heard.understood:
+            self._report(GenerationDone(request.response_id))  # nobody said anything to Penny
+            return
         asked = next((str(i.get("id")) for i in request.items[::-1] if i.get("role") == "user"), "")
         has_apologised = bool(asked) and asked == self._apologised_to
+        # What is generated beside the conversation is the client's own affair.
+        is_beside = request.response_id != self._core.active_response_id
         responder = Responder(
             llm=self._llm,
             tts=self._engines.tts,
@@ -332,10 +338,13 @@ class Connection:
             report=self._report_answer,
             on_first_token=self._note_first_token,
             apology=("", b"") if has_apologised else self._find_apology(request, language),
+            house=None if is_beside else self._house,
+            fillers=self._settings.spoken.fillers.get(language[:2], ()),
         )
-        await responder.run(
-            request, language=language, session_id=self._session_id, instead=instead
-        )
+        try:
+            await responder.run(request, language=language, instead=instead)
+        finally:
+            self._house.forget()
         if responder.has_apologised:
             self._apologised_to = asked
 
@@ -346,13 +355,19 @@ class Connection:
 
     def _answer_ahead(self, words: str) -> None:
         """The caller paused and may have finished with these words, or ('') went on."""
+        if self._beginning is not None:
+            self._beginning.cancel()
         request = self._core.preview(words) if words else None
         if request is None:
             self._llm.drop()
             return
         # A guess: an answer in another language is not taken, and made anew.
         language = self._heard_language or request.language or self._language
-        self._llm.begin(write_llm_request(request, language, self._session_id))
+        wanted = write_llm_request(request, language)
+        self._beginning = self._tasks.spawn(self._begin_ahead(wanted), name="answer ahead")
+
+    async def _begin_ahead(self, wanted: LlmRequest) -> None:
+        self._llm.begin(await self._house.prepare(wanted))
 
     def _find_heard(self, request: GenerationRequest) -> Transcript | None:
         """The transcript of the caller's last words, when they are what is answered to."""
@@ -364,16 +379,14 @@ class Connection:
     def _offer_partial(self, words: str) -> None:
         self._send_penny("penny.transcript.partial", item_id=self._speech_item_id, text=words)
 
-    def _note_turn(self, speech_end_ms: int, decided_ms: int) -> None:
+    def _note_turn(self, speech_end_ms: int, decided_ms: int, speech_ms: int) -> None:
+        self._excuses.speech_ms = speech_ms
         self._turn = (speech_end_ms, decided_ms)
         self._silent_ms = decided_ms - speech_end_ms
 
+    def _note_hold(self, is_held: bool) -> None:
+        """Playback waits while it is not decided what speech over Penny is, or goes on."""
+        self._send_penny("penny.playback.held" if is_held else "penny.playback.resumed")
+
     def _note_first_token(self, response_id: str) -> None:
         self._send_penny("penny.response.first_token", response_id=response_id)
-
-    async def _write(self) -> None:
-        async for entry in self._outbound:
-            if isinstance(entry, Hangup):
-                await self._hang_up(entry)
-                return
-            await self._send_event(entry)

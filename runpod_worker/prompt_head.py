@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from runpod_worker.house import House
 from runpod_worker.stages import Llm, LlmRequest
 
 
@@ -19,31 +20,32 @@ Json = dict[str, Any]
 class PromptHead:
     """Has the head of a session's prompt computed before its first answer.
 
-    Primes once per change of instructions or tools; a change ends the priming before it.
+    Primes once per change of instructions or tools, the house's among them; a change ends the
+    priming before it.
     """
 
-    def __init__(self, llm: Llm) -> None:
+    def __init__(self, llm: Llm, house: House) -> None:
         self._llm = llm
+        self._house = house
         self._primed = ""
         self._task: asyncio.Task[None] | None = None
 
     def offer(self, session: Json, language: str) -> None:
         """Take the effective session; begin to prime if its head is new and worth it."""
-        instructions = session.get("instructions") or ""
-        tools = session.get("tools") or []
-        head = json.dumps([instructions, tools], sort_keys=True)
-        if head == self._primed or not (instructions or tools):
+        request = self._house.with_head(
+            LlmRequest(
+                instructions=session.get("instructions") or "",
+                items=(),
+                tools=tuple(session.get("tools") or ()),
+                tool_choice=session.get("tool_choice") or "auto",
+                language=language,
+            )
+        )
+        head = json.dumps([request.instructions, request.tools], sort_keys=True)
+        if head == self._primed or not (request.instructions or request.tools):
             return
         self.close()
         self._primed = head
-        request = LlmRequest(
-            instructions=instructions,
-            items=(),
-            tools=tuple(tools),
-            tool_choice=session.get("tool_choice") or "auto",
-            language=language,
-            session_id=session.get("id", ""),
-        )
         self._task = asyncio.create_task(self._llm.prime(request), name="llm prime")
         self._task.add_done_callback(_note)
 

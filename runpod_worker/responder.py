@@ -7,7 +7,7 @@ while the rest is still generated. Cancelling ``run`` closes both engines' strea
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from typing import TypeVar
 
@@ -29,14 +29,13 @@ from penny.realtime.commands import (
     ToolCallDone,
 )
 from runpod_worker.answering import StreamAhead
+from runpod_worker.house import House
 from runpod_worker.phrases import PhraseSplitter
-from runpod_worker.sayable import CODE, HIDDEN, Sayable
+from runpod_worker.reading import AnswerReader, deadlined, no_words
 from runpod_worker.settings import DeadlineSettings
 from runpod_worker.spoken_text import write_for_speech
 from runpod_worker.stages import (
     Llm,
-    LlmDelta,
-    LlmRequest,
     LlmText,
     LlmToolCall,
     LlmUsage,
@@ -68,6 +67,8 @@ class Responder:
     Args:
         apology: what is said when the answer fails, and its PCM16 at 24 kHz where that is made
             already; ('', b'') says nothing.
+        house: what the answer may look up and do; None is nothing.
+        fillers: said in turn while a tool of the house takes long.
     """
 
     def __init__(
@@ -79,11 +80,13 @@ class Responder:
         report: Report,
         on_first_token: Callable[[str], None],
         apology: tuple[str, bytes] = ("", b""),
+        house: House | None = None,
+        fillers: Sequence[str] = (),
     ) -> None:
         self._llm = llm
+        self._reader = AnswerReader(llm, deadlines, on_first_token, house, fillers)
         self._deadlines = deadlines
         self._pass_on = report
-        self._on_first_token = on_first_token
         self._apology = apology
         self._is_begun = False
         """The client has something of the answer."""
@@ -96,9 +99,7 @@ class Responder:
         self._input_tokens = 0
         self._output_tokens = 0
 
-    async def run(
-        self, request: GenerationRequest, *, language: str, session_id: str, instead: str = ""
-    ) -> None:
+    async def run(self, request: GenerationRequest, *, language: str, instead: str = "") -> None:
         """Answer; report exactly one GenerationDone or GenerationFailed unless cancelled.
 
         ``instead``: a fixed sentence to say without asking the LLM.
@@ -106,7 +107,7 @@ class Responder:
         verbatim = instead or str(request.metadata.get("penny_say") or "")
         self._count_input(request)
         try:
-            usage = await self._answer_or_retry(request, verbatim, language, session_id)
+            usage = await self._answer_or_retry(request, verbatim, language)
         except Exception as fault:
             # An engine's own errors have a code; a fault of the code is as silent to a caller.
             error = fault if isinstance(fault, EngineError) else _FAULT
@@ -125,26 +126,24 @@ class Responder:
         )
 
     async def _answer_or_retry(
-        self, request: GenerationRequest, verbatim: str, language: str, session_id: str
+        self, request: GenerationRequest, verbatim: str, language: str
     ) -> LlmUsage:
         """Once more where that may help: no word of it is out yet, and no deadline has passed."""
         try:
-            return await self._answer(request, verbatim, language, session_id)
+            return await self._answer(request, verbatim, language)
         except EngineError as error:
             timed_out = error.code == f"{error.stage}_timeout"
             if self._is_begun or timed_out or not error.retryable:
                 raise
             log.warning("answer_retried", stage=error.stage, code=error.code)
         await asyncio.sleep(RETRY_AFTER_S)
-        return await self._answer(request, verbatim, language, session_id)
+        return await self._answer(request, verbatim, language)
 
-    async def _answer(
-        self, request: GenerationRequest, verbatim: str, language: str, session_id: str
-    ) -> LlmUsage:
+    async def _answer(self, request: GenerationRequest, verbatim: str, language: str) -> LlmUsage:
         if verbatim:
             return await self._say(request, verbatim, language)
         answer = self._write if request.modality == "text" else self._speak
-        return await answer(request, language, session_id)
+        return await answer(request, language)
 
     async def _fail(self, request: GenerationRequest, error: EngineError, language: str) -> None:
         """Apologise aloud, unless the voice broke off within what it said; tell the failure."""
@@ -197,9 +196,9 @@ class Responder:
             await self._pronounce(request.response_id, text, _voice(request, language))
         return LlmUsage(0, 0, self._llm.count_tokens(text))
 
-    async def _write(self, request: GenerationRequest, language: str, session_id: str) -> LlmUsage:
+    async def _write(self, request: GenerationRequest, language: str) -> LlmUsage:
         usage = LlmUsage(0, 0, 0)
-        async for delta in self._read(request, language, session_id):
+        async for delta in self._reader.read(request, language):
             match delta:
                 case LlmText(text=text):
                     self._count_output(request.response_id, text)
@@ -210,7 +209,7 @@ class Responder:
                     usage = delta
         return usage
 
-    async def _speak(self, request: GenerationRequest, language: str, session_id: str) -> LlmUsage:
+    async def _speak(self, request: GenerationRequest, language: str) -> LlmUsage:
         voice = _voice(request, language)
         phrases: Channel[str] = Channel(PHRASES_AHEAD, on_full="pause")
         usage = LlmUsage(0, 0, 0)
@@ -220,7 +219,7 @@ class Responder:
             nonlocal usage, failure
             splitter = PhraseSplitter(self._first_phrase_chars)
             try:
-                async for delta in self._read(request, language, session_id):
+                async for delta in self._reader.read(request, language):
                     match delta:
                         case LlmText(text=text):
                             for phrase in splitter.feed(text):
@@ -253,7 +252,7 @@ class Responder:
                     shown = phrase
             if shown.strip() and failure is None and not self._is_begun:
                 if not _has_words(write_for_speech(shown, language)):
-                    raise _no_words("end")
+                    raise no_words("end")
                 await self._pronounce(request.response_id, shown, voice)
 
         try:
@@ -270,30 +269,6 @@ class Responder:
 
     # -- stages with their deadlines ----------------------------------------------------------
 
-    async def _read(
-        self, request: GenerationRequest, language: str, session_id: str
-    ) -> AsyncIterator[LlmDelta]:
-        stream = self._llm.generate(write_llm_request(request, language, session_id))
-        limit_s = self._deadlines.llm_first_token_ms / 1000
-        first = empty = True
-        spoken = request.modality == "audio"
-        sayable = Sayable(HIDDEN | CODE if spoken else HIDDEN)
-        async with aclosing(
-            _deadlined(stream, limit_s, self._deadlines.llm_gap_ms / 1000, "llm")
-        ) as deltas:
-            async for delta in deltas:
-                text = sayable.feed(delta.text) if isinstance(delta, LlmText) else sayable.flush()
-                empty &= not text.strip() and not isinstance(delta, LlmToolCall)
-                if empty and isinstance(delta, LlmUsage):
-                    raise _no_words(delta.stop)
-                if first and not empty:
-                    first = False
-                    self._on_first_token(request.response_id)
-                if text:
-                    yield LlmText(text)
-                if not isinstance(delta, LlmText):
-                    yield delta
-
     async def _pronounce(
         self, response_id: str, phrase: str, voice: Voice, made: bytes = b""
     ) -> None:
@@ -309,7 +284,7 @@ class Responder:
         stream = self._speech.take((phrase, voice))
         first_s = self._deadlines.tts_first_audio_ms / 1000
         async with aclosing(
-            _deadlined(stream, first_s, self._deadlines.tts_gap_ms / 1000, "tts")
+            deadlined(stream, first_s, self._deadlines.tts_gap_ms / 1000, "tts")
         ) as chunks:
             told = False
             async for pcm in chunks:
@@ -329,19 +304,6 @@ def _texts(item: Json) -> list[str]:
     return parts + [item[key] for key in ("name", "arguments", "output") if item.get(key)]
 
 
-def write_llm_request(request: GenerationRequest, language: str, session_id: str) -> LlmRequest:
-    """What the language model is asked for a response."""
-    return LlmRequest(
-        instructions=request.instructions,
-        items=request.items,
-        tools=request.tools,
-        tool_choice=request.tool_choice,
-        max_output_tokens=request.max_output_tokens,
-        language=language,
-        session_id=session_id,
-    )
-
-
 def _voice(request: GenerationRequest, language: str) -> Voice:
     return Voice(language=language, name=request.voice, speed=request.speed)
 
@@ -350,41 +312,5 @@ def _has_words(text: str) -> bool:
     return any(character.isalnum() for character in text)
 
 
-def _no_words(stop: str) -> EngineError:
-    """The error of an answer without a word; only a model that ended it itself is asked again."""
-    if stop == "filter":
-        message, code = "the language model's filter kept the whole answer back", "llm_filtered"
-    else:
-        message, code = "the language model answered nothing", "llm_empty"
-    return EngineError(message, stage="llm", code=code, retryable=stop == "end")
-
-
 def _is_same_speech(one: tuple[str, Voice], other: tuple[str, Voice]) -> bool:
     return one[0].strip() == other[0].strip() and one[1] == other[1]
-
-
-async def _deadlined(
-    stream: AsyncIterator[T], first_s: float, gap_s: float, stage: str
-) -> AsyncGenerator[T, None]:
-    """Pass a stream on; raise EngineError when its first item or the next one comes too late."""
-    limit_s = first_s
-    iterator = aiter(stream)
-    try:
-        while True:
-            try:
-                async with asyncio.timeout(limit_s):
-                    item = await anext(iterator)
-            except StopAsyncIteration:
-                return
-            except TimeoutError:
-                raise EngineError(
-                    f"the {stage} stage sent nothing for {limit_s:.1f} s",
-                    stage=stage,
-                    code=f"{stage}_timeout",
-                ) from None
-            limit_s = gap_s
-            yield item
-    finally:
-        close = getattr(iterator, "aclose", None)
-        if close is not None:
-            await close()

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from kb.settings import LibrarySettings
+from penny.section import Section
 from penny.tracing.settings import TracingSettings
-from runpod_worker.section import Section
 from runpod_worker.spoken_settings import SpokenSettings
 
 
@@ -31,7 +31,7 @@ class EngineChoice(Section):
         default="espeak", description="answer to speech"
     )
     turn: Literal["none", "auto", "smart-turn"] = Field(
-        default="none",
+        default="auto",
         description="judges whether a caller who paused has finished; auto where its model is",
     )
 
@@ -48,10 +48,10 @@ class TurnSettings(Section):
         default=96, ge=32, le=2000, description="shorter bursts are no speech"
     )
     min_interruption_ms: int = Field(
-        default=300,
+        default=420,
         ge=32,
         le=5000,
-        description="shorter speech over Penny (a cough, 'ajá') is ignored",
+        description="speech over Penny that interrupts before its words are known",
     )
     prefix_padding_ms: int = Field(
         default=300, ge=0, le=2000, description="audio kept from before speech"
@@ -135,7 +135,7 @@ class FasterWhisperSettings(Section):
         default=2.4, gt=0, description="a text that repeats itself more is not trusted"
     )
     hot_words: int = Field(
-        default=40, ge=0, le=100, description="terms of the knowledge base it is told to expect"
+        default=0, ge=0, le=100, description="terms of the knowledge base it is told to expect"
     )
     batch_window_ms: float = Field(
         default=15.0, ge=0, le=100, description="time callers wait to be decoded together"
@@ -158,9 +158,8 @@ class OpenAiCompatibleSettings(Section):
     temperature: float = Field(default=0.7, ge=0, le=2, description="0 repeats itself, 2 wanders")
     max_tokens: int = Field(default=400, ge=1, le=8192, description="longest answer")
     connect_timeout_s: float = Field(default=3.0, gt=0, description="time to open a connection")
-    late_system_role: Literal["system", "user"] = Field(
-        default="system",
-        description="role of later system messages; some templates want user",
+    context_tokens: int | None = Field(
+        default=None, ge=512, description="the model's window; null asks the server, else 4096"
     )
     tokenizer: Path | None = Field(
         default=None, description="tokenizer.json that counts exactly; null estimates"
@@ -195,6 +194,7 @@ class CTranslate2Settings(Section):
     threads: int = Field(default=1, ge=1, le=16, description="answers computed at once")
     temperature: float = Field(default=0.7, ge=0, le=2, description="0 repeats itself, 2 wanders")
     max_tokens: int = Field(default=400, ge=1, le=8192, description="longest answer")
+    context_tokens: int = Field(default=4096, ge=512, description="the model's window")
 
 
 class SmartTurnSettings(Section):
@@ -235,7 +235,7 @@ class OpenAiSttSettings(Section):
         default="verbose_json", description="verbose_json tells confidences; json where it fails"
     )
     hot_words: int = Field(
-        default=40, ge=0, le=100, description="terms of the knowledge base it is told to expect"
+        default=0, ge=0, le=100, description="terms of the knowledge base it is told to expect"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from runpod_worker.section import Section
+from penny.section import Section
 
 
 class SpokenSettings(Section):

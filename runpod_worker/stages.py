@@ -23,7 +23,8 @@ class EngineInfo:
     ``notice`` is one honest sentence on what it cannot do, per language ("es", "en"), or empty.
     ``closed_set``: of an STT, the languages of which it knows the documents' questions alone.
     ``first_phrase_chars``: a voice that takes long for a phrase wants the first one of an answer
-    no longer than this; 0 is no such wish.
+    no longer than this; 0 is no such wish. ``reads``: of an LLM, whether it takes passages and
+    tools of the house; the reader searches by itself.
     """
 
     name: str
@@ -31,32 +32,26 @@ class EngineInfo:
     notice: dict[str, str] = field(default_factory=dict)
     closed_set: tuple[str, ...] = ()
     first_phrase_chars: int = 0
+    reads: bool = False
 
 
 # --- VAD -----------------------------------------------------------------------------------
 
 
 class Window(NamedTuple):
-    """A piece of a caller's audio judged by a VAD. What the windows of a stream add, joined, is
-    the stream."""
+    """A piece of a caller's audio judged by a VAD. The windows of a stream, joined, are the
+    stream."""
 
     probability: float
     """Of speech, 0..1."""
     ms: int
-    """What it adds to the windows before it, with which it may overlap."""
-    before_ms: int = 0
-    """How much of what came just before is speech, too, seen by looking closer."""
 
 
 class VadStream(Protocol):
     """Speech probability of one caller's audio."""
 
-    async def feed(self, pcm: bytes, onset: float | None = None) -> list[Window]:
-        """Take any amount of audio; return the windows that are complete.
-
-        ``onset``: speech that may just begin is wanted as early as it can be told; from this
-        probability on a VAD that can look between its windows does. None: not now.
-        """
+    async def feed(self, pcm: bytes) -> list[Window]:
+        """Take any amount of audio; return the windows that are complete."""
         ...
 
     def reset(self) -> None: ...
@@ -174,7 +169,8 @@ class Stt(Protocol):
 class LlmRequest:
     """A prompt: instructions, conversation, tools.
 
-    ``items`` are Realtime GA items in order; user audio parts carry their transcript.
+    ``items`` are Realtime GA items in order; user audio parts carry their transcript. ``notes`` and
+    ``passages`` (best first) hold for the newest turn alone. ``truncation`` is the session's.
     """
 
     instructions: str
@@ -183,7 +179,9 @@ class LlmRequest:
     tool_choice: str | dict[str, Any] = "auto"
     max_output_tokens: int | None = None
     language: str = "es"
-    session_id: str = ""
+    notes: str = ""
+    passages: tuple[str, ...] = ()
+    truncation: str | dict[str, Any] = "auto"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from brain.action_runner import ActionRunner
@@ -15,42 +15,45 @@ from brain.brain import SessionBrain
 from brain.host import BrainProfile
 from brain.journal import Journal
 from brain.render import RULES
-from brain.schedule import ScheduleSettings
 from brain.service import BrainCounts, BrainService
-from brain.spans import BrainSpans
 from config.schema import Config
 from modes.external.call import ExternalCall
 from modes.external.context import DeclaredContext
 from modes.external.conversation import Conversation
+from modes.external.host import CallHost
 from modes.external.line import Line, Open
+from modes.external.openai_speaker import RealtimeUpstream
 from modes.external.placing import Placer
-from modes.external.plain_speaker import open_plain
 from modes.external.session_view import SessionView
-from modes.external.speaker import Json, SpeakerProvider, UpstreamSpeaker
+from modes.external.speaker import Capabilities, Json, SpeakerProvider, UpstreamSpeaker
 from modes.external.state import CallState, Timing
 from modes.external.tools import ToolRuns, pending_output
 from penny.ids import new_id
+from penny.localized import language_of
 from penny.session.mode import Mode, SessionSpec
 
 
 REASONING_MODELS = re.compile(r"gpt-realtime-2(\.|-|$)")
 SAFE_NAME = re.compile(r"[^A-Za-z0-9_-]")
+PLAIN = Capabilities(appends=False, calls_tools=False)
+"""Of another mode's speaker: it has the context in its instructions, and what else goes on there
+is that mode's business."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CallResources:
     """What every call of the mode shares.
 
-    brain: None where the configuration has none, or none can run.
     fallback: where a call goes when its speaker is gone for good.
+    brain: None where the configuration has none, or none can run.
     """
 
     config: Config
     providers: Mapping[str, SpeakerProvider]
     runner: ActionRunner
-    counts: BrainCounts
-    brain: BrainService | None
     fallback: Mode | None
+    brain: BrainService | None = None
+    counts: BrainCounts = field(default_factory=BrainCounts)
 
 
 class CallAssembly:
@@ -58,80 +61,76 @@ class CallAssembly:
 
     def __init__(self, shared: CallResources, spec: SessionSpec) -> None:
         self._shared = shared
-        self._config = shared.config
-        self._section = shared.config.penny.modes.EXTERNAL
+        self._config = config = shared.config
+        self._section = own = config.penny.modes.EXTERNAL
         self._spec = spec
-        self._spans = BrainSpans(spec.trace)
-        self._clock: Callable[[], float] = asyncio.get_running_loop().time
-        self._choose_speaker()
+        self._language = language_of(spec.language)
+        wanted = spec.portavoz.get("provider") or own.portavoz_provider
+        self._unknown_provider = "" if wanted in shared.providers else wanted
+        name = own.portavoz_provider if self._unknown_provider else wanted
+        self._provider = shared.providers[name]
+        is_own = name == own.portavoz_provider
+        default = own.portavoz_model if is_own else self._provider.default_model
+        self._model = config.models.current(spec.portavoz.get("model") or default)
         self._actions, self._undeclared = choose_actions(
-            self._config.actions.table, spec.context.get("available_actions") or ()
+            config.actions.table, spec.context.get("available_actions") or ()
         )
 
-    def _choose_speaker(self) -> None:
-        own, wishes = self._section.portavoz_provider, self._spec.portavoz
-        wanted = wishes.get("provider") or own
-        self._unknown_provider = "" if wanted in self._shared.providers else wanted
-        name = own if self._unknown_provider else wanted
-        self._provider = self._shared.providers[name]
-        default = self._section.portavoz_model if name == own else self._provider.default_model
-        self._model = self._config.models.current(wishes.get("model") or default)
-
     def build(self) -> ExternalCall:
-        config, spec, service = self._config, self._spec, self._shared.brain
-        journal = self._journal(enabled=service is not None)
-        state = self._state(service)
+        shared, spec, service = self._shared, self._spec, self._shared.brain
+        clock = asyncio.get_running_loop().time
+        path = None
+        settings = self._config.brain.journal
+        if service is not None and settings.enabled:
+            day = datetime.now(UTC).strftime("%Y-%m-%d")
+            name = f"{SAFE_NAME.sub('_', spec.session_id)}.jsonl"
+            path = self._config.resolve(settings.folder) / day / name
+        journal = Journal(path, clock, shared.counts.journals)
+        speaker = self._config.speaker
+        line = Line(self._open_next, self._open_fallback(), speaker, clock, time.time)
+        private = {"mode": "SELF_HOSTED", "privacy": ""}
+        if shared.fallback is not None:
+            privacy = self._config.penny.modes.SELF_HOSTED.privacy
+            private = {"mode": shared.fallback.name, "privacy": privacy}
+        call = ExternalCall(
+            self._state(), line, self._tools, journal, clock, shared.counts, private
+        )
+        if service is not None:
+            call.host.brain = SessionBrain(service, self._profile(service), journal, call.host)
+        self._note_start(call)
+        return call
+
+    def _state(self) -> CallState:
+        config, spec, has_brain = self._config, self._spec, self._shared.brain is not None
+        placer = Placer(config.brain.placement, config.models.price_of(self._model))
+        base = spec.session.get("instructions", spec.instructions)
+        facts_s = config.brain.facts_budget_ms / 1000 if has_brain else 0.0
+        actions = config.actions
+        fillers = actions.fillers_en if self._language == "en" else actions.fillers_es
+        state = CallState(
+            conversation=Conversation(),
+            context=DeclaredContext(base, RULES[self._language], placer, new_id),
+            placer=placer,
+            view=self._view(answers_turns=facts_s > 0),
+            timing=Timing(facts_s, actions.filler_after_ms / 1000, actions.reply_after_ms / 1000),
+            new_id=new_id,
+            fillers=list(fillers),
+            pending_output=pending_output(self._language),
+            has_brain=has_brain,
+        )
         for item in spec.history:
             known = state.conversation.add({"id": new_id("item"), **item})
             known.is_known_as_text = known.is_final = True
-        line = Line(self._open_next, self._open_fallback(), config.speaker, self._clock, time.time)
-        tools = self._tools(journal, lambda: call.host.brain)
-        call = ExternalCall(
-            state,
-            line,
-            tools,
-            journal,
-            self._clock,
-            self._shared.counts,
-            spec.language,
-            self._private(),
-        )
-        if service is not None:
-            profile = self._profile(service)
-            call.host.brain = SessionBrain(service, profile, journal, call.host, self._spans)
-        self._note_start(call, journal)
-        return call
-
-    def _state(self, service: BrainService | None) -> CallState:
-        config, spec = self._config, self._spec
-        placer = Placer(config.brain.placement, config.models.price_of(self._model))
-        base = spec.session.get("instructions", spec.instructions)
-        english = spec.language.lower().startswith("en")
-        rules = RULES["en" if english else "es"]
-        facts_s = config.brain.facts_budget_ms / 1000 if service is not None else 0.0
-        actions = config.actions
-        return CallState(
-            conversation=Conversation(),
-            context=DeclaredContext(base, rules, placer, new_id),
-            history=placer.history,
-            view=self._view(service, answers_turns=facts_s > 0),
-            timing=Timing(facts_s, actions.filler_after_ms / 1000, actions.reply_after_ms / 1000),
-            new_id=new_id,
-            fillers=list(actions.fillers_en if english else actions.fillers_es),
-            pending_output=pending_output(spec.language),
-            has_brain=service is not None,
-        )
+        return state
 
     # -- the upstream -------------------------------------------------------------------------
 
-    def _view(self, service: BrainService | None, *, answers_turns: bool) -> SessionView:
+    def _view(self, *, answers_turns: bool) -> SessionView:
+        service, language = self._shared.brain, self._spec.language.split("-")[0]
+        own = {"model": self._config.speaker.transcription_model, "language": language}
         search = service is not None and service.base is not None
-        own = {
-            "model": self._config.speaker.transcription_model,
-            "language": self._spec.language.split("-")[0],
-        }
         view = SessionView(
-            offer_tools(self._actions, self._spec.language, search=search),
+            offer_tools(self._actions, self._language, search=search),
             answers_turns=answers_turns and not self._provider.able.answers_by_itself,
             transcription=own,
             shows_words=self._spec.transcripts,
@@ -170,62 +169,41 @@ class CallAssembly:
             return None
 
         async def open_it(_session: Json, seed: Sequence[Json]) -> UpstreamSpeaker:
-            return await open_plain(fallback, self._spec, seed)
+            speaker = await fallback.open(replace(self._spec, voice="", history=tuple(seed)))
+            return RealtimeUpstream(speaker, PLAIN, [item["id"] for item in seed])
 
         return open_it
-
-    def _private(self) -> Json | None:
-        fallback = self._shared.fallback
-        privacy = self._config.penny.modes.SELF_HOSTED.privacy
-        return None if fallback is None else {"mode": fallback.name, "privacy": privacy}
 
     # -- what stands behind -------------------------------------------------------------------
 
     def _profile(self, service: BrainService) -> BrainProfile:
         wishes, settings = self._spec.cerebro, self._config.brain
+        named = {"update_frequency", "every_n"} & {name for name in wishes if wishes[name]}
         depth = getattr(settings.depths, wishes.get("analysis_depth") or settings.depth)
         return BrainProfile(
             language=self._spec.language,
             ref=wishes.get("knowledge_base_ref") or self._config.kb.default_ref,
             depth=depth,
             model=service.model_for(depth, wishes.get("model")),
-            schedule=ScheduleSettings(
-                frequency=wishes.get("update_frequency") or settings.update_frequency,
-                every_n=wishes.get("every_n") or settings.every_n,
-                partial_words=settings.partial_words,
-                debounce_s=settings.partial_debounce_ms / 1000,
-            ),
+            settings=settings.model_copy(update={name: wishes[name] for name in named}),
             session={"contexto": dict(self._spec.context), "acciones": list(self._actions)},
+            trace=self._spec.trace,
         )
 
-    def _tools(self, journal: Journal, brain: Callable[[], SessionBrain | None]) -> ToolRuns:
-        async def search(query: str) -> Json:
-            found = brain()
-            return {"status": "nothing_found"} if found is None else await found.look_up(query)
-
+    def _tools(self, host: CallHost) -> ToolRuns:
+        spec, shared = self._spec, self._shared
         session = {
-            "session_id": self._spec.session_id,
-            "language": self._spec.language,
-            "user_id": self._spec.context.get("user_id"),
-            "tenant": self._spec.tenant,
+            "session_id": spec.session_id,
+            "language": spec.language,
+            "user_id": spec.context.get("user_id"),
+            "tenant": spec.tenant,
         }
-        desk = ActionDesk(self._actions, self._spec.session_id)
-        return ToolRuns(desk, self._shared.runner, search, journal, session, self._spec.trace)
+        desk = ActionDesk(self._actions, spec.session_id)
+        return ToolRuns(desk, shared.runner, session, shared.counts.actions, host, spec.trace)
 
-    # -- the record ---------------------------------------------------------------------------
-
-    def _journal(self, *, enabled: bool) -> Journal:
-        settings = self._config.brain.journal
-        path = None
-        if enabled and settings.enabled:
-            folder = self._config.resolve(settings.folder)
-            day = datetime.now(UTC).strftime("%Y-%m-%d")
-            path = folder / day / f"{SAFE_NAME.sub('_', self._spec.session_id)}.jsonl"
-        return Journal(path, self._clock, self._shared.counts.journals)
-
-    def _note_start(self, call: ExternalCall, journal: Journal) -> None:
+    def _note_start(self, call: ExternalCall) -> None:
         spec, models = self._spec, self._config.models
-        journal.write(
+        call.note(
             "session",
             session_id=spec.session_id,
             language=spec.language,
@@ -234,16 +212,17 @@ class CallAssembly:
             actions=list(self._actions),
         )
         field = "context.available_actions"
-        for name in self._undeclared:
-            _warn(call, "field_ignored", f"{field}: '{name}' is not declared in penny.yaml", field)
+        warnings = [
+            ("field_ignored", f"{field}: '{name}' is not declared in penny.yaml", field)
+            for name in self._undeclared
+        ]
         if self._unknown_provider:
-            names = ", ".join(self._shared.providers)
-            message = f"portavoz.provider: '{self._unknown_provider}' is unknown; there are {names}"
-            _warn(call, "field_ignored", message, "portavoz.provider")
+            field, names = "portavoz.provider", ", ".join(self._shared.providers)
+            message = f"{field}: '{self._unknown_provider}' is unknown; there are {names}"
+            warnings.append(("field_ignored", message, field))
         if models.price_of(self._model) is not None and not models.has_price(self._model):
             message = f"'{self._model}' has no price; the highest of its family is counted"
-            _warn(call, "price_unknown", message, "portavoz.model")
-
-
-def _warn(call: ExternalCall, code: str, message: str, field: str) -> None:
-    call.tell({"type": "penny.warning", "code": code, "message": message, "field": field})
+            warnings.append(("price_unknown", message, "portavoz.model"))
+        for code, message, field in warnings:
+            told = {"code": code, "message": message, "field": field}
+            call.tell({"type": "penny.warning", **told})

@@ -15,10 +15,9 @@ import structlog
 
 from brain.journal import Journal
 from brain.service import BrainCounts
-from modes.external import turns
-from modes.external.hosts import CallHost
+from modes.external.host import CallHost
 from modes.external.line import Line
-from modes.external.reducer import next_deadline_s, step
+from modes.external.reducer import hear_audio, next_deadline_s, step
 from modes.external.session_view import duration_ms
 from modes.external.speaker import Json, Step, UpstreamSpeaker
 from modes.external.state import CallState, What
@@ -38,28 +37,27 @@ class ExternalCall:
     """One call.
 
     Args:
-        tools: runs what the speaker calls; it has none where the session has no tools.
-        private: ``mode`` and ``privacy`` of where a call goes whose speaker is dead; None: it ends.
+        make_tools: what runs what the speaker calls.
+        private: ``mode`` and ``privacy`` of where a call goes whose speaker is dead.
     """
 
     def __init__(
         self,
         state: CallState,
         line: Line,
-        tools: ToolRuns,
+        make_tools: Callable[[CallHost], ToolRuns],
         journal: Journal,
         clock: Callable[[], float],
         counts: BrainCounts,
-        language: str,
-        private: Json | None,
+        private: Json,
     ) -> None:
         self.info: Json = {}
         self.state = state
         self.line = line
-        self.journal = journal
-        self.host = CallHost(state, clock, language, self.happen, self.tell, journal, counts)
-        self.host.records = tools.records
-        self._tools = tools
+        self.note = journal.write
+        self.host = CallHost(state, clock, self.happen, self.tell, journal)
+        self._journal = journal
+        self._tools = make_tools(self.host)
         self._clock = clock
         self._counts = counts
         self._private = private
@@ -72,20 +70,22 @@ class ExternalCall:
         self._unread: deque[Json] = deque(maxlen=MOST_UNREAD)
         self._error: SpeakerLost | None = None
         self._closed = False
+        host = self.host
         self._carry_out: dict[str, Callable[[Any], None]] = {
             "tell": self.tell,
             "send": line.send,
             "seed": line.seed,
             "apply": self._apply,
             "abandon": line.abandon,
-            "run": lambda run: tools.run(run, self.host),
-            "look_up": lambda turn: self._happened.appendleft(("facts", self.host.find(turn))),
-            "partial": self.host.partial,
-            "final": self.host.final,
-            "reply": self.host.reply,
-            "outcome": self.host.outcome,
-            "journal": self.host.note,
-            "refusal": self.host.refusal,
+            "run": self._tools.run,
+            "look_up": lambda turn: self._happened.appendleft(("facts", host.find(turn))),
+            "partial": host.partial,
+            "final": host.final,
+            "reply": host.reply,
+            "outcome": host.outcome,
+            "journal": lambda about: self.note(about[0], **about[1]),
+            "refusal": self._refusal,
+            "not_understood": self._not_understood,
         }
 
     async def open(self) -> None:
@@ -130,12 +130,12 @@ class ExternalCall:
         await self._tasks.aclose()
         await self._tools.aclose()
         await self.line.aclose()
-        self.state.context.close(self.state.turn, self._clock())
-        for outcome in self.state.context.drain():
+        self.state.context.close()
+        for outcome in self.state.context.drain(self.state.turn, self._clock()):
             self.host.outcome(outcome)
         await self._leave_brain()
-        self.journal.write("session_ended")
-        await self.journal.aclose()
+        self.note("session_ended")
+        await self._journal.aclose()
 
     def tell(self, event: Json) -> None:
         """Pass an event on to the session, or keep it until there is one."""
@@ -146,22 +146,12 @@ class ExternalCall:
 
     # -- the upstream's side (LineHost) ---------------------------------------------------------
 
-    def compose(self) -> tuple[Json, list[Json]]:
-        session = {**self.state.view.session, "instructions": self.state.context.render(())}
-        return session, self.state.conversation.seed(self._clock())
-
-    def is_quiet(self) -> bool:
-        self.state.now_s = self._clock()
-        return self.state.is_quiet
-
-    def replay_from_ms(self) -> float | None:
-        return turns.replay_from_ms(self.state)
-
     def on_upstream_event(self, event: Json) -> None:
-        self.happen("upstream", event)
-
-    def on_lost(self) -> None:
-        self.happen("lost")
+        if event["type"] != "response.output_audio.delta" or self._is_stepping:
+            self.happen("upstream", event)
+        elif not self._closed:
+            hear_audio(self.state, event, self._clock())
+            self.tell(event)
 
     def on_attached(self, upstream: UpstreamSpeaker, reason: str) -> None:
         if reason == "fallback":
@@ -178,9 +168,6 @@ class ExternalCall:
         if self._sink is not None:
             self._sink.on_closed(error)
 
-    def note(self, kind: str, **fields: object) -> None:
-        self.journal.write(kind, **fields)
-
     def _present(self, upstream: UpstreamSpeaker) -> None:
         self.info.update(upstream.info)
         effective = self.info.get("session") or {}
@@ -191,13 +178,8 @@ class ExternalCall:
             "tools": bool(self.state.view.own_tools) and upstream.able.calls_tools,
             "cost": True,
         }
-        self.tell(
-            {
-                "type": "penny.speaker",
-                "model": self.info.get("model") or "",
-                "transcription_model": heard.get("model") or "",
-            }
-        )
+        models = {"model": self.info.get("model"), "transcription_model": heard.get("model")}
+        self.tell({"type": "penny.speaker", **{name: told or "" for name, told in models.items()}})
 
     def _go_private(self, upstream: UpstreamSpeaker) -> None:
         """Nothing goes to the vendors any more; the notes stay what they are, as instructions."""
@@ -207,10 +189,9 @@ class ExternalCall:
         message = "the fast speaker is gone; the call goes on privately"
         self.tell({"type": "penny.warning", "code": "mode_changed", "message": message})
         speaker = {name: upstream.info.get(name) for name in ("model", "voice", "provider")}
-        private = self._private or {"mode": "SELF_HOSTED", "privacy": ""}
-        speaker["model"] = str(speaker["model"] or private["mode"])
+        speaker["model"] = str(speaker["model"] or self._private["mode"])
         capabilities = upstream.info.get("capabilities") or {}
-        changed = {**private, "speaker": speaker, "capabilities": capabilities}
+        changed = {**self._private, "speaker": speaker, "capabilities": capabilities}
         self.tell({"type": "penny.mode_changed", **changed})
 
     async def _leave_brain(self) -> None:
@@ -233,17 +214,16 @@ class ExternalCall:
                 self._step(*self._happened.popleft())
         finally:
             self._is_stepping = False
-        self.host.note_answered()
         self._set_timer()
 
     def _step(self, what: What, about: Any) -> None:
         try:
             effects = step(self.state, what, about, self._clock())
         except Exception as error:
-            # An event of a shape that nobody knew: passed over, so that the call does not go deaf.
+            # A shape that was not known: passed over, so that the call does not go deaf.
             kind = about["type"] if what == "upstream" else what
             log.warning("event_not_understood", event_type=kind, error=type(error).__name__)
-            self._counts.not_understood[kind] += 1
+            self._not_understood(kind)
             return
         for effect, detail in effects:
             try:
@@ -251,20 +231,27 @@ class ExternalCall:
             except Exception:
                 log.exception("effect_failed", effect=effect)
 
+    def _not_understood(self, kind: str) -> None:
+        self._counts.not_understood[kind] += 1
+
     def _set_timer(self) -> None:
+        """Wait for the earliest deadline; a timer that is too early only looks again."""
         due_s = next_deadline_s(self.state)
+        if due_s is None or self._closed or (self._timer and self._timer.when() <= due_s):
+            return
         if self._timer is not None:
-            if self._timer.when() == due_s and not self._timer.cancelled():
-                return
             self._timer.cancel()
-            self._timer = None
-        if due_s is not None and not self._closed:
-            self._timer = self._loop.call_at(due_s, self._tick)
+        self._timer = self._loop.call_at(due_s, self._tick)
 
     def _tick(self) -> None:
         self._timer = None
         self.happen("tick")
 
     def _apply(self, change: Step) -> None:
-        self.journal.write("placement", act=change.act, folios=change.folios, text=change.text)
+        self.note("placement", act=change.act, folios=change.folios, text=change.text)
         self.line.change(change)
+
+    def _refusal(self, about: tuple[str, Json]) -> None:
+        kind, fields = about
+        log.warning("speaker_refuses", kind=kind, **fields)
+        self.note(kind, **fields)

@@ -8,24 +8,17 @@ from brain.host import Reply
 from modes.external import open_calls
 from modes.external.placing import count_tokens
 from modes.external.state import CallState, Json, OpenItem, Slot
-
-
-MS_PER_TOKEN_HEARD, MS_PER_TOKEN_SPOKEN = 100, 50
-"""OpenAI's own rates of audio tokens."""
-
-
-def is_hidden(s: CallState, item_id: str) -> bool:
-    item = s.conversation.get(item_id)
-    return item is not None and item.is_hidden
+from penny.realtime.usage import Usage, count_input_audio, count_output_audio
 
 
 def end(s: CallState) -> None:
+    """The slot is free."""
     s.slot = Slot()
-    for name in ("request", "stall", "cancel"):
-        s.deadlines.pop(name, None)
+    s.drop_due("request", "stall", "cancel")
 
 
 def review(s: CallState, response: Json, output: list[Json]) -> None:
+    """Have the brain look at what was said."""
     found = [s.conversation.get(raw["id"]) for raw in output]
     items = [item for item in found if item is not None and item.role == "assistant" and item.text]
     if not items:
@@ -47,74 +40,77 @@ def close(s: CallState) -> None:
     """End the running response with every event that a whole one has, and with its usage."""
     slot = s.slot
     if slot.response_id:
-        s.finished.append(slot.response_id)
-        output = [*slot.output]
-        for item_id, item in slot.items.items():
-            if not is_hidden(s, item_id):
-                output.append(_close_item(s, item_id, item))
-        response = {
-            "conversation_id": None,
-            "metadata": None,
-            **slot.response,
-            "status": "cancelled",
-            "status_details": {"type": "cancelled", "reason": "client_cancelled"},
-            "output": output,
-            "usage": _estimate_usage(s, slot),
-        }
-        review(s, response, output)
-        s.tell(s.make("response.done", response=response))
+        response = _end_whole(s, slot, {"type": "cancelled", "reason": "client_cancelled"})
+        review(s, response, response["output"])
+        s.tell("response.done", response=response)
     end(s)
     open_calls.response_ended(s, slot.response_id, interrupted=False)
 
 
-def _close_item(s: CallState, item_id: str, item: OpenItem) -> Json:
+def close_asides(s: CallState) -> None:
+    """Responses outside the conversation have failed with the upstream that made them."""
+    error = {"type": "server_error", "code": "speaker_lost"}
+    for slot in s.asides.values():
+        s.tell("response.done", response=_end_whole(s, slot, {"type": "failed", "error": error}))
+    s.asides.clear()
+
+
+def _end_whole(s: CallState, slot: Slot, details: Json) -> Json:
+    """Close every item; returns the response as it ended."""
+    s.finished.append(slot.response_id)
+    usage = _estimate_usage(s, slot)
+    hidden = s.conversation.is_hidden
+    output = [raw for raw in slot.output if not hidden(raw["id"])]
+    output += [_close_item(s, slot, *each) for each in slot.items.items() if not hidden(each[0])]
+    response = {"conversation_id": None, "metadata": None, **slot.response}
+    ended = {"status": details["type"], "status_details": details, "usage": usage}
+    return {**response, **ended, "output": output}
+
+
+def _close_item(s: CallState, slot: Slot, item_id: str, item: OpenItem) -> Json:
     text = s.conversation.reply(item_id).text if item.parts else ""
-    where: Json = {"response_id": s.slot.response_id, "item_id": item_id}
-    where |= {"output_index": item.output_index}
+    where: Json = {"response_id": slot.response_id, "output_index": item.output_index}
     content = []
     for index, kind in item.parts.items():
-        place: dict[str, Any] = {**where, "content_index": index}
+        place: dict[str, Any] = {**where, "item_id": item_id, "content_index": index}
         if kind == "audio":
-            s.tell(s.make("response.output_audio.done", **place))
-            s.tell(s.make("response.output_audio_transcript.done", **place, transcript=text))
+            s.tell("response.output_audio.done", **place)
+            s.tell("response.output_audio_transcript.done", **place, transcript=text)
             part, whole = {"type": "audio", "transcript": text}, "output_audio"
         else:
-            s.tell(s.make("response.output_text.done", **place, text=text))
+            s.tell("response.output_text.done", **place, text=text)
             part, whole = {"type": "text", "text": text}, "output_text"
-        s.tell(s.make("response.content_part.done", **place, part=part))
+        s.tell("response.content_part.done", **place, part=part)
         content.append({**part, "type": whole})
     raw = {**item.raw, "status": "incomplete"}
     if raw.get("type") == "message":
         raw["content"] = content
-    s.conversation.add(raw)
-    before = s.conversation.visible_before(item_id)
-    s.tell(s.make("conversation.item.done", item=raw, previous_item_id=before))
-    del where["item_id"]
-    s.tell(s.make("response.output_item.done", **where, item=raw))
+    if slot is s.slot:
+        s.conversation.add(raw)
+        before = s.conversation.visible_before(item_id)
+        s.tell("conversation.item.done", item=raw, previous_item_id=before)
+    s.tell("response.output_item.done", **where, item=raw)
     return raw
 
 
 def _estimate_usage(s: CallState, slot: Slot) -> Json:
-    """What the provider bills for a response whose own usage never came."""
-    items = [s.conversation.get(item_id) for item_id in slot.items]
-    spoken = [item for item in items if item is not None and item.role == "assistant"]
-    audio_out = round(sum(item.audio_ms for item in spoken) / MS_PER_TOKEN_SPOKEN)
-    text_out = sum(count_tokens(item.text) for item in spoken)
+    """What the provider bills for a response whose own usage never came: all that it wrote, items
+    that ended before included, behind a history that was cached."""
+    written = [raw["id"] for raw in slot.output] + list(slot.items)
+    items = [item for each in written if (item := s.conversation.get(each)) is not None]
     asked = s.conversation.get(s.conversation.newest_turn_id())
     heard_ms = max(0.0, asked.until_ms - asked.from_ms) if asked is not None else 0.0
-    text, audio = s.history.text_tokens, s.history.audio_tokens
-    cached = {"text_tokens": text, "audio_tokens": audio, "image_tokens": 0}
-    audio_in = audio + round(heard_ms / MS_PER_TOKEN_HEARD)
-    return {
-        "total_tokens": text + audio_in + text_out + audio_out,
-        "input_tokens": text + audio_in,
-        "output_tokens": text_out + audio_out,
-        "input_token_details": {
-            "text_tokens": text,
-            "audio_tokens": audio_in,
-            "image_tokens": 0,
-            "cached_tokens": text + audio,
-            "cached_tokens_details": cached,
-        },
-        "output_token_details": {"text_tokens": text_out, "audio_tokens": audio_out},
-    }
+    text, audio = s.placer.text_tokens, s.placer.audio_tokens
+    usage = Usage(
+        input_text=text,
+        input_audio=audio + count_input_audio(round(heard_ms)),
+        cached_text=text,
+        output_text=sum(
+            count_tokens(item.text or str(item.raw.get("arguments") or "")) for item in items
+        ),
+        output_audio=sum(count_output_audio(round(item.audio_ms)) for item in items),
+    ).to_json()
+    heard: Json = usage["input_token_details"]
+    heard["cached_tokens"] += audio
+    heard["cached_tokens_details"]["audio_tokens"] = audio
+    return usage

@@ -9,17 +9,18 @@ up and told.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any, get_args
 
-from brain.folio import Folio, Outcome, SectionName
-from modes.external.speaker import Act, Capabilities, Step
+from brain.folio import Folio, Outcome, OutcomeState, SectionName
+from modes.external.speaker import Capabilities, Step
 
 
 ACK_S = 5.0
 """A change whose acknowledgement does not come in this time is tried again, or given up."""
 TRIES = 2
-ORDER: tuple[SectionName, ...] = ("summary", "folio", "facts", "results", "correction")
-ONE_OF_EACH: frozenset[SectionName] = frozenset({"summary", "folio", "facts"})
+ORDER: tuple[SectionName, ...] = get_args(SectionName)
+ONE_OF_EACH: frozenset[SectionName] = frozenset({"folio", "facts"})
 """Sections in which the newest replaces the older."""
 
 Choose = Callable[[Folio, Sequence[str]], str]
@@ -36,45 +37,41 @@ class Held:
     """Appended, oldest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What is to be done: notes to take out, notes to add, and the document to write (or None)."""
-
-    remove: tuple[str, ...] = ()
-    append: tuple[Folio, ...] = ()
-    document: tuple[Folio, ...] | None = None
-
-
-def diff(wanted: Sequence[Folio], held: Held, able: Capabilities, choose: Choose) -> Change:
-    """What brings an upstream from what it has to what is wanted."""
+def diff(wanted: Sequence[Folio], held: Held, able: Capabilities, choose: Choose) -> list[Step]:
+    """What brings an upstream from what it has to what is wanted; steps without id, and a rewrite
+    without its text."""
+    if not (able.appends or able.rewrites):
+        return []
     living = {folio.id for folio in wanted}
     gone = tuple(each for each in held.notes if each not in living)
     missing = [f for f in wanted if f.id not in held.document and f.id not in held.notes]
-    written = [f for f in missing if _is_written(f, gone, able, choose)]
-    if not able.appends and not able.rewrites:
-        return Change()
-    stale = [each for each in held.document if each not in living]
-    if not able.rewrites or not (written or stale):
-        return Change(gone, tuple(missing))
-    document = [f for f in wanted if f.id in held.document or f in written]
-    return Change(gone, tuple(f for f in missing if f not in written), tuple(document))
-
-
-def _is_written(folio: Folio, gone: Sequence[str], able: Capabilities, choose: Choose) -> bool:
-    if not able.rewrites:
-        return False
-    return not able.appends or folio.urgent or choose(folio, gone) == "rewrite"
+    written: list[Folio] = []
+    if able.rewrites:
+        alone = not able.appends
+        written = [f for f in missing if alone or f.urgent or choose(f, gone) == "rewrite"]
+    steps = [Step("", "remove", (each,)) for each in gone]
+    steps += [
+        Step("", "append", (f.id,), f.text, f.kind, f.urgent) for f in missing if f not in written
+    ]
+    if written or any(each not in living for each in held.document):
+        document = (f.id for f in wanted if f.id in held.document or f in written)
+        steps.append(Step("", "rewrite", tuple(document)))
+    return steps
 
 
 @dataclass(slots=True)
 class _Pending:
-    """A step that the vendor has not acknowledged yet."""
+    """A step that the vendor has not acknowledged yet. ``before``: the document it replaces."""
 
     step: Step
     due_s: float
-    tries: int
-    before: tuple[str, ...] = ()
-    """Of a rewrite: the document it replaces."""
+    before: tuple[str, ...]
+    tries: int = 1
+
+    @property
+    def key(self) -> str:
+        """The same for another try."""
+        return self.step.act + ("" if self.step.act == "rewrite" else self.step.folios[0])
 
 
 class DeclaredContext:
@@ -88,12 +85,22 @@ class DeclaredContext:
 
     def __init__(self, base: str, rules: str, choose: Choose, new_id: Callable[[str], str]) -> None:
         self.base = base
-        self.revision = 0
+        self._revision = 0
         self._rules = rules
         self._choose = choose
         self._new_id = new_id
-        self._able: Capabilities | None = None
         self._wanted: dict[str, Folio] = {}
+        self._told: set[str] = set()
+        """Folios that were in force once: another upstream's taking them is no news."""
+        self._newest: dict[str, int] = {}
+        self._outcomes: list[tuple[Folio, OutcomeState, dict[str, Any]]] = []
+        self._able: Capabilities | None = None
+        self.attach(None)
+
+    def attach(self, able: Capabilities | None) -> None:
+        """Another upstream, which was opened with base and rules and has no section yet; None:
+        there is none now."""
+        self._able = able
         self._held = Held()
         self._pending: dict[str, _Pending] = {}
         self._tries: dict[str, int] = {}
@@ -101,92 +108,75 @@ class DeclaredContext:
         """Notes that were sent and perhaps are there: they go before they come again."""
         self._in_force: dict[str, str] = {}
         """Acknowledged folio -> how it was placed."""
-        self._told: set[str] = set()
-        self._newest: dict[str, int] = {}
-        self._outcomes: list[Outcome] = []
 
     # -- what is wanted -----------------------------------------------------------------------
 
-    def offer(self, folio: Folio, turn: int, now_s: float) -> bool:
-        """Want a folio; False when it says something older than its section does."""
-        if folio.section in ONE_OF_EACH and folio.turn < self._newest.get(folio.section, 0):
-            self._outcomes.append(Outcome(folio, "gone", "stale", now_s, turn))
-            return False
+    def offer(self, folio: Folio) -> None:
+        """Want a folio, unless it says something older than its section does."""
         older = set(folio.supersedes)
         if folio.section in ONE_OF_EACH:
+            if folio.turn < self._newest.get(folio.section, 0):
+                self._outcomes.append((folio, "gone", {"reason": "stale"}))
+                return
             self._newest[folio.section] = folio.turn
-            older |= {f.id for f in self._wanted.values() if f.section == folio.section}
+            older |= {f.id for f in self.in_force(folio.section)}
         for each in older:
-            self._leave(each, "superseded", turn, now_s)
+            self._leave(each, "superseded")
         self._wanted[folio.id] = folio
-        return True
 
-    def withdraw(self, folio_id: str, reason: str, turn: int, now_s: float) -> None:
+    def withdraw(self, folio_id: str, reason: str) -> None:
         """Want it no more: a correction that was said, or was not needed."""
-        self._leave(folio_id, f"withdrawn:{reason}", turn, now_s)
+        self._leave(folio_id, f"withdrawn:{reason}")
 
-    def turn_began(self, turn: int, now_s: float) -> None:
+    def turn_began(self, turn: int) -> None:
         """Let go of what has outlived its turns."""
         for folio in list(self._wanted.values()):
             if turn - folio.turn > folio.expires_after_turns:
-                self._leave(folio.id, "expired", turn, now_s)
+                self._leave(folio.id, "expired")
 
-    def close(self, turn: int, now_s: float) -> None:
+    def close(self) -> None:
         """The call ends: everything goes."""
         for each in list(self._wanted):
-            self._leave(each, "withdrawn:call_ended", turn, now_s)
+            self.withdraw(each, "call_ended")
 
-    def _leave(self, folio_id: str, reason: str, turn: int, now_s: float) -> None:
+    def _leave(self, folio_id: str, reason: str) -> None:
         folio = self._wanted.pop(folio_id, None)
         if folio is not None:
             self._in_force.pop(folio_id, None)
             self._told.discard(folio_id)
-            self._outcomes.append(Outcome(folio, "gone", reason, now_s, turn))
+            self._outcomes.append((folio, "gone", {"reason": reason}))
 
     # -- what goes out ------------------------------------------------------------------------
 
     def steps(self, now_s: float) -> list[Step]:
         """What to send now, in order."""
-        able = self._able
-        if able is None:
+        if self._able is None:
             return []
-        steps = [self._send("remove", (each,), now_s) for each in self._doubtful]
+        steps = [self._send(Step("", "remove", (each,)), now_s) for each in self._doubtful]
         self._doubtful.clear()
-        change = diff(self._ordered(), self._held, able, self._choose)
-        steps += [self._send("remove", (each,), now_s) for each in change.remove]
-        steps += [self._send("append", (folio.id,), now_s, folio) for folio in change.append]
-        if change.document is not None:
-            ids = tuple(folio.id for folio in change.document)
-            steps.append(self._send("rewrite", ids, now_s, text=self.render(change.document)))
-        return steps
+        change = diff(self._ordered(), self._held, self._able, self._choose)
+        return steps + [self._send(each, now_s) for each in change]
 
-    def _send(
-        self,
-        act: Act,
-        folios: tuple[str, ...],
-        now_s: float,
-        note: Folio | None = None,
-        text: str = "",
-    ) -> Step:
-        if note is None:
-            step = Step(self._new_id("step"), act, folios, text)
+    def _send(self, step: Step, now_s: float) -> Step:
+        step = replace(step, id=self._new_id("step"))
+        pending = _Pending(step, now_s + ACK_S, self._held.document)
+        pending.tries += self._tries.get(pending.key, 0)
+        self._tries[pending.key] = pending.tries
+        self._pending[step.id] = pending
+        if step.act == "remove":
+            self._held.notes.pop(step.folios[0], None)
+        elif step.act == "append":
+            self._held.notes[step.folios[0]] = None
         else:
-            step = Step(self._new_id("step"), act, folios, note.text, note.kind, note.urgent)
-        tries = self._tries[_key(step)] = 1 + self._tries.get(_key(step), 0)
-        self._pending[step.id] = _Pending(step, now_s + ACK_S, tries, self._held.document)
-        if act == "remove":
-            self._held.notes.pop(folios[0], None)
-        elif act == "append":
-            self._held.notes[folios[0]] = None
-        else:
-            self._held.document = folios
+            self._held.document = step.folios
+            return replace(step, text=self.render(step.folios))
         return step
 
-    def render(self, folios: Iterable[Folio] | None = None, base: str | None = None) -> str:
+    def render(self, folios: Iterable[str] | None = None, base: str | None = None) -> str:
         """Instructions: base, rules, and the folios that stand in them (those held by default)."""
-        if folios is None:
-            folios = [f for f in self._ordered() if f.id in self._held.document]
-        texts = [self.base if base is None else base, self._rules, *(f.text for f in folios)]
+        shown = set(self._held.document if folios is None else folios)
+        texts = [self.base if base is None else base, self._rules]
+        texts += [folio.text for folio in self._ordered() if folio.id in shown]
         return "\n\n".join(text for text in texts if text)
 
     def _ordered(self) -> list[Folio]:
@@ -196,36 +186,34 @@ class DeclaredContext:
 
     # -- what comes back ----------------------------------------------------------------------
 
-    def placed(self, step_id: str, turn: int, now_s: float) -> None:
+    def placed(self, step_id: str) -> None:
         """A change is acknowledged: what it carries is in force."""
         pending = self._pending.pop(step_id, None)
         if pending is None or self._able is None:
             return
-        self._tries.pop(_key(pending.step), None)
+        self._tries.pop(pending.key, None)
         if pending.step.act == "remove":
             return
-        self.revision += 1
+        self._revision += 1
         rewritten = pending.step.act == "rewrite"
         placement = self._able.rewritten_as if rewritten else self._able.appended_as
         for each in pending.step.folios:
-            folio = self._wanted.get(each)
-            if folio is not None and each not in self._in_force:
+            if each in self._wanted and each not in self._in_force:
                 self._in_force[each] = placement
-                if each not in self._told:  # another upstream's taking it is no news
+                if each not in self._told:
                     self._told.add(each)
-                    self._outcomes.append(
-                        Outcome(folio, "in_force", "", now_s, turn, placement, self.revision)
-                    )
+                    about = {"placement": placement, "revision": self._revision}
+                    self._outcomes.append((self._wanted[each], "in_force", about))
 
-    def refused(self, step_id: str, turn: int, now_s: float) -> Step | None:
+    def refused(self, step_id: str) -> Step | None:
         """The upstream does not take a change; returns it, None if it is of another upstream."""
         pending = self._pending.pop(step_id, None)
         if pending is None:
             return None
-        self._undo(pending, "refused", turn, now_s)
+        self._undo(pending, "refused")
         return pending.step
 
-    def tick(self, turn: int, now_s: float) -> list[Step]:
+    def tick(self, now_s: float) -> list[Step]:
         """Give up what was not acknowledged twice, send the rest again; returns the former."""
         given_up = []
         for step_id, pending in list(self._pending.items()):
@@ -233,7 +221,7 @@ class DeclaredContext:
                 continue
             del self._pending[step_id]
             if pending.tries >= TRIES:
-                self._undo(pending, "given_up", turn, now_s)
+                self._undo(pending, "given_up")
                 given_up.append(pending.step)
             elif pending.step.act == "remove":
                 self._held.notes[pending.step.folios[0]] = None  # the diff takes it out again
@@ -243,19 +231,19 @@ class DeclaredContext:
                 self._held.document = pending.before
         return given_up
 
-    def _undo(self, pending: _Pending, reason: str, turn: int, now_s: float) -> None:
+    def _undo(self, pending: _Pending, reason: str) -> None:
         step = pending.step
-        self._tries.pop(_key(step), None)
+        self._tries.pop(pending.key, None)
         if step.act == "remove":
             return  # it cannot be taken out: asking again and again would not mend it
         if step.act == "rewrite":
             self._held.document = tuple(e for e in pending.before if e in self._wanted)
-        if step.act == "append" and reason == "given_up":
+        elif reason == "given_up":
             self._doubtful.append(step.folios[0])
         for each in step.folios:
             self._held.notes.pop(each, None)
             if each not in self._in_force:
-                self._leave(each, reason, turn, now_s)
+                self._leave(each, reason)
 
     @property
     def due_s(self) -> float | None:
@@ -264,39 +252,22 @@ class DeclaredContext:
 
     # -- what it has become -------------------------------------------------------------------
 
-    def response_created(self, response_id: str, turn: int, now_s: float) -> tuple[str, ...]:
-        """A response answers ``turn`` with what is in force now; returns those folios."""
-        used = [self._wanted[each] for each in self._in_force]
-        self._outcomes += [
-            Outcome(f, "used", "", now_s, turn, self._in_force[f.id], self.revision, response_id)
-            for f in used
-        ]
-        return tuple(f.id for f in used)
+    def response_created(self, response_id: str) -> tuple[str, ...]:
+        """A response is answered with what is in force now; returns those folios."""
+        for each, placement in self._in_force.items():
+            about = {"placement": placement, "revision": self._revision}
+            about["response_id"] = response_id
+            self._outcomes.append((self._wanted[each], "used", about))
+        return tuple(self._in_force)
 
     def in_force(self, section: SectionName) -> tuple[Folio, ...]:
         """The section's folios in force or on their way, oldest first."""
         return tuple(f for f in self._wanted.values() if f.section == section)
 
-    def drain(self) -> list[Outcome]:
-        """What became of folios since the last time."""
+    def drain(self, turn: int, now_s: float) -> list[Outcome]:
+        """What became of folios since the last time, as of ``turn``."""
         outcomes, self._outcomes = self._outcomes, []
-        return outcomes
-
-    # -- upstreams ----------------------------------------------------------------------------
-
-    def attach(self, able: Capabilities) -> None:
-        """Another upstream, which was opened with base and rules: it has no section yet."""
-        self._able = able
-        self._held = Held()
-        self._pending.clear()
-        self._tries.clear()
-        self._doubtful.clear()
-        self._in_force.clear()
-
-    def detach(self) -> None:
-        """There is no upstream now."""
-        self._able = None
-
-
-def _key(step: Step) -> str:
-    return f"{step.act} {step.folios[0] if step.act != 'rewrite' else ''}"
+        return [
+            Outcome(folio, state, at_s=now_s, turn=turn, **about)
+            for folio, state, about in outcomes
+        ]

@@ -14,15 +14,17 @@ from penny.turns.heard import HeardText
 
 
 Json = dict[str, Any]
-Role = Literal["user", "assistant", "system", "call", "output", "other"]
+Role = Literal["user", "assistant", "system", "call", "output", "aside", "other"]
+"""``aside``: said outside the conversation, by a response of its own."""
 
 PLAYBACK_DELAY_S = 0.25
 """What an edge holds back before audio is heard: its lead and the network."""
 KEPT_ITEMS = 600
-_FIELDS: dict[Role, tuple[str, ...]] = {
+_SEEDED: dict[Role, tuple[str, ...]] = {
     "call": ("id", "type", "call_id", "name", "arguments"),
     "output": ("id", "type", "call_id", "output"),
 }
+_SERVER_ONLY = frozenset({"object", "status"})
 
 
 @dataclass(slots=True)
@@ -72,29 +74,23 @@ class ConversationItem:
 
         What was cut is left out; what still sounds will be heard (if not, a truncation comes).
         """
-        wanted = _FIELDS.get(self.role)
-        if wanted is not None:
-            if self.raw.get("status") in ("in_progress", "incomplete"):
-                return None
-            return {name: self.raw[name] for name in wanted if self.raw.get(name) is not None}
+        names = _SEEDED.get(self.role)
+        if names is not None:
+            whole = self.raw.get("status") not in ("in_progress", "incomplete")
+            return {n: self.raw[n] for n in names if self.raw.get(n) is not None} if whole else None
+        if self.role == "aside":
+            return None
         if self.role == "other":
             return {name: value for name, value in self.raw.items() if name not in _SERVER_ONLY}
-        content = self._content(now_s)
-        if not content:
-            return None
-        return {"id": self.id, "type": "message", "role": self.role, "content": content}
-
-    def _content(self, now_s: float) -> list[Json]:
-        if self.role == "assistant":
-            text = self.text if self.cut_ms is None else self.heard(now_s)
-            return [{"type": "output_text", "text": text}] if text.strip() else []
+        kind, text = "input_text", self.words
         given = [part for part in self.raw.get("content") or () if _is_given(part)]
-        if given:
-            return given
-        return [{"type": "input_text", "text": self.words}] if self.words.strip() else []
-
-
-_SERVER_ONLY = frozenset({"object", "status"})
+        if self.role == "assistant":
+            kind, given = "output_text", []
+            text = self.text if self.cut_ms is None else self.heard(now_s)
+        if not given and not text.strip():
+            return None
+        content = given or [{"type": kind, "text": text}]
+        return {"id": self.id, "type": "message", "role": self.role, "content": content}
 
 
 def _is_given(part: Json) -> bool:
@@ -121,9 +117,11 @@ class Conversation:
                 content = known.raw.get("content") or raw.get("content")
                 known.raw = {**raw, "content": content} if content else raw
             return known
-        if raw["type"] == "message" and raw.get("role") == "user":
-            self.turn += 1
-        item = self._insert(raw["id"], _role_of(raw), raw, after)
+        kinds: dict[str, Role] = {"function_call": "call", "function_call_output": "output"}
+        role = kinds.get(raw["type"], "other")
+        if raw["type"] == "message":
+            role = raw["role"] if raw.get("role") in ("user", "assistant") else "system"
+        item = self._insert(raw["id"], role, raw, after)
         texts = [part.get("text") or part.get("transcript") for part in raw.get("content") or ()]
         item.words = " ".join(text for text in texts if text)
         item.is_final = bool(item.words)
@@ -131,11 +129,7 @@ class Conversation:
 
     def begin_turn(self, item_id: str) -> ConversationItem:
         """The caller's spoken item, from its first word on."""
-        known = self._items.get(item_id)
-        if known is not None:
-            return known
-        self.turn += 1
-        return self._insert(item_id, "user", {}, None)
+        return self._items.get(item_id) or self._insert(item_id, "user", {}, None)
 
     def continue_turn(self, old_id: str, item_id: str) -> None:
         """The same speech, heard again by another upstream: its turn, under a new id."""
@@ -143,6 +137,7 @@ class Conversation:
         if old is not None and item_id not in self._items:
             self.delete(old_id)
             self._insert(item_id, "user", {}, None).turn = old.turn
+            self.turn -= 1
 
     def delete(self, item_id: str) -> None:
         if self._items.pop(item_id, None) is not None:
@@ -151,18 +146,20 @@ class Conversation:
     def get(self, item_id: str) -> ConversationItem | None:
         return self._items.get(item_id)
 
+    def is_hidden(self, item_id: str) -> bool:
+        item = self._items.get(item_id)
+        return item is not None and item.is_hidden
+
     def visible_before(self, item_id: str) -> str | None:
         """The nearest item before this one that the caller's side knows; of an unknown the last."""
         end = self._order.index(item_id) if item_id in self._items else len(self._order)
-        visible = (i for i in reversed(self._order[:end]) if not self._items[i].is_hidden)
-        return next(visible, None)
+        before = (self._items[each] for each in reversed(self._order[:end]))
+        return next((i.id for i in before if not i.is_hidden and i.role != "aside"), None)
 
     def find_call(self, call_id: str) -> ConversationItem | None:
         """The function call of that id."""
-        for item in reversed(self._items.values()):
-            if item.role == "call" and item.raw.get("call_id") == call_id:
-                return item
-        return None
+        calls = (item for item in reversed(self._items.values()) if item.role == "call")
+        return next((item for item in calls if item.raw.get("call_id") == call_id), None)
 
     # -- what the speaker says ----------------------------------------------------------------
 
@@ -192,15 +189,18 @@ class Conversation:
         return next((i for i in reversed(self._order) if self._items[i].role == "user"), "")
 
     def words_of(self, turn: int) -> str:
-        return self._join(turn, "user", None)
+        items = self._of(turn, "user")
+        return " ".join(item.words for item in items if item.words)
 
     def reply_of(self, turn: int, now_s: float) -> str:
         """What was heard of the replies of a turn."""
-        return self._join(turn, "assistant", now_s)
+        texts = [item.heard(now_s) for item in self._of(turn, "assistant")]
+        return " ".join(text for text in texts if text)
 
-    def exchanges(self, now_s: float) -> tuple[Exchange, ...]:
-        """Every finished turn (all but the newest), with what was heard of the reply."""
-        turns = sorted({item.turn for item in self._items.values()} - {self.turn})
+    def exchanges(self, now_s: float, until: int | None = None) -> tuple[Exchange, ...]:
+        """Every turn before ``until`` (by default the newest), with what was heard of the reply."""
+        end = self.turn if until is None else until
+        turns = sorted(turn for turn in {i.turn for i in self._items.values()} if turn < end)
         return tuple(
             Exchange(turn, self.words_of(turn), self.reply_of(turn, now_s)) for turn in turns
         )
@@ -209,11 +209,7 @@ class Conversation:
         """The conversation as GA items with their ids, all of it, in order."""
         items = [each for i in self._order if (each := self._items[i].seed(now_s)) is not None]
         called = {raw["call_id"] for raw in items if raw["type"] == "function_call"}
-        return [
-            raw
-            for raw in items
-            if raw["type"] != "function_call_output" or raw["call_id"] in called
-        ]
+        return [r for r in items if r["type"] != "function_call_output" or r["call_id"] in called]
 
     def mark_seeded(self) -> None:
         """From now on the upstream knows these items as text only."""
@@ -222,15 +218,12 @@ class Conversation:
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _join(self, turn: int, role: Role, now_s: float | None) -> str:
-        texts = (
-            item.words if now_s is None else item.heard(now_s)
-            for item in map(self._items.__getitem__, self._order)
-            if item.role == role and item.turn == turn
-        )
-        return " ".join(text for text in texts if text)
+    def _of(self, turn: int, role: Role) -> list[ConversationItem]:
+        items = map(self._items.__getitem__, self._order)
+        return [item for item in items if item.role == role and item.turn == turn]
 
     def _insert(self, item_id: str, role: Role, raw: Json, after: str | None) -> ConversationItem:
+        self.turn += role == "user"
         at = len(self._order)
         if after == "root":
             at = 0
@@ -241,11 +234,3 @@ class Conversation:
         if len(self._order) > KEPT_ITEMS:
             del self._items[self._order.pop(0)]
         return item
-
-
-def _role_of(raw: Json) -> Role:
-    kind = raw["type"]
-    if kind == "message":
-        role: Role = raw["role"] if raw.get("role") in ("user", "assistant") else "system"
-        return role
-    return {"function_call": "call", "function_call_output": "output"}.get(kind, "other")  # type: ignore[return-value]

@@ -8,14 +8,18 @@ Terminal errors stop the attempts; then the call goes over to the fallback, or e
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from contextlib import suppress
+from typing import Any, Protocol
 
 import structlog
 
 from config.brain import SpeakerSection
+from modes.external import turns
 from modes.external.replacement import KeptAudio, plan_replacement
 from modes.external.speaker import Json, Step, UpstreamSpeaker
+from modes.external.state import CallState, What
 from penny.aio.tasks import TaskOwner
 from penny.errors import ModeUnavailable, SpeakerLost
 
@@ -39,18 +43,11 @@ Open = Callable[[Json, Sequence[Json]], Awaitable[UpstreamSpeaker]]
 class LineHost(Protocol):
     """The call, as its line sees it. All in the loop, none waits."""
 
-    def compose(self) -> tuple[Json, list[Json]]:
-        """Session and seed of a new upstream, as of now."""
+    state: CallState
 
-    def is_quiet(self) -> bool: ...
-
-    def replay_from_ms(self) -> float | None:
-        """From where on the kept audio is needed by the next upstream; None for its preroll."""
+    def happen(self, what: What, about: Any = None) -> None: ...
 
     def on_upstream_event(self, event: Json) -> None: ...
-
-    def on_lost(self) -> None:
-        """There is no upstream now: close what hangs in the air."""
 
     def on_attached(self, upstream: UpstreamSpeaker, reason: str) -> None:
         """Another upstream has taken over; it knows the seed and the audio."""
@@ -63,16 +60,16 @@ class LineHost(Protocol):
 
 
 class _Sink:
-    """Brings an upstream's events to the line as long as it is the current one."""
+    """Brings an upstream's events to the call as long as it is the current one."""
 
     def __init__(self, line: Line, upstream: UpstreamSpeaker) -> None:
         self._line, self._upstream = line, upstream
 
-    def on_event(self, event: Json) -> None:
+    def on_event(self, event: Json, /) -> None:
         if self._line.current is self._upstream:
             self._line.host.on_upstream_event(event)
 
-    def on_closed(self, error: SpeakerLost | None) -> None:
+    def on_closed(self, error: SpeakerLost | None, /) -> None:
         if self._line.current is self._upstream:
             self._line.lose(error or SpeakerLost("the speaker closed the connection"))
 
@@ -111,20 +108,25 @@ class Line:
         self._heard_ms = 0.0
         """Caller's audio that an upstream has got."""
 
-    async def start(self, host: LineHost) -> UpstreamSpeaker:
+    async def start(self, host: LineHost) -> None:
         """Open the first. Raises ModeUnavailable."""
         self.host = host
-        session, seed = host.compose()
-        upstream = await self._open_next(session, seed)
-        self.current = upstream
-        self._watch(upstream)
-        host.on_attached(upstream, "start")
-        return upstream
+        self.current, _ = await self._open(self._open_next)
+        self._watch(self.current)
+        host.on_attached(self.current, "start")
 
     def listen(self) -> None:
         """Begin to bring events of the first upstream."""
         if self.current is not None:
             self.current.start(_Sink(self, self.current))
+
+    async def _open(self, opening: Open) -> tuple[UpstreamSpeaker, list[Json]]:
+        """An upstream with the session and the conversation as of now, and what it was seeded
+        with. Raises ModeUnavailable."""
+        state = self.host.state
+        session = {**state.view.session, "instructions": state.context.render(())}
+        seed = state.conversation.seed(self._clock())
+        return await opening(session, seed), seed
 
     # -- sending ------------------------------------------------------------------------------
 
@@ -144,13 +146,13 @@ class Line:
         self._try(lambda upstream: upstream.seed(item))
 
     def _try(self, act: Callable[[UpstreamSpeaker], None]) -> None:
-        if self.current is None:
+        upstream = self.current
+        if upstream is None:
             return
         try:
-            act(self.current)
+            act(upstream)
         except SpeakerLost as error:
-            # Whoever sends is in the middle of something: the loss is handled after it.
-            upstream = self.current
+            # The sender is in the middle of something: the loss is handled after it.
             asyncio.get_running_loop().call_soon(_Sink(self, upstream).on_closed, error)
 
     @property
@@ -159,7 +161,8 @@ class Line:
 
     async def drain(self) -> None:
         if self.current is not None:
-            await self.current.drain()
+            with suppress(SpeakerLost):
+                await self.current.drain()
 
     # -- losing -------------------------------------------------------------------------------
 
@@ -169,53 +172,52 @@ class Line:
 
     def lose(self, error: SpeakerLost) -> None:
         """The current upstream is gone: open another, or end."""
-        upstream, self.current = self.current, None
+        upstream = self._detach()
         if upstream is None:
             return
-        self._heard_ms = self.kept.position_ms
         log.warning("upstream_lost", code=error.code, reason=error.message)
         self.host.note("upstream_lost", code=error.code, retryable=error.retryable)
-        self.host.on_lost()
-        self._tasks.spawn(self._recover(upstream, error), name=RECOVERY)
+        self._tasks.spawn(upstream.aclose(), name="close the lost upstream")
+        self._tasks.spawn(self._recover(error), name=RECOVERY)
+
+    def _detach(self) -> UpstreamSpeaker | None:
+        upstream, self.current = self.current, None
+        if upstream is not None:
+            self._heard_ms = self.kept.position_ms
+            self.host.happen("lost")
+        return upstream
 
     def _give_up(self, task: str, error: BaseException) -> None:
         """A fault of ours, logged: a call whose speaker is not replaced is over."""
         if task == RECOVERY:
             self.host.on_dead(SpeakerLost(f"the speaker was not replaced: {type(error).__name__}"))
 
-    async def _recover(self, lost: UpstreamSpeaker | None, error: SpeakerLost) -> None:
-        if lost is not None:
-            self._tasks.spawn(lost.aclose(), name="close the lost upstream")
+    async def _recover(self, error: SpeakerLost) -> None:
         delay_s, started_s = 0.0, self._clock()
         for _ in range(self._settings.reconnect_attempts if error.retryable else 0):
             await asyncio.sleep(delay_s)
             delay_s = min(max(FIRST_RETRY_S, delay_s * 2), MAX_RETRY_S)
             try:
-                session, seed = self.host.compose()
-                upstream = await self._open_next(session, seed)
+                opened = await self._open(self._open_next)
             except ModeUnavailable as refusal:
                 error = SpeakerLost(refusal.message, retryable=refusal.retryable)
                 if not refusal.retryable:
                     break
                 continue
-            await self._take_over(upstream, seed, "drop", started_s)
+            await self._take_over(*opened, "drop", started_s)
             return
         log.error("speaker_dead", reason=error.message, retryable=error.retryable)
-        await self._fall_back(error, started_s)
-
-    async def _fall_back(self, error: SpeakerLost, started_s: float) -> None:
         if self._open_fallback is None or self.fell_back:
             self.host.on_dead(error)
             return
         try:
-            session, seed = self.host.compose()
-            upstream = await self._open_fallback(session, seed)
+            opened = await self._open(self._open_fallback)
         except ModeUnavailable as refusal:
             log.error("fallback_unavailable", reason=refusal.message)  # noqa: TRY400
             self.host.on_dead(error)
             return
         self.fell_back = True
-        await self._take_over(upstream, seed, "fallback", started_s)
+        await self._take_over(*opened, "fallback", started_s)
 
     # -- replacing ----------------------------------------------------------------------------
 
@@ -223,24 +225,18 @@ class Line:
         # The watch that replaces its own upstream is in here: it has the old one to close yet.
         if self._age is not None and self._age is not asyncio.current_task():
             self._age.cancel()
-        left_s = self._left_s(upstream)
+        expires_at, left_s = upstream.info.get("expires_at"), None
+        if isinstance(expires_at, int | float):
+            left_s = expires_at - self._wall_clock()
+        if left_s is not None and left_s <= 0:
+            log.warning("upstream_expiry_not_believed", left_s=round(left_s))
+            left_s = None
         self._expires_s = None if left_s is None else self._clock() + left_s
-        self._age = self._tasks.spawn(self._watch_age(upstream, left_s), name="upstream age")
+        plan = plan_replacement(self._settings.max_age_s, left_s)
+        self._age = self._tasks.spawn(self._watch_age(upstream, *plan), name="upstream age")
 
-    def _left_s(self, upstream: UpstreamSpeaker) -> float | None:
-        """Seconds until the provider ends the session, as far as it tells and can be believed."""
-        expires_at = upstream.info.get("expires_at")
-        if not isinstance(expires_at, int | float):
-            return None
-        left_s = expires_at - self._wall_clock()
-        if left_s > 0:
-            return left_s
-        log.warning("upstream_expiry_not_believed", left_s=round(left_s))
-        return None
-
-    async def _watch_age(self, upstream: UpstreamSpeaker, left_s: float | None) -> None:
+    async def _watch_age(self, upstream: UpstreamSpeaker, due_s: float, reason: str) -> None:
         """Replace the upstream before its provider's limit, at a quiet moment."""
-        due_s, reason = plan_replacement(self._settings.max_age_s, left_s)
         await asyncio.sleep(due_s)
         delay_s = FIRST_RETRY_S
         while self.current is upstream and not self.fell_back:
@@ -254,41 +250,46 @@ class Line:
 
     async def replace(self, reason: str) -> None:
         """Open the next upstream and swap when it is quiet. Raises ModeUnavailable."""
-        old = self.current
-        started_s = self._clock()
-        session, seed = self.host.compose()
-        upstream = await self._open_next(session, seed)
+        old, started_s = self.current, self._clock()
+        upstream, seed = await self._open(self._open_next)
         deadline_s = self._clock() + QUIET_LIMIT_S
         if self._expires_s is not None:
             deadline_s = min(deadline_s, self._expires_s - SWAP_S)
-        while not self.host.is_quiet() and self._clock() < deadline_s:  # noqa: ASYNC110
+        while not self._is_quiet() and self._clock() < deadline_s:  # noqa: ASYNC110
             await asyncio.sleep(QUIET_POLL_S)
         if self.current is not old or old is None:
             await upstream.aclose()  # the old one was lost meanwhile and is replaced already
             return
-        self.current = None
-        self._heard_ms = self.kept.position_ms
-        self.host.on_lost()
+        self._detach()
         await self._take_over(upstream, seed, reason, started_s)
         await old.aclose()
+
+    def _is_quiet(self) -> bool:
+        self.host.state.now_s = self._clock()
+        return self.host.state.is_quiet
 
     async def _take_over(
         self, upstream: UpstreamSpeaker, seed: list[Json], reason: str, started_s: float
     ) -> None:
         """Give the new upstream what was said meanwhile; then it is the current one."""
+        state = self.host.state
+        known = {item["id"]: item for item in seed}
         try:
-            known = {item["id"]: item for item in seed}
-            for item in self.host.compose()[1]:
+            for item in state.conversation.seed(self._clock()):
                 if known.get(item["id"]) != item:
                     upstream.seed(item)
-            needed_ms, from_ms = self.host.replay_from_ms(), self._heard_ms - PREROLL_MS
-            if needed_ms is not None:
-                from_ms = min(from_ms, needed_ms)
-            for chunk in self.kept.since(from_ms):
+            from_ms = turns.replay_from_ms(state)
+            from_ms = self._heard_ms - PREROLL_MS if from_ms is None else from_ms
+            between = deque(turns.replayed_requests(state))
+            for end_ms, chunk in self.kept.since(from_ms):
+                while between and between[0][0] < end_ms:
+                    upstream.send(between.popleft()[1])
                 upstream.send({"type": "input_audio_buffer.append", "audio": chunk})
+            for _, event in between:
+                upstream.send(event)
         except SpeakerLost as loss:
             await upstream.aclose()
-            await self._recover(None, loss)
+            await self._recover(loss)
             return
         self.current = upstream
         self._watch(upstream)

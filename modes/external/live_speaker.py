@@ -9,21 +9,16 @@ longer holds is told to be so.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from brain.quoting import clean_text
 from modes.external.live_stream import DELEGATED, PAUSE_S, LiveStream
 from modes.external.placing import CHARS_PER_TOKEN
-from modes.external.speaker import TERMINAL_CODES, Capabilities, Json, Step
-from modes.external.vendor_socket import (
-    VendorProvider,
-    VendorSocket,
-    configure,
-    connect,
-)
-from penny.aio.websocket import SocketConnection
+from modes.external.speaker import Capabilities, Json, Step, Translator
+from modes.external.vendor import VendorProvider, end_if_terminal
+from modes.realtime import RealtimeSpeaker, expect, set_up
 from penny.errors import SpeakerLost
 from penny.ids import new_id
 from penny.realtime.errors import describe_error
@@ -61,24 +56,34 @@ class LiveProvider(VendorProvider):
         bills_seconds=True,
     )
 
-    async def open(self, model: str, session: Json, seed: Sequence[Json]) -> LiveSpeaker:
-        connection = await connect(self.client, "live/sessions", {})
-        speaker = LiveSpeaker(connection, {"model": model, "provider": self.name})
-        try:
-            await configure(speaker.configure(model, session, seed))
-        except BaseException:
-            await speaker.aclose()
-            raise
-        return speaker
+    async def open(self, model: str, session: Json, seed: Sequence[Json]) -> LiveUpstream:
+        speaker = await self.connect("live/sessions", {}, model)
+        upstream = LiveUpstream(speaker, self.able, session)
+
+        async def steps() -> None:
+            speaker.send({"type": "session.start", "session": upstream.describe(model, seed)})
+            await expect(speaker, "session.started")
+
+        await set_up(speaker, steps())
+        return upstream
 
 
-class LiveSpeaker(VendorSocket):
-    """One upstream."""
+class LiveUpstream(Translator):
+    """One Live session. ``session``: the GA session that it stands for."""
 
-    able = LiveProvider.able
-
-    def __init__(self, connection: SocketConnection, info: Json) -> None:
-        super().__init__(connection, info)
+    def __init__(self, speaker: RealtimeSpeaker, able: Capabilities, session: Json) -> None:
+        super().__init__(speaker, able)
+        audio = session.get("audio") or {}
+        heard, spoken = audio.get("input") or {}, audio.get("output") or {}
+        language = (heard.get("transcription") or {}).get("language") or "es"
+        self._language = "en" if language.startswith("en") else "es"
+        self._is_searching = any(t.get("name") == DELEGATED for t in session.get("tools") or ())
+        self._kind = str((heard.get("format") or {}).get("type") or "")
+        self._kind = self._kind if self._kind in WIRE_FORMATS else "audio/pcm"
+        self.info["voice"] = spoken.get("voice") or "marin"
+        self.info["session"] = {**session, "type": "realtime", "model": self.info["model"]}
+        wire = WIRE_FORMATS.get(self._kind, CORE_FORMAT)
+        self._stream = LiveStream(wire, self._kind, self.info["voice"], new_id)
         self._steps: dict[str, str] = {}
         """Event id of a change's last append -> the change."""
         self._titles: dict[str, str] = {}
@@ -86,54 +91,36 @@ class LiveSpeaker(VendorSocket):
         self._calls: set[str] = set()
         self._seconds = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._language = "es"
 
-    # -- opening ------------------------------------------------------------------------------
-
-    async def configure(self, model: str, session: Json, seed: Sequence[Json]) -> None:
-        """Raises SpeakerLost, ModeUnavailable."""
-        audio = session.get("audio") or {}
-        heard, spoken = audio.get("input") or {}, audio.get("output") or {}
-        language = (heard.get("transcription") or {}).get("language") or "es"
-        self._language = "en" if language.startswith("en") else "es"
-        self._is_searching = any(t.get("name") == DELEGATED for t in session.get("tools") or ())
-        wire = WIRE_FORMATS.get(str((heard.get("format") or {}).get("type")), CORE_FORMAT)
-        kind = next(name for name, known in WIRE_FORMATS.items() if known == wire)
-        self._stream = LiveStream(wire, new_id)
-        voice = spoken.get("voice") or "marin"
-        start = {
+    def describe(self, model: str, seed: Sequence[Json]) -> Json:
+        """The ``session`` of ``session.start``."""
+        instructions = str(self.info["session"].get("instructions") or "")
+        audio_format = {"type": self._kind, "rate": WIRE_FORMATS[self._kind].rate_hz}
+        return {
             "model": model,
-            "instructions": str(session.get("instructions") or "")[:MAX_INSTRUCTIONS_CHARS],
-            "audio": {
-                "format": {"type": kind, "rate": wire.rate_hz},
-                "output": {"voice": voice},
-            },
+            "instructions": instructions[:MAX_INSTRUCTIONS_CHARS],
+            "audio": {"format": audio_format, "output": {"voice": self.info["voice"]}},
             "input": _seed(seed),
             "delegation": {"type": "client"},
         }
-        self.write({"type": "session.start", "session": start})
-        await self.expect("session.started")
-        self.info["voice"] = voice
-        self.info["session"] = {**session, "type": "realtime", "model": model}
 
     # -- writing ------------------------------------------------------------------------------
 
     def send(self, event: Json) -> None:
         match event["type"]:
             case "input_audio_buffer.append":
-                self.write({"type": "session.input_audio.append", "audio": event["audio"]})
+                self._speaker.send({"type": "session.input_audio.append", "audio": event["audio"]})
             case "response.create":
                 asked = (event.get("response") or {}).get("instructions")
                 self._append("commentary", asked or SPEAK[self._language])
             case "conversation.item.create":
                 self._take_item(event["item"])
             case "conversation.item.delete":
-                item_id = event["item_id"]
-                self._tell({"type": "conversation.item.deleted", "item_id": item_id})
+                self._answer("conversation.item.deleted", item_id=event["item_id"])
             case "session.update":
                 self._update(event)
             case "input_audio_buffer.clear":
-                self._tell({"type": "input_audio_buffer.cleared"})
+                self._answer("input_audio_buffer.cleared")
             case kind:
                 self._refuse(event, f"'{kind}' is nothing that this speaker can do")
 
@@ -143,24 +130,25 @@ class LiveSpeaker(VendorSocket):
             delegation = item["call_id"] if item["call_id"] in self._calls else None
             self._append("commentary", item["output"], delegation)
         elif item.get("role") == "user":
-            typed = TYPED[self._language].format(text=clean_text(text))
-            self._append("commentary", typed)
+            self._append("commentary", TYPED[self._language].format(text=clean_text(text)))
         elif text:
             channel = "instructions" if item.get("role") == "system" else "thinking"
             self._append(channel, text)
-        for told in self._stream.item(item):
-            self._tell(told)
+        self._stream.item(item)
+        self._tell_stream()
 
     def _update(self, event: Json) -> None:
         """Instructions are immutable: what changes in them is appended; audio cannot change."""
         fields = event["session"]
-        if any((way or {}).get("format") or (way or {}).get("voice") for way in _ways(fields)):
+        audio = fields.get("audio") or {}
+        ways: list[Json] = [audio.get("input") or {}, audio.get("output") or {}]
+        if any(way.get("format") or way.get("voice") for way in ways):
             self._refuse(event, "format and voice cannot change after the start", "session.audio")
             return
         if isinstance(fields.get("instructions"), str):
             self._append("instructions", fields["instructions"])
         self.info["session"] = {**self.info["session"], **fields, "type": "realtime"}
-        self._tell({"type": "session.updated", "session": self.info["session"]})
+        self._answer("session.updated", session=self.info["session"])
 
     def change(self, step: Step) -> None:
         if step.act == "remove":
@@ -184,33 +172,33 @@ class LiveSpeaker(VendorSocket):
             event_id = new_id("event")
             event = {"type": f"session.{channel}.append", "event_id": event_id}
             content = text[start : start + MAX_NOTE_CHARS]
-            self.write({**event, "content": content, "delegation_id": delegation_id})
+            self._speaker.send({**event, "content": content, "delegation_id": delegation_id})
         return event_id
 
-    def _tell(self, event: Json) -> None:
-        if self._sink is not None:
-            self._sink.on_event({"event_id": new_id("event"), **event})
+    def _answer(self, kind: str, **fields: Any) -> None:
+        self.tell({"type": kind, "event_id": new_id("event"), **fields})
 
     def _refuse(self, event: Json, message: str, param: str | None = None) -> None:
         event_id, kind = event.get("event_id"), "invalid_request_error"
-        fault = describe_error("invalid_value", message, param, event_id, kind)
-        self._tell({"type": "error", "error": fault})
+        self._answer("error", error=describe_error("invalid_value", message, param, event_id, kind))
 
     # -- reading ------------------------------------------------------------------------------
 
     def translate(self, event: Json) -> Iterable[Json]:
         match event["type"]:
             case "session.output_audio.delta":
-                return self._stream.sounded(event["delta"])
+                self._stream.sounded(event["delta"])
             case "session.output_transcript.delta":
-                return self._stream.spoke(event["delta"])
+                self._stream.spoke(event["delta"])
             case "session.input_transcript.delta":
                 self._wait_for_pause()
-                return self._stream.heard(event["delta"], event["start_ms"], event["end_ms"])
+                self._stream.heard(event["delta"], event["start_ms"], event["end_ms"])
             case "session.delegation.created":
-                return self._delegated(event["delegation"])
+                self._delegated(event["delegation"])
             case "session.usage.updated":
-                return self._used(event["usage"])
+                total = event["usage"]["seconds"]
+                used, self._seconds = {"type": "duration", "seconds": total - self._seconds}, total
+                return [{"type": "penny.usage", "component": "portavoz", "usage": used}]
             case "session.closed":
                 raise SpeakerLost(f"the speaker closed the session: {event['reason']}")
             case "error":
@@ -218,26 +206,20 @@ class LiveSpeaker(VendorSocket):
             case kind if kind.endswith(".appended"):
                 step_id = self._steps.pop(event.get("client_event_id") or "", "")
                 return [{"type": "penny.placed", "step_id": step_id}] if step_id else []
-        return []
+        return self._stream.drain()
 
-    def _delegated(self, delegation: Json) -> Iterable[Json]:
+    def _delegated(self, delegation: Json) -> None:
         if delegation.get("target") != "client":
-            return []
+            return
         self._calls.add(delegation["id"])
         if self._is_searching:
-            return self._stream.delegated(delegation["id"])
-        self._append("commentary", '{"status": "nothing_found"}', delegation["id"])
-        return []
-
-    def _used(self, usage: Json) -> Iterator[Json]:
-        seconds, self._seconds = usage["seconds"] - self._seconds, usage["seconds"]
-        told = {"type": "duration", "seconds": seconds}
-        yield {"type": "penny.usage", "component": "portavoz", "usage": told}
+            self._stream.delegated(delegation["id"])
+        else:
+            self._append("commentary", '{"status": "nothing_found"}', delegation["id"])
 
     def _failed(self, fault: Json) -> Iterable[Json]:
+        end_if_terminal(fault)
         code, event_id = fault.get("code") or "", fault.get("client_event_id") or ""
-        if code in TERMINAL_CODES:
-            raise SpeakerLost(fault.get("message") or code, code=code, retryable=False)
         step_id = self._steps.pop(event_id, "")
         if step_id:
             return [{"type": "penny.placement_refused", "step_id": step_id, "code": code}]
@@ -251,20 +233,19 @@ class LiveSpeaker(VendorSocket):
         self._timer = asyncio.get_running_loop().call_later(PAUSE_S, self._paused)
 
     def _paused(self) -> None:
-        for event in self._stream.pause():
-            self._tell(event)
+        self._stream.pause()
+        self._tell_stream()
+
+    def _tell_stream(self) -> None:
+        for event in self._stream.drain():
+            self.tell(event)
 
     async def aclose(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         with suppress(SpeakerLost):
-            self.write({"type": "session.close"})
+            self._speaker.send({"type": "session.close"})
         await super().aclose()
-
-
-def _ways(session: Json) -> list[Any]:
-    audio = session.get("audio") or {}
-    return [audio.get("input"), audio.get("output")]
 
 
 def _text_of(item: Json) -> str:
@@ -282,10 +263,9 @@ def _seed(items: Sequence[Json]) -> list[Json]:
         left -= len(text)
         if left < 0:
             break
-        if not text:
-            continue
-        role = "developer" if role == "system" else role
-        kind = "output_text" if role == "assistant" else "input_text"
-        content = [{"type": kind, "text": text}]
-        seeds.append({"type": "message", "role": role, "content": content})
+        if text:
+            role = "developer" if role == "system" else role
+            kind = "output_text" if role == "assistant" else "input_text"
+            content = [{"type": kind, "text": text}]
+            seeds.append({"type": "message", "role": role, "content": content})
     return seeds[::-1]

@@ -16,16 +16,22 @@ from config.credentials import find_notice, find_problems, missing_brain_key
 from config.schema import Config
 from kb import KnowledgeBase, UnknownCollection
 from modes.external.assembly import CallAssembly, CallResources
-from modes.external.providers import PROVIDERS
+from modes.external.live_speaker import LiveProvider
+from modes.external.openai_speaker import OpenAIProvider
 from modes.external.speaker import SpeakerProvider
 from modes.external.transcription import open_transcription
-from modes.external.vendor_socket import VendorProvider
+from modes.external.vendor import VendorProvider
 from penny.realtime.session_config import TRANSCRIPTION
 from penny.session.mode import Availability, Hearing, Mode, SessionSpec, Speaker
 
 
 log = structlog.get_logger()
 
+PROVIDERS: Mapping[str, Callable[[str | None], SpeakerProvider]] = {
+    OpenAIProvider.name: OpenAIProvider,
+    LiveProvider.name: LiveProvider,
+}
+"""Name -> what makes the provider of a ``base_url``. Another provider is one file and one line."""
 WARM_UP = "¿Cuándo vence la factura F-2024-1234 y qué importe de mil quinientos euros tiene?"
 
 
@@ -50,75 +56,72 @@ class ExternalMode:
         self._config = config
         self._section = config.penny.modes.EXTERNAL
         base_url = self._section.portavoz_base_url
-        self._providers = providers or {name: make(base_url) for name, make in PROVIDERS.items()}
+        providers = providers or {name: make(base_url) for name, make in PROVIDERS.items()}
+        runner = ActionRunner(config.actions.table)
+        self._shared = CallResources(config, providers, runner, fallback)
         self._recogniser = VendorProvider(base_url)
-        self._fallback = fallback
         self._kb = kb
-        self._runner = ActionRunner(config.actions.table)
-        self._brain: BrainService | None = None
         self._ready = asyncio.Event()
         self._ready.set()
-        self.counts: BrainCounts = BrainCounts()
+
+    @property
+    def counts(self) -> BrainCounts:
+        return self._shared.counts
 
     def availability(self) -> Availability:
         """As ``check`` tells it: the speaker's key decides, the brain's is worth a notice."""
         problems = find_problems(self._config, self.name, os.environ)
         if problems:
             return Availability(False, problems[0].reason, problems[0].remedy)
-        vendors = self._config.penny.modes.EXTERNAL.portavoz_base_url is None
         return Availability(
             True,
             notice=find_notice(self._config, self.name, os.environ),
-            hears=Hearing(("*",)) if vendors else None,
+            hears=Hearing(("*",)) if self._section.portavoz_base_url is None else None,
         )
 
     async def start(self) -> None:
         """Open the knowledge base and the brain, if this mode can talk at all."""
         self._ready.clear()
         try:
-            await self._start_brain()
+            if self._config.brain.enabled and self.availability().available:
+                self._shared.brain = await self._open_brain()
         finally:
             self._ready.set()
 
-    async def _start_brain(self) -> None:
-        settings = self._config.brain
-        if not settings.enabled or not self.availability().available:
-            return
-        section = self._section
-        thinker = None
+    async def _open_brain(self) -> BrainService:
+        section, thinker = self._section, None
         lacking = missing_brain_key(section, os.environ)
         if lacking is None:
             thinker = Claude(section.cerebro_base_url)
         else:
             log.warning("brain_without_model", reason=f"{lacking} is not set", brain="kb only")
-        self._brain = BrainService(
-            settings,
+        return BrainService(
+            self._config.brain,
             self._config.models,
             thinker,
             await self._find_kb(),
             section.cerebro_model,
             asyncio.get_running_loop().time,
             lambda: datetime.now(UTC),
+            self.counts,
         )
-        self._brain.counts = self.counts
 
     async def _find_kb(self) -> KnowledgeBase | None:
-        kb = self._config.kb
+        ref = self._config.kb.default_ref
         base = None if self._kb is None else await self._kb()
-        if base is None:
-            return None
-        try:
-            # The first search reads dictionaries and tables: 40 ms that no caller shall wait for.
-            await asyncio.to_thread(base.search, kb.default_ref, WARM_UP)
-        except UnknownCollection as error:
-            log.warning("kb_collection_missing", ref=kb.default_ref, reason=error.message)
+        if base is not None:
+            try:
+                # The first search reads dictionaries and tables: 40 ms that no caller waits for.
+                await asyncio.to_thread(base.search, ref, WARM_UP)
+            except UnknownCollection as error:
+                log.warning("kb_collection_missing", ref=ref, reason=error.message)
         return base
 
     async def aclose(self) -> None:
-        if self._brain is not None:
-            await self._brain.aclose()
-        await self._runner.aclose()
-        for provider in self._providers.values():
+        if self._shared.brain is not None:
+            await self._shared.brain.aclose()
+        await self._shared.runner.aclose()
+        for provider in self._shared.providers.values():
             await provider.aclose()
         await self._recogniser.aclose()
 
@@ -126,18 +129,12 @@ class ExternalMode:
         """Connect to the speaker and set the brain behind it. Raises ModeUnavailable."""
         await self._ready.wait()  # a gateway listens before its modes have started
         if spec.kind == TRANSCRIPTION:
-            return await open_transcription(
-                self._recogniser, self._config.speaker.transcription_model, spec
-            )
-        call = CallAssembly(self._share(), spec).build()
+            model = self._config.speaker.transcription_model
+            return await open_transcription(self._recogniser, model, spec)
+        call = CallAssembly(self._shared, spec).build()
         try:
             await call.open()
         except BaseException:
             await call.aclose()
             raise
         return call
-
-    def _share(self) -> CallResources:
-        return CallResources(
-            self._config, self._providers, self._runner, self.counts, self._brain, self._fallback
-        )

@@ -6,7 +6,9 @@ goes up, so an upstream that comes later is seeded with it and none is told it t
 
 from __future__ import annotations
 
-from modes.external.state import Batch, CallState, Json, Run, ToolCall, ToolEnded, Wish
+from functools import partial
+
+from modes.external.state import Batch, CallState, Json, Run, ToolEnded, Wish
 
 
 def called(s: CallState, raw: Json, response_id: str) -> None:
@@ -15,10 +17,12 @@ def called(s: CallState, raw: Json, response_id: str) -> None:
     if call_id in s.calls:
         s.journal("tool_repeated", call_id=call_id)
         return
-    s.calls[call_id] = ToolCall(call_id, response_id)
-    s.batches.setdefault(response_id, Batch()).calls.append(call_id)
-    s.after(f"filler {response_id}", s.timing.filler_s)
-    s.after(f"reply {response_id}", s.timing.reply_s)
+    s.calls[call_id] = response_id
+    if response_id not in s.batches:
+        s.batches[response_id] = Batch()
+        s.set_due(f"filler {response_id}", s.timing.filler_s, partial(_fill, response_id))
+        s.set_due(f"reply {response_id}", s.timing.reply_s, partial(_go_on, response_id))
+    s.batches[response_id].outputs[call_id] = None
     words = s.conversation.words_of(s.turn)
     arguments = raw.get("arguments") or ""
     s.do("run", Run(call_id, raw["id"], raw["name"], arguments, s.turn, words))
@@ -40,65 +44,65 @@ def upstream_lost(s: CallState) -> None:
 
 
 def ended(s: CallState, event: ToolEnded) -> None:
-    call = s.calls.get(event.call_id)
-    if call is None or call.output is not None:
+    call_id = event.call_id
+    if call_id in s.promised:
+        s.promised.discard(call_id)
+        if event.late is not None:
+            s.context.offer(event.late)
         return
-    call.output = event.output
-    if not call.is_delivered:
-        _deliver(s, call.response_id)
-    elif event.late is not None:
-        s.context.offer(event.late, s.turn, s.now_s)
+    batch = s.batches.get(s.calls.get(call_id, ""))
+    if batch is not None and batch.outputs[call_id] is None:
+        batch.outputs[call_id] = event.output
+        _deliver(s, s.calls[call_id])
 
 
-def overdue(s: CallState, name: str) -> None:
-    """A tool takes its time: a filler, then an answer without its result."""
-    what, _, response_id = name.partition(" ")
+def _fill(response_id: str, s: CallState) -> None:
+    """A tool takes its time: a filler."""
     batch = s.batches.get(response_id)
-    if batch is None:
+    if batch is None or batch.is_interrupted or not (s.is_quiet and s.fillers and s.able):
         return
-    if what == "reply":
+    phrase = s.fillers.pop(0)
+    params = {
+        "instructions": f"Di exactamente esta frase y nada más: «{phrase}»",
+        "tool_choice": "none",
+        "metadata": {"penny_say": phrase},
+    }
+    s.journal("filler", phrase=phrase)
+    s.wishes["filler"] = Wish("filler", params)
+
+
+def _go_on(response_id: str, s: CallState) -> None:
+    """A tool takes its time: an answer without its result."""
+    batch = s.batches.get(response_id)
+    if batch is not None:
         batch.is_due = True
         batch.is_whole |= s.slot.response_id != response_id  # its end was lost
         _deliver(s, response_id)
-    elif s.is_quiet and not batch.is_interrupted and s.fillers and s.able is not None:
-        phrase = s.fillers.pop(0)
-        params = {
-            "instructions": f"Di exactamente esta frase y nada más: «{phrase}»",
-            "tool_choice": "none",
-            "metadata": {"penny_say": phrase},
-        }
-        s.journal("filler", phrase=phrase)
-        s.wishes["filler"] = Wish("filler", params)
 
 
 def _deliver(s: CallState, response_id: str) -> None:
     """Once the response has ended: every output, then one answer."""
     batch = s.batches[response_id]
-    calls = [s.calls[each] for each in batch.calls]
-    if not batch.is_whole or not (batch.is_due or all(c.output is not None for c in calls)):
+    all_there = batch.is_due or None not in batch.outputs.values()
+    if not batch.is_whole or not all_there:
         return
     del s.batches[response_id]
-    s.deadlines.pop(f"filler {response_id}", None)
-    s.deadlines.pop(f"reply {response_id}", None)
-    for call in calls:
-        _send_output(s, call)
+    s.drop_due(f"filler {response_id}", f"reply {response_id}")
+    for call_id, output in batch.outputs.items():
+        if output is None:
+            s.promised.add(call_id)
+        _send_output(s, call_id, s.pending_output if output is None else output)
     if not batch.is_interrupted:
         s.wishes.setdefault("answer", Wish("answer"))
 
 
-def _send_output(s: CallState, call: ToolCall) -> None:
-    output = s.pending_output if call.output is None else call.output
-    call.is_delivered = True
-    item = {
-        "id": s.new_id("item"),
-        "type": "function_call_output",
-        "call_id": call.call_id,
-        "output": output,
-    }
-    asked = s.conversation.find_call(call.call_id)
+def _send_output(s: CallState, call_id: str, output: str) -> None:
+    item_id, kind = s.new_id("item"), "function_call_output"
+    item = {"id": item_id, "type": kind, "call_id": call_id, "output": output}
+    asked = s.conversation.find_call(call_id)
     s.conversation.add(item).is_hidden = True
     if s.able is None or asked is None:
         return  # the seed of the next upstream has both
+    s.unconfirmed.add(item_id)
     event_id = s.new_id("event")
-    s.unconfirmed.add(item["id"])
     s.send({"type": "conversation.item.create", "event_id": event_id, "item": item})

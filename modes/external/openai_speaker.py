@@ -1,20 +1,15 @@
-"""OpenAI Realtime (GA): the only file that knows its wire."""
+"""OpenAI Realtime (GA): the only file that knows how a context lives in its sessions."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from modes.external.speaker import TERMINAL_CODES, Capabilities, Json, Step
-from modes.external.vendor_socket import (
-    VendorProvider,
-    VendorSocket,
-    configure,
-    connect,
-)
-from penny.aio.websocket import SocketConnection
-from penny.errors import SpeakerLost
+from modes.external.speaker import Capabilities, Json, Step, Translator
+from modes.external.vendor import VendorProvider, end_if_terminal
+from modes.realtime import configure, set_up
 from penny.ids import new_id
+from penny.session.mode import Speaker
 
 
 OWN_EVENTS = 512
@@ -28,24 +23,28 @@ class OpenAIProvider(VendorProvider):
     default_model = "gpt-realtime-2.1"
     able = Capabilities()
 
-    async def open(self, model: str, session: Json, seed: Sequence[Json]) -> OpenAISpeaker:
-        connection = await connect(self.client, "realtime", {"model": model})
-        speaker = OpenAISpeaker(connection, {"model": model, "provider": self.name})
-        try:
-            await configure(speaker.configure(session, seed))
-        except BaseException:
-            await speaker.aclose()
-            raise
-        return speaker
+    async def open(self, model: str, session: Json, seed: Sequence[Json]) -> RealtimeUpstream:
+        speaker = await self.connect("realtime", {"model": model}, model)
+        upstream = RealtimeUpstream(speaker, self.able)
+
+        async def steps() -> None:
+            await configure(speaker, session)
+            for item in seed:
+                upstream.seed(item)
+
+        await set_up(speaker, steps())
+        return upstream
 
 
-class OpenAISpeaker(VendorSocket):
-    """One upstream. Acknowledgements of its own changes never leave it as wire events."""
+class RealtimeUpstream(Translator):
+    """A speaker that takes Realtime events. Answers to changes of the context stay inside.
 
-    able = OpenAIProvider.able
+    Args:
+        seeded: ids of items that it was opened with.
+    """
 
-    def __init__(self, connection: SocketConnection, info: Json) -> None:
-        super().__init__(connection, info)
+    def __init__(self, speaker: Speaker, able: Capabilities, seeded: Sequence[str] = ()) -> None:
+        super().__init__(speaker, able)
         self._updates: deque[tuple[str, str]] = deque()
         """Session updates without an answer: (event id, the step it is for or "")."""
         self._steps: dict[str, str] = {}
@@ -54,24 +53,9 @@ class OpenAISpeaker(VendorSocket):
         """Folio -> the item that carries it."""
         self._answers: dict[tuple[str, str], str] = {}
         """(kind of event, item) that answers a step -> the step."""
-        self._quiet: set[str] = set()
+        self._quiet = set(seeded)
         """Items whose events stay here: seeds and notes."""
         self._own_events: deque[str] = deque(maxlen=OWN_EVENTS)
-
-    # -- opening ------------------------------------------------------------------------------
-
-    async def configure(self, session: Json, seed: Sequence[Json]) -> None:
-        """Raises SpeakerLost, ModeUnavailable."""
-        created = (await self.expect("session.created"))["session"]
-        self.info["expires_at"] = created.get("expires_at")
-        update = {"type": "session.update", "session": {"type": "realtime", **session}}
-        self.write(update)
-        effective = (await self.expect("session.updated"))["session"]
-        self.info["session"] = effective
-        output = (effective.get("audio") or {}).get("output") or {}
-        self.info["voice"] = output.get("voice")
-        for item in seed:
-            self.seed(item)
 
     # -- writing ------------------------------------------------------------------------------
 
@@ -79,26 +63,26 @@ class OpenAISpeaker(VendorSocket):
         if event["type"] == "session.update":
             event = {**event, "event_id": event.get("event_id") or new_id("event")}
             self._updates.append((event["event_id"], ""))
-        self.write(event)
+        self._speaker.send(event)
 
     def change(self, step: Step) -> None:
         event_id = new_id("event")
         if step.act == "rewrite":
             self._updates.append((event_id, step.id))
             session = {"type": "realtime", "instructions": step.text}
-            self.write({"type": "session.update", "event_id": event_id, "session": session})
-        elif step.act == "append":
+            self._speaker.send({"type": "session.update", "event_id": event_id, "session": session})
+            return
+        self._steps[event_id] = step.id
+        if step.act == "append":
             item_id = self._notes[step.folios[0]] = new_id("item")
             content = [{"type": "input_text", "text": step.text}]
-            item = {"id": item_id, "type": "message", "role": "system", "content": content}
-            self._steps[event_id] = step.id
             self._answers[_ADDED, item_id] = step.id
+            item = {"id": item_id, "type": "message", "role": "system", "content": content}
             self._create(item, event_id)
         else:
-            found = self._notes.pop(step.folios[0], "")
-            self._steps[event_id] = step.id
-            self._answers["conversation.item.deleted", found] = step.id
-            self._delete(found, event_id)
+            item_id = self._notes.pop(step.folios[0], "")
+            self._answers[_DELETED, item_id] = step.id
+            self._delete(item_id, event_id)
 
     def seed(self, item: Json) -> None:
         """Add an item that the conversation already has; its events are reported to no listener."""
@@ -110,12 +94,12 @@ class OpenAISpeaker(VendorSocket):
     def _create(self, item: Json, event_id: str) -> None:
         self._quiet.add(item["id"])
         event = {"type": "conversation.item.create", "event_id": event_id, "item": item}
-        self.write(event)
+        self._speaker.send(event)
 
     def _delete(self, item_id: str, event_id: str) -> None:
-        self._answers.setdefault(("conversation.item.deleted", item_id), "")
+        self._answers.setdefault((_DELETED, item_id), "")
         event = {"type": "conversation.item.delete", "event_id": event_id, "item_id": item_id}
-        self.write(event)
+        self._speaker.send(event)
 
     def _own_event(self) -> str:
         event_id = new_id("event")
@@ -125,7 +109,6 @@ class OpenAISpeaker(VendorSocket):
     # -- reading ------------------------------------------------------------------------------
 
     def translate(self, event: Json) -> Iterator[Json]:
-        """What the event means outside, if anything."""
         kind = event["type"]
         if kind == "conversation.item.created":  # as some servers still name it
             kind, event = _ADDED, {**event, "type": _ADDED}
@@ -147,31 +130,29 @@ class OpenAISpeaker(VendorSocket):
             yield _placed(step_id)
         elif item_id not in self._quiet:
             yield event
-        elif kind == "conversation.item.deleted" and step_id is None:
+        elif kind == _DELETED and step_id is None:
             self._quiet.discard(item_id)  # the caller's side took a seeded item out
             yield event
 
     def _translate_error(self, event: Json) -> Iterator[Json]:
         fault = event["error"]
-        code, event_id = fault.get("code"), fault.get("event_id") or ""
-        if code in TERMINAL_CODES:
-            raise SpeakerLost(fault.get("message") or code, code=code, retryable=False)
+        end_if_terminal(fault)
+        event_id = fault.get("event_id") or ""
         if event_id in self._own_events:
             return
         step_id = self._steps.pop(event_id, "")
-        for update in list(self._updates):
-            if update[0] == event_id:
-                self._updates.remove(update)
-                step_id = update[1]
+        for update in [each for each in self._updates if each[0] == event_id]:
+            self._updates.remove(update)
+            step_id = update[1]
         if step_id:
-            refused = {"type": "penny.placement_refused", "step_id": step_id, "code": code}
-            yield {**refused, "message": fault.get("message")}
+            refused = {"type": "penny.placement_refused", "step_id": step_id}
+            yield {**refused, "code": fault.get("code"), "message": fault.get("message")}
         else:
             yield event
 
 
-_ADDED = "conversation.item.added"
-_ITEM_EVENTS = frozenset({_ADDED, "conversation.item.done", "conversation.item.deleted"})
+_ADDED, _DELETED = "conversation.item.added", "conversation.item.deleted"
+_ITEM_EVENTS = frozenset({_ADDED, "conversation.item.done", _DELETED})
 
 
 def _placed(step_id: str) -> Json:

@@ -1,7 +1,7 @@
 """One EXTERNAL call as a pure function: an event and the time in, effects out.
 
 ``step`` is all that changes a ``CallState``. Timers are deadlines in the state: the call's owner
-sends ``Tick`` when the earliest has come. After every event but audio the state is settled: the
+sends ``tick`` when the earliest has come. After every event but audio the state is settled: the
 speaker's context is brought up to date and the next response is asked for, if there may be one.
 """
 
@@ -11,67 +11,54 @@ from collections.abc import Callable
 from typing import Any
 
 from brain.folio import Folio
-from modes.external import closing, open_calls, requests, responses, turns
+from modes.external import open_calls, requests, responses, turns
 from modes.external.session_view import duration_ms
 from modes.external.speaker import Capabilities
-from modes.external.state import CallState, Effect, Json, OpenItem, What, Wish
+from modes.external.state import CallState, Effect, Json, OpenItem, Slot, What, Wish
 
 
 def step(s: CallState, what: What, about: Any, now_s: float) -> list[Effect]:
     """Take what happened; returns what follows from it, in order."""
     s.now_s = now_s
-    s.effects = []
     if what == "upstream" and about["type"] == "response.output_audio.delta":
-        _audio(s, about)
-        return s.effects
+        hear_audio(s, about, now_s)
+        return [("tell", about)]
+    s.effects = []
     _HAPPENS[what](s, about)
     responses.settle(s)
-    _tell_outcomes(s)
+    for outcome in s.context.drain(s.turn, s.now_s):
+        s.do("outcome", outcome)
+        if outcome.state == "in_force" and outcome.folio.kind == "speakable" and s.able is not None:
+            responses.wish_again(s, Wish("say"))
+            responses.settle(s)
     return s.effects
 
 
+def hear_audio(s: CallState, event: Json, now_s: float) -> None:
+    """A piece of an answer's audio, of which there are fifty a second: nothing follows from it
+    but that it is told."""
+    if event["response_id"] == s.slot.response_id:
+        s.slot.heard_from_s = now_s
+    lasts_ms = duration_ms(event["delta"], s.view.output_format)
+    s.conversation.add_audio(event["item_id"], lasts_ms, now_s)
+
+
 def next_deadline_s(s: CallState) -> float | None:
-    """When a ``Tick`` is due; None while nothing waits."""
+    """When a ``tick`` is due; None while nothing waits."""
+    due = [each for each, _ in s.deadlines.values()]
     acknowledgement = s.context.due_s
-    due = list(s.deadlines.values())
-    return min(due if acknowledgement is None else [*due, acknowledgement], default=None)
-
-
-def _heard_from_upstream(s: CallState, event: Json) -> None:
-    handler = _UPSTREAM.get(event["type"])
-    shown = event if handler is None else handler(s, event)
-    if shown is not None:
-        s.tell(shown)
+    if acknowledgement is not None:
+        due.append(acknowledgement)
+    return min(due, default=None)
 
 
 def _tick(s: CallState, _: None) -> None:
-    for name in [name for name, due_s in s.deadlines.items() if due_s <= s.now_s]:
-        s.deadlines.pop(name, None)
-        kind = name.split(" ")[0]
-        if kind in ("speech", "commit", "facts"):
-            turns.overdue(s, name)
-        elif kind in ("filler", "reply"):
-            open_calls.overdue(s, name)
-        else:
-            responses.overdue(s, name)
-    for given_up in s.context.tick(s.turn, s.now_s):
+    for name in [name for name, (due_s, _) in s.deadlines.items() if due_s <= s.now_s]:
+        due = s.deadlines.pop(name, None)
+        if due is not None:
+            due[1](s)
+    for given_up in s.context.tick(s.now_s):
         s.do("refusal", ("given_up", {"what": given_up.act, "folios": given_up.folios}))
-
-
-def _offer(s: CallState, folio: Folio) -> None:
-    s.context.offer(folio, s.turn, s.now_s)
-
-
-def _withdraw(s: CallState, about: tuple[str, str]) -> None:
-    s.context.withdraw(*about, s.turn, s.now_s)
-
-
-def _tell_outcomes(s: CallState) -> None:
-    for outcome in s.context.drain():
-        s.do("outcome", outcome)
-        if outcome.state == "in_force" and outcome.folio.kind == "speakable" and s.able is not None:
-            s.wishes.setdefault("say", Wish("say"))
-            responses.settle(s)
 
 
 def _attach(s: CallState, able: Capabilities) -> None:
@@ -87,88 +74,89 @@ def _lose(s: CallState, _: None) -> None:
     if s.able is None:
         return
     responses.lost(s)
+    requests.lost(s)
     open_calls.upstream_lost(s)
     turns.lost(s)
     s.able = None
-    s.context.detach()
+    s.context.attach(None)
+
+
+def _offer(s: CallState, folio: Folio) -> None:
+    s.context.offer(folio)
+
+
+def _withdraw(s: CallState, about: tuple[str, str]) -> None:
+    s.context.withdraw(*about)
 
 
 # -- events of the upstream -----------------------------------------------------------------------
 
 
-def _audio(s: CallState, event: Json) -> None:
-    audio_ms = duration_ms(event["delta"], s.view.output_format)
-    if event["response_id"] == s.slot.response_id:
-        s.slot.heard_from_s = s.now_s
-    s.conversation.add_audio(event["item_id"], audio_ms, s.now_s)
-    s.tell(event)
-
-
-def _running(s: CallState, event: Json) -> None:
-    response_id = event["response_id"]
-    if s.slot.phase == "requested" and response_id not in (*s.asides, *s.finished):
-        # It runs, so it was created: the event that says so was lost.
-        response = {"id": response_id, "object": "realtime.response", "status": "in_progress"}
-        shown = {**response, "output": [], "status_details": None, "usage": None}
-        s.tell(s.make("response.created", response=shown))
-        responses.created(s, {"response": shown})
-    if response_id == s.slot.response_id:
-        s.slot.heard_from_s = s.now_s
+def _heard_from_upstream(s: CallState, event: Json) -> None:
+    handler = _UPSTREAM.get(event["type"])
+    shown = event if handler is None else handler(s, event)
+    if shown is not None:
+        s.do("tell", shown)
 
 
 def _spoken(s: CallState, event: Json) -> Json:
-    _running(s, event)
+    responses.running(s, event)
     s.conversation.reply(event["item_id"]).spoken.text(event["delta"])
     return event
 
 
 def _written(s: CallState, event: Json) -> Json:
-    _running(s, event)
+    responses.running(s, event)
     s.conversation.reply(event["item_id"]).words += event["delta"]
     return event
 
 
 def _arguments(s: CallState, event: Json) -> Json | None:
-    _running(s, event)
-    return None if closing.is_hidden(s, event["item_id"]) else event
+    responses.running(s, event)
+    return None if s.conversation.is_hidden(event["item_id"]) else event
 
 
 def _part_added(s: CallState, event: Json) -> Json:
-    _running(s, event)
-    item = s.slot.items.get(event["item_id"])
+    responses.running(s, event)
+    item = _slot_of(s, event).items.get(event["item_id"])
     if item is not None:
         item.parts[event["content_index"]] = event["part"]["type"]
     return event
 
 
 def _output_added(s: CallState, event: Json) -> Json | None:
-    _running(s, event)
-    raw = event["item"]
-    if event["response_id"] == s.slot.response_id:
-        s.slot.items[raw["id"]] = OpenItem(event["output_index"], raw)
-    _take_in(s, raw, None, in_conversation=event["response_id"] not in s.asides)
-    return None if closing.is_hidden(s, raw["id"]) else event
+    responses.running(s, event)
+    raw, slot = event["item"], _slot_of(s, event)
+    if event["response_id"] == slot.response_id:
+        slot.items[raw["id"]] = OpenItem(event["output_index"], raw)
+    if slot is s.slot:
+        _take_in(s, raw, None)
+    else:
+        s.conversation.add(raw).role = "aside"
+    return None if s.conversation.is_hidden(raw["id"]) else event
 
 
 def _output_done(s: CallState, event: Json) -> Json | None:
-    _running(s, event)
-    raw = event["item"]
-    if event["response_id"] in s.asides:
+    responses.running(s, event)
+    raw, slot = event["item"], _slot_of(s, event)
+    if slot.items.pop(raw["id"], None) is not None:
+        slot.output.append(raw)
+    if slot is not s.slot:
         return event
-    if s.slot.items.pop(raw["id"], None) is not None and not closing.is_hidden(s, raw["id"]):
-        s.slot.output.append(raw)
     _take_in(s, raw, None)
-    # Arguments come in two events; this one alone is acted on.
-    if not closing.is_hidden(s, raw["id"]):
+    if not s.conversation.is_hidden(raw["id"]):
         return event
+    # Arguments come in two events; this one alone is acted on.
     if raw["type"] == "function_call" and raw.get("status", "completed") == "completed":
         open_calls.called(s, raw, event["response_id"])
     return None
 
 
-def _take_in(s: CallState, raw: Json, place: str | None, *, in_conversation: bool = True) -> None:
-    if not in_conversation:
-        return
+def _slot_of(s: CallState, event: Json) -> Slot:
+    return s.asides.get(event["response_id"], s.slot)
+
+
+def _take_in(s: CallState, raw: Json, place: str | None) -> None:
     item = s.conversation.add(raw, place)
     if raw["type"] == "function_call" and raw.get("name") in s.view.own_tools:
         item.is_hidden = True
@@ -178,13 +166,12 @@ def _take_in(s: CallState, raw: Json, place: str | None, *, in_conversation: boo
 
 
 def _item_added(s: CallState, event: Json) -> Json | None:
-    raw = event["item"]
-    before = s.turn
+    raw, before = event["item"], s.turn
     _take_in(s, raw, event.get("previous_item_id"))
-    requests.item_arrived(s, raw["id"])
+    requests.answered(s, requests.CREATE, raw["id"])
     s.unconfirmed.discard(raw["id"])
     if s.turn != before:  # a user's item that somebody else wrote
-        s.context.turn_began(s.turn, s.now_s)
+        s.context.turn_began(s.turn)
         item = s.conversation.get(raw["id"])
         if item is not None and item.is_final:
             turns.turn_known(s, item)
@@ -199,18 +186,21 @@ def _item_done(s: CallState, event: Json) -> Json | None:
 def _placed_as_seen(s: CallState, event: Json) -> Json | None:
     """With the nearest item before it that the caller's side knows; None for a hidden one."""
     item_id = event["item"]["id"]
-    if closing.is_hidden(s, item_id):
+    if s.conversation.is_hidden(item_id):
         return None
     return {**event, "previous_item_id": s.conversation.visible_before(item_id)}
 
 
 def _item_deleted(s: CallState, event: Json) -> Json | None:
-    hidden = closing.is_hidden(s, event["item_id"])
-    s.conversation.delete(event["item_id"])
+    item_id = event["item_id"]
+    requests.answered(s, requests.DELETE, item_id)
+    hidden = s.conversation.is_hidden(item_id)
+    s.conversation.delete(item_id)
     return None if hidden else event
 
 
 def _item_truncated(s: CallState, event: Json) -> Json:
+    requests.answered(s, requests.TRUNCATE, event["item_id"])
     s.conversation.cut(event["item_id"], event["audio_end_ms"], s.now_s)
     return event
 
@@ -224,12 +214,16 @@ def _response_done(s: CallState, event: Json) -> Json | None:
     return shown
 
 
+def _not_understood(s: CallState, event: Json) -> None:
+    s.do("not_understood", event["event_type"])
+
+
 def _placed(s: CallState, event: Json) -> None:
-    s.context.placed(event["step_id"], s.turn, s.now_s)
+    s.context.placed(event["step_id"])
 
 
 def _placement_refused(s: CallState, event: Json) -> None:
-    refused = s.context.refused(event["step_id"], s.turn, s.now_s)
+    refused = s.context.refused(event["step_id"])
     if refused is not None:
         about = {"folios": refused.folios, "act": refused.act, "code": event.get("code")}
         s.do("refusal", ("placement_refused", about))
@@ -238,10 +232,11 @@ def _placement_refused(s: CallState, event: Json) -> None:
 _UPSTREAM: dict[str, Callable[[CallState, Json], Json | None]] = {
     "input_audio_buffer.speech_started": turns.speech_started,
     "input_audio_buffer.speech_stopped": turns.speech_stopped,
-    "input_audio_buffer.committed": turns.committed,
+    "input_audio_buffer.committed": requests.committed,
+    "input_audio_buffer.cleared": requests.cleared,
     "conversation.item.input_audio_transcription.delta": turns.words_so_far,
     "conversation.item.input_audio_transcription.completed": turns.words_final,
-    "conversation.item.input_audio_transcription.failed": turns.words_failed,
+    "conversation.item.input_audio_transcription.failed": turns.words_final,
     "conversation.item.added": _item_added,
     "conversation.item.done": _item_done,
     "conversation.item.retrieved": requests.retrieved,
@@ -257,6 +252,7 @@ _UPSTREAM: dict[str, Callable[[CallState, Json], Json | None]] = {
     "response.output_text.delta": _written,
     "response.done": _response_done,
     "session.updated": requests.session_updated,
+    "penny.not_understood": _not_understood,
     "penny.placed": _placed,
     "penny.placement_refused": _placement_refused,
     "error": requests.refused,

@@ -38,6 +38,6 @@ class KeptAudio:
         while self.position_ms - self._chunks[0][0] > self._limit_ms:
             self._chunks.popleft()
 
-    def since(self, position_ms: float) -> list[str]:
-        """The chunks that end after ``position_ms``."""
-        return [chunk for end_ms, chunk in self._chunks if end_ms > position_ms]
+    def since(self, position_ms: float) -> list[tuple[float, str]]:
+        """The chunks that end after ``position_ms``, each with the position of its end."""
+        return [each for each in self._chunks if each[0] > position_ms]

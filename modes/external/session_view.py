@@ -44,8 +44,13 @@ class SessionView:
         self._client_transcription: Json | None = transcription if shows_words else None
         self._client_creates = True
         self._detection: str | None = "server_vad"
-        self.session: Json = {}
+        self._take({})
+
+    def _take(self, session: Json) -> None:
+        self.session = session
         """What the upstream agreed to, or what the first one is asked for; outward."""
+        self.input_format = _format_of(session, "input")
+        self.output_format = _format_of(session, "output")
 
     @property
     def own_tools(self) -> frozenset[str]:
@@ -75,17 +80,9 @@ class SessionView:
         """Another speaker takes over, which answers turns by itself and has none of our tools."""
         self.answers_turns, self._tools = False, []
 
-    @property
-    def input_format(self) -> AudioFormat:
-        return _format_of(self.session, "input")
-
-    @property
-    def output_format(self) -> AudioFormat:
-        return _format_of(self.session, "output")
-
     def begin(self, session: Json, wishes: Json) -> None:
         """What the first upstream is asked for: the house's own, the caller's side's over it."""
-        self.session = self.outward(session, None)
+        self._take(self.outward(session, None))
         if wishes:
             self.accept(wishes)
 
@@ -93,20 +90,20 @@ class SessionView:
         """A client's fields hold from now on."""
         if "tools" in fields:
             self._client_tools = _names(fields["tools"] or ())
-        heard = (fields.get("audio") or {}).get("input") or {}
+        heard = _way(fields, "input")
         if "transcription" in heard:
             self._client_transcription = heard["transcription"]
         if "turn_detection" in heard:
             self._detect(heard["turn_detection"])
         kept = {name: value for name, value in fields.items() if name != "instructions"}
-        self.session = merge(self.session, self.outward(kept, None))
+        self._take(merge(self.session, self.outward(kept, None)))
 
     def _detect(self, detection: Json | None) -> None:
         """Another kind of turn detection begins with its own defaults."""
         kind = None if detection is None else detection.get("type", self._detection)
         if kind != self._detection:
             self._client_creates = True
-            ((self.session.get("audio") or {}).get("input") or {}).pop("turn_detection", None)
+            _way(self.session, "input").pop("turn_detection", None)
         if detection is not None:
             self._client_creates = bool(detection.get("create_response", self._client_creates))
         self._detection = kind
@@ -122,10 +119,11 @@ class SessionView:
         if instructions is not None and "instructions" in fields:
             fields["instructions"] = instructions
         if "tools" in fields:
-            theirs = drop_repeated(fields["tools"] or ())
+            # By name, the last of each; what has no name (MCP servers) stays.
+            theirs = list({t.get("name") or id(t): t for t in fields["tools"] or ()}.values())
             names = _names(theirs)
             fields["tools"] = theirs + [tool for tool in self._tools if tool["name"] not in names]
-        heard = (fields.get("audio") or {}).get("input") or {}
+        heard = _way(fields, "input")
         if "transcription" in heard:
             heard["transcription"] = heard["transcription"] or self._transcription
         detection = heard.get("turn_detection")
@@ -142,7 +140,7 @@ class SessionView:
         own = self.own_tools
         if fields.get("tools"):
             fields["tools"] = [tool for tool in fields["tools"] if tool.get("name") not in own]
-        heard = (fields.get("audio") or {}).get("input") or {}
+        heard = _way(fields, "input")
         if self.answers_turns and heard.get("turn_detection"):
             heard["turn_detection"]["create_response"] = self._client_creates
         if "transcription" in heard and not self.shows_words:
@@ -154,18 +152,19 @@ def _names(tools: Iterable[Json]) -> frozenset[str]:
     return frozenset(tool["name"] for tool in tools if "name" in tool)
 
 
-def drop_repeated(tools: Iterable[Json]) -> list[Json]:
-    """Function tools by name, the last of each; what has no name (MCP servers) stays."""
-    return list({tool.get("name") or id(tool): tool for tool in tools}.values())
-
-
 def duration_ms(chunk: str, audio: AudioFormat) -> float:
     """How long a base64 chunk of audio lasts."""
     return audio.ms_of(len(chunk) * 3 // 4 - chunk.count("=", -2))
 
 
+def _way(session: Json, way: str) -> Json:
+    """A session's ``audio.input`` or ``audio.output``."""
+    found: Json = (session.get("audio") or {}).get(way) or {}
+    return found
+
+
 def _format_of(session: Json, way: str) -> AudioFormat:
-    told = ((session.get("audio") or {}).get(way) or {}).get("format") or {}
+    told = _way(session, way).get("format") or {}
     return WIRE_FORMATS.get(str(told.get("type")), PCM24K)
 
 

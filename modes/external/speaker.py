@@ -7,30 +7,22 @@ it cannot do it declares in its ``Capabilities``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from penny.errors import SpeakerLost
+import structlog
 
+from penny.errors import PennyError, SpeakerLost
+from penny.session.mode import Speaker, SpeakerSink
+
+
+log = structlog.get_logger()
 
 Json = dict[str, Any]
 Act = Literal["append", "rewrite", "remove"]
 Channel = Literal["silent", "speakable", "correction"]
 """What a note is for: to be known, to be said soon, to put a spoken mistake right."""
-
-TERMINAL_CODES = frozenset(
-    {
-        "insufficient_quota",
-        "credit_balance_exhausted",
-        "invalid_api_key",
-        "account_deactivated",
-        "billing_hard_limit_reached",
-        "beta_api_shape_disabled",
-        "model_not_found",
-    }
-)
-"""Errors that no second attempt mends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,31 +70,14 @@ class Step:
     urgent: bool = False
 
 
-class UpstreamSink(Protocol):
-    """Where an upstream brings what it hears from its provider."""
+class UpstreamSpeaker(Speaker, Protocol):
+    """A speaker whose context can be changed while it talks.
 
-    def on_event(self, event: Json) -> None: ...
+    ``info`` has ``model``, ``provider``, ``voice``, ``session`` (the effective session object) and
+    ``expires_at`` (Unix seconds at which the provider ends it; None where it does not tell).
+    """
 
-    def on_closed(self, error: SpeakerLost | None) -> None:
-        """The connection ended. ``error``: why; not retryable where no other attempt helps."""
-        ...
-
-
-class UpstreamSpeaker(Protocol):
-    """One open, configured connection: events go out in the order in which they were sent."""
-
-    info: Json
-    """``model``, ``provider``, ``voice``, ``session`` (the effective session object) and
-    ``expires_at`` (Unix seconds at which the provider ends it; None where it does not tell)."""
     able: Capabilities
-
-    def start(self, sink: UpstreamSink) -> None:
-        """Begin to bring events. Once."""
-        ...
-
-    def send(self, event: Json) -> None:
-        """Send a Realtime client event. Raises SpeakerLost."""
-        ...
 
     def change(self, step: Step) -> None:
         """Bring a change of the context on its way. Raises SpeakerLost."""
@@ -114,17 +89,6 @@ class UpstreamSpeaker(Protocol):
         An item of that id that was seeded before is replaced. Raises SpeakerLost.
         """
         ...
-
-    @property
-    def is_full(self) -> bool:
-        """Whether more is on its way out than the connection should hold."""
-        ...
-
-    async def drain(self) -> None:
-        """Wait while more is on its way out than the connection should hold."""
-        ...
-
-    async def aclose(self) -> None: ...
 
 
 class SpeakerProvider(Protocol):
@@ -144,3 +108,52 @@ class SpeakerProvider(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+class Translator:
+    """An upstream on a speaker's connection: its events are translated on their way."""
+
+    def __init__(self, speaker: Speaker, able: Capabilities = Capabilities()) -> None:
+        self.info = speaker.info
+        self.able = able
+        self._speaker = speaker
+        self._sink: SpeakerSink | None = None
+
+    @property
+    def is_full(self) -> bool:
+        return self._speaker.is_full
+
+    async def drain(self) -> None:
+        await self._speaker.drain()
+
+    def start(self, sink: SpeakerSink) -> None:
+        self._sink = sink
+        self._speaker.start(self)
+
+    async def aclose(self) -> None:
+        self._sink = None
+        await self._speaker.aclose()
+
+    def translate(self, event: Json) -> Iterable[Json]:
+        """What an event of the provider's means outside. SpeakerLost ends the connection."""
+        raise NotImplementedError
+
+    def tell(self, event: Json) -> None:
+        if self._sink is not None:
+            self._sink.on_event(event)
+
+    def on_event(self, event: Json, /) -> None:
+        try:
+            for shown in self.translate(event):
+                self.tell(shown)
+        except SpeakerLost as error:
+            self.on_closed(error)
+        except (PennyError, LookupError, TypeError, ValueError, AttributeError) as error:
+            # A shape that was not known when this was written: passed over, never deaf.
+            log.warning("upstream_event_not_understood", error=type(error).__name__)
+            self.tell({"type": "penny.not_understood", "event_type": event["type"]})
+
+    def on_closed(self, error: SpeakerLost | None, /) -> None:
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.on_closed(error)

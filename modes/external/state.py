@@ -14,13 +14,12 @@ from typing import Any, Literal
 from brain.folio import Folio
 from modes.external.context import DeclaredContext
 from modes.external.conversation import Conversation
-from modes.external.placing import History
+from modes.external.placing import Placer
 from modes.external.session_view import SessionView
 from modes.external.speaker import Capabilities
 
 
 Json = dict[str, Any]
-
 
 What = Literal[
     "caller", "upstream", "tick", "lost", "attached", "facts", "tool", "offered", "withdrawn"
@@ -32,7 +31,8 @@ Effect = tuple[str, Any]
 """What follows: ``send`` a client event, ``tell`` the session a server event, ``seed`` an item that
 is another text now, ``apply`` a ``Step``, ``look_up`` facts (item, turn, words; answered at once),
 ``run`` a ``Run``, ``abandon`` the upstream (why); ``partial``, ``final``, ``reply``, ``outcome``
-for the brain; ``journal`` (kind, fields) and ``refusal`` (kind, fields), which is logged too."""
+for the brain; ``journal`` (kind, fields), ``refusal`` (kind, fields), which is logged too, and
+``not_understood`` (type of an event)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,6 @@ class ToolEnded:
     late: Folio | None = None
 
 
-Phase = Literal["idle", "requested", "active", "cancelling"]
 WishKind = Literal["client", "answer", "say", "filler"]
 
 
@@ -89,7 +88,7 @@ class OpenItem:
 class Slot:
     """The default conversation's one response: asked for, running, being cancelled, or none."""
 
-    phase: Phase = "idle"
+    phase: Literal["idle", "requested", "active", "cancelling"] = "idle"
     wish: Wish | None = None
     """What it was asked for; None for one that the server began."""
     event_id: str = ""
@@ -106,20 +105,10 @@ class Slot:
 
 
 @dataclass(slots=True)
-class ToolCall:
-    """A call of one of Penny's tools. ``output``: None while it runs."""
-
-    call_id: str
-    response_id: str
-    output: str | None = None
-    is_delivered: bool = False
-
-
-@dataclass(slots=True)
 class Batch:
-    """The calls of one response: answered all at once."""
+    """The calls of one response, answered all at once. ``outputs``: None while one runs."""
 
-    calls: list[str] = field(default_factory=list)
+    outputs: dict[str, str | None] = field(default_factory=dict)
     is_whole: bool = False
     """The response has ended: no more calls come."""
     is_interrupted: bool = False
@@ -147,7 +136,7 @@ class CallState:
 
     conversation: Conversation
     context: DeclaredContext
-    history: History
+    placer: Placer
     view: SessionView
     timing: Timing
     new_id: Callable[[str], str]
@@ -161,39 +150,46 @@ class CallState:
     """None while there is no upstream."""
     slot: Slot = field(default_factory=Slot)
     wishes: dict[WishKind, Wish] = field(default_factory=dict)
-    deadlines: dict[str, float] = field(default_factory=dict)
+    deadlines: dict[str, tuple[float, Callable[[CallState], None]]] = field(default_factory=dict)
+    """Name -> when it is due, and what happens then."""
     effects: list[Effect] = field(default_factory=list)
     # the caller
     is_speaking: bool = False
     speech_item: str = ""
     speech_from_ms: float | None = None
-    stopped: set[str] = field(default_factory=set)
+    position_ms: float = 0.0
+    """Caller's audio taken in so far."""
+    buffer_from_ms: float = 0.0
+    """Where what is neither committed nor cleared begins."""
+    stopped: str = ""
     continued: str = ""
     """Speech whose audio the next upstream hears again."""
-    typed: tuple[str, str] | None = None
+    typed: str = ""
+    """The turn that was typed and not asked to be answered yet."""
     waiting: dict[str, Wish] = field(default_factory=dict)
     """Turns that wait for facts -> what is asked for then."""
     unanswered: str = ""
     """The newest item that is to be answered and has no response yet."""
     retried: str = ""
+    refusals: int = 0
     # asides, requests and items of the caller's side
-    asides: set[str] = field(default_factory=set)
+    asides: dict[str, Slot] = field(default_factory=dict)
+    """Responses outside the conversation."""
     finished: deque[str] = field(default_factory=lambda: deque(maxlen=64))
-    updates: deque[tuple[str, Json]] = field(default_factory=deque)
-    created: dict[str, tuple[str, str | None]] = field(default_factory=dict)
-    """Our event id -> (item, the client's event id) of items that are on their way up."""
-    retrieves: dict[str, Json] = field(default_factory=dict)
-    """Event id -> a request for an item that has no answer yet."""
+    pending: dict[str, Json] = field(default_factory=dict)
+    """Event id -> an update, or a request about an item, that has no answer yet."""
+    asked_ms: dict[str, float] = field(default_factory=dict)
+    """Event id of one about the audio (commit, clear) -> the audio that had come before it."""
     outbox: list[Json] = field(default_factory=list)
     """What waits for the next upstream."""
     # tools
-    calls: dict[str, ToolCall] = field(default_factory=dict)
+    calls: dict[str, str] = field(default_factory=dict)
+    """Call -> the response that made it."""
     batches: dict[str, Batch] = field(default_factory=dict)
+    promised: set[str] = field(default_factory=set)
+    """Calls that were answered before they had ended: their results come as folios."""
     unconfirmed: set[str] = field(default_factory=set)
     """Outputs that went up and were not seen in the conversation yet."""
-    refusals: int = 0
-    position_ms: float = 0.0
-    """Caller's audio taken in so far."""
 
     def do(self, effect: str, about: Any) -> None:
         self.effects.append((effect, about))
@@ -201,19 +197,20 @@ class CallState:
     def send(self, event: Json) -> None:
         self.do("send", event)
 
-    def tell(self, event: Json) -> None:
-        self.do("tell", event)
+    def tell(self, kind: str, **fields: Any) -> None:
+        """A server event of Penny's own making."""
+        self.do("tell", {"type": kind, "event_id": self.new_id("event"), **fields})
 
     def journal(self, kind: str, **fields: Any) -> None:
         self.do("journal", (kind, fields))
 
-    def after(self, name: str, seconds: float) -> None:
-        """Set a deadline, unless it is set."""
-        self.deadlines.setdefault(name, self.now_s + seconds)
+    def set_due(self, name: str, seconds: float, then: Callable[[CallState], None]) -> None:
+        """Set a deadline, in place of one of that name."""
+        self.deadlines[name] = (self.now_s + seconds, then)
 
-    def make(self, kind: str, **fields: Any) -> Json:
-        """A server event of Penny's own making."""
-        return {"type": kind, "event_id": self.new_id("event"), **fields}
+    def drop_due(self, *names: str) -> None:
+        for name in names:
+            self.deadlines.pop(name, None)
 
     @property
     def turn(self) -> int:
@@ -227,10 +224,5 @@ class CallState:
     @property
     def is_quiet(self) -> bool:
         """The caller is silent and nothing is being answered or asked for."""
-        return (
-            self.is_safe
-            and not self.is_speaking
-            and not self.waiting
-            and not self.wishes
-            and self.now_s >= self.conversation.sounds_until_s
-        )
+        busy = self.is_speaking or self.waiting or self.wishes
+        return self.is_safe and not busy and self.now_s >= self.conversation.sounds_until_s

@@ -1,24 +1,21 @@
-"""Runs what the speaker calls: searches and actions. The reducer delivers the results."""
+"""Runs what the speaker calls, in tasks. The reducer delivers the results."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING
 
-import structlog
-
-from brain.action_runner import ActionFailed, ActionRunner
-from brain.actions import SEARCH_TOOL, ActionCall, ActionDesk, Judged
-from brain.analysis import ActionRecord
+from brain.action_runner import ActionRunner
+from brain.actions import SEARCH_TOOL, ActionDesk
 from brain.folio import Folio
-from brain.journal import Journal
-from brain.quoting import quote_json
 from brain.render import render_result
-from modes.external.hosts import CallHost
-from modes.external.state import Run, ToolEnded
+from brain.tool_desk import ToolDesk
+from modes.external.host import CallHost
+from modes.external.state import Json, Run, ToolEnded
 from penny.aio.tasks import TaskOwner
 from penny.ids import new_id
+from penny.localized import language_of
 from penny.tracing.attributes import Attributes
 from penny.tracing.current import span
 from penny.writable import dump_json
@@ -27,156 +24,82 @@ from penny.writable import dump_json
 if TYPE_CHECKING:
     from penny.tracing.trace import Trace
 
-log = structlog.get_logger()
-
-Json = dict[str, Any]
-Search = Callable[[str], Awaitable[Json]]
-
 LATE_TURNS = 2
 """A late result is in the speaker's context for so many turns more."""
-IN_DOUBT = frozenset({"timeout", "connection"})
-"""Failures after which it may have been done all the same."""
 PENDING = {
     "es": "Sigue en curso; el resultado llegará como [RESULTADO]. No lo des por hecho.",
     "en": "Still in progress; the result will come as [RESULT]. Do not take it for done.",
-}
-GOODBYE = {
-    "es": "Una persona toma la llamada; despídete.",
-    "en": "A person takes the call; say goodbye.",
 }
 
 
 def pending_output(language: str) -> str:
     """What a call is answered with while it runs."""
-    return dump_json({"status": "in_progress", "message": PENDING[_spoken(language)]}).decode()
+    return dump_json({"status": "in_progress", "message": PENDING[language_of(language)]}).decode()
 
 
 class ToolRuns:
     """The tools of one call.
 
     Args:
-        search: of the knowledge base: the whole output, quoted.
-        session: what an action is told of the call (``session_id``, ``language`` …).
+        session: what an action is told of the call (``language`` …).
+        counts: of actions by status.
     """
 
     def __init__(
         self,
         desk: ActionDesk,
         runner: ActionRunner,
-        search: Search,
-        journal: Journal,
         session: Json,
+        counts: Counter[str],
+        host: CallHost,
         trace: Trace | None = None,
     ) -> None:
-        self._desk = desk
-        self._runner = runner
-        self._search = search
-        self._journal = journal
-        self._session = session
+        self._names = {SEARCH_TOOL, *desk.actions}
+        self._host = host
         self._trace = trace
-        self._language = _spoken(str(session.get("language") or ""))
+        self._language = language_of(session["language"])
+        self._counts = counts
+        summarise = partial(host.summarise, self._language)
+        self._desk = ToolDesk(desk, runner, host.look_up, self._tell, summarise, session)
+        host.records = self._desk.records
         self._tasks = TaskOwner("tools")
-        self._results: dict[str, asyncio.Task[Json]] = {}
-        self.records: list[ActionRecord] = []
-        """What ran or was refused, newest last."""
 
-    def run(self, wanted: Run, host: CallHost) -> None:
-        """Begin; ``host.tool_ended`` hears the result once."""
-        judged = self._desk.judge(
-            wanted.call_id, wanted.name, wanted.arguments, wanted.turn, wanted.words
-        )
-        name = f"tool {judged.call.name}"
-        task = self._tasks.spawn(self._execute(judged, wanted, host), name=name)
-        self._results[wanted.call_id] = task
+    def run(self, wanted: Run) -> None:
+        """Begin; the call hears the result once."""
+        # A name that the session does not have is the model's own words.
+        name = wanted.name if wanted.name in self._names else "unknown"
+        self._tasks.spawn(self._run(wanted, name), name=f"tool {name}")
+
+    def _tell(self, event: Json) -> None:
+        if event["type"] == "penny.tool_call":
+            self._counts[event["status"]] += 1
+            self._host.journal.write("tool", **{n: v for n, v in event.items() if n != "type"})
+        self._host.tell(event)
 
     async def aclose(self) -> None:
         await self._tasks.aclose()
 
-    # -- running ------------------------------------------------------------------------------
-
-    async def _execute(self, judged: Judged, wanted: Run, host: CallHost) -> Json:
-        call = judged.call
-        # A name that the session does not have is the model's own words.
-        name = call.name if call.name in {SEARCH_TOOL, *self._desk.actions} else "unknown"
+    async def _run(self, wanted: Run, name: str) -> None:
         about: Attributes = {
             "gen_ai.operation.name": "execute_tool",
             "gen_ai.tool.name": name,
-            "gen_ai.tool.call.id": call.call_id,
+            "gen_ai.tool.call.id": wanted.call_id,
         }
-        title, item_id = f"execute_tool {name}", host.turn_id()
-        result: Json = {"status": "error", "code": "tool_failed"}
-        try:
-            with span(self._trace, title, item_id=item_id, attributes=about) as running:
-                result = await self._run(judged, wanted, host)
-                if running is not None:
-                    running.set({"penny.status": str(result.get("status") or "")})
-        except Exception:
-            log.exception("tool_failed", tool=name)  # whatever it is: the speaker gets an answer
+        title, item_id = f"execute_tool {name}", self._host.state.conversation.newest_turn_id()
+        with span(self._trace, title, item_id=item_id, attributes=about) as running:
+            asked = (wanted.call_id, wanted.name, wanted.arguments, wanted.turn, wanted.words)
+            result = await self._desk.run(*asked)
+            if running is not None:
+                running.set({"penny.status": str(result.get("status") or "")})
         late = Folio(
             id=new_id("folio"),
             section="results",
             kind="speakable",
-            text=render_result(call.name, result, self._language),
+            text=render_result(name, result, self._language),
             turn=wanted.turn,
             based_on=wanted.item_id,
-            body={"action": call.name, "result": result},
+            body={"action": name, "result": result},
             source="action",
             expires_after_turns=LATE_TURNS,
         )
-        host.tool_ended(ToolEnded(wanted.call_id, dump_json(result).decode(), late))
-        return result
-
-    async def _run(self, judged: Judged, wanted: Run, host: CallHost) -> Json:
-        call = judged.call
-        if judged.verdict == "repeated":
-            self._journal.write("tool_repeated", call_id=call.call_id)
-            first = self._results.get(judged.first_call_id)
-            if first is not None:
-                return await asyncio.shield(first)
-        if judged.verdict != "run":
-            self._note(host, call, "refused", message=judged.message, reason=judged.verdict)
-            status = "confirmation_required" if judged.verdict == "confirm_first" else "error"
-            return {"status": status, "message": judged.message}
-        if call.name == SEARCH_TOOL:
-            return await self._search(str(call.arguments.get("query") or ""))
-        return await self._act(call, host)
-
-    async def _act(self, call: ActionCall, host: CallHost) -> Json:
-        self._note(host, call, "started")
-        action = self._desk.actions[call.name]
-        if action.handoff is not None:
-            host.tell(
-                {
-                    "type": "penny.handoff",
-                    "summary": host.summarise(),
-                    "reason": call.arguments.get("motivo") or call.arguments.get("reason"),
-                    "destination": action.handoff,
-                    "details": {"arguments": call.arguments},
-                }
-            )
-            self._note(host, call, "completed", result={"status": "ok"})
-            return {"status": "ok", "message": GOODBYE[self._language]}
-        try:
-            result = await self._runner.run(action, call, self._session)
-        except ActionFailed as failure:
-            log.warning("action_failed", action=call.name, code=failure.code)
-            if failure.code in IN_DOUBT:
-                self._desk.failed(call.call_id)
-            self._note(host, call, "failed", message=failure.message, reason=failure.code)
-            message = quote_json(failure.message)
-            return {"status": "error", "code": failure.code, "message": message}
-        self._note(host, call, "completed", result=result)
-        return {"status": "ok", "source": call.name, "result": quote_json(result)}
-
-    def _note(self, host: CallHost, call: ActionCall, status: str, **more: Any) -> None:
-        result = more.get("result")
-        record = ActionRecord(call.turn, call.call_id, call.name, call.arguments, status, result)
-        self.records[:] = [r for r in self.records if r.call_id != call.call_id] + [record]
-        about = {"call_id": call.call_id, "name": call.name, "status": status}
-        self._journal.write("tool", **about, arguments=call.arguments, **more)
-        told = {"arguments": call.arguments, "result": result, "message": more.get("message")}
-        host.tell({"type": "penny.tool_call", **about, **told})
-
-
-def _spoken(language: str) -> str:
-    return "en" if language.lower().startswith("en") else "es"
+        self._host.happen("tool", ToolEnded(wanted.call_id, dump_json(result).decode(), late))

@@ -7,16 +7,16 @@ client has every word that was recognised, and opens another.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
-from modes.external.speaker import TERMINAL_CODES, Json
-from modes.external.vendor_socket import VendorProvider, VendorSocket, configure, connect
-from penny.errors import SpeakerLost
+from modes.external.session_view import merge
+from modes.external.speaker import Json, Translator
+from modes.external.vendor import VendorProvider, end_if_terminal
+from modes.realtime import configure, set_up
 from penny.realtime.session_config import TRANSCRIPTION
 from penny.session.mode import SessionSpec, SpeakerSink
 
 
-class TranscriptionSpeaker(VendorSocket):
+class TranscriptionSpeaker(Translator):
     """A vendor's transcription session, passed through as it is."""
 
     def start(self, sink: SpeakerSink) -> None:
@@ -25,27 +25,20 @@ class TranscriptionSpeaker(VendorSocket):
 
     def send(self, event: Json) -> None:
         """Raises SpeakerLost."""
-        self.write(event)
+        self._speaker.send(event)
 
     def translate(self, event: Json) -> Iterable[Json]:
         yield event
         if event["type"] == "session.updated":
             self.info["session"] = event["session"]
             yield self._name()
-        elif event["type"] == "error" and event["error"].get("code") in TERMINAL_CODES:
-            code = event["error"]["code"]
-            raise SpeakerLost(event["error"].get("message") or code, code=code, retryable=False)
+        elif event["type"] == "error":
+            end_if_terminal(event["error"])
 
     def _name(self) -> Json:
         """What recognises, for the meter."""
-        model = _transcription_of(self.info["session"]).get("model") or ""
+        model = _model_of(self.info["session"])
         return {"type": "penny.speaker", "model": model, "transcription_model": model}
-
-    async def configure(self, session: Json) -> None:
-        """Raises SpeakerLost, ModeUnavailable."""
-        await self.expect("session.created")
-        self.write({"type": "session.update", "session": session})
-        self.info["session"] = (await self.expect("session.updated"))["session"]
 
 
 async def open_transcription(
@@ -57,21 +50,13 @@ async def open_transcription(
         ModeUnavailable: with ``retryable`` telling whether another attempt may help.
     """
     session: Json = {**spec.session, "type": TRANSCRIPTION}
-    if not _transcription_of(session).get("model"):
-        audio = session.get("audio") or {}
-        heard = audio.get("input") or {}
-        named = {**_transcription_of(session), "model": model}
-        session["audio"] = {**audio, "input": {**heard, "transcription": named}}
-    connection = await connect(provider.client, "realtime", {"intent": TRANSCRIPTION})
-    speaker = TranscriptionSpeaker(connection, {"model": model, "provider": "openai"})
-    try:
-        await configure(speaker.configure(session))
-    except BaseException:
-        await speaker.aclose()
-        raise
-    return speaker
+    if not _model_of(session):
+        session = merge(session, {"audio": {"input": {"transcription": {"model": model}}}})
+    speaker = await provider.connect("realtime", {"intent": TRANSCRIPTION}, model)
+    await set_up(speaker, configure(speaker, session))
+    return TranscriptionSpeaker(speaker)
 
 
-def _transcription_of(session: Json) -> dict[str, Any]:
+def _model_of(session: Json) -> str:
     heard = (session.get("audio") or {}).get("input") or {}
-    return heard.get("transcription") or {}
+    return (heard.get("transcription") or {}).get("model") or ""

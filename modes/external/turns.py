@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from brain.folio import Folio
 from modes.external.conversation import ConversationItem
+from modes.external.responses import wish_again
 from modes.external.state import CallState, Json, Wish
 
 
@@ -18,24 +21,22 @@ WORDS_SHARE = 0.7
 
 
 def speech_started(s: CallState, event: Json) -> Json:
-    item_id = event["item_id"]
     s.is_speaking = True
     s.speech_from_ms = s.position_ms - ONSET_MS
-    s.deadlines.pop("commit", None)
-    s.deadlines["speech"] = s.now_s + SPEECH_S
-    for kind in ("say", "filler"):
-        s.wishes.pop(kind, None)
-    _continue(s, item_id)
-    s.speech_item = item_id
-    begin_turn(s, item_id)
+    s.drop_due("commit")
+    s.set_due("speech", SPEECH_S, _speech_is_over)
+    s.wishes.pop("say", None)
+    s.wishes.pop("filler", None)
+    s.speech_item = event["item_id"]
+    _begin_turn(s, s.speech_item)
     return event
 
 
 def speech_stopped(s: CallState, event: Json) -> Json:
     # The commitment that follows ends the speech: nothing may be said between the two.
-    s.stopped = {event["item_id"]}
-    s.deadlines.pop("speech", None)
-    s.after("commit", COMMIT_S)
+    s.stopped = event["item_id"]
+    s.drop_due("speech")
+    s.set_due("commit", COMMIT_S, _speech_is_over)
     return event
 
 
@@ -43,38 +44,44 @@ def committed(s: CallState, event: Json) -> Json:
     item_id = event["item_id"]
     s.speech_item = ""
     _silent(s)
-    _continue(s, item_id)
-    item = begin_turn(s, item_id)
-    item.from_ms, item.until_ms = s.speech_from_ms or 0.0, s.position_ms
+    item = _begin_turn(s, item_id)
+    from_ms = s.buffer_from_ms if s.speech_from_ms is None else s.speech_from_ms
+    item.from_ms, item.until_ms = from_ms, s.position_ms
     s.speech_from_ms = None
-    if item_id in s.stopped and s.view.wants_answers:  # a commit alone never asks for an answer
+    if item_id == s.stopped and s.view.wants_answers:  # a commit alone never asks for an answer
         s.unanswered = item_id
         if s.view.creates:
             answer(s, item, Wish("answer"))
     return {**event, "previous_item_id": s.conversation.visible_before(item_id)}
 
 
-def begin_turn(s: CallState, item_id: str) -> ConversationItem:
-    before = s.turn
-    item = s.conversation.begin_turn(item_id)
-    if s.turn != before:
-        s.continued = ""
-        s.context.turn_began(s.turn, s.now_s)
-    return item
-
-
-def _continue(s: CallState, item_id: str) -> None:
-    """Speech that was replayed after a drop is the turn it was, not another one."""
+def _begin_turn(s: CallState, item_id: str) -> ConversationItem:
+    """The turn of a spoken item; speech that was replayed after a drop is the turn it was."""
     old_id, s.continued = s.continued, ""
     if old_id and old_id != item_id:
         s.conversation.continue_turn(old_id, item_id)
-        s.tell({"type": "penny.turn_continued", "item_id": item_id, "continues": old_id})
+        s.do("tell", {"type": "penny.turn_continued", "item_id": item_id, "continues": old_id})
+    before = s.turn
+    item = s.conversation.begin_turn(item_id)
+    if s.turn != before:
+        s.context.turn_began(s.turn)
+    return item
 
 
 def _silent(s: CallState) -> None:
     s.is_speaking = False
-    s.deadlines.pop("speech", None)
-    s.deadlines.pop("commit", None)
+    s.drop_due("speech", "commit")
+
+
+def _speech_is_over(s: CallState) -> None:
+    """The event that ends the speech was lost."""
+    _silent(s)
+    item = s.conversation.get(s.speech_item)
+    s.speech_item, s.speech_from_ms = "", None
+    if item is not None and s.view.wants_answers:
+        s.unanswered = item.id
+        if s.view.creates:
+            wish_again(s, Wish("answer"))
 
 
 # -- words ----------------------------------------------------------------------------------------
@@ -89,27 +96,24 @@ def words_so_far(s: CallState, event: Json) -> Json | None:
 
 
 def words_final(s: CallState, event: Json) -> Json | None:
+    """The transcript, or that there is none."""
     item = s.conversation.get(event["item_id"])
+    failed = event["type"].endswith(".failed")
     if item is not None:
-        item.words, item.is_final = event.get("transcript") or "", True
-        turn_known(s, item)
-        if not item.words.strip() and s.unanswered == item.id and not s.view.creates:
-            s.unanswered = ""  # a noise: a server may well have nothing to say to it
-        _words_known(s, item)
-        if s.able is not None and s.able.answers_by_itself and s.timing.facts_s and s.has_brain:
-            # Nobody waits for them, but they are there before it has said much.
+        item.is_final = True
+        if not failed:
+            item.words = event.get("transcript") or ""
+            turn_known(s, item)
+            if not item.words.strip() and s.unanswered == item.id and not s.view.creates:
+                s.unanswered = ""  # a noise: a server may well have nothing to say to it
+        if item.id in s.waiting:
+            _look_up(s, item)
+        elif s.able is not None and s.able.answers_by_itself and s.timing.facts_s and s.has_brain:
+            # No answer waits for them, but they are there before it has said much.
             s.do("look_up", (item.id, item.turn, item.words))
     if s.view.shows_words:
         return event
-    return {"type": "penny.transcription_usage", "usage": event.get("usage")}
-
-
-def words_failed(s: CallState, event: Json) -> Json | None:
-    item = s.conversation.get(event["item_id"])
-    if item is not None:
-        item.is_final = True
-        _words_known(s, item)
-    return event if s.view.shows_words else None
+    return None if failed else {"type": "penny.transcription_usage", "usage": event.get("usage")}
 
 
 def turn_known(s: CallState, item: ConversationItem) -> None:
@@ -126,70 +130,63 @@ def answer(s: CallState, item: ConversationItem, wish: Wish) -> None:
         s.wishes[wish.kind] = wish
         return
     s.waiting[item.id] = wish
-    s.deadlines[f"facts {item.id}"] = s.now_s + s.timing.facts_s * WORDS_SHARE
+    s.set_due(f"facts {item.id}", s.timing.facts_s * WORDS_SHARE, partial(_facts_due, item.id))
     if item.is_final:
-        _words_known(s, item)
+        _look_up(s, item)
 
 
-def _words_known(s: CallState, item: ConversationItem) -> None:
-    if item.id in s.waiting:
-        s.deadlines[f"facts {item.id}"] = s.now_s + s.timing.facts_s
-        s.do("look_up", (item.id, item.turn, item.words))
+def _look_up(s: CallState, item: ConversationItem) -> None:
+    s.set_due(f"facts {item.id}", s.timing.facts_s, partial(_too_late, item.id))
+    s.do("look_up", (item.id, item.turn, item.words))
 
 
 def facts_found(s: CallState, found: tuple[str, Folio | None]) -> None:
     item_id, folio = found
-    wish = s.waiting.pop(item_id, None)
-    began_s = s.deadlines.pop(f"facts {item_id}", s.now_s) - s.timing.facts_s
-    if wish is None and not (s.able is not None and s.able.answers_by_itself):
+    due = s.deadlines.pop(f"facts {item_id}", None)
+    is_waiting = item_id in s.waiting
+    if not is_waiting and not (s.able is not None and s.able.answers_by_itself):
         return  # too late: it is being answered
     if folio is not None:
-        s.context.offer(folio, s.turn, s.now_s)
-    if wish is not None:
-        s.wishes[wish.kind] = wish
-        outcome = "placed" if folio is not None else "nothing_found"
-        _note_facts(s, item_id, outcome, folio, s.now_s - began_s)
+        s.context.offer(folio)
+    if is_waiting:
+        waited_s = 0.0 if due is None else s.now_s - due[0] + s.timing.facts_s
+        _answer_now(s, item_id, "nothing_found" if folio is None else "placed", folio, waited_s)
 
 
-def _note_facts(
+def _facts_due(item_id: str, s: CallState) -> None:
+    """The words are not final: search with what is known, or answer without."""
+    item = s.conversation.get(item_id)
+    if item is not None and item.words and item_id in s.waiting:
+        _look_up(s, item)
+    else:
+        _too_late(item_id, s)
+
+
+def _too_late(item_id: str, s: CallState) -> None:
+    _answer_now(s, item_id, "too_late", None, s.timing.facts_s)
+
+
+def _answer_now(
     s: CallState, item_id: str, outcome: str, folio: Folio | None, waited_s: float
 ) -> None:
-    item = s.conversation.get(item_id)
-    turn = item.turn if item is not None else s.turn
-    passages = len(folio.passages) if folio is not None else 0
-    waited_ms = round(1000 * waited_s, 1)
-    s.journal("facts", turn=turn, outcome=outcome, passages=passages, waited_ms=waited_ms)
-
-
-# -- deadlines ------------------------------------------------------------------------------------
-
-
-def overdue(s: CallState, name: str) -> None:
-    """One of this part's deadlines has come."""
-    if name in ("speech", "commit"):
-        _silent(s)
-        item = s.conversation.get(s.speech_item)
-        s.speech_item, s.speech_from_ms = "", None
-        if item is not None and s.view.wants_answers:
-            s.unanswered = item.id  # the event that ends the turn was lost
-            if s.view.creates:
-                s.wishes.setdefault("answer", Wish("answer"))
+    wish = s.waiting.pop(item_id, None)
+    if wish is None:
         return
-    item_id = name.removeprefix("facts ")
+    s.wishes[wish.kind] = wish
     item = s.conversation.get(item_id)
-    if item is not None and not item.is_final and item_id in s.waiting and item.words:
-        item.is_final = True  # as far as it is known: later words change no search
-        _words_known(s, item)
-        item.is_final = False
-    elif (wish := s.waiting.pop(item_id, None)) is not None:
-        s.wishes[wish.kind] = wish
-        _note_facts(s, item_id, "too_late", None, s.timing.facts_s)
+    s.journal(
+        "facts",
+        turn=item.turn if item is not None else s.turn,
+        outcome=outcome,
+        passages=len(folio.passages) if folio is not None else 0,
+        waited_ms=round(1000 * waited_s, 1),
+    )
 
 
 # -- a replaced upstream --------------------------------------------------------------------------
 
 
-def unheard(s: CallState) -> ConversationItem | None:
+def _unheard(s: CallState) -> ConversationItem | None:
     """The turn without a transcript whose answer is due: the next upstream hears it again."""
     item = s.conversation.get(s.conversation.newest_turn_id())
     if item is None or item.is_final or not item.until_ms:
@@ -198,30 +195,43 @@ def unheard(s: CallState) -> ConversationItem | None:
 
 
 def lost(s: CallState) -> None:
-    """Who speaks will be heard by the next upstream, as another item."""
-    for item_id in list(s.waiting):
-        s.deadlines.pop(f"facts {item_id}", None)
-        wish = s.waiting.pop(item_id)
-        s.wishes.setdefault(wish.kind, wish)
-    again = unheard(s)
+    """Speech in progress will be heard by the next upstream, as another item."""
+    for item_id, wish in s.waiting.items():
+        s.drop_due(f"facts {item_id}")
+        wish_again(s, wish)
+    s.waiting.clear()
+    again = _unheard(s)
     s.continued = s.speech_item or (again.id if again is not None else "")
     _silent(s)
 
 
 def attached(s: CallState) -> None:
     """A turn without words is not in the seed: its audio was replayed, its end is found again."""
-    if not s.continued:
+    if not s.continued or not s.view.detects_turns:
         return
-    if s.view.detects_turns:
-        if s.wishes.pop("answer", None) is not None or s.view.wants_answers:
-            s.unanswered = s.continued
-    elif unheard(s) is not None:
-        s.send({"type": "input_audio_buffer.commit"})  # nobody else finds its end
+    if s.wishes.pop("answer", None) is not None or s.view.wants_answers:
+        s.unanswered = s.continued
 
 
 def replay_from_ms(s: CallState) -> float | None:
     """Where the audio begins that the next upstream must hear; None: nothing but its preroll."""
     if s.speech_from_ms is not None:
         return max(0.0, s.speech_from_ms)
-    again = unheard(s)
-    return None if again is None else max(0.0, again.from_ms)
+    again = _unheard(s)
+    if again is not None:
+        return max(0.0, again.from_ms)
+    return None if s.view.detects_turns else s.buffer_from_ms
+
+
+def replayed_requests(s: CallState) -> list[tuple[float, Json]]:
+    """What stands between that audio, and behind how much: commits and clears, oldest first."""
+    requests = [
+        (at_ms, {**s.pending[event_id], "event_id": event_id})
+        for event_id, at_ms in s.asked_ms.items()
+        if event_id in s.pending
+    ]
+    again = _unheard(s)
+    if again is not None and not s.view.detects_turns:
+        # Its end is found by no one else.
+        requests.insert(0, (again.until_ms, {"type": "input_audio_buffer.commit"}))
+    return requests

@@ -267,12 +267,13 @@ class ConversationCopy:
 
     def sound(self, event: Json) -> None:
         """``worker_event`` of a piece of audio."""
+        size = count_base64_bytes(event["delta"])
         entry = self._items.get(event["item_id"])
         if entry is not None:
-            entry.sounded += count_base64_bytes(event["delta"])
+            entry.sounded += size
         answer = self._active.get(event["response_id"])
         if answer is not None:
-            answer.audio_ms += self._spoken_as.ms_of(count_base64_bytes(event["delta"]))
+            answer.audio_ms += self._spoken_as.ms_of(size)
 
     def _item_done(self, event: Json) -> None:
         self._follow(event)

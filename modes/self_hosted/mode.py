@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from weakref import WeakValueDictionary
 
 import aiohttp
@@ -14,6 +15,7 @@ from modes.realtime import RealtimeSpeaker, open_on
 from modes.self_hosted.canary import Canary
 from modes.self_hosted.conversation import ConversationCopy
 from modes.self_hosted.excuse import Excuse, ExcuseRecorder, Key
+from modes.self_hosted.house import PrivateHouse
 from modes.self_hosted.source import Place, WorkerSource
 from modes.self_hosted.speaker import PrivateSpeaker
 from modes.self_hosted.waiting.sentences import Recordings
@@ -55,6 +57,7 @@ class SelfHostedMode:
         canary: asks rented workers for a sign of life.
         bills: whether a session's place in a worker costs money.
         detection: the Realtime turn detection of sessions on edges of Penny's own.
+        house: what calls know and may do; None is nothing.
         http: the client of private sessions, closed with the mode. hosts: whom it may reach.
     """
 
@@ -72,11 +75,13 @@ class SelfHostedMode:
         wait: WaitSettings | None = None,
         bills: bool = False,
         canary: Canary | None = None,
+        house: PrivateHouse | None = None,
     ) -> None:
         self.source = source
+        self._house = house
         self._wait = wait
         self._canary = canary
-        self._capabilities = {"cost": bills}
+        self._capabilities = {"cost": bills, "tools": house is not None and bool(house.actions)}
         self._live: WeakValueDictionary[str, PrivateSpeaker] = WeakValueDictionary()
         self.hosts = hosts
         self._detection = detection
@@ -165,6 +170,7 @@ class SelfHostedMode:
             place,
             reopen,
             session_id=spec.session_id,
+            open_house=None if self._house is None else partial(self._house.open, spec),
             excuse=ExcuseRecorder(
                 self._recorded,
                 (spec.language[:2], str(speaker.info.get("voice") or "")),
@@ -180,6 +186,8 @@ class SelfHostedMode:
     async def aclose(self) -> None:
         if self._canary is not None:
             await self._canary.aclose()
+        if self._house is not None:
+            await self._house.aclose()
         await self.source.aclose()
         if self._http is not None:
             await self._http.close()
@@ -237,6 +245,7 @@ def _session(spec: SessionSpec, detection: str) -> Json:
     if spec.kind == TRANSCRIPTION:
         return {"penny_language": spec.language}
     session: Json = {"instructions": spec.instructions, "penny_language": spec.language}
+    session["penny_holds_playback"] = spec.holds_playback
     if spec.transcripts:
         transcription = {"model": "penny"}
         if spec.fixed_language:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from modes.realtime import CONNECT_TIMEOUT_S, HEARTBEAT_S, SEND_LIMIT_S
@@ -16,7 +17,7 @@ from penny.aio.allow_list import AllowList
 from penny.aio.handshake import HandshakeError, dial
 from penny.aio.websocket import SocketConnection
 from penny.errors import ModeUnavailable
-from penny.session.mode import Availability, SessionSpec
+from penny.session.mode import WORKER_FULL, Availability, SessionSpec
 
 
 Json = dict[str, Any]
@@ -81,6 +82,13 @@ async def dial_worker(
             )
     except (OSError, TimeoutError) as error:
         status = error.status if isinstance(error, HandshakeError) else None
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            raise ModeUnavailable(
+                "every slot of the worker is taken",
+                remedy="give it more slots (worker.slots), or run another",
+                retryable=True,
+                code=WORKER_FULL,
+            ) from error
         reason = f"HTTP {status}" if status else type(error).__name__
         raise ModeUnavailable(
             f"the worker cannot be reached: {reason}",

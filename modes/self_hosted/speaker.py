@@ -16,6 +16,7 @@ import structlog
 from modes.realtime import RealtimeSpeaker
 from modes.self_hosted.conversation import ConversationCopy
 from modes.self_hosted.excuse import ExcuseRecorder
+from modes.self_hosted.house import CallHouse
 from modes.self_hosted.kept_audio import AUDIO_IN
 from modes.self_hosted.positions import shift_positions
 from modes.self_hosted.source import Place
@@ -29,6 +30,9 @@ from penny.session.mode import SpeakerSink
 log = structlog.get_logger()
 
 Json = dict[str, Any]
+
+Take = Callable[[Json], None]
+OpenHouse = Callable[[Take, Callable[[], list[Json]], Take], CallHouse]
 
 MAX_REPLACEMENTS = 3
 """In one session. Workers that die one after another die of this session."""
@@ -55,6 +59,7 @@ class PrivateSpeaker:
         speaker: open and configured, on ``place``.
         reopen: another place, and a speaker on it with the copy's session and items. Raises
             ModeUnavailable.
+        open_house: what the call knows and may do; None is nothing.
         excuse: the sentence before the answer that is given again, recorded while a worker lives.
     """
 
@@ -66,6 +71,7 @@ class PrivateSpeaker:
         *,
         session_id: str,
         excuse: ExcuseRecorder,
+        open_house: OpenHouse | None = None,
     ) -> None:
         self.info = speaker.info
         self._speaker = speaker
@@ -77,6 +83,11 @@ class PrivateSpeaker:
         self._conversation.session = dict(speaker.info.get("session") or {})
         self._sink: SpeakerSink | None = None
         self._tasks = TaskOwner("private speaker", self._give_up)
+        self._house: CallHouse | None = None
+        if open_house is not None:
+            self._house = open_house(
+                self._tell, lambda: self._conversation.items, lambda event: self._hand_on([event])
+            )
         self._lost = False
         self._closed = False
         self._echoes: set[str] = set()
@@ -90,6 +101,7 @@ class PrivateSpeaker:
         self._told_usd: float | None = None
         self._spent_usd: float | None = None
         self.replacements = 0
+        self._open_house()
 
     def seeded(self, history: tuple[Json, ...]) -> None:
         """The conversation began with ``history``: another worker must know it too."""
@@ -114,10 +126,9 @@ class PrivateSpeaker:
     def start(self, sink: SpeakerSink) -> None:
         self._sink = sink
         sink.on_event({"type": "penny.session", "session": self._conversation.session})
-        self._follow(self._speaker)
-
-    def _follow(self, speaker: RealtimeSpeaker) -> None:
-        speaker.start(_WorkerSink(self, speaker))
+        for warning in self._house.warnings() if self._house is not None else ():
+            sink.on_event(warning)
+        self._speaker.start(self)
 
     def send(self, event: Json) -> None:
         """Send one client event. What a dead worker did not take, the next one gets."""
@@ -176,23 +187,31 @@ class PrivateSpeaker:
         _ = self.spent_usd  # the last word on it: a place that was given back costs nothing more
         self._closed = True
         await self._tasks.aclose()
+        if self._house is not None:
+            await self._house.aclose()
         await self._speaker.aclose()
         await self._place.release()
 
     # -- what the worker says -----------------------------------------------------------------
 
-    def worker_event(self, speaker: RealtimeSpeaker, event: Json) -> None:
-        """One event of a worker; of one that was replaced, nothing."""
-        if speaker is not self._speaker or self._closed or self._sink is None:
+    def on_event(self, event: Json) -> None:
+        """One event of the worker's."""
+        sink = self._sink
+        if self._closed or sink is None:
+            return
+        kind = event["type"]
+        if kind == AUDIO_OUT and event["response_id"] != self._excuse.response_id:
+            self._conversation.sound(event)
+            sink.on_event(event)
             return
         for told in self._take(event):
-            self._sink.on_event(told)
-            if self._to_ask and event["type"] == "response.done":
+            sink.on_event(told)
+            if self._to_ask and kind == "response.done":
                 self.send(self._to_ask.pop(0))
 
-    def worker_closed(self, speaker: RealtimeSpeaker, error: SpeakerLost | None) -> None:
-        """A worker's connection has ended: the session goes on with another, if it broke off."""
-        if speaker is not self._speaker or self._closed or self._sink is None:
+    def on_closed(self, error: SpeakerLost | None) -> None:
+        """The worker's connection has ended: the session goes on with another, if it broke off."""
+        if self._closed or self._sink is None:
             return
         if error is None and self._lost:
             error = SpeakerLost("the worker's connection broke while sending")
@@ -222,7 +241,7 @@ class PrivateSpeaker:
             sink.on_closed(error)
             return
         sink.on_event(_REPLACED)
-        self._follow(self._speaker)
+        self._speaker.start(self)
 
     def _give_up(self, _task: str, _error: BaseException) -> None:
         """A fault of ours, logged: this session has no worker and gets none."""
@@ -232,9 +251,8 @@ class PrivateSpeaker:
     def _take(self, event: Json) -> list[Json]:
         """What the session is told of it."""
         kind = event["type"]
-        if kind == AUDIO_OUT and event["response_id"] != self._excuse.response_id:
-            self._conversation.sound(event)
-            return [event]
+        if self._house is not None and self._house.takes(event):
+            return []
         if self._excuse.takes(event) or (kind in _ECHOES and self._is_echo(event)):
             return []
         if kind == "penny.cost":
@@ -251,6 +269,8 @@ class PrivateSpeaker:
             self._to_ask.clear()  # what the caller says now will be answered instead
         elif kind == "error":
             return [_unstamped(event)]
+        elif kind == "response.done" and self._house is not None:
+            self._house.answered(event["response"])
         return [shift_positions(event, self._from_ms)]
 
     def _is_echo(self, event: Json) -> bool:
@@ -261,6 +281,15 @@ class PrivateSpeaker:
         if event["type"] == "conversation.item.done":
             self._echoes.discard(item_id)
         return True
+
+    def _open_house(self) -> None:
+        if self._house is not None:
+            self._hand_on([self._house.opening()])
+
+    def _tell(self, event: Json) -> None:
+        if self._sink is not None and not self._closed:
+            active = next(iter(self._conversation.active_responses), None)
+            self._sink.on_event({**event, "response_id": active} if active else event)
 
     @property
     def spent_usd(self) -> float | None:
@@ -295,6 +324,7 @@ class PrivateSpeaker:
     def _go_on(self, owed: list[Json], *, excused: bool) -> None:
         """Seed, catch up, excuse, ask. A worker lost here tells its end when it is followed."""
         self._lost = False
+        self._open_house()
         unfinished = self._conversation.unfinished
         self._from_ms = self._conversation.unfinished_from_ms
         # Asked for while there was no worker: it is owed like the rest.
@@ -320,22 +350,6 @@ class PrivateSpeaker:
             return
         for event in first:
             self._conversation.caller_event(event)
-
-
-class _WorkerSink:
-    """What one worker's connection calls."""
-
-    __slots__ = ("_private", "_speaker")
-
-    def __init__(self, private: PrivateSpeaker, speaker: RealtimeSpeaker) -> None:
-        self._private = private
-        self._speaker = speaker
-
-    def on_event(self, event: Json) -> None:
-        self._private.worker_event(self._speaker, event)
-
-    def on_closed(self, error: SpeakerLost | None) -> None:
-        self._private.worker_closed(self._speaker, error)
 
 
 _ECHOES = frozenset(

@@ -6,11 +6,12 @@ third of what a bare relay does. Handshakes and close codes are the ``websockets
 
 from __future__ import annotations
 
+import os
 import struct
 
 import numpy as np
 from websockets.exceptions import ProtocolError
-from websockets.frames import Close, CloseCode, Frame, Opcode
+from websockets.frames import Close, CloseCode
 
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -18,6 +19,10 @@ FIN, MASK, RESERVED = 0x80, 0x80, 0x70
 _CONTROL = 8
 _KNOWN = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 _WHOLE = (FIN | TEXT, FIN | BINARY)
+_MEDIUM = struct.Struct("!BBH")
+KEYS = 1024
+"""Asked of the system at once: asking for every frame costs more than the rest of it."""
+_keys: list[bytes] = []
 
 
 class FrameError(Exception):
@@ -38,6 +43,9 @@ class FrameReader:
 
     def __init__(self, *, masked: bool, max_bytes: int) -> None:
         self._masked = masked
+        self._key_bytes = 4 if masked else 0
+        # The second byte of nearly every frame of a call: 16 bits of length follow.
+        self._usual = (MASK if masked else 0) | 126 if max_bytes >= 65_535 else -1
         self._max_bytes = max_bytes
         self._rest = bytearray()
         self._needed = 0
@@ -62,7 +70,11 @@ class FrameReader:
         at, size = 0, len(data)
         try:
             while at < size:
-                begin, end = self._measure(data, at)
+                if size - at > 3 and data[at + 1] == self._usual and data[at] in _WHOLE:
+                    begin = at + 4
+                    end = begin + (data[at + 2] << 8 | data[at + 3]) + self._key_bytes
+                else:
+                    begin, end = self._measure(data, at)
                 if end > size:
                     self._needed = end - at
                     self._rest += data[at:]
@@ -103,7 +115,7 @@ class FrameReader:
             length = int.from_bytes(data[begin - width : begin], "big")
         if opcode < _CONTROL and self._fragment_bytes + length > self._max_bytes:
             raise FrameError(CloseCode.MESSAGE_TOO_BIG, f"more than {self._max_bytes} bytes")
-        return begin, begin + length + (4 if self._masked else 0)
+        return begin, begin + length + self._key_bytes
 
     def _take(self, first: int, payload: bytes, found: list[tuple[int, bytes]]) -> None:
         opcode = first & 0x0F
@@ -124,16 +136,27 @@ class FrameReader:
 def write_frame(opcode: int, payload: bytes) -> bytes:
     """A server's frame: whole and not masked."""
     size = len(payload)
-    if size < 126:
-        return bytes((FIN | opcode, size)) + payload
-    if size < 65_536:
-        return struct.pack("!BBH", FIN | opcode, 126, size) + payload
-    return struct.pack("!BBQ", FIN | opcode, 127, size) + payload
+    if 126 <= size < 65_536:
+        return _MEDIUM.pack(FIN | opcode, 126, size) + payload
+    return _head(opcode, 0, size) + payload
 
 
 def write_masked_frame(opcode: int, payload: bytes) -> bytes:
-    """A client's frame. The library masks in C."""
-    return Frame(Opcode(opcode), payload).serialize(mask=True)
+    """A client's frame: whole, and masked with random bytes of the system's."""
+    try:
+        key = _keys.pop()
+    except IndexError:
+        _keys.extend(map(bytes, zip(*[iter(os.urandom(KEYS * 4))] * 4, strict=True)))
+        key = _keys.pop()
+    return _head(opcode, MASK, len(payload)) + key + _xor(payload, key)
+
+
+def _head(opcode: int, mask: int, size: int) -> bytes:
+    if size < 126:
+        return bytes((FIN | opcode, mask | size))
+    if size < 65_536:
+        return _MEDIUM.pack(FIN | opcode, mask | 126, size)
+    return struct.pack("!BBQ", FIN | opcode, mask | 127, size)
 
 
 def read_close(payload: bytes) -> int:

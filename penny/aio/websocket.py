@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol, cast
 
 import structlog
@@ -81,6 +82,7 @@ class SocketConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
         self._receiver: SocketReceiver | None = None
+        self._deliver: Callable[[str | bytes], None] = self._keep
         self._is_paused = False
         self._kept: deque[str | bytes] = deque()
         self._kept_bytes = 0
@@ -123,6 +125,7 @@ class SocketConnection(asyncio.Protocol):
     def pause(self) -> None:
         """Read no more until ``resume``. Idempotent."""
         self._is_paused = True
+        self._deliver = self._keep
         if not self._gone.done():
             self._transport.pause_reading()
 
@@ -148,17 +151,21 @@ class SocketConnection(asyncio.Protocol):
         while self._kept and self._receiver is not None and not self._is_paused:
             message = self._kept.popleft()
             self._kept_bytes -= len(message)
-            self._hand_on(self._receiver, message)
+            try:
+                self._receiver.on_message(message)
+            except Exception:
+                self._refuse()
         if not self._kept:
+            if not (self._receiver is None or self._is_paused or self._is_leaving):
+                self._deliver = self._receiver.on_message
             self._read_on()
 
     def _read_on(self) -> None:
         if not self._is_paused and not self._gone.done():
             self._transport.resume_reading()
 
-    def _take(self, message: str | bytes) -> None:
-        if self._receiver is not None and not self._is_paused:
-            self._hand_on(self._receiver, message)
+    def _keep(self, message: str | bytes) -> None:
+        if self._is_leaving:
             return
         self._kept.append(message)
         self._kept_bytes += len(message)
@@ -166,14 +173,10 @@ class SocketConnection(asyncio.Protocol):
             self._transport.pause_reading()
         self._wake_reader()
 
-    def _hand_on(self, receiver: SocketReceiver, message: str | bytes) -> None:
-        if self._is_leaving:
-            return
-        try:
-            receiver.on_message(message)
-        except Exception:
-            log.exception("message_not_taken")
-            self.begin_close(CloseCode.INTERNAL_ERROR, "")
+    def _refuse(self) -> None:
+        """The receiver raised: the connection cannot go on."""
+        log.exception("message_not_taken")
+        self.begin_close(CloseCode.INTERNAL_ERROR, "")
 
     def _wake_reader(self) -> None:
         if self._reader is not None and not self._reader.done():
@@ -224,6 +227,7 @@ class SocketConnection(asyncio.Protocol):
         if self._is_leaving or self._gone.done():
             return
         self._is_leaving = True
+        self._deliver = self._keep
         self._kept.clear()
         self._kept_bytes = 0
         self._wake_reader()
@@ -255,12 +259,14 @@ class SocketConnection(asyncio.Protocol):
             for opcode, payload in self._frames.feed(data):
                 if self._close_code is not None:
                     return
-                if opcode == BINARY:
-                    self._take(payload)
-                elif opcode == TEXT:
-                    self._take(payload.decode())
-                else:
+                if opcode > BINARY:
                     self._on_control(opcode, payload)
+                    continue
+                message = payload if opcode == BINARY else payload.decode()
+                try:
+                    self._deliver(message)
+                except Exception:
+                    self._refuse()
             if self._frames.error is not None:
                 raise self._frames.error
         except FrameError as error:

@@ -18,10 +18,11 @@ import soundfile
 import structlog
 
 from penny.aio.tasks import TaskOwner
+from penny.calls.database import StoreUnavailable
 from penny.calls.record import Call, Turn, measure
 from penny.calls.sound import place, write_sound
 from penny.calls.spool import CALLER, PENNY, Spool, read_log
-from penny.calls.store import MOST, CallQuery, CallStore, StoreUnavailable
+from penny.calls.store import MOST, CallQuery, CallStore
 from penny.errors import PennyError
 
 

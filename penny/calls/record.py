@@ -24,6 +24,8 @@ SoundState = Literal["absent", "stored", "deleted"]
 
 
 class _Kept(BaseModel):
+    """Base of what is kept: fields of a later version are passed over."""
+
     model_config = ConfigDict(extra="ignore")
 
 

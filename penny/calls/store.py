@@ -1,38 +1,31 @@
 """The store of kept calls: SQLite beside the gateway, or PostgreSQL by its address.
 
 Every write is one transaction and says the same when it is repeated, so that what is brought twice
-is there once. Reading is by pages with a cursor; nobody reads another tenant's calls.
+is there once. Reading is by pages with a cursor, and of one tenant's calls alone.
 """
 
 from __future__ import annotations
 
-import asyncio
-import unicodedata
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from pathlib import Path
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Any, Literal
 
-from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import ColumnElement, Select, and_, delete, event, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from penny.calls.migrations import migrate
+from penny.calls.database import Database
 from penny.calls.record import Call, Turn
+from penny.calls.rows import fold, row_of, to_ms, turn_rows
 from penny.calls.tables import audit, calls, turns
-from penny.errors import PennyError, ProtocolError
+from penny.errors import ProtocolError
 
 
 Json = dict[str, Any]
 
-MIGRATING = 7_365_669
-"""The advisory lock under which one gateway changes tables; any number of our own."""
 PAGE = 50
 MOST = 500
 SHOWN = (
@@ -40,13 +33,6 @@ SHOWN = (
     "end_reason", "language", "turns", "interruptions", "cost_usd", "processed", "outcome",
     "sentiment", "intent", "topics", "alert", "sound_state", "held",
 )  # fmt: skip
-
-
-class StoreUnavailable(PennyError):
-    """The database does not answer, or refuses; what was to be written waits in the spool."""
-
-    code = "call_store_unavailable"
-    retryable = True
 
 
 class CallQuery(BaseModel):
@@ -84,39 +70,14 @@ class CallStore:
     """
 
     def __init__(self, url: str) -> None:
-        self.host, self._engine = _open_engine(url)
-        self._is_ready = False
-        self._opening = asyncio.Lock()
+        self._database = Database(url)
 
     async def start(self) -> None:
-        """Bring the tables to what this version needs, once; the first use does it by itself.
-
-        Raises:
-            StoreUnavailable: the database is away; the next use tries again.
-        """
-        async with self._opening:
-            if not self._is_ready:
-                async with self._alone(), _Transaction(self._engine) as connection:
-                    if self._is_postgres:
-                        await connection.execute(select(func.pg_advisory_xact_lock(MIGRATING)))
-                    await connection.run_sync(migrate)
-                self._is_ready = True
-
-    @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[None]:
-        """Of several processes that share an SQLite file, one changes its tables at a time."""
-        if self._is_postgres or not self._engine.url.database:
-            yield
-            return
-        lock = FileLock(f"{self._engine.url.database}.lock", thread_local=False)
-        await asyncio.to_thread(lock.acquire, timeout=30)
-        try:
-            yield
-        finally:
-            lock.release()
+        """See ``Database.start``; the first use does it by itself. Raises StoreUnavailable."""
+        await self._database.start()
 
     async def aclose(self) -> None:
-        await self._engine.dispose()
+        await self._database.aclose()
 
     # -- writing ------------------------------------------------------------------------------
 
@@ -309,14 +270,10 @@ class CallStore:
 
     @property
     def _is_postgres(self) -> bool:
-        return self._engine.dialect.name == "postgresql"
+        return self._database.is_postgres
 
-    @asynccontextmanager
-    async def _begin(self) -> AsyncIterator[AsyncConnection]:
-        if not self._is_ready:
-            await self.start()
-        async with _Transaction(self._engine) as connection:
-            yield connection
+    def _begin(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return self._database.begin()
 
     def _filter(self, query: Select[Any], tenant: str | None, wanted: CallQuery) -> Select[Any]:
         query = query.where(_mine(tenant), calls.c.deleted_ms.is_(None))
@@ -361,116 +318,6 @@ class CallStore:
         if not self._is_postgres:
             remove = text("DELETE FROM call_text WHERE call_id = :call_id")
             await connection.execute(remove, {"call_id": call_id})
-
-
-class _Transaction:
-    """``engine.begin()`` whose faults are StoreUnavailable."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._context = engine.begin()
-
-    async def __aenter__(self) -> AsyncConnection:
-        try:
-            return await self._context.__aenter__()
-        except (SQLAlchemyError, OSError) as error:
-            raise _unavailable(error) from error
-
-    async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        try:
-            await self._context.__aexit__(kind, error, traceback)
-        except (SQLAlchemyError, OSError) as fault:
-            raise _unavailable(fault) from fault
-        if isinstance(error, SQLAlchemyError | OSError):
-            raise _unavailable(error) from error
-
-
-def _unavailable(error: BaseException) -> StoreUnavailable:
-    # Its text may hold what was said; its kind does not.
-    cause = getattr(error, "orig", None) or error
-    return StoreUnavailable(f"the database of calls does not take it: {type(cause).__name__}")
-
-
-def _open_engine(url: str) -> tuple[str, AsyncEngine]:
-    parsed = make_url(url)
-    if parsed.drivername.startswith("postgresql"):
-        engine = create_async_engine(
-            parsed.set(drivername="postgresql+asyncpg"), pool_pre_ping=True, pool_size=5
-        )
-        return parsed.host or "", engine
-    if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_async_engine(parsed.set(drivername="sqlite+aiosqlite"))
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def _prepare(connection: Any, _record: Any) -> None:
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "busy_timeout=5000", "foreign_keys=ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    return "", engine
-
-
-def row_of(call: Call) -> Json:
-    """The columns of a call."""
-    record = call.model_dump(mode="json", exclude={"turns", "held", "deleted_at"})
-    said = " ".join(part for t in call.turns for part in (t.words or "", t.heard_text) if part)
-    metrics = call.metrics
-    return {
-        "id": call.id,
-        "tenant": call.tenant,
-        "started_ms": to_ms(call.started_at),
-        "ended_ms": to_ms(call.ended_at),
-        "duration_ms": round((call.ended_at - call.started_at).total_seconds() * 1000),
-        "mode": call.modes[-1],
-        "edge": call.edge,
-        "direction": call.direction,
-        "caller": call.caller,
-        "status": call.status,
-        "end_reason": call.end_reason,
-        "language": call.language,
-        "turns": metrics.get("total_turns", 0),
-        "interruptions": metrics.get("interruptions_count", 0),
-        "cost_usd": call.cost.get("total_usd"),
-        "processed": call.processed,
-        "outcome": metrics.get("outcome"),
-        "sentiment": metrics.get("final_sentiment"),
-        "intent": call.derived.get("intent"),
-        "topics": metrics.get("topics"),
-        "alert": bool(call.derived.get("alerts")),
-        "sound_state": call.sound["state"],
-        "held": call.held,
-        "deleted_ms": None,
-        "record": record,
-        "folded": fold(said),
-    }
-
-
-def turn_rows(call: Call) -> list[Json]:
-    """The rows of a call's turns."""
-    return [
-        {
-            "call_id": call.id,
-            "position": position,
-            "raw": turn.model_dump(mode="json", exclude={"derived"}),
-            "derived": turn.derived,
-        }
-        for position, turn in enumerate(call.turns)
-    ]
-
-
-def fold(said: str) -> str:
-    """Lower case without accents; what is not a letter or a digit is a space."""
-    plain = unicodedata.normalize("NFKD", said.casefold())
-    kept = (c if c.isalnum() else " " for c in plain if not unicodedata.combining(c))
-    return " ".join("".join(kept).split())
-
-
-def to_ms(moment: datetime) -> int:
-    """Unix time in ms; a moment without a zone is UTC."""
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * 1000)
 
 
 def _mine(tenant: str | None) -> ColumnElement[bool]:

@@ -39,7 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     config = load_config(arguments)
     gateway = config.gateway
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(gateway.host, gateway.host)
-    url = (arguments.url or f"http://{host}:{gateway.port}").rstrip("/")
+    scheme = "http" if gateway.tls is None else "https"
+    url = (arguments.url or f"{scheme}://{host}:{gateway.port}").rstrip("/")
     key = read_house_key(house_key_path(config.resolve(config.keys.file)), os.environ)
     if arguments.json:
         print(json.dumps(asyncio.run(_read_once(url, key))))

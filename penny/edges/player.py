@@ -151,6 +151,8 @@ class Player:
         limit_ms: most audio that may wait; what exceeds it is refused by ``queue_audio``.
     """
 
+    HOLD_S = 1.0
+    """A hold is decided within a second; then playback goes on by itself."""
     REPORT_GRACE_S = 2.0
     """A caller's side that reports playback gets this long after the estimated end of an item to
     report its last position; then the estimate is taken."""
@@ -164,6 +166,7 @@ class Player:
         self._sounding: deque[_Item] = deque()
         self._items: dict[str, _Item] = {}
         self._head_at_s = 0.0
+        self._held_until_s = 0.0
         self._reports = False
         self.sent_total_ms = 0.0
 
@@ -236,6 +239,14 @@ class Player:
 
     # -- playing ------------------------------------------------------------------------------
 
+    def hold(self, now_s: float) -> None:
+        """Let nothing leave until ``resume``, ``interrupt`` or ``HOLD_S`` have passed."""
+        self._held_until_s = now_s + self.HOLD_S
+
+    def resume(self) -> None:
+        """Go on where it was held."""
+        self._held_until_s = 0.0
+
     def is_playing(self, now_s: float) -> bool:
         """Whether the caller hears, or is about to hear, Penny."""
         return bool(self._waiting) or any(not self._is_over(i, now_s) for i in self._sounding)
@@ -244,7 +255,7 @@ class Player:
         """When ``due`` has something again; None when nothing is queued or sounding."""
         due_s: float | None = None
         if self._waiting and (self._waiting[0].frames or self._waiting[0].finished):
-            due_s = max(now_s, self._head_at_s - self._lead_s)
+            due_s = max(now_s, self._head_at_s - self._lead_s, self._held_until_s)
         for item in self._sounding:
             over_s = self._over_at_s(item)
             if due_s is None or over_s < due_s:
@@ -254,7 +265,7 @@ class Player:
     def due(self, now_s: float) -> list[Due]:
         """Take everything that is to leave or to be noted by ``now_s``."""
         out: list[Due] = []
-        while self._waiting:
+        while self._waiting and now_s >= self._held_until_s:
             item = self._waiting[0]
             while item.frames and self._head_at_s - self._lead_s <= now_s + GRAIN_S:
                 self._send_frame(item, now_s, out)
@@ -287,6 +298,7 @@ class Player:
             item.finished = True
         self._sounding.clear()
         self._waiting.clear()
+        self._held_until_s = 0.0
         # Items stay known as finished, so that deltas still under way are not played; they go
         # when their response ends.
         self._head_at_s = now_s

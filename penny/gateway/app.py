@@ -24,7 +24,7 @@ from penny.gateway.guard import make_guard
 from penny.gateway.health import HealthChecks
 from penny.gateway.kb import KbRoutes, SharedKb
 from penny.gateway.kept_calls import KeptCalls
-from penny.gateway.listener import Listener
+from penny.gateway.listener import Listener, load_tls
 from penny.gateway.loop_lag import LoopLag
 from penny.gateway.metrics import EgressCollector, Metrics, SpanCollector, TrustCollector
 from penny.gateway.overview import Overview
@@ -85,14 +85,17 @@ class Gateway:
         self.kb: SharedKb | None = None
         self._tracing: Tracing | None = None
         self.port = config.gateway.port
+        self.is_tls = config.gateway.tls is not None
 
     async def start(self, host: str | None = None, port: int | None = None) -> None:
         """Build, start the modes, listen. ``port`` tells the one that was taken.
 
         Raises:
-            ConfigError: it would listen beyond loopback without any API key.
+            ConfigError: it would listen beyond loopback without any API key, or its certificate
+                cannot be used.
         """
         config = self._config
+        tls = load_tls(config)
         clock = asyncio.get_running_loop().time
         self.host = host = config.gateway.host if host is None else host
         self.kb = SharedKb(config)
@@ -125,7 +128,8 @@ class Gateway:
         self._tasks.spawn(self._descriptors.watch(), name="descriptors")
         lag = LoopLag(metrics.loop_lag.observe, clock)
         self._tasks.spawn(lag.watch(), name="loop lag")
-        self._listener = Listener(self.runner, host, reuse_port=config.gateway.reuse_port)
+        reuse_port = config.gateway.reuse_port
+        self._listener = Listener(self.runner, host, reuse_port=reuse_port, tls=tls)
         await self._listener.open(config.gateway.port if port is None else port)
         self.host, self.port = self._listener.address
         if self._siblings is not None:
@@ -179,6 +183,7 @@ class Gateway:
         self.routes.add_to(app)
         door = SocketDoor(broker, config, trust.gate, clock, self._siblings)
         app.router.add_get("/ws", door.connect)
+        broker.give_up_lost = lambda: door.held.give_up_longest_lost(clock())
         realtime = RealtimeDoor(broker, config, trust.gate, trust.secrets, time.time)
         realtime.add_to(app)
         if config.gateway.webrtc.enabled:

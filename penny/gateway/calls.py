@@ -28,9 +28,11 @@ from aiohttp import web
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from pydantic import ValidationError
 
+from penny.calls.database import StoreUnavailable
 from penny.calls.keeper import CallKeeper
 from penny.calls.record import Call
-from penny.calls.store import SHOWN, CallQuery, StoreUnavailable, row_of
+from penny.calls.rows import row_of
+from penny.calls.store import SHOWN, CallQuery
 from penny.calls.transcript import as_text, as_vtt
 from penny.errors import PennyError, ProtocolError
 from penny.gateway.guard import WHO, refusal

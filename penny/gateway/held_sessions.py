@@ -5,11 +5,19 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+import structlog
+
 from penny.aio.websocket import SocketConnection
 from penny.edges.socket.edge import SocketEdge
 from penny.errors import ProtocolError
 from penny.ids import new_id
 from penny.trust.identity import Identity
+
+
+log = structlog.get_logger()
+
+LOST_S = 2.0
+"""A client that comes back does so within this, as far as its network lets it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,24 @@ class HeldSessions:
 
     def forget(self, token: str) -> None:
         self._held.pop(_digest(token), None)
+
+    def give_up_longest_lost(self, now_s: float) -> bool:
+        """End the session whose client is lost the longest, for one who is there.
+
+        Args:
+            now_s: by the loop's clock. Clients lost less than ``LOST_S`` ago may be coming back.
+        """
+        lost = [
+            (held.edge.lost_s, held)
+            for held in self._held.values()
+            if held.edge.lost_s is not None and now_s - held.edge.lost_s >= LOST_S
+        ]
+        if not lost:
+            return False
+        _, longest = min(lost, key=lambda each: each[0])
+        log.info("lost_session_given_up", session_id=longest.session_id)
+        longest.edge.give_up()
+        return True
 
     def resume(
         self, token: str, received: int, connection: SocketConnection, identity: Identity

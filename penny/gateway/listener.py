@@ -10,8 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 
 from aiohttp import web
+
+from config.schema import Config
+from penny.errors import ConfigError
 
 
 PROBE_TIMEOUT_S = 0.5
@@ -22,9 +26,18 @@ class Listener:
 
     Args:
         runner: set up; connections are accepted for it.
+        tls: None listens in the clear.
     """
 
-    def __init__(self, runner: web.AppRunner, host: str, *, reuse_port: bool) -> None:
+    def __init__(
+        self,
+        runner: web.AppRunner,
+        host: str,
+        *,
+        reuse_port: bool,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._tls = tls
         self._runner = runner
         self._host = host
         self._reuse_port = reuse_port
@@ -34,7 +47,11 @@ class Listener:
     async def open(self, port: int) -> None:
         """Listen; ``address`` tells where. Raises OSError."""
         self._site = web.TCPSite(
-            self._runner, self._host, port, reuse_port=self._reuse_port or None
+            self._runner,
+            self._host,
+            port,
+            reuse_port=self._reuse_port or None,
+            ssl_context=self._tls,
         )
         await self._site.start()
         host, port = self._runner.addresses[0][:2]
@@ -63,3 +80,35 @@ class Listener:
             return False
         writer.close()
         return True
+
+
+def load_tls(config: Config) -> ssl.SSLContext | None:
+    """The certificate that the gateway shows; None where it speaks in the clear.
+
+    Raises:
+        ConfigError: a file is missing or unreadable, or the key is another certificate's.
+    """
+    files = config.gateway.tls
+    if files is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    for name in ("cert", "key"):
+        path = config.resolve(getattr(files, name))
+        try:
+            path.read_bytes()
+        except OSError as error:
+            raise _tls_error(config, name, f"{path}: {error.strerror}") from error
+    cert, key = config.resolve(files.cert), config.resolve(files.key)
+    try:
+        # An empty passphrase: a key that needs one is refused, and none is asked at the terminal.
+        context.load_cert_chain(cert, key, password="")
+    except (ssl.SSLError, ValueError) as error:
+        mismatch = getattr(error, "reason", "") == "KEY_VALUES_MISMATCH"
+        reason = "is of another certificate" if mismatch else "is no PEM file that opens so"
+        raise _tls_error(config, "key", f"{key}: {reason} (certificate: {cert})") from error
+    return context
+
+
+def _tls_error(config: Config, name: str, reason: str) -> ConfigError:
+    key = f"gateway.tls.{name}"
+    return ConfigError(f"{config.origin.place(key)}: {reason}", key=key)

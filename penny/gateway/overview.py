@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
+from penny.edges.socket.translate import BENIGN_ERRORS
 from penny.metering.price import SessionPrice
+from penny.session.observers import Observer
 from penny.session.session import Session
 from penny.session.turn_record import TurnReader, TurnRecord
 from penny.session.turn_recorder import TurnRecorder
@@ -28,11 +30,6 @@ LATENCIES_A_SESSION = 64
 LATENCIES_A_MODE = 64
 MAX_GAP_STEPS = KEPT_STEPS
 
-BENIGN_ERRORS = frozenset(
-    {"response_cancel_not_active", "conversation_already_has_active_response"}
-)
-"""Error codes of races that every Realtime client meets and none can avoid: a cancellation or a
-new response that crosses the end of the running one."""
 FAILED_ENDS = frozenset({"error", "speaker_lost"})
 STATES = {
     "input_audio_buffer.speech_started": "hearing",
@@ -165,7 +162,7 @@ class Overview:
         return self._steps[-1]
 
 
-class SessionOverview(TurnReader):
+class SessionOverview(TurnReader, Observer):
     """Observer of one session, and reader of its turns: state, turns, answer times, cost."""
 
     listens_to = (*STATES, "error")
@@ -180,9 +177,6 @@ class SessionOverview(TurnReader):
         self._paid_usd = 0.0
         self.state = "listening"
         self.latencies_ms: deque[int] = deque(maxlen=LATENCIES_A_SESSION)
-
-    def caller_event(self, event: Json, at_s: float) -> None:
-        return None
 
     def speaker_event(self, event: Json, at_s: float) -> None:
         kind = event["type"]

@@ -72,7 +72,8 @@ def banner(gateway: Gateway, processes: int = 1) -> str:
     """Address, modes, and for each that cannot talk the reason and the remedy."""
     assert gateway.routes is not None
     engines = gateway.describe_engines()
-    lines = [f"Penny listens on {url_of(gateway.host, gateway.port)}"]
+    address = url_of(gateway.host, gateway.port, is_tls=gateway.is_tls)
+    lines = [f"Penny listens on {address}"]
     if processes > 1:
         lines[0] += f" with {processes} processes"
     for mode in gateway.routes.describe_modes()["modes"]:
@@ -88,9 +89,10 @@ def banner(gateway: Gateway, processes: int = 1) -> str:
     return "\n".join(lines) + "\n"
 
 
-def url_of(host: str, port: int) -> str:
+def url_of(host: str, port: int, *, is_tls: bool = False) -> str:
     """The address as a browser takes it: an IPv6 one stands in brackets (RFC 3986, 3.2.2)."""
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if is_tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _watch_parent(stop: asyncio.Event) -> None:

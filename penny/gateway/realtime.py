@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -171,7 +171,8 @@ class RealtimeDoor:
         Raises:
             PennyError: there is no place, or no speaker.
         """
-        identity, mode, spec = asked.identity, asked.mode, asked.spec
+        identity, mode = asked.identity, asked.mode
+        spec = replace(asked.spec, holds_playback=edge == WebRtcEdge.name)
         named = MODEL_MODES.get(asked.model) is not None
         async with (
             self._broker.admit(),

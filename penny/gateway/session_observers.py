@@ -9,9 +9,9 @@ from typing import Any
 from config.schema import Config
 from penny.gateway.metrics import Metrics
 from penny.metering.observer import CostObserver
-from penny.metering.summary import SummaryObserver
 from penny.session.broker import Broker
 from penny.session.handoff import HandoffEnd
+from penny.session.observers import Observer
 from penny.session.session import Session
 from penny.session.turn_recorder import TurnRecorder
 from penny.session.turn_timing import TurnTiming
@@ -21,7 +21,7 @@ from penny.trust.admission import Admission
 Json = dict[str, Any]
 
 
-class PlaceRelease:
+class PlaceRelease(Observer):
     """Observer that gives a session's place back when it ends, before the goodbye is said."""
 
     listens_to = ()
@@ -30,12 +30,20 @@ class PlaceRelease:
         self._session_id = session_id
         self._release = release
 
-    def caller_event(self, event: Json, at_s: float) -> None: ...
-
-    def speaker_event(self, event: Json, at_s: float) -> None: ...
-
     def ended(self, reason: str, at_s: float) -> None:
         self._release(self._session_id)
+
+
+class BrainSummary(Observer):
+    """Observer that puts the newest ``penny.effectiveness`` into a session's totals."""
+
+    listens_to = ("penny.effectiveness",)
+
+    def __init__(self, totals: Json) -> None:
+        self._totals = totals
+
+    def speaker_event(self, event: Json, at_s: float) -> None:
+        self._totals.setdefault("details", {})["brain"] = event["effectiveness"]
 
 
 def attach_observers(
@@ -71,7 +79,7 @@ def attach_observers(
 
     broker.add_observer(time_turns)
     broker.add_observer(meter)
-    broker.add_observer(lambda session, _turns: SummaryObserver(session.state.totals))
+    broker.add_observer(lambda session, _turns: BrainSummary(session.state.totals))
     if config.actions.handoff_ends_session:
         broker.add_observer(lambda session, turns: HandoffEnd(session, call_later, turns.left_s))
     broker.add_observer(lambda session, _turns: PlaceRelease(session.id, admission.session_ended))

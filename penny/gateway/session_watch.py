@@ -9,7 +9,7 @@ from typing import Any
 from penny.aio.channel import Channel
 from penny.gateway.redaction import redact
 from penny.metering.price import SessionPrice
-from penny.session.observers import MODE_CHANGED
+from penny.session.observers import MODE_CHANGED, Observer
 from penny.session.session import Session
 from penny.session.turn_recorder import TurnRecorder
 
@@ -21,7 +21,7 @@ WATCHED_EVENTS = 500
 AUDIO_EVENTS = frozenset({"input_audio_buffer.append", "response.output_audio.delta"})
 
 
-class SessionWatch:
+class SessionWatch(Observer):
     """Observer of one session that describes it in the list of live sessions."""
 
     listens_to = (MODE_CHANGED,)
@@ -55,9 +55,6 @@ class SessionWatch:
     def tenant(self) -> str:
         return str(self._record.get("tenant", ""))
 
-    def caller_event(self, event: Json, at_s: float) -> None:
-        return None
-
     def speaker_event(self, event: Json, at_s: float) -> None:
         self._note_mode()
 
@@ -90,7 +87,7 @@ class SessionWatch:
         self.price.change_mode(self._session.mode)
 
 
-class EventReader:
+class EventReader(Observer):
     """Observer of a session for one operator's page, for as long as that is open.
 
     Audio is told as its size, words as their length unless the reader asked for them (and was let).

@@ -344,7 +344,7 @@ class SocketDoor:
                         field=f"{section}.model",
                     )
                 )
-            elif wishes is not None and mode.name != "EXTERNAL" and section == "cerebro":
+            elif mode.name != "EXTERNAL" and section == "cerebro" and _asks_for_brain(start):
                 warnings.append(
                     SessionWarning(
                         code="field_unused",
@@ -353,6 +353,12 @@ class SocketDoor:
                     )
                 )
         return warnings
+
+
+def _asks_for_brain(start: SessionStart) -> bool:
+    """Whether it wishes more of the brain than the collection, which private sessions read too."""
+    wishes = start.cerebro
+    return wishes is not None and bool(wishes.model_fields_set - {"knowledge_base_ref"})
 
 
 _MAJOR = PROTOCOL_VERSION.split(".")[0]

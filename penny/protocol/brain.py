@@ -30,7 +30,7 @@ class Folio(Part):
 
 
 class Passage(Part):
-    """A piece of the knowledge base that stands behind a folio."""
+    """A piece of the knowledge base that stands behind a folio or an answer."""
 
     id: str
     """Stable id of the passage."""
@@ -62,6 +62,19 @@ class ContextUpdate(ServerEvent):
     """From the end of the turn to this folio being in force."""
     usd: Usd | None = None
     """What this analysis and its placement cost, in US dollars."""
+
+
+class Sources(ServerEvent):
+    """What an answer of a private session rests on; after its ``response_done``. An answer that
+    rests on nothing in the documents has none."""
+
+    type: Literal["sources"] = "sources"
+    turn_id: TurnId | None = None
+    """The turn that was answered; null when unknown."""
+    item_id: ItemId | None = None
+    """Penny's item."""
+    passages: list[Passage] = []
+    """The passages, the likeliest first."""
 
 
 class Correction(ServerEvent):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .brain import ContextUpdate, Correction, Handoff, ToolCall
+from .brain import ContextUpdate, Correction, Handoff, Sources, ToolCall
 from .conversation import (
     AudioDone,
     AudioStarted,
@@ -60,6 +60,7 @@ SERVER_EVENTS: dict[str, type[ServerEvent]] = {
         ResponseDone,
         ContextUpdate,
         Correction,
+        Sources,
         ToolCall,
         Handoff,
         Cost,

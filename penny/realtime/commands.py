@@ -126,6 +126,7 @@ class GenerationRequest:
     max_output_tokens: int | None
     metadata: Json = field(default_factory=dict)
     language: str | None = None
+    truncation: str | Json = "auto"
 
 
 # --- shell -> core -------------------------------------------------------------------------
@@ -140,9 +141,13 @@ class SpeechStarted:
 
 @dataclass(frozen=True, slots=True)
 class SpeechStopped:
-    """The caller's turn is over; the core commits and, if configured, creates the response."""
+    """The caller's turn is over; the core commits and, if configured, creates the response.
+
+    ``wants_answer``: False for speech that was not meant for the agent.
+    """
 
     audio_end_ms: int
+    wants_answer: bool = True
 
 
 @dataclass(frozen=True, slots=True)

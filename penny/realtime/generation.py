@@ -169,6 +169,7 @@ class Generation:
             max_output_tokens=None if isinstance(limit, str) else limit,
             metadata=dict(options.metadata or {}),
             language=transcription.get("language") or self._state.language,
+            truncation=self._state.session.get("truncation") or "auto",
         )
 
     # --- what the engine reports -----------------------------------------------------------

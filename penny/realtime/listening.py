@@ -121,7 +121,7 @@ class Listening:
         start_ms, end_ms = state.buffer.take(report.audio_end_ms)
         state.outbox.send("input_audio_buffer.speech_stopped", audio_end_ms=end_ms, item_id=item_id)
         self._commit(item_id, start_ms, end_ms)
-        if detection["create_response"]:
+        if detection["create_response"] and report.wants_answer:
             self._generation.create_automatic()
 
     def take_idle_timeout(self, report: IdleTimeout) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import binascii
 import json
 import math
-from typing import NoReturn
+from typing import Any, NoReturn
+
+import orjson
 
 from penny.realtime.commands import Json
 from penny.realtime.errors import ClientError
@@ -21,13 +23,6 @@ MAX_EVENT_ID_CHARS = 512
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
-
-
-def _read_int(digits: str) -> int:
-    value = int(digits)
-    if not -(2**63) <= value < 2**63:
-        raise ValueError("beyond 64 bits, which few JSON writers can send back")
-    return value
 
 
 def _read_float(digits: str) -> float:
@@ -52,12 +47,7 @@ def load_message(raw: str | bytes | Json, settings: CoreSettings) -> Json:
             "Split audio into several input_audio_buffer.append events.",
         )
     try:
-        text = raw.decode() if isinstance(raw, bytes) else raw
-        message = json.loads(
-            text, parse_constant=_refuse_constant, parse_int=_read_int, parse_float=_read_float
-        )
-        if "\\ud" in text or "\\uD" in text:
-            message = mend_json(message)  # half a pair is legal JSON and no UTF-8
+        message = _read_json(raw)
     except (ValueError, RecursionError) as error:
         raise ClientError(
             "invalid_json", "The message is not valid JSON in UTF-8; send one JSON object."
@@ -65,6 +55,17 @@ def load_message(raw: str | bytes | Json, settings: CoreSettings) -> Json:
     if not isinstance(message, dict):
         raise ClientError("invalid_json", "The message is not a JSON object; send an object.")
     return message
+
+
+def _read_json(raw: str | bytes) -> Any:
+    """Raises ValueError, RecursionError."""
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        # It refuses half a surrogate pair, which is legal JSON and no UTF-8.
+        text = raw.decode() if isinstance(raw, bytes) else raw
+        message = json.loads(text, parse_constant=_refuse_constant, parse_float=_read_float)
+        return mend_json(message)
 
 
 def read_event_id(message: Json) -> str | None:

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
 
 from penny.errors import ModeUnavailable, ProtocolError, SessionRefused
 from penny.session.edge import Edge
-from penny.session.mode import Mode, SessionSpec, Speaker
+from penny.session.mode import WORKER_FULL, Mode, SessionSpec, Speaker
 from penny.session.observers import ModeChange, Observer
 from penny.session.session import Session, SessionLimits
 from penny.session.turn_recorder import TurnRecorder
 
 
 log = structlog.get_logger()
+
+ROOM_S = 5.0
+"""Most that a session whose client is lost takes to end for another."""
 
 ObserverFactory = Callable[[Session, TurnRecorder], Observer | None]
 """Called with each session before it runs, and with what records its turns, which is shown each
@@ -75,6 +78,9 @@ class Broker:
         self._clock = clock
         self._sessions: dict[str, Session] = {}
         self._admitted = 0
+        self._place_free = asyncio.Event()
+        self.give_up_lost: Callable[[], bool] = lambda: False
+        """Ends one session whose client is lost, if there is one."""
         self._draining = False
         self._empty = asyncio.Event()
         self._empty.set()
@@ -140,6 +146,8 @@ class Broker:
         """Hold a place while a session opens and lives. Raises SessionRefused."""
         if self._draining:
             self._refuse("draining", "Penny is shutting down; try again in a moment")
+        while self._admitted >= self._settings.max_sessions and await self._make_room():
+            pass
         if self._admitted >= self._settings.max_sessions:
             self._refuse("full", f"all {self._settings.max_sessions} sessions are taken")
         self._admitted += 1
@@ -148,13 +156,19 @@ class Broker:
             yield
         finally:
             self._admitted -= 1
+            self._place_free.set()
             if self._admitted == 0:
                 self._empty.set()
 
     async def open(self, mode: Mode, spec: SessionSpec) -> Speaker:
         """Open the speaker. Raises ModeUnavailable, logged and counted here once."""
         try:
-            return await mode.open(spec)
+            try:
+                return await mode.open(spec)
+            except ModeUnavailable as error:
+                if error.code != WORKER_FULL or not await self._make_room():
+                    raise
+                return await mode.open(spec)
         except ModeUnavailable as error:
             self._count_refusal("mode_unavailable")
             log.warning(
@@ -235,6 +249,16 @@ class Broker:
         if session is not None:
             session.end(reason)
         return session is not None
+
+    async def _make_room(self) -> bool:
+        """End a session whose client is lost, so that one who is there gets its place."""
+        self._place_free.clear()
+        if not self.give_up_lost():
+            return False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ROOM_S):
+                await self._place_free.wait()
+        return True
 
     def _refuse(self, reason: str, message: str) -> None:
         self._count_refusal(reason)

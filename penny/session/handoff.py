@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from penny.session.observers import Observer
+
 
 Json = dict[str, Any]
 
@@ -25,8 +27,9 @@ class Ending(Protocol):
 CallLater = Callable[[float, Callable[[], None]], asyncio.TimerHandle]
 
 
-class HandoffEnd:
-    """Observer that ends a session after its goodbye: the first response after the hand-off.
+class HandoffEnd(Observer):
+    """Observer that ends a session after its goodbye: the first response after the hand-off, or
+    the one that the hand-off names.
 
     Args:
         left_s: seconds until what was sent to the caller is played, by loop time.
@@ -44,13 +47,11 @@ class HandoffEnd:
         self._left_s = left_s
         self._timer: asyncio.TimerHandle | None = None
 
-    def caller_event(self, event: Json, at_s: float) -> None:
-        """Nothing the caller does keeps a person from taking over."""
-
     def speaker_event(self, event: Json, at_s: float) -> None:
         kind = event["type"]
         if kind == "penny.handoff" and not self._handed_over:
             self._handed_over = True
+            self._goodbye_id = event.get("response_id") or ""
             self._end_in(GOODBYE_WITHIN_S)
         elif kind == "response.created" and self._handed_over and not self._goodbye_id:
             self._goodbye_id = event["response"]["id"]

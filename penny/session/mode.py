@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+WORKER_FULL = "worker_full"
+"""Code of a ModeUnavailable: what answers has no place until another session ends."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hearing:
@@ -84,10 +87,11 @@ class SessionSpec:
     ``language`` is the one to speak; ``fixed_language`` is set only when the caller named one,
     else the ears may find another. ``history`` seeds the conversation (GA items) when a session
     moves between modes. ``transcripts``: whether the edge needs the caller's words from the start
-    (a Realtime client asks for them itself). ``session``: Realtime session fields that the edge
-    wants set when the speaker opens, over the mode's own. ``tell`` hears of a wait while the
-    speaker opens: ``penny.progress`` events with ``stage``, ``message`` and ``eta_ms``.
-    ``trace``: the session's, where it is traced.
+    (a Realtime client asks for them itself). ``holds_playback``: whether the edge paces what is
+    heard and can hold it (``penny.playback.held`` and ``.resumed``). ``session``: Realtime
+    session fields that the edge wants set when the speaker opens, over the mode's own. ``tell``
+    hears of a wait while the speaker opens: ``penny.progress`` events with ``stage``, ``message``
+    and ``eta_ms``. ``trace``: the session's, where it is traced.
     ``patience_s``: after so long the edge would rather open another mode; None waits as long as
     the mode does. ``elsewhere`` is that other mode, for a session that has begun before its own
     could answer; None where the caller may not be moved.
@@ -99,6 +103,7 @@ class SessionSpec:
     instructions: str = ""
     voice: str = ""
     transcripts: bool = True
+    holds_playback: bool = True
     session: Json = field(default_factory=dict)
     portavoz: Json = field(default_factory=dict)
     cerebro: Json = field(default_factory=dict)

@@ -16,7 +16,7 @@ MODE_CHANGED = "penny.mode_changed"
 
 
 class Observer(Protocol):
-    """Sees every event of a session, in line with the audio.
+    """Sees every event of a session, in line with the audio; by default it does nothing.
 
     It does nothing slow and does not raise; what it raises all the same is logged and goes no
     further.
@@ -24,15 +24,15 @@ class Observer(Protocol):
 
     def caller_event(self, event: Json, at_s: float) -> None:
         """A Realtime client event on its way to the speaker. ``at_s`` is the loop's clock."""
-        ...
+        return
 
     def speaker_event(self, event: Json, at_s: float) -> None:
         """A Realtime server event on its way to the caller."""
-        ...
+        return
 
     def ended(self, reason: str, at_s: float) -> None:
         """The session is over; nothing more is shown."""
-        ...
+        return
 
 
 @runtime_checkable
@@ -106,7 +106,7 @@ class ChangesMode(Protocol):
     mode: str
 
 
-class ModeChange:
+class ModeChange(Observer):
     """The observer that moves a session to another mode when its speaker tells so.
 
     ``penny.mode_changed`` comes before a word goes to what answers from then on; every list,
@@ -122,13 +122,8 @@ class ModeChange:
         self._session = session
         self._counted = counted
 
-    def caller_event(self, event: Json, at_s: float) -> None:
-        """A caller cannot change the mode."""
-
     def speaker_event(self, event: Json, at_s: float) -> None:
         before, self._session.mode = self._session.mode, event["mode"]
         way = (before, self._session.mode)
         self._counted[way] = self._counted.get(way, 0) + 1
         log.warning("session_mode_changed", session_id=self._session.id, before=before, mode=way[1])
-
-    def ended(self, reason: str, at_s: float) -> None: ...

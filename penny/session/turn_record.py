@@ -211,7 +211,7 @@ class TurnRecord:
 
     def add_audio(self, response: Response, item_id: str, audio_ms: float, now_ms: float) -> None:
         """Audio of one of its responses was sent."""
-        item = response.item(item_id)
+        item = response.items.get(item_id) or response.item(item_id)
         if item.starts_ms is None:
             item.starts_ms = max(self.sounds_until_ms, now_ms)
         if response.first_audio_ms is None:

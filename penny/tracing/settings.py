@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from penny.aio.allow_list import AllowList
+from penny.section import Section, check_http_address
 
 
-class TracingSettings(BaseModel):
+class TracingSettings(Section):
     """OpenTelemetry spans over OTLP/HTTP. A collector's own credentials stand in the environment
     (``OTEL_EXPORTER_OTLP_HEADERS``), never here."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
-    )
 
     enabled: bool = Field(default=False, description="whether sessions are traced")
     endpoint: str = Field(
@@ -40,15 +37,11 @@ class TracingSettings(BaseModel):
     @field_validator("endpoint")
     @classmethod
     def _is_an_address(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("write http(s)://host:port/v1/traces, where the collector listens")
-        if parts.username or parts.password:
-            raise ValueError(
-                "credentials do not stand in this file; set OTEL_EXPORTER_OTLP_HEADERS in the "
-                "environment"
-            )
-        return url
+        return check_http_address(
+            url,
+            "http(s)://host:port/v1/traces, where the collector listens",
+            "set OTEL_EXPORTER_OTLP_HEADERS in the environment",
+        )
 
 
 def refuse_collector(settings: TracingSettings, allowed: AllowList) -> str:

@@ -138,8 +138,8 @@ class Admission:
             lease.leaving = self._tasks.spawn(self._release(lease), name="place given back")
 
     async def _release(self, lease: Lease) -> None:
-        await self._store.release(lease.place)
         await self._charge([lease])
+        await self._store.release(lease.place)
 
     async def renew(self) -> None:
         """Renew and charge every place; end sessions whose day is used up."""

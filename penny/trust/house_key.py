@@ -49,7 +49,7 @@ def make_house_key(path: Path, environ: Mapping[str, str]) -> str:
     value = new_id("penny_house")
     written = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if known:
             path.unlink()
         with os.fdopen(os.open(written, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:

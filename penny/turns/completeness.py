@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
+from penny.turns.dictation import is_dictating
+from penny.turns.wordlist import words_of
+
 
 Verdict = Literal["finished", "open", "unknown"]
 
 
-def _words(*lines: str) -> frozenset[str]:
-    return frozenset(" ".join(lines).split())
-
-
-_OPEN_WORDS: Final = _words(
+_OPEN_WORDS: Final = words_of(
     # conjunctions
     "y e o u ni pero porque que aunque mientras como cuando donde si sino pues entonces",
     "and or but because if when while than",
@@ -24,19 +23,21 @@ _OPEN_WORDS: Final = _words(
     "el la los las un una unos unas del al mi mis tu tus su sus nuestra nuestro",
     "the an my your his their our",
     # verbs that want more
-    "quiero quisiera necesito puedo podría i i'm i'd",
+    "quiero quisiera necesito puedo podría querría debo tengo quería soy estoy",
+    "cambiar saber hacer consultar pedir poner hablar preguntar reservar contratar solicitar",
+    "i i'm i'd want need like have change know make ask",
     # fillers
     "eh ehm este er",
 )
 """A last word that makes one wait for the next."""
 
-_CLOSING_WORDS: Final = _words(
+_CLOSING_WORDS: Final = words_of(
     "gracias adiós adios sí vale ok okay okey listo claro exacto correcto perfecto hola ya nada",
     "thanks bye goodbye yes yeah no please hello right sure",
 )
 """A last word that seldom has anything behind it."""
 
-_QUESTION_WORDS: Final = _words(
+_QUESTION_WORDS: Final = words_of(
     "qué cuánto cuánta cuántos cuántas cuándo dónde cómo quién quiénes cuál cuáles adónde",
     "what when where how who which why whose",
 )
@@ -54,8 +55,8 @@ _MIN_QUESTION_WORDS: Final = 3
 def judge_text(text: str) -> Verdict:
     """Judge a transcript so far.
 
-    A closing question mark outweighs the last word; the last word outweighs a full stop, which
-    recognisers put behind anything; without both, a whole question or a closing word is finished.
+    A closing question mark outweighs the last word. A full stop tells nothing: recognisers put it
+    behind anything. A whole question or a closing word is finished, a dictation is not.
     """
     text = text.rstrip().rstrip("\"'»”)")
     words = [word.lower().replace("’", "'") for word in _WORD.findall(text)]
@@ -63,9 +64,9 @@ def judge_text(text: str) -> Verdict:
         return "unknown"
     if text.endswith("?"):
         return "finished"
-    if text.endswith(_TRAILING_OFF) or _leaves_open(words):
+    if text.endswith(_TRAILING_OFF) or _leaves_open(words) or is_dictating(text):
         return "open"
-    if text.endswith((".", "!")) or words[-1] in _CLOSING_WORDS:
+    if words[-1] in _CLOSING_WORDS:
         return "finished"
     if words[0] in _QUESTION_WORDS and len(words) >= _MIN_QUESTION_WORDS:
         return "finished"

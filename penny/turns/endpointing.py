@@ -28,9 +28,9 @@ class _Waits(NamedTuple):
 
 
 WAITS: Final[dict[Eagerness, _Waits]] = {
-    "low": _Waits(400, 800, 3000),
-    "medium": _Waits(240, 500, 1500),
-    "auto": _Waits(240, 500, 1500),
+    "low": _Waits(400, 900, 3000),
+    "medium": _Waits(240, 600, 1500),
+    "auto": _Waits(240, 600, 1500),
     "high": _Waits(160, 300, 900),
 }
 """Silence after finished words, after words that tell nothing, and the most ever waited."""
@@ -82,10 +82,11 @@ class Endpointing:
         waits = WAITS[self.eagerness]
         if speech_ms < MIN_JUDGED_SPEECH_MS:
             turn_probability = None
+        sounds_open = turn_probability is not None and turn_probability < 0.5
         match judge_text(partial_text):
-            case "finished" if turn_probability is None or turn_probability >= 0.5:
+            case "finished" if not sounds_open:
                 return waits.finished_ms
-            case "open" if turn_probability is None or turn_probability < 0.5:
+            case "open":
                 return waits.cap_ms
             case "unknown" if turn_probability is not None:
                 wanted_ms = _weigh(waits, turn_probability)
@@ -97,11 +98,9 @@ class Endpointing:
 
 
 def _weigh(waits: _Waits, probability: float) -> int:
-    """The model alone: down to ``finished``, but only half the way up to the cap.
+    """The model alone: from ``base`` at one half up to the cap at zero.
 
-    A turn model that is unsure says "unfinished"; trusting it fully makes tails of seconds.
+    It never shortens: what is worth saying at once is being prepared during ``base`` anyway.
     """
-    doubt = 1 - 2 * probability
-    if doubt <= 0:
-        return round(waits.base_ms + (waits.base_ms - waits.finished_ms) * doubt)
-    return round(waits.base_ms + (waits.cap_ms - waits.base_ms) * doubt / 2)
+    doubt = max(0.0, 1 - 2 * probability)
+    return round(waits.base_ms + (waits.cap_ms - waits.base_ms) * doubt)

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 
 
+WORD_MS: Final = 1000
+"""No word is longer."""
 HYSTERESIS: Final = 0.15
 """Speech ends below ``threshold - 0.15``: the rule Silero's own iterator uses."""
 
@@ -27,8 +29,6 @@ class SegmenterSettings:
     """Probability from which a window counts as speech; OpenAI Realtime's default."""
     min_speech_ms: int = 96
     """Speech that confirms an onset: three windows of Silero."""
-    min_interruption_ms: int = 300
-    """The same while the agent speaks, so that "ajá" does not interrupt."""
     prefix_padding_ms: int = 300
     """How far a start is moved back; OpenAI Realtime's default."""
     silence_duration_ms: int = 500
@@ -43,7 +43,6 @@ class SegmenterSettings:
             raise ValueError(f"threshold: {self.threshold} is out of range; use 0 < threshold <= 1")
         for field, least in (
             ("min_speech_ms", 1),
-            ("min_interruption_ms", 1),
             ("prefix_padding_ms", 0),
             ("silence_duration_ms", 1),
             ("min_pause_ms", 1),
@@ -116,6 +115,11 @@ class Segmenter:
         return self._started_ms is not None
 
     @property
+    def quiet_ms(self) -> int:
+        """How long the caller has been quiet within the turn; 0 while they speak."""
+        return self.position_ms - self._speech_end_ms if self._quiet else 0
+
+    @property
     def speech_ms(self) -> int:
         """Speech of the turn so far, without its pauses; 0 outside a turn."""
         return self._voiced_ms if self.speaking else 0
@@ -138,8 +142,6 @@ class Segmenter:
         probability: float,
         window_ms: int = 32,
         *,
-        before_ms: int = 0,
-        agent_speaking: bool = False,
         silence_ms: int | None = None,
     ) -> list[TurnEvent]:
         """Judge the next window.
@@ -147,8 +149,6 @@ class Segmenter:
         Args:
             probability: of speech in this window, 0..1.
             window_ms: its length, without what it shares with the window before.
-            before_ms: how much just before it is speech, too; counts where speech begins.
-            agent_speaking: whether the caller hears the agent now.
             silence_ms: quiet that ends the turn; None means the settings' own.
 
         Raises:
@@ -166,27 +166,22 @@ class Segmenter:
             self._quiet = True
         if self._started_ms is None:
             loud = probability >= self.settings.threshold
-            return self._await_onset(begin_ms, before_ms, loud, agent_speaking)
+            return self._await_onset(begin_ms, loud)
         return self._follow(begin_ms, silence_ms)
 
-    def _await_onset(
-        self, begin_ms: int, before_ms: int, loud: bool, agent_speaking: bool
-    ) -> list[TurnEvent]:
+    def _await_onset(self, begin_ms: int, loud: bool) -> list[TurnEvent]:
         if self._onset_ms is None:
             if not loud:
                 return []
-            self._onset_ms = begin_ms - before_ms
-            self._voiced_ms = before_ms
+            self._onset_ms = begin_ms
+            self._voiced_ms = 0
         elif self._quiet:
             if self.position_ms - self._speech_end_ms >= self.settings.min_pause_ms:
                 self._forget()
             return []
         self._voiced_ms += self.position_ms - begin_ms
         self._speech_end_ms = self.position_ms
-        least_ms = self.settings.min_speech_ms
-        if agent_speaking:
-            least_ms = max(least_ms, self.settings.min_interruption_ms)
-        if self._voiced_ms < least_ms:
+        if self._voiced_ms < self.settings.min_speech_ms:
             return []
         padded_ms = self._onset_ms - self.settings.prefix_padding_ms
         self._started_ms = max(padded_ms, self._last_stop_ms)
@@ -213,7 +208,8 @@ class Segmenter:
         return events
 
     def _is_too_long(self) -> bool:
-        started_ms = self._started_ms
-        return started_ms is not None and (
-            self.position_ms - started_ms >= self.settings.max_turn_ms
-        )
+        """At the limit a turn ends between two words; a second past it, anywhere."""
+        if self._started_ms is None:
+            return False
+        beyond_ms = self.position_ms - self._started_ms - self.settings.max_turn_ms
+        return beyond_ms >= (0 if self._quiet else WORD_MS)

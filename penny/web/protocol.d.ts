@@ -25,6 +25,7 @@ export type ServerMessage =
   | ResponseDone
   | ContextUpdate
   | Correction
+  | Sources
   | ToolCall
   | Handoff
   | Cost
@@ -267,7 +268,7 @@ export interface Notice {
   en: string;
 }
 
-/** A piece of the knowledge base that stands behind a folio. */
+/** A piece of the knowledge base that stands behind a folio or an answer. */
 export interface Passage {
   /** Stable id of the passage. */
   id: string;
@@ -466,6 +467,20 @@ export interface SessionWarning {
   message: string;
   /** The field concerned, dotted; null when none. */
   field: string | null;
+}
+
+/**
+ * What an answer of a private session rests on; after its `response_done`. An answer that rests
+ * on nothing in the documents has none.
+ */
+export interface Sources {
+  type: "sources";
+  /** The turn that was answered; null when unknown. */
+  turn_id: string | null;
+  /** Penny's item. */
+  item_id: string | null;
+  /** The passages, the likeliest first. */
+  passages: Array<Passage>;
 }
 
 /** What talks back in this session. */

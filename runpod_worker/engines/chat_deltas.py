@@ -11,6 +11,7 @@ from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.chat_completion_chunk import ChoiceDelta, ChoiceDeltaToolCall
 
 from penny.writable import TextJoiner
+from runpod_worker.chat import ToolCallText
 from runpod_worker.stages import LlmDelta, LlmText, LlmToolCall, LlmUsage
 
 
@@ -42,10 +43,16 @@ class ChatDeltas:
 
     Args:
         new_call_id: names calls that came without an id.
+        written: finds the calls that a server without a parser leaves in the text.
     """
 
-    def __init__(self, new_call_id: Callable[[], str]) -> None:
+    def __init__(self, new_call_id: Callable[[], str], written: ToolCallText | None = None) -> None:
         self._new_call_id = new_call_id
+        self._written = written
+        self._tail = ""
+        self.began_in_thought: bool | None = None
+        """Whether the text began within a thought that the template had opened; None of no text
+        so far."""
         self._text = TextJoiner()
         self._calls: dict[int, _Call] = {}
         self._usage: CompletionUsage | None = None
@@ -58,7 +65,7 @@ class ChatDeltas:
         for choice in chunk.choices or ():
             delta: ChoiceDelta | None = choice.delta
             if delta and delta.content and (text := self._text.feed(delta.content)):
-                yield LlmText(text)
+                yield from self._read(text)
             elif delta and _is_reasoning(delta):
                 yield LlmText("")
             for piece in (delta and delta.tool_calls) or ():
@@ -69,7 +76,10 @@ class ChatDeltas:
     def finish(self) -> Iterator[LlmDelta]:
         """The rest of the text, the calls, whole, and the usage; after the last chunk."""
         if rest := self._text.flush():
-            yield LlmText(rest)
+            yield from self._read(rest)
+        yield from self._written.finish() if self._written is not None else ()
+        if self.began_in_thought is None and self._tail:
+            self.began_in_thought = False
         for call in self._calls.values():
             call.arguments += call.joiner.flush()
             yield LlmToolCall(call.call_id, call.name, call.arguments or "{}", done=True)
@@ -79,8 +89,18 @@ class ChatDeltas:
             input_tokens=(usage and usage.prompt_tokens) or 0,
             cached_tokens=(details and details.cached_tokens) or 0,
             output_tokens=(usage and usage.completion_tokens) or 0,
-            stop="tool" if self._calls and self.stop == "end" else self.stop,
+            stop="tool" if self._has_calls and self.stop == "end" else self.stop,
         )
+
+    @property
+    def _has_calls(self) -> bool:
+        return bool(self._calls or (self._written is not None and self._written.calls))
+
+    def _read(self, text: str) -> Iterator[LlmDelta]:
+        self._tail = self._tail[-len("</think>") :] + text
+        if self.began_in_thought is None and "think>" in self._tail:
+            self.began_in_thought = "</think>" in self._tail
+        yield from self._written.feed(text) if self._written is not None else (LlmText(text),)
 
     def _take(self, piece: ChoiceDeltaToolCall) -> LlmToolCall:
         name = (piece.function and piece.function.name) or ""

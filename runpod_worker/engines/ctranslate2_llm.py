@@ -14,10 +14,11 @@ import ctranslate2
 from tokenizers import Tokenizer
 
 from penny.errors import EngineError
-from runpod_worker.chat import write_messages, write_prompt, write_tools
+from runpod_worker.chat import write_prompt, write_request, write_tools
 from runpod_worker.engines.text_stream import Put, stream_answer
 from runpod_worker.settings import CTranslate2Settings
 from runpod_worker.stages import EngineInfo, LlmDelta, LlmRequest
+from runpod_worker.window import fit
 
 
 END = "<|im_end|>"
@@ -51,13 +52,13 @@ class CTranslate2Llm:
                 code="weights_missing",
                 retryable=False,
             ) from error
-        self.info = EngineInfo(name=f"ctranslate2 {folder.name}", languages=("*",))
+        self.info = EngineInfo(name=f"ctranslate2 {folder.name}", languages=("*",), reads=True)
         self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="ctranslate2")
 
     async def generate(self, request: LlmRequest) -> AsyncIterator[LlmDelta]:
         """Stream an answer. Raises EngineError."""
-        prompt = self._encode(request)
         limit = min(request.max_output_tokens or 1 << 30, self._settings.max_tokens)
+        prompt = self._encode(fit(request, self._settings.context_tokens, limit, self.count_tokens))
 
         def write(put: Put) -> int:
             written = 0
@@ -83,7 +84,7 @@ class CTranslate2Llm:
 
     def _encode(self, request: LlmRequest) -> list[str]:
         tools = write_tools(request.tools) if request.tool_choice != "none" else []
-        prompt = write_prompt(write_messages(request.instructions, request.items), tools)
+        prompt = write_prompt(write_request(request), tools)
         tokens: list[str] = self._tokenizer.encode(prompt, add_special_tokens=False).tokens
         return tokens
 

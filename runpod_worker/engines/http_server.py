@@ -7,6 +7,7 @@ caller said. Its status and its machine code are enough to act on.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,9 +19,32 @@ from openai import DefaultAsyncHttpxClient as HttpClient
 from penny.errors import EngineError
 
 
+_WINDOW = re.compile(
+    r"context (?:length|size|window)(?: of| is| only|:)* \(?(\d+)|n_ctx['\"]?: (\d+)"
+)
+_WORDED = frozenset((400, 413, 422, 500))
 _RETRYABLE = frozenset((408, 409, 425, 429, 500, 502, 503, 504, 529))
 _CODES = {400: "rejected", 401: "unauthorized", 403: "unauthorized", 404: "not_found"}
 _CODES |= {408: "timeout", 413: "too_large", 422: "rejected", 429: "overloaded", 503: "overloaded"}
+_WORDINGS = (
+    (
+        re.compile(r"context[ _](?:length|size|window)|exceed_context|max(?:imum)?_?model_?len"),
+        "context_exceeded",
+    ),
+    (
+        re.compile(r"tool.{0,40}(?:support|requires|must be set|--jinja)|support.{0,20}\btools?\b"),
+        "tools_refused",
+    ),
+    (
+        re.compile(
+            r"system.{0,20}(?:role|message).{0,40}(?:support|only|beginning|first)"
+            r"|(?:only|got).{0,60}\bsystem\b|roles? must alternate|only user"
+        ),
+        "roles_refused",
+    ),
+)
+"""What servers refuse in words only (vLLM, Ollama, llama.cpp, LM Studio), with 400 or with 500 from
+the template, as code."""
 
 
 class HttpServer:
@@ -41,6 +65,8 @@ class HttpServer:
         self._stage = stage
         self._base_url = base_url.rstrip("/")
         self._key_variable = key_variable
+        self.window = 0
+        """The model's window in tokens, where a refusal has told it."""
         timeout = httpx2.Timeout(None, connect=connect_s)
         key = os.environ.get(key_variable, "") if key_variable else ""
         # The SDK insists on a key; where there is none, no header leaves.
@@ -92,9 +118,11 @@ class HttpServer:
         status = error.status_code
         code = _CODES.get(status, "failed")
         told = _machine_code(error)
-        # vLLM names this one only in the text.
-        if "context_length" in told or "maximum context length" in error.message:
-            code = "context_exceeded"
+        words = f"{told} {error.message} {error.response.text}".lower()
+        if status in _WORDED:
+            code = next((named for form, named in _WORDINGS if form.search(words)), code)
+        if code == "context_exceeded" and (told_window := _WINDOW.search(words)):
+            self.window = int(told_window[1] or told_window[2])
         remedy = {
             "unauthorized": f" (set {self._key_variable or 'api_key_variable and its key'})",
             "not_found": " (check base_url and the model's name)",

@@ -197,7 +197,7 @@ async def load_turn_where_present(loading: Loading) -> TurnDetector | None:
     from runpod_worker.engines.smart_turn import find_model
 
     try:
-        find_model(loading.settings.engines.smart_turn.model)
+        find_model(loading.settings.engines.smart_turn.model, loading.settings.models)
     except FileNotFoundError:
         log.info("turn_model_missing", instead="silence alone ends a turn")
         return None
@@ -207,7 +207,8 @@ async def load_turn_where_present(loading: Loading) -> TurnDetector | None:
 async def load_smart_turn(loading: Loading) -> TurnDetector | None:
     from runpod_worker.engines.smart_turn import SmartTurn
 
-    return await asyncio.to_thread(SmartTurn, loading.settings.engines.smart_turn)
+    settings = loading.settings
+    return await asyncio.to_thread(SmartTurn, settings.engines.smart_turn, settings.models)
 
 
 async def _stand_behind(first: Tts, loading: Loading) -> Tts:

@@ -34,8 +34,8 @@ class SmartTurn:
     One session for all callers; ``threads`` opinions at once, more wait.
     """
 
-    def __init__(self, settings: SmartTurnSettings) -> None:
-        """Raises EngineError if the model is not there or does not load."""
+    def __init__(self, settings: SmartTurnSettings, models: Path = Path("var/models")) -> None:
+        """``models``: the folder of weights. Raises EngineError if the model does not load."""
         self.info = EngineInfo(name="smart-turn-v3", languages=("*",))
         self.time_limit_ms = settings.time_limit_ms
         options = onnxruntime.SessionOptions()
@@ -44,7 +44,7 @@ class SmartTurn:
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(
-                str(find_model(settings.model)), options, providers=["CPUExecutionProvider"]
+                str(find_model(settings.model, models)), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # onnxruntime raises its own classes, by no common name
             raise EngineError(
@@ -82,14 +82,15 @@ class SmartTurn:
         return mel.astype(np.float32)
 
 
-def find_model(path: Path) -> Path:
-    """``path`` where it is a file, else the copy inside an installed wheel.
+def find_model(path: Path, models: Path) -> Path:
+    """``path``, else the file of that name in ``models`` or of profile natural, else a wheel's.
 
     Raises:
-        FileNotFoundError: there is neither.
+        FileNotFoundError: there is none.
     """
-    if path.is_file():
-        return path
+    for place in (path, models / path.name, models / "natural" / path.name):
+        if place.is_file():
+            return place
     spec = importlib.util.find_spec("pipecat")
     if spec is not None and spec.submodule_search_locations:
         carried = Path(spec.submodule_search_locations[0]) / WHEEL_FILE

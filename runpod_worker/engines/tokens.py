@@ -44,3 +44,8 @@ class TokenCounter:
         if tokens >= MIN_OBSERVED_TOKENS:
             ratio = len(text) / tokens
             self.characters_per_token += (ratio - self.characters_per_token) * LEARN
+
+    def narrow(self, factor: float) -> bool:
+        """The estimate was too low: count more from now on. False where the count is exact."""
+        self.characters_per_token *= factor
+        return self._tokenizer is None

@@ -23,10 +23,15 @@ from transformers import (
 )
 
 from penny.errors import EngineError
-from runpod_worker.chat import write_messages, write_tools
+from runpod_worker.chat import write_request, write_tools
 from runpod_worker.engines.text_stream import Put, stream_answer
 from runpod_worker.settings import TransformersSettings
 from runpod_worker.stages import EngineInfo, LlmDelta, LlmRequest
+from runpod_worker.window import fit
+
+
+WINDOW = 4096
+"""Of a model that tells none."""
 
 
 class TransformersLlm:
@@ -54,14 +59,18 @@ class TransformersLlm:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model.to(device).eval()
-        self.info = EngineInfo(name=f"transformers {settings.model.name}", languages=("*",))
+        self.info = EngineInfo(
+            name=f"transformers {settings.model.name}", languages=("*",), reads=True
+        )
+        self._window = int(getattr(self._model.config, "max_position_embeddings", 0) or WINDOW)
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="transformers")
 
     async def generate(self, request: LlmRequest) -> AsyncIterator[LlmDelta]:
         """Stream an answer. Raises EngineError."""
-        inputs = await asyncio.to_thread(self._encode, request)
-        prompt_tokens = int(inputs["input_ids"].shape[1])
         limit = min(request.max_output_tokens or 1 << 30, self._settings.max_tokens)
+        fitted = fit(request, self._window, limit, self.count_tokens)
+        inputs = await asyncio.to_thread(self._encode, fitted)
+        prompt_tokens = int(inputs["input_ids"].shape[1])
         answer = stream_answer(
             self._threads,
             lambda put: self._write(inputs, limit, put),
@@ -82,7 +91,7 @@ class TransformersLlm:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _encode(self, request: LlmRequest) -> Any:
-        messages = write_messages(request.instructions, request.items)
+        messages = write_request(request)
         for message in messages:
             for call in message.get("tool_calls") or ():
                 # Templates write the arguments as JSON themselves, and would quote a string.

@@ -1,35 +1,82 @@
-"""Whether the caller probably hears Penny now, judged on the caller's own audio clock.
+"""What the caller hears of Penny now, judged on the caller's own audio clock.
 
 The worker sends audio faster than it is played, and a Realtime client reports nothing while it
 plays. But caller audio arrives in real time, so its clock tells how much of what was sent must
-have been heard by now. Good enough for one decision: which burst of caller speech is long enough
-to interrupt.
+have been heard by now: good enough to know whether the caller speaks over Penny, and what the
+line can give back as an echo.
 """
 
 from __future__ import annotations
 
+from collections import deque
+
+from penny.audio.resample import Resampler
+from runpod_worker.stages import STT_RATE_HZ, TTS_RATE_HZ
+
+
+BYTES_PER_MS = TTS_RATE_HZ * 2 // 1000
+LAST_CHARS = 600
+"""Of Penny's words, kept to know them again: half a minute of speech."""
+
 
 class AgentVoice:
-    """Estimates until when the caller hears Penny, on the caller's audio clock.
-
-    Pure bookkeeping; ``at_ms`` is the position on the input audio clock.
-    """
+    """Penny's voice on its way to the caller; ``at_ms`` is a position of the input audio clock."""
 
     MARGIN_MS = 200
     """Network and jitter buffer between the worker and the caller's ear."""
+    LEAD_MS = 120
+    """What the caller's side has already when it is told to hold."""
 
     def __init__(self) -> None:
         self._until_ms = 0.0
+        self._held_ms: float | None = None
+        self._ahead: deque[bytes] = deque()
+        self._sounding = b""
+        self._to_16k = Resampler(TTS_RATE_HZ, STT_RATE_HZ)
         self.spoke = False
+        self.words = ""
+        """The last of what Penny said."""
 
-    def sent(self, at_ms: float, audio_ms: float) -> None:
-        """``audio_ms`` more of Penny's voice went out; it plays after what is already queued."""
-        self._until_ms = max(self._until_ms, at_ms) + audio_ms
+    def sent(self, at_ms: float, pcm24k: bytes) -> None:
+        """More of Penny's voice went out; it plays after what is already queued."""
+        self._until_ms = max(self._until_ms, at_ms) + len(pcm24k) / BYTES_PER_MS
+        self._ahead.append(pcm24k)
         self.spoke = True
+
+    def said(self, text: str) -> None:
+        """The words of the audio that follows."""
+        self.words = f"{self.words} {text}"[-LAST_CHARS:]
 
     def stop(self, at_ms: float) -> None:
         """The caller's side stopped playing (interruption, truncation)."""
+        self._held_ms = None
         self._until_ms = min(self._until_ms, at_ms - self.MARGIN_MS)
+        self._ahead.clear()
+
+    def hold(self, at_ms: float) -> None:
+        """The caller's side pauses as soon as it can."""
+        self._held_ms = at_ms
+
+    def resume(self, at_ms: float) -> None:
+        """Playback goes on where it was held."""
+        if self._held_ms is not None:
+            self._until_ms += max(0.0, at_ms - self._held_ms - self.LEAD_MS)
+            self._held_ms = None
 
     def is_audible(self, at_ms: float) -> bool:
-        return at_ms < self._until_ms + self.MARGIN_MS and self._until_ms > 0
+        return self._held_ms is not None or (
+            at_ms < self._until_ms + self.MARGIN_MS and self._until_ms > 0
+        )
+
+    def play(self, at_ms: float, size: int) -> bytes:
+        """The next ``size`` bytes of what the caller hears (16 kHz), or b'' when Penny is silent.
+
+        To be asked for once for every piece of the caller's audio.
+        """
+        is_held = self._held_ms is not None and at_ms >= self._held_ms + self.LEAD_MS
+        while self._ahead and len(self._sounding) < size and not is_held:
+            self._sounding += self._to_16k.process(self._ahead.popleft())
+        if is_held or not self._sounding:
+            return b""
+        played, self._sounding = self._sounding[:size], self._sounding[size:]
+        return played.ljust(size, b"\0")

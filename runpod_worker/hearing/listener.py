@@ -12,14 +12,18 @@ from typing import Any
 
 import structlog
 
+from penny.audio.level import rms_dbfs
 from penny.audio.resample import Resampler
 from penny.audio.ring import PreRoll
 from penny.realtime.commands import IdleTimeout, SpeechStarted, SpeechStopped
 from penny.turns.completeness import judge_text
 from penny.turns.endpointing import Endpointing
+from penny.turns.levels import Levels
+from penny.turns.overlap import FAR_DB, HELD_LEAST_MS, Overlap
 from penny.turns.segmenter import Paused, Resumed, Segmenter, SegmenterSettings, Started, Stopped
 from runpod_worker.hearing.agent_voice import AgentVoice
 from runpod_worker.hearing.backlog import Backlog
+from runpod_worker.hearing.echo import EchoRemover
 from runpod_worker.hearing.rules import read_endpointing, read_segmenting
 from runpod_worker.hearing.turn_judge import TurnJudge
 from runpod_worker.settings import TurnSettings
@@ -35,6 +39,12 @@ BYTES_PER_MS = STT_RATE_HZ * 2 // 1000
 PIECE_BYTES = 48 * 96
 """Three windows of 24 kHz audio: speech that begins and ends within one append is heard as speech
 that comes live is, and the pre-roll reaches back to its start."""
+WORDS_WAIT_MS = 1200
+"""Silence in which the words of speech over Penny may still come, before it is let go."""
+FAR_LEAST_MS = 600
+"""Speech far from the telephone, at least this long, is another person's; "sí" may be soft."""
+DOUBT_DB = 3.0
+"""A caller who really speaks softer is heard at the second or third sentence."""
 BACKLOG_BYTES = 48_000 * 15
 """Fifteen seconds of 24 kHz audio: a whole question is taken at once, then the client waits."""
 
@@ -46,8 +56,10 @@ class TurnListener:
 
     Args:
         on_partial: words so far of the utterance in progress, at most every ``PARTIAL_EVERY_MS``.
+        on_turn_decided: where speech ended, where that was decided, how much speech there was.
         on_words_at_pause: the words with which the turn may be over, once per pause and change;
             '' when the caller went on.
+        on_hold: whether Penny's playback is held now; only where the session says that it can be.
     """
 
     PARTIAL_EVERY_MS = 200
@@ -61,8 +73,9 @@ class TurnListener:
         agent: AgentVoice,
         report: Report,
         on_partial: Callable[[str], None],
-        on_turn_decided: Callable[[int, int], None],
+        on_turn_decided: Callable[[int, int, int], None],
         on_words_at_pause: Callable[[str], None],
+        on_hold: Callable[[bool], None],
         turn: TurnDetector | None = None,
     ) -> None:
         self._stt = stt
@@ -72,6 +85,12 @@ class TurnListener:
         self._on_partial = on_partial
         self._on_turn_decided = on_turn_decided
         self._on_words_at_pause = on_words_at_pause
+        self._on_hold = on_hold
+        self._can_hold = self._is_held = False
+        self._overlap: Overlap | None = None
+        self._started_ms = 0
+        self._levels = Levels()
+        self._echo = EchoRemover(agent)
         self._words_at_pause: str | None = None
         """None outside a pause, '' while its words are not known."""
         self._vad = vad.open()
@@ -101,6 +120,7 @@ class TurnListener:
             prompt=transcription.get("prompt") or "",
             hot_words=tuple(transcription.get("keywords") or ()),
         )
+        self._can_hold = bool(session.get("penny_holds_playback"))
         detection = audio_in.get("turn_detection")
         if detection != self._detection:
             self._detection = detection
@@ -156,7 +176,12 @@ class TurnListener:
     # -- hearing ----------------------------------------------------------------------------
 
     async def _hear(self, pcm: bytes) -> None:
-        self._heard_ms += len(pcm) / BYTES_PER_MS
+        had_echo = self._echo.is_on
+        pcm = self._echo.process(pcm, self._heard_ms)
+        if self._echo.is_on and not had_echo and self._overlap is not None:
+            self._clear()  # it was Penny's own voice
+        ms = len(pcm) / BYTES_PER_MS
+        self._heard_ms += ms
         if self._detection is None:
             if self._utterance is None:
                 self._begin_utterance(0)
@@ -167,7 +192,9 @@ class TurnListener:
         self._judge.feed(pcm)
         if self._utterance is not None:
             self._utterance.feed(pcm)
-        for window in await self._vad.feed(pcm, self._onset_wanted()):
+        is_speech = self._segmenter.speaking and not self._segmenter.quiet_ms
+        self._levels.feed(rms_dbfs(pcm), ms, speech=is_speech)
+        for window in await self._vad.feed(pcm):
             self._deciding = True
             try:
                 self._decide(window)
@@ -177,29 +204,11 @@ class TurnListener:
         self._offer_partial()
         self._watch_idle()
 
-    def _onset_wanted(self) -> float | None:
-        """An interruption is what a caller waits for; other speech may begin at its leisure."""
-        speaking = self._segmenter.speaking
-        if speaking or not self._agent.is_audible(self._segmenter.position_ms):
-            return None
-        return self._segmenter.settings.threshold
-
     def _decide(self, window: Window) -> None:
-        at_ms = self._segmenter.position_ms
-        silence_ms = None
-        if self._utterance is not None:
-            silence_ms = self._endpointing.silence_ms(
-                speech_ms=self._segmenter.speech_ms,
-                pauses_ms=self._segmenter.pauses_ms,
-                partial_text=self._utterance.partial(),
-                turn_probability=self._judge.probability,
-            )
         decisions = self._segmenter.feed(
-            window.probability,
+            window.probability if self._levels.is_near else 0.0,
             window.ms,
-            before_ms=window.before_ms,
-            agent_speaking=self._agent.is_audible(at_ms),
-            silence_ms=silence_ms,
+            silence_ms=self._silence_ms(),
         )
         for decision in decisions:
             match decision:
@@ -218,19 +227,112 @@ class TurnListener:
                         self._on_words_at_pause("")
                 case Stopped(audio_end_ms=end_ms):
                     self._on_stopped(end_ms)
+        self._judge_overlap()
+
+    def _silence_ms(self) -> int | None:
+        if self._utterance is None:
+            return None
+        words = self._utterance.partial()
+        silence_ms = self._endpointing.silence_ms(
+            speech_ms=self._segmenter.speech_ms,
+            pauses_ms=self._segmenter.pauses_ms,
+            partial_text=words,
+            turn_probability=self._judge.probability,
+        )
+        if self._overlap is not None and not words:
+            return max(silence_ms, WORDS_WAIT_MS)
+        return silence_ms
 
     def _on_started(self, start_ms: int) -> None:
         self._drop_utterance()
         self._begin_utterance(max(0, int(self._heard_ms - start_ms)))
         self._last_partial_ms = self._heard_ms
-        self._report(SpeechStarted(start_ms))
+        self._levels.begin()
+        self._started_ms = start_ms
+        at_ms = self._segmenter.position_ms
+        if not self._agent.is_audible(at_ms):
+            self._report(SpeechStarted(start_ms))
+            return
+        least_ms = self._turns.min_interruption_ms
+        if not self._echo.is_known:
+            least_ms = max(least_ms, HELD_LEAST_MS)
+        if self._can_hold:
+            # What is soft from its beginning is hardly the caller's own.
+            self._hold(self._levels.now_beside_usual_db > FAR_DB)
+            least_ms = max(least_ms, HELD_LEAST_MS)
+        self._overlap = Overlap(at_ms, least_ms)
+
+    # -- speech over Penny --------------------------------------------------------------------
+
+    def _hold(self, wanted: bool) -> None:
+        if wanted == self._is_held:
+            return
+        self._is_held = wanted
+        move = self._agent.hold if wanted else self._agent.resume
+        move(self._heard_ms)
+        self._on_hold(wanted)
+
+    def _judge_overlap(self) -> None:
+        if self._overlap is None or self._utterance is None:
+            return
+        verdict = self._overlap.judge(
+            self._segmenter.position_ms,
+            self._segmenter.speech_ms,
+            self._segmenter.quiet_ms,
+            self._levels.beside_usual_db,
+            self._utterance.partial(),
+            self._agent.words,
+        )
+        if verdict == "interruption":
+            self._take_floor()
+        elif verdict == "resume":
+            self._hold(False)
+        elif self._can_hold and self._overlap.resumed:
+            self._hold(not self._segmenter.quiet_ms)
+
+    def _take_floor(self) -> None:
+        """It is a turn: what it was spoken over ends, held or not."""
+        self._overlap = None
+        self._is_held = False
+        self._report(SpeechStarted(self._started_ms))
+
+    def _is_turn(self, speech_end_ms: int) -> bool:
+        """Whether speech over Penny that has ended is a turn all the same: an answer to its end."""
+        if self._overlap is None:
+            return True
+        if not self._agent.is_audible(speech_end_ms):
+            self._take_floor()
+            return True
+        self._let_go()
+        return False
+
+    def _let_go(self) -> None:
+        """What was said over Penny is as if it had not been."""
+        self._overlap = None
+        self._hold(False)
+        self._drop_utterance()
 
     def _on_stopped(self, speech_end_ms: int) -> None:
         # GA counts the silence that ended the turn into audio_end_ms; the true end of speech
         # goes to the turn's timing, where a caller's wait begins.
         now_ms = int(self._segmenter.position_ms)
-        self._on_turn_decided(speech_end_ms, now_ms)
-        self._report(SpeechStopped(now_ms))
+        is_near = self._is_near(now_ms - speech_end_ms)
+        if not self._is_turn(speech_end_ms):
+            return
+        self._on_turn_decided(speech_end_ms, now_ms, round(self._levels.speech_ms))
+        self._report(SpeechStopped(now_ms, wants_answer=is_near))
+
+    def _is_near(self, quiet_ms: float) -> bool:
+        """Whether the speech that ended was the caller's own, by its level."""
+        levels = self._levels
+        is_far = levels.beside_usual_db <= FAR_DB and levels.speech_ms >= FAR_LEAST_MS
+        if is_far:
+            levels.doubt(DOUBT_DB)
+        if is_far or not levels.has_fallen(quiet_ms):
+            return False
+        if self._overlap is None:
+            levels.learn()
+        return True
 
     def _begin_utterance(self, pre_roll_ms: int) -> Utterance:
         self._utterance = self._stt.begin(self._options)
@@ -246,7 +348,7 @@ class TurnListener:
         take(utterance, int(self._heard_ms - self._utterance_from_ms))
 
     def _clear(self) -> None:
-        self._drop_utterance()
+        self._let_go()
         self._segmenter.reset()
         self._pre_roll.clear()
 
@@ -257,7 +359,7 @@ class TurnListener:
             self._judge.forget()
 
     def _offer_words_at_pause(self) -> None:
-        if self._utterance is None or self._words_at_pause is None:
+        if self._utterance is None or self._words_at_pause is None or self._overlap is not None:
             self._words_at_pause = None
             return
         words = self._utterance.partial()
@@ -290,7 +392,7 @@ class TurnListener:
 
     def _replace_segmenter(self, settings: SegmenterSettings) -> None:
         """New rules from here on; the clock goes on and a turn in progress is forgotten."""
-        position_ms = self._segmenter.position_ms
+        self._let_go()
         self._segmenter = Segmenter(settings)
-        self._segmenter.position_ms = position_ms
+        self._segmenter.position_ms = round(self._heard_ms)
         self._segmenter.reset()

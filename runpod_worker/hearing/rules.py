@@ -17,7 +17,6 @@ def read_segmenting(detection: Json, turns: TurnSettings) -> SegmenterSettings:
     return SegmenterSettings(
         threshold=detection.get("threshold") or turns.threshold,
         min_speech_ms=turns.min_speech_ms,
-        min_interruption_ms=turns.min_interruption_ms,
         prefix_padding_ms=_given(detection, "prefix_padding_ms", turns.prefix_padding_ms),
         silence_duration_ms=_silence_ms(detection, turns),
         max_turn_ms=turns.max_turn_ms,

@@ -9,7 +9,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from penny.errors import ConfigError
-from runpod_worker.section import Section
+from penny.section import Section
 
 
 CATALOGUE = Path(__file__).with_name("catalogue.yaml")

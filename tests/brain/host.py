@@ -15,8 +15,7 @@ from brain.claude import Claude
 from brain.folio import Folio, Outcome, SectionName
 from brain.host import BrainProfile, Reply
 from brain.journal import Journal
-from brain.schedule import ScheduleSettings
-from brain.service import BrainService
+from brain.service import BrainCounts, BrainService
 from config.brain import BrainSection, Depth
 from config.schema import ModelsSection
 from kb import KnowledgeBase
@@ -103,7 +102,7 @@ async def thinking(
     settings: BrainSection | None = None,
     service: BrainService | None = None,
     journal: Path | None = None,
-    **schedule: Any,
+    **wishes: Any,
 ) -> AsyncIterator[tuple[SessionBrain, Host, BrainService]]:
     """A session's brain, its host and the service behind it."""
     clock = asyncio.get_running_loop().time
@@ -111,14 +110,17 @@ async def thinking(
     if service is None:
         thinker = Claude(url) if url is not None else None
         section = settings or BrainSection()
-        service = BrainService(section, ModelsSection(), thinker, base, model, clock, lambda: NOW)
+        counts = BrainCounts()
+        service = BrainService(
+            section, ModelsSection(), thinker, base, model, clock, lambda: NOW, counts
+        )
     host = Host()
     profile = BrainProfile(
         language="es",
         ref="kb://empresa/documentos",
         depth=depth or Depth(searches=0),
         model=model,
-        schedule=ScheduleSettings(**schedule),
+        settings=service.settings.model_copy(update=wishes),
         session={"acciones": ["consultar_factura"]},
     )
     book = Journal(journal, clock)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from brain.actions import CONSENT_TURNS, ActionDesk, Fillers, Judged, offer_tools
+from brain.actions import CONSENT_TURNS, ActionDesk, Judged, offer_tools
 from brain.consent import read_consent
 from config.brain import Action
 
@@ -191,8 +191,3 @@ def test_tools_tell_that_they_need_a_yes() -> None:
 def test_a_schema_that_is_none_is_told_when_the_file_is_read() -> None:
     with pytest.raises(ValueError, match="no JSON Schema"):
         Action(description="x", endpoint="http://x", parameters={"type": "object", "required": 1})
-
-
-def test_fillers_run_out_instead_of_repeating() -> None:
-    fillers = Fillers(["uno", "dos"])
-    assert [fillers.take(), fillers.take(), fillers.take()] == ["uno", "dos", None]

@@ -215,7 +215,7 @@ def test_a_reply_that_says_it_confirms(reply: str) -> None:
     desk.place(DATE, HEARD)
     [(progress, placed)] = desk.desk.reply_heard(reply, "", ["folio_item_1"])
     assert (progress, placed.folio_id) == ("confirmed", "folio_item_1")
-    assert desk.desk.made == (DATE.body,)
+    assert desk.desk.bodies("confirmed") == (DATE.body,)
     assert desk.desk.reply_heard(reply, "", ["folio_item_1"]) == []
 
 
@@ -227,7 +227,7 @@ def test_ignored_once_it_is_raised_ignored_twice_it_is_reported() -> None:
         for _ in range(2)
     ]
     assert steps == ["raise", "reported"]
-    assert desk.desk.open == ()
+    assert desk.desk.bodies("open") == ()
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_a_filler_or_a_reply_that_was_cut_spends_nothing(reply: str, whole: bool
     desk = Desk()
     desk.place(DATE, HEARD)
     assert desk.desk.reply_heard(reply, "", ["folio_item_1"], whole=whole) == []
-    assert desk.desk.open == (DATE.body,)
+    assert desk.desk.bodies("open") == (DATE.body,)
 
 
 def test_a_reply_that_did_not_have_it_in_force_is_not_judged() -> None:

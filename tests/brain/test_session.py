@@ -280,7 +280,7 @@ async def test_three_turns_of_partials_are_three_analyses_and_none_is_thrown_awa
     vendor: AnthropicDouble,
 ) -> None:
     vendor.on("turn", times=None, answer=folio("Consulta"), delay_s=0.05)
-    async with thinking(vendor.base_url, debounce_s=10.0) as (brain, _, service):
+    async with thinking(vendor.base_url, partial_debounce_ms=10_000) as (brain, _, service):
         for turn in (1, 2, 3):
             said = ""
             for word in range(12):

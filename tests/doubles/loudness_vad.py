@@ -14,7 +14,7 @@ class LoudnessStream:
     def __init__(self) -> None:
         self._rest = b""
 
-    async def feed(self, pcm: bytes, onset: float | None = None) -> list[Window]:
+    async def feed(self, pcm: bytes) -> list[Window]:
         data = self._rest + pcm
         whole = len(data) - len(data) % WINDOW_BYTES
         self._rest = data[whole:]

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from penny.calls.database import StoreUnavailable
 from penny.calls.keeper import CallKeeper, Retention
 from penny.calls.recorder import CallRecorder
 from penny.calls.spool import read_log
-from penny.calls.store import CallQuery, CallStore, StoreUnavailable
+from penny.calls.store import CallQuery, CallStore
 from penny.session.turn_recorder import TurnRecorder
 from tests.penny.calls.test_sound import tone
 

@@ -18,7 +18,6 @@ AUDIO = "AAAA" * 3_200  # 200 ms at 24 kHz
 
 
 in_both_modes = pytest.mark.parametrize("house", list(MODES), indirect=True)
-in_private = pytest.mark.parametrize("house", ["SELF_HOSTED"], indirect=True)
 
 
 class Client:
@@ -68,7 +67,7 @@ def the(told: list[Json], kind: str) -> Json:
     return found
 
 
-@in_private
+@in_both_modes
 async def test_a_conversation_of_every_kind_with_a_drop_after_each_turn(house: House) -> None:
     client = Client(house)
     client.send("session.update", session={"type": "realtime", "instructions": "Sé breve."})
@@ -106,7 +105,7 @@ async def test_a_conversation_of_every_kind_with_a_drop_after_each_turn(house: H
 
 @pytest.mark.parametrize(
     ("house", "aside"),
-    [("SELF_HOSTED", False), ("SELF_HOSTED", True), ("EXTERNAL", False)],
+    [(mode, aside) for mode in MODES for aside in (False, True)],
     indirect=["house"],
 )
 async def test_an_answer_that_a_drop_cuts_is_closed_whole(house: House, aside: bool) -> None:
@@ -137,7 +136,7 @@ async def test_an_answer_that_a_drop_cuts_is_closed_whole(house: House, aside: b
     assert done["usage"]["output_token_details"]["audio_tokens"] > 0
 
 
-@in_private
+@in_both_modes
 async def test_what_is_asked_while_nothing_answers_has_its_answer(house: House) -> None:
     client = Client(house)
     said = [client.say(f"hola {number}") for number in range(3)]
@@ -172,7 +171,7 @@ async def test_what_is_asked_while_nothing_answers_has_its_answer(house: House) 
     assert [(e["code"], e["event_id"]) for e in refused] == [("response_cancel_not_active", "mine")]
 
 
-@in_private
+@in_both_modes
 async def test_what_was_on_its_way_when_the_connection_broke_has_its_answer(house: House) -> None:
     client = Client(house)
     said = [client.say(f"hola {number}") for number in range(2)]

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runpod_worker.chat import PENDING, write_messages, write_tool_choice, write_tools
+from runpod_worker.chat import (
+    NOTHING_SAID,
+    PENDING,
+    flatten,
+    write_messages,
+    write_request,
+    write_tool_choice,
+    write_tools,
+)
+from runpod_worker.stages import LlmRequest
+from tests.doubles.chat_server import assert_strict_template
 
 
 pytestmark = pytest.mark.pure
@@ -35,33 +45,67 @@ def test_instructions_come_first_and_speech_is_read_by_its_transcript() -> None:
     items = [
         message("user", "hola", kind="input_audio"),
         message("assistant", "Buenos días, le", kind="output_audio"),
+        message("user", "dígame", kind="input_audio"),
     ]
 
     assert write_messages("Eres Penny.", items) == [
         {"role": "system", "content": "Eres Penny."},
         {"role": "user", "content": "hola"},
         {"role": "assistant", "content": "Buenos días, le"},
+        {"role": "user", "content": "dígame"},
     ]
 
 
-def test_a_system_item_stays_in_the_middle_in_the_role_the_template_allows() -> None:
+def test_turns_alternate_whoever_spoke_first_or_twice() -> None:
     items = [
+        message("assistant", "Buenos días."),
         message("user", "hola"),
-        message("system", "El caller es socio."),
+        message("system", "La persona es socia."),
         message("user", "sí"),
     ]
 
-    kept = write_messages("Eres Penny.", items)
-    moved = write_messages("Eres Penny.", items, late_system_role="user")
-
-    assert [m["role"] for m in kept] == ["system", "user", "system", "user"]
-    assert [m["role"] for m in moved] == ["system", "user", "user", "user"]
+    assert write_messages("Eres Penny.", items) == [
+        {"role": "system", "content": "Eres Penny."},
+        {"role": "user", "content": NOTHING_SAID},
+        {"role": "assistant", "content": "Buenos días."},
+        {"role": "user", "content": "hola\n[La persona es socia.]\nsí"},
+    ]
 
 
 def test_without_instructions_a_system_item_may_be_the_head() -> None:
-    messages = write_messages("", [message("system", "Sé breve.")], late_system_role="user")
+    messages = write_messages("", [message("system", "Sé breve."), message("user", "hola")])
 
-    assert messages == [{"role": "system", "content": "Sé breve."}]
+    assert [m["role"] for m in messages] == ["system", "user"]
+
+
+def test_what_holds_for_the_turn_stands_before_the_callers_last_words() -> None:
+    items = [message("user", "una"), message("assistant", "dos"), message("user", "tres")]
+    request = LlmRequest("", (*items, call("a"), output("a", "1")), notes="Hoy.", passages=("- P",))
+
+    messages = write_request(request)
+
+    assert messages[0]["content"] == "una"
+    assert messages[2]["content"] == "Hoy.\n- P\n---\ntres"
+    assert messages[-1]["role"] == "tool"
+
+
+def test_a_server_without_tools_or_system_role_is_told_of_them_in_words() -> None:
+    items = [
+        message("user", "¿cuánto?"),
+        call("a", "mirar"),
+        output("a", "84"),
+        message("user", "¿y?"),
+    ]
+    tool = write_tools([{"type": "function", "name": "mirar", "parameters": {}}])
+
+    plain = flatten(write_messages("Eres Penny.", items), tool, system=False)
+
+    assert [m["role"] for m in plain] == ["user", "assistant", "user", "assistant", "user"]
+    assert plain[0]["content"].startswith("Eres Penny.\n\n# Tools")
+    assert plain[0]["content"].endswith("¿cuánto?")
+    assert plain[1]["content"] == '<tool_call>\n{"name": "mirar", "arguments": {}}\n</tool_call>'
+    assert plain[2]["content"] == "<tool_response>\n84\n</tool_response>"
+    assert all(set(m) == {"role", "content"} for m in plain)
 
 
 def test_calls_join_the_words_before_them_and_their_outputs_follow_at_once() -> None:
@@ -77,8 +121,9 @@ def test_calls_join_the_words_before_them_and_their_outputs_follow_at_once() -> 
 
     messages = write_messages("", items)
 
-    assert [m["role"] for m in messages] == ["user", "assistant", "tool", "tool", "user"]
-    assert messages[1]["content"] == "Un momento."
+    roles = [m["role"] for m in messages]
+    assert roles == ["user", "assistant", "tool", "tool", "assistant", "user"]
+    assert (messages[1]["content"], messages[4]["content"]) == ("Un momento.", NOTHING_SAID)
     assert [c["id"] for c in messages[1]["tool_calls"]] == ["a", "b"]
     assert messages[1]["tool_calls"][0]["function"]["arguments"] == '{"n":1}'
     assert [(m["tool_call_id"], m["content"]) for m in messages[2:4]] == [("a", "1"), ("b", "2")]
@@ -95,7 +140,7 @@ def test_an_item_without_words_is_no_message() -> None:
     picture = {"type": "input_image", "image_url": "data:,"}
     items = [message("assistant", ""), {"type": "message", "role": "user", "content": [picture]}]
 
-    assert write_messages("", items) == []
+    assert write_messages("", items) == [{"role": "user", "content": NOTHING_SAID}]
 
 
 def test_tools_and_the_choice_take_the_nested_form() -> None:
@@ -139,6 +184,26 @@ def test_every_call_is_followed_by_its_output_whatever_the_order(items: list[Jso
 def test_a_longer_conversation_keeps_the_head_that_servers_cache(items: list[Json]) -> None:
     whole = write_messages("Eres Penny.", items)
 
-    for end in range(len(items)):
-        before = write_messages("Eres Penny.", items[:end])
-        assert whole[: len(before)] == before
+    for end in (at for at in range(1, len(items) + 1) if items[at - 1]["role"] == "user"):
+        *head, last = write_messages("Eres Penny.", items[:end])
+        assert whole[: len(head)] == head
+        assert whole[len(head)]["content"].startswith(last["content"])
+
+
+ITEMS = st.one_of(
+    st.sampled_from(["user", "assistant", "system"]).map(lambda r: message(r, "algo")),
+    st.sampled_from("abc").map(call),
+    st.sampled_from("abc").map(lambda c: output(c, "hecho")),
+)
+
+
+@given(st.sampled_from(["Eres Penny.", ""]), st.lists(ITEMS, max_size=12), st.booleans())
+def test_the_strictest_templates_take_every_conversation(
+    instructions: str, items: list[Json], system: bool
+) -> None:
+    """Gemma's and Mistral's: system first or nowhere, then user and assistant in turn."""
+    messages = write_messages(instructions, items)
+    assert_strict_template(messages)
+    plain = flatten(messages, [], system=system)
+    assert_strict_template(plain)
+    assert {m["role"] for m in plain} <= {"user", "assistant"} | ({"system"} if system else set())

@@ -7,6 +7,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -163,14 +164,27 @@ async def test_a_sentence_is_heard_whole_in_pieces_of_any_size(piece_ms: int) ->
     assert stt.heard_ms == [pytest.approx(300 + len(question) // 48 + 500, abs=400)]
 
 
-async def test_words_that_are_not_trusted_are_asked_for_again() -> None:
+async def test_a_sentence_that_is_not_understood_is_asked_for_again_once() -> None:
+    llm, stt = FixedLlm(), FixedStt(default="")
+    stt.info = replace(stt.info, closed_set=("es",))
+    sentence = silence(300) + speak("Bla bla bla bla, bla bla bla bla bla.") + silence(1500)
+    async with connected(make_engines(stt, llm)) as client:
+        await client.stream(sentence)
+        first = await client.until("response.done")
+        await client.stream(silence(6000) + sentence)
+        second = await client.until("response.done")
+    said = first["response"]["output"][0]["content"][0]["transcript"]
+    assert said == "Perdone, no le he entendido. ¿Puede repetirlo?"
+    assert second["response"]["output"] == []
+    assert llm.requests == []
+
+
+async def test_a_sound_without_words_is_not_excused() -> None:
     llm = FixedLlm()
     async with connected(make_engines(FixedStt(default=""), llm)) as client:
-        await client.stream(silence(300) + speak("bla bla bla bla") + silence(1500))
+        await client.stream(silence(300) + speak("¡Ay!") + silence(1500))
         done = await client.until("response.done")
-    said = done["response"]["output"][0]["content"][0]["transcript"]
-    assert said == "Perdone, no le he entendido. ¿Puede repetirlo?"
-    assert llm.requests == []
+    assert (done["response"]["status"], done["response"]["output"]) == ("completed", [])
 
 
 async def test_a_function_call_reaches_the_client_and_its_output_the_model() -> None:
@@ -303,7 +317,7 @@ async def test_a_connection_that_cannot_speak_or_hear_any_more_ends(broken: str)
             class Stream:
                 def reset(self) -> None: ...
 
-                async def feed(self, pcm: bytes, onset: float | None = None) -> Any:
+                async def feed(self, pcm: bytes) -> Any:
                     raise LookupError
 
             return Stream()

@@ -60,7 +60,7 @@ class LoudnessVad:
         fresh.rest = b""
         return fresh
 
-    async def feed(self, pcm: bytes, onset: float | None = None) -> list[Window]:
+    async def feed(self, pcm: bytes) -> list[Window]:
         self.rest += pcm
         heard = []
         while len(self.rest) >= self.WINDOW_BYTES:

@@ -75,7 +75,7 @@ async def respond(
         on_first_token=lambda _: None,
         apology=(APOLOGY, apology_pcm),
     )
-    await responder.run(ASKED, language="es", session_id="sess_1")
+    await responder.run(ASKED, language="es")
     return reports
 
 

@@ -42,7 +42,7 @@ START='
     make run >~/penny.log 2>&1 & server=$!
     python3 - <<PYTHON
 import sys, time, urllib.request
-for _ in range(1200):
+for _ in range(6000):
     try:
         sys.exit(urllib.request.urlopen("http://127.0.0.1:8080/readyz").status != 200)
     except OSError:

@@ -111,9 +111,10 @@ class SocketEdge:
     def start(self, sink: EdgeSink) -> None:
         self._sink = sink
         if self._has_left:
+            self._sink = None
             sink.on_closed()
         elif self._sender.connection is not None:
-            self._read(self._sender.connection)
+            self._sender.connection.start(self)
 
     def pause(self) -> None:
         self._is_paused = True
@@ -149,28 +150,36 @@ class SocketEdge:
         self._play(now_s)
         if self._is_paused:
             connection.pause()
-        self._read(connection)
+        if self._sink is not None:
+            connection.start(self)
         return True
-
-    def _read(self, connection: SocketConnection) -> None:
-        connection.start(_Reader(self, connection))
 
     @property
     def _is_leaving(self) -> bool:
         return self._closed or self._has_left
 
+    @property
+    def lost_s(self) -> float | None:
+        """Since when the client is lost, by the loop's clock; None while it is there."""
+        return None if self._is_leaving else self._sender.lost_s
+
+    def give_up(self) -> None:
+        """Wait no longer for a client that is lost."""
+        self._hang_up()
+
     def _hang_up(self) -> None:
         """The client is gone for good."""
         if not self._has_left:
             self._has_left = True
-            if self._sink is not None:
-                self._sink.on_closed()
+            sink, self._sink = self._sink, None
+            if sink is not None:
+                sink.on_closed()
 
     # -- what the client sends ----------------------------------------------------------------
 
-    def take(self, connection: SocketConnection, message: str | bytes) -> None:
-        """Take one message; of a connection that another has replaced, nothing."""
-        if connection is not self._sender.connection or self._is_leaving:
+    def on_message(self, message: str | bytes) -> None:
+        """Take one message of the client's."""
+        if self._sink is None:
             return
         if isinstance(message, str):
             self._taken_texts += 1
@@ -182,19 +191,21 @@ class SocketEdge:
             self.post(_as_event(error))
             return
         if event is not None:
-            self._to_session(event)
+            self._sink.on_event(event)
 
-    def lose(self, connection: SocketConnection) -> None:
-        """This connection has ended."""
-        self._sender.lose(connection, leaving=self._is_leaving)
+    def on_closed(self) -> None:
+        """A connection has ended: this client's, or one that another replaced before."""
+        connection = self._sender.connection
+        if connection is not None and connection.close_code is not None:
+            self._sender.lose(leaving=self._is_leaving)
 
-    def send_waiting(self) -> None:
-        """The connection has room again: send what waits, and what is due by now."""
+    def on_writable(self) -> None:
+        """Send what waits, and what is due by now."""
         self._sender.flush()
         self._play(self._clock())
 
     def _to_session(self, event: Json) -> None:
-        if self._sink is not None and not self._is_leaving:
+        if self._sink is not None:
             self._sink.on_event(event)
 
     def _take_text(self, text: str) -> None:
@@ -304,6 +315,7 @@ class SocketEdge:
         if self._closed:
             return
         self._closed = True
+        self._sink = None
         if self._timer is not None:
             self._timer.cancel()
         self._sender.forget_hold()
@@ -326,23 +338,6 @@ class SocketEdge:
         self._sender.finish(dump(ended))
         # Not waited for: a client that is slow to answer holds neither its place nor the speaker.
         connection.begin_close(CLOSE_CODES.get(reason, CloseCode.NORMAL), reason)
-
-
-class _Reader:
-    """What one connection of the client's calls."""
-
-    __slots__ = ("_connection", "_edge", "on_writable")
-
-    def __init__(self, edge: SocketEdge, connection: SocketConnection) -> None:
-        self._edge = edge
-        self._connection = connection
-        self.on_writable = edge.send_waiting
-
-    def on_message(self, message: str | bytes) -> None:
-        self._edge.take(self._connection, message)
-
-    def on_closed(self) -> None:
-        self._edge.lose(self._connection)
 
 
 def _too_fast(wait_s: float) -> SessionError:

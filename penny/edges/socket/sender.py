@@ -57,6 +57,8 @@ class ResumableSender:
         self, connection: SocketConnection, hold: HoldSettings, on_gone: Callable[[], None]
     ) -> None:
         self.connection: SocketConnection | None = connection
+        self.lost_s: float | None = None
+        """Since when the client is lost, by the loop's clock; None while it is there."""
         self._hold_s = hold.hold_s
         self._log = SentLog(hold.max_audio_bytes)
         self._on_gone = on_gone
@@ -99,11 +101,11 @@ class ResumableSender:
 
     def play(self, due: Frame | str) -> None:
         """Send what the player let go, audio or a word about it: it paces, so few wait here."""
-        if self.is_ready:
-            assert self.connection is not None
-            self._send_due(self.connection, due)
-        else:
+        connection = self.connection
+        if connection is None or connection.is_full or self._due:
             self._due.append(due)
+        else:
+            self._send_due(connection, due)
 
     def flush(self) -> None:
         """Send what waits, as far as the connection takes it."""
@@ -163,20 +165,21 @@ class ResumableSender:
 
     # -- connections --------------------------------------------------------------------------
 
-    def lose(self, connection: SocketConnection, *, leaving: bool) -> None:
-        """This connection is gone: wait for another, or give up at once.
+    def lose(self, *, leaving: bool) -> None:
+        """The connection is gone: wait for another, or give up at once.
 
         Args:
             leaving: the client said goodbye, or the session is over.
         """
-        if connection is not self.connection:
-            return
-        self.connection = None
-        if leaving or connection.close_code in GOODBYES or not self._hold_s:
+        connection, self.connection = self.connection, None
+        said_goodbye = connection is None or connection.close_code in GOODBYES
+        if leaving or said_goodbye or not self._hold_s:
             self._on_gone()
             return
         log.info("client_lost", hold_s=self._hold_s)
-        self._giving_up = asyncio.get_running_loop().call_later(self._hold_s, self._on_gone)
+        loop = asyncio.get_running_loop()
+        self.lost_s = loop.time()
+        self._giving_up = loop.call_later(self._hold_s, self._on_gone)
 
     def reconnect(self, connection: SocketConnection, received: int) -> Missed | None:
         """Go on over another connection; None when messages are gone that it would need."""
@@ -184,7 +187,7 @@ class ResumableSender:
         if sent is None:
             return None
         self.forget_hold()
-        previous, self.connection = self.connection, connection
+        previous, self.connection, self.lost_s = self.connection, connection, None
         if previous is not None:
             previous.abort()
         self._missed = [message.data for message in reversed(sent)]

@@ -14,7 +14,7 @@ from typing import Any
 from penny.edges.player import ItemHeard, ItemSent, ItemStarted, Player
 from penny.edges.socket.turns import TurnBook
 from penny.edges.socket.typed import ALREADY_ACTIVE, TypedWish
-from penny.protocol.brain import ContextUpdate, Correction, Handoff, ToolCall
+from penny.protocol.brain import ContextUpdate, Correction, Handoff, Sources, ToolCall
 from penny.protocol.conversation import (
     AudioDone,
     AudioStarted,
@@ -40,6 +40,7 @@ BENIGN_ERRORS = frozenset({"response_cancel_not_active", ALREADY_ACTIVE})
 PENNY_EVENTS: dict[str, type[ServerEvent]] = {
     "penny.context_update": ContextUpdate,
     "penny.correction": Correction,
+    "penny.sources": Sources,
     "penny.tool_call": ToolCall,
     "penny.handoff": Handoff,
     "penny.cost": Cost,
@@ -145,6 +146,13 @@ class Translator:
             self._interrupt(now_s, effects)
         turn_id = self._turns.begin(event["item_id"])
         effects.to_caller.append(SpeechStarted(turn_id=turn_id, at_ms=event["audio_start_ms"]))
+
+    def _hold(self, _event: Json, now_s: float, _effects: Effects) -> None:
+        """The caller may be interrupting: wait for what it is."""
+        self._player.hold(now_s)
+
+    def _resume(self, _event: Json, _now_s: float, _effects: Effects) -> None:
+        self._player.resume()
 
     def _speech_stopped(self, event: Json, _now_s: float, effects: Effects) -> None:
         turn_id = self._turns.of_item(event["item_id"])
@@ -367,6 +375,8 @@ _HANDLERS: dict[str, Callable[[Translator, Json, float, Effects], None]] = {
     "response.output_audio.done": Translator._audio_done,
     "response.done": Translator._response_done,
     "error": Translator._error,
+    "penny.playback.held": Translator._hold,
+    "penny.playback.resumed": Translator._resume,
     "penny.transcript": Translator._note_understood,
     "penny.turn_continued": Translator._turn_continued,
     "penny.turn_metrics": Translator._turn_metrics,

@@ -169,6 +169,10 @@ class WebRtcEdge:
             )
         elif kind == "response.output_audio.done":
             self._player.finish(event["item_id"])
+        elif kind == "penny.playback.held":
+            self._player.hold(self._next_s)
+        elif kind == "penny.playback.resumed":
+            self._player.resume()
         self._tell(event)
         if kind == "input_audio_buffer.speech_started" and interrupts(self._session):
             self._interrupt()

@@ -58,6 +58,9 @@ class Vendor(RealtimeDouble):
         """What is wrong is scored, not raised."""
 
 
+ACTIONS = ["consultar_factura", "programar_pago"]
+
+
 class Line:
     """The caller's device: plays what comes, and stops and truncates when the caller speaks."""
 
@@ -148,7 +151,7 @@ class Play:
                         session_id=call.name,
                         language="es",
                         instructions="Eres Penny.",
-                        context={"available_actions": ["consultar_factura", "programar_pago"]},
+                        context={"available_actions": ACTIONS, **call.context},
                         cerebro={},
                     )
                 )

@@ -71,7 +71,7 @@ class Turn:
 class Call:
     """One scripted call. ``poison``: the word that an order in what comes from outside wants said.
 
-    ``documents``: files that the knowledge base has beside the sample's. ``result``: what the
+    ``context``: what the client's ``session_start`` says of the caller. ``result``: what the
     invoice service answers instead of the sample's invoice. ``actions_wanted``: path of the
     service -> how often it is to be asked.
     """
@@ -83,3 +83,4 @@ class Call:
     result: Json | None = None
     with_brain: bool = True
     actions_wanted: Json = field(default_factory=dict)
+    context: Json = field(default_factory=dict)

@@ -360,10 +360,10 @@ async def test_a_call_whose_recovery_has_a_fault_ends_and_is_not_left_mute(
     async with calling(config, tmp_path) as caller:
         first = await speaker.connection()
 
-        def faulty() -> None:
+        def faulty(now_s: float) -> None:
             raise LookupError
 
-        monkeypatch.setattr(caller.call.line.host, "compose", faulty)
+        monkeypatch.setattr(caller.call.state.conversation, "seed", faulty)
         await first.drop()
         await caller.wait(lambda: isinstance(caller.ended, SpeakerLost))
         assert "not replaced: LookupError" in str(caller.ended)

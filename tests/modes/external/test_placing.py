@@ -29,8 +29,8 @@ def usage(text: int, audio: int, cached: int) -> dict[str, object]:
 
 def test_with_a_cache_a_rewrite_reads_the_history_again_and_a_note_does_not() -> None:
     placer = Placer("auto", FLAGSHIP)
-    placer.history.measure(usage(1500, 2000, 0))
-    placer.history.measure(usage(1500, 2300, 3500))
+    placer.measure(usage(1500, 2000, 0))
+    placer.measure(usage(1500, 2300, 3500))
     assert placer(folio(), ()) == "append"
     append_usd, rewrite_usd = placer.estimate(folio(), ())
     assert rewrite_usd > 1.9 * append_usd
@@ -39,8 +39,8 @@ def test_with_a_cache_a_rewrite_reads_the_history_again_and_a_note_does_not() ->
 def test_without_a_cache_the_instructions_save_the_message_around_the_note() -> None:
     placer = Placer("auto", FLAGSHIP)
     for _ in range(30):
-        placer.history.measure(usage(1500, 2000, 0))
-    assert placer.history.cached_share < 1e-6
+        placer.measure(usage(1500, 2000, 0))
+    assert placer.cached_share < 1e-6
     assert placer(folio(), ()) == "rewrite"
 
 

@@ -11,6 +11,7 @@ from brain.folio import Folio
 from modes.external.reducer import next_deadline_s, step
 from modes.external.speaker import Capabilities
 from modes.external.state import CallState, ToolEnded, What
+from modes.external.turns import replay_from_ms, replayed_requests
 from tests.modes.external.world import make_state
 from tests.realtime_schema import assert_server_event_valid
 
@@ -552,3 +553,86 @@ def test_a_late_folio_of_a_turn_is_taken_and_an_older_one_than_the_newest_is_not
     play.happen("offered", folio("new", turn=2))
     play.happen("offered", folio("stale", turn=1))
     assert [f.id for f in play.state.context.in_force("folio")] == ["new"]
+
+
+# -- what was under way at a drop ------------------------------------------------------------------
+
+
+def test_a_side_response_that_runs_at_a_drop_fails_whole_and_is_not_said_again() -> None:
+    play = Play()
+    play.client("response.create", response={"conversation": "none"})
+    play.begin("resp_side", conversation_id=None)
+    play.speak("resp_side", "item_side")
+    play.told.clear()
+    play.happen("lost")
+    for event in play.told:
+        assert_server_event_valid(event)
+    done = play.told[-1]
+    assert (done["type"], done["response"]["status"]) == ("response.done", "failed")
+    assert done["response"]["output"][0]["status"] == "incomplete"
+    assert done["response"]["usage"]["output_token_details"]["audio_tokens"] == 20, "it was billed"
+    assert play.state.conversation.seed(play.now_s) == [], "it is no part of the conversation"
+    assert play.state.conversation.reply_of(0, 1e9) == ""
+
+
+def test_what_went_up_before_a_drop_is_answered_after_it() -> None:
+    play = Play()
+    play.client("session.update", session={"audio": {"input": {"turn_detection": None}}})
+    play.up("session.updated", session=play.sent[-1]["session"])
+    play.hear("item_user")
+    play.begin()
+    play.speak()
+    play.end()
+    cut = {"item_id": "item_penny", "content_index": 0, "audio_end_ms": 300}
+    play.client("conversation.item.truncate", **cut)
+    play.client("conversation.item.delete", item_id="item_user")
+    play.client("input_audio_buffer.clear")
+    play.client("input_audio_buffer.commit")
+    play.happen("lost")
+    assert "item_user" not in str(play.state.conversation.seed(play.now_s))
+    play.told.clear()
+    play.sent.clear()
+    play.happen("attached", Capabilities())
+    assert play.kinds() == ["conversation.item.truncated", "conversation.item.deleted"]
+    assert play.sent == []
+    between = [event["type"] for _, event in replayed_requests(play.state)]
+    assert between == ["input_audio_buffer.clear", "input_audio_buffer.commit"], "with the audio"
+    play.up("input_audio_buffer.cleared")
+    play.up("input_audio_buffer.committed", item_id="item_2", previous_item_id=None)
+    assert replayed_requests(play.state) == []
+    play.happen("lost")
+    play.told.clear()
+    play.happen("attached", Capabilities())
+    assert play.told == [], "once"
+
+
+def test_without_voice_detection_what_was_not_committed_is_heard_again() -> None:
+    play = Play()
+    play.client("session.update", session={"audio": {"input": {"turn_detection": None}}})
+    play.up("session.updated", session=play.sent[-1]["session"])
+    play.state.position_ms = 2_000
+    play.client("input_audio_buffer.commit")
+    play.commit("item_1")
+    play.final("item_1", "hola")
+    play.state.position_ms = 5_000
+    play.happen("lost")
+    assert replay_from_ms(play.state) == 2_000
+    play.client("input_audio_buffer.clear")
+    play.happen("attached", Capabilities())
+    play.up("input_audio_buffer.cleared")
+    assert replay_from_ms(play.state) == 5_000
+
+
+def test_every_item_that_a_drop_left_without_usage_is_estimated() -> None:
+    play = Play()
+    play.hear()
+    play.begin()
+    play.speak()
+    where = {"response_id": "resp_1", "output_index": 0}
+    play.up("response.output_item.done", **where, item=message("item_penny", "assistant", []))
+    play.call("call_1")
+    play.told.clear()
+    play.happen("lost")
+    usage = play.told[-1]["response"]["usage"]
+    assert usage["output_token_details"]["audio_tokens"] == 20, "the item that had ended"
+    assert usage["output_token_details"]["text_tokens"] == 4, "its words, and a call's arguments"

@@ -44,7 +44,7 @@ def make_state(*, answers_turns: bool = True, policy: str = "append") -> CallSta
     return CallState(
         conversation=Conversation(),
         context=DeclaredContext("base", "rules", placer, new_id),
-        history=placer.history,
+        placer=placer,
         view=view,
         timing=Timing(0.06 if answers_turns else 0.0),
         new_id=new_id,
@@ -322,7 +322,7 @@ class Race:
         if not self.answers_turns:
             return  # the server begins by itself: what is on its way is not there yet
         wanted = set()
-        for section in ("facts", "folio", "results", "correction", "summary"):
+        for section in ("facts", "folio", "results", "correction"):
             wanted |= {f.id for f in self.state.context.in_force(section)}
         # What left the context within the way of the request cannot be known there.
         recent = {

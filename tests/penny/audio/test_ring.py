@@ -21,6 +21,15 @@ def test_the_newest_audio_is_kept_and_memory_is_bounded(keep_ms: int, chunks: li
         assert ring.held_ms <= 2 * keep_ms
 
 
+def test_what_is_older_than_twice_the_limit_is_dropped() -> None:
+    ring = PreRoll(10, 8000)
+    for number in range(5):
+        ring.feed(bytes([number]) * 160)
+
+    assert ring.held_ms == 10
+    assert ring.last(10) == bytes([4]) * 160
+
+
 def test_last_gives_whole_samples_and_never_more_than_asked() -> None:
     ring = PreRoll(100, 22050)
     ring.feed(bytes(range(200)))

@@ -8,7 +8,9 @@ from uuid import uuid4
 
 import pytest
 
-from penny.calls.store import CallQuery, CallStore, StoreUnavailable, fold
+from penny.calls.database import StoreUnavailable
+from penny.calls.rows import fold
+from penny.calls.store import CallQuery, CallStore
 from penny.errors import ProtocolError
 from tests.penny.calls.calls import BEGAN, a_call, a_turn
 

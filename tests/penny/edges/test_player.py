@@ -129,6 +129,29 @@ def test_the_last_report_ends_an_item_at_once() -> None:
     assert [d for d in player.due(0.25) if isinstance(d, ItemHeard)]
 
 
+def test_what_is_held_goes_on_where_it_stopped() -> None:
+    player = make_player()
+    speak(player, 600)
+    before = [due for _, due in play(player, 0.2) if isinstance(due, Frame)]
+    player.hold(0.2)
+    assert not [due for due in player.due(0.6) if isinstance(due, Frame)]
+    assert player.is_playing(0.6)
+    player.resume()
+    after = [due for _, due in play(player, 5.0) if isinstance(due, Frame)]
+    assert sum(PCM24K.ms_of(len(frame.data)) for frame in before + after) == 600
+
+
+def test_a_hold_that_is_never_decided_ends_by_itself_and_with_an_interruption() -> None:
+    player = make_player()
+    speak(player, 400)
+    player.hold(0.0)
+    assert player.next_due_s(0.0) == Player.HOLD_S
+    assert [due for due in player.due(Player.HOLD_S) if isinstance(due, Frame)]
+    player.interrupt(1.1)
+    speak(player, 40, item="item_2")
+    assert [due for due in player.due(1.1) if isinstance(due, Frame)]
+
+
 def test_audio_beyond_the_limit_is_refused_and_nothing_else_is_lost() -> None:
     player = Player(PCM24K, lead_ms=0, limit_ms=1000)
     assert player.queue_audio("item_1", "resp_1", 0, bytes(PCM24K.bytes_of(900)))

@@ -146,7 +146,7 @@ async def test_a_live_recording_is_paused_and_goes_on(tmp_path: Path) -> None:
         async with connected_to(url) as client:
             await client.until("session.created")
             _, live = await ask(url, "/admin/v1/sessions")
-            (session_id,) = [session["id"] for session in live["sessions"]]
+            (session_id,) = [session["session_id"] for session in live["sessions"]]
             path = f"/v1/calls/{session_id}/recording"
             status, body = await ask(url, path, "POST", json={"paused": True})
             assert (status, body["paused"]) == (200, True)

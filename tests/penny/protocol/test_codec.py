@@ -8,6 +8,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from penny.errors import ProtocolError
 from penny.protocol.codec import (
@@ -136,6 +137,13 @@ def test_unknown_fields_are_named_and_ignored() -> None:
         ('{"type":"session_start","portavoz":{"voice":5}}', "portavoz.voice", "must be text"),
         ('{"type":"text_input","text":"  "}', "text", "text: must not be empty"),
         ('{"type":"text_input"}', "text", "text: is required"),
+        (json.dumps({"type": "text_input", "text": "x" * 4001}), "text", "longer than 4000"),
+        ('{"type":"playback","item_id":"","played_ms":1}', "item_id", "must not be empty"),
+        (
+            json.dumps({"type": "session_start", "context": {"available_actions": ["a"] * 200}}),
+            "context.available_actions",
+            "holds more than 128 entries",
+        ),
         ('{"type":"playback","item_id":"i","played_ms":-1}', "played_ms", "greater than or equal"),
         ('{"type":"playback","item_id":"i","played_ms":"5"}', "played_ms", "valid integer"),
         ("[]", None, "must be a JSON object"),
@@ -188,6 +196,17 @@ def test_dump_writes_unknown_values_as_null_and_accents_as_they_are() -> None:
 
     assert '"item_id":null' in dump(event)
     assert "Atención" in dump(event)
+
+
+def test_dump_writes_half_a_surrogate_pair_as_a_replacement_character() -> None:
+    event = Interruption(turn_id="t", heard_ms=0, heard_text="", cut_text="a\ud83d")
+
+    assert json.loads(dump(event)) == {**event.model_dump(), "cut_text": "a\ufffd"}
+
+
+def test_a_session_start_is_an_object() -> None:
+    with pytest.raises(ValidationError, match="valid dictionary"):
+        SessionStart.model_validate(["session_start"])
 
 
 @given(st.text(max_size=300) | st.binary(max_size=300))

@@ -280,3 +280,60 @@ def test_an_ended_response_refuses_every_event_of_its_table() -> None:
     assert response.apply("cancel")
     assert not any(response.apply(event) for event in RESPONSE["created"])
     assert response.state == "cancelled"
+
+
+def test_a_preview_is_the_request_of_the_turn_to_come_and_changes_nothing() -> None:
+    talk = Talk()
+    talk.say("Hola")
+    talk.update(instructions="Di poco.")
+    before = len(talk.events)
+    preview = talk.core.preview("¿cuándo vence?")
+    assert preview is not None
+    assert (preview.instructions, preview.items[-1]["role"]) == ("Di poco.", "user")
+    assert preview.items[-1]["content"] == [{"type": "input_audio", "transcript": "¿cuándo vence?"}]
+    assert len(preview.items) == 2
+    assert len(talk.events) == before
+    talk.respond()
+    assert talk.core.preview("¿cuándo vence?") is None
+
+
+def test_no_preview_where_a_turn_is_not_answered_by_itself() -> None:
+    talk = Talk()
+    talk.update(
+        audio={"input": {"turn_detection": {"type": "server_vad", "create_response": False}}}
+    )
+    assert talk.core.preview("hola") is None
+    assert Talk(opened=False).core.preview("hola") is None
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_failed_answer_whose_speech_is_whole_was_heard_to_its_last_word(is_whole: bool) -> None:
+    talk = Talk()
+    response = talk.respond()
+    talk.phrase(response, "Lo siento, no puedo.", 1000)
+    talk.report(c.GenerationFailed(response, "engine_failed", "away", is_whole))
+    (item,) = talk.ask(talk.respond()).items
+    (part,) = item["content"]
+    assert part["transcript"] == ("Lo siento, no puedo." if is_whole else "Lo siento, no")
+
+
+def test_a_failure_before_any_speech_leaves_no_item() -> None:
+    talk = Talk()
+    response = talk.respond()
+    talk.report(c.GenerationFailed(response, "engine_failed", "away", True))
+    assert talk.ask(talk.respond()).items == ()
+
+
+def test_audio_too_short_for_a_sample_of_the_wire_is_not_sent() -> None:
+    talk = Talk()
+    talk.update(audio={"output": {"format": {"type": "audio/pcmu"}}})
+    response = talk.respond()
+    sample = c.AudioDelta(response, bytes(2))
+    talk.report(c.PhraseDelta(response, "Sí."), sample, sample, sample)
+    assert kinds(talk.events).count("response.output_audio.delta") == 1
+
+
+def test_a_setting_of_a_response_that_penny_has_no_use_for_changes_nothing() -> None:
+    talk = Talk()
+    response = talk.respond(reasoning={"effort": "low"}, parallel_tool_calls=False)
+    assert talk.core.active_response_id == response

@@ -25,11 +25,11 @@ def test_server_vad_waits_a_fixed_time() -> None:
 def test_finished_words_shorten_and_open_words_lengthen() -> None:
     finished, unknown, cut = (SEMANTIC.silence_ms(2000, [], text) for text in (TOLD, PLAIN, OPEN))
 
-    assert (finished, unknown, cut) == (240, 500, 1500)
+    assert (finished, unknown, cut) == (240, 600, 1500)
 
 
 def test_without_words_the_base_is_waited() -> None:
-    assert SEMANTIC.silence_ms(2000, [], "") == 500
+    assert SEMANTIC.silence_ms(2000, [], "") == 600
 
 
 def test_eagerness_orders_every_wait_and_auto_is_medium() -> None:
@@ -45,22 +45,27 @@ def test_eagerness_orders_every_wait_and_auto_is_medium() -> None:
 def test_a_turn_model_moves_the_wait_where_words_tell_nothing() -> None:
     waits = [SEMANTIC.silence_ms(2000, [], PLAIN, p) for p in (1.0, 0.75, 0.5, 0.25, 0.0)]
 
-    assert waits == [240, 370, 500, 750, 1000], "at most half the way up to the cap"
+    assert waits == [600, 600, 600, 1050, 1500], "all the way up to the cap"
 
 
-def test_words_and_model_that_contradict_each_other_cancel_out() -> None:
-    assert SEMANTIC.silence_ms(2000, [], TOLD, 0.1) == 500
-    assert SEMANTIC.silence_ms(2000, [], OPEN, 0.9) == 500
+def test_a_full_stop_alone_tells_nothing() -> None:
+    assert SEMANTIC.silence_ms(2000, [], "Quiero una habitación doble.") == 600
+    assert SEMANTIC.silence_ms(2000, [], "Quiero una habitación doble.", 0.01) > 1450
+
+
+def test_words_that_leave_open_outweigh_the_model_and_it_outweighs_finished_ones() -> None:
+    assert SEMANTIC.silence_ms(2000, [], TOLD, 0.1) == 600
     assert SEMANTIC.silence_ms(2000, [], TOLD, 0.9) == 240
+    assert SEMANTIC.silence_ms(2000, [], OPEN, 0.9) == 1500
     assert SEMANTIC.silence_ms(2000, [], OPEN, 0.1) == 1500
 
 
 def test_a_turn_model_is_not_believed_on_little_speech() -> None:
-    assert SEMANTIC.silence_ms(300, [], PLAIN, 1.0) == 500
+    assert SEMANTIC.silence_ms(300, [], PLAIN, 0.0) == 600
 
 
 def test_a_caller_who_pauses_gets_more_time_up_to_the_cap() -> None:
-    assert SEMANTIC.silence_ms(2000, [200, 480], PLAIN) == 600
+    assert SEMANTIC.silence_ms(2000, [200, 520], PLAIN) == 650
     assert SEMANTIC.silence_ms(2000, [1400], PLAIN) == 1500
     assert SEMANTIC.silence_ms(2000, [480], TOLD) == 240
 

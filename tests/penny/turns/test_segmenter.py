@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,10 +21,16 @@ pytestmark = pytest.mark.pure
 SPEECH, UNSURE, QUIET = 0.9, 0.4, 0.05
 
 
-def windows(segmenter: Segmenter, probability: float, ms: int, **how: Any) -> list[TurnEvent]:
+def windows(
+    segmenter: Segmenter, probability: float, ms: int, silence_ms: int | None = None
+) -> list[TurnEvent]:
     """Feed ``ms`` of 32 ms windows (``ms`` is a multiple of 32)."""
     assert ms % 32 == 0
-    return [event for _ in range(ms // 32) for event in segmenter.feed(probability, **how)]
+    return [
+        event
+        for _ in range(ms // 32)
+        for event in segmenter.feed(probability, silence_ms=silence_ms)
+    ]
 
 
 def test_speech_starts_after_three_windows_and_reaches_back_300_ms() -> None:
@@ -39,17 +43,6 @@ def test_speech_starts_after_three_windows_and_reaches_back_300_ms() -> None:
     assert segmenter.speaking
     assert segmenter.speech_ms == 96
     assert segmenter.position_ms == 736
-
-
-def test_speech_seen_just_before_the_first_window_counts() -> None:
-    segmenter = Segmenter()
-    windows(segmenter, QUIET, 640)
-
-    assert segmenter.feed(SPEECH, before_ms=16) == []
-    assert segmenter.feed(SPEECH, 16, before_ms=16) == []  # only where speech begins
-    assert segmenter.feed(SPEECH, 16) == []
-    assert segmenter.feed(SPEECH, 16) == [Started(640 - 16 - 300)]
-    assert segmenter.speech_ms == 96
 
 
 def test_a_start_never_lies_before_the_recording() -> None:
@@ -81,27 +74,13 @@ def test_a_cough_yields_nothing() -> None:
     assert windows(segmenter, SPEECH, 64) == [], "two coughs do not add up"
 
 
-def test_aja_does_not_interrupt_the_agent() -> None:
+def test_the_pause_of_the_moment_is_told() -> None:
     segmenter = Segmenter()
+    windows(segmenter, SPEECH, 320)
+    assert segmenter.quiet_ms == 0
 
-    assert windows(segmenter, SPEECH, 288, agent_speaking=True) == []
-    assert windows(segmenter, QUIET, 320, agent_speaking=True) == []
-    assert windows(segmenter, SPEECH, 288, agent_speaking=True) == []
-    assert windows(segmenter, SPEECH, 32, agent_speaking=True) == [Started(608 - 300)]
-
-
-def test_an_interruption_never_needs_less_than_an_onset() -> None:
-    segmenter = Segmenter(SegmenterSettings(min_speech_ms=160, min_interruption_ms=32))
-
-    assert windows(segmenter, SPEECH, 128, agent_speaking=True) == []
-    assert windows(segmenter, SPEECH, 32, agent_speaking=True) == [Started(0)]
-
-
-def test_speech_already_long_enough_counts_once_the_agent_is_done() -> None:
-    segmenter = Segmenter()
-    windows(segmenter, SPEECH, 160, agent_speaking=True)
-
-    assert windows(segmenter, SPEECH, 32) == [Started(0)]
+    windows(segmenter, QUIET, 160)
+    assert segmenter.quiet_ms == 160
 
 
 def test_short_gaps_are_bridged_in_an_onset_and_in_speech() -> None:
@@ -162,9 +141,16 @@ def test_a_silence_shorter_than_a_pause_stops_without_pausing() -> None:
 def test_a_turn_that_is_too_long_is_cut_without_losing_audio() -> None:
     segmenter = Segmenter(SegmenterSettings(max_turn_ms=1600))
 
-    events = windows(segmenter, SPEECH, 3200)
+    events = windows(segmenter, SPEECH, 5248)
 
-    assert events == [Started(0), Stopped(1600), Started(1600), Stopped(3200)]
+    assert events == [Started(0), Stopped(2624), Started(2624), Stopped(5248)]
+
+
+def test_a_turn_that_is_too_long_ends_between_two_words_where_there_are_any() -> None:
+    segmenter = Segmenter(SegmenterSettings(max_turn_ms=1600))
+
+    assert windows(segmenter, SPEECH, 1728) == [Started(0)]
+    assert windows(segmenter, QUIET, 32) == [Stopped(1728)]
 
 
 def test_reset_forgets_speech_and_keeps_the_clock() -> None:
@@ -187,12 +173,12 @@ def test_bad_values_name_field_and_remedy() -> None:
         Segmenter().feed(0.5, 0)
 
 
-fed = st.lists(st.tuples(st.floats(0, 1), st.booleans(), st.sampled_from([None, 64, 400])))
+fed = st.lists(st.tuples(st.floats(0, 1), st.sampled_from([None, 64, 400])))
 
 
 @given(fed, st.sampled_from([10, 20, 32]))
 def test_events_alternate_and_never_go_back_in_time(
-    stream: list[tuple[float, bool, int | None]], window_ms: int
+    stream: list[tuple[float, int | None]], window_ms: int
 ) -> None:
     segmenter = Segmenter(SegmenterSettings(max_turn_ms=1000, min_speech_ms=40))
     follows = {
@@ -202,10 +188,8 @@ def test_events_alternate_and_never_go_back_in_time(
         Stopped: {Started},
     }
     allowed, at_ms = {Started}, 0
-    for probability, agent_speaking, silence_ms in stream:
-        for event in segmenter.feed(
-            probability, window_ms, agent_speaking=agent_speaking, silence_ms=silence_ms
-        ):
+    for probability, silence_ms in stream:
+        for event in segmenter.feed(probability, window_ms, silence_ms=silence_ms):
             assert type(event) in allowed
             allowed = follows[type(event)]
             match event:

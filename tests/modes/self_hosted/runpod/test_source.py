@@ -252,7 +252,7 @@ async def test_a_sessions_share_of_the_gpu_is_known_while_it_lives_and_after(
         fleet.mode = SelfHostedMode(fleet.source, excuse={"es": "Perdone."}, bills=True)
         fleet.add_machine()
         caller = Caller(await fleet.open())
-        assert caller.speaker.info["capabilities"] == {"cost": True}
+        assert caller.speaker.info["capabilities"] == {"cost": True, "tools": False}
         await caller.ask("hola")
         await caller.until("response.done")
         live_usd = fleet.mode.spent_usd("sess_1")
@@ -271,7 +271,7 @@ async def test_a_worker_without_a_price_costs_a_session_nothing_and_says_so(
     async with running(tmp_path, usd_per_hour=0.0) as fleet:
         fleet.add_machine()
         caller = Caller(await fleet.open())
-        assert caller.speaker.info["capabilities"] == {"cost": False}
+        assert caller.speaker.info["capabilities"] == {"cost": False, "tools": False}
         assert fleet.mode.spent_usd("sess_1") is None
         await caller.aclose()
 

@@ -13,13 +13,13 @@ from brain.brain import SessionBrain
 from brain.folio import Folio, Outcome, SectionName
 from brain.host import Reply
 from brain.journal import Journal
-from brain.service import BrainCounts
-from modes.external.state import CallState, Json, ToolEnded, What
+from modes.external.state import CallState, Json, What
 
 
 log = structlog.get_logger()
 
 HEARD_POLL_S = 0.25
+ANSWERED_POLL_S = 0.02
 SUMMARY_TURNS = 6
 
 
@@ -35,32 +35,26 @@ class CallHost:
         self,
         state: CallState,
         clock: Callable[[], float],
-        language: str,
         happen: Callable[[What, Any], None],
         tell: Callable[[Json], None],
         journal: Journal,
-        counts: BrainCounts,
     ) -> None:
-        self._state = state
-        self._clock = clock
-        self._language = "en" if language.lower().startswith("en") else "es"
-        self._happen = happen
-        self._tell = tell
-        self._journal = journal
-        self._counts = counts
+        self.state = state
+        self.clock = clock
+        self.happen = happen
+        self.tell = tell
+        self.journal = journal
         self.brain: SessionBrain | None = None
         self.records: list[ActionRecord] = []
-        """What ran in the caller's name."""
-        self._free = asyncio.Event()
-        self._free.set()
+        """What ran in the caller's name, or was refused; newest last."""
 
     # -- for the brain ------------------------------------------------------------------------
 
     def history(self) -> tuple[Exchange, ...]:
-        return self._state.conversation.exchanges(self._clock())
+        return self.state.conversation.exchanges(self.clock())
 
     def prompt(self) -> str:
-        return self._state.context.base
+        return self.state.context.base
 
     def actions(self) -> tuple[ActionRecord, ...]:
         return tuple(self.records)
@@ -68,37 +62,26 @@ class CallHost:
     async def heard(self, item_id: str) -> str:
         """Wait until an item has been heard, or was cut, or is gone."""
         while True:
-            item = self._state.conversation.get(item_id)
+            item = self.state.conversation.get(item_id)
             if item is None:
                 return ""
-            left_s = item.ends_s - self._clock()
+            left_s = item.ends_s - self.clock()
             if left_s <= 0 or not item.audio_ms:
-                return item.heard(self._clock())
+                return item.heard(self.clock())
             await asyncio.sleep(min(left_s, HEARD_POLL_S))
 
     async def answered(self) -> None:
-        await self._free.wait()
-
-    def note_answered(self) -> None:
-        """Look whether a turn still waits for its ``response.create``."""
-        if self._state.waiting or "answer" in self._state.wishes:
-            self._free.clear()
-        else:
-            self._free.set()
+        while self.state.waiting or "answer" in self.state.wishes:  # noqa: ASYNC110
+            await asyncio.sleep(ANSWERED_POLL_S)
 
     def in_force(self, section: SectionName) -> tuple[Folio, ...]:
-        return self._state.context.in_force(section)
+        return self.state.context.in_force(section)
 
     def offer(self, folio: Folio) -> None:
-        self._happen("offered", folio)
+        self.happen("offered", folio)
 
     def withdraw(self, folio_id: str, reason: str) -> None:
-        self._happen("withdrawn", (folio_id, reason))
-
-    def tell(self, event: Json) -> None:
-        if event["type"] == "penny.tool_call":
-            self._counts.actions[event["status"]] += 1
-        self._tell(event)
+        self.happen("withdrawn", (folio_id, reason))
 
     # -- what the brain and the journal are told ------------------------------------------------
 
@@ -107,8 +90,7 @@ class CallHost:
         item_id, turn, words = wanted
         try:
             if self.brain is not None and words:
-                found = self.brain.find_facts(words, item_id, turn, self._state.now_s)
-                return item_id, found
+                return item_id, self.brain.find_facts(words, item_id, turn, self.state.now_s)
         except Exception:
             log.exception("facts_failed")
         return item_id, None
@@ -117,15 +99,19 @@ class CallHost:
         if self.brain is not None:
             self.brain.partial(*about)
 
+    def outcome(self, outcome: Outcome) -> None:
+        if self.brain is not None:
+            self.brain.outcome(outcome)
+
     def final(self, about: tuple[str, str, int, float]) -> None:
         item_id, words, turn, _ = about
-        self._journal.write("turn", turn=turn, item_id=item_id, caller=words)
+        self.journal.write("turn", turn=turn, item_id=item_id, caller=words)
         if self.brain is not None:
             self.brain.final(*about)
 
     def reply(self, about: tuple[Reply, Json | None, bool]) -> None:
         reply, usage, is_filler = about
-        self._journal.write(
+        self.journal.write(
             "reply",
             turn=reply.turn,
             response_id=reply.response_id,
@@ -136,39 +122,23 @@ class CallHost:
         if self.brain is not None and not is_filler:
             self.brain.replied(reply)
 
-    def outcome(self, outcome: Outcome) -> None:
-        if self.brain is not None:
-            self.brain.outcome(outcome)
-
-    def note(self, about: tuple[str, Json]) -> None:
-        self._journal.write(about[0], **about[1])
-
-    def refusal(self, about: tuple[str, Json]) -> None:
-        log.warning("speaker_refuses", kind=about[0], **about[1])
-        self.note(about)
-
     # -- for the tools ------------------------------------------------------------------------
 
-    def tool_ended(self, event: ToolEnded) -> None:
-        self._happen("tool", event)
+    async def look_up(self, query: str) -> Json:
+        """What ``search_knowledge`` answers."""
+        if self.brain is None:
+            return {"status": "nothing_found"}
+        return await self.brain.look_up(query)
 
-    def turn_id(self) -> str:
-        """The caller's newest item; '' before the first."""
-        return self._state.conversation.newest_turn_id()
-
-    def summarise(self) -> str:
+    def summarise(self, language: str) -> str:
         """The folio in force and the last turns, for a person who takes over."""
-        folios = self._state.context.in_force("folio")
+        folios = self.in_force("folio")
         body = folios[-1].body if folios else {}
         lines = [str(body["user_intent"])] if body.get("user_intent") else []
         lines += [f"{name}: {value}" for name, value in (body.get("relevant_data") or {}).items()]
-        now_s, conversation = self._clock(), self._state.conversation
-        turn = conversation.turn
-        recent = list(conversation.exchanges(now_s)[-SUMMARY_TURNS:])
-        said, replied = conversation.words_of(turn), conversation.reply_of(turn, now_s)
-        recent.append(Exchange(turn, said, replied))
-        who = "Caller" if self._language == "en" else "Cliente"
-        for each in recent:
+        conversation = self.state.conversation
+        who = "Caller" if language == "en" else "Cliente"
+        for each in conversation.exchanges(self.clock(), conversation.turn + 1)[-SUMMARY_TURNS:]:
             lines += [f"{who}: {each.caller}"] if each.caller else []
             lines += [f"Penny: {each.penny}"] if each.penny else []
         return "\n".join(lines)

@@ -1,0 +1,64 @@
+"""What a connection sends: events in order, and the close that ends them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from penny.aio.channel import Channel, ChannelClosed
+from penny.aio.tasks import TaskOwner
+from penny.realtime.commands import Hangup
+
+
+log = structlog.get_logger()
+
+Json = dict[str, Any]
+
+EVENTS = 20_000
+"""About seven minutes of 20 ms deltas. A client that lets that much pile up is gone in all but
+name: the connection ends with 1008 rather than eat the worker's memory."""
+
+
+class Outbound:
+    """One connection's queue to its socket. ``run`` is the only writer."""
+
+    def __init__(
+        self,
+        tasks: TaskOwner,
+        send_event: Callable[[Json], Awaitable[None]],
+        hang_up: Callable[[Hangup], Coroutine[Any, Any, None]],
+    ) -> None:
+        self._tasks = tasks
+        self._send_event = send_event
+        self._hang_up = hang_up
+        self._entries: Channel[Json | Hangup] = Channel(EVENTS, on_full="pause")
+
+    def put(self, entry: Json | Hangup) -> None:
+        """Queue an event or the close; after the end nothing is taken."""
+        try:
+            fits = self._entries.try_send(entry)
+        except ChannelClosed:
+            return
+        if not fits:
+            log.warning("client_does_not_read")
+            self.break_off(Hangup(1008, "client does not read"))
+
+    def break_off(self, hangup: Hangup) -> None:
+        """Close the socket past what waits, unless it is closed already."""
+        if not self._entries.closed:
+            self._entries.close()
+            self._tasks.spawn(self._hang_up(hangup), name="hangup")
+
+    def close(self) -> None:
+        """Send nothing more."""
+        self._entries.close()
+
+    async def run(self) -> None:
+        """Send until a close was sent or ``close`` was called."""
+        async for entry in self._entries:
+            if isinstance(entry, Hangup):
+                await self._hang_up(entry)
+                return
+            await self._send_event(entry)

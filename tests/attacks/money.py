@@ -1,0 +1,123 @@
+"""Money: charged as it is spent, kept across restarts, past a ceiling by one turn at most."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+from penny.trust.ledger import DayLedger
+from penny.trust.limits import day_of
+from tests.attacks.attack import attack
+from tests.attacks.availability import own_gateway
+from tests.attacks.house import TURN_USD, House, external, tenants
+from tests.attacks.tenants import realtime, refused
+from tests.doubles.caller import calling
+from tests.doubles.realtime_server import Connection
+
+
+Json = dict[str, Any]
+
+LIMIT_USD = 0.5
+BOUND_USD = LIMIT_USD + TURN_USD
+DAY: Json = {"limits": {"usd_per_day": LIMIT_USD}}
+
+
+def spent(folder: Path, tenant: str) -> float:
+    """What the ledger of a gateway says that a tenant has spent today, in US dollars."""
+    ledger = DayLedger(folder / "days.sqlite")
+    used = ledger.read(day_of(time.time()), [f"t:{tenant}"])
+    ledger.close()
+    return used.get(f"t:{tenant}", (0.0, 0.0))[1]
+
+
+async def talk(upstream: Connection, ended: asyncio.Future[Any]) -> int:
+    """Turns until the call ends; the vendor bills each."""
+    turns = 0
+    while not ended.done() and turns < 8:
+        try:
+            await upstream.hear("Otra vez.")
+            await upstream.answer("Son mil quinientos euros.")
+        except (AssertionError, ConnectionError):
+            break  # the line was closed on it
+        turns += 1
+        await asyncio.sleep(0.2)
+    return turns
+
+
+async def one_call(house: House, door: str) -> int:
+    assert house.vendor is not None
+    if door == "/ws":
+        async with calling(house.url, key=house.key("bolt")) as caller:
+            await caller.send("session_start")
+            await caller.until("session_started")
+            ended = asyncio.ensure_future(caller.until("session_ended"))
+            turns = await talk(await house.vendor.connection(), ended)
+            assert (await ended)["reason"] == "cost_limit"
+            return turns
+    async with realtime(house, house.key("bolt")) as client:
+        closed = asyncio.ensure_future(client.closed())
+        turns = await talk(await house.vendor.connection(), closed)
+        await closed
+        return turns
+
+
+def ceiling(door: str) -> None:
+    async def run(house: House) -> str:
+        folder = house.folder / f"money{door.replace('/', '-')}"
+        folder.mkdir(exist_ok=True)
+        async with external(folder, tenants=tenants(bolt=DAY)) as own:
+            await one_call(own, door)
+            usd = spent(folder, "bolt")
+            assert LIMIT_USD <= usd <= BOUND_USD + 1e-6
+            assert (await refused(own, "bolt"))["code"] == "budget_spent"
+        async with external(folder, tenants=tenants(bolt=DAY)) as again:
+            assert (await refused(again, "bolt"))["code"] == "budget_spent"
+        return f"{usd:.2f} of {LIMIT_USD:.2f} USD"
+
+    run.__name__ = f"the_days_money{door.replace('/', '_')}"
+    run.__doc__ = f"{door}, EXTERNAL: talks past the day's {LIMIT_USD} USD, then after a restart"
+    attack("money", f"at most one turn over ({BOUND_USD:.2f}); refused after, and after a restart")(
+        run
+    )
+
+
+ceiling("/ws")
+ceiling("/v1/realtime")
+
+
+@attack("money", f"each at most one turn over: {LIMIT_USD + 3 * TURN_USD:.2f} USD for three")
+async def three_calls_at_once_spend_one_day(house: House) -> str:
+    """three live calls of one tenant spend its day together"""
+    folder = house.folder / "money-three"
+    folder.mkdir(exist_ok=True)
+    async with external(folder, tenants=tenants(bolt=DAY)) as own:
+        turns = await asyncio.gather(*(one_call(own, "/ws") for _ in range(3)))
+        usd = spent(folder, "bolt")
+    assert usd <= LIMIT_USD + 3 * TURN_USD + 1e-6
+    return f"{usd:.2f} USD, turns {turns}"
+
+
+async def first_word(url: str, for_s: float = 0.0) -> str:
+    """How a session_start is answered; a session that begins lasts so many seconds."""
+    async with calling(url) as caller:
+        await caller.send("session_start")
+        event: Json = await caller.socket.receive_json()
+        if event["type"] == "session_started":
+            await asyncio.sleep(for_s)
+            await caller.send("session_end")
+            await caller.closed()
+    return str(event.get("code") or event["type"])
+
+
+@attack("money", "refused after a restart")
+async def minutes_are_forgotten(house: House) -> str:
+    """private mode: a tenant's minutes of the day are used up, then the gateway starts again"""
+    limits = {"minutes_per_day": 0.01}
+    async with own_gateway(house, "minutes", limits=limits) as (gateway, _):
+        assert await first_word(gateway.url, for_s=1.0) == "session_started"
+        assert await first_word(gateway.url) == "minutes_spent"  # by then the first is charged
+    async with own_gateway(house, "minutes", limits=limits) as (gateway, _):
+        assert await first_word(gateway.url) == "minutes_spent"
+    return "minutes_spent"

@@ -1,0 +1,1 @@
+"""How Penny takes turns: two channels of sound, scored as tau-voice scores them."""

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+
+from penny.turns.levels import Levels
+
+
+pytestmark = pytest.mark.pure
+
+
+def feed(levels: Levels, dbfs: float, ms: int, *, speech: bool = False) -> None:
+    for _ in range(ms // 20):
+        levels.feed(dbfs, 20, speech=speech)
+
+
+def test_in_a_quiet_room_every_sound_is_near() -> None:
+    levels = Levels()
+    feed(levels, -70, 3000)
+    feed(levels, -45, 100)
+    assert levels.is_near
+
+
+def test_in_a_loud_room_only_what_stands_out_is_near() -> None:
+    levels = Levels()
+    feed(levels, -31, 3000)
+    assert not levels.is_near
+    feed(levels, -24, 40)
+    assert levels.is_near
+    feed(levels, -31, 200)
+    assert not levels.is_near
+
+
+def test_a_turn_is_told_beside_the_callers_usual_level() -> None:
+    levels = Levels()
+    levels.begin()
+    feed(levels, -26, 1000, speech=True)
+    assert levels.beside_usual_db == 0.0
+    levels.learn()
+    levels.begin()
+    feed(levels, -38, 1000, speech=True)
+    assert levels.beside_usual_db == pytest.approx(-12)
+    levels.doubt(3)
+    assert levels.beside_usual_db == pytest.approx(-9)
+
+
+def test_a_voice_that_ends_leaves_silence_and_a_room_does_not() -> None:
+    voice, room = Levels(), Levels()
+    for levels, after in ((voice, -60), (room, -30)):
+        levels.begin()
+        feed(levels, -28, 1000, speech=True)
+        feed(levels, after, 600)
+    assert voice.has_fallen(600)
+    assert not room.has_fallen(600)

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from penny.aio.tasks import TaskOwner
+from penny.realtime.commands import Hangup
+from runpod_worker import outbound
+from runpod_worker.outbound import Outbound
+
+
+pytestmark = pytest.mark.virtual_time
+
+
+class Socket:
+    def __init__(self) -> None:
+        self.got: list[Any] = []
+
+    async def take(self, entry: Any) -> None:
+        self.got.append(entry)
+
+
+async def test_events_go_in_order_and_the_close_is_the_last() -> None:
+    socket, tasks = Socket(), TaskOwner("test", lambda _task, _error: None)
+    queue = Outbound(tasks, socket.take, socket.take)
+    for entry in ({"type": "a"}, {"type": "b"}, Hangup(1000, "bye"), {"type": "c"}):
+        queue.put(entry)
+    await queue.run()
+    assert socket.got == [{"type": "a"}, {"type": "b"}, Hangup(1000, "bye")]
+    await tasks.aclose()
+
+
+async def test_a_client_that_does_not_read_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbound, "EVENTS", 2)
+    socket, tasks = Socket(), TaskOwner("test", lambda _task, _error: None)
+    queue = Outbound(tasks, socket.take, socket.take)
+    for number in range(4):
+        queue.put({"type": str(number)})
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert socket.got == [Hangup(1008, "client does not read")]
+    queue.put({"type": "late"})
+    await tasks.aclose()
