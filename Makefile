@@ -15,11 +15,15 @@ TRITON := .venv-triton
 TRITON_STAMP := $(TRITON)/.made
 PEER := .venv-peers
 PEER_STAMP := $(PEER)/.made
+NODE := tests/conformance/node
+NODE_STAMP := $(NODE)/node_modules/.made
 LOCK := .venv-lock
 LOCK_STAMP := $(LOCK)/.made
 TORCH ?=
 # Tests at a time: three on two cores, since most of a test is waiting. JOBS=0: one after the other.
 JOBS ?= 3
+# The floors whose every branch their own tests take.
+PURE := realtime protocol audio turns
 
 .PHONY: help
 help: ## this list
@@ -51,7 +55,7 @@ setup-browser: ## a Chromium for the tests of the page, where there is none
 
 .PHONY: test
 test: $(DEV_STAMP) setup-browser ## set everything up and pass the tests
-	@$(BIN)/python -m tests.steady -q -n $(JOBS) --dist loadfile
+	@$(BIN)/python -m tests.steady -q -n $(JOBS) --dist loadfile $(TESTS)
 
 .PHONY: test-fast
 test-fast: $(DEV_STAMP) ## the tests that leave the process neither by sockets nor by time: under 30 s
@@ -59,9 +63,9 @@ test-fast: $(DEV_STAMP) ## the tests that leave the process neither by sockets n
 
 .PHONY: coverage
 coverage: $(DEV_STAMP) ## every branch of the pure floors is taken by their own tests, or this fails
-	@$(BIN)/python -m pytest -q -n 2 tests/penny/realtime tests/penny/protocol tests/penny/audio tests/penny/turns \
-	  --cov=penny/realtime --cov=penny/protocol --cov=penny/audio --cov=penny/turns --cov-branch \
-	  --cov-report=term-missing:skip-covered --cov-fail-under=100
+	@$(BIN)/python -m tests.steady -q -n $(JOBS) $(PURE:%=tests/penny/%) --hypothesis-seed=0 \
+	  $(PURE:%=--cov=penny/%) --cov-branch --cov-report=
+	@$(BIN)/coverage report --show-missing --skip-covered --fail-under=100
 
 .PHONY: test-worker
 test-worker: $(WORKER_STAMP) $(TRITON_STAMP) ## the engines that need torch, and a real Triton (environments of their own)
@@ -87,7 +91,8 @@ test-all: $(DEV_STAMP) ## set everything up and pass every check and test, as CI
 .PHONY: test-here
 test-here:
 	@$(MAKE) --no-print-directory check
-	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory coverage
+	@$(MAKE) --no-print-directory test TESTS="$(PURE:%=--ignore=tests/penny/%)"
 
 .PHONY: setup-others
 setup-others:
@@ -123,7 +128,7 @@ bench-gpu: $(WORKER_STAMP) ## full-size models of random weights on a GPU
 	@$(WORKER)/bin/python -m tests.bench.gpu
 
 .PHONY: conformance
-conformance: $(DEV_STAMP) $(PEER_STAMP) ## four unmodified Realtime clients talk with Penny (PENNY_URL: with that one)
+conformance: $(DEV_STAMP) $(PEER_STAMP) $(NODE_STAMP) ## ten unmodified Realtime clients talk with Penny, in both modes (PENNY_URL: with that one)
 	@$(BIN)/python -m tests.conformance.run
 
 .PHONY: test-runpod
@@ -189,6 +194,12 @@ $(PEER_STAMP): requirements/peers.txt
 	@$(INSTALL) $(PEER) peers
 	@touch $@
 
+# No addresses in its lock: the registry is whichever npm is set to.
+$(NODE_STAMP): $(NODE)/package-lock.json
+	@command -v npm >/dev/null || { echo "The clients in Node need Node.js 20 or newer and npm."; exit 1; }
+	@npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 $(RUNPOD_STAMP): requirements/runpod.txt
 	@$(INSTALL) $(RUNPOD_VENV) runpod
 	@touch $@
@@ -203,7 +214,7 @@ bench-kb: $(DEV_STAMP) ## knowledge base: 100,000 passages beside tantivy, bm25s
 
 .PHONY: clean
 clean: ## remove the environment and what Penny wrote
-	@rm -rf .venv .venv.* .venv-* var
+	@rm -rf .venv .venv.* .venv-* $(NODE)/node_modules var
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache
 
 .PHONY: bench-brain
@@ -213,6 +224,10 @@ bench-brain: $(DEV_STAMP) ## latency of a call with the brain on, slow, failing 
 .PHONY: attacks
 attacks: $(DEV_STAMP) ## every attack of tests/attacks on real processes, measured; writes its tables
 	@$(BIN)/python -m tests.attacks.run
+
+.PHONY: test-private
+test-private: $(DEV_STAMP) ## private calls for 90 s beside a trap that answers: nothing may reach it (Linux)
+	@PENNY_PRIVATE_SECONDS=90 $(BIN)/python -m pytest -q tests/private
 
 .PHONY: soak
 soak: $(DEV_STAMP) ## minutes of paced calls beside injected faults, then 25,000 short sessions

@@ -337,3 +337,10 @@ def test_a_setting_of_a_response_that_penny_has_no_use_for_changes_nothing() -> 
     talk = Talk()
     response = talk.respond(reasoning={"effort": "low"}, parallel_tool_calls=False)
     assert talk.core.active_response_id == response
+
+
+def test_a_call_that_begins_without_arguments_is_announced_without_a_delta() -> None:
+    talk = Talk()
+    events = talk.report(c.ToolCallDelta(talk.respond(), "call_1", "f", ""))
+    assert "response.output_item.added" in kinds(events)
+    assert "response.function_call_arguments.delta" not in kinds(events)

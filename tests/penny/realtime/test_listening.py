@@ -185,6 +185,22 @@ def test_a_failed_transcription_is_told_and_lets_the_answer_begin() -> None:
     assert talk.report(c.TranscriptDone("item_1", "tarde", 1000)) == []
 
 
+def test_a_second_failure_of_a_transcription_is_dropped() -> None:
+    talk = Talk()
+    talk.update(audio={"input": {"transcription": {}}})
+    talk.speak()
+    failed = c.TranscriptFailed("item_1", "stt_timeout", "too slow")
+    assert talk.report(failed)
+    assert talk.report(failed) == []
+
+
+def test_a_failed_transcription_that_was_not_asked_for_is_not_told() -> None:
+    talk = Talk()
+    response_id = talk.speak()[-1]["response"]["id"]
+    assert talk.report(c.TranscriptFailed("item_1", "stt_timeout", "too slow")) == []
+    assert talk.ask(response_id).items[0]["content"][0]["transcript"] == ""
+
+
 def test_a_transcript_of_a_deleted_item_is_dropped() -> None:
     talk = Talk()
     talk.update(audio={"input": {"transcription": {}}})
