@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from penny.section import Section
 from penny.aio.allow_list import AllowList
+from penny.section import Section
 
 
 class TenantCallsSection(Section):
