@@ -73,7 +73,7 @@ test-worker: $(WORKER_STAMP) $(TRITON_STAMP) ## the engines that need torch, and
 	@$(WORKER)/bin/python -m pytest -q tests/worker_torch
 
 .PHONY: test-natural
-test-natural: $(DEV_STAMP) ## download profile natural (196 MB) and hear and speak with it
+test-natural: $(DEV_STAMP) ## download profile natural (208 MB) and hear and speak with it
 	@$(BIN)/python -m penny models pull natural
 	@$(BIN)/python -m tests.newcomer.natural
 
