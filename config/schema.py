@@ -13,6 +13,7 @@ from typing import Literal, Self
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from config.brain import ActionsSection, BrainSection, CostsSection, SpeakerSection
+from config.calls import CallsSection
 from config.gateway import GatewaySection
 from config.modes import ModeName, Modes
 from config.prices import ALIASES, PRICES, ModelPrices, find_prices, known_as
@@ -214,6 +215,13 @@ class Config(Section):
     redis: RedisSection = Field(RedisSection(), description="what several gateways share")
     resume: ResumeSection = Field(ResumeSection(), description="clients whose connection was lost")
     admin: AdminSection = Field(AdminSection(), description="the operator's page and routes")
+    calls: CallsSection = Field(CallsSection(), description="calls that are kept")
+    logs: LogsSection = Field(LogsSection(), description="what Penny writes of itself")
+    metrics: MetricsSection = Field(MetricsSection(), description="Prometheus")
+    tracing: TracingSection = Field(TracingSection(), description="OpenTelemetry traces of a turn")
+    redis: RedisSection = Field(RedisSection(), description="what several gateways share")
+    resume: ResumeSection = Field(ResumeSection(), description="clients whose connection was lost")
+    admin: AdminSection = Field(AdminSection(), description="the operator's page and routes")
     logs: LogsSection = Field(LogsSection(), description="what Penny writes of itself")
     metrics: MetricsSection = Field(MetricsSection(), description="Prometheus")
     tracing: TracingSection = Field(TracingSection(), description="OpenTelemetry traces of a turn")
@@ -240,6 +248,13 @@ class Config(Section):
         reason = self.tracing.refusal(self.privacy.allowed_hosts, private=private)
         if reason:
             raise key_error("tracing.endpoint", reason)
+        return self
+
+    @model_validator(mode="after")
+    def _private_calls_stay_in_the_house(self) -> Self:
+        private = self.calls.enabled and self.penny.modes.SELF_HOSTED.enabled
+        if private and (reason := self.calls.refusal(self.privacy.allowed_hosts)):
+            raise key_error("calls.url", reason)
         return self
 
     @property
@@ -300,6 +315,11 @@ class Config(Section):
         config = self.model_copy()
         config._origin = origin
         return config
+
+    def resolve_url(self, url: str) -> str:
+        """A database's address; the path of an SQLite file is absolute."""
+        scheme, mark, path = url.partition("sqlite:///")
+        return f"{mark}{self.resolve(Path(path))}" if mark and not scheme else url
 
     def resolve(self, path: Path) -> Path:
         """A path of the file as an absolute one."""

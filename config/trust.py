@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+from config.calls import TenantCallsSection
 from penny.section import Section
 
 
@@ -72,6 +73,10 @@ class TenantSection(Section):
     instructions: str | None = Field(
         None, max_length=20_000, description="system prompt of its sessions"
     )
+    own_instructions: bool = Field(True, description="whether a session may bring a system prompt")
+    calls: TenantCallsSection = Field(TenantCallsSection(), description="how its calls are kept")
+    limits: LimitsSection = Field(LimitsSection(), description="of all its keys together")
+    key_limits: LimitsSection = Field(LimitsSection(), description="of each of its keys")
     own_instructions: bool = Field(True, description="whether a session may bring a system prompt")
     limits: LimitsSection = Field(LimitsSection(), description="of all its keys together")
     key_limits: LimitsSection = Field(LimitsSection(), description="of each of its keys")
