@@ -35,13 +35,17 @@ RateHz = Literal[8000, 16000, 24000, 48000]
 class PennySection(Section):
     """``penny``: modes, which of them is the default, and the profile of the local worker."""
 
-    default_mode: ModeName = Field("SELF_HOSTED", description="mode of a session that names none")
-    allow_user_selection: bool = Field(True, description="whether a session may name its mode")
+    default_mode: ModeName = Field(
+        default="SELF_HOSTED", description="mode of a session that names none"
+    )
+    allow_user_selection: bool = Field(
+        default=True, description="whether a session may name its mode"
+    )
     profile: str = Field(
-        AUTO,
+        default=AUTO,
         description="which of `profiles` the local worker runs; auto is natural where it can",
     )
-    modes: Modes = Field(Modes(), description="what can talk back")
+    modes: Modes = Field(default_factory=Modes, description="what can talk back")
 
     @model_validator(mode="after")
     def _default_mode_is_enabled(self) -> Self:
@@ -53,8 +57,10 @@ class PennySection(Section):
 class AudioSection(Section):
     """Encoding and rate of one direction of a ``/ws`` session."""
 
-    encoding: Literal["pcm16", "pcmu", "pcma"] = Field("pcm16", description="sample encoding")
-    rate_hz: RateHz = Field(24000, description="sample rate; G.711 is always 8000")
+    encoding: Literal["pcm16", "pcmu", "pcma"] = Field(
+        default="pcm16", description="sample encoding"
+    )
+    rate_hz: RateHz = Field(default=24000, description="sample rate; G.711 is always 8000")
 
     @model_validator(mode="after")
     def _g711_is_8000_hz(self) -> Self:
@@ -72,18 +78,22 @@ INSTRUCTIONS = (
 class SessionSection(Section):
     """``session``: what a session is unless it says otherwise."""
 
-    language: Literal["es", "en"] = Field("es", description="language of a session that names none")
-    greeting: str = Field("", max_length=500, description="what Penny says first; empty is nothing")
+    language: Literal["es", "en"] = Field(
+        default="es", description="language of a session that names none"
+    )
+    greeting: str = Field(
+        default="", max_length=500, description="what Penny says first; empty is nothing"
+    )
     instructions: str = Field(
-        INSTRUCTIONS,
+        default=INSTRUCTIONS,
         max_length=20_000,
         description="system prompt of a session that brings none",
     )
     input_audio: AudioSection = Field(
-        AudioSection(), description="what a client sends unless it says otherwise"
+        default_factory=AudioSection, description="what a client sends unless it says otherwise"
     )
     output_audio: AudioSection = Field(
-        AudioSection(), description="what a client gets unless it says otherwise"
+        default_factory=AudioSection, description="what a client gets unless it says otherwise"
     )
 
 
@@ -123,31 +133,33 @@ class ModelsSection(Section):
 class KbSection(Section):
     """``kb``: documents, index and embedding of the knowledge base."""
 
-    documents: Path = Field(Path("kb/documents"), description="folder of the documents")
-    index: Path = Field(Path("var/kb"), description="folder of the index, made from documents")
+    documents: Path = Field(default=Path("kb/documents"), description="folder of the documents")
+    index: Path = Field(
+        default=Path("var/kb"), description="folder of the index, made from documents"
+    )
     default_ref: str = Field(
-        "kb://empresa/documentos",
+        default="kb://empresa/documentos",
         pattern=r"^kb://",
         description="collection a session gets",
     )
-    watch: bool = Field(True, description="whether changed documents are indexed at once")
+    watch: bool = Field(default=True, description="whether changed documents are indexed at once")
     timezone: ZoneName = Field(
-        "Europe/Madrid", description="where 'mañana' in a question about hours is told"
+        default="Europe/Madrid", description="where 'mañana' in a question about hours is told"
     )
     keep_unanswered: int = Field(
-        0,
+        default=0,
         ge=0,
         le=10_000,
         description="questions of real calls that nothing was sure to answer, kept of each "
         "collection for /kb, with their numbers blanked; 0 keeps none",
     )
     embedding: Literal["local", "openai-compatible", "none"] = Field(
-        "local",
+        default="local",
         description="what adds vectors to the words: a small model in this process, a server, or "
         "nothing",
     )
     embedding_server: EmbeddingServer = Field(
-        EmbeddingServer(), description="any OpenAI-compatible `/embeddings`"
+        default_factory=EmbeddingServer, description="any OpenAI-compatible `/embeddings`"
     )
 
 
@@ -160,71 +172,83 @@ def _embedding_of(kb: KbSection) -> EmbeddingServer | Literal["local"] | None:
 class LogsSection(Section):
     """``logs``: level and format."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="least level"
+    )
     format: Literal["auto", "console", "json"] = Field(
-        "auto", description="auto is console on a terminal and json elsewhere"
+        default="auto", description="auto is console on a terminal and json elsewhere"
     )
 
 
 class MetricsSection(Section):
     """``metrics``: the Prometheus endpoint."""
 
-    enabled: bool = Field(True, description="whether GET /metrics answers")
+    enabled: bool = Field(default=True, description="whether GET /metrics answers")
 
 
 class Config(Section):
     """All of ``penny.yaml``. Relative paths are seen from the file's folder: ``resolve``."""
 
-    penny: PennySection = Field(PennySection(), description="modes and their choice")
-    gateway: GatewaySection = Field(GatewaySection(), description="where clients come")
+    penny: PennySection = Field(default_factory=PennySection, description="modes and their choice")
+    gateway: GatewaySection = Field(
+        default_factory=GatewaySection, description="where clients come"
+    )
     session: SessionSection = Field(
-        SessionSection(), description="what a session is unless it says otherwise"
+        default_factory=SessionSection, description="what a session is unless it says otherwise"
     )
     profiles: dict[str, Profile] = Field(
         default_factory=default_profiles, description="named sets of engines for the worker"
     )
     worker: WorkerSection = Field(
-        WorkerSection(), description="the pipeline's process, turns and engines"
+        default_factory=WorkerSection, description="the pipeline's process, turns and engines"
     )
-    runpod: RunpodSection = Field(RunpodSection(), description="workers leased on RunPod")
+    runpod: RunpodSection = Field(
+        default_factory=RunpodSection, description="workers leased on RunPod"
+    )
     waiting: WaitingSection = Field(
-        WaitingSection(), description="what is heard while a worker is on its way"
+        default_factory=WaitingSection, description="what is heard while a worker is on its way"
     )
     privacy: PrivacySection = Field(
-        PrivacySection(), description="what may leave the configured hosts"
+        default_factory=PrivacySection, description="what may leave the configured hosts"
     )
-    models: ModelsSection = Field(ModelsSection(), description="vendors' models: names and prices")
+    models: ModelsSection = Field(
+        default_factory=ModelsSection, description="vendors' models: names and prices"
+    )
     brain: BrainSection = Field(
-        BrainSection(), description="EXTERNAL: what thinks behind the speaker"
+        default_factory=BrainSection, description="EXTERNAL: what thinks behind the speaker"
     )
     speaker: SpeakerSection = Field(
-        SpeakerSection(), description="EXTERNAL: the connection to the speaker"
+        default_factory=SpeakerSection, description="EXTERNAL: the connection to the speaker"
     )
     actions: ActionsSection = Field(
-        ActionsSection(), description="what may be done in the caller's name"
+        default_factory=ActionsSection, description="what may be done in the caller's name"
     )
-    costs: CostsSection = Field(CostsSection(), description="ceiling of a session")
-    kb: KbSection = Field(KbSection(), description="knowledge base")
-    keys: KeysSection = Field(KeysSection(), description="API keys")
+    costs: CostsSection = Field(default_factory=CostsSection, description="ceiling of a session")
+    kb: KbSection = Field(default_factory=KbSection, description="knowledge base")
+    keys: KeysSection = Field(default_factory=KeysSection, description="API keys")
     tenants: dict[str, TenantSection] = Field(
         default_factory=dict, description="whose keys they are, and what those may do"
     )
     limits: LimitsSection = Field(
-        LimitsSection(), description="of every tenant unless its own section says so"
+        default_factory=LimitsSection, description="of every tenant unless its own section says so"
     )
-    redis: RedisSection = Field(RedisSection(), description="what several gateways share")
-    resume: ResumeSection = Field(ResumeSection(), description="clients whose connection was lost")
-    admin: AdminSection = Field(AdminSection(), description="the operator's page and routes")
-    calls: CallsSection = Field(CallsSection(), description="calls that are kept")
-    logs: LogsSection = Field(LogsSection(), description="what Penny writes of itself")
-    metrics: MetricsSection = Field(MetricsSection(), description="Prometheus")
-    tracing: TracingSection = Field(TracingSection(), description="OpenTelemetry traces of a turn")
-    redis: RedisSection = Field(RedisSection(), description="what several gateways share")
-    resume: ResumeSection = Field(ResumeSection(), description="clients whose connection was lost")
-    admin: AdminSection = Field(AdminSection(), description="the operator's page and routes")
-    logs: LogsSection = Field(LogsSection(), description="what Penny writes of itself")
-    metrics: MetricsSection = Field(MetricsSection(), description="Prometheus")
-    tracing: TracingSection = Field(TracingSection(), description="OpenTelemetry traces of a turn")
+    redis: RedisSection = Field(
+        default_factory=RedisSection, description="what several gateways share"
+    )
+    resume: ResumeSection = Field(
+        default_factory=ResumeSection, description="clients whose connection was lost"
+    )
+    admin: AdminSection = Field(
+        default_factory=AdminSection, description="the operator's page and routes"
+    )
+    calls: CallsSection = Field(default_factory=CallsSection, description="calls that are kept")
+    logs: LogsSection = Field(
+        default_factory=LogsSection, description="what Penny writes of itself"
+    )
+    metrics: MetricsSection = Field(default_factory=MetricsSection, description="Prometheus")
+    tracing: TracingSection = Field(
+        default_factory=TracingSection, description="OpenTelemetry traces of a turn"
+    )
 
     _origin: Origin = PrivateAttr(default_factory=lambda: Origin())
 

@@ -35,19 +35,19 @@ class LimitsSection(Section):
     Null is unlimited here; what ``gateway:`` says holds all the same.
     """
 
-    max_sessions: Count = Field(None, description="sessions at once")
+    max_sessions: Count = Field(default=None, description="sessions at once")
     sessions_per_minute: Count = Field(
-        None, description="new sessions a minute; as many may come at once"
+        default=None, description="new sessions a minute; as many may come at once"
     )
-    minutes_per_day: Amount = Field(None, description="minutes of talk a UTC day")
-    usd_per_day: Amount = Field(None, description="US dollars a UTC day")
-    session_max_s: Amount = Field(None, description="longest session")
-    idle_timeout_s: Amount = Field(None, description="a session without speech ends")
+    minutes_per_day: Amount = Field(default=None, description="minutes of talk a UTC day")
+    usd_per_day: Amount = Field(default=None, description="US dollars a UTC day")
+    session_max_s: Amount = Field(default=None, description="longest session")
+    idle_timeout_s: Amount = Field(default=None, description="a session without speech ends")
     max_message_bytes: Annotated[int | None, Field(ge=1024)] = Field(
-        None, description="longest message of a client"
+        default=None, description="longest message of a client"
     )
     messages_per_s: Amount = Field(
-        None, description="JSON messages of one client; ten seconds' worth may come at once"
+        default=None, description="JSON messages of one client; ten seconds' worth may come at once"
     )
 
 
@@ -58,36 +58,41 @@ class TenantSection(Section):
     """
 
     modes: tuple[Literal["SELF_HOSTED", "EXTERNAL"], ...] = Field(
-        (), description="modes its sessions may have"
+        default=(), description="modes its sessions may have"
     )
     kb_collections: tuple[str, ...] = Field(
-        (), description="kb:// collections it may name; the first is its own default"
+        default=(), description="kb:// collections it may name; the first is its own default"
     )
     actions: tuple[str, ...] = Field(
-        (), description="actions of actions.table that its sessions may name"
+        default=(), description="actions of actions.table that its sessions may name"
     )
     rights: tuple[str, ...] = Field(
-        (), description="most that any of its keys may do, whatever their role"
+        default=(), description="most that any of its keys may do, whatever their role"
     )
-    voices: tuple[str, ...] = Field((), description="voices its sessions may name")
+    voices: tuple[str, ...] = Field(default=(), description="voices its sessions may name")
     instructions: str | None = Field(
-        None, max_length=20_000, description="system prompt of its sessions"
+        default=None, max_length=20_000, description="system prompt of its sessions"
     )
-    own_instructions: bool = Field(True, description="whether a session may bring a system prompt")
-    calls: TenantCallsSection = Field(TenantCallsSection(), description="how its calls are kept")
-    limits: LimitsSection = Field(LimitsSection(), description="of all its keys together")
-    key_limits: LimitsSection = Field(LimitsSection(), description="of each of its keys")
-    own_instructions: bool = Field(True, description="whether a session may bring a system prompt")
-    limits: LimitsSection = Field(LimitsSection(), description="of all its keys together")
-    key_limits: LimitsSection = Field(LimitsSection(), description="of each of its keys")
+    own_instructions: bool = Field(
+        default=True, description="whether a session may bring a system prompt"
+    )
+    calls: TenantCallsSection = Field(
+        default_factory=TenantCallsSection, description="how its calls are kept"
+    )
+    limits: LimitsSection = Field(
+        default_factory=LimitsSection, description="of all its keys together"
+    )
+    key_limits: LimitsSection = Field(
+        default_factory=LimitsSection, description="of each of its keys"
+    )
 
 
 class KeysSection(Section):
     """``keys``: the API keys of callers."""
 
-    file: Path = Field(Path("var/keys.sqlite"), description="where hashed API keys are")
+    file: Path = Field(default=Path("var/keys.sqlite"), description="where hashed API keys are")
     required: Literal["auto", "always"] = Field(
-        "auto", description="auto asks for keys only beyond loopback"
+        default="auto", description="auto asks for keys only beyond loopback"
     )
 
 
@@ -95,12 +100,16 @@ class RedisSection(Section):
     """``redis``: the store that several gateways share."""
 
     url: RedisUrl = Field(
-        None, description="shared by every gateway; null keeps all in this process"
+        default=None, description="shared by every gateway; null keeps all in this process"
     )
-    prefix: str = Field("penny", pattern=r"^[\w.-]+$", description="what its keys begin with")
-    timeout_s: float = Field(0.5, gt=0, description="an answer later than this counts as lost")
+    prefix: str = Field(
+        default="penny", pattern=r"^[\w.-]+$", description="what its keys begin with"
+    )
+    timeout_s: float = Field(
+        default=0.5, gt=0, description="an answer later than this counts as lost"
+    )
     lease_s: float = Field(
-        30.0, ge=3, description="a dead gateway's sessions are forgotten after this"
+        default=30.0, ge=3, description="a dead gateway's sessions are forgotten after this"
     )
 
 
@@ -108,8 +117,8 @@ class ResumeSection(Section):
     """``resume``: sessions whose client lost its connection."""
 
     hold_s: float = Field(
-        30.0, ge=0, description="time a vanished client has to come back; 0 is off"
+        default=30.0, ge=0, description="time a vanished client has to come back; 0 is off"
     )
     max_audio_bytes: int = Field(
-        2_000_000, ge=0, description="sent audio kept for it; the oldest goes first"
+        default=2_000_000, ge=0, description="sent audio kept for it; the oldest goes first"
     )

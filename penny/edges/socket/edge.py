@@ -323,7 +323,7 @@ class SocketEdge:
         if connection is None or not connection.is_open:
             return
         ended = SessionEnded(
-            reason=reason,
+            reason=reason,  # type: ignore[arg-type]  # the session's reasons are the protocol's
             totals=Totals.model_validate(
                 {
                     **totals,
