@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
+
+from pydantic import TypeAdapter
 
 from brain.folio import ContextUpdate, CorrectionNote
 from penny.errors import PennyError
@@ -107,15 +109,8 @@ class AnalysisRequest:
 
     @classmethod
     def from_json(cls, data: Json) -> AnalysisRequest:
-        """Keys of another version are left out. Raises TypeError and KeyError for no record."""
-        known = {each.name for each in fields(cls)}
-        values = {name: value for name, value in data.items() if name in known}
-        values["history"] = tuple(Exchange(**each) for each in data.get("history", ()))
-        values["passages"] = tuple(Excerpt(**each) for each in data.get("passages", ()))
-        values["actions"] = tuple(ActionRecord(**each) for each in data.get("actions", ()))
-        for name in ("open_corrections", "made_corrections"):
-            values[name] = tuple(data.get(name, ()))
-        return cls(**values)
+        """Keys of another version are left out. Raises ValueError for no record."""
+        return TypeAdapter(cls).validate_python(data)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
 from typing import Any
 
+import orjson
 from pydantic import ValidationError
 
 from brain.folio import MAX_DATA_KEYS, MAX_NOTES, ContextUpdate, CorrectionNote
+from penny.realtime.fields import is_deeper
 
 
 Json = dict[str, Any]
@@ -27,23 +27,15 @@ def read_json(text: str, most_chars: int) -> Json:
     """
     if len(text) > most_chars:
         raise ValueError(f"more than {most_chars} characters")
-    depth = deepest = 0
-    for sign in re.sub(r'"(?:[^"\\]|\\.)*"', "", text):
-        depth += (sign in "[{") - (sign in "]}")
-        deepest = max(deepest, depth)
-    if deepest > _MAX_NESTING:
-        raise ValueError(f"nested deeper than {_MAX_NESTING}")
     try:
-        data = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        data = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
         raise ValueError("not JSON") from error
+    if is_deeper(data, _MAX_NESTING):
+        raise ValueError(f"nested deeper than {_MAX_NESTING}")
     if not isinstance(data, dict):
         raise ValueError("not a JSON object")  # a value, not a caller's type
     return data
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
 
 
 def read_answer(

@@ -70,7 +70,7 @@ async def _ask_again(
 ) -> Replayed:
     try:
         request = AnalysisRequest.from_json(entry["request"])
-    except (KeyError, TypeError) as error:
+    except (KeyError, ValueError) as error:
         raise PennyError(
             "the journal is of another version of Penny", code="journal_unreadable"
         ) from error

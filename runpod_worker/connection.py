@@ -93,20 +93,20 @@ class Connection:
         self._outbound = Outbound(self._tasks, send_event, hang_up)
         self._agent = AgentVoice()
         self._session: Json = {}
-        self._session_id = ""
         self._language = settings.language
         self._transcripts = Transcripts(
             engines.stt,
             settings.deadlines.stt_ms / 1000,
             report=self._report,
             announce=self._announce_transcript,
-            spawn=lambda work, name: self._tasks.spawn(work, name=name),
+            spawn=self._tasks.spawn,
+            language=lambda: self._heard_language or self._language,
         )
         self._responses: dict[str, asyncio.Task[None]] = {}
         self._speech_item_id = ""
         self._idle_timed_out = False
         self._turn: tuple[int, int] | None = None
-        self._house = House(self._send_penny, lambda work, name: self._tasks.spawn(work, name=name))
+        self._house = House(self._send_penny, self._tasks)
         self._head = PromptHead(engines.llm, self._house)
         self._llm = AnswerAhead(engines.llm)
         self._beginning: asyncio.Task[None] | None = None
@@ -231,7 +231,6 @@ class Connection:
 
     def _configure(self, session: Json) -> None:
         self._session = session
-        self._session_id = session.get("id", "")
         transcription = ((session.get("audio") or {}).get("input") or {}).get("transcription") or {}
         self._language = transcription.get("language") or session.get(
             "penny_language", self._settings.language

@@ -9,13 +9,14 @@ without.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import orjson
 import structlog
 
+from penny.aio.tasks import TaskOwner
 from penny.ids import new_id
 from runpod_worker.chat import read_text
 from runpod_worker.stages import LlmRequest, LlmToolCall
@@ -24,8 +25,6 @@ from runpod_worker.stages import LlmRequest, LlmToolCall
 log = structlog.get_logger()
 
 Json = dict[str, Any]
-
-Spawn = Callable[[Coroutine[Any, Any, "Knowledge"], str], "asyncio.Task[Knowledge]"]
 
 LOOK_UP = "look_up"
 """The name of the call for a turn's passages; no tool may have it."""
@@ -48,12 +47,12 @@ class House:
 
     Args:
         ask: sends an event to the gateway: its type and its fields.
-        spawn: starts a named task that the connection owns.
+        tasks: of the connection.
     """
 
-    def __init__(self, ask: Callable[..., None], spawn: Spawn) -> None:
+    def __init__(self, ask: Callable[..., None], tasks: TaskOwner) -> None:
         self._ask = ask
-        self._spawn = spawn
+        self._tasks = tasks
         self._waiting: dict[str, asyncio.Future[Json]] = {}
         self._looking: tuple[str, asyncio.Task[Knowledge]] | None = None
         self.rules = ""
@@ -95,7 +94,8 @@ class House:
         if not self.is_open:
             return Knowledge()
         if self._looking is None or self._looking[0] != words:
-            self._looking = words, self._spawn(self._look_up(words, item_id), "house look-up")
+            looking = self._look_up(words, item_id)
+            self._looking = words, self._tasks.spawn(looking, name="house look-up")
         return await asyncio.shield(self._looking[1])
 
     def forget(self) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
@@ -15,6 +15,10 @@ from runpod_worker.stages import Stt, Transcript, Utterance
 
 log = structlog.get_logger()
 
+FLIP_MS = 1_500
+"""Audio of a turn from which a change of language is believed: a second of speech, with what is
+kept before it."""
+FLIP_PROBABILITY = 0.7
 REMEMBERED = 64
 """Finished transcripts whose language and trust are kept for answers that come late."""
 
@@ -27,6 +31,7 @@ class Transcripts:
         report: takes exactly one TranscriptDone (after its delta) or TranscriptFailed per item.
         announce: tells a finished transcript's ``penny.transcript`` (item id, transcript).
         spawn: starts a named task that the connection owns.
+        language: the one spoken so far.
     """
 
     def __init__(
@@ -36,13 +41,15 @@ class Transcripts:
         *,
         report: Callable[[TranscriptDelta | TranscriptDone | TranscriptFailed], None],
         announce: Callable[[str, Transcript], None],
-        spawn: Callable[[Coroutine[Any, Any, None], str], object],
+        spawn: Callable[..., object],
+        language: Callable[[], str] = str,
     ) -> None:
         self._stt = stt
         self._limit_s = limit_s
         self._report = report
         self._announce = announce
         self._spawn = spawn
+        self._language = language
         self._coming: dict[str, asyncio.Future[None]] = {}
         self._known: dict[str, Transcript] = {}
 
@@ -52,7 +59,7 @@ class Transcripts:
 
     def finish(self, item_id: str, utterance: Utterance, audio_ms: int) -> None:
         """Finish an expected utterance in a task of its own."""
-        self._spawn(self._finish(item_id, utterance, audio_ms), f"transcript {item_id}")
+        self._spawn(self._finish(item_id, utterance, audio_ms), name=f"transcript {item_id}")
 
     def note_silence(self, item_id: str) -> None:
         """The item is the silence of a caller who said nothing: understood, without any words."""
@@ -75,7 +82,7 @@ class Transcripts:
     async def _finish(self, item_id: str, utterance: Utterance, audio_ms: int) -> None:
         transcript = Transcript("", "", understood=False)
         try:
-            transcript = await self._read(utterance)
+            transcript = self._settle(await self._read(utterance), audio_ms)
             self._announce(item_id, transcript)
             if transcript.text:
                 # Engines that hear whole utterances have one increment: all of it.
@@ -93,6 +100,14 @@ class Transcripts:
             raise
         finally:
             self._remember(item_id, transcript)
+
+    def _settle(self, transcript: Transcript, audio_ms: int) -> Transcript:
+        """The transcript in the language spoken so far, unless enough speech tells another."""
+        spoken, sure = self._language(), transcript.language_probability
+        is_told = sure is None or (audio_ms >= FLIP_MS and sure >= FLIP_PROBABILITY)
+        if is_told or not spoken or transcript.language[:2] == spoken[:2]:
+            return transcript
+        return replace(transcript, language=spoken)
 
     async def _read(self, utterance: Utterance) -> Transcript:
         try:

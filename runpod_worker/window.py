@@ -33,9 +33,16 @@ HEAD_SHARE = 0.5
 """Of the window, for instructions and tools."""
 MESSAGE_TOKENS = 8
 """What a template writes around a message."""
+IMAGE_TOKENS = 1_300
+"""Of an image of a million pixels in Qwen2.5-VL: one for each 28 x 28 of them."""
 CLIPPED_CHARS = 160
-_TELLING = re.compile(r"\d|(?<=\w )[A-ZÁÉÍÓÚÑ]\w|\b(?:llamo|soy|name is)\b")
-"""A number or a name: worth more than other words of a turn that goes."""
+_WHO = re.compile(
+    r"\b(?:me llamo|soy|mi (?:nombre|contrato|número|cliente|dni|teléfono|correo|dirección)"
+    r"|my (?:name|account|contract|number|phone|email|address)|i am|i'm)\b",
+    re.IGNORECASE,
+)
+_TELLING = re.compile(r"\d|(?<=\w )[A-ZÁÉÍÓÚÑ]\w")
+"""A number or a name. Of turns that go, who the caller is is kept first, then these."""
 _BEFORE = {
     "es": "Antes en esta llamada la persona dijo: {}",
     "en": "Earlier in this call the caller said: {}",
@@ -116,11 +123,11 @@ def _find_cut(past: Sequence[Json], costs: Sequence[int], share: int, ratio: flo
 
 
 def _digest(gone: Sequence[Json], most: int, language: str, count: Count) -> str:
-    """The caller's words in turns that went: what tells something first, then the newest."""
+    """The caller's words in turns that went: what tells most first, then the newest."""
     said = [(at, read_text(item)) for at, item in enumerate(gone) if item.get("role") == "user"]
     chosen: dict[int, str] = {}
     left = most - MESSAGE_TOKENS
-    for at, words in sorted(said, key=lambda one: (not _TELLING.search(one[1]), -one[0])):
+    for at, words in sorted(said, key=lambda one: (_rank(one[1]), -one[0])):
         quoted = f"«{' '.join(words.split())[:CLIPPED_CHARS]}»"
         cost = count(quoted) + 1
         if cost <= left:
@@ -131,6 +138,10 @@ def _digest(gone: Sequence[Json], most: int, language: str, count: Count) -> str
     return _BEFORE["en" if language.startswith("en") else "es"].format(
         ", ".join(chosen[at] for at in sorted(chosen))
     )
+
+
+def _rank(words: str) -> int:
+    return 0 if _WHO.search(words) else 1 if _TELLING.search(words) else 2
 
 
 def _shorten(item: Json, most: int, count: Count) -> Json:
@@ -154,7 +165,9 @@ def _cost(item: Json, count: Count) -> int:
         read_text(item),
         *(str(item.get(key) or "") for key in ("name", "arguments", "output")),
     )
-    return MESSAGE_TOKENS + sum(count(text) for text in texts if text)
+    parts = [part.get("type") for part in item.get("content") or ()]
+    images = parts.count("input_image")
+    return MESSAGE_TOKENS + images * IMAGE_TOKENS + sum(count(text) for text in texts if text)
 
 
 def _ratio(request: LlmRequest) -> float:

@@ -216,6 +216,9 @@ class CallAssembly:
             ("field_ignored", f"{field}: '{name}' is not declared in penny.yaml", field)
             for name in self._undeclared
         ]
+        if self._actions and not self._provider.able.calls_tools:
+            message = f"{field}: '{self._provider.name}' cannot call actions; it only searches"
+            warnings.append(("field_ignored", message, field))
         if self._unknown_provider:
             field, names = "portavoz.provider", ", ".join(self._shared.providers)
             message = f"{field}: '{self._unknown_provider}' is unknown; there are {names}"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from brain.host import Reply
+from modes.answers import OpenItem, close_item
 from modes.external import open_calls
 from modes.external.placing import count_tokens
-from modes.external.state import CallState, Json, OpenItem, Slot
+from modes.external.state import CallState, Json, Slot
 from penny.realtime.usage import Usage, count_input_audio, count_output_audio
 
 
@@ -61,35 +60,22 @@ def _end_whole(s: CallState, slot: Slot, details: Json) -> Json:
     usage = _estimate_usage(s, slot)
     hidden = s.conversation.is_hidden
     output = [raw for raw in slot.output if not hidden(raw["id"])]
-    output += [_close_item(s, slot, *each) for each in slot.items.items() if not hidden(each[0])]
+    output += [_close_item(s, slot, i) for i in slot.items.values() if not hidden(i.raw["id"])]
     response = {"conversation_id": None, "metadata": None, **slot.response}
     ended = {"status": details["type"], "status_details": details, "usage": usage}
     return {**response, **ended, "output": output}
 
 
-def _close_item(s: CallState, slot: Slot, item_id: str, item: OpenItem) -> Json:
-    text = s.conversation.reply(item_id).text if item.parts else ""
-    where: Json = {"response_id": slot.response_id, "output_index": item.output_index}
-    content = []
-    for index, kind in item.parts.items():
-        place: dict[str, Any] = {**where, "item_id": item_id, "content_index": index}
-        if kind == "audio":
-            s.tell("response.output_audio.done", **place)
-            s.tell("response.output_audio_transcript.done", **place, transcript=text)
-            part, whole = {"type": "audio", "transcript": text}, "output_audio"
-        else:
-            s.tell("response.output_text.done", **place, text=text)
-            part, whole = {"type": "text", "text": text}, "output_text"
-        s.tell("response.content_part.done", **place, part=part)
-        content.append({**part, "type": whole})
-    raw = {**item.raw, "status": "incomplete"}
-    if raw.get("type") == "message":
-        raw["content"] = content
+def _close_item(s: CallState, slot: Slot, item: OpenItem) -> Json:
+    item_id = item.raw["id"]
+    if item.parts:
+        item.text = s.conversation.reply(item_id).text
+    raw, told = close_item(slot.response_id, item, s.conversation.visible_before(item_id))
     if slot is s.slot:
         s.conversation.add(raw)
-        before = s.conversation.visible_before(item_id)
-        s.tell("conversation.item.done", item=raw, previous_item_id=before)
-    s.tell("response.output_item.done", **where, item=raw)
+    for kind, fields in told:
+        if slot is s.slot or kind != "conversation.item.done":
+            s.tell(kind, **fields)
     return raw
 
 

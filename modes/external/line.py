@@ -8,7 +8,6 @@ Terminal errors stop the attempts; then the call goes over to the fallback, or e
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
@@ -280,12 +279,7 @@ class Line:
                     upstream.seed(item)
             from_ms = turns.replay_from_ms(state)
             from_ms = self._heard_ms - PREROLL_MS if from_ms is None else from_ms
-            between = deque(turns.replayed_requests(state))
-            for end_ms, chunk in self.kept.since(from_ms):
-                while between and between[0][0] < end_ms:
-                    upstream.send(between.popleft()[1])
-                upstream.send({"type": "input_audio_buffer.append", "audio": chunk})
-            for _, event in between:
+            for event in self.kept.since(from_ms, turns.replayed_requests(state)):
                 upstream.send(event)
         except SpeakerLost as loss:
             await upstream.aclose()

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 from brain.folio import Folio
+from modes.answers import OpenItem
 from modes.external import open_calls, requests, responses, turns
 from modes.external.session_view import duration_ms
 from modes.external.speaker import Capabilities
-from modes.external.state import CallState, Effect, Json, OpenItem, Slot, What, Wish
+from modes.external.state import CallState, Effect, Json, Slot, What, Wish
 
 
 def step(s: CallState, what: What, about: Any, now_s: float) -> list[Effect]:
@@ -55,7 +56,7 @@ def next_deadline_s(s: CallState) -> float | None:
 def _tick(s: CallState, _: None) -> None:
     for name in [name for name, (due_s, _) in s.deadlines.items() if due_s <= s.now_s]:
         due = s.deadlines.pop(name, None)
-        if due is not None:
+        if due is not None and due[1] is not None:
             due[1](s)
     for given_up in s.context.tick(s.now_s):
         s.do("refusal", ("given_up", {"what": given_up.act, "folios": given_up.folios}))

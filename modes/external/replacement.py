@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+
+Json = dict[str, Any]
 
 
 EXPIRY_LEAD_S = 180.0
@@ -38,6 +43,16 @@ class KeptAudio:
         while self.position_ms - self._chunks[0][0] > self._limit_ms:
             self._chunks.popleft()
 
-    def since(self, position_ms: float) -> list[tuple[float, str]]:
-        """The chunks that end after ``position_ms``, each with the position of its end."""
-        return [each for each in self._chunks if each[0] > position_ms]
+    def since(self, from_ms: float, between: Iterable[tuple[float, Json]] = ()) -> Iterator[Json]:
+        """Client events that have another upstream hear it from ``from_ms`` on.
+
+        Args:
+            between: (position, event) of what stands in it, in order.
+        """
+        requests = deque(between)
+        for end_ms, chunk in self._chunks:
+            while requests and requests[0][0] < end_ms:
+                yield requests.popleft()[1]
+            if end_ms > from_ms:
+                yield {"type": "input_audio_buffer.append", "audio": chunk}
+        yield from (event for _, event in requests)

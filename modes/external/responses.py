@@ -55,7 +55,7 @@ def _ask_next(s: CallState) -> None:
             continue
         sounds_s = s.conversation.sounds_until_s - s.now_s
         if kind in ("say", "filler") and sounds_s > 0:
-            s.set_due("quiet", sounds_s, _wait)
+            s.set_due("quiet", sounds_s)
             continue
         if kind == "filler":
             del s.wishes["filler"]
@@ -68,10 +68,6 @@ def _ask_next(s: CallState) -> None:
         s.set_due("request", REQUEST_S, _unanswered)
         s.send(event)
         return
-
-
-def _wait(s: CallState) -> None:
-    """A deadline after which the state is only settled again."""
 
 
 def wish_again(s: CallState, wish: Wish) -> None:
@@ -187,7 +183,7 @@ def done(s: CallState, event: Json) -> Json | None:
         # Too busy, or broken: once more.
         s.retried = s.conversation.newest_turn_id()
         owe(s, slot)
-        s.set_due("retry", RETRY_S, _wait)
+        s.set_due("retry", RETRY_S)
     return {**event, "response": {**response, "output": output}}
 
 
@@ -255,7 +251,7 @@ def _count_refusal(s: CallState, why: str) -> None:
         s.do("refusal", ("given_up", {"what": "response", "reason": why}))
         message = "the speaker did not answer this turn"
         s.tell("penny.warning", code="degraded", message=message)
-    s.set_due("retry", RETRY_S, _wait)
+    s.set_due("retry", RETRY_S)
 
 
 # -- watchdogs ------------------------------------------------------------------------------------

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from brain.folio import Folio
+from modes.answers import OpenItem
 from modes.external.context import DeclaredContext
 from modes.external.conversation import Conversation
 from modes.external.placing import Placer
@@ -33,6 +34,10 @@ is another text now, ``apply`` a ``Step``, ``look_up`` facts (item, turn, words;
 ``run`` a ``Run``, ``abandon`` the upstream (why); ``partial``, ``final``, ``reply``, ``outcome``
 for the brain; ``journal`` (kind, fields), ``refusal`` (kind, fields), which is logged too, and
 ``not_understood`` (type of an event)."""
+
+
+Then: TypeAlias = "Callable[[CallState], None] | None"
+"""What happens at a deadline; None only settles the state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +80,6 @@ class Wish:
 
 
 @dataclass(slots=True)
-class OpenItem:
-    """An item of the running response that is not done: what would close it."""
-
-    output_index: int
-    raw: Json
-    parts: dict[int, str] = field(default_factory=dict)
-    """Content index -> ``audio`` or ``text``."""
-
-
-@dataclass(slots=True)
 class Slot:
     """The default conversation's one response: asked for, running, being cancelled, or none."""
 
@@ -101,6 +96,7 @@ class Slot:
     is_forced: bool = False
     """Cancelled by a watchdog: its answer is still owed."""
     items: dict[str, OpenItem] = field(default_factory=dict)
+    """Not done yet."""
     output: list[Json] = field(default_factory=list)
 
 
@@ -150,7 +146,7 @@ class CallState:
     """None while there is no upstream."""
     slot: Slot = field(default_factory=Slot)
     wishes: dict[WishKind, Wish] = field(default_factory=dict)
-    deadlines: dict[str, tuple[float, Callable[[CallState], None]]] = field(default_factory=dict)
+    deadlines: dict[str, tuple[float, Then]] = field(default_factory=dict)
     """Name -> when it is due, and what happens then."""
     effects: list[Effect] = field(default_factory=list)
     # the caller
@@ -204,7 +200,7 @@ class CallState:
     def journal(self, kind: str, **fields: Any) -> None:
         self.do("journal", (kind, fields))
 
-    def set_due(self, name: str, seconds: float, then: Callable[[CallState], None]) -> None:
+    def set_due(self, name: str, seconds: float, then: Then = None) -> None:
         """Set a deadline, in place of one of that name."""
         self.deadlines[name] = (self.now_s + seconds, then)
 

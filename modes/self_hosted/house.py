@@ -208,13 +208,14 @@ class CallHouse:
 
     async def _serve(self, event: Json) -> None:
         try:
-            answer = await self._answer(event)
+            answer = await self.answer(event)
         except Exception:
             log.exception("house_failed", session_id=self._spec.session_id)
             answer = {"type": "penny.house.result", "call_id": event.get("call_id"), "output": ""}
         self._reply(answer)
 
-    async def _answer(self, event: Json) -> Json:
+    async def answer(self, event: Json) -> Json:
+        """The ``penny.house.result`` of one ``penny.house.call``."""
         answer: Json = {"type": "penny.house.result", "call_id": event.get("call_id")}
         words, item_id = str(event.get("words") or ""), str(event.get("item_id") or "")
         if event.get("name") == LOOK_UP:

@@ -22,6 +22,7 @@ from penny.gateway.descriptors import DescriptorWatch
 from penny.gateway.guard import make_guard
 from penny.gateway.health import HealthChecks
 from penny.gateway.kb import KbRoutes, SharedKb
+from penny.gateway.kb_desk import KbDeskRoutes
 from penny.gateway.listener import Listener, load_tls
 from penny.gateway.loop_lag import LoopLag
 from penny.gateway.metrics import EgressCollector, Metrics, SpanCollector, TrustCollector
@@ -36,6 +37,7 @@ from penny.gateway.trust import Trust, build_trust
 from penny.gateway.webrtc import WebRtcDoor
 from penny.logs import LossyStream
 from penny.session.broker import Broker, BrokerSettings
+from penny.session.limits import GRACE_S
 from penny.session.mode import Mode
 from penny.session.session import SessionLimits
 
@@ -185,6 +187,7 @@ class Gateway:
             self._webrtc.add_to(app)
         SignInRoutes(trust.gate, trust.sign_ins).add_to(app)
         KbRoutes(kb, trust.gate, config.kb.default_ref).add_to(app)
+        KbDeskRoutes(kb, trust.gate).add_to(app)
         AdminRoutes(
             trust,
             clock,
@@ -233,8 +236,6 @@ def _broker_settings(config: Config) -> BrokerSettings:
         default_mode=config.penny.default_mode,
         allow_user_selection=config.penny.allow_user_selection,
         max_sessions=config.gateway.max_sessions,
-        limits=SessionLimits(
-            max_s=config.gateway.session_max_s, idle_s=config.gateway.idle_timeout_s
-        ),
+        limits=SessionLimits(config.gateway.session_max_s, config.gateway.idle_timeout_s, GRACE_S),
         silence_ms=config.worker.turns.silence_duration_ms,
     )

@@ -17,6 +17,7 @@ from config.credentials import is_loopback
 from config.schema import Config
 from penny.errors import ConfigError, Forbidden, Unauthorized
 from penny.gateway.session_watch import SessionWatches
+from penny.session.limits import GRACE_S
 from penny.session.session import SessionLimits
 from penny.trust.admission import Admission
 from penny.trust.client_secrets import SECRET_PREFIX, ClientSecrets, digest_of
@@ -257,6 +258,7 @@ class Gate:
         return SessionLimits(
             max_s=min(gateway.session_max_s, policy.own_limit("session_max_s") or float("inf")),
             idle_s=min(gateway.idle_timeout_s, policy.own_limit("idle_timeout_s") or float("inf")),
+            grace_s=GRACE_S,
         )
 
     def max_message_bytes(self, policy: Policy) -> int:

@@ -11,6 +11,7 @@ from penny.gateway.metrics import Metrics
 from penny.metering.observer import CostObserver
 from penny.session.broker import Broker
 from penny.session.handoff import HandoffEnd
+from penny.session.limits import LimitWatch
 from penny.session.observers import Observer
 from penny.session.session import Session
 from penny.session.turn_recorder import TurnRecorder
@@ -80,6 +81,7 @@ def attach_observers(
     broker.add_observer(time_turns)
     broker.add_observer(meter)
     broker.add_observer(lambda session, _turns: BrainSummary(session.state.totals))
+    broker.add_observer(lambda session, turns: LimitWatch(session, session.limits, turns.left_s))
     if config.actions.handoff_ends_session:
         broker.add_observer(lambda session, turns: HandoffEnd(session, call_later, turns.left_s))
     broker.add_observer(lambda session, _turns: PlaceRelease(session.id, admission.session_ended))

@@ -32,10 +32,12 @@ AUDIO = "input_audio_buffer.append"
 
 @dataclass(frozen=True, slots=True)
 class SessionLimits:
-    """``max_s`` of the whole session; ``idle_s`` without any speech or text of either side."""
+    """``max_s`` of the whole session; ``idle_s`` without any speech or text of either side;
+    ``grace_s`` more of both where ``LimitWatch`` waits for what is being said."""
 
     max_s: float
     idle_s: float
+    grace_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -82,7 +84,7 @@ class Session:
         self._edge = edge
         self._speaker = speaker
         self._observers = ObserverDispatch(session_id, observers)
-        self._limits = limits
+        self.limits = limits
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._ending: asyncio.Future[str] = self._loop.create_future()
@@ -183,8 +185,8 @@ class Session:
     async def _watch_limits(self) -> None:
         while True:
             now_s = self._clock()
-            ends_s = self.state.started_s + self._limits.max_s
-            idle_s = self.state.last_activity_s + self._limits.idle_s
+            ends_s = self.state.started_s + self.limits.max_s + self.limits.grace_s
+            idle_s = self.state.last_activity_s + self.limits.idle_s + self.limits.grace_s
             if now_s >= ends_s:
                 self.end("time_limit")
                 return

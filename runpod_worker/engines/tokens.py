@@ -17,6 +17,8 @@ from penny.realtime.usage import CHARACTERS_PER_TOKEN, estimate_tokens
 LEARN = 0.2
 """Weight of a new observation."""
 MIN_OBSERVED_TOKENS = 8
+NEAR = 0.05
+"""An observation so near changes nothing."""
 
 
 class TokenCounter:
@@ -40,9 +42,14 @@ class TokenCounter:
         return estimate_tokens(text, self.characters_per_token)
 
     def observe(self, text: str, tokens: int) -> None:
-        """A server counted ``tokens`` in ``text``: lean the ratio towards that."""
+        """A server counted ``tokens`` in ``text``: lean the ratio towards that, if it is far off.
+
+        What is cut by these counts (a prompt's beginning, which servers cache) stays where it is.
+        """
         if tokens >= MIN_OBSERVED_TOKENS:
             ratio = len(text) / tokens
+            if abs(ratio / self.characters_per_token - 1) < NEAR:
+                return
             self.characters_per_token += (ratio - self.characters_per_token) * LEARN
 
     def narrow(self, factor: float) -> bool:

@@ -14,7 +14,10 @@ from typing import Any
 Json = dict[str, Any]
 
 _CODE = re.compile(r"\b[A-Za-z]{1,4}-\d+(?:-\d+)*\b")
-_NUMBER = re.compile(r"\b\d+(?:[.,]\d+)?\b")
+_NUMBER = re.compile(
+    r"(?<![\w.,])[-−]?(?:\d{1,3}(?:[. ]\d{3})+|\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?\b"
+)
+_THOUSANDS = re.compile(r"[. ,](?=\d{3}(?!\d))")
 # Words that tools and sentences share without meaning the same.
 _SHARED = """
 que para por con una los las del the and for with get set from this that uno como esta user usuario
@@ -59,11 +62,9 @@ def _fill(schema: Json, name: str, words: str, numbers: list[str], codes: list[s
     kind = next((k for k in kind if k != "null"), "null") if isinstance(kind, list) else kind
     match kind:
         case "integer":
-            whole = int(float(numbers.pop(0).replace(",", "."))) if numbers else 0
-            return max(whole, int(schema.get("minimum", whole)))
+            return int(read_amount(numbers.pop(0)) if numbers else schema.get("minimum", 0))
         case "number":
-            value = float(numbers.pop(0).replace(",", ".")) if numbers else 0.0
-            return max(value, float(schema.get("minimum", value)))
+            return read_amount(numbers.pop(0)) if numbers else float(schema.get("minimum", 0))
         case "boolean":
             return True
         case "array":
@@ -76,6 +77,19 @@ def _fill(schema: Json, name: str, words: str, numbers: list[str], codes: list[s
             return None
         case _:
             return _fill_text(name, words, numbers, codes)
+
+
+def read_amount(written: str) -> float:
+    """A number as Spanish or English writes it: a mark before three digits parts thousands.
+
+    "1.500", "1,500" and "1 500" are 1500, "1.500,75" and "1,500.75" are 1500.75.
+    """
+    last = max(written.rfind("."), written.rfind(","))
+    fraction = ""
+    if last >= 0 and not re.fullmatch(r"\d{3}", written[last + 1 :]):
+        written, fraction = written[:last], written[last + 1 :]
+    whole = _THOUSANDS.sub("", written).replace("−", "-")
+    return float(f"{whole}.{fraction or 0}")
 
 
 def _fill_text(name: str, words: str, numbers: list[str], codes: list[str]) -> str:

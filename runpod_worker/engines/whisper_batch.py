@@ -89,9 +89,10 @@ class WhisperBatch:
             EngineError: overloaded, closed, or the model failed.
         """
         audio = np.frombuffer(pcm, "<i2").astype(np.float32) * np.float32(1 / 32768)
-        passage = Passage(audio, options)
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(passage, self._decoder.group(passage), loop, loop.create_future())
+        answer: asyncio.Future[Transcript] = loop.create_future()
+        passage = Passage(audio, options, lambda: not answer.cancelled())
+        waiting = _Waiting(passage, self._decoder.group(passage), loop, answer)
         with self._changed:
             if self._closed:
                 raise EngineError("the STT is closed", stage="stt", retryable=False)

@@ -9,9 +9,10 @@ again alone. A batch of one is faster-whisper's plain ``transcribe``.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+import time
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, takewhile
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,10 @@ AFTER_SPEECH_S = 1
 """Silence that a short window leaves after the speech: without any, last words go wrong."""
 TOKENS_PER_S, TOKENS_MORE = 12, 16
 """More than anybody says: a text that goes on beyond is the model's own, and noise has a bound."""
+RETRIES_WITHIN_S = 2.0
+"""A run that has taken so long tries no other temperature: noise holds up everybody."""
+SURELY_NO_SPEECH = 0.9
+"""However likely its words look, a text heard in this is not trusted."""
 MAX_NEW_TOKENS = 217
 """What hot words and prompt together leave of the decoder's 448 positions."""
 
@@ -59,6 +64,8 @@ class Passage:
 
     audio: Floats
     options: SttOptions
+    is_wanted: Callable[[], bool] = lambda: True
+    """False once the caller's deadline has passed, or the caller is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +109,22 @@ class WhisperDecoder:
         features = np.stack([self._features(passage.audio, frames) for passage in passages])
         encoded = self._model.encode(features)
         language = passages[0].options.language
+        sure: list[float | None] = [None] * len(passages)
         if language is None:
-            spoken = self._detect(encoded, len(passages))
+            spoken, sure = self._detect(encoded, len(passages))
             if len(set(spoken)) > 1:
-                pairs = zip(passages, spoken, strict=True)
-                return [self._decode_alone(passage, language) for passage, language in pairs]
+                each = zip(passages, spoken, sure, strict=True)
+                return [
+                    replace(self._decode_alone(passage, language), language_probability=known)
+                    for passage, language, known in each
+                ]
             language = spoken[0]
         decoded = self._generate(encoded, features, passages, language)
         words = self._align(encoded, decoded, passages, language)
-        return [self._judge(one, language, said) for one, said in zip(decoded, words, strict=True)]
+        return [
+            self._judge(one, language, said, known)
+            for one, said, known in zip(decoded, words, sure, strict=True)
+        ]
 
     def count_tokens(self, text: str) -> int:
         return len(self._tokenizer(self._any_language()).encode(text)) if text else 0
@@ -133,7 +147,7 @@ class WhisperDecoder:
             word_timestamps=decoding.word_confidences,
             max_new_tokens=_most_tokens(passage),
         )
-        found = list(segments)
+        found = list(takewhile(lambda _: passage.is_wanted(), segments))  # decoded one by one
         text = "".join(segment.text for segment in found).strip()
         words = tuple(
             _word(word.word, word.start, word.end, word.probability)
@@ -143,6 +157,7 @@ class WhisperDecoder:
         trusted = all(
             segment.avg_logprob >= decoding.log_prob_threshold
             and segment.compression_ratio <= decoding.compression_ratio_threshold
+            and segment.no_speech_prob <= SURELY_NO_SPEECH
             for segment in found
         )
         logprob = np.mean([segment.avg_logprob for segment in found]) if found else -math.inf
@@ -152,6 +167,7 @@ class WhisperDecoder:
             understood=bool(text) and trusted,
             confidence=math.exp(float(logprob)),
             words=words,
+            language_probability=info.language_probability if language is None else None,
         )
 
     # -- several callers ------------------------------------------------------------------------
@@ -172,17 +188,24 @@ class WhisperDecoder:
         padded: Floats = np.pad(mel, ((0, 0), (0, frames - mel.shape[1])))
         return padded
 
-    def _detect(self, encoded: Any, count: int) -> list[str]:
+    def _detect(self, encoded: Any, count: int) -> tuple[list[str], list[float | None]]:
+        """The language of each passage and how probable it is among those told apart."""
         if not self._model.model.is_multilingual:
-            return ["en"] * count
+            return ["en"] * count, [None] * count
         known = self._decoding.languages
-        results = self._model.model.detect_language(encoded)
-        names = [[token.strip("<|>") for token, _ in ranked] for ranked in results]
-        return [next(name for name in ranked if not known or name in known) for ranked in names]
+        languages: list[str] = []
+        sure: list[float | None] = []
+        for ranked in self._model.model.detect_language(encoded):
+            named = [(token.strip("<|>"), probability) for token, probability in ranked]
+            named = [(name, p) for name, p in named if not known or name in known]
+            languages.append(named[0][0])
+            sure.append(named[0][1] / (sum(p for _, p in named) or 1.0))
+        return languages, sure
 
     def _generate(
         self, encoded: Any, features: Floats, passages: Sequence[Passage], language: str
     ) -> list[_Decoded]:
+        began_s = time.monotonic()
         options = self._options((self._decoding.temperatures[0],))
         prompts = [self._prompt(passage.options, language) for passage in passages]
         most = len(prompts[0]) + max(_most_tokens(passage) for passage in passages)
@@ -203,23 +226,31 @@ class WhisperDecoder:
             return_no_speech_prob=True,
         )
         decoded = [_read(result, tokenizer) for result in results]
-        return [
-            one if self._passes(one) else self._retry(features[i], prompts[i], tokenizer, one)
-            for i, one in enumerate(decoded)
-        ]
+        for i, first in enumerate(decoded):
+            # One temperature at a time: between two the caller may have gone, or waited enough.
+            for temperature in self._decoding.temperatures[1:]:
+                late = time.monotonic() - began_s > RETRIES_WITHIN_S
+                if self._passes(decoded[i]) or late or not passages[i].is_wanted():
+                    break
+                again = self._try(features[i], prompts[i], tokenizer, temperature, passages[i])
+                if again.avg_logprob > first.avg_logprob or self._passes(again):
+                    decoded[i] = again
+        return decoded
 
-    def _retry(
-        self, features: Floats, prompt: list[int], tokenizer: Tokenizer, first: _Decoded
+    def _try(
+        self,
+        features: Floats,
+        prompt: list[int],
+        tokenizer: Tokenizer,
+        temperature: float,
+        passage: Passage,
     ) -> _Decoded:
-        """The temperatures after the first, for this caller alone."""
-        rest = self._decoding.temperatures[1:]
-        if not rest:
-            return first
-        result, avg_logprob, _, _ = self._model.generate_with_fallback(
-            self._model.encode(features), prompt, tokenizer, self._options(rest)
+        """One caller's audio at another temperature, no longer than it can have been spoken."""
+        options = replace(self._options((temperature,)), max_new_tokens=_most_tokens(passage))
+        result, _, _, _ = self._model.generate_with_fallback(
+            self._model.encode(features), prompt, tokenizer, options
         )
-        again = _read(result, tokenizer)
-        return again if avg_logprob > first.avg_logprob or self._passes(again) else first
+        return _read(result, tokenizer)
 
     def _passes(self, decoded: _Decoded) -> bool:
         decoding = self._decoding
@@ -260,14 +291,18 @@ class WhisperDecoder:
             for alignment in alignments
         ]
 
-    def _judge(self, decoded: _Decoded, language: str, words: tuple[Word, ...]) -> Transcript:
+    def _judge(
+        self, decoded: _Decoded, language: str, words: tuple[Word, ...], sure: float | None
+    ) -> Transcript:
         text = "" if self._is_silence(decoded) else decoded.text
+        is_speech = decoded.no_speech_prob <= SURELY_NO_SPEECH
         return Transcript(
             text,
             language,
-            understood=bool(text) and self._passes(decoded),
+            understood=bool(text) and is_speech and self._passes(decoded),
             confidence=math.exp(decoded.avg_logprob),
             words=words if text else (),
+            language_probability=sure,
         )
 
     # -- prompts --------------------------------------------------------------------------------

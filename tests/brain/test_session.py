@@ -143,6 +143,7 @@ async def test_words_that_were_not_heard_are_neither_reviewed_nor_corrected(
         host.heard_of["reply_1"] = "Claro, la baja"
         brain.replied(host.reply("Claro, la baja cuesta 20 euros.", 1, "¿La baja?"))
         await vendor.until(1)
+        assert vendor.task(vendor.requests[0])["portavoz"] == "Claro, la baja", "as it was heard"
         await asyncio.sleep(0.05)
         assert host.offered == []
         host.heard_of["reply_2"] = ""

@@ -63,7 +63,7 @@ class Gateway:
         self.delay_s = delay_s
         self.calls: list[Json] = []
         self.tasks = TaskOwner("test")
-        self.house = House(self.ask, lambda work, name: self.tasks.spawn(work, name=name))
+        self.house = House(self.ask, self.tasks)
         self.house.take({"type": "penny.house.open", "rules": "Reglas.", "tools": [PAY]})
 
     def ask(self, kind: str, **fields: Any) -> None:

@@ -31,6 +31,7 @@ class House:
             report=self.reports.append,
             announce=lambda _id, _transcript: None,
             spawn=self._spawn,
+            language=lambda: "es",
         )
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
@@ -101,3 +102,39 @@ async def test_only_the_latest_transcripts_are_remembered() -> None:
         await house.transcripts.wait((f"item_{number}",))
     assert house.transcripts.find("item_0") is None
     assert house.transcripts.find("item_1") is not None
+
+
+@pytest.mark.parametrize(
+    ("audio_ms", "sure", "language"),
+    [
+        (4000, 0.95, "en"),
+        (4000, 0.55, "es"),  # not sure enough
+        (900, 0.99, "es"),  # "yes", and the half second kept before it
+        (900, None, "en"),  # the client named the language
+    ],
+)
+async def test_the_language_changes_only_with_enough_speech_that_is_surely_another(
+    audio_ms: int, sure: float | None, language: str
+) -> None:
+    house = House(FixedStt())
+    utterance = Said(Transcript("yes", "en", understood=True, language_probability=sure))
+    house.transcripts.expect("item_1")
+    house.transcripts.finish("item_1", utterance, audio_ms)
+    await house.transcripts.wait(("item_1",))
+
+    found = house.transcripts.find("item_1")
+    assert found is not None
+    assert (found.text, found.language) == ("yes", language)
+    [done] = [report for report in house.reports if isinstance(report, TranscriptDone)]
+    assert done.language == language
+
+
+class Said(FixedUtterance):
+    """An utterance with this transcript."""
+
+    def __init__(self, transcript: Transcript) -> None:
+        super().__init__(FixedStt())
+        self.transcript = transcript
+
+    async def finish(self) -> Transcript:
+        return self.transcript

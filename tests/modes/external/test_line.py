@@ -241,8 +241,11 @@ def test_kept_audio_forgets_the_oldest_past_its_limit() -> None:
     for _ in range(20):
         kept.append(audio(20)["audio"], 20)
     assert kept.position_ms == 400
-    assert len(kept.since(0)) == 6
-    assert len(kept.since(360)) == 2
+    assert len(list(kept.since(0))) == 6
+    assert len(list(kept.since(360))) == 2
+    commit, clear = {"type": "commit"}, {"type": "clear"}
+    kinds = [e["type"].rpartition(".")[2] for e in kept.since(340, [(360, commit), (400, clear)])]
+    assert kinds == ["append", "commit", "append", "append", "clear"]
 
 
 async def test_history_of_another_mode_seeds_the_first_upstream(

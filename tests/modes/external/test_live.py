@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from config.brain import ActionsSection
 from config.schema import Config
 from tests.doubles.anthropic_server import NOTHING, AnthropicDouble, correction, folio
 from tests.doubles.live_server import LiveDouble
@@ -159,3 +160,14 @@ async def test_a_truncation_is_answered_although_the_provider_knows_none(
         item = caller.conversation.get(item_id)
         assert item is not None
         assert item.heard(1e9) == "Uno"
+
+
+async def test_that_it_can_run_no_actions_is_said(live: LiveDouble, tmp_path: Path) -> None:
+    config = config_for(tmp_path, live, None)
+    table = {"pagar": {"description": "Paga", "callable": "tests.invoices:pay"}}
+    config = config.model_copy(update={"actions": ActionsSection.model_validate({"table": table})})
+    async with calling(config, tmp_path, context={"available_actions": ["pagar"]}) as caller:
+        [warning] = caller.all("penny.warning")
+        assert (warning["code"], warning["field"]) == ("field_ignored", "context.available_actions")
+        assert "openai_live" in warning["message"]
+        assert caller.call.info["capabilities"]["tools"] is False

@@ -180,3 +180,61 @@ class _Listening:
     def generate(self, *arguments: Any, max_length: int, **options: Any) -> Any:
         self.max_lengths.append(max_length)
         return self._model.generate(*arguments, max_length=max_length, **options)
+
+
+class Doctored:
+    """A loaded model whose results are changed, and which notes how long they may become."""
+
+    def __init__(self, model: Any, no_speech_prob: float) -> None:
+        self._model = model
+        self._no_speech_prob = no_speech_prob
+        self.lengths: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def generate(self, encoded: Any, prompts: Any, **options: Any) -> Any:
+        self.lengths.append(options["max_length"] - len(prompts[0]))
+        results = self._model.generate(encoded, prompts, **options)
+        return [Result(result, self._no_speech_prob) for result in results]
+
+
+class Result:
+    """One result, with another ``no_speech_prob``."""
+
+    def __init__(self, result: Any, no_speech_prob: float) -> None:
+        self.sequences_ids, self.scores = result.sequences_ids, result.scores
+        self.no_speech_prob = no_speech_prob
+
+
+@pytest.mark.parametrize(("no_speech_prob", "understood"), [(0.97, False), (0.7, True)])
+async def test_words_heard_where_there_is_surely_no_speech_are_not_understood(
+    folder: Path, no_speech_prob: float, understood: bool
+) -> None:
+    whisper = load(folder, window_s=15)
+    loaded: Any = whisper._decoder._model
+    loaded.model = Doctored(loaded.model, no_speech_prob)
+    transcript = await whisper.transcribe(
+        await speak(PHRASES[0], Voice()), SttOptions(language="es")
+    )
+    await whisper.aclose()
+
+    assert transcript.text == PHRASES[0]
+    assert transcript.understood is understood
+
+
+@pytest.mark.parametrize("is_wanted", [True, False])
+async def test_noise_is_decoded_no_longer_than_it_lasts_nor_for_a_caller_who_is_gone(
+    folder: Path, is_wanted: bool
+) -> None:
+    """No text passes a log probability of 0: every temperature is tried."""
+    whisper = load(folder, window_s=15, temperatures=(0.0, 0.4, 0.8), log_prob=0.0)
+    loaded: Any = whisper._decoder._model
+    loaded.model = Doctored(loaded.model, 0.1)
+    noise = np.random.default_rng(7).normal(0, 0.2, 16_000).astype(np.float32)
+    heard = Passage(noise, SttOptions(language="es"), lambda: is_wanted)
+    whisper._decoder.decode([heard])
+    await whisper.aclose()
+
+    assert len(loaded.model.lengths) == (3 if is_wanted else 1)
+    assert max(loaded.model.lengths) <= 28  # a second of speech, generously

@@ -66,3 +66,41 @@ def test_arguments_are_taken_from_the_words() -> None:
 @pytest.mark.parametrize("words", ["", "hola", "3", "F-1 7.5 en Madrid"])
 def test_arguments_always_satisfy_the_schema(tool: dict[str, Any], words: str) -> None:
     jsonschema.validate(fill_arguments(tool, words), tool["parameters"])
+
+
+AMOUNT: dict[str, Any] = {
+    "type": "function",
+    "name": "pagar",
+    "parameters": {
+        "type": "object",
+        "properties": {"importe": {"type": "number", "minimum": 0}},
+        "required": ["importe"],
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "amount"),
+    [
+        ("paga 1.500 euros", 1500),
+        ("paga 1.500,75 euros", 1500.75),
+        ("pay 1,500.75 dollars", 1500.75),
+        ("pay 1,500 dollars", 1500),
+        ("paga 1 500 euros", 1500),
+        ("paga 1.234.567 euros", 1_234_567),
+        ("paga 84,35 euros", 84.35),
+        ("paga 0,5", 0.5),
+        ("paga 20", 20),
+        ("sube -20 grados", -20),
+        ("sube \u221220,5 grados", -20.5),
+        ("el contrato A-20, paga 7", 7),
+    ],
+)
+def test_an_amount_is_the_one_that_was_said(words: str, amount: float) -> None:
+    """One that the schema forbids is passed on as said: what is called refuses it."""
+    assert fill_arguments(AMOUNT, words) == {"importe": amount}
+
+
+def test_a_number_that_was_not_said_is_the_least_allowed() -> None:
+    assert fill_arguments(AMOUNT, "paga") == {"importe": 0}
+    assert fill_arguments(INVOICE, "una factura")["copias"] == 1
