@@ -60,9 +60,9 @@ def main() -> int:
 
 def write_tables(seen: list[tuple[Attack, str, bool]]) -> None:
     run = [each for each in seen if each[1] != "not run"]
-    cores, load = os.cpu_count(), os.getloadavg()[2]
+    held, cores, load = sum(each[2] for each in run), os.cpu_count(), os.getloadavg()[2]
     lines = [
-        f"{len(seen)} attacks, {len(run)} run, {sum(held for *_, held in run)} held, on {cores} cores "
+        f"{len(seen)} attacks, {len(run)} run, {held} held, on {cores} cores "
         f"(load of the last quarter of an hour: {load:.0f}). {MARK}"
     ]
     for kind in dict.fromkeys(attack.kind for attack, *_ in seen):
