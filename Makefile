@@ -15,6 +15,8 @@ TRITON := .venv-triton
 TRITON_STAMP := $(TRITON)/.made
 PEER := .venv-peers
 PEER_STAMP := $(PEER)/.made
+NODE := tests/conformance/node
+NODE_STAMP := $(NODE)/node_modules/.made
 LOCK := .venv-lock
 LOCK_STAMP := $(LOCK)/.made
 TORCH ?=
@@ -122,7 +124,7 @@ bench-gpu: $(WORKER_STAMP) ## full-size models of random weights on a GPU
 	@$(WORKER)/bin/python -m tests.bench.gpu
 
 .PHONY: conformance
-conformance: $(DEV_STAMP) $(PEER_STAMP) ## four unmodified Realtime clients talk with Penny (PENNY_URL: with that one)
+conformance: $(DEV_STAMP) $(PEER_STAMP) $(NODE_STAMP) ## ten unmodified Realtime clients talk with Penny, in both modes (PENNY_URL: with that one)
 	@$(BIN)/python -m tests.conformance.run
 
 .PHONY: test-runpod
@@ -188,6 +190,12 @@ $(PEER_STAMP): requirements/peers.txt
 	@$(INSTALL) $(PEER) peers
 	@touch $@
 
+# No addresses in its lock: the registry is whichever npm is set to.
+$(NODE_STAMP): $(NODE)/package-lock.json
+	@command -v npm >/dev/null || { echo "The clients in Node need Node.js 20 or newer and npm."; exit 1; }
+	@npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 $(RUNPOD_STAMP): requirements/runpod.txt
 	@$(INSTALL) $(RUNPOD_VENV) runpod
 	@touch $@
@@ -202,7 +210,7 @@ bench-kb: $(DEV_STAMP) ## knowledge base: 100,000 passages beside tantivy, bm25s
 
 .PHONY: clean
 clean: ## remove the environment and what Penny wrote
-	@rm -rf .venv .venv.* .venv-* var
+	@rm -rf .venv .venv.* .venv-* $(NODE)/node_modules var
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache
 
 .PHONY: bench-brain

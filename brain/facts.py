@@ -63,6 +63,7 @@ class Library:
                 language=self._language,
                 min_score=None if sure else MIN_SCORE_TO_READ,
                 vectors=vectors,
+                keep=vectors,
             )
         except UnknownCollection as error:
             self._base = None

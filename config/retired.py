@@ -24,6 +24,7 @@ class Retired:
 _MEASURED = "the page shows what this gateway has measured (latency_ms of GET /v1/modes)"
 RETIRED_KEYS: dict[str, Retired] = {
     "brain.max_notes": Retired("a note leaves the speaker's context when it no longer holds"),
+    "kb.embedding_server.relevance": Retired("words and vectors are joined by their ranks"),
     "brain.corrections.every_n_turns": Retired("corrections no longer wait for each other"),
     "runpod.floor": Retired("write runpod.min_workers", renamed_to="runpod.min_workers"),
     "worker.engines.openai_compatible.late_system_role": Retired(

@@ -145,12 +145,27 @@ class KbSection(Section):
     timezone: ZoneName = Field(
         default="Europe/Madrid", description="where 'mañana' in a question about hours is told"
     )
-    embedding: Literal["none", "openai-compatible"] = Field(
-        default="none", description="what adds vectors to the words; none searches words alone"
+    keep_unanswered: int = Field(
+        default=0,
+        ge=0,
+        le=10_000,
+        description="questions of real calls that nothing was sure to answer, kept of each "
+        "collection for /kb, with their numbers blanked; 0 keeps none",
+    )
+    embedding: Literal["local", "openai-compatible", "none"] = Field(
+        default="local",
+        description="what adds vectors to the words: a small model in this process, a server, or "
+        "nothing",
     )
     embedding_server: EmbeddingServer = Field(
         default_factory=EmbeddingServer, description="any OpenAI-compatible `/embeddings`"
     )
+
+
+def _embedding_of(kb: KbSection) -> EmbeddingServer | Literal["local"] | None:
+    if kb.embedding == "none":
+        return None
+    return kb.embedding_server if kb.embedding == "openai-compatible" else "local"
 
 
 class LogsSection(Section):
@@ -302,7 +317,8 @@ class Config(Section):
             ref=kb.default_ref,
             watch=kb.watch,
             timezone=kb.timezone,
-            embedding=kb.embedding_server if kb.embedding == "openai-compatible" else None,
+            keep_unanswered=kb.keep_unanswered,
+            embedding=_embedding_of(kb),
         )
 
     @property

@@ -27,6 +27,7 @@ from kb.passage import (
 )
 from kb.search import Filter, search_view
 from kb.settings import KbSettings
+from kb.unanswered import UnansweredQuestions
 from kb.watch import Repeater, Watcher
 from penny.errors import PennyError
 
@@ -59,6 +60,9 @@ class KnowledgeBase:
         self._misplaced: list[Problem] = []
         self._aside: TemporaryDirectory[str] | None = None
         self._why_aside = ""
+        self.unanswered = UnansweredQuestions(
+            settings.index / "unanswered.json", settings.keep_unanswered
+        )
 
     @classmethod
     def open(cls, settings: KbSettings, progress: Progress | None = None) -> KnowledgeBase:
@@ -100,6 +104,7 @@ class KnowledgeBase:
         filters: Mapping[str, Filter] | None = None,
         min_score: float | None = None,
         vectors: bool = True,
+        keep: bool = False,
     ) -> SearchResult:
         """Return the passages of one collection that answer.
 
@@ -110,11 +115,12 @@ class KnowledgeBase:
                 the hits to be told though ``relevant`` may be False. None: what
                 ``KbSettings.relevance`` asks of an answer.
             vectors: False asks the words alone, where nothing may wait for ``KbSettings.embedder``.
+            keep: a caller asks: one that is not answered is kept in ``unanswered``.
 
         Raises:
             UnknownCollection: there is no such collection.
         """
-        return search_view(
+        result = search_view(
             self.view(ref),
             text,
             self._settings,
@@ -124,6 +130,9 @@ class KnowledgeBase:
             min_score=min_score,
             vectors=vectors,
         )
+        if keep and result.query_normalized and not result.relevant:
+            self.unanswered.note(ref, text)
+        return result
 
     def beside(self, passage: Passage) -> list[Passage]:
         """Return what stands just before and after a passage, under the same headings above."""
@@ -133,6 +142,10 @@ class KnowledgeBase:
     def waits(self) -> bool:
         """Whether a search waits for an embedder: one to be made in a thread."""
         return self._settings.embedder is not None
+
+    def folder(self, ref: str) -> Path:
+        """Return where the documents of a collection lie. Raises UnknownCollection."""
+        return self._collection(ref).folder
 
     def view(self, ref: str) -> View:
         """Return the last commit of a collection, unchanging. Raises UnknownCollection."""
@@ -212,7 +225,8 @@ class KnowledgeBase:
             )
             self._watcher.start()
             if self._settings.embedder is not None:
-                self._embedding = Repeater("kb-embed", self.embed)
+                settle_s = self._settings.embedder.settle_s
+                self._embedding = Repeater("kb-embed", self.embed, settle_s)
                 self._embedding.start()
 
     def fault(self) -> str:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from kb.base import KnowledgeBase
-from kb.evaluation import EvalReport, Score, check_answers, evaluate, read_questions
+from kb.evaluation import SHOWN, EvalReport, evaluate, find_answers, read_questions
 from kb.indexer import Progress as OnProgress
 from kb.settings import KbSettings
 from penny.errors import PennyError
@@ -152,8 +152,10 @@ def _run_eval(arguments: argparse.Namespace) -> int:
     try:
         questions = read_questions(arguments.file)
         with _opened(arguments) as (base, ref):
-            check_answers(questions, base.view(ref).has)
-            report = evaluate(lambda text: base.search(ref, text), questions)
+            questions = find_answers(questions, base.view(ref).read_all())
+            report = evaluate(
+                lambda text: base.search(ref, text, limit=SHOWN, min_score=0.0), questions
+            )
     except (PennyError, OSError) as error:
         return _guarded(error)
     _print_report(report, Console(file=sys.stdout))
@@ -164,28 +166,14 @@ def _run_eval(arguments: argparse.Namespace) -> int:
 
 
 def _print_report(report: EvalReport, console: Console) -> None:
-    table = Table("questions", "asked", "recall@1", "recall@5", "MRR")
-    whole = Score()
-    for name, score in sorted(report.groups.items()):
-        _add_score(table, name, score)
-        whole.asked += score.asked
-        whole.first += score.first
-        whole.in_five += score.in_five
-        whole.reciprocal += score.reciprocal
-    _add_score(table, "all", whole)
+    table = Table("questions", "asked", "recall@1", "recall@5", "MRR", "raw@1", f"raw@{SHOWN}")
+    for name, score in (*sorted(report.groups.items()), ("all", report.whole)):
+        counts = (score.first, score.in_five, score.reciprocal, score.ranked, score.shown)
+        shares = (f"{score.share(count):.3f}" for count in counts)
+        table.add_row(name, str(score.asked), *shares)
     console.print(table)
     console.print(
         f"unanswerable {report.unanswerable}, false answers {report.false_answers} "
         f"({report.false_answer_rate:.1%}); latency p50 {report.p50_ms:.2f} ms, "
         f"p99 {report.p99_ms:.2f} ms"
-    )
-
-
-def _add_score(table: Table, name: str, score: Score) -> None:
-    table.add_row(
-        name,
-        str(score.asked),
-        f"{score.recall_1:.3f}",
-        f"{score.recall_5:.3f}",
-        f"{score.mrr:.3f}",
     )

@@ -15,13 +15,14 @@ from kb.indexer import Changes, Progress, sync_collection
 from kb.passage import Language, Passage, Question
 from kb.query import Vocabulary
 from kb.settings import KbSettings
-from kb.vectors import VectorIndex, make_vectors, read_vectors, stamp_of
+from kb.sources.loader import SYNONYMS
+from kb.vectors import VectorIndex, make_vectors, read_vectors, stamp_of, stamp_of_file
 
 
 log = structlog.get_logger()
 
-# Of the commit, and of its vectors.
-Stamp = tuple[tuple[int, int], tuple[int, int]]
+# Of the commit, of its vectors, and of the synonyms: the time of each and its place on disk.
+Stamp = tuple[tuple[int, int], ...]
 
 _READY_PASSAGES = 4096
 # A phrase that more passages list tells nothing.
@@ -39,14 +40,14 @@ class View:
     """
 
     def __init__(
-        self, searcher: tantivy.Searcher, stamp: Stamp, vectors: VectorIndex | None
+        self, searcher: tantivy.Searcher, stamp: Stamp, vectors: VectorIndex | None, folder: Path
     ) -> None:
         self.searcher = searcher
         self.stamp = stamp
         self.vectors = vectors
         self.files: dict[str, FileState] = read_files(searcher)
         self.passages = sum(state.passages for state in self.files.values())
-        self.vocabulary = Vocabulary(searcher, self.passages)
+        self.vocabulary = Vocabulary(searcher, self.passages, folder)
         self.questions = [
             Question(text, passage.id, passage.language)
             for passage in _read_asked(searcher)
@@ -63,30 +64,22 @@ class View:
         hits = self.searcher.search(query, limit=_MOST_LISTED, count=False).hits if words else []
         return {self.passage(address).id: address for _, address in hits}
 
-    def has(self, passage_id: str) -> bool:
-        """Whether a passage has this id."""
-        query = tantivy.Query.boolean_query(
-            [
-                (tantivy.Occur.Must, tantivy.Query.term_query(SCHEMA, "id", passage_id, "basic")),
-                (tantivy.Occur.Must, tantivy.Query.term_query(SCHEMA, "kind", "passage", "basic")),
-            ]
-        )
-        return bool(self.searcher.search(query, limit=1, count=False).hits)
+    def read_all(self, source: str = "", most: int | None = None) -> list[Passage]:
+        """Return every passage, or those of one file, in the order of the documents."""
+        query = tantivy.Query.term_query(SCHEMA, "kind", "passage", "basic")
+        if source:
+            of_file = tantivy.Query.term_query(SCHEMA, "file", source, "basic")
+            query = tantivy.Query.boolean_query(
+                [(tantivy.Occur.Must, query), (tantivy.Occur.Must, of_file)]
+            )
+        limit = most or max(1, self.searcher.num_docs)
+        hits = self.searcher.search(query, limit=limit, count=False).hits
+        found = [read_passage(self.searcher, address).passage for _, address in hits]
+        return sorted(found, key=lambda each: (each.source, _line(each.position)))
 
     def beside(self, passage: Passage) -> list[Passage]:
         """Return the passages before and after it in its file, under the same headings above."""
-        query = tantivy.Query.boolean_query(
-            [
-                (tantivy.Occur.Must, tantivy.Query.term_query(SCHEMA, "kind", "passage", "basic")),
-                (
-                    tantivy.Occur.Must,
-                    tantivy.Query.term_query(SCHEMA, "file", passage.source, "basic"),
-                ),
-            ]
-        )
-        hits = self.searcher.search(query, limit=_MOST_BESIDE, count=False).hits
-        file = [self.passage(address).passage for _, address in hits]
-        file.sort(key=lambda each: _line(each.position))
+        file = self.read_all(passage.source, _MOST_BESIDE)
         ids = [each.id for each in file]
         at = ids.index(passage.id) if passage.id in ids else len(ids)
         near = file[max(0, at - 1) : at] + file[at + 1 : at + 2]
@@ -170,6 +163,7 @@ class Collection:
         return (
             self._index.stamp(),
             stamp_of(self._index.folder, embedder) if embedder is not None else (0, 0),
+            *(stamp_of_file(self.folder / name) for name in SYNONYMS.values()),
         )
 
     def _read_view(self) -> View:
@@ -177,7 +171,7 @@ class Collection:
         searcher = self._index.searcher()
         embedder = self._settings.embedder
         vectors = read_vectors(searcher, self._index.folder, embedder) if embedder else None
-        return View(searcher, stamp, vectors)
+        return View(searcher, stamp, vectors, self.folder)
 
 
 def _read_asked(searcher: tantivy.Searcher) -> list[Passage]:

@@ -35,6 +35,10 @@ class EmbeddingFailed(PennyError):
     retryable = True
 
 
+class EmbeddingTooSlow(EmbeddingFailed):
+    """A batch was not embedded in time."""
+
+
 class EmbeddingServer(Section):
     """Where vectors are made: ``kb.embedding_server`` of ``penny.yaml``."""
 
@@ -53,13 +57,9 @@ class EmbeddingServer(Section):
         default=0.5, gt=0, le=10, description="time a search waits; then words alone answer"
     )
     indexing_timeout_s: float = Field(
-        default=60.0, gt=0, description="time the server has for 64 passages"
-    )
-    relevance: float = Field(
-        default=0.6,
-        ge=0,
-        le=1,
-        description="cosine at which a passage is as likely right as wrong; the model's own",
+        default=60.0,
+        gt=0,
+        description="time the server has for 64 passages; a slower one is sent fewer at a time",
     )
 
     @field_validator("url")
@@ -78,10 +78,12 @@ class Embedder(Protocol):
     Thread-safe. ``name`` tells engine and model: vectors of another name are made anew.
 
     ``fault`` is why the last request failed, '' when it did not; told in the log by the embedder.
-    ``resting``: it failed a moment ago and is not worth asking yet.
+    ``resting``: it failed a moment ago and is not worth asking yet. ``settle_s``: how long a
+    process that just began to watch has better to do than to make vectors.
     """
 
     name: str
+    settle_s: float
 
     @property
     def fault(self) -> str: ...
@@ -101,7 +103,8 @@ class Embedder(Protocol):
 class HttpEmbedder:
     """Embedder behind an OpenAI-compatible server.
 
-    Posts ``{"model", "input"}`` to ``<url>/embeddings``, at most 64 texts at a time.
+    Posts ``{"model", "input"}`` to ``<url>/embeddings``, at most 64 texts at a time; a server that
+    does not embed so many in time is sent half as many from then on.
 
     A failure is logged when it begins and when it is over; for five seconds after one, requests
     fail at once.
@@ -119,6 +122,8 @@ class HttpEmbedder:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = f"http:{server.model}:{server.passage_prefix}"
+        self.settle_s = 0.0
+        self._batch = _BATCH
         self.fault = ""
         self.failures = 0
         self._server = server
@@ -143,11 +148,9 @@ class HttpEmbedder:
         if self.resting:
             raise EmbeddingFailed(self.fault)
         try:
-            rows = [
-                row
-                for first in range(0, len(texts), _BATCH)
-                for row in self._request(texts[first : first + _BATCH], timeout_s)
-            ]
+            rows: list[list[float]] = []
+            while len(rows) < len(texts):
+                rows += self._request_some(texts[len(rows) :], timeout_s)
             vectors = _normalise(rows)
         except EmbeddingFailed as error:
             self._failed(error)
@@ -164,6 +167,18 @@ class HttpEmbedder:
         self.fault = error.message
         self._rests_until = self._clock() + _REST_S
 
+    def _request_some(self, texts: list[str], timeout_s: float) -> list[list[float]]:
+        """Vectors of as many of the first texts as the server makes in time, one at least."""
+        while True:
+            batch = texts[: self._batch]
+            try:
+                return self._request(batch, timeout_s)
+            except EmbeddingTooSlow:
+                if len(batch) == 1:
+                    raise
+                self._batch = max(1, len(batch) // 2)
+                log.info("kb_embedding_batch_halved", model=self._server.model, batch=self._batch)
+
     def _request(self, texts: list[str], timeout_s: float) -> list[list[float]]:
         headers = {"Content-Type": "application/json"}
         if self._key:
@@ -177,8 +192,10 @@ class HttpEmbedder:
             with error:
                 raise EmbeddingFailed(f"the embedding server answered {error.code}") from error
         except (OSError, http.client.HTTPException, orjson.JSONDecodeError) as error:
-            name = type(getattr(error, "reason", error)).__name__
-            raise EmbeddingFailed(f"no vectors from the embedding server: {name}") from error
+            cause = getattr(error, "reason", error)
+            kind = EmbeddingTooSlow if isinstance(cause, TimeoutError) else EmbeddingFailed
+            name = type(cause).__name__
+            raise kind(f"no vectors from the embedding server: {name}") from error
         try:
             rows = sorted(data["data"], key=lambda row: int(row["index"]))
             vectors = [row["embedding"] for row in rows]

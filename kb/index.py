@@ -22,7 +22,7 @@ from kb.passage import IndexUnavailable, Passage
 
 
 # Part of the folder's name: a change of fields or of normalisation asks for a new index.
-INDEX_VERSION = "11"
+INDEX_VERSION = "12"
 _BLANK = "blank"
 _RAW = "raw"
 _FACT_CHARS = 200

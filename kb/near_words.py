@@ -4,9 +4,10 @@
 multilingual sentence encoder about single words; searching needs no model) and kept as data: the
 index keys of the commonest words, each with its nearest others and how near they are.
 
-The synonyms of a language are a list beside it. A line ``recibo factura`` makes its words stand for
-each other; ``>`` makes it one-way (``moroso > deuda``): the left words also look for the right
-ones. A number at the end is the weight, 0.8 when absent.
+The synonyms of a language are a list beside it, those of a collection one in its folder. A line
+``recibo factura`` makes its words stand for each other; ``>`` makes it one-way
+(``moroso > deuda``): the left words also look for the right ones. A number at the end is the
+weight, 0.8 when absent.
 
 ``SpellingIndex`` searches the engine's own terms. One wrong letter leaves the beginning or the end
 of a word as it was, so candidates are the terms with the same first letters and, from the reversed
@@ -20,6 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import structlog
 import tantivy
 from numpy.typing import NDArray
 from rapidfuzz.distance import OSA
@@ -27,7 +29,10 @@ from rapidfuzz.process import extract
 
 from kb.normal.analysis import keys_of
 from kb.passage import Language
+from kb.sources.loader import SYNONYMS
 
+
+log = structlog.get_logger()
 
 _FOLDER = Path(__file__).parent / "thesaurus"
 _FULL = 255.0
@@ -85,6 +90,19 @@ def load_synonyms(language: Language) -> dict[str, dict[str, float]]:
     """Return key -> the keys it also stands for, with their weight."""
     path = _FOLDER / f"{language}.txt"
     return parse_synonyms(path.read_text(encoding="utf-8").splitlines(), language)
+
+
+def read_synonyms(folder: Path, language: Language) -> dict[str, dict[str, float]]:
+    """Return the general synonyms with those of the collection in ``folder``, which go before."""
+    general, path = load_synonyms(language), folder / SYNONYMS[language]
+    try:
+        own = parse_synonyms(path.read_text(encoding="utf-8").splitlines(), language)
+    except FileNotFoundError:
+        return general
+    except (OSError, ValueError) as error:
+        log.warning("kb_synonyms_unreadable", file=path.name, reason=type(error).__name__)
+        return general
+    return general | {key: general.get(key, {}) | others for key, others in own.items()}
 
 
 def parse_synonyms(lines: Iterable[str], language: Language) -> dict[str, dict[str, float]]:

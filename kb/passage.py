@@ -61,13 +61,19 @@ class Passage:
 class Hit:
     """A passage found. ``score`` 0..1: how sure it is that this passage answers.
 
-    ``lexical``: score of words alone, 0..1; ``vector``: cosine, or None without an embedder.
+    ``vector``: cosine, or None for one that is not among the nearest, and without an embedder.
+    ``by_words``, ``by_vectors``: its place in each of the two lists, from 1; None where it is in
+    none. ``found``, ``lost``: the caller's words that it has, itself or by another word, and has
+    not.
     """
 
     passage: Passage
     score: float
-    lexical: float
     vector: float | None = None
+    by_words: int | None = None
+    by_vectors: int | None = None
+    found: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,17 @@ import math
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import tantivy
 
 from kb.intent import plain_question
-from kb.near_words import SpellingIndex, load_elsewhere, load_relations, load_synonyms
-from kb.normal.analysis import Kind, Token, analyse
+from kb.near_words import SpellingIndex, load_elsewhere, load_relations, read_synonyms
+from kb.normal.analysis import Kind, Token, analyse, keys_of
+from kb.normal.spelled import read_initials
 from kb.normal.stems import key_of
 from kb.normal.stopwords import is_weak
+from kb.normal.words import fold_accents
 from kb.passage import Language
 
 
@@ -57,16 +60,23 @@ class Concept:
 
 
 class Vocabulary:
-    """The words of one commit of one collection."""
+    """The words of one commit of one collection.
 
-    def __init__(self, searcher: tantivy.Searcher, documents: int) -> None:
+    ``related``: by language, key -> the keys it also stands for, with their weight.
+    """
+
+    def __init__(self, searcher: tantivy.Searcher, documents: int, folder: Path) -> None:
         self._searcher = searcher
+        self.related: dict[Language, dict[str, dict[str, float]]] = {
+            "es": read_synonyms(folder, "es"),
+            "en": read_synonyms(folder, "en"),
+        }
         self.documents = max(_LEAST_DOCUMENTS, documents)
         self._most = math.log(1 + (self.documents + 0.5) / 0.5)
         self.spelling = SpellingIndex(searcher)
         self.frequency = lru_cache(maxsize=65_536)(self._frequency)
         self.near = lru_cache(maxsize=16_384)(self._near)
-        for load in (load_relations, load_synonyms, load_elsewhere):
+        for load in (load_relations, load_elsewhere):
             load("es")  # now rather than in a caller's first search
 
     def _frequency(self, key: str) -> int:
@@ -92,7 +102,7 @@ def build_concepts(text: str, language: Language, vocabulary: Vocabulary) -> lis
     """Return what the question is about, in order, each thing once."""
     concepts: dict[str, Concept] = {}
     before: Token | None = None
-    for token in analyse(plain_question(text), language):
+    for token in analyse(_join_initials(plain_question(text), language, vocabulary), language):
         if token.stop:
             before = token if token.kind == "word" else None
             continue
@@ -104,6 +114,23 @@ def build_concepts(text: str, language: Language, vocabulary: Vocabulary) -> lis
             _join(before, token, concept, language, vocabulary)
         before = token if token.kind == "word" else None
     return list(concepts.values())
+
+
+def _join_initials(text: str, language: Language, vocabulary: Vocabulary) -> str:
+    """Write initials that the collection has as one word: ``la ce ene u``, ``la cnu``."""
+    words = text.split()
+    plain = [fold_accents(word.lower().strip(",.;:¿?¡!")) for word in words]
+    joined: list[str] = []
+    at = 0
+    while at < len(words):
+        found = read_initials(plain, at, language)
+        if found and any(map(vocabulary.frequency, keys_of(found[0], language))):
+            joined.append(found[0])
+            at += found[1]
+        else:
+            joined.append(words[at])
+            at += 1
+    return " ".join(joined)
 
 
 def _join(
@@ -146,7 +173,7 @@ def _word_keys(
     key: str, surface: str, language: Language, vocabulary: Vocabulary
 ) -> dict[str, float]:
     """The word itself; else what sounds like it; and what stands for any of these."""
-    related = load_synonyms(language)
+    related = vocabulary.related[language]
     keys: dict[str, float] = {}
     bases: dict[str, float] = {}
     if vocabulary.frequency(key):
@@ -163,7 +190,10 @@ def _word_keys(
             if vocabulary.frequency(with_h):
                 keys[with_h] = 0.95
         else:
-            keys = _conjugated(key, vocabulary) or dict(vocabulary.spelling.near(key))
+            # A word that there is, a name too, is no misspelling of another.
+            known = load_relations(language).knows(key)
+            guessed = {} if known else dict(vocabulary.spelling.near(key))
+            keys = _conjugated(key, vocabulary) or guessed
             bases = {found: q for found, q in keys.items() if q >= 0.8}
             # A word that there is may be meant as it is, or misheard.
             bases.setdefault(key, 1.0)

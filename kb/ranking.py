@@ -160,11 +160,15 @@ class Judge:
         odds = math.fsum(map(mul, self._rank, rank_features(evidence)))
         return odds - MISSING_CODE_ODDS * evidence.missing_code
 
-    def trust(self, evidence: Evidence, standing: Standing) -> float:
-        """Return 0..1, 0.5 being as likely an answer as not."""
+    def trust(self, evidence: Evidence, standing: Standing, more: float = 0.0) -> float:
+        """Return 0..1, 0.5 being as likely an answer as not.
+
+        Args:
+            more: log-odds of what else speaks for it or against it.
+        """
         if not evidence.coverage:
             return 0.0
-        odds = self._trust_bias
+        odds = self._trust_bias + more
         odds += math.fsum(map(mul, self._trust, trust_features(evidence, standing)))
         odds -= MISSING_CODE_ODDS * evidence.missing_code
         return 1.0 / (1.0 + math.exp(-max(-_MOST_ODDS, min(_MOST_ODDS, odds))))

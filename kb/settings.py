@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field
 
 from kb.embedder import Embedder, EmbeddingServer, HttpEmbedder
+from kb.local_embedder import LocalEmbedder
 from penny.section import Section
 
 
@@ -37,8 +38,8 @@ class KbSettings:
     ``writer_memory_mb``: what the engine may hold while indexing (its least is 15).
     ``open_wait_s``: how long a reader waits for the writer's first pass before it serves the
     last commit.
-    ``embedder``: adds vectors to the words, or None. ``vector_relevance``: the cosine at which
-    its best passage is as likely right as wrong; it belongs to the model.
+    ``keep_unanswered``: questions of callers that nothing was sure to answer, kept of each
+    collection. ``embedder``: adds vectors to the words, or None.
     """
 
     documents: Path = Path("kb/documents")
@@ -48,7 +49,7 @@ class KbSettings:
     max_file_mb: int = 50
     writer_memory_mb: int = 64
     open_wait_s: float = 5.0
-    vector_relevance: float = 0.6
+    keep_unanswered: int = 0
     embedder: Embedder | None = None
 
 
@@ -62,17 +63,20 @@ class LibrarySettings(Section):
     timezone: ZoneName = Field(
         default="Europe/Madrid", description="where 'mañana' in a question about hours is told"
     )
-    embedding: EmbeddingServer | None = Field(
-        default=None, description="server that adds vectors to the words; null searches words alone"
+    keep_unanswered: int = Field(
+        default=0, ge=0, le=10_000, description="unanswered questions kept of each collection"
+    )
+    embedding: EmbeddingServer | Literal["local"] | None = Field(
+        default=None, description="what adds vectors to the words; null searches words alone"
     )
 
     def kb_settings(self, environment: Mapping[str, str]) -> KbSettings:
         """The same as the knowledge base takes it; ``environment`` has the embedder's key."""
-        settings = KbSettings(documents=self.documents, index=self.index)
+        settings = KbSettings(
+            documents=self.documents, index=self.index, keep_unanswered=self.keep_unanswered
+        )
         if self.embedding is None:
             return settings
-        return replace(
-            settings,
-            embedder=HttpEmbedder(self.embedding, environment),
-            vector_relevance=self.embedding.relevance,
-        )
+        if self.embedding == "local":
+            return replace(settings, embedder=LocalEmbedder())
+        return replace(settings, embedder=HttpEmbedder(self.embedding, environment))

@@ -1,16 +1,20 @@
 """The vectors of one collection: a file beside its index, and exact search over them.
 
-Rows are known by the text they were made of, so an edit makes only its own passages anew, and a
-file written half-way is never seen: it is renamed into place when it is whole.
+A passage has a vector for each window of some 400 characters, under its headings: one of a whole
+passage is near to everything that it speaks of, and to nothing. Rows are known by the text they
+were made of, so an edit makes only its own passages anew, and a file written half-way is never
+seen: it is renamed into place when it is whole.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 import os
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 
 import numpy as np
 import structlog
@@ -18,45 +22,59 @@ import tantivy
 
 from kb.embedder import Embedder, Vectors
 from kb.index import SCHEMA, read_passage
+from kb.passage import Passage
 
 
 log = structlog.get_logger()
 
-_SLOPE = 20.0
-_BATCH = 256
+_BATCH = 64
+_WINDOW_CHARS = 400
+_MOST_WINDOWS = 4
+"""Of one passage among the nearest, more or less: so many more rows are looked at."""
+_HEADINGS = 2
+_LEAST_SPREAD = 0.01
+_SAVED_EVERY_S = 60.0
+"""What an end of the process costs of the making, which takes minutes for many passages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A passage near to a question. ``standing``: its cosine, counted in standard deviations over
+    the mean of the whole collection; unlike a cosine, it means the same for every model."""
+
+    address: tantivy.DocAddress
+    cosine: float
+    standing: float
 
 
 class VectorIndex:
-    """Vectors with the addresses of their passages in one commit; unchanging."""
+    """Vectors with the addresses of their passages in one commit; unchanging.
+
+    A passage may have several rows: its nearest one counts.
+    """
 
     def __init__(self, addresses: list[tantivy.DocAddress], rows: Vectors) -> None:
         self._addresses = addresses
         self._rows = rows
-        self._places = {(each.segment_ord, each.doc): at for at, each in enumerate(addresses)}
 
-    def nearest(self, query: Vectors, limit: int) -> list[tuple[float, tantivy.DocAddress]]:
-        """Return (cosine, address), the nearest first."""
+    def nearest(self, query: Vectors, limit: int) -> list[Near]:
+        """Return the nearest passages, the nearest first."""
         if not self._addresses:
             return []
-        cosines = self._rows @ query
-        count = min(limit, len(cosines))
+        # Not by BLAS: its threads wait for each other 40 ms where other work runs.
+        cosines = np.einsum("rd,d->r", self._rows, query)
+        mean, spread = float(cosines.mean()), max(_LEAST_SPREAD, float(cosines.std()))
+        count = min(limit * _MOST_WINDOWS, len(cosines))
         top = np.argpartition(-cosines, count - 1)[:count]
-        ordered = top[np.argsort(-cosines[top])]
-        return [(float(cosines[at]), self._addresses[at]) for at in ordered]
+        found: dict[tuple[int, int], Near] = {}
+        for at in top[np.argsort(-cosines[top])]:
+            address, cosine = self._addresses[at], float(cosines[at])
+            place = (address.segment_ord, address.doc)
+            found.setdefault(place, Near(address, cosine, (cosine - mean) / spread))
+        return list(found.values())[:limit]
 
-    def cosine(self, query: Vectors, address: tantivy.DocAddress) -> float | None:
-        at = self._places.get((address.segment_ord, address.doc))
-        return None if at is None else float(self._rows[at] @ query)
-
-
-def likelihood(cosine: float, relevance: float) -> float:
-    """Return 0..1; ``relevance`` is the cosine at which right and wrong are as likely."""
-    return 1.0 / (1.0 + math.exp(-_SLOPE * (cosine - relevance)))
-
-
-def fuse(lexical: float, vector: float) -> float:
-    """Either witness may be right on its own: 1 minus the chance that both are wrong."""
-    return 1.0 - (1.0 - lexical) * (1.0 - vector)
+    def __len__(self) -> int:
+        return len(self._addresses)
 
 
 def make_vectors(
@@ -81,30 +99,44 @@ def make_vectors(
     if not missing and len(held) == len(wanted):
         return False
     rows = {key: row for key, row in held.items() if key in wanted}
-    for first in range(0, len(missing), _BATCH):
-        keys = missing[first : first + _BATCH]
-        made = embedder.embed_passages([wanted[key] for key in keys])
-        rows |= dict(zip(keys, made, strict=True))
-        if progress:
-            progress(min(first + _BATCH, len(missing)), len(missing))
-    lengths = {len(row) for row in rows.values()}
-    if len(lengths) > 1:
+    saved = time.monotonic()
+    try:
+        for first in range(0, len(missing), _BATCH):
+            keys = missing[first : first + _BATCH]
+            made = embedder.embed_passages([wanted[key] for key in keys])
+            rows |= dict(zip(keys, made, strict=True))
+            if progress:
+                progress(min(first + _BATCH, len(missing)), len(missing))
+            if time.monotonic() - saved > _SAVED_EVERY_S:
+                _save(rows, _path(folder, embedder))
+                saved = time.monotonic()
+    finally:
+        _save(rows, _path(folder, embedder))
+    log.info("kb_vectors_made", made=len(missing), kept=len(rows) - len(missing))
+    return True
+
+
+def _save(rows: dict[str, Vectors], path: Path) -> None:
+    """Raises ValueError: the vectors do not go together."""
+    if len({len(row) for row in rows.values()}) > 1:
         raise ValueError("the model changed its vectors' length; give it another name")
-    path = _path(folder, embedder)
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
         np.savez(file, keys=np.array(list(rows), dtype="U32"), rows=np.array(list(rows.values())))
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
-    log.info("kb_vectors_made", made=len(missing), kept=len(rows) - len(missing))
-    return True
 
 
 def stamp_of(folder: Path, embedder: Embedder) -> tuple[int, int]:
     """Return what changes whenever vectors are made, for one ``stat``."""
+    return stamp_of_file(_path(folder, embedder))
+
+
+def stamp_of_file(path: Path) -> tuple[int, int]:
+    """Return the time and the place on disk of a file that is replaced whole; zeros without one."""
     try:
-        stat = _path(folder, embedder).stat()
+        stat = path.stat()
     except OSError:
         return (0, 0)
     return (stat.st_mtime_ns, stat.st_ino)
@@ -127,10 +159,22 @@ def _texts(searcher: tantivy.Searcher) -> list[tuple[tantivy.DocAddress, str]]:
     query = tantivy.Query.term_query(SCHEMA, "kind", "passage", "basic")
     hits = searcher.search(query, limit=max(1, searcher.num_docs), count=False).hits
     passages = [(address, read_passage(searcher, address).passage) for _, address in hits]
-    return [
-        (address, "\n".join((" > ".join(passage.heading), *passage.questions, passage.text)))
-        for address, passage in passages
-    ]
+    return [(address, text) for address, passage in passages for text in windows_of(passage)]
+
+
+def windows_of(passage: Passage) -> list[str]:
+    """What is embedded of a passage: its listed questions, and its text in windows of lines, each
+    under the headings."""
+    above = " > ".join(passage.heading[-_HEADINGS:])
+    windows = [" ".join(passage.questions)] if passage.questions else []
+    held = ""
+    for line in passage.text.split("\n"):
+        for piece in wrap(line, _WINDOW_CHARS, break_long_words=False):
+            if held and len(held) + len(piece) > _WINDOW_CHARS:
+                windows.append(held)
+                held = ""
+            held = f"{held}\n{piece}" if held else piece
+    return [f"{above}\n{each}" for each in (*windows, *([held] if held else []))]
 
 
 def _key(text: str) -> str:

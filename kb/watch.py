@@ -102,15 +102,14 @@ class Watcher:
 
 
 class Repeater:
-    """Thread that repeats one piece of work.
-
-    Does one thing again and again in a thread of its own, a second after the last time.
+    """Thread that repeats one piece of work, a second after the last time.
 
     ``work`` tells of its own failures; one it did not expect is logged and the thread goes on.
     """
 
-    def __init__(self, name: str, work: Callable[[], None]) -> None:
+    def __init__(self, name: str, work: Callable[[], None], first_after_s: float = 0.0) -> None:
         self._work = work
+        self._first_after_s = first_after_s
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -123,6 +122,8 @@ class Repeater:
         self._thread.join(_LONGEST_STOP_S)
 
     def _run(self) -> None:
+        if self._stopped.wait(self._first_after_s):
+            return
         while True:
             try:
                 self._work()

@@ -17,6 +17,8 @@ PennyError
 ├── UnknownCollection    the knowledge base has no such collection (kb.passage)
 ├── IndexUnavailable     the index cannot be opened or written (kb.passage)
 ├── EmbeddingFailed      an embedder gave no vectors (kb.embedder)
+│   └── EmbeddingTooSlow not in time: fewer texts are sent (kb.embedder)
+├── RefusedDocument      a document cannot be put there or taken out (kb.uploads)
 ├── InvalidEvalSet       a file of questions to measure by is wrong (kb.evaluation)
 ├── VoiceRefused         a recording cannot be a voice (penny.cli.voices)
 ├── HubError             the model hub did not answer, or refused (runpod_worker.weights.hub)

@@ -26,6 +26,8 @@ MAX_CALL_CHARS = 16_384
 PENDING = "pending"
 """Stands for the output of a call that is still being worked on: chat servers refuse a call
 without its output, and the model should know that it has not arrived."""
+_IMAGE = {"url": "image_url", "detail": "detail"}
+"""Field of a chat server's image -> that of a Realtime part."""
 NOTHING_SAID = "…"
 """A turn that a template wants and nobody took: the caller's before a greeting, or the answer that
 was cut off before its first word."""
@@ -75,13 +77,13 @@ def write_messages(instructions: str, items: Sequence[Json], notes: str = "") ->
             _add_calls(messages, run, outputs)
             continue
         for item in run:
-            text = read_text(item)
+            text, images = read_text(item), _read_images(item)
             if text and item["role"] == "system" and not messages:
                 messages.append({"role": "system", "content": text})
             elif text and item["role"] == "system":
                 _add(messages, "user", f"[{text}]")
-            elif text:
-                _add(messages, item["role"], text)
+            elif text or images:
+                _add(messages, item["role"], text, images)
     if not messages or messages[-1]["role"] in ("system", "assistant"):
         _add(messages, "user", NOTHING_SAID)
     if notes:
@@ -90,17 +92,32 @@ def write_messages(instructions: str, items: Sequence[Json], notes: str = "") ->
     return messages
 
 
-def _add(messages: list[Json], role: str, text: str) -> None:
+def _add(messages: list[Json], role: str, text: str, images: Sequence[Json] = ()) -> None:
     """Say more in a role's turn, or let it begin; what a template wants between stands there."""
-    last = messages[-1] if messages else {"role": "system"}
+    last: Json = messages[-1] if messages else {"role": "system"}
     if last["role"] == role and "tool_calls" not in last:
-        last["content"] += f"\n{text}"
+        last["content"] = "\n".join(filter(None, (last["content"], text)))
+        if images:
+            last.setdefault("images", []).extend(images)
         return
     if role == "assistant" and last["role"] == "system":
         messages.append({"role": "user", "content": NOTHING_SAID})
     elif role == "user" and last["role"] == "tool":
         messages.append({"role": "assistant", "content": NOTHING_SAID})
-    messages.append({"role": role, "content": text})
+    message: Json = {"role": role, "content": text}
+    messages.append({**message, "images": list(images)} if images else message)
+
+
+def show(messages: Sequence[Json]) -> list[Json]:
+    """The same with the images of a turn in its content, behind its words, as chat servers take
+    them."""
+    shown = []
+    for message in messages:
+        message = dict(message)
+        if images := message.pop("images", None):
+            message["content"] = [{"type": "text", "text": message["content"]}, *images]
+        shown.append(message)
+    return shown
 
 
 def flatten(messages: Sequence[Json], tools: Sequence[Json], *, system: bool = True) -> list[Json]:
@@ -123,7 +140,8 @@ def flatten(messages: Sequence[Json], tools: Sequence[Json], *, system: bool = T
         for message in run:
             calls = [_call(call["function"]) for call in message.get("tool_calls") or ()]
             told = "\n".join(filter(None, (message["content"], *calls)))
-            plain.append({"role": role, "content": told})
+            plain.append({**message, "role": role, "content": told})
+            plain[-1].pop("tool_calls", None)
     if not system and head and len(plain) > 1:
         plain[1]["content"] = f"{head}\n\n{plain[1]['content']}"
         del plain[0]
@@ -161,6 +179,18 @@ def read_text(item: Json) -> str:
         if part.get("type") != "input_image"
     )
     return " ".join(word.strip() for word in words if word.strip())
+
+
+def _read_images(item: Json) -> list[Json]:
+    """The image parts of a message item, as chat servers take them."""
+    return [
+        {
+            "type": "image_url",
+            "image_url": {name: part[of] for name, of in _IMAGE.items() if part.get(of)},
+        }
+        for part in item.get("content") or ()
+        if part.get("type") == "input_image"
+    ]
 
 
 def _group(items: Sequence[Json]) -> Iterable[tuple[str, list[Json]]]:

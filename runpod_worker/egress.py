@@ -17,6 +17,7 @@ from typing import Any
 import uvloop
 from pydantic import BaseModel
 
+from kb.embedder import EmbeddingServer
 from penny.aio.allow_list import AllowList, split_address
 from penny.tracing.settings import TracingSettings
 from runpod_worker.settings import WorkerSettings
@@ -75,7 +76,8 @@ def find_used_addresses(settings: WorkerSettings) -> list[tuple[str, int | None]
     urls += [engines.openai_stt.base_url] if choice.stt == "openai-compatible" else []
     urls += [engines.openai_compatible.base_url] if choice.llm == "openai-compatible" else []
     urls += [engines.openai_tts.base_url] if choice.tts == "openai-compatible" else []
-    urls += [settings.library.embedding.url] if settings.library.embedding is not None else []
+    embedding = settings.library.embedding
+    urls += [embedding.url] if isinstance(embedding, EmbeddingServer) else []
     urls += [settings.tracing.endpoint] if settings.tracing.enabled else []
     return [split_address(url) for url in urls]
 

@@ -177,6 +177,7 @@ class Worker:
                 session_max_s=self._settings.session_max_s,
                 voices=tuple(self._engines.tts.voices()),
                 penny_events=penny_events,
+                accept_images=self._engines.llm.info.sees,
             ),
             new_id,
         )

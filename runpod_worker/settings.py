@@ -155,6 +155,7 @@ class OpenAiCompatibleSettings(Section):
     api_key_variable: str = Field(
         default="", description="environment variable of the server's key; empty sends none"
     )
+    sees: bool = Field(default=False, description="the model takes images of the caller's")
     temperature: float = Field(default=0.7, ge=0, le=2, description="0 repeats itself, 2 wanders")
     max_tokens: int = Field(default=400, ge=1, le=8192, description="longest answer")
     connect_timeout_s: float = Field(default=3.0, gt=0, description="time to open a connection")

@@ -33,6 +33,8 @@ HEAD_SHARE = 0.5
 """Of the window, for instructions and tools."""
 MESSAGE_TOKENS = 8
 """What a template writes around a message."""
+IMAGE_TOKENS = 1_300
+"""Of an image of a million pixels in Qwen2.5-VL: one for each 28 x 28 of them."""
 CLIPPED_CHARS = 160
 _WHO = re.compile(
     r"\b(?:me llamo|soy|mi (?:nombre|contrato|número|cliente|dni|teléfono|correo|dirección)"
@@ -163,7 +165,9 @@ def _cost(item: Json, count: Count) -> int:
         read_text(item),
         *(str(item.get(key) or "") for key in ("name", "arguments", "output")),
     )
-    return MESSAGE_TOKENS + sum(count(text) for text in texts if text)
+    parts = [part.get("type") for part in item.get("content") or ()]
+    images = parts.count("input_image")
+    return MESSAGE_TOKENS + images * IMAGE_TOKENS + sum(count(text) for text in texts if text)
 
 
 def _ratio(request: LlmRequest) -> float:

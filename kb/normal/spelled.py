@@ -28,6 +28,9 @@ _AT = frozenset(["arroba", "@"])
 _DOTS = frozenset(["punto", "dot"])
 _JOINERS = {"guion": "-", "dash": "-", "hyphen": "-"}
 
+_MOST_INITIAL = 99
+_LEAST_LETTERS, _MOST_LETTERS = 2, 6
+
 
 @dataclass(frozen=True, slots=True)
 class Code:
@@ -68,6 +71,24 @@ def read_code(words: list[str], at: int, language: Language) -> tuple[Code, int]
     if not is_code or (letters and not strong and words[after_letters] in _SEPARATORS):
         return None
     return Code(letters, tuple(parts)), index - at
+
+
+def read_initials(words: list[str], at: int, language: Language) -> tuple[str, int] | None:
+    """Return the initials spelled from ``at`` (``ce ene u``: cnu, ``tres eme``: 3m) and how many
+    words they take, or None. They may be words as well: whether they are meant is told by what
+    the documents have."""
+    names = _SPANISH_LETTERS if language == "es" else _ENGLISH_LETTERS
+    numbers = SPANISH_NUMBERS if language == "es" else ENGLISH_NUMBERS
+    number, index = numbers.read(words, at)
+    first = str(number) if index and number <= _MOST_INITIAL else ""
+    index = at + index if first else at
+    letters, strong = "", 0
+    while index < len(words) and len(letters) < _MOST_LETTERS and words[index] in names:
+        strong += words[index] not in _WEAK and len(words[index]) > 1
+        letters += names[words[index]]
+        index += 1
+    enough = strong >= 1 if first else strong >= 1 and len(letters) >= _LEAST_LETTERS
+    return (first + letters, index - at) if letters and enough else None
 
 
 def _read_digits(words: list[str], at: int, numbers: NumberReader) -> tuple[str, int]:

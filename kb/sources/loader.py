@@ -6,6 +6,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+from kb.passage import Language
 from kb.sources import office
 from kb.sources.blocks import FileContent
 from kb.sources.front_matter import FrontMatter, UnreadableFile, parse_front_matter
@@ -55,9 +56,14 @@ def is_hidden(path: Path) -> bool:
     return path.name.startswith((".", "~")) or path.name in ("Thumbs.db", "desktop.ini")
 
 
+SYNONYMS: dict[Language, str] = {"es": "sinonimos.txt", "en": "synonyms.txt"}
+"""A collection's own thesaurus, in its folder: for searching, never a document."""
+
+
 def is_sidecar(path: Path) -> bool:
-    """Whether the file is the ``<source>.yaml`` of a source beside it."""
-    return path.suffix == ".yaml" and path.with_suffix("").is_file()
+    """Whether the file is the ``<source>.yaml`` of a source beside it, or a thesaurus."""
+    beside = path.suffix == ".yaml" and path.with_suffix("").is_file()
+    return beside or path.name in SYNONYMS.values()
 
 
 def why_not_read(path: Path, mode: int, root: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pdf_inspector
@@ -27,6 +27,12 @@ _PAGE_NUMBER = re.compile(
     r"[\W_]*(p[áa]g(ina|\.)?|page)?\W*\d{1,4}(\W*(de|of|/)\W*\d{1,4})?\W*", re.I
 )
 _ARTICLE = re.compile(r"(?:art[íi]culo|article|cap[íi]tulo|t[íi]tulo|anexo)\s+[\divxlc]+\b", re.I)
+_OPENING = re.compile(
+    r"(?<![\w,;(])(?=\W{0,4}(ART[ÍI]CULO|Art[íi]culo|CL[ÁA]USULA|Cl[áa]usula)\s+(\d+)\s*[°ºª]?\s*\.)"
+)
+"""Where an article begins in the midst of a text: capital letter, number, full stop. One that is
+only referred to has neither."""
+_ARTICLE_LEVEL = 6
 _MARKS = re.compile(r"\*\*|__|</?u>|\\(?=\W)|^\W*#+\s*")
 _HEADING_CHARS = 120
 
@@ -103,7 +109,8 @@ def _page_blocks(
 ) -> list[Block]:
     lines = _without_edges(rich, furniture)
     if any(line.strip() for line in lines):
-        return [_judged(block) for block in markdown_blocks("\n".join(lines), position=position)]
+        blocks = markdown_blocks("\n".join(lines), position=position)
+        return [part for block in blocks for part in _articles(_judged(block))]
     kept = [clean(line) for line in _without_edges(poor, furniture)]
     text = clean(re.sub(r"(?<=[a-záéíóúñ])-\n(?=[a-záéíóúñ])", "", "\n".join(kept)))
     return [Block("paragraph", text, position)] if text else []
@@ -122,7 +129,27 @@ def _judged(block: Block) -> Block:
     """``block`` as a heading where it opens an article, as text where no heading can be."""
     text = block.text
     if block.kind == "paragraph" and len(text) <= _HEADING_CHARS and _ARTICLE.match(text):
-        return replace(block, kind="heading", level=4)
+        return replace(block, kind="heading", level=_ARTICLE_LEVEL)
+    if block.kind == "heading" and _OPENING.match(text):
+        return replace(block, level=_ARTICLE_LEVEL)
     if block.kind == "heading" and (not re.search(r"[^\W\d_]{2}", text) or "€" in text):
         return replace(block, kind="paragraph", level=0)
     return block
+
+
+def _articles(block: Block) -> Iterator[Block]:
+    """A text in which articles begin, cut before each, under a heading of its number. What was
+    taken for a table of them is lines that stand side by side."""
+    starts = [] if block.kind == "heading" else list(_OPENING.finditer(block.text))
+    if not starts:
+        yield block
+        return
+    text = re.sub(r"[ |]*\|[ |]*", " ", block.text) if block.kind == "table" else block.text
+    starts = list(_OPENING.finditer(text))
+    ends = [found.start() for found in starts[1:]] + [len(text)]
+    if before := text[: starts[0].start()].strip():
+        yield Block("paragraph", before, block.position)
+    for found, end in zip(starts, ends, strict=True):
+        heading = f"{found[1].capitalize()} {found[2]}"
+        yield Block("heading", heading, block.position, _ARTICLE_LEVEL)
+        yield Block("paragraph", text[found.start() : end].strip(), block.position)

@@ -90,7 +90,9 @@ class ConversationItem:
         if not given and not text.strip():
             return None
         content = given or [{"type": kind, "text": text}]
-        return {"id": self.id, "type": "message", "role": self.role, "content": content}
+        shown = {"id": self.id, "type": "message", "role": self.role, "content": content}
+        phase = self.raw.get("phase")
+        return shown if phase is None else {**shown, "phase": phase}
 
 
 def _is_given(part: Json) -> bool:

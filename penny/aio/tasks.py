@@ -16,12 +16,16 @@ OnFailure = Callable[[str, BaseException], None]
 
 _log = structlog.get_logger()
 
+failed_tasks: dict[str, int] = {}
+"""Tasks of this process that ended with an error, by owner: for the operator's metrics."""
+
 
 class TaskOwner:
     """Starts tasks and outlives them: after ``aclose`` none is left.
 
-    A failed task is logged once (``task_failed``: its name, the error's type and place, never its
-    text, which may carry speech) and given once to ``on_failure`` (name, error) to count or act.
+    A failed task is counted (``failed_tasks``), logged once (``task_failed``: its name, the error's
+    type and place, never its text, which may carry speech) and given once to ``on_failure`` (name,
+    error) to act.
 
     Args:
         name: of the owner, for the log.
@@ -84,6 +88,7 @@ class TaskOwner:
         error = task.exception()
         if error is None:
             return
+        failed_tasks[self.name] = failed_tasks.get(self.name, 0) + 1
         _log.error(
             "task_failed",
             owner=self.name,

@@ -22,6 +22,7 @@ from penny.gateway.descriptors import DescriptorWatch
 from penny.gateway.guard import make_guard
 from penny.gateway.health import HealthChecks
 from penny.gateway.kb import KbRoutes, SharedKb
+from penny.gateway.kb_desk import KbDeskRoutes
 from penny.gateway.listener import Listener, load_tls
 from penny.gateway.loop_lag import LoopLag
 from penny.gateway.metrics import EgressCollector, Metrics, SpanCollector, TrustCollector
@@ -186,6 +187,7 @@ class Gateway:
             self._webrtc.add_to(app)
         SignInRoutes(trust.gate, trust.sign_ins).add_to(app)
         KbRoutes(kb, trust.gate, config.kb.default_ref).add_to(app)
+        KbDeskRoutes(kb, trust.gate).add_to(app)
         AdminRoutes(
             trust,
             clock,

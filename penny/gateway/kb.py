@@ -2,6 +2,7 @@
 
     GET /v1/kb/search?ref=kb://company/collection&q=…&limit=5&language=es
 
+With ``why=true`` the best are told whether or not they answer, each with what speaks for it.
 ``ref`` is the configured collection when it is left out. The answer has ``relevant`` and ``hits``,
 best first, each with its passage; nothing relevant is an answer too, with no hits.
 """
@@ -30,7 +31,7 @@ log = structlog.get_logger()
 
 Json = dict[str, Any]
 
-PARAMETERS = ("ref", "q", "limit", "language")
+PARAMETERS = ("ref", "q", "limit", "language", "why")
 MAX_QUERY_CHARS = 1000
 MAX_LIMIT = 20
 LIMITS = frozenset(str(number) for number in range(1, MAX_LIMIT + 1))
@@ -132,7 +133,11 @@ class KbRoutes:
             base = self._shared.base
             if base is None:
                 raise PennyError(self._shared.reason, code="kb_unavailable", retryable=True)
-            search = partial(base.search, ref, text, limit=limit, language=language)
+            why = request.query.get("why") == "true"
+            least = 0.0 if why else None
+            search = partial(
+                base.search, ref, text, limit=limit, language=language, min_score=least
+            )
             # A millisecond of work, where no embedder is waited for, is not worth a thread.
             result = await asyncio.to_thread(search) if base.waits else search()
         except ProtocolError as error:
@@ -142,7 +147,7 @@ class KbRoutes:
             return refusal(error, 404)
         except PennyError as error:
             return refusal(error, 503)
-        return web.json_response(_describe_result(ref, result))
+        return web.json_response(_describe_result(ref, result, why=why))
 
     def _read(
         self, request: web.Request, default_ref: str
@@ -175,11 +180,14 @@ def _invalid(name: str, fault: str) -> ProtocolError:
     return ProtocolError(f"{name[:40]} {fault}", code="invalid_request", field=name[:40])
 
 
-def _describe_result(ref: str, result: SearchResult) -> Json:
+def _describe_result(ref: str, result: SearchResult, *, why: bool) -> Json:
     return {
         "ref": ref,
         "relevant": result.relevant,
-        "hits": [_describe_hit(hit) for hit in result.hits],
+        "hits": [
+            {**_describe_hit(hit), **({"why": _describe_why(hit)} if why else {})}
+            for hit in result.hits
+        ],
         "query_normalized": result.query_normalized,
         "took_ms": round(result.took_ms, 3),
     }
@@ -197,4 +205,14 @@ def _describe_hit(hit: Hit) -> Json:
         "text": passage.text,
         "speakable": passage.speakable,
         "fields": passage.fields,
+    }
+
+
+def _describe_why(hit: Hit) -> Json:
+    return {
+        "by_words": hit.by_words,
+        "by_vectors": hit.by_vectors,
+        "cosine": None if hit.vector is None else round(hit.vector, 4),
+        "found": list(hit.found),
+        "lost": list(hit.lost),
     }

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from penny.aio.allow_list import AllowList
+from penny.aio.tasks import failed_tasks
 from penny.gateway.held_sessions import HeldSessions
 from penny.gateway.trust import Trust
 from penny.session.broker import Broker
@@ -64,6 +65,8 @@ class TrustCollector:
             "Tasks of the event loop: grows for ever when one is forgotten",
             value=len(asyncio.all_tasks()),
         )
+        failed = "Tasks that ended with an error; the log has them as task_failed"
+        yield _counter("penny_tasks_failed", failed, failed_tasks, "owner")
         yield _counter("penny_sessions_resumed", "Lost clients that came back", self._held.resumed)
         if isinstance(self._trust.store, ResilientStore):
             state = self._trust.store.state

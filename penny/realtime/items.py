@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +15,13 @@ from penny.realtime.table import ITEM, REFUSED, advance
 
 
 ITEM_TYPES = ("message", "function_call", "function_call_output")
+PHASES = ("commentary", "final_answer")
+"""Of an assistant's message, as models that reason tell them apart."""
+IMAGE = re.compile(r"data:image/(png|jpeg|webp|gif);base64,[A-Za-z0-9+/]")
 CONTENT_TYPES = {
     "user": ("input_text", "input_audio", "input_image"),
     "system": ("input_text",),
-    "assistant": ("output_text",),
+    "assistant": ("output_text", "output_audio"),
 }
 
 
@@ -146,7 +150,21 @@ def _parse_message(given: Json, param: str, settings: CoreSettings) -> tuple[Jso
             sounds.append(sound)
     if len(sounds) > 1:
         raise ClientError("invalid_value", f"'{at}': send one 'input_audio' part per item.", at)
-    return {"type": "message", "role": role, "content": content}, next(iter(sounds), None)
+    body: Json = {"type": "message", "role": role, "content": content}
+    if role == "assistant" and given.get("phase") is not None:
+        body["phase"] = check_choice(given["phase"], f"{param}.phase", PHASES)
+    return body, next(iter(sounds), None)
+
+
+def _check_image(value: object, param: str, settings: CoreSettings) -> None:
+    address = check_string(value, param)
+    if not (settings.accept_image_addresses or IMAGE.match(address)):
+        raise ClientError(
+            "invalid_value",
+            f"Invalid '{param}': send the image itself, as data:image/png;base64,… (or jpeg, webp, "
+            "gif).",
+            param,
+        )
 
 
 def _parse_part(
@@ -155,8 +173,9 @@ def _parse_part(
     part = check_object(value, at)
     type_at = f"{at}.type"
     kind = check_choice(need(part, "type", type_at), type_at, CONTENT_TYPES[role])
+    limit = settings.max_item_chars
     if kind in ("input_text", "output_text"):
-        return {"type": kind, "text": _text(part, "text", at, settings.max_item_chars)}, None
+        return {"type": kind, "text": _text(part, "text", at, limit)}, None
     if kind == "input_image":
         if not settings.accept_images:
             raise ClientError(
@@ -165,13 +184,16 @@ def _parse_part(
                 type_at,
             )
         kept = {"type": kind, "image_url": need(part, "image_url", f"{at}.image_url")}
-        check_string(kept["image_url"], f"{at}.image_url")
+        _check_image(kept["image_url"], f"{at}.image_url", settings)
         if part.get("detail") is not None:
             kept["detail"] = check_choice(part["detail"], f"{at}.detail", ("auto", "low", "high"))
         return kept, None
+    if kind == "output_audio":
+        # The words of an answer said elsewhere: its sound cannot be given, as with OpenAI.
+        return {"type": kind, "transcript": _text(part, "transcript", at, limit)}, None
     transcript = part.get("transcript")
     if transcript is not None:
-        transcript = check_string(transcript, f"{at}.transcript", settings.max_item_chars)
+        transcript = check_string(transcript, f"{at}.transcript", limit)
     elif part.get("audio") is None:
         need(part, "audio", f"{at}.audio")
     return {"type": kind, "transcript": transcript}, part.get("audio")

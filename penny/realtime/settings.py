@@ -29,6 +29,8 @@ class CoreSettings:
     """Whether the client asked for events that are not OpenAI's (``penny.*``)."""
     accept_images: bool = False
     """Keep ``input_image`` parts for an engine that sees; otherwise they are refused."""
+    accept_image_addresses: bool = False
+    """Images elsewhere than in a data: URL; an engine that may call no other host refuses them."""
 
     tells_logprobs: bool = False
     """Whether transcripts may come with log probabilities; ``include`` of them is refused else."""

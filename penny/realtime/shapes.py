@@ -108,7 +108,7 @@ _PART = _object(
     type=_text, text=_text, audio=_text, transcript=_text, image_url=_text, detail=_text
 )
 _ITEMS: dict[str, Shape] = {
-    "message": _object("role", "content", role=_text, content=_array(_PART), **_ID),
+    "message": _object("role", "content", role=_text, content=_array(_PART), phase=_text, **_ID),
     "function_call": _object(
         "call_id", "name", "arguments", call_id=_text, name=_text, arguments=_text, **_ID
     ),

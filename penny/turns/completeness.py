@@ -15,7 +15,7 @@ Verdict = Literal["finished", "open", "unknown"]
 _OPEN_WORDS: Final = words_of(
     # conjunctions
     "y e o u ni pero porque que aunque mientras como cuando donde si sino pues entonces",
-    "and or but because if when while than",
+    "and or but because if when while than is are was",
     # prepositions; English "in", "on" and "up" close as many sentences as they leave open
     "a de en con por para sin sobre desde hasta entre hacia según contra tras",
     "of to from with at for between without",
@@ -35,7 +35,7 @@ _CLOSING_WORDS: Final = words_of(
     "gracias adiós adios sí vale ok okay okey listo claro exacto correcto perfecto hola ya nada",
     "thanks bye goodbye yes yeah no please hello right sure",
 )
-"""A last word that seldom has anything behind it."""
+"""A word that alone seldom has anything behind it."""
 
 _QUESTION_WORDS: Final = words_of(
     "qué cuánto cuánta cuántos cuántas cuándo dónde cómo quién quiénes cuál cuáles adónde",
@@ -56,7 +56,7 @@ def judge_text(text: str) -> Verdict:
     """Judge a transcript so far.
 
     A closing question mark outweighs the last word. A full stop tells nothing: recognisers put it
-    behind anything. A whole question or a closing word is finished, a dictation is not.
+    behind anything. A whole question or a closing word alone is finished, a dictation is not.
     """
     text = text.rstrip().rstrip("\"'»”)")
     words = [word.lower().replace("’", "'") for word in _WORD.findall(text)]
@@ -66,11 +66,17 @@ def judge_text(text: str) -> Verdict:
         return "finished"
     if text.endswith(_TRAILING_OFF) or _leaves_open(words) or is_dictating(text):
         return "open"
-    if words[-1] in _CLOSING_WORDS:
+    if len(words) == 1 and words[0] in _CLOSING_WORDS:
         return "finished"
     if words[0] in _QUESTION_WORDS and len(words) >= _MIN_QUESTION_WORDS:
         return "finished"
     return "unknown"
+
+
+def lacks_end(text: str) -> bool:
+    """Whether a recogniser that punctuates put no mark behind the last of three words or more."""
+    text = text.strip()
+    return len(text.split()) >= _MIN_QUESTION_WORDS and text[0].isupper() and text[-1].isalnum()
 
 
 def _leaves_open(words: list[str]) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, get_args
 
-from penny.turns.completeness import judge_text
+from penny.turns.completeness import judge_text, lacks_end
 
 
 Kind = Literal["server_vad", "semantic_vad"]
@@ -38,6 +38,10 @@ WAITS: Final[dict[Eagerness, _Waits]] = {
 MIN_JUDGED_SPEECH_MS: Final = 500
 """A turn model's probability counts from here: on less speech it answers at random."""
 
+UNENDED: Final = 0.25
+"""A turn's probability at most, where its words lack the mark that their recogniser sets."""
+DOUBT_MARGIN: Final = 1.5
+"""The cap is reached before the model is certain: speech that goes on seldom sounds like that."""
 PAUSE_MARGIN: Final = 1.25
 """A caller who paused before is given this much more than their longest pause."""
 
@@ -82,25 +86,27 @@ class Endpointing:
         waits = WAITS[self.eagerness]
         if speech_ms < MIN_JUDGED_SPEECH_MS:
             turn_probability = None
+        if lacks_end(partial_text):
+            turn_probability = min(UNENDED, turn_probability or UNENDED)
         sounds_open = turn_probability is not None and turn_probability < 0.5
         match judge_text(partial_text):
             case "finished" if not sounds_open:
                 return waits.finished_ms
             case "open":
                 return waits.cap_ms
-            case "unknown" if turn_probability is not None:
+            case _ if turn_probability is not None and not partial_text.endswith("?"):
                 wanted_ms = _weigh(waits, turn_probability)
             case _:
-                # No opinion, or the words and the model contradict each other.
+                # No opinion, or a question that sounds open.
                 wanted_ms = waits.base_ms
         longest_pause_ms = max(pauses_ms, default=0)
         return min(max(wanted_ms, round(longest_pause_ms * PAUSE_MARGIN)), waits.cap_ms)
 
 
 def _weigh(waits: _Waits, probability: float) -> int:
-    """The model alone: from ``base`` at one half up to the cap at zero.
+    """The model alone: from ``base`` at one half up to the cap at a sixth.
 
     It never shortens: what is worth saying at once is being prepared during ``base`` anyway.
     """
-    doubt = max(0.0, 1 - 2 * probability)
+    doubt = min(1.0, max(0.0, 1 - 2 * probability) * DOUBT_MARGIN)
     return round(waits.base_ms + (waits.cap_ms - waits.base_ms) * doubt)

@@ -17,6 +17,7 @@ from penny.ids import new_id
 from runpod_worker.chat import (
     ToolCallText,
     flatten,
+    show,
     write_request,
     write_tool_choice,
     write_tools,
@@ -61,7 +62,7 @@ class OpenAiLlm:
     def __init__(self, settings: OpenAiCompatibleSettings) -> None:
         """Raises FileNotFoundError for a tokenizer file that is not there."""
         name = f"openai-compatible {settings.model}"
-        self.info = EngineInfo(name=name, languages=("*",), reads=True)
+        self.info = EngineInfo(name=name, languages=("*",), reads=True, sees=settings.sees)
         self._settings = settings
         self._server = HttpServer(
             "llm",
@@ -202,8 +203,9 @@ class OpenAiLlm:
 
     def _observe(self, body: Json, usage: LlmUsage) -> None:
         """Lean the estimate towards what the server counted, in both directions."""
-        written = "".join(str(message["content"]) for message in body["messages"])
-        if "tools" not in body:
+        told = [message["content"] for message in body["messages"]]
+        written = "".join(content for content in told if isinstance(content, str))
+        if "tools" not in body and all(isinstance(content, str) for content in told):
             self._counter.observe(written, usage.input_tokens)
 
     def _find_calls(self, request: LlmRequest) -> ToolCallText | None:
@@ -221,7 +223,7 @@ class OpenAiLlm:
         most = min(settings.max_tokens, (self._window or WINDOW) // 3)
         body: Json = {
             "model": settings.model,
-            "messages": messages,
+            "messages": show(messages),
             "temperature": settings.temperature,
             "max_tokens": min(request.max_output_tokens or most, most),
         }

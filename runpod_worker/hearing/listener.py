@@ -214,10 +214,11 @@ class TurnListener:
             match decision:
                 case Started(audio_start_ms=start_ms):
                     self._on_started(start_ms)
-                case Paused():
+                case Paused(at_ms=at_ms):
                     if self._utterance is not None:
                         self._utterance.pause()
-                        self._judge.ask(self._heard_ms - self._utterance_from_ms)
+                        turn_ms = self._heard_ms - self._utterance_from_ms
+                        self._judge.ask(turn_ms, self._heard_ms - at_ms)
                         self._words_at_pause = ""
                 case Resumed():
                     if self._utterance is not None:

@@ -16,6 +16,8 @@ log = structlog.get_logger()
 HEARD_MS = 8000
 """What Smart Turn, the longest listener among the models, takes in."""
 
+KEPT_SILENCE_MS = 32
+
 
 class TurnJudge:
     """Asks the turn detector about one caller's pauses.
@@ -37,12 +39,18 @@ class TurnJudge:
         if self._heard is not None:
             self._heard.feed(pcm)
 
-    def ask(self, turn_ms: float) -> None:
-        """A pause began; the turn's audio is the last ``turn_ms``. Ask how complete it sounds."""
+    def ask(self, turn_ms: float, quiet_ms: float) -> None:
+        """A pause began ``quiet_ms`` ago; the turn's audio is the last ``turn_ms``.
+
+        Asks how complete it sounds. Most of the silence is left out: the more of it the model
+        hears, the more complete everything sounds to it.
+        """
         self.forget()
         if self._detector is None or self._heard is None:
             return
         pcm = self._heard.last(min(HEARD_MS, int(turn_ms)))
+        left_out = max(0, int(quiet_ms) - KEPT_SILENCE_MS) * STT_RATE_HZ * 2 // 1000
+        pcm = pcm[: len(pcm) - left_out]
         self._asked = asyncio.create_task(self._judge(self._detector, pcm), name="turn judge")
         self._asked.add_done_callback(self._take)
 

@@ -27,6 +27,8 @@ _EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3}|__?|~~)(?![*\s])(.+?)(?<![*\s])\1(?!
 _LEFT_OVER = re.compile(
     r"\*\*(?=[^\W\d])|(?<=[^\W\d]|[.!?:;,…)])\*\*(?!\*)|~~|(?<!\w)__|__(?!\w)|`+"
 )
+_INLINE_BULLET = re.compile(r"(?<=[^\d\s*]) [*•·▪] (?=[A-ZÁÉÍÓÚÑ¿¡])")
+_HYPHENS = {0x2010: "-", 0x2011: "-"}
 _ENDS = ".!?:;,…"
 _KEPT = frozenset("°€$£¥©®™%‰№§¬±×÷")
 _ALONE = {
@@ -41,6 +43,7 @@ def flatten(text: str, language: str) -> str:
 
     Of a text that is pictograms alone the first one with a meaning in words is said.
     """
+    text = _INLINE_BULLET.sub(", ", text.translate(_HYPHENS))
     text = _RULE.sub("", _TABLE_RULE.sub("", _FENCE.sub("", text)))
     text = _QUOTE.sub("", text)
     text = _ROW.sub(lambda row: _sentence(", ".join(_cells(row[1]))), text)

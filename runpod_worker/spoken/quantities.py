@@ -50,7 +50,7 @@ def quantities(speech: Speech) -> tuple[Kind, ...]:
              lambda m: _amount(m[1] or m[3], m[4], m[6] or m[2], m[5], m[7], speech)),
         kind("measure", rf"{_MINUS}{span}[\s-]?(?P<unit>{tables.unit})(?!\w){_POINT}"
              rf"{per}", partial(_measure, tables, speech)),
-        kind("size", rf"({NUMBER})\s?[x×]\s?({NUMBER})\s?({tables.unit})?(?!\w)",
+        kind("size", rf"({NUMBER})\s?[x×]\s?({NUMBER})(?:\s?({tables.unit}))?(?!\w)",
              partial(_size, tables, speech)),
         kind("unit", rf"(?:{any_of(alone)})(?!\w)", partial(_unit_alone, tables), cased=True),
     )  # fmt: skip

@@ -55,7 +55,7 @@ def _addresses(speech: Speech) -> tuple[Kind, ...]:
             r"((?:/[\w%~.-]*\w)*)/?(?:\?[^\s]*)?(?:#[\w-]*)?(?![\w@])",
             lambda m: spell(m[1] + m[2], speech),
         ),
-        kind("web", r"https?://(\S+?)(?=[.,;:!?)]*(?:\s|$))", lambda m: spell(m[1], speech)),
+        kind("web", r"https?://(\S+?)/?(?=[.,;:!?)]*(?:\s|$))", lambda m: spell(m[1], speech)),
         kind(
             "account",
             r"[A-Z]{2}\d{2}(?:[ -]?[A-Z\d]{4}){3,7}(?:[ -]?[A-Z\d]{1,3})?(?!\w)",
@@ -114,6 +114,7 @@ def _persons(speech: Speech) -> tuple[Kind, ...]:
             r"(?:1[ .-])?(?:\(\d{3}\)\s?|\d{3}[ .-])\d{3}[ .-]\d{4}(?![\w-])",
             lambda m: groups(re.findall(r"\d+", m[0]), speech),
         ),
+        kind("telephone", r"\d{4}-\d{4}(?![\w-])", partial(_two_fours, speech)),
         kind("telephone", r"[6789]\d{8}(?!\w)", lambda m: _telephone(m[0], speech)),
     )
 
@@ -126,7 +127,18 @@ def _codes(speech: Speech) -> tuple[Kind, ...]:
             "version",
             r"((?:versi[oó]n|art[ií]culo|apartado|secci[oó]n|section|art\.) |v)"
             r"(\d+(?:\.\d+)+)(?![\w.,]\d)",
-            lambda m: f"{m[1]}{_version(m[2], speech, is_named=True)}",
+            lambda m: f"{_named(m[1], speech)}{_version(m[2], speech, is_named=True)}",
+        ),
+        kind(
+            "label",
+            r"((?:listados?|figuras?|tablas?|cuadros?|gr[aá]ficos?|listings?|figures?|tables?|fig\.)\s)"
+            r"(\d{1,3})-(\d{1,3})(?![\w-])",
+            lambda m: f"{m[1]}{spell(f'{m[2]}-', speech)} {words(int(m[3]), speech)}",
+        ),
+        kind(
+            "path",
+            r"(?<!\w)(?=[\w./-]*[a-z])(?:(?:/[\w.-]*\w){2,}/?|(?:[\w-]+/)+[\w-]+\.[a-z]{2,5}(?!\w))",
+            lambda m: spell(m[0].rstrip("/"), speech),
         ),
         kind("dialled", r"(?:[*#]{2,}|\*)\d[\d*#]*|#\d+[*#][\d*#]*", lambda m: spell(m[0], speech)),
         kind("key", r"[*#](?=[\s,.;:?!]|$)", lambda m: _SYMBOLS[speech][m[0]]),
@@ -235,6 +247,13 @@ def _telephone(text: str, speech: Speech) -> str | None:
     return groups(_split(written), speech)
 
 
+def _two_fours(speech: Speech, match: re.Match[str]) -> str | None:
+    """A telephone of Central and South America; two years are a span."""
+    written = match[0].split("-")
+    is_span = all(group[:2] in ("19", "20") for group in written)
+    return None if is_span else groups(written, speech)
+
+
 def _split(written: list[str]) -> list[str]:
     """A number without groups as it is told: three, two, two, two (Spain) or three, three, four."""
     if len(written) > 1:
@@ -257,6 +276,10 @@ def _is_date(written: list[str]) -> bool:
             continue
         return len(written[0]) <= 2 or len(written[0]) == 4
     return False
+
+
+def _named(name: str, speech: Speech) -> str:
+    return "artículo " if speech == "es" and name.lower() == "art. " else name
 
 
 def _version(text: str, speech: Speech, *, is_named: bool = False) -> str | None:

@@ -44,6 +44,7 @@ _DATE_BEFORE = re.compile(
 _AT_HOUR = re.compile(
     r"\b(?:(?:a|de|desde|hasta|sobre|entre|hacia|y|son|es) las?|de \d{1,2} a)\s$", re.IGNORECASE
 )
+_SAYS_HOUR = re.compile(r"\b(?:las?|desde|hasta|de|a|y|entre|sobre)\s+$", re.IGNORECASE)
 _HOUR_BEFORE = re.compile(
     r"\b(?:(?:a|de|desde|hasta|sobre|entre|hacia|y|son|es)(?: las?)?)\s$", re.IGNORECASE
 )
@@ -109,7 +110,11 @@ def _time(m: re.Match[str]) -> str:
     seconds = int(m[3] or 0)
     unit = "segundo" if seconds == 1 else "segundos"
     tail = f" y {before_noun(words(seconds, 'es'), unit)} {unit}" if seconds else ""
-    return _hour(int(m[1]), int(m[2])) + tail
+    # Bare "dieciocho" is no hour; after "las" or "de … a" it is.
+    before, after = m.string[: m.start()], m.string[m.end() :]
+    is_said = _SAYS_HOUR.search(before) or re.match(r"\s(?:a|y|-)\s\d", after)
+    stands_alone = not (int(m[2]) or tail or is_said) and int(m[1]) > 12
+    return _hour(int(m[1]), int(m[2])) + tail + (" horas" if stands_alone else "")
 
 
 def _time_range(m: re.Match[str]) -> str:
@@ -251,6 +256,8 @@ KINDS: tuple[Kind, ...] = (
     *kinds_of(_T),
     kind("plus", r"\+(?=\s?\d)", "más "),
     kind("equals", r"\s=\s", " igual a "),
+    kind("either ending", r"([^\W\d_]+)o(s?)/as?(?!\w)",
+         lambda m: f"{m[1]}o{m[2]} o {m[1].lower()}a{m[2]}"),
     kind("or", r"(?<=[a-záéíóúñ])/(?=[a-záéíóúñ])", " o "),
     kind("number", rf"{_MINUS}({_N})(?=(?:[ \u00a0](?P<noun>[^\W\d_]+))?)", _plain),
 )  # fmt: skip

@@ -15,6 +15,7 @@ from config.loader import load
 from config.prices import ALIASES, PRICES
 from config.reference import README, replace_table
 from config.schema import Config
+from kb.local_embedder import LocalEmbedder
 from penny.errors import ConfigErrors
 
 
@@ -94,18 +95,17 @@ def test_dump_and_repr_hold_no_secret() -> None:
 
 def test_the_embedding_server_reaches_the_gateways_kb_and_the_workers(tmp_path: Path) -> None:
     path = tmp_path / "penny.yaml"
-    path.write_text(
-        "kb:\n  embedding: openai-compatible\n  embedding_server: {model: e5, relevance: 0.8}\n"
-    )
+    path.write_text("kb:\n  embedding: openai-compatible\n  embedding_server: {model: e5}\n")
     config = load(path, {})
 
     settings = config.kb_settings({})
     assert settings.embedder is not None
     assert "e5" in settings.embedder.name
-    assert settings.vector_relevance == 0.8
     assert config.worker_settings().library.embedding == config.kb.embedding_server
-    assert Config().kb_settings({}).embedder is None
-    assert Config().worker_settings().library.embedding is None
+    assert isinstance(Config().kb_settings({}).embedder, LocalEmbedder)
+    assert Config().worker_settings().library.embedding == "local"
+    path.write_text("kb:\n  embedding: none\n")
+    assert load(path, {}).kb_settings({}).embedder is None
 
 
 def test_a_wrong_embedding_address_is_named_with_its_line(tmp_path: Path) -> None:

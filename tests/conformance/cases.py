@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Any
 
 
-CASES = ("voice turn", "interruption", "function call", "text turn", "system item", "out of band")
+CASES = (
+    "voice turn",
+    "interruption",
+    "function call",
+    "text turn",
+    "system item",
+    "out of band",
+    "transcription",
+)
 CASE_LIMIT_S = 40.0
 RATE_HZ = 24_000
 FRAME_BYTES = RATE_HZ * 2 // 50

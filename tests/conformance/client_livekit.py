@@ -10,6 +10,8 @@ from typing import Any
 import aiohttp
 from livekit import rtc
 from livekit.agents import RunContext, function_tool, llm
+from livekit.agents.stt import SpeechEventType
+from livekit.agents.utils import http_context
 from livekit.plugins import openai
 
 from tests.conformance import cases
@@ -148,6 +150,28 @@ async def system_item(penny: cases.Penny) -> None:
         assert text
 
 
+async def transcription(penny: cases.Penny) -> None:
+    """LiveKit's realtime STT, as a pipeline of it would use it."""
+    stt = openai.STT(
+        model="gpt-4o-mini-transcribe",
+        language="es",
+        use_realtime=True,
+        base_url=f"{penny.http_url}/v1",
+        api_key="any",
+    )
+    async with http_context.open(), stt.stream() as heard:
+
+        async def send(frame: bytes) -> None:
+            heard.push_frame(rtc.AudioFrame(frame, cases.RATE_HZ, 1, len(frame) // 2))
+
+        await cases.stream(penny.question, send)
+        async for event in heard:
+            if event.type is SpeechEventType.FINAL_TRANSCRIPT:
+                assert len(event.alternatives[0].text.split()) > 2, event
+                break
+    await stt.aclose()
+
+
 if __name__ == "__main__":
     cases.main(
         "livekit",
@@ -157,5 +181,6 @@ if __name__ == "__main__":
             "function call": function_call,
             "text turn": text_turn,
             "system item": system_item,
+            "transcription": transcription,
         },
     )

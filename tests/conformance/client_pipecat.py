@@ -16,17 +16,20 @@ from pipecat.frames.frames import (
     LLMMessagesAppendFrame,
     LLMRunFrame,
     LLMTextFrame,
+    TranscriptionFrame,
     TTSAudioRawFrame,
     TTSTextFrame,
 )
 from pipecat.pipeline.pipeline import Pipeline
-from pipecat.pipeline.worker import PipelineWorker
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.llm_service import FunctionCallParams
 from pipecat.services.openai.realtime import events
 from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
+from pipecat.services.openai.stt import OpenAIRealtimeSTTService
+from pipecat.transcriptions.language import Language
 from pipecat.workers.runner import WorkerRunner
 
 from tests.conformance import cases
@@ -190,6 +193,38 @@ async def system_item(penny: cases.Penny) -> None:
         assert "system" in {item.role for item in talk.items.values()}
 
 
+async def transcription(penny: cases.Penny) -> None:
+    """pipecat's realtime STT with the server's turn detection."""
+    stt = OpenAIRealtimeSTTService(
+        api_key="any",
+        base_url=f"{penny.ws_url}/v1/realtime",
+        turn_detection={"type": "server_vad"},
+        settings=OpenAIRealtimeSTTService.Settings(model="gpt-4o-transcribe", language=Language.ES),
+    )
+    said = Collector()
+    worker = PipelineWorker(
+        Pipeline([stt, said]),
+        params=PipelineParams(audio_in_sample_rate=cases.RATE_HZ),
+        idle_timeout_secs=None,
+    )
+    runner = WorkerRunner(handle_sigint=False)
+    await runner.add_workers(worker)
+    running = asyncio.create_task(runner.run())
+
+    async def send(frame: bytes) -> None:
+        await worker.queue_frame(InputAudioRawFrame(frame, cases.RATE_HZ, 1))
+
+    try:
+        await cases.stream(penny.question, send)
+        while not said.of(TranscriptionFrame):
+            said.changed.clear()
+            await said.changed.wait()
+        assert said.of(TranscriptionFrame)[0].text
+    finally:
+        await runner.cancel()
+        await running
+
+
 if __name__ == "__main__":
     cases.main(
         "pipecat",
@@ -199,5 +234,6 @@ if __name__ == "__main__":
             "function call": function_call,
             "text turn": text_turn,
             "system item": system_item,
+            "transcription": transcription,
         },
     )

@@ -1,8 +1,9 @@
-"""`make conformance`: four unmodified clients from PyPI talk with a running Penny.
+"""`make conformance`: unmodified clients from PyPI and npm talk with Penny, in both modes.
 
-Starts Penny as a user would, unless PENNY_URL names one that runs. Each client works in its own
-process and in its own environment, all four at once. Prints a table client x case; exit code 1
-when any cell failed.
+Starts Penny as a user would: private, then EXTERNAL with a second Penny for the vendor (`penny
+demo`); with TLS for the client that takes nothing else. PENNY_URL names one that runs instead. Each
+client works in its own process and environment. Prints a table client x case for each mode, and
+writes it into README.md beside this file; exit code 1 when any cell failed.
 """
 
 from __future__ import annotations
@@ -15,40 +16,104 @@ import sys
 import tempfile
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import trustme
+import yaml
 
 from tests.conformance import cases
 from tests.doubles.speech import silence, speak
 
 
 ROOT = Path(__file__).parent.parent.parent
-CLIENTS_PYTHON = ROOT / ".venv-peers/bin/python"
-CLIENTS = {
-    "openai": "tests.conformance.client_openai",
-    "openai-agents": "tests.conformance.client_agents",
-    "livekit": "tests.conformance.client_livekit",
-    "pipecat": "tests.conformance.client_pipecat",
-}
+TABLE = Path(__file__).parent / "README.md"
+TABLE_BEGINS = "<!-- written by `make conformance` -->\n"
+PEERS = (str(ROOT / ".venv-peers/bin/python"), "-W", "ignore", "-m")
+NODE = Path(__file__).parent / "node"
 START_LIMIT_S = 60.0
-CLIENT_LIMIT_S = 150.0
-LISTENS = re.compile(r"Penny listens on (http://\S+)")
+CLIENT_LIMIT_S = 300.0
+AT_ONCE = 4
+"""Clients that run side by side: each takes a worker's time as a caller does."""
+LISTENS = re.compile(r"Penny listens on (https?://\S+)")
+MODES = {
+    "SELF_HOSTED": ("serve",),
+    "EXTERNAL": ("demo",),
+}
+CONFIGS = {"SELF_HOSTED": "penny.yaml", "EXTERNAL": "modes/external/offline.yaml"}
 
 Results = dict[tuple[str, str], str]
 
 
+@dataclass(frozen=True)
+class Client:
+    """One client: how it is started, and whether it takes wss:// alone."""
+
+    name: str
+    command: Sequence[str]
+    tls: bool = False
+
+
+def _python(name: str, module: str) -> Client:
+    return Client(name, (*PEERS, f"tests.conformance.client_{module}"))
+
+
+def _node(name: str, file: str, *, tls: bool = False) -> Client:
+    return Client(name, ("node", str(NODE / f"client_{file}.mjs")), tls)
+
+
+CLIENTS = (
+    _python("openai", "openai"),
+    _python("openai-agents", "agents"),
+    _python("livekit", "livekit"),
+    _python("pipecat", "pipecat"),
+    _python("pydantic-ai", "pydantic"),
+    _python("ag2", "ag2"),
+    _node("openai-node", "openai", tls=True),
+    _node("agents-js", "agents"),
+    _node("ai-sdk", "ai_sdk"),
+    _node("livekit-js", "livekit"),
+)
+
+
+def write_tls(folder: Path) -> tuple[dict[str, str], Path]:
+    """``gateway.tls`` of a certificate made here, and the file that clients trust it by."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1", "localhost")
+    cert, key, trusted = (folder / name for name in ("cert.pem", "key.pem", "ca.pem"))
+    cert.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+    issued.private_key_pem.write_to_path(str(key))
+    authority.cert_pem.write_to_path(str(trusted))
+    return {"cert": str(cert), "key": str(key)}, trusted
+
+
+def write_config(folder: Path, mode: str, tls: dict[str, str]) -> Path:
+    """A mode's own penny.yaml with ``gateway.tls``, its folders where they were."""
+    source = ROOT / CONFIGS[mode]
+    sections = yaml.safe_load(source.read_text())
+    sections.setdefault("gateway", {})["tls"] = tls
+    for section, name in (("kb", "documents"), ("kb", "index"), ("keys", "file")):
+        given = sections.get(section, {}).get(name)
+        if given:
+            sections[section][name] = str((source.parent / given).resolve())
+    written = folder / f"{mode}.yaml"
+    written.write_text(yaml.safe_dump(sections, allow_unicode=True))
+    return written
+
+
 @asynccontextmanager
-async def running_penny(logs: Path) -> AsyncIterator[str]:
+async def running_penny(logs: Path, mode: str, *options: str) -> AsyncIterator[str]:
     """The address of PENNY_URL, or of a Penny started for this run."""
     given = os.environ.get("PENNY_URL")
     if given:
         yield given.rstrip("/")
         return
-    with (logs / "penny.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "penny", "serve", "--port", "0", stdout=PIPE, stderr=log, cwd=ROOT
-        )
+    command = (sys.executable, "-m", "penny", *MODES[mode], "--port", "0", *options)
+    with (logs / f"penny-{mode}.log").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=log, cwd=ROOT)
     try:
         async with asyncio.timeout(START_LIMIT_S):
             address = await _read_address(process)
@@ -65,7 +130,7 @@ async def _read_address(process: Process) -> str:
         found = LISTENS.search(line.decode())
         if found:
             return found[1]
-    raise RuntimeError("Penny ended before she listened; penny.log says why")
+    raise RuntimeError("Penny ended before she listened; penny-*.log says why")
 
 
 def write_speech(folder: Path) -> None:
@@ -75,22 +140,19 @@ def write_speech(folder: Path) -> None:
     (folder / "interruption.pcm").write_bytes(interruption)
 
 
-async def run_client(name: str, module: str, url: str, speech: Path, logs: Path) -> Results:
+async def run_client(client: Client, url: str, folder: Path, trusted: Path) -> Results:
     """What each case of one client came to; '' is passed."""
     results: Results = {}
-    with (logs / f"{name}.log").open("wb") as log:
+    with (folder / f"{client.name}.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            str(CLIENTS_PYTHON),
-            "-W",
-            "ignore",
-            "-m",
-            module,
+            *client.command,
             url,
-            str(speech),
+            str(folder),
             stdin=DEVNULL,
             stdout=PIPE,
             stderr=log,
             cwd=ROOT,
+            env={**os.environ, "NODE_EXTRA_CA_CERTS": str(trusted)},
         )
         assert process.stdout is not None
         try:
@@ -98,44 +160,63 @@ async def run_client(name: str, module: str, url: str, speech: Path, logs: Path)
                 while line := await process.stdout.readline():
                     with suppress(ValueError):  # a client's own chatter
                         result = json.loads(line)
-                        results[name, result["case"]] = result["problem"]
+                        results[client.name, result["case"]] = result["problem"]
                 await process.wait()
         except TimeoutError:
             process.kill()
             await process.wait()
-            results[name, "process"] = f"ran longer than {CLIENT_LIMIT_S:g} s"
+            results[client.name, "process"] = f"ran longer than {CLIENT_LIMIT_S:g} s"
     if process.returncode or not results:
-        results[name, "process"] = f"ended with {process.returncode}; see {logs / name}.log"
+        results[client.name, "process"] = f"ended with {process.returncode}; see {log.name}"
     return results
 
 
-def print_table(results: Results) -> None:
-    width = max(map(len, CLIENTS)) + 2
-    print(" " * width + "  ".join(cases.CASES))
+async def run_mode(mode: str, folder: Path) -> Results:
+    tls, trusted = write_tls(folder)
+    config = write_config(folder, mode, tls)
+    results: Results = {}
+    for secure, options in ((False, ()), (True, ("--config", str(config)))):
+        places = asyncio.Semaphore(AT_ONCE)
+        async with running_penny(folder, mode, *options) as url:
+
+            async def work(client: Client, url: str = url, places: Any = places) -> Results:
+                async with places:
+                    return await run_client(client, url, folder, trusted)
+
+            chosen = [client for client in CLIENTS if client.tls == secure]
+            for part in await asyncio.gather(*map(work, chosen)):
+                results.update(part)
+    return results
+
+
+def make_table(mode: str, results: Results) -> str:
+    """In Markdown; a dash where a client has no such case."""
+    lines = [f"| {mode} | {' | '.join(cases.CASES)} |", "|---" * (len(cases.CASES) + 1) + "|"]
     for client in CLIENTS:
-        cells = []
-        for case in cases.CASES:
-            problem = results.get((client, case))
-            cell = "-" if problem is None else "FAIL" if problem else "ok"
-            cells.append(cell.ljust(len(case)))
-        print(client.ljust(width) + "  ".join(cells))
-    for (client, case), problem in results.items():
-        if problem:
-            print(f"{client}, {case}: {problem}")
+        found = [results.get((client.name, case)) for case in cases.CASES]
+        cells = ["-" if each is None else "FAIL" if each else "ok" for each in found]
+        lines.append(f"| {client.name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 async def main() -> int:
     began_s = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="penny-conformance-"))
     write_speech(folder)
-    results: Results = {}
-    async with running_penny(folder) as url:
-        work = (run_client(*client, url, folder, folder) for client in CLIENTS.items())
-        for part in await asyncio.gather(*work):
-            results.update(part)
-    print_table(results)
+    tables, failed = [], False
+    for mode in [sys.argv[1]] if len(sys.argv) > 1 else MODES:
+        results = await run_mode(mode, folder)
+        tables.append(make_table(mode, results))
+        print(tables[-1])
+        for (client, case), problem in results.items():
+            if problem:
+                print(f"{client}, {case}: {problem}")
+        failed |= any(results.values()) or {c for c, _ in results} != {c.name for c in CLIENTS}
+    if len(tables) == len(MODES) and "PENNY_URL" not in os.environ:
+        text = TABLE.read_text()
+        TABLE.write_text(text[: text.index(TABLE_BEGINS)] + TABLE_BEGINS + "\n".join(tables))
     print(f"{time.monotonic() - began_s:.0f} s; logs in {folder}")
-    return 1 if any(results.values()) or {c for c, _ in results} != set(CLIENTS) else 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

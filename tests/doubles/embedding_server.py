@@ -14,15 +14,19 @@ TOPICS = (("gato", "felino", "minino"), ("barco", "navío", "velero"))
 
 class EmbeddingServer(ThreadingHTTPServer):
     """``texts``: all that was asked; ``key``: the last header; ``status``: what it answers;
-    ``more``: numbers that its vectors have besides."""
+    ``more``: numbers that its vectors have besides. ``most_at_once``: a request of more texts is
+    not answered before ``let_go``; ``answered``: the texts of each that was."""
 
     status = 200
     key = ""
     more: tuple[float, ...] = ()
+    most_at_once = 1000
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.texts: list[str] = []
+        self.answered: list[list[str]] = []
+        self.let_go = threading.Event()
 
     @property
     def url(self) -> str:
@@ -34,7 +38,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if len(body["input"]) > self.server.most_at_once:
+            self.server.let_go.wait(30.0)
+            self.close_connection = True
+            return
         self.server.texts += body["input"]
+        self.server.answered.append(body["input"])
         self.server.key = self.headers.get("Authorization", "")
         rows = [
             {

@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from kb import KbSettings, KnowledgeBase
 from kb.embedder import EmbeddingServer as Server
 from kb.embedder import HttpEmbedder
-from kb.vectors import fuse
 from tests.doubles.embedding_server import EmbeddingServer, running_embeddings
 from tests.kb.conftest import Write
 
@@ -78,7 +77,7 @@ def test_a_vector_finds_what_words_cannot(
 ) -> None:
     base = open_two(write, replace(settings, embedder=embedder))
 
-    hit = base.search("kb://a/b", "un minino cualquiera").hits[0]
+    hit = base.search("kb://a/b", "un minino cualquiera", min_score=0.0).hits[0]
 
     assert hit.passage.source == "gato.md"
     assert hit.vector is not None
@@ -86,7 +85,7 @@ def test_a_vector_finds_what_words_cannot(
     assert server.key == "Bearer secret"
     assert base.waits
     assert base.fault() == ""
-    assert first_of(base, "un minino cualquiera", vectors=False) == ""
+    assert first_of(base, "un minino cualquiera", vectors=False, min_score=0.0) == ""
     asked = len(server.texts)
     assert first_of(base, "hola, buenas tardes") == ""
     assert len(server.texts) == asked
@@ -139,7 +138,10 @@ def test_a_watched_change_gets_its_vector_and_a_reader_sees_it(
         wait_until(
             lambda base=base: (
                 "perro.md"  # type: ignore[misc]
-                in {hit.passage.source for hit in base.search("kb://a/b", "un navío").hits}
+                in {
+                    hit.passage.source
+                    for hit in base.search("kb://a/b", "un navío", min_score=0.0).hits
+                }
             )
         )
     reader.close()
@@ -166,7 +168,7 @@ def test_search_goes_on_with_words_while_the_server_fails(
 
     server.status = 200
     clock.now_s += 60
-    assert first_of(base, "un minino cualquiera") == "gato.md"
+    assert first_of(base, "un minino cualquiera", min_score=0.0) == "gato.md"
     assert (base.fault(), embedder.failures) == ("", 1)
     base.close()
 
@@ -187,7 +189,7 @@ def test_a_server_away_at_the_start_leaves_words_and_gives_vectors_later(
 
     base.embed()
 
-    assert first_of(base, "un minino cualquiera") == "gato.md"
+    assert first_of(base, "un minino cualquiera", min_score=0.0) == "gato.md"
     assert base.fault() == ""
     base.close()
 
@@ -215,6 +217,34 @@ def test_an_address_that_cannot_be_is_refused_without_being_shown(url: str) -> N
     assert "secret" not in str(refused.value)
 
 
-def test_two_witnesses_are_surer_than_one() -> None:
-    assert fuse(0.5, 0.5) == 0.75
-    assert fuse(0.0, 0.3) == pytest.approx(0.3)
+def test_a_slow_server_is_sent_half_as_many_until_it_keeps_up(server: EmbeddingServer) -> None:
+    server.most_at_once = 20
+    embedder = HttpEmbedder(settings_of(server, indexing_timeout_s=0.3), {})
+
+    rows = embedder.embed_passages([f"gato {each}" for each in range(70)])
+
+    server.let_go.set()
+    assert rows.shape[0] == 70
+    assert (embedder.fault, embedder.failures) == ("", 0)
+    assert max(len(each) for each in server.answered) == 16
+
+
+def test_a_passage_of_several_windows_counts_once_by_its_nearest(
+    write: Write, settings: KbSettings, embedder: HttpEmbedder
+) -> None:
+    base = open_two(write, replace(settings, embedder=embedder))
+    long = "El velero sale los lunes y los jueves por la tarde. " * 10
+    write("a/b/largo.md", f"---\nidioma: es\n---\n## Salidas\n\n{long}\n\nEl gato no viaja.\n")
+    base.refresh()
+    base.embed()
+    index = base.view("kb://a/b").vectors
+    assert index is not None
+
+    near = index.nearest(embedder.embed_query("un minino"), 10)
+
+    assert len(index) > len(near) == 3
+    assert near[0].cosine == pytest.approx(1.0, abs=0.02)
+    standings = [each.standing for each in near]
+    assert standings == sorted(standings, reverse=True)
+    assert standings[0] > 0.0
+    base.close()

@@ -12,6 +12,7 @@ from runpod_worker.chat import (
     NOTHING_SAID,
     PENDING,
     flatten,
+    show,
     write_messages,
     write_request,
     write_tool_choice,
@@ -137,8 +138,7 @@ def test_a_call_still_at_work_is_pending_and_an_orphaned_output_goes() -> None:
 
 
 def test_an_item_without_words_is_no_message() -> None:
-    picture = {"type": "input_image", "image_url": "data:,"}
-    items = [message("assistant", ""), {"type": "message", "role": "user", "content": [picture]}]
+    items = [message("assistant", ""), message("user", "")]
 
     assert write_messages("", items) == [{"role": "user", "content": NOTHING_SAID}]
 
@@ -207,3 +207,13 @@ def test_the_strictest_templates_take_every_conversation(
     plain = flatten(messages, [], system=system)
     assert_strict_template(plain)
     assert {m["role"] for m in plain} <= {"user", "assistant"} | ({"system"} if system else set())
+
+
+def test_an_image_alone_is_a_turn_and_a_template_without_roles_keeps_it() -> None:
+    image = {"type": "input_image", "image_url": "data:image/png;base64,AA=="}
+    item = {"type": "message", "role": "user", "content": [image]}
+    messages = write_messages("Eres Penny.", [item])
+    shown = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+    assert show(messages)[-1]["content"] == [{"type": "text", "text": ""}, shown]
+    (only,) = show(flatten(messages, (), system=False))
+    assert only["content"] == [{"type": "text", "text": "Eres Penny.\n\n"}, shown]

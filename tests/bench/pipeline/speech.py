@@ -46,14 +46,20 @@ class Question:
 
 def recorded(rate_hz: int) -> list[Question]:
     """The recordings beside the checkout that are one sentence; none where there are none."""
-    found = []
-    for path in sorted([*FOLDER.glob("*.wav"), *FOLDER.glob("*.flac")]):
-        pcm, own_hz = read_audio(path)
-        question = cut(_resample(pcm, own_hz, rate_hz), rate_hz)
-        seconds = len(question.chunks) * CHUNK_MS / 1000
-        if seconds <= LONGEST_S and question.longest_gap_ms <= LONGEST_GAP_MS:
-            found.append(question)
-    return found
+    paths = sorted([*FOLDER.glob("*.wav"), *FOLDER.glob("*.flac")])
+    return [one for one in (load(path, rate_hz) for path in paths) if is_one_sentence(one)]
+
+
+def load(path: Path, rate_hz: int) -> Question:
+    """A recording without the silence around it."""
+    pcm, own_hz = read_audio(path)
+    return cut(_resample(pcm, own_hz, rate_hz), rate_hz)
+
+
+def is_one_sentence(question: Question) -> bool:
+    """Whether it is short and without a pause."""
+    seconds = len(question.chunks) * CHUNK_MS / 1000
+    return seconds <= LONGEST_S and question.longest_gap_ms <= LONGEST_GAP_MS
 
 
 def made(rate_hz: int) -> list[Question]:

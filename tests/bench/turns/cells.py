@@ -13,6 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from tests.bench.pipeline import parts
 from tests.bench.turns import sounds
 from tests.bench.turns.calls import Heard, Script
 from tests.bench.turns.sounds import TICK_MS, Said
@@ -86,16 +87,28 @@ def _asked(seconds: float, question: Said, **fields: object) -> tuple[Script, fl
 
 
 def response(door: str, index: int) -> Trial:
-    question = _pick(index)
+    """The recogniser writes the pipeline bench's question, whatever was said."""
+    question = Said(_pick(index).samples, parts.QUESTION)
     script, end_s = _asked(ASKED_S + question.seconds + GIVE_UP_S, question, door=door)
 
+    return Trial(script, _answered(end_s))
+
+
+def _answered(end_s: float) -> Callable[[Heard], Score]:
     def judge(heard: Heard) -> Score:
         after_s = first_sound(heard, end_s)
         early = first_sound(heard, 0.0)
         right = after_s is not None and early is not None and early >= end_s
         return Score(right, after_s if right else None)
 
-    return Trial(script, judge)
+    return judge
+
+
+def statement(door: str, index: int) -> Trial:
+    """As ``response``, with the words as Whisper wrote them: none is a question in Spanish."""
+    question = _pick(index)
+    script, end_s = _asked(ASKED_S + question.seconds + GIVE_UP_S, question, door=door)
+    return Trial(script, _answered(end_s))
 
 
 def _over(door: str, index: int, over: Said, text: str | None = None) -> tuple[Script, float]:
@@ -157,12 +170,13 @@ def noise(door: str, index: int) -> Trial:
 
 def pause(pause_s: float) -> Callable[[str, int], Trial]:
     def trial(door: str, index: int) -> Trial:
-        first, second = sounds.halves(_pick(index))
+        said = _pick(index)
+        first, second = sounds.halves(said)
         seconds = ASKED_S + (len(first) + len(second)) / sounds.RATE_HZ + pause_s + GIVE_UP_S
         script = Script(seconds, door=door)  # type: ignore[arg-type]
-        script.say(ASKED_S, first, "Quiero cambiar.")
+        script.say(ASKED_S, first, said.parts[0])
         paused_s = ASKED_S + len(first) / sounds.RATE_HZ
-        end_s = script.say(paused_s + pause_s, second, "El contrato de mi casa.")
+        end_s = script.say(paused_s + pause_s, second, said.parts[1])
 
         def judge(heard: Heard) -> Score:
             sound_s = first_sound(heard, 0.0)
@@ -250,6 +264,7 @@ class Cell:
 
 CELLS: dict[str, Cell] = {
     "R_R, L_R": Cell(response, "1.00; p50 <= 0.85, p95 <= 1.0", times=True),
+    "R_R, L_R statements": Cell(statement, "-", times=True),
     "R_Y, L_Y": Cell(interruption, "1.00; p95 <= 0.5", times=True),
     "S_BC": Cell(backchannel, ">= .90", times=True),
     "S_VT": Cell(side_talk, ">= .60", times=True),

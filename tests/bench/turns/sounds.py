@@ -30,12 +30,46 @@ BACKCHANNELS = (
 )  # fmt: skip
 
 
+WRITTEN = {
+    "en_LJ001-0002": ("in being comparatively modern.", "in being compared", "Tivoli modern"),
+    "en_LJ001-0008": ("has never been surpassed.", "has never been surprised.", "Past"),
+    "en_weather_question": (
+        "What is the weather in Paris?",
+        "What is",
+        "The weather in Paris.",
+    ),
+    "es_conf-waitforleader": (
+        "La conferencia comenzará cuando llegue en líder.",
+        "La Conferencia commensera",
+        "cuando llegue en líder",
+    ),
+    "es_priv-callpending": (
+        "Tengo una persona esperando el que se llama.",
+        "Tengo una persona F",
+        "Parando que se llama.",
+    ),
+    "es_queue-thankyou": (
+        "Muchis gracias por su paciencia.",
+        "Muchas gracias.",
+        "por su paciencia.",
+    ),
+    "es_tt-somethingwrong": ("algo esta terriblemente mal", "algo ésta", "terriblemente mal"),
+    "es_vm-repeat": (
+        "Marque número 5 para repetir el mensaje.",
+        "Mark numr 5",
+        "For the repetitive, the message.",
+    ),
+}
+"""What Whisper base wrote of the recordings: whole, and of each half that ``halves`` makes."""
+
+
 @dataclass(frozen=True)
 class Said:
-    """Someone's speech; ``text`` as a recogniser writes it."""
+    """Someone's speech; ``text`` as a recogniser writes it, ``parts`` as it writes the halves."""
 
     samples: Samples
     text: str
+    parts: tuple[str, str] = ("Quiero cambiar mi contrato.", "De la casa.")
 
     @property
     def seconds(self) -> float:
@@ -57,10 +91,17 @@ def _samples(pcm: bytes) -> Samples:
 @cache
 def sentences() -> tuple[Said, ...]:
     """Whole sentences: of people where there are recordings, else made."""
-    found = speech.recorded(RATE_HZ) or speech.made(RATE_HZ)
+    found = []
+    for path in sorted([*speech.FOLDER.glob("*.wav"), *speech.FOLDER.glob("*.flac")]):
+        one = speech.load(path, RATE_HZ)
+        if path.stem in WRITTEN and speech.is_one_sentence(one):
+            found.append((one, *WRITTEN[path.stem]))
+    if not found:
+        whole = "Quiero cambiar mi contrato."
+        found = [(one, whole, whole, "De la casa.") for one in speech.made(RATE_HZ)]
     return tuple(
-        Said(at_level(_samples(b"".join(one.chunks)), LEVEL_DBFS), "Quiero cambiar mi contrato.")
-        for one in found
+        Said(at_level(_samples(b"".join(one.chunks)), LEVEL_DBFS), text, (first, second))
+        for one, text, first, second in found
     )
 
 

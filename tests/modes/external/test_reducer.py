@@ -445,6 +445,17 @@ def test_everything_that_clients_wrote_is_seeded_in_its_order() -> None:
     assert [item["content"] for item in seed] == [rule, image, sound, said]
 
 
+def test_a_message_is_relayed_and_seeded_with_the_phase_that_the_vendor_gave_it() -> None:
+    play = Play()
+    said = [{"type": "output_text", "text": "Lo miro."}]
+    item = {"id": "i1", "type": "message", "role": "assistant", "content": said}
+    phased = {**item, "status": "completed", "phase": "commentary"}
+    play.up("conversation.item.added", item=phased, previous_item_id=None)
+    assert play.told[-1]["item"]["phase"] == "commentary"
+    (seed,) = play.state.conversation.seed(play.now_s)
+    assert seed["phase"] == "commentary"
+
+
 def test_an_item_written_during_a_drop_is_acknowledged_when_there_is_an_upstream() -> None:
     play = Play()
     play.happen("lost")

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from penny.aio.tasks import TaskOwner
+from penny.aio.tasks import TaskOwner, failed_tasks
 from penny.errors import EngineError
 
 
@@ -32,12 +32,14 @@ async def test_a_task_is_named_and_gives_its_result() -> None:
 async def test_a_failure_is_logged_once_without_its_text_and_reported_once() -> None:
     failures: list[tuple[str, BaseException]] = []
     owner = TaskOwner("session", lambda name, error: failures.append((name, error)))
+    counted = failed_tasks.get("session", 0)
     with capture_logs() as logs:
         owner.spawn(fail(), name="reader")
         await asyncio.sleep(1)
         await owner.aclose()
 
     assert [(name, type(error)) for name, error in failures] == [("reader", EngineError)]
+    assert failed_tasks["session"] == counted + 1
     (entry,) = logs
     where = entry.pop("where")
     assert where.endswith(" fail")

@@ -30,7 +30,7 @@ Json = dict[str, Any]
 
 TENANTS: Json = {"acme": {}, "bolt": {}}
 GUARDED = {route: right for route, right in ROUTES.items() if right not in (OPEN, OWN)}
-NOT_FORBIDDEN = (200, 400, 404)
+NOT_FORBIDDEN = (200, 400, 404, 503)  # 503: the documents are still being opened
 """A right that is there lets a request through; what it asks for may be missing."""
 
 

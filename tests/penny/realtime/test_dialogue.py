@@ -10,7 +10,7 @@ import pytest
 from penny.realtime import commands as c
 from penny.realtime.conversation import REMEMBERED_DELETIONS, Conversation
 from penny.realtime.items import Item
-from tests.penny.realtime.talk import MS, Json, Talk, kinds, the_error
+from tests.penny.realtime.talk import MS, Json, Talk, kinds, the, the_error
 
 
 pytestmark = pytest.mark.pure
@@ -220,8 +220,30 @@ def test_images_are_refused_unless_an_engine_sees() -> None:
     assert error["param"] == "item.content[0].type"
     talk = Talk(accept_images=True)
     talk.create(item)
-    talk.create(message([{"type": "input_image", "image_url": "data:"}]))
     assert talk.ask(talk.respond()).items[0]["content"] == [part]
+
+
+@pytest.mark.parametrize(
+    "address", ["https://example.org/a.png", "data:", "data:text/html;base64,AA"]
+)
+def test_an_image_is_sent_itself_where_the_engine_may_call_no_other_host(address: str) -> None:
+    item = message([{"type": "input_image", "image_url": address}])
+    talk = Talk(accept_images=True)
+    assert the_error(talk.create(item))["param"] == "item.content[0].image_url"
+    assert Talk(accept_images=True, accept_image_addresses=True).create(item)
+
+
+def test_an_answer_given_elsewhere_is_known_by_its_transcript_and_keeps_its_phase() -> None:
+    spoken = {"type": "output_audio", "transcript": "Un momento."}
+    talk = Talk()
+    added = the(
+        talk.create({**message([spoken], "assistant"), "phase": "commentary"}),
+        "conversation.item.added",
+    )
+    assert added["item"]["content"] == [spoken]
+    assert added["item"]["phase"] == "commentary"
+    (item,) = talk.ask(talk.respond()).items
+    assert (item["content"], item["phase"]) == ([spoken], "commentary")
 
 
 def message(content: Any, role: str = "user") -> Json:
@@ -240,7 +262,8 @@ def message(content: Any, role: str = "user") -> Json:
         ({"type": "message", "role": "user"}, "item.content"),
         (message("hola"), "item.content"),
         (message([{"type": "output_text", "text": "x"}]), "item.content[0].type"),
-        (message([{"type": "output_audio"}], "assistant"), "item.content[0].type"),
+        (message([{"type": "output_audio"}], "assistant"), "item.content[0].transcript"),
+        ({**message([], "assistant"), "phase": "x"}, "item.phase"),
         (message([{"type": "input_text"}]), "item.content[0].text"),
         (message([{"type": "input_text", "text": 3}]), "item.content[0].text"),
         (message([{"type": "input_audio"}]), "item.content[0].audio"),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from penny.turns.completeness import judge_text
+from penny.turns.completeness import judge_text, lacks_end
 
 
 pytestmark = pytest.mark.pure
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.pure
         "¿A qué hora abren?",
         "What is it for?",
         "¡Perfecto!",
-        "muchas gracias",
+        "Gracias.",
         "Sí",
         "vale",
         "cuánto cuesta la habitación",
@@ -69,3 +69,17 @@ def test_open(text: str) -> None:
 )
 def test_unknown(text: str) -> None:
     assert judge_text(text) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("text", "lacks"),
+    [
+        ("La conferencia comienza", True),
+        ("La conferencia comienza.", False),
+        ("la conferencia comienza", False),
+        ("Madrid", False),
+        ("", False),
+    ],
+)
+def test_whether_the_mark_at_the_end_is_missing(text: str, lacks: bool) -> None:
+    assert lacks_end(text) == lacks

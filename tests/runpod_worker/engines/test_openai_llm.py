@@ -312,3 +312,27 @@ async def test_without_a_tokenizer_the_estimate_stays() -> None:
         await llm.calibrate()
         assert llm.count_tokens(CALIBRATION) == before
         await llm.aclose()
+
+
+async def test_a_model_that_sees_gets_the_callers_images_behind_their_words() -> None:
+    image = {"type": "input_image", "image_url": "data:image/png;base64,AA==", "detail": "low"}
+    words = {"type": "input_text", "text": "¿Qué es esto?"}
+    item = {"type": "message", "role": "user", "content": [image, words]}
+    seen: list[Json] = []
+    handler = streaming(text("Una factura."), end(), USAGE, seen=seen)
+    async with serving({"POST /v1/chat/completions": handler}) as url:
+        await answer(url, LlmRequest("Eres Penny.", (item, USER)), sees=True)
+    assert seen[0]["messages"] == [
+        {"role": "system", "content": "Eres Penny."},
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "¿Qué es esto?\nhola"},
+                {
+                    "type": "image_url",
+                    "image_url": {"url": "data:image/png;base64,AA==", "detail": "low"},
+                },
+            ],
+        },
+    ]
+    assert OpenAiLlm(OpenAiCompatibleSettings(sees=True)).info.sees

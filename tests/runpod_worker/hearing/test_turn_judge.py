@@ -46,22 +46,33 @@ async def test_it_hears_the_turn_alone_and_answers_without_being_waited_for() ->
     judge = TurnJudge(detector)
     for _ in range(12):
         judge.feed(SECOND)
-    judge.ask(2500)
+    judge.ask(2500, 0)
     await settle()
     assert judge.probability is None
     detector.go.set()
     await settle()
     assert judge.probability == 0.9
-    judge.ask(60_000)
+    judge.ask(60_000, 0)
     await settle()
     assert detector.heard_ms == [2500, HEARD_MS]
+
+
+async def test_most_of_the_silence_is_left_out() -> None:
+    detector = Detector()
+    judge = TurnJudge(detector)
+    judge.feed(SECOND)
+    judge.feed(SECOND)
+    judge.ask(1500, 132)
+    await settle()
+    assert detector.heard_ms == [1400]
+    judge.forget()
 
 
 async def test_speech_that_goes_on_takes_the_opinion_back() -> None:
     detector = Detector()
     judge = TurnJudge(detector)
     judge.feed(SECOND)
-    judge.ask(1000)
+    judge.ask(1000, 0)
     await settle()
     judge.forget()
     detector.go.set()
@@ -74,7 +85,7 @@ async def test_a_late_or_failed_opinion_is_none() -> None:
     detector.time_limit_ms = 1
     judge = TurnJudge(detector)
     judge.feed(SECOND)
-    judge.ask(1000)
+    judge.ask(1000, 0)
     waiting = judge._asked
     assert waiting is not None
     await asyncio.wait((waiting,))
@@ -82,7 +93,7 @@ async def test_a_late_or_failed_opinion_is_none() -> None:
 
     detector.failure = EngineError("x", stage="turn")
     detector.go.set()
-    judge.ask(1000)
+    judge.ask(1000, 0)
     await settle()
     assert judge.probability is None
 
@@ -90,5 +101,5 @@ async def test_a_late_or_failed_opinion_is_none() -> None:
 async def test_without_a_detector_there_is_no_opinion() -> None:
     judge = TurnJudge(None)
     judge.feed(SECOND)
-    judge.ask(1000)
+    judge.ask(1000, 0)
     assert judge.probability is None

@@ -1,0 +1,78 @@
+"""Documents put into a collection's folder and taken out again, as the operator's page does."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+
+from kb.sources.loader import SUFFIXES, SYNONYMS, is_hidden, sidecar_of
+from penny.errors import PennyError
+
+
+_MOST_NAME_BYTES = 200
+
+
+class RefusedDocument(PennyError):
+    """A document that cannot be put there, or is not there; the message says what to change."""
+
+    code = "kb_document_refused"
+
+
+def write_document(folder: Path, name: str, data: bytes) -> None:
+    """Put a document there, whole or not at all; one of that name is replaced.
+
+    Args:
+        name: its path below ``folder``, with ``/``.
+
+    Raises:
+        RefusedDocument: not a name, or not a kind, that is read; or the folder cannot be written.
+    """
+    path = _place(folder, name)
+    if path.suffix.lower() not in SUFFIXES:
+        kinds = ", ".join(sorted(SUFFIXES))
+        raise RefusedDocument(f"files {path.suffix or 'without a suffix'} are not read: {kinds}")
+    if not data:
+        raise RefusedDocument("the file is empty")
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise RefusedDocument(f"it cannot be written: {error.strerror}") from error
+
+
+def remove_document(folder: Path, name: str) -> None:
+    """Take a document out, with what is said of it beside it.
+
+    Raises:
+        RefusedDocument: there is none, or it cannot be removed.
+    """
+    path = _place(folder, name)
+    if not path.is_file() and not path.is_symlink():
+        raise RefusedDocument(f"there is no document {name!r}")
+    try:
+        path.unlink()
+        sidecar_of(path).unlink(missing_ok=True)
+    except OSError as error:
+        raise RefusedDocument(f"it cannot be removed: {error.strerror}") from error
+
+
+def _place(folder: Path, name: str) -> Path:
+    """Where it lies; never above or beside the folder, nor where links lead."""
+    parts = PurePosixPath(name).parts
+    bad = not parts or name.startswith("/") or "\\" in name or any(ord(each) < 32 for each in name)
+    if bad or any(part == ".." or is_hidden(Path(part)) for part in parts):
+        raise RefusedDocument("the name is a path below the collection, such as precios/2026.pdf")
+    if any(len(part.encode()) > _MOST_NAME_BYTES for part in parts):
+        raise RefusedDocument(f"a name has at most {_MOST_NAME_BYTES} bytes; shorten it")
+    if parts[-1] in SYNONYMS.values():
+        raise RefusedDocument("the thesaurus of a collection is edited in its folder")
+    path = folder.joinpath(*parts)
+    if not path.parent.resolve().is_relative_to(folder.resolve()):
+        raise RefusedDocument("a linked folder leads out of the collection")
+    return path
