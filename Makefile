@@ -119,6 +119,10 @@ bench-turns: $(DEV_STAMP) ## how Penny takes turns, scored from the sound of bot
 bench-pipeline: $(DEV_STAMP) $(PEER_STAMP) ## what the pipeline adds to its engines, beside pipecat
 	@$(BIN)/python -m tests.bench.pipeline
 
+.PHONY: bench-webrtc
+bench-webrtc: $(DEV_STAMP) ## a call over WebRTC beside the socket, on networks that lose and delay (root)
+	@$(BIN)/python -m tests.bench.webrtc --speech $(SPEECH)
+
 .PHONY: bench-gpu
 bench-gpu: $(WORKER_STAMP) ## full-size models of random weights on a GPU
 	@$(WORKER)/bin/python -m tests.bench.gpu

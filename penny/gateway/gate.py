@@ -170,17 +170,14 @@ class Gate:
 
     async def _identify_page(self, cookie: str) -> Identity | None:
         """Who signed in; None when that is over, or the key was revoked since."""
-        known = await self._sign_ins.find(cookie)
+        known = await asyncio.to_thread(self._sign_ins.find, cookie)
         if known is None:
             return None
-        csrf = csrf_of(cookie)
-        if "rights" in known:
-            return Identity(known["tenant"], known["key_id"], frozenset(known["rights"]), csrf=csrf)
-        if known["key_id"] == HOUSE_KEY_ID:
-            house = Identity(DEFAULT_TENANT, HOUSE_KEY_ID, HOUSE, csrf=csrf)
+        if known.key_id == HOUSE_KEY_ID:
+            house = Identity(DEFAULT_TENANT, HOUSE_KEY_ID, HOUSE, csrf=csrf_of(cookie))
             return house if self._house_key else None
-        key = (await self._living_keys() or {}).get(known["key_id"])
-        return None if key is None else replace(self._holder(key), csrf=csrf)
+        key = (await self._living_keys() or {}).get(known.key_id)
+        return None if key is None else replace(self._holder(key), csrf=csrf_of(cookie))
 
     async def _identify_secret(self, value: str) -> Identity:
         identity = await self._secrets.find(value)

@@ -28,7 +28,6 @@ def spent(folder: Path, tenant: str) -> float:
     """What the ledger of a gateway says that a tenant has spent today, in US dollars."""
     ledger = DayLedger(folder / "days.sqlite")
     used = ledger.read(day_of(time.time()), [f"t:{tenant}"])
-    ledger.close()
     return used.get(f"t:{tenant}", (0.0, 0.0))[1]
 
 
