@@ -73,7 +73,7 @@ test-worker: $(WORKER_STAMP) $(TRITON_STAMP) ## the engines that need torch, and
 	@$(WORKER)/bin/python -m pytest -q tests/worker_torch
 
 .PHONY: test-natural
-test-natural: $(DEV_STAMP) ## download profile natural (196 MB) and hear and speak with it
+test-natural: $(DEV_STAMP) ## download profile natural (208 MB) and hear and speak with it
 	@$(BIN)/python -m penny models pull natural
 	@$(BIN)/python -m tests.newcomer.natural
 
@@ -91,8 +91,8 @@ test-all: $(DEV_STAMP) ## set everything up and pass every check and test, as CI
 .PHONY: test-here
 test-here:
 	@$(MAKE) --no-print-directory check
-	@$(MAKE) --no-print-directory coverage
 	@$(MAKE) --no-print-directory test TESTS="$(PURE:%=--ignore=tests/penny/%)"
+	@$(MAKE) --no-print-directory coverage
 
 .PHONY: setup-others
 setup-others:
@@ -118,6 +118,10 @@ bench-turns: $(DEV_STAMP) ## how Penny takes turns, scored from the sound of bot
 .PHONY: bench-pipeline
 bench-pipeline: $(DEV_STAMP) $(PEER_STAMP) ## what the pipeline adds to its engines, beside pipecat
 	@$(BIN)/python -m tests.bench.pipeline
+
+.PHONY: bench-webrtc
+bench-webrtc: $(DEV_STAMP) ## a call over WebRTC beside the socket, on networks that lose and delay (root)
+	@$(BIN)/python -m tests.bench.webrtc --speech $(SPEECH)
 
 .PHONY: bench-gpu
 bench-gpu: $(WORKER_STAMP) ## full-size models of random weights on a GPU

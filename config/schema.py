@@ -13,6 +13,7 @@ from typing import Literal, Self
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from config.brain import ActionsSection, BrainSection, CostsSection, SpeakerSection
+from config.calls import CallsSection
 from config.gateway import GatewaySection
 from config.modes import ModeName, Modes
 from config.prices import ALIASES, PRICES, ModelPrices, find_prices, known_as
@@ -240,6 +241,7 @@ class Config(Section):
     admin: AdminSection = Field(
         default_factory=AdminSection, description="the operator's page and routes"
     )
+    calls: CallsSection = Field(default_factory=CallsSection, description="calls that are kept")
     logs: LogsSection = Field(
         default_factory=LogsSection, description="what Penny writes of itself"
     )
@@ -270,6 +272,13 @@ class Config(Section):
         reason = self.tracing.refusal(self.privacy.allowed_hosts, private=private)
         if reason:
             raise key_error("tracing.endpoint", reason)
+        return self
+
+    @model_validator(mode="after")
+    def _private_calls_stay_in_the_house(self) -> Self:
+        private = self.calls.enabled and self.penny.modes.SELF_HOSTED.enabled
+        if private and (reason := self.calls.refusal(self.privacy.allowed_hosts)):
+            raise key_error("calls.url", reason)
         return self
 
     @property
@@ -330,6 +339,11 @@ class Config(Section):
         config = self.model_copy()
         config._origin = origin
         return config
+
+    def resolve_url(self, url: str) -> str:
+        """A database's address; the path of an SQLite file is absolute."""
+        scheme, mark, path = url.partition("sqlite:///")
+        return f"{mark}{self.resolve(Path(path))}" if mark and not scheme else url
 
     def resolve(self, path: Path) -> Path:
         """A path of the file as an absolute one."""

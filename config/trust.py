@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+from config.calls import TenantCallsSection
 from penny.section import Section
 
 
@@ -74,6 +75,9 @@ class TenantSection(Section):
     )
     own_instructions: bool = Field(
         default=True, description="whether a session may bring a system prompt"
+    )
+    calls: TenantCallsSection = Field(
+        default_factory=TenantCallsSection, description="how its calls are kept"
     )
     limits: LimitsSection = Field(
         default_factory=LimitsSection, description="of all its keys together"

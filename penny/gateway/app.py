@@ -18,11 +18,13 @@ from modes.registry import build_modes, describe_engines, find_desk, find_hosts,
 from modes.self_hosted.runpod.door import WorkerDoor
 from penny.aio.tasks import TaskOwner
 from penny.gateway.admin import AdminRoutes
+from penny.gateway.calls import CallRoutes, CallsCollector
 from penny.gateway.descriptors import DescriptorWatch
 from penny.gateway.guard import make_guard
 from penny.gateway.health import HealthChecks
 from penny.gateway.kb import KbRoutes, SharedKb
 from penny.gateway.kb_desk import KbDeskRoutes
+from penny.gateway.kept_calls import KeptCalls
 from penny.gateway.listener import Listener, load_tls
 from penny.gateway.loop_lag import LoopLag
 from penny.gateway.metrics import EgressCollector, Metrics, SpanCollector, TrustCollector
@@ -77,6 +79,8 @@ class Gateway:
         self._tasks = TaskOwner("gateway")
         self._descriptors = DescriptorWatch()
         self._webrtc: WebRtcDoor | None = None
+        self._kept: KeptCalls | None = None
+        self._calls_fault = ""
         self.broker: Broker | None = None
         self.routes: Routes | None = None
         self.trust: Trust | None = None
@@ -113,6 +117,8 @@ class Gateway:
             trust.admission,
         )
         await trust.gate.check_exposure(host)
+        if config.calls.enabled:
+            await self._keep_calls(broker, trust, clock)
         self.runner = web.AppRunner(
             self._build_app(broker, trust, metrics, overview, self.kb, clock),
             access_log=None,
@@ -157,10 +163,10 @@ class Gateway:
     ) -> web.Application:
         config = self._config
         external = broker.modes.get("EXTERNAL")
-        checks: tuple[Callable[[], str], ...] = ()
+        checks: tuple[Callable[[], str], ...] = (self._tell_of_calls,)
         if isinstance(external, ExternalMode):
             metrics.registry.register(BrainCollector(external.counts))
-            checks = health_checks(external.counts)
+            checks += tuple(health_checks(external.counts))
         health = HealthChecks(
             kb, self._stderr, (*checks, self._descriptors.fault, lambda: trust.ledger.fault)
         )
@@ -194,6 +200,9 @@ class Gateway:
             lambda: {**routes.describe_operation(), **overview.describe()},
             show_transcripts=config.admin.show_transcripts,
         ).add_to(app)
+        if self._kept is not None:
+            CallRoutes(self._kept, time.time).add_to(app)
+            metrics.registry.register(CallsCollector(self._kept.keeper))
         metrics.registry.register(TrustCollector(trust, door.held))
         hosts, desk = find_hosts(broker.modes), find_desk(broker.modes)
         if hosts is not None:
@@ -202,6 +211,28 @@ class Gateway:
             WorkerDoor(desk).add_to(app)
         app.router.add_route("*", "/v1/{path:.*}", RealtimeDoor.refuse_path)  # what nothing took
         return app
+
+    async def _keep_calls(self, broker: Broker, trust: Trust, clock: Callable[[], float]) -> None:
+        """Keep every call from now on. A gateway talks where nothing can be kept; it says so."""
+        kept = KeptCalls(
+            self._config, trust.watches, clock, time.time, is_open=not trust.gate.needs_key
+        )
+        try:
+            await kept.keeper.start()
+        except OSError as error:
+            log.error("calls_not_kept", reason=error.strerror)  # noqa: TRY400
+            self._calls_fault = f"calls are not kept: {error.strerror}"
+            return
+        self._kept = kept
+        kept.attach(broker)
+
+    def _tell_of_calls(self) -> str:
+        keeper = self._kept.keeper if self._kept is not None else None
+        if keeper is None:
+            return self._calls_fault
+        if keeper.spool.fault:
+            return f"calls are not kept: {keeper.spool.fault}"
+        return f"calls wait in the spool: {keeper.fault}" if keeper.fault else ""
 
     def describe_engines(self) -> str:
         """Which engines the local worker runs and why, in a line; "" where the file names them."""

@@ -55,6 +55,18 @@ ROUTES: dict[str, str] = {
     "GET /admin/v1/sessions": "sessions:read",
     "GET /admin/v1/sessions/{id}/events": "sessions:events",
     "POST /admin/v1/sessions/{id}/hang-up": "sessions:hang_up",
+    "GET /v1/calls": "calls:read",
+    "GET /v1/calls/export": "calls:export",
+    "GET /v1/calls/{id}": "calls:read",
+    "DELETE /v1/calls/{id}": "calls:erase",
+    "GET /v1/calls/{id}/metrics": "calls:read",
+    "GET /v1/calls/{id}/transcript": "calls:read",
+    "GET /v1/calls/{id}/audio": "calls:audio",
+    "POST /v1/calls/{id}/hold": "calls:correct",
+    "POST /v1/calls/{id}/recording": "calls:correct",  # of a live call: pause, resume
+    "GET /conversations/{id}/metrics": "calls:read",
+    "GET /storage/stats": "calls:read",
+    "GET /calls": OPEN,
     "GET /worker": OWN,  # a lease's token
 }
 """Method and path, as it was added to the router -> the right it needs, ``OPEN`` or ``OWN``."""

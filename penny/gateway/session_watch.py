@@ -47,6 +47,11 @@ class SessionWatch(Observer):
         return self._session.id
 
     @property
+    def record(self) -> Json:
+        """What it was admitted as: ``tenant``, ``key_id``, ``edge``, ``mode``."""
+        return self._record
+
+    @property
     def tenant(self) -> str:
         return str(self._record.get("tenant", ""))
 

@@ -1,0 +1,263 @@
+"""Brings finished calls from the spool to where they are kept, and lets go of what is too old.
+
+One task, one call at a time, oldest first: while the database is away calls wait in the spool and
+follow in order. A folder is removed only after its record and its sound are both safe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import soundfile
+import structlog
+
+from penny.aio.tasks import TaskOwner
+from penny.calls.database import StoreUnavailable
+from penny.calls.record import Call, Turn, measure
+from penny.calls.sound import place, write_sound
+from penny.calls.spool import CALLER, PENNY, Spool, read_log
+from penny.calls.store import MOST, CallQuery, CallStore
+from penny.errors import PennyError
+
+
+log = structlog.get_logger()
+
+Json = dict[str, Any]
+
+RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+"""Between attempts while the database or the disk refuses; the last one repeats."""
+LET_GO_EVERY_S = 3600.0
+UNREADABLE = "unreadable"
+"""Where folders go that make no call: for a person to look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Days that a tenant's sound and records are kept; None: for ever."""
+
+    sound_days: int | None
+    record_days: int | None
+
+
+class CallKeeper:
+    """Keeps the calls of one gateway process.
+
+    Args:
+        sounds: the folder of finished sound files.
+        retention: by tenant.
+        wall_clock: Unix time in seconds.
+    """
+
+    def __init__(
+        self,
+        store: CallStore,
+        root: Path,
+        retention: Callable[[str], Retention],
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self.store = store
+        self.sounds = root / "sound"
+        self.spool = Spool(root / "spool", clock, self._take)
+        self._root = root
+        self._retention = retention
+        self._wall_clock = wall_clock
+        self._waiting: deque[Path] = deque()
+        self._news = asyncio.Event()
+        self._tasks = TaskOwner("calls")
+        self._idle = asyncio.Event()
+        self.kept = 0
+        self.fault = ""
+        """Why calls wait in the spool; '' while they do not."""
+
+    @property
+    def waiting(self) -> int:
+        """Finished calls that are in the spool alone."""
+        return len(self._waiting)
+
+    async def start(self) -> None:
+        """Begin; calls that another process left are taken up first.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        await self.spool.start()
+        self._waiting.extend(await asyncio.to_thread(lambda: list(self.spool.orphans())))
+        self._news.set()
+        self._tasks.spawn(self._keep_on(), name="keep calls")
+        self._tasks.spawn(self._let_go_on(), name="let go of calls")
+
+    async def aclose(self) -> None:
+        """Keep what is ready now; what is not waits in the spool for the next start."""
+        await self.spool.aclose()
+        try:
+            async with asyncio.timeout(5.0):
+                if not self.fault:
+                    await self._idle.wait()
+        except TimeoutError:
+            log.warning("calls_left_in_spool", calls=len(self._waiting))
+        await self._tasks.aclose()
+        await self.store.aclose()
+
+    def _take(self, folder: Path) -> None:
+        self._waiting.append(folder)
+        self._idle.clear()
+        self._news.set()
+
+    # -- keeping ------------------------------------------------------------------------------
+
+    async def _keep_on(self) -> None:
+        attempt = 0
+        while True:
+            await self._news.wait()
+            while self._waiting:
+                try:
+                    await self._keep(self._waiting[0])
+                except (StoreUnavailable, OSError) as error:
+                    self._note_fault(error)
+                    await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
+                    attempt += 1
+                    continue
+                self._waiting.popleft()
+                attempt = 0
+                if self.fault:
+                    self.fault = ""
+                    log.info("calls_kept_again", waiting=len(self._waiting))
+            self._idle.set()
+            self._news.clear()
+
+    def _note_fault(self, error: Exception) -> None:
+        reason = error.message if isinstance(error, PennyError) else str(error.strerror)  # type: ignore[attr-defined]
+        if not self.fault:
+            log.error("calls_wait_in_spool", reason=reason, waiting=len(self._waiting))
+        self.fault = reason
+
+    async def _keep(self, folder: Path) -> None:
+        lines = await asyncio.to_thread(read_log, folder)
+        call = make_call(lines, _sizes(folder))
+        if call is None:
+            log.error("call_unreadable", call_id=folder.name)
+            await asyncio.to_thread(self._set_aside, folder)
+            return
+        call.sound = await asyncio.to_thread(self._keep_sound, folder, lines, call)
+        call.metrics = measure(call)
+        await self.store.put(call)
+        await asyncio.to_thread(self.spool.forget, folder)
+        self.kept += 1
+
+    def _keep_sound(self, folder: Path, lines: list[Json], call: Call) -> Json:
+        target = self.path_of(call)
+        unfinished = target.with_suffix(".part")
+        try:
+            sound = write_sound(folder, lines, unfinished)
+        except soundfile.LibsndfileError as error:
+            raise OSError(5, f"the sound cannot be written: {error}") from error
+        if sound is None:
+            return {"state": "absent"}
+        unfinished.replace(target)
+        return {
+            "state": "stored",
+            "path": str(target.relative_to(self.sounds)),
+            "sha256": sound.sha256,
+            "bytes": sound.size_bytes,
+            "duration_ms": sound.duration_ms,
+            "rate_hz": sound.rate_hz,
+            "channels": ["caller", "penny"],
+        }
+
+    def path_of(self, call: Call) -> Path:
+        """Where a call's sound lies."""
+        return self.sounds / call.tenant / f"{call.started_at:%Y-%m-%d}" / f"{call.id}.flac"
+
+    def _set_aside(self, folder: Path) -> None:
+        place_for = self._root / UNREADABLE
+        place_for.mkdir(parents=True, exist_ok=True)
+        folder.replace(place_for / folder.name)
+
+    # -- letting go ---------------------------------------------------------------------------
+
+    async def _let_go_on(self) -> None:
+        while True:
+            await asyncio.sleep(LET_GO_EVERY_S)
+            try:
+                await self.let_go()
+            except (StoreUnavailable, OSError) as error:
+                log.warning("retention_postponed", reason=type(error).__name__)
+
+    async def let_go(self) -> dict[str, int]:
+        """Remove what its tenant keeps no longer, legal holds apart; how much of each."""
+        done = {"records": 0, "sounds": 0}
+        now = datetime.fromtimestamp(self._wall_clock(), UTC)
+        for tenant in await self.store.tenants():
+            kept = self._retention(tenant)
+            if kept.record_days is not None:
+                before = now - timedelta(days=kept.record_days)
+                while old := await self.store.expired(tenant, _ms(before)):
+                    done["records"] += len(await self.erase(tenant, old))
+            if kept.sound_days is not None:
+                until = now - timedelta(days=kept.sound_days)
+                async for call in self.store.stream(tenant, CallQuery(until=until, limit=MOST)):
+                    if call.sound.get("state") == "stored" and not call.held:
+                        await asyncio.to_thread(self.path_of(call).unlink, missing_ok=True)
+                        await self.store.set_sound(call.id, {"state": "deleted"})
+                        done["sounds"] += 1
+        return done
+
+    async def erase(self, tenant: str | None, ids: list[str]) -> list[str]:
+        """Remove calls for good, rows and sound; those under hold stay. Returns what went."""
+        found = [call for each in ids if (call := await self.store.get(tenant, each)) is not None]
+        gone = []
+        for call in found:
+            marked = await self.store.delete(
+                call.tenant, [call.id], round(self._wall_clock() * 1000)
+            )
+            if marked:
+                await asyncio.to_thread(self.path_of(call).unlink, missing_ok=True)
+                gone += marked
+        await self.store.purge(gone)
+        return gone
+
+
+def make_call(lines: list[Json], sizes: dict[str, int]) -> Call | None:
+    """The call that a log tells of; one without an end was cut off. None where it has no header."""
+    if not lines or lines[0].get("kind") != "call":
+        return None
+    header = lines[0]["call"]
+    end = next((line for line in lines if line["kind"] == "end"), None)
+    turns = [Turn.model_validate(line["turn"]) for line in lines if line["kind"] == "turn"]
+    modes = [header["mode"], *(line["mode"] for line in lines if line["kind"] == "mode")]
+    started_at = datetime.fromisoformat(header["started_at"])
+    if end is not None:
+        ended_at = datetime.fromisoformat(end["ended_at"])
+    else:
+        sounds = [p.starts_ms + p.ms for side in place(lines, sizes).values() for p in side]
+        last_ms = max([*sounds, *(line.get("at_ms", 0.0) for line in lines)])
+        ended_at = started_at + timedelta(milliseconds=last_ms)
+    totals = (end or {}).get("totals", {})
+    return Call(
+        **{name: value for name, value in header.items() if name not in ("mode", "started_at")},
+        modes=modes,
+        started_at=started_at,
+        ended_at=ended_at,
+        end_reason=(end or {}).get("reason", ""),
+        status="completed" if end is not None else "interrupted",
+        models=sorted({model for turn in turns for model in turn.models}),
+        cost={"total_usd": totals.get("usd"), "usd_by": totals.get("usd_by", {})},
+        derived={"summary": totals.get("details", {})} if totals.get("details") else {},
+        turns=turns,
+    )
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    names = {"caller": folder / CALLER, "penny": folder / PENNY}
+    return {side: path.stat().st_size if path.exists() else 0 for side, path in names.items()}
+
+
+def _ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)

@@ -1,0 +1,178 @@
+"""What is kept of a call: the record with its turns, as it is written, stored and shown.
+
+Raw and derived stand apart: a later analysis replaces ``derived`` of a call or a turn and nothing
+else. Moments inside a call are ms since it began; moments of the calendar are UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from statistics import fmean
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from penny.session.turn_record import TurnRecord
+
+
+Json = dict[str, Any]
+
+Status = Literal["completed", "interrupted"]
+"""``interrupted``: the gateway ended before the call did; what was finished by then is kept."""
+SoundState = Literal["absent", "stored", "deleted"]
+
+
+class _Kept(BaseModel):
+    """Base of what is kept: fields of a later version are passed over."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Heard(_Kept):
+    """One spoken item of an answer: where its sound lies on the call's line."""
+
+    item_id: str
+    starts_ms: float | None = None
+    audio_ms: float = 0.0
+    heard_ms: float = 0.0
+    text: str = ""
+    heard_text: str = ""
+
+
+class Turn(_Kept):
+    """One turn: what the caller said, what was answered, what of the answer was heard.
+
+    ``number`` is 0 for what was said before the caller's first turn; ``latency_ms`` counts from
+    the end of the caller's speech, by stage (``penny.session.turn_record.STAGES``).
+    """
+
+    number: int
+    from_ms: float
+    until_ms: float
+    finished_ms: float
+    input: Literal["speech", "text"] = "speech"
+    words: str | None = None
+    is_understood: bool | None = None
+    language: str = ""
+    text: str = ""
+    heard_text: str = ""
+    is_interrupted: bool = False
+    cut_ms: float | None = None
+    status: str = ""
+    models: list[str] = Field(default_factory=list)
+    latency_ms: dict[str, int | None] = Field(default_factory=dict)
+    items: list[Heard] = Field(default_factory=list)
+    marks: list[Json] = Field(default_factory=list)
+    """Actions, folios, corrections, changes of mode: ``kind``, ``at_ms``, ``fields``."""
+    derived: Json = Field(default_factory=dict)
+
+
+class Call(_Kept):
+    """One call. ``caller`` and ``callee`` are numbers or names that the edge knows, or ''."""
+
+    id: str
+    tenant: str
+    key_id: str = ""
+    direction: Literal["inbound", "outbound"] = "inbound"
+    edge: str
+    modes: list[str]
+    caller: str = ""
+    callee: str = ""
+    language: str = ""
+    started_at: datetime
+    ended_at: datetime
+    end_reason: str = ""
+    status: Status = "completed"
+    models: list[str] = Field(default_factory=list)
+    versions: Json = Field(default_factory=dict)
+    cost: Json = Field(default_factory=dict)
+    consent: Json = Field(default_factory=dict)
+    """How the sound came to be kept: ``policy`` and, where it was asked for, what was answered."""
+    processed: bool = False
+    processing_mode: Literal["online", "offline"] = "online"
+    sound: Json = Field(default_factory=lambda: {"state": "absent"})
+    turns: list[Turn] = Field(default_factory=list)
+    metrics: Json = Field(default_factory=dict)
+    derived: Json = Field(default_factory=dict)
+    held: bool = False
+    deleted_at: datetime | None = None
+
+
+def keep_turn(turn: TurnRecord) -> Turn:
+    """What is kept of a finished turn."""
+    return Turn(
+        number=turn.number,
+        from_ms=round(turn.from_ms, 1),
+        until_ms=round(turn.until_ms, 1),
+        finished_ms=round(turn.finished_ms or turn.last_ms, 1),
+        input=turn.input,
+        words=turn.words,
+        is_understood=turn.is_understood,
+        language=turn.language,
+        text=turn.text,
+        heard_text=turn.heard_text,
+        is_interrupted=turn.is_interrupted,
+        cut_ms=turn.cut_ms,
+        status=turn.status,
+        models=sorted({answer.model for answer in turn.answers if answer.model}),
+        latency_ms=turn.latency_ms(),
+        items=[
+            Heard(
+                item_id=item.item_id,
+                starts_ms=item.starts_ms,
+                audio_ms=item.audio_ms,
+                heard_ms=item.audio_ms if item.heard_ms is None else item.heard_ms,
+                text=item.text,
+                heard_text=item.heard_text,
+            )
+            for item in turn.items
+        ],
+        marks=[
+            {"kind": mark.kind, "at_ms": round(mark.at_ms, 1), "fields": mark.fields}
+            for mark in turn.marks
+        ],
+    )
+
+
+def measure(call: Call) -> Json:
+    """The metrics of a call by the names the user's documents give them.
+
+    What only a later analysis knows (sentiment, outcome, topics, quality) is None until then.
+    """
+    spoken = [turn for turn in call.turns if turn.number > 0]
+    stt: list[int] = []
+    llm: list[int] = []
+    tts: list[int] = []
+    total: list[int] = []
+    for turn in spoken:
+        transcript, token, audio = (
+            turn.latency_ms.get(stage) for stage in ("transcript", "first_token", "first_audio")
+        )
+        if transcript is not None:
+            stt.append(max(0, transcript))
+        if transcript is not None and token is not None:
+            llm.append(max(0, token - transcript))
+        if token is not None and audio is not None:
+            tts.append(max(0, audio - token))
+        if audio is not None:
+            total.append(audio)
+    return {
+        "conversation_id": call.id,
+        "duration_seconds": round((call.ended_at - call.started_at).total_seconds(), 3),
+        "total_turns": len({turn.number for turn in spoken}),
+        "avg_stt_latency_ms": _mean(stt),
+        "avg_llm_latency_ms": _mean(llm),
+        "avg_tts_latency_ms": _mean(tts),
+        "total_latency_ms": _mean(total),
+        "interruptions_count": sum(turn.is_interrupted for turn in call.turns),
+        "sentiment_trend": None,
+        "final_sentiment": None,
+        "outcome": None,
+        "topics": None,
+        "quality_score": None,
+    }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return round(fmean(values), 1) if values else None

@@ -1,0 +1,222 @@
+"""The spool: what a live call leaves on the disk as it goes, safe against a killed process.
+
+A folder for each call holds ``log.jsonl`` (its header, where its sound lies, every finished turn,
+its end), ``caller.raw`` and ``penny.raw``. Folders of one process lie in a folder of its own that
+it holds locked: a folder without a living owner is a call that was cut off. Nothing here waits for
+a database, and an event costs the call an append to a list; a thread writes five times a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+from filelock import FileLock, Timeout
+
+from penny.aio.tasks import TaskOwner
+from penny.ids import new_id
+from penny.writable import dump_json
+
+
+log = structlog.get_logger()
+
+Json = dict[str, Any]
+
+FLUSH_S = 0.2
+"""What a killed process may lose; a piece of audio of both sides is 26 kB by then."""
+LOG, CALLER, PENNY = "log.jsonl", "caller.raw", "penny.raw"
+_LOCK = "owner.lock"
+
+
+@dataclass(slots=True)
+class _File:
+    """A file that only grows, whole lines and samples at a time."""
+
+    path: Path
+    waiting: list[bytes | str] = field(default_factory=list)
+    size_bytes: int = 0
+    """With what waits."""
+
+    def write(self) -> None:
+        """Append what waits. Raises OSError, and leaves the file as it was."""
+        pieces, self.waiting = self.waiting, []
+        data = b"".join(b64decode(p) if isinstance(p, str) else p for p in pieces)
+        file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            before = os.fstat(file).st_size
+            try:
+                left = memoryview(data)
+                while left:
+                    left = left[os.write(file, left) :]
+            except OSError:
+                os.ftruncate(file, before)
+                self.size_bytes = before
+                raise
+        finally:
+            os.close(file)
+
+
+class SpooledCall:
+    """One live call's folder. Methods never wait and never raise for the disk."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
+        self.folder = folder
+        self._clock = clock
+        self._log = _File(folder / LOG)
+        self._sound = {"caller": _File(folder / CALLER), "penny": _File(folder / PENNY)}
+        self._is_made = False
+        self.is_ended = False
+
+    def note(self, kind: str, **fields: Any) -> None:
+        """Add a line to the log."""
+        self._log.waiting.append(dump_json({"kind": kind, **fields}) + b"\n")
+
+    def add(self, side: str, audio: str) -> int:
+        """Add base64 audio to a side's file; the position in bytes at which it begins."""
+        file = self._sound[side]
+        at = file.size_bytes
+        file.waiting.append(audio)
+        file.size_bytes += len(audio) // 4 * 3 - audio[-2:].count("=")
+        return at
+
+    def end(self, **fields: Any) -> None:
+        """The last line; once it is on the disk the folder is whole."""
+        self.note("end", **fields)
+        self.is_ended = True
+
+    def write(self) -> None:
+        """Bring what waits to the disk; sound before the lines that speak of it. Raises OSError."""
+        if not self._is_made:
+            self.folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+            self._is_made = True
+        for file in (*self._sound.values(), self._log):
+            if file.waiting:
+                file.write()
+
+
+class Spool:
+    """The spool of one process.
+
+    Args:
+        root: shared by all processes on this machine.
+        clock: the loop's, seconds.
+        on_finished: called in the loop with the folder of each call that is whole on the disk.
+    """
+
+    def __init__(
+        self, root: Path, clock: Callable[[], float], on_finished: Callable[[Path], None]
+    ) -> None:
+        self._root = root
+        self._clock = clock
+        self._on_finished = on_finished
+        self._own = root / new_id("proc")
+        self._lock = FileLock(self._own / _LOCK, thread_local=False)
+        self._calls: dict[str, SpooledCall] = {}
+        self._tasks = TaskOwner("call spool")
+        self.fault = ""
+        """Why calls are not being kept; '' while they are."""
+        self.lost = 0
+        """Times that something of a call could not be written."""
+
+    async def start(self) -> None:
+        """Claim a folder and begin to write. Raises OSError where the root cannot be written."""
+        await asyncio.to_thread(self._claim)
+        self._tasks.spawn(self._write_on(), name="call spool")
+
+    def begin(self, call_id: str) -> SpooledCall:
+        """A new call's folder."""
+        call = self._calls[call_id] = SpooledCall(self._own / call_id, self._clock)
+        return call
+
+    def orphans(self) -> Iterator[Path]:
+        """Folders of calls whose process is gone, oldest first, and of our own that were kept."""
+        for own in sorted(self._root.glob("proc_*")):
+            if own != self._own:
+                try:
+                    with FileLock(own / _LOCK, timeout=0):
+                        calls = _calls_in(own)
+                        if not calls:
+                            shutil.rmtree(own, ignore_errors=True)
+                        yield from calls
+                except (Timeout, OSError):
+                    continue  # it lives, or is not ours to read
+
+    def forget(self, folder: Path) -> None:
+        """Remove a call's folder, once it is kept elsewhere; the last one's owner goes too."""
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.parent != self._own and not _calls_in(folder.parent):
+            shutil.rmtree(folder.parent, ignore_errors=True)
+
+    async def aclose(self) -> None:
+        """Write what waits; calls that have not ended are found as cut off."""
+        await self._tasks.aclose()
+        await self._write()
+        self._lock.release()
+        if not _calls_in(self._own):
+            shutil.rmtree(self._own, ignore_errors=True)
+
+    def _claim(self) -> None:
+        self._own.mkdir(parents=True, mode=0o700, exist_ok=True)
+        self._lock.acquire(timeout=0)
+
+    async def _write_on(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            await self._write()
+
+    async def _write(self) -> None:
+        calls = list(self._calls.items())
+        ended = [(name, call) for name, call in calls if call.is_ended]
+        faults = await asyncio.to_thread(_write_all, [call for _, call in calls])
+        self._note_faults(faults, had_work=bool(calls))
+        for name, call in ended:
+            del self._calls[name]
+            self._on_finished(call.folder)
+
+    def _note_faults(self, faults: list[str], *, had_work: bool) -> None:
+        self.lost += len(faults)
+        if faults and not self.fault:
+            log.error("calls_not_kept", reason=faults[0], folder=str(self._root))
+        elif self.fault and had_work and not faults:
+            log.info("calls_kept_again", lost=self.lost)
+        if faults or had_work:
+            self.fault = faults[0] if faults else ""
+
+
+def _write_all(calls: list[SpooledCall]) -> list[str]:
+    """Why some were not written. In a thread."""
+    faults = []
+    for call in calls:
+        try:
+            call.write()
+        except OSError as error:
+            faults.append(error.strerror or type(error).__name__)
+    return faults
+
+
+def _calls_in(own: Path) -> list[Path]:
+    folders = [path for path in own.iterdir() if path.is_dir()] if own.is_dir() else []
+    return sorted(folders, key=lambda path: path.stat().st_mtime)
+
+
+def read_log(folder: Path) -> list[Json]:
+    """The lines of a call's log; one that a crash cut in half is left out."""
+    try:
+        lines = (folder / LOG).read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+    read = []
+    for line in lines:
+        try:
+            read.append(orjson.loads(line))
+        except orjson.JSONDecodeError:
+            continue
+    return read

@@ -1,0 +1,88 @@
+"""The tables of kept calls, the same on SQLite and PostgreSQL.
+
+A call's row holds what lists filter and sort by, and the record itself as JSON beside it; turns
+are rows of their own so that derived data is replaced without touching what was said. Text is
+searched folded (no accents, lower case), so that both databases find the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+
+metadata = MetaData()
+Json = JSON().with_variant(JSONB(), "postgresql")
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("started_ms", BigInteger, nullable=False),  # Unix time
+    Column("ended_ms", BigInteger, nullable=False),
+    Column("duration_ms", Integer, nullable=False),
+    Column("mode", String(32), nullable=False),  # the one that answered last
+    Column("edge", String(32), nullable=False),
+    Column("direction", String(16), nullable=False),
+    Column("caller", String(128), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("end_reason", String(64), nullable=False),
+    Column("language", String(16), nullable=False),
+    Column("turns", Integer, nullable=False),
+    Column("interruptions", Integer, nullable=False),
+    Column("cost_usd", Float),
+    Column("processed", Boolean, nullable=False),
+    Column("outcome", String(64)),
+    Column("sentiment", String(32)),
+    Column("intent", String(64)),
+    Column("topics", Json),
+    Column("alert", Boolean, nullable=False),
+    Column("sound_state", String(16), nullable=False),
+    Column("held", Boolean, nullable=False),
+    Column("deleted_ms", BigInteger),
+    Column("record", Json, nullable=False),  # the call without its turns
+    Column("folded", Text, nullable=False),  # what was said by both, as it is searched
+    Index("calls_of_tenant", "tenant", "started_ms", "id"),
+    Index("calls_of_caller", "tenant", "caller"),
+    Index("calls_by_start", "started_ms", "id"),
+    Index("calls_deleted", "deleted_ms"),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("call_id", String(64), ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("raw", Json, nullable=False),
+    Column("derived", Json, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("tenant", String(64), nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("call_id", String(64), nullable=False),
+    Index("audit_of_call", "call_id", "at_ms"),
+)
+
+Row = dict[str, Any]

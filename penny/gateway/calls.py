@@ -1,0 +1,274 @@
+"""Kept calls over HTTP: found, read, heard, exported, held and erased.
+
+    GET    /v1/calls                       filters, ``cursor``, ``limit``, ``order``
+    GET    /v1/calls/export?format=csv     every call that is found, as a stream (csv, jsonl)
+    GET    /v1/calls/{id}                  the whole record
+    GET    /v1/calls/{id}/metrics          by the names of the user's documents;
+                                           ``/conversations/{id}/metrics`` too
+    GET    /v1/calls/{id}/transcript       ``?format=json|vtt|text``
+    GET    /v1/calls/{id}/audio            FLAC, the caller left, Penny right; ranges
+    POST   /v1/calls/{id}/hold             {"held": true}: not deleted while it holds
+    POST   /v1/calls/{id}/recording        {"paused": true}, of a live call
+    DELETE /v1/calls/{id}                  for good
+    GET    /storage/stats                  what is kept
+
+Every reading, hearing, exporting and erasing is written into the audit log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from pydantic import ValidationError
+
+from penny.calls.database import StoreUnavailable
+from penny.calls.keeper import CallKeeper
+from penny.calls.record import Call
+from penny.calls.rows import row_of
+from penny.calls.store import SHOWN, CallQuery
+from penny.calls.transcript import as_text, as_vtt
+from penny.errors import PennyError, ProtocolError
+from penny.gateway.guard import WHO, refusal
+from penny.gateway.kept_calls import KeptCalls
+from penny.gateway.routes import WEB_ROOT
+from penny.trust.identity import Identity
+from penny.writable import dump_json
+
+
+Json = dict[str, Any]
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""A cell that begins so is a formula to a spreadsheet (OWASP, CSV injection)."""
+
+
+class CallRoutes:
+    """The routes of kept calls. Another tenant's call is none: 404.
+
+    Args:
+        wall_clock: Unix time in seconds.
+    """
+
+    def __init__(self, kept: KeptCalls, wall_clock: Callable[[], float]) -> None:
+        self._kept = kept
+        self._keeper = kept.keeper
+        self._store = kept.keeper.store
+        self._wall_clock = wall_clock
+
+    def add_to(self, app: web.Application) -> None:
+        router = app.router
+        router.add_get("/calls", self._page)
+        router.add_get("/v1/calls", _told(self._find))
+        router.add_get("/v1/calls/export", _told(self._export))
+        router.add_get("/v1/calls/{id}", _told(self._show))
+        router.add_delete("/v1/calls/{id}", _told(self._erase))
+        router.add_get("/v1/calls/{id}/metrics", _told(self._metrics))
+        router.add_get("/v1/calls/{id}/transcript", _told(self._transcript))
+        router.add_get("/v1/calls/{id}/audio", _told(self._audio))
+        router.add_post("/v1/calls/{id}/hold", _told(self._hold))
+        router.add_post("/v1/calls/{id}/recording", _told(self._pause))
+        router.add_get("/conversations/{id}/metrics", _told(self._metrics))
+        router.add_get("/storage/stats", _told(self._stats))
+
+    async def _page(self, _request: web.Request) -> web.FileResponse:
+        return web.FileResponse(WEB_ROOT / "calls.html")
+
+    async def _find(self, request: web.Request) -> web.StreamResponse:
+        query = read_query(request)
+        found, cursor = await self._store.find(_whose(request), query)
+        return _json({"calls": found, "cursor": cursor})
+
+    async def _show(self, request: web.Request) -> web.StreamResponse:
+        call = await self._get(request, "read")
+        return _json(call.model_dump(mode="json"))
+
+    async def _metrics(self, request: web.Request) -> web.StreamResponse:
+        call = await self._get(request, "read")
+        return _json(call.metrics)
+
+    async def _transcript(self, request: web.Request) -> web.StreamResponse:
+        form = request.query.get("format", "json")
+        if form not in ("json", "vtt", "text"):
+            raise ProtocolError("format: use json, vtt or text", field="format")
+        call = await self._get(request, "read")
+        if form == "json":
+            return _json([turn.model_dump(mode="json") for turn in call.turns])
+        text = as_vtt(call) if form == "vtt" else as_text(call)
+        kind = "text/vtt" if form == "vtt" else "text/plain"
+        return web.Response(text=text, content_type=kind, charset="utf-8")
+
+    async def _audio(self, request: web.Request) -> web.StreamResponse:
+        call = await self._get(request, "heard")
+        path = self._keeper.path_of(call)
+        if call.sound.get("state") != "stored" or not await asyncio.to_thread(path.exists):
+            raise ProtocolError(
+                f"the sound of this call is {call.sound.get('state')}", code="sound_absent"
+            )
+        headers = {"Content-Type": "audio/flac", "Cache-Control": "private, no-store"}
+        return web.FileResponse(path, headers=headers)
+
+    async def _hold(self, request: web.Request) -> web.StreamResponse:
+        held = await _read_flag(request, "held")
+        call = await self._get(request, "held" if held else "released")
+        await self._store.set_held(call.tenant, call.id, held=held)
+        return _json({"id": call.id, "held": held})
+
+    async def _erase(self, request: web.Request) -> web.StreamResponse:
+        call = await self._get(request, "erased")
+        gone = await self._keeper.erase(call.tenant, [call.id])
+        if not gone:
+            raise ProtocolError("this call is under legal hold; release it first", code="held")
+        return _json({"erased": gone})
+
+    async def _pause(self, request: web.Request) -> web.StreamResponse:
+        paused = await _read_flag(request, "paused")
+        call_id = request.match_info["id"]
+        live = self._kept.find_live(_whose(request), call_id)
+        if live is None:
+            raise ProtocolError("no such call is live here", code="call_not_found")
+        now_s = asyncio.get_running_loop().time()
+        if paused:
+            live.pause(now_s)
+        else:
+            live.resume(now_s)
+        return _json({"id": call_id, "paused": paused})
+
+    async def _stats(self, _request: web.Request) -> web.StreamResponse:
+        counts = await self._store.count()
+        sound = await asyncio.to_thread(_measure_folder, self._keeper.sounds)
+        return _json({**counts, **sound, "in_spool": self._keeper.waiting})
+
+    async def _export(self, request: web.Request) -> web.StreamResponse:
+        query = read_query(request, ignore=("format",))
+        form = request.query.get("format", "csv")
+        if form not in ("csv", "jsonl"):
+            raise ProtocolError("format: use csv or jsonl", field="format")
+        who = request[WHO]
+        await self._note(who, "exported", "")
+        kind = "text/csv" if form == "csv" else "application/x-ndjson"
+        headers = {"Content-Disposition": f'attachment; filename="calls.{form}"'}
+        answer = web.StreamResponse(headers={**headers, "Content-Type": f"{kind}; charset=utf-8"})
+        await answer.prepare(request)
+        calls = self._store.stream(_whose(request), query)
+        async for piece in _as_csv(calls) if form == "csv" else _as_lines(calls):
+            await answer.write(piece)
+        await answer.write_eof()
+        return answer
+
+    # -- inside -------------------------------------------------------------------------------
+
+    async def _get(self, request: web.Request, action: str) -> Call:
+        """The call that the address names. Raises ProtocolError, StoreUnavailable."""
+        call = await self._store.get(_whose(request), request.match_info["id"])
+        if call is None:
+            raise ProtocolError("there is no such call", code="call_not_found")
+        await self._note(request[WHO], action, call.id)
+        return call
+
+    async def _note(self, who: Identity, action: str, call_id: str) -> None:
+        actor = who.key_id or "house"
+        await self._store.note(who.tenant, actor, action, call_id, round(self._wall_clock() * 1000))
+
+
+class CallsCollector:
+    """Metrics of what is kept."""
+
+    def __init__(self, keeper: CallKeeper) -> None:
+        self._keeper = keeper
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(
+            "penny_calls_kept", "Calls brought from the spool to the store", self._keeper.kept
+        )
+        yield GaugeMetricFamily(
+            "penny_calls_waiting", "Ended calls that are in the spool alone", self._keeper.waiting
+        )
+        yield CounterMetricFamily(
+            "penny_calls_lost_writes",
+            "Times that the disk did not take something of a call",
+            self._keeper.spool.lost,
+        )
+
+
+def read_query(request: web.Request, ignore: tuple[str, ...] = ()) -> CallQuery:
+    """The filters of an address. Raises ProtocolError, naming the first that is wrong."""
+    given = {k: v for k, v in request.query.items() if k not in ("api_key", *ignore)}
+    try:
+        return CallQuery.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise ProtocolError(f"{name}: {first['msg']}", field=name) from error
+
+
+def _told(handler: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]:
+    """The handler, whose PennyErrors are answers."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)  # type: ignore[no-any-return]
+        except StoreUnavailable as error:
+            return refusal(error, 503)
+        except PennyError as error:
+            status = {"call_not_found": 404, "sound_absent": 404, "held": 409}
+            return refusal(error, status.get(error.code, 400))
+
+    return handle
+
+
+def _whose(request: web.Request) -> str | None:
+    """The tenant whose calls this key sees; None: every one's."""
+    who: Identity = request[WHO]
+    return None if "tenants:all" in who.rights else who.tenant
+
+
+async def _read_flag(request: web.Request, name: str) -> bool:
+    try:
+        body = await request.json()
+        flag = body[name]
+    except (ValueError, KeyError, TypeError):
+        flag = None
+    if not isinstance(flag, bool):
+        raise ProtocolError(f'send {{"{name}": true}} or false', field=name)
+    return flag
+
+
+def _json(body: Any) -> web.Response:
+    return web.Response(body=dump_json(body), content_type="application/json")
+
+
+async def _as_lines(calls: AsyncIterator[Call]) -> AsyncIterator[bytes]:
+    async for call in calls:
+        yield dump_json(call.model_dump(mode="json")) + b"\n"
+
+
+async def _as_csv(calls: AsyncIterator[Call]) -> AsyncIterator[bytes]:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(SHOWN)
+    async for call in calls:
+        row = row_of(call)
+        writer.writerow([_safe(row[name]) for name in SHOWN])
+        yield text.getvalue().encode()
+        text.seek(0)
+        text.truncate()
+    if text.tell():
+        yield text.getvalue().encode()
+
+
+def _safe(value: Any) -> Any:
+    """A cell that no spreadsheet runs."""
+    if isinstance(value, str) and value.startswith(FORMULA):
+        return "'" + value
+    return "" if value is None else value
+
+
+def _measure_folder(folder: Path) -> dict[str, int]:
+    files = [path.stat().st_size for path in folder.rglob("*.flac")] if folder.exists() else []
+    return {"sounds": len(files), "sound_bytes": sum(files)}

@@ -1,0 +1,207 @@
+"""The sound of a call: where each stretch lies on the line, and what of an answer was heard."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from penny.audio import g711
+from penny.calls.keeper import make_call
+from penny.calls.recorder import CallRecorder
+from penny.calls.sound import write_sound
+from penny.calls.spool import CALLER, LOG, SpooledCall, read_log
+from penny.session.turn_recorder import TurnRecorder
+
+
+pytestmark = pytest.mark.pure
+
+Json = dict[str, Any]
+
+PIECE = 960
+
+
+class Kept:
+    """A call that a test plays into a recorder; ``ms`` is the loop's clock."""
+
+    def __init__(self, folder: Path, *, keeps_sound: bool = True) -> None:
+        self.spooled = SpooledCall(folder, lambda: 0.0)
+        self.turns = TurnRecorder(0.0)
+        header = {"id": "sess_1", "tenant": "default", "edge": "socket", "mode": "SELF_HOSTED"}
+        self.recorder = CallRecorder(
+            self.spooled,
+            header,
+            0.0,
+            {"usd": 0.5},
+            lambda: 1_800_000_000.0,
+            keeps_sound=keeps_sound,
+            on_ended=lambda: None,
+        )
+        self.turns.add_reader(self.recorder)
+        self.folder = folder
+
+    def caller(self, event: Json, ms: float) -> None:
+        self.turns.caller_event(event, ms / 1000)
+        self.recorder.caller_event(event, ms / 1000)
+
+    def speaker(self, event: Json, ms: float) -> None:
+        self.turns.speaker_event(event, ms / 1000)
+        self.recorder.speaker_event(event, ms / 1000)
+
+    def says(self, from_ms: int, until_ms: int, level: int) -> None:
+        """The caller's audio as it arrives, 20 ms at a time."""
+        for ms in range(from_ms, until_ms, 20):
+            self.caller({"type": "input_audio_buffer.append", "audio": tone(20, level)}, ms + 20)
+
+    def answers(self, at_ms: int, length_ms: int, level: int, item_id: str = "item_1") -> None:
+        """An answer that arrives all at once."""
+        response = {"id": f"resp_{item_id}"}
+        self.speaker({"type": "response.created", "response": response}, at_ms)
+        where = {"response_id": response["id"], "item_id": item_id, "content_index": 0}
+        audio = {"type": "response.output_audio.delta", **where, "delta": tone(length_ms, level)}
+        self.speaker(audio, at_ms)
+        done = {**response, "status": "completed"}
+        self.speaker({"type": "response.done", "response": done}, at_ms)
+
+    def end(self, ms: float) -> None:
+        self.turns.ended("client_ended", ms / 1000)
+        self.recorder.ended("client_ended", ms / 1000)
+        self.spooled.write()
+
+    def sound(self) -> tuple[np.ndarray[Any, Any], int]:
+        target = self.folder / "sound.flac"
+        written = write_sound(self.folder, read_log(self.folder), target)
+        assert written is not None
+        assert written.sha256 == hashlib.sha256(target.read_bytes()).hexdigest()
+        samples, rate_hz = soundfile.read(target, dtype="int16")
+        assert written.duration_ms == round(len(samples) * 1000 / rate_hz)
+        return samples, rate_hz
+
+
+def tone(ms: float, level: int) -> str:
+    """A constant at that level: where it lies can be read off any sample."""
+    return b64encode(np.full(round(24 * ms), level, np.int16).tobytes()).decode()
+
+
+def level_at(samples: np.ndarray[Any, Any], rate_hz: int, ms: float) -> list[int]:
+    return [int(each) for each in samples[round(ms * rate_hz / 1000)]]
+
+
+def test_both_voices_lie_on_one_line(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    kept.says(0, 1000, 100)
+    kept.answers(1500, 2000, 200)
+    kept.says(1000, 4000, 100)
+    kept.end(6000)
+    samples, rate_hz = kept.sound()
+    assert rate_hz == 24_000
+    assert level_at(samples, rate_hz, 500) == [100, 0]
+    assert level_at(samples, rate_hz, 1490) == [100, 0]
+    assert level_at(samples, rate_hz, 1510) == [100, 200]
+    assert level_at(samples, rate_hz, 3490) == [100, 200]
+    assert level_at(samples, rate_hz, 3510) == [100, 0]
+    assert len(samples) == 4000 * 24
+
+
+def test_an_answer_ends_where_it_was_cut(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    kept.says(0, 1000, 100)
+    kept.answers(1000, 5000, 200)
+    kept.says(1000, 3000, 100)
+    cut = {"item_id": "item_1", "content_index": 0, "audio_end_ms": 1200}
+    kept.caller({"type": "conversation.item.truncate", **cut}, 2300)
+    kept.end(9000)
+    samples, rate_hz = kept.sound()
+    assert level_at(samples, rate_hz, 2190) == [100, 200]
+    assert level_at(samples, rate_hz, 2210) == [100, 0]
+
+
+def test_a_caller_who_was_muted_is_silent_then(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    kept.says(0, 1000, 100)
+    kept.says(5000, 6000, 300)
+    kept.end(7000)
+    samples, rate_hz = kept.sound()
+    assert level_at(samples, rate_hz, 990) == [100, 0]
+    assert level_at(samples, rate_hz, 3000) == [0, 0]
+    assert level_at(samples, rate_hz, 5010) == [300, 0]
+    assert len(samples) == 6000 * 24
+
+
+def test_telephone_audio_is_kept_at_its_own_rate(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    form = {"format": {"type": "audio/pcmu"}}
+    session = {"audio": {"input": form, "output": form}}
+    kept.speaker({"type": "session.updated", "session": session}, 0)
+    loud = g711.ulaw_encode(np.full(160, 8000, np.int16).tobytes())
+    audio = b64encode(loud).decode()
+    for ms in range(0, 1000, 20):
+        kept.caller({"type": "input_audio_buffer.append", "audio": audio}, ms + 20)
+    kept.end(2000)
+    samples, rate_hz = kept.sound()
+    assert rate_hz == 8000
+    assert len(samples) == 8000
+    assert level_at(samples, rate_hz, 500)[0] == pytest.approx(8000, rel=0.05)
+
+
+def test_a_pause_keeps_silence_and_no_number(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    kept.says(0, 1000, 100)
+    kept.recorder.pause(1.0)
+    started = {"type": "input_audio_buffer.speech_started", "item_id": "i", "audio_start_ms": 1000}
+    kept.speaker(started, 1000)
+    kept.says(1000, 3000, 500)
+    heard = {
+        "item_id": "i",
+        "transcript": "mi tarjeta es cuatro uno uno uno, 4111 y caduca en mayo",
+    }
+    kind = "conversation.item.input_audio_transcription.completed"
+    kept.speaker({"type": kind, **heard}, 3000)
+    kept.recorder.resume(3.0)
+    kept.says(3000, 4000, 100)
+    kept.end(9000)
+    samples, rate_hz = kept.sound()
+    assert level_at(samples, rate_hz, 990) == [100, 0]
+    assert {tuple(each) for each in samples[1100 * 24 : 2900 * 24]} == {(0, 0)}
+    assert level_at(samples, rate_hz, 3500) == [100, 0]
+    call = make_call(read_log(tmp_path), {"caller": 0, "penny": 0})
+    assert call is not None
+    (turn,) = call.turns
+    assert turn.words == "mi tarjeta es • • • •, •••• y caduca en mayo"
+
+
+def test_a_record_alone_holds_no_sound(tmp_path: Path) -> None:
+    kept = Kept(tmp_path, keeps_sound=False)
+    kept.says(0, 1000, 100)
+    kept.answers(1000, 500, 200)
+    kept.end(5000)
+    assert not (tmp_path / CALLER).exists()
+    assert write_sound(tmp_path, read_log(tmp_path), tmp_path / "sound.flac") is None
+
+
+def test_a_call_that_was_cut_off_is_kept_to_its_last_sound(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    kept.says(0, 1000, 100)
+    kept.answers(1000, 5000, 200)
+    kept.says(1000, 2500, 100)
+    kept.spooled.write()
+    with (tmp_path / LOG).open("ab") as file:
+        file.write(b'{"kind": "turn", "tur')  # the process died in the middle of a line
+    lines = read_log(tmp_path)
+    sizes = {"caller": (tmp_path / CALLER).stat().st_size, "penny": 0}
+    call = make_call(lines, sizes)
+    assert call is not None
+    assert call.status == "interrupted"
+    assert (call.ended_at - call.started_at).total_seconds() == pytest.approx(2.5)
+    samples, _ = kept.sound()
+    assert len(samples) >= 2500 * 24
+
+
+def test_a_log_without_a_header_makes_no_call(tmp_path: Path) -> None:
+    (tmp_path / LOG).write_bytes(b'{"kind": "turn"}\n')
+    assert make_call(read_log(tmp_path), {"caller": 0, "penny": 0}) is None

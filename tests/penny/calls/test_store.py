@@ -1,0 +1,165 @@
+"""The store of calls, the same on SQLite and on a real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from penny.calls.database import StoreUnavailable
+from penny.calls.rows import fold
+from penny.calls.store import CallQuery, CallStore
+from penny.errors import ProtocolError
+from tests.penny.calls.calls import BEGAN, a_call, a_turn
+
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[CallStore]:
+    store = CallStore(url)
+    await store.start()
+    yield store
+    await store.aclose()
+
+
+@pytest.fixture
+def tenant() -> str:
+    """A tenant of this test's own: the PostgreSQL database is shared."""
+    return f"t{uuid4().hex[:12]}"
+
+
+async def ids(store: CallStore, tenant: str | None, **filters: object) -> list[str]:
+    found, _ = await store.find(tenant, CallQuery.model_validate(filters))
+    return [row["id"] for row in found]
+
+
+async def test_a_call_is_there_once_however_often_it_is_brought(
+    store: CallStore, tenant: str
+) -> None:
+    call = a_call(tenant=tenant)
+    await store.put(call)
+    await store.put(call.model_copy(update={"end_reason": "another"}))
+    assert await ids(store, tenant) == [call.id]
+    kept = await store.get(tenant, call.id)
+    assert kept is not None
+    assert kept == call
+
+
+async def test_pages_follow_each_other_without_a_gap_or_a_double(
+    store: CallStore, tenant: str
+) -> None:
+    for number in range(7):
+        await store.put(a_call(number, tenant))
+    for order in ("newest", "oldest"):
+        seen: list[str] = []
+        cursor = None
+        while True:
+            query = CallQuery.model_validate({"limit": 3, "cursor": cursor, "order": order})
+            found, cursor = await store.find(tenant, query)
+            seen += [row["id"] for row in found]
+            if cursor is None:
+                break
+        wanted = [f"sess_{tenant}_{number}" for number in range(7)]
+        assert seen == (wanted if order == "oldest" else wanted[::-1])
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ({"text": "CUANDO factúra"}, [1, 0]),
+        ({"text": "enero"}, [1]),
+        ({"text": 'enero " OR *'}, []),
+        ({"since": BEGAN + timedelta(seconds=30)}, [2, 1]),
+        ({"until": BEGAN + timedelta(seconds=30)}, [0]),
+        ({"caller": "+34600000002"}, [2]),
+        ({"mode": "EXTERNAL"}, [2]),
+        ({"topic": "billing"}, [1]),
+        ({"min_s": 40}, [2]),
+        ({"max_s": 40, "processed": False}, [1, 0]),
+        ({"outcome": "resolved"}, []),
+    ],
+)
+async def test_each_filter_finds_what_it_says(
+    store: CallStore, tenant: str, filters: dict[str, object], found: list[int]
+) -> None:
+    await store.put(a_call(0, tenant))
+    second = a_call(1, tenant, turns=[a_turn(heard="El quince de Enero.")])
+    second.metrics["topics"] = ["billing", "technical_support"]
+    await store.put(second)
+    third = {"modes": ["SELF_HOSTED", "EXTERNAL"], "caller": "+34600000002"}
+    ended = BEGAN + timedelta(minutes=3)
+    await store.put(a_call(2, tenant, turns=[a_turn("hola")], ended_at=ended, **third))
+    assert await ids(store, tenant, **filters) == [f"sess_{tenant}_{each}" for each in found]
+
+
+async def test_a_tenant_never_finds_anothers_calls(store: CallStore, tenant: str) -> None:
+    call = a_call(tenant=tenant)
+    await store.put(call)
+    assert await ids(store, "somebody-else") == []
+    assert await store.get("somebody-else", call.id) is None
+    assert await store.delete("somebody-else", [call.id], 1) == []
+    assert await store.set_held("somebody-else", call.id, held=True) is False
+    assert call.id in await ids(store, None)
+
+
+async def test_what_is_deleted_is_found_no_more_and_purged_of_all_that_was_said(
+    store: CallStore, tenant: str
+) -> None:
+    kept, gone = a_call(0, tenant, held=True), a_call(1, tenant)
+    for call in (kept, gone):
+        await store.put(call)
+    assert await store.delete(tenant, [kept.id, gone.id], 5) == [gone.id]
+    await store.purge([kept.id, gone.id])
+    assert await ids(store, tenant) == [kept.id]
+    assert await ids(store, tenant, text="factura") == [kept.id]
+    assert await store.get(tenant, gone.id) is None
+    still = await store.get(tenant, kept.id)
+    assert still is not None
+    assert still.turns == kept.turns
+
+
+async def test_an_analysis_replaces_what_is_derived_and_nothing_else(
+    store: CallStore, tenant: str
+) -> None:
+    call = a_call(tenant=tenant)
+    await store.put(call)
+    columns = {"outcome": "resolved", "processed": True}
+    await store.set_derived(call.id, {"intent": "billing"}, {"outcome": "resolved"}, columns)
+    kept = await store.get(tenant, call.id)
+    assert kept is not None
+    assert kept.turns == call.turns
+    assert kept.derived == {"intent": "billing"}
+    assert kept.metrics == {**call.metrics, "outcome": "resolved"}
+    assert await ids(store, tenant, outcome="resolved", processed=True) == [call.id]
+
+
+async def test_only_what_ended_long_ago_and_is_free_has_expired(
+    store: CallStore, tenant: str
+) -> None:
+    old, held = a_call(0, tenant), a_call(1, tenant, held=True)
+    young = a_call(600, tenant)
+    for call in (old, held, young):
+        await store.put(call)
+    before_ms = round((BEGAN + timedelta(hours=5)).timestamp() * 1000)
+    assert await store.expired(tenant, before_ms) == [old.id]
+
+
+async def test_a_cursor_of_anothers_making_is_refused(store: CallStore) -> None:
+    with pytest.raises(ProtocolError, match="cursor"):
+        await store.find("default", CallQuery(cursor="bm9wZQ=="))
+
+
+async def test_a_database_that_is_away_is_told_as_such_without_its_words() -> None:
+    store = CallStore("postgresql://penny:secret@127.0.0.1:1/calls")
+    with pytest.raises(StoreUnavailable) as told:
+        await store.start()
+    assert "secret" not in str(told.value)
+    await store.aclose()
+
+
+def test_text_is_folded_the_same_for_both() -> None:
+    assert fold("¿Cuándo VENCE la póliza nº 12-B?") == "cuando vence la poliza no 12 b"
