@@ -123,14 +123,12 @@ class RealtimeDoor:
             if call_id := request.query.get("call_id"):
                 return await self._join(request, call_id)
             asked = await self.ask(request)
-            upgrade = self._upgrade(request, asked.policy)
-            async with (
-                self.opened(asked, RealtimeEdge.name) as speaker,
-                upgrade.accepted() as connection,
-            ):
-                edge = self.edge(asked, connection)
-                edge.open(speaker.info["session"])
-                await self.run(asked, edge, speaker)
+            async with self.placed(asked, RealtimeEdge.name):
+                upgrade = self._upgrade(request, asked.policy)
+                async with self.opened(asked) as speaker, upgrade.accepted() as connection:
+                    edge = self.edge(asked, connection)
+                    edge.open(speaker.info["session"])
+                    await self.run(asked, edge, speaker)
             return upgrade.response
         except PennyError as error:
             return refuse(error)
@@ -165,26 +163,29 @@ class RealtimeDoor:
         return Asked(identity, policy, mode, model, spec, request.query.get("penny_events") == "1")
 
     @asynccontextmanager
-    async def opened(self, asked: Asked, edge: str) -> AsyncIterator[Speaker]:
-        """Hold a place and a speaker for that session; it begins in the block.
+    async def placed(self, asked: Asked, edge: str) -> AsyncIterator[None]:
+        """Hold a place for that session. Raises SessionRefused, LimitReached."""
+        admitted = self._gate.admit(asked.spec.session_id, asked.identity, asked.mode.name, edge)
+        async with self._broker.admit(), admitted:
+            yield
+
+    @asynccontextmanager
+    async def opened(self, asked: Asked, *, holds_playback: bool = False) -> AsyncIterator[Speaker]:
+        """Hold a speaker for that session, which begins in the block.
+
+        Args:
+            holds_playback: whether the edge plays, and knows what was heard.
 
         Raises:
-            PennyError: there is no place, or no speaker.
+            PennyError: there is no speaker.
         """
-        identity, mode = asked.identity, asked.mode
-        spec = replace(asked.spec, holds_playback=edge == WebRtcEdge.name)
+        mode, spec = asked.mode, replace(asked.spec, holds_playback=holds_playback)
         named = MODEL_MODES.get(asked.model) is not None
-        async with (
-            self._broker.admit(),
-            self._gate.admit(spec.session_id, identity, mode.name, edge),
-            aclosing(
-                await self._opener.open_begun(
-                    mode, spec, named=named, may_use=asked.policy.check_mode
-                )
-            ) as speaker,
-        ):
+        may_use = asked.policy.check_mode
+        speaker = await self._opener.open_begun(mode, spec, named=named, may_use=may_use)
+        async with aclosing(speaker):
             # Last of all: what is refused before leaves a single-use secret as it was.
-            await self._gate.use_secret(identity)
+            await self._gate.use_secret(asked.identity)
             yield speaker
 
     def edge(self, asked: Asked, connection: EventConnection) -> RealtimeEdge:
