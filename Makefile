@@ -91,8 +91,8 @@ test-all: $(DEV_STAMP) ## set everything up and pass every check and test, as CI
 .PHONY: test-here
 test-here:
 	@$(MAKE) --no-print-directory check
-	@$(MAKE) --no-print-directory coverage
 	@$(MAKE) --no-print-directory test TESTS="$(PURE:%=--ignore=tests/penny/%)"
+	@$(MAKE) --no-print-directory coverage
 
 .PHONY: setup-others
 setup-others:

@@ -32,11 +32,7 @@ class ContextUpdate(BaseModel):
 
     def same_advice(self, other: ContextUpdate | None) -> bool:
         """Whether both tell the speaker the same; when they were written does not matter."""
-        if other is None:
-            return False
-        return self.model_copy(update={"timestamp": ""}) == other.model_copy(
-            update={"timestamp": ""}
-        )
+        return other is not None and other == self.model_copy(update={"timestamp": other.timestamp})
 
 
 class CorrectionNote(BaseModel):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from brain.analysis import AnalysisRequest, BrainFailure
 from brain.claude import Claude
 from brain.journal import read_journal
 from brain.prompt import SYSTEM
-from config.brain import Depth, Depths
+from config.brain import Depths
 from config.schema import ModelsSection
 from penny.errors import PennyError
 from penny.metering.usage import price_messages, total_usd
@@ -19,7 +19,14 @@ from penny.metering.usage import price_messages, total_usd
 
 Json = dict[str, Any]
 
-SHOWN = ("user_intent", "relevant_data", "suggested_response_elements", "tone_guidance", "warnings")
+SHOWN = (
+    "user_intent",
+    "relevant_data",
+    "suggested_response_elements",
+    "tone_guidance",
+    "warnings",
+    "corrections",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +36,12 @@ class Replayed:
     turn: int
     purpose: str
     model: str
-    differences: dict[str, tuple[object, object]]
-    failure: str
-    took_ms: int
-    usd: float
     took_ms_then: int
     usd_then: float
+    differences: dict[str, tuple[object, object]] = field(default_factory=dict)
+    failure: str = ""
+    took_ms: int = 0
+    usd: float = 0.0
 
 
 async def replay_journal(
@@ -43,7 +50,6 @@ async def replay_journal(
     *,
     model: str | None = None,
     prompt: str | None = None,
-    depth: Depth | None = None,
     models: ModelsSection | None = None,
 ) -> AsyncIterator[Replayed]:
     """Ask again what the journal says was asked, in order.
@@ -55,19 +61,16 @@ async def replay_journal(
         PennyError: ``journal_unreadable``.
     """
     prices = (models or ModelsSection()).prices
-    depth = depth or Depths().standard
     claude = Claude(base_url, system=prompt or SYSTEM)
     try:
         for entry in read_journal(path):
             if entry["kind"] in ("analysis", "analysis_failed"):
-                yield await _ask_again(claude, entry, model, depth, prices)
+                yield await _ask_again(claude, entry, model, prices)
     finally:
         await claude.aclose()
 
 
-async def _ask_again(
-    claude: Claude, entry: Json, model: str | None, depth: Depth, prices: Any
-) -> Replayed:
+async def _ask_again(claude: Claude, entry: Json, model: str | None, prices: Any) -> Replayed:
     try:
         request = AnalysisRequest.from_json(entry["request"])
     except (KeyError, ValueError) as error:
@@ -83,18 +86,14 @@ async def _ask_again(
         "usd_then": entry.get("usd") or 0.0,
     }
     try:
-        analysis = await claude.analyse(request, chosen, depth, lambda usage: None)
+        analysis = await claude.analyse(request, chosen, Depths().standard, lambda usage: None)
     except BrainFailure as failure:
-        return Replayed(**then, differences={}, failure=failure.code, took_ms=0, usd=0.0)
+        return Replayed(**then, failure=failure.code)
     update = analysis.update.model_dump(mode="json") if analysis.update else {}
-    notes = [each.model_dump(mode="json") for each in analysis.corrections]
     before = entry.get("update") or {}
-    differences: dict[str, tuple[object, object]] = {
-        name: (before.get(name), update.get(name))
-        for name in SHOWN
-        if before.get(name) != update.get(name)
-    }
-    if entry.get("corrections", []) != notes:
-        differences["corrections"] = (entry.get("corrections", []), notes)
+    before |= {"corrections": entry.get("corrections", [])}
+    update |= {"corrections": [each.model_dump(mode="json") for each in analysis.corrections]}
+    pairs = {name: (before.get(name), update.get(name)) for name in SHOWN}
+    differences: Json = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
     usd = total_usd(price_messages(analysis.usage.as_json(), chosen, prices))
-    return Replayed(**then, differences=differences, failure="", took_ms=analysis.took_ms, usd=usd)
+    return Replayed(**then, differences=differences, took_ms=analysis.took_ms, usd=usd)

@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
 
 import structlog
 
 from brain.analysis import Analysis, AnalysisRequest, BrainFailure
-from brain.claude import Bill
+from brain.claude import Bill, Claude
 from brain.journal import JournalHealth
 from brain.outcomes import Effectiveness
 from config.brain import BrainSection, Depth
@@ -35,18 +34,6 @@ KIND_OF_FAILURE = {
 answer cut short, and above all a request of ours that the vendor does not take) counts for none."""
 OUR_MISTAKE = frozenset({"invalid_request", "credentials"})
 """Codes that no wait mends: told to the operator and to every session."""
-
-
-class Thinker(Protocol):
-    """Who analyses: Claude, or what a replay puts in its place."""
-
-    async def analyse(
-        self, request: AnalysisRequest, model: str, depth: Depth, bill: Bill
-    ) -> Analysis:
-        """Raises BrainFailure. ``bill`` is told once, however the call ends."""
-        ...
-
-    async def aclose(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -83,7 +70,7 @@ class BrainService:
         self,
         settings: BrainSection,
         models: ModelsSection,
-        thinker: Thinker | None,
+        thinker: Claude | None,
         base: KnowledgeBase | None,
         default_model: str,
         clock: Callable[[], float],

@@ -22,6 +22,7 @@ class Retired:
 
 
 _MEASURED = "the page shows what this gateway has measured (latency_ms of GET /v1/modes)"
+_NO_WORD_TIMES = Retired("no word's time is computed: none was used")
 RETIRED_KEYS: dict[str, Retired] = {
     "brain.max_notes": Retired("a note leaves the speaker's context when it no longer holds"),
     "kb.embedding_server.relevance": Retired("words and vectors are joined by their ranks"),
@@ -30,6 +31,8 @@ RETIRED_KEYS: dict[str, Retired] = {
     "worker.engines.openai_compatible.late_system_role": Retired(
         "a later system message is part of the caller's turn, which every template takes"
     ),
+    "worker.engines.faster_whisper.word_times": _NO_WORD_TIMES,
+    "profiles.*.engines.faster_whisper.word_times": _NO_WORD_TIMES,
     "penny.modes.SELF_HOSTED.latency": Retired(_MEASURED),
     "penny.modes.EXTERNAL.latency": Retired(_MEASURED),
 }
@@ -38,11 +41,13 @@ RETIRED_KEYS: dict[str, Retired] = {
 def take_retired(document: Document, keys: dict[str, Retired] | None = None) -> dict[str, str]:
     """Take the retired keys out of ``document``, and rename those that have a new name.
 
-    A file that has a key under both names keeps the new one's value. Returns a sentence for each
-    key that was found, by its dotted name.
+    A file that has a key under both names keeps the new one's value. ``*`` in a name is any one
+    key. Returns a sentence for each key that was found, by its dotted name.
     """
     found: dict[str, str] = {}
-    for name, retired in (RETIRED_KEYS if keys is None else keys).items():
+    table = RETIRED_KEYS if keys is None else keys
+    written = [(name, table[form]) for form in table for name in _named(document, form)]
+    for name, retired in written:
         key: Key = tuple(name.split("."))
         section = _section_at(document.data, key)
         if section is None or key[-1] not in section:
@@ -71,6 +76,15 @@ def _rename(document: Document, old: Key, new: Key, value: Value) -> None:
         document.lines[new + key[len(old) :]] = document.lines[key]
     moved = {new + key[len(old) :] for key in document.from_environment if key[: len(old)] == old}
     document.from_environment |= moved
+
+
+def _named(document: Document, name: str) -> list[str]:
+    """The names in the file that a retired key's name stands for."""
+    before, starred, after = name.partition("*.")
+    if not starred:
+        return [name]
+    section = _section_at(document.data, (*before.rstrip(".").split("."), "*"))
+    return [f"{before}{each}.{after}" for each in section or ()]
 
 
 def _section_at(data: dict[str, Value], key: Key) -> dict[str, Value] | None:

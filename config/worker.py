@@ -63,7 +63,6 @@ def default_profiles() -> dict[str, Profile]:
         "compute_type": "int8",
         "cpu_threads": 0,
         "window_s": 15,
-        "word_times": False,
         "languages": ["es", "en"],
         "temperatures": [0.0],
         "hot_words": 0,

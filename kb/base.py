@@ -208,26 +208,24 @@ class KnowledgeBase:
                 collection.embed(progress)
 
     def keep_up(self, *, watch: bool) -> None:
-        """``watch``; where that is not wanted, ``embed`` once, which may take its time."""
-        if watch:
-            self.watch()
-        else:
-            self.embed()
+        """Follow the documents, where ``watch`` says so, and make the vectors that are missing.
 
-    def watch(self) -> None:
-        """Keep up with the documents from a thread named ``kb-watch``, until ``close``.
-
-        With an embedder another, ``kb-embed``, makes the vectors: a changed file does not wait.
+        Each in a thread of its own, ``kb-watch`` and ``kb-embed``, until ``close``: neither a
+        start nor a changed file waits for vectors.
         """
-        if self._watcher is None:
+        if watch and self._watcher is None:
             self._watcher = Watcher(
                 self._settings.documents, lambda: self._writer.is_locked, self.refresh
             )
             self._watcher.start()
-            if self._settings.embedder is not None:
-                settle_s = self._settings.embedder.settle_s
-                self._embedding = Repeater("kb-embed", self.embed, settle_s)
-                self._embedding.start()
+        if self._settings.embedder is not None and self._embedding is None:
+            settle_s = self._settings.embedder.settle_s
+            self._embedding = Repeater("kb-embed", self.embed, settle_s)
+            self._embedding.start()
+
+    def watch(self) -> None:
+        """As ``keep_up`` of documents that change."""
+        self.keep_up(watch=True)
 
     def fault(self) -> str:
         """Return why what is served may be older or poorer than meant, or ''."""

@@ -1,19 +1,24 @@
-"""``penny kb index|search|eval``: what the knowledge base serves, finds, and gets right."""
+"""``penny kb index|search|eval|enrich``: what the knowledge base serves, finds, and gets right."""
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from kb.base import KnowledgeBase
+from kb.enrich import ACCEPTED, PROMPT_VERSION, PROPOSED, ChatModel, accept, propose
 from kb.evaluation import SHOWN, EvalReport, evaluate, find_answers, read_questions
 from kb.indexer import Progress as OnProgress
 from kb.settings import KbSettings
@@ -22,6 +27,8 @@ from penny.errors import PennyError
 
 # Settings and collection, where the command line names neither.
 Configure = Callable[[argparse.Namespace], tuple[KbSettings, str]]
+# The language model that ``enrich`` asks, where the command line names none.
+FindModel = Callable[[argparse.Namespace], ChatModel]
 
 _SAMPLE = "kb://empresa/documentos"
 _BAR_FROM_FILES = 50
@@ -31,19 +38,25 @@ def _own_settings(_: argparse.Namespace) -> tuple[KbSettings, str]:
     return KbSettings(), _SAMPLE
 
 
+def _named_model(arguments: argparse.Namespace) -> ChatModel:
+    return ChatModel(arguments.url or "http://127.0.0.1:8000/v1", arguments.model or "default", "")
+
+
 def add_commands(
     subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
     *,
     configure: Configure = _own_settings,
+    find_model: FindModel = _named_model,
     add_options: Callable[[argparse.ArgumentParser], None] = lambda _: None,
 ) -> None:
     """Add ``kb`` with its own commands; each sets ``run`` to what it calls.
 
     Args:
         configure: settings and collection where the command line names none.
+        find_model: the model that writes callers' questions.
         add_options: what ``configure`` wants to read of the command line.
     """
-    parser = subparsers.add_parser("kb", help="the knowledge base: index, search, eval")
+    parser = subparsers.add_parser("kb", help="the knowledge base: index, search, eval, enrich")
     commands = parser.add_subparsers(dest="kb_command", required=True, metavar="COMMAND")
     index = commands.add_parser("index", help="bring the index up to the documents")
     index.set_defaults(run=_run_index)
@@ -56,7 +69,13 @@ def add_commands(
     evaluation.add_argument("file", nargs="?", type=Path, default=Path("kb/eval/test.jsonl"))
     evaluation.add_argument("--misses", action="store_true", help="list what was not found first")
     evaluation.set_defaults(run=_run_eval)
-    for command in (index, search, evaluation):
+    enrich = commands.add_parser("enrich", help="callers' questions, written by a model")
+    enrich.add_argument("--url", help="OpenAI-compatible server of the model")
+    enrich.add_argument("--model", help="name of the model")
+    enrich.add_argument("--measure", type=Path, help="questions: with the proposals and without")
+    enrich.add_argument("--accept", action="store_true", help="let the proposals count")
+    enrich.set_defaults(run=_run_enrich, find_model=find_model)
+    for command in (index, search, evaluation, enrich):
         command.add_argument("--documents", type=Path, help="folder of the documents")
         command.add_argument("--index", type=Path, help="folder of the index")
         command.set_defaults(configure=configure)
@@ -86,7 +105,9 @@ def show_progress(console: Console | None = None) -> Iterator[OnProgress]:
 
 
 @contextmanager
-def _opened(arguments: argparse.Namespace) -> Iterator[tuple[KnowledgeBase, str]]:
+def _opened(
+    arguments: argparse.Namespace, *, embed: bool = True
+) -> Iterator[tuple[KnowledgeBase, str]]:
     """The knowledge base that is meant, whole, and the collection that is asked."""
     settings, ref = arguments.configure(arguments)
     settings = replace(
@@ -96,7 +117,8 @@ def _opened(arguments: argparse.Namespace) -> Iterator[tuple[KnowledgeBase, str]
     )
     with show_progress() as progress:
         base = KnowledgeBase.open(settings, progress)
-        base.embed(progress)
+        if embed:
+            base.embed(progress)
     try:
         yield base, getattr(arguments, "ref", None) or ref
         if base.fault():
@@ -163,6 +185,47 @@ def _run_eval(arguments: argparse.Namespace) -> int:
         for text, wanted, found in report.misses:
             Console().print(f"{text}\n    wanted {wanted}, found {found}", highlight=False)
     return 0
+
+
+def _run_enrich(arguments: argparse.Namespace) -> int:
+    console = Console()
+    try:
+        with _opened(arguments, embed=False) as (base, ref):
+            folder, passages = base.folder(ref), base.view(ref).read_all()
+        if arguments.measure:
+            _measure(arguments.measure, folder, ref, console)
+        elif arguments.accept:
+            console.print(f"{accept(folder)} phrases count from now on: {folder / ACCEPTED}")
+        else:
+            model = arguments.find_model(arguments)
+            with show_progress() as told:
+                made_by = f"{model.name}, prompt {PROMPT_VERSION}, {datetime.now(UTC).date()}"
+                count = propose(
+                    passages, model.ask, folder, made_by, lambda at: told(at, len(passages))
+                )
+            console.print(f"{count} passages in {folder / PROPOSED}: read it, then --measure it")
+    except (PennyError, OSError) as error:
+        return _guarded(error)
+    return 0
+
+
+def _measure(file: Path, folder: Path, ref: str, console: Console) -> None:
+    """Ask the questions of a copy of the collection, without the proposals and with them; by words
+    alone."""
+    questions = read_questions(file)
+    for name in ("without the proposals", "with the proposals"):
+        with TemporaryDirectory() as place:
+            copy = Path(place) / "documents" / ref.removeprefix("kb://")
+            shutil.copytree(folder, copy)
+            if name.startswith("with the"):
+                accept(copy)
+            base = KnowledgeBase.open(KbSettings(Path(place) / "documents", Path(place) / "index"))
+            asked = find_answers(questions, base.view(ref).read_all())
+            search = partial(base.search, ref, limit=SHOWN, min_score=0.0)
+            report = evaluate(search, asked)
+            base.close()
+        console.print(name)
+        _print_report(report, console)
 
 
 def _print_report(report: EvalReport, console: Console) -> None:

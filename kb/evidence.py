@@ -33,9 +33,8 @@ class Evidence:
     phrase the caller said. ``rich``: how many of them there are, 1 for eight. ``echo``,
     ``within``: how alike a listed phrase sounds, to the whole question and to its nearest part.
     ``things``: 1 over one more than the strong words.
-    ``unheard``: the weight of strong words that the collection has nothing for. ``elsewhere``: 1
-    when a subject of other trades was named. ``guessed``: the share of strong weight found by
-    another word only.
+    ``unheard``: the weight of strong words that the collection has nothing for. ``guessed``: the
+    share of strong weight found by another word only.
     """
 
     coverage: float = 0.0
@@ -61,7 +60,6 @@ class Evidence:
     things: float = 0.0
     unheard: float = 0.0
     lost_share: float = 0.0
-    elsewhere: float = 0.0
     guessed: float = 0.0
 
 
@@ -111,7 +109,6 @@ class Inquiry:
         self.strong_total = sum(weight for _, weight in self.strong)
         self.unknown = sum(each.weight for each in concepts if not each.known)
         self.unheard = sum(each.weight for each in concepts if not (each.known or each.weak))
-        self.elsewhere = float(any(each.elsewhere for each in concepts))
 
 
 @dataclass(slots=True)
@@ -185,7 +182,6 @@ def weigh(stored: StoredPassage, inquiry: Inquiry, lexical: float) -> Evidence:
         things=1.0 / (1 + len(inquiry.strong)),
         unheard=inquiry.unheard,
         lost_share=1.0 - strong.found / strong_total if inquiry.strong else 0.0,
-        elsewhere=inquiry.elsewhere,
         guessed=strong.guessed / strong_total,
     )
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
 
+from kb.enrich import ACCEPTED, accepted_phrases
 from kb.furniture import BlockCensus, without
 from kb.index import CollectionIndex, FileState, read_files
 from kb.sections import cut_passages
@@ -93,6 +94,7 @@ class _Pass:
         self._census = BlockCensus(index.folder)
         self._furniture = self._census.furniture()
         self._pending = 0
+        self._phrases = accepted_phrases(folder)
 
     def remove_and_read(
         self, gone: Sequence[str], changed: Sequence[_Source], progress: Progress | None
@@ -145,7 +147,9 @@ class _Pass:
         state = FileState(source.path, source.size, source.mtime_ns, len(passages), problem)
         self.writer.mark_file(state, keep_passages=False)
         for passage in passages:
-            self.writer.add_passage(passage)
+            more = self._phrases.get(passage.id, ())
+            said = replace(passage, phrases=passage.phrases + more) if more else passage
+            self.writer.add_passage(said)
         self._pending += len(passages)
         if self._pending >= _COMMIT_EVERY:
             self.writer.commit()
@@ -171,6 +175,8 @@ def _walk(folder: Path) -> Iterator[_Source]:
     What cannot be read is among them, with the reason: nothing vanishes without a word.
     """
     root = folder.resolve()
+    phrases = folder / ACCEPTED
+    phrases_ns = phrases.stat().st_mtime_ns if phrases.is_file() else 0
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         linked = [name for name in folders if (Path(parent) / name).is_symlink()]
@@ -190,4 +196,5 @@ def _walk(folder: Path) -> Iterator[_Source]:
             if not refused and sidecar.is_file():
                 beside = sidecar.stat()
                 size, mtime_ns = size + beside.st_size, max(mtime_ns, beside.st_mtime_ns)
+            mtime_ns = max(mtime_ns, phrases_ns)
             yield _Source(path.relative_to(folder).as_posix(), size, mtime_ns, refused)

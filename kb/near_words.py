@@ -129,17 +129,6 @@ def _keys(words: list[str], language: Language) -> list[str]:
     return [key for word in words for key in keys_of(word, language)[:1]]
 
 
-@lru_cache(maxsize=2)
-def load_elsewhere(language: Language) -> frozenset[str]:
-    """Return the keys of subjects of other trades; empty for a language without a list."""
-    path = _FOLDER / f"elsewhere_{language}.txt"
-    if not path.is_file():
-        return frozenset()
-    lines = path.read_text(encoding="utf-8").splitlines()
-    words = (word for line in lines if not line.startswith("#") for word in line.split())
-    return frozenset(key for word in words for key in keys_of(word, language)[:1])
-
-
 class SpellingIndex:
     """Finds the terms of one commit of one collection that are near a word. Thread-safe."""
 

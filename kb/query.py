@@ -11,7 +11,7 @@ from pathlib import Path
 import tantivy
 
 from kb.intent import plain_question
-from kb.near_words import SpellingIndex, load_elsewhere, load_relations, read_synonyms
+from kb.near_words import SpellingIndex, load_relations, read_synonyms
 from kb.normal.analysis import Kind, Token, analyse, keys_of
 from kb.normal.spelled import read_initials
 from kb.normal.stems import key_of
@@ -46,8 +46,7 @@ class Concept:
 
     ``keys``: index keys with how well each stands for the concept (1 = the word itself).
     ``weight``: how much it tells: how rare it is, less for an everyday word. ``known``: the
-    collection has it, or something that sounds like it or means it. ``elsewhere``: it names a
-    subject of other trades, and the collection does not have it.
+    collection has it, or something that sounds like it or means it.
     """
 
     kind: Kind
@@ -56,7 +55,6 @@ class Concept:
     weight: float
     known: bool
     weak: bool = False
-    elsewhere: bool = False
 
 
 class Vocabulary:
@@ -76,8 +74,7 @@ class Vocabulary:
         self.spelling = SpellingIndex(searcher)
         self.frequency = lru_cache(maxsize=65_536)(self._frequency)
         self.near = lru_cache(maxsize=16_384)(self._near)
-        for load in (load_relations, load_elsewhere):
-            load("es")  # now rather than in a caller's first search
+        load_relations("es")  # now rather than in a caller's first search
 
     def _frequency(self, key: str) -> int:
         """Return how many passages have the key."""
@@ -157,16 +154,12 @@ def _concept(token: Token, language: Language, vocabulary: Vocabulary) -> Concep
     weight = vocabulary.rarity(frequency) if keys else _weigh_unknown(key, language)
     if weak:
         weight *= _WEAK_SHARE
-    elsewhere = key in load_elsewhere(language) and not vocabulary.frequency(key)
-    return Concept(
-        "word", token.surface, keys, max(_LEAST_WEIGHT, weight), bool(keys), weak, elsewhere
-    )
+    return Concept("word", token.surface, keys, max(_LEAST_WEIGHT, weight), bool(keys), weak)
 
 
 def _weigh_unknown(key: str, language: Language) -> float:
     """A word that is no common one either is likelier misheard than another subject's."""
-    common = load_relations(language).knows(key) or key in load_elsewhere(language)
-    return _UNKNOWN_WEIGHT if common else _MISHEARD_WEIGHT
+    return _UNKNOWN_WEIGHT if load_relations(language).knows(key) else _MISHEARD_WEIGHT
 
 
 def _word_keys(

@@ -27,7 +27,8 @@ log = structlog.get_logger()
 
 Ends = tuple[FieldValue | None, FieldValue | None]
 Filter = FieldValue | Ends
-_CANDIDATES = 30
+# By words; where vectors count as well, more are worth their time.
+_CANDIDATES, _CANDIDATES_BESIDE_VECTORS = 20, 30
 _NEAREST = 30
 _MAX_QUERY_CHARS = 1000
 # The engine has no ranges over a record's fields: so many of the best are looked through.
@@ -46,6 +47,8 @@ _NEAR_ODDS = 2.0
 _BEHIND = 0.2
 # Of the trust: a first that stands 2.5 over the mean is as sure as its words are.
 _TRUST_NEAR, _TRUST_MIDDLE = 0.5, 2.5
+# Among fewer windows none can stand so far over the mean: there, words alone are trusted.
+_LEAST_WINDOWS = 50
 # A filter says what a caller would tell in so many words.
 _WORDS_A_FILTER = 8
 
@@ -109,17 +112,20 @@ def search_view(
 ) -> SearchResult:
     """Find, judge and cut off, as ``KnowledgeBase.search`` says; ``took_ms`` is the whole of it."""
     started = time.perf_counter()
-    found = find_candidates(view, text, language, filters)
+    # A filter says enough.
+    compares = vectors and view.vectors is not None and not filters
+    most = _CANDIDATES_BESIDE_VECTORS if compares else _CANDIDATES
+    found = find_candidates(view, text, language, filters, most)
     listed = view.listed(plain_words(text))
     if not filters:
         _add_listed(view, listed, found.candidates)
     # To a greeting something is always near.
-    compares = vectors and bool(found.concepts) and not filters
-    near = _compare(view, text, found, settings) if compares else {}
+    near = _compare(view, text, found, settings) if compares and found.concepts else {}
     by_words = _order(found.candidates, language, listed)
     count = len(cut_words(text)) + _WORDS_A_FILTER * len(filters or {})
     best = _join(by_words, near, language, listed) if near else by_words
-    judged = _judge(best, near, count, listed, limit)
+    tells = view.vectors is not None and len(view.vectors) >= _LEAST_WINDOWS
+    judged = _judge(best, near, count, listed, limit, tells=tells)
     hits: list[Hit] = []
     ceiling = 1.0
     for candidate, score in zip(best[:limit], judged, strict=True):
@@ -167,8 +173,14 @@ def _judge(
     words: int,
     listed: Collection[str],
     most: int,
+    *,
+    tells: bool,
 ) -> list[float]:
-    """How sure it is of each of the first ``most`` that it answers, 0..1."""
+    """How sure it is of each of the first ``most`` that it answers, 0..1.
+
+    Args:
+        tells: whether the vectors say something of that as well.
+    """
     stand = [_standing(each, near) if near else 0.0 for each in best]
     # Log-odds are counted from the first's own: the trust knows those of words alone.
     odds = [
@@ -179,7 +191,7 @@ def _judge(
         _WORD_FOR_WORD
         if each.stored.id in listed
         else JUDGE.trust(
-            each.evidence, standing, _TRUST_NEAR * (own - _TRUST_MIDDLE) if near else 0.0
+            each.evidence, standing, _TRUST_NEAR * (own - _TRUST_MIDDLE) if near and tells else 0.0
         )
         for each, own, standing in zip(best[:most], stand, stands, strict=False)
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path, PurePosixPath
 
-from kb.sources.loader import SUFFIXES, SYNONYMS, is_hidden, sidecar_of
+from kb.sources.loader import ASIDE, SUFFIXES, is_hidden, sidecar_of
 from penny.errors import PennyError
 
 
@@ -70,8 +70,8 @@ def _place(folder: Path, name: str) -> Path:
         raise RefusedDocument("the name is a path below the collection, such as precios/2026.pdf")
     if any(len(part.encode()) > _MOST_NAME_BYTES for part in parts):
         raise RefusedDocument(f"a name has at most {_MOST_NAME_BYTES} bytes; shorten it")
-    if parts[-1] in SYNONYMS.values():
-        raise RefusedDocument("the thesaurus of a collection is edited in its folder")
+    if parts[-1] in ASIDE:
+        raise RefusedDocument("the thesaurus and the phrases are edited in the folder")
     path = folder.joinpath(*parts)
     if not path.parent.resolve().is_relative_to(folder.resolve()):
         raise RefusedDocument("a linked folder leads out of the collection")

@@ -20,6 +20,7 @@ PennyError
 │   └── EmbeddingTooSlow not in time: fewer texts are sent (kb.embedder)
 ├── RefusedDocument      a document cannot be put there or taken out (kb.uploads)
 ├── InvalidEvalSet       a file of questions to measure by is wrong (kb.evaluation)
+├── EnrichmentFailed     callers' questions cannot be written or read (kb.enrich)
 ├── StoreUnavailable     the database of calls is away (penny.calls.database)
 ├── VoiceRefused         a recording cannot be a voice (penny.cli.voices)
 ├── HubError             the model hub did not answer, or refused (runpod_worker.weights.hub)

@@ -55,6 +55,9 @@ log = structlog.get_logger()
 
 Json = dict[str, Any]
 
+KEPT_AUDIO_MS = 60_000
+"""Of a session, for clients that retrieve an item with its audio: 3 MB, and as much of what was
+heard and is no item yet."""
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 """Past the core's own limit: what is too long is refused by name, what is absurd by a close."""
 TOKEN_VARIABLE = "PENNY_WORKER_TOKEN"
@@ -178,6 +181,7 @@ class Worker:
                 voices=tuple(self._engines.tts.voices()),
                 penny_events=penny_events,
                 accept_images=self._engines.llm.info.sees,
+                kept_audio_ms=KEPT_AUDIO_MS,
             ),
             new_id,
         )

@@ -112,9 +112,6 @@ class FasterWhisperSettings(Section):
         le=30,
         description="audio the encoder is given at least; less is quicker, 30 is as trained",
     )
-    word_times: bool = Field(
-        default=True, description="whether each word gets its time and confidence"
-    )
     languages: tuple[str, ...] = Field(
         default=(),
         description="languages that are told apart; empty is all that Whisper knows",

@@ -92,16 +92,6 @@ class TurnDetector(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
-    """A transcribed word and where it was spoken, in ms of the utterance."""
-
-    text: str
-    start_ms: int
-    end_ms: int
-    confidence: float
-
-
-@dataclass(frozen=True, slots=True)
 class Transcript:
     """The words of an utterance.
 
@@ -112,7 +102,6 @@ class Transcript:
     language: str
     understood: bool
     confidence: float | None = None
-    words: tuple[Word, ...] = ()
     language_probability: float | None = None
     """Of a language that the engine found; None where it was told, or does not say."""
 

@@ -60,10 +60,14 @@ SYNONYMS: dict[Language, str] = {"es": "sinonimos.txt", "en": "synonyms.txt"}
 """A collection's own thesaurus, in its folder: for searching, never a document."""
 
 
+ASIDE = frozenset([*SYNONYMS.values(), "frases.yaml", "propuestas.yaml"])
+"""What stands in a collection's folder beside its documents."""
+
+
 def is_sidecar(path: Path) -> bool:
-    """Whether the file is the ``<source>.yaml`` of a source beside it, or a thesaurus."""
+    """Whether the file is the ``<source>.yaml`` of a source beside it, a thesaurus or phrases."""
     beside = path.suffix == ".yaml" and path.with_suffix("").is_file()
-    return beside or path.name in SYNONYMS.values()
+    return beside or path.name in ASIDE
 
 
 def why_not_read(path: Path, mode: int, root: Path) -> str:

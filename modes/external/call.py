@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, get_args
 
 import structlog
 
 from brain.journal import Journal
 from brain.service import BrainCounts
-from modes.external.host import CallHost
+from modes.external.host import CallHost, Observed
 from modes.external.line import Line
 from modes.external.reducer import hear_audio, next_deadline_s, step
 from modes.external.session_view import duration_ms
@@ -79,10 +80,7 @@ class ExternalCall:
             "abandon": line.abandon,
             "run": self._tools.run,
             "look_up": lambda turn: self._happened.appendleft(("facts", host.find(turn))),
-            "partial": host.partial,
-            "final": host.final,
-            "reply": host.reply,
-            "outcome": host.outcome,
+            **{each: partial(host.observe, each) for each in get_args(Observed)},
             "journal": lambda about: self.note(about[0], **about[1]),
             "refusal": self._refusal,
             "not_understood": self._not_understood,
@@ -132,7 +130,7 @@ class ExternalCall:
         await self.line.aclose()
         self.state.context.close()
         for outcome in self.state.context.drain(self.state.turn, self._clock()):
-            self.host.outcome(outcome)
+            self.host.observe("outcome", outcome)
         await self._leave_brain()
         self.note("session_ended")
         await self._journal.aclose()

@@ -22,7 +22,6 @@ def review(s: CallState, response: Json, output: list[Json]) -> None:
     items = [item for item in found if item is not None and item.role == "assistant" and item.text]
     if not items:
         return
-    wish = s.slot.wish
     reply = Reply(
         item_id=items[-1].id,
         response_id=response["id"],
@@ -32,7 +31,16 @@ def review(s: CallState, response: Json, output: list[Json]) -> None:
         status=response.get("status") or "completed",
         in_force=s.slot.in_force,
     )
-    s.do("reply", (reply, response.get("usage"), wish is not None and wish.kind == "filler"))
+    s.journal(
+        "reply",
+        turn=reply.turn,
+        response_id=reply.response_id,
+        status=reply.status,
+        penny=reply.text,
+        usage=response.get("usage"),
+    )
+    if s.slot.wish is None or s.slot.wish.kind != "filler":
+        s.do("replied", reply)
 
 
 def close(s: CallState) -> None:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
 from brain.analysis import ActionRecord, Exchange
 from brain.brain import SessionBrain
-from brain.folio import Folio, Outcome, SectionName
-from brain.host import Reply
+from brain.folio import Folio, SectionName
 from brain.journal import Journal
 from modes.external.state import CallState, Json, What
 
 
 log = structlog.get_logger()
+
+Observed = Literal["partial", "final", "replied", "outcome"]
+"""Methods of a brain by which it observes a call."""
 
 HEARD_POLL_S = 0.25
 ANSWERED_POLL_S = 0.02
@@ -95,32 +97,10 @@ class CallHost:
             log.exception("facts_failed")
         return item_id, None
 
-    def partial(self, about: tuple[str, str, int]) -> None:
+    def observe(self, what: Observed, about: Any) -> None:
+        """Tell the brain, where there is one."""
         if self.brain is not None:
-            self.brain.partial(*about)
-
-    def outcome(self, outcome: Outcome) -> None:
-        if self.brain is not None:
-            self.brain.outcome(outcome)
-
-    def final(self, about: tuple[str, str, int, float]) -> None:
-        item_id, words, turn, _ = about
-        self.journal.write("turn", turn=turn, item_id=item_id, caller=words)
-        if self.brain is not None:
-            self.brain.final(*about)
-
-    def reply(self, about: tuple[Reply, Json | None, bool]) -> None:
-        reply, usage, is_filler = about
-        self.journal.write(
-            "reply",
-            turn=reply.turn,
-            response_id=reply.response_id,
-            status=reply.status,
-            penny=reply.text,
-            usage=usage,
-        )
-        if self.brain is not None and not is_filler:
-            self.brain.replied(reply)
+            getattr(self.brain, what)(*(about if isinstance(about, tuple) else [about]))
 
     # -- for the tools ------------------------------------------------------------------------
 

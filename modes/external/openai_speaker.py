@@ -12,10 +12,6 @@ from penny.ids import new_id
 from penny.session.mode import Speaker
 
 
-OWN_EVENTS = 512
-"""Remembered ids of our own events, whose errors concern nobody outside."""
-
-
 class OpenAIProvider(VendorProvider):
     """OpenAI's Realtime servers, or others that speak its protocol, such as Penny's own."""
 
@@ -43,67 +39,65 @@ class RealtimeUpstream(Translator):
         seeded: ids of items that it was opened with.
     """
 
+    untouched = frozenset({"response.output_audio.delta"})
+
     def __init__(self, speaker: Speaker, able: Capabilities, seeded: Sequence[str] = ()) -> None:
         super().__init__(speaker, able)
-        self._updates: deque[tuple[str, str]] = deque()
-        """Session updates without an answer: (event id, the step it is for or "")."""
-        self._steps: dict[str, str] = {}
-        """Event id of an item's creation or deletion -> the step it is for."""
+        self._own: dict[str, str] = {}
+        """Our own events without an answer -> the step that each is for, or ""."""
+        self._updates: deque[str] = deque()
+        """Session updates without an answer, everybody's: their event ids."""
+        self._answers: dict[tuple[str, str], str] = {}
+        """(kind of event, item) that answers one of our own events -> that event."""
         self._notes: dict[str, str] = {}
         """Folio -> the item that carries it."""
-        self._answers: dict[tuple[str, str], str] = {}
-        """(kind of event, item) that answers a step -> the step."""
         self._quiet = set(seeded)
         """Items whose events stay here: seeds and notes."""
-        self._own_events: deque[str] = deque(maxlen=OWN_EVENTS)
 
     # -- writing ------------------------------------------------------------------------------
 
     def send(self, event: Json) -> None:
         if event["type"] == "session.update":
             event = {**event, "event_id": event.get("event_id") or new_id("event")}
-            self._updates.append((event["event_id"], ""))
+            self._updates.append(event["event_id"])
         self._speaker.send(event)
 
     def change(self, step: Step) -> None:
-        event_id = new_id("event")
         if step.act == "rewrite":
-            self._updates.append((event_id, step.id))
             session = {"type": "realtime", "instructions": step.text}
-            self._speaker.send({"type": "session.update", "event_id": event_id, "session": session})
-            return
-        self._steps[event_id] = step.id
-        if step.act == "append":
+            self.send(
+                {"type": "session.update", "event_id": self._note(step.id), "session": session}
+            )
+        elif step.act == "append":
             item_id = self._notes[step.folios[0]] = new_id("item")
             content = [{"type": "input_text", "text": step.text}]
-            self._answers[_ADDED, item_id] = step.id
-            item = {"id": item_id, "type": "message", "role": "system", "content": content}
-            self._create(item, event_id)
+            self._create(
+                {"id": item_id, "type": "message", "role": "system", "content": content}, step.id
+            )
         else:
-            item_id = self._notes.pop(step.folios[0], "")
-            self._answers[_DELETED, item_id] = step.id
-            self._delete(item_id, event_id)
+            self._delete(self._notes.pop(step.folios[0], ""), step.id)
 
     def seed(self, item: Json) -> None:
         """Add an item that the conversation already has; its events are reported to no listener."""
         if item["id"] in self._quiet:
-            self._delete(item["id"], self._own_event())
+            self._delete(item["id"], "")
         if item.get("content") != []:
-            self._create(item, self._own_event())
+            self._create(item, "")
 
-    def _create(self, item: Json, event_id: str) -> None:
+    def _create(self, item: Json, step_id: str) -> None:
+        event_id = self._answers[_ADDED, item["id"]] = self._note(step_id)
         self._quiet.add(item["id"])
         event = {"type": "conversation.item.create", "event_id": event_id, "item": item}
         self._speaker.send(event)
 
-    def _delete(self, item_id: str, event_id: str) -> None:
-        self._answers.setdefault((_DELETED, item_id), "")
+    def _delete(self, item_id: str, step_id: str) -> None:
+        event_id = self._answers[_DELETED, item_id] = self._note(step_id)
         event = {"type": "conversation.item.delete", "event_id": event_id, "item_id": item_id}
         self._speaker.send(event)
 
-    def _own_event(self) -> str:
+    def _note(self, step_id: str) -> str:
         event_id = new_id("event")
-        self._own_events.append(event_id)
+        self._own[event_id] = step_id
         return event_id
 
     # -- reading ------------------------------------------------------------------------------
@@ -112,48 +106,38 @@ class RealtimeUpstream(Translator):
         kind = event["type"]
         if kind == "conversation.item.created":  # as some servers still name it
             kind, event = _ADDED, {**event, "type": _ADDED}
-        if kind == "session.updated":
-            _, step_id = self._updates.popleft() if self._updates else ("", "")
-            yield _placed(step_id) if step_id else event
-        elif kind in _ITEM_EVENTS:
-            yield from self._translate_item(event)
+        item_id = event.get("item_id") or (event.get("item") or {}).get("id")
+        if kind == "session.updated" and self._updates:
+            yield from self._answered(self._updates.popleft(), event)
         elif kind == "error":
-            yield from self._translate_error(event)
-        else:
+            end_if_terminal(event["error"])
+            yield from self._refused(event["error"].get("event_id") or "", event)
+        elif kind not in _ITEM_EVENTS or item_id not in self._quiet:
             yield event
-
-    def _translate_item(self, event: Json) -> Iterator[Json]:
-        kind, item_id = event["type"], event.get("item_id") or event["item"]["id"]
-        step_id = self._answers.pop((kind, item_id), None)
-        if step_id:
-            self._steps = {e: s for e, s in self._steps.items() if s != step_id}
-            yield _placed(step_id)
-        elif item_id not in self._quiet:
-            yield event
-        elif kind == _DELETED and step_id is None:
+        elif (kind, item_id) in self._answers:
+            yield from self._answered(self._answers.pop((kind, item_id)), None)
+        elif kind == _DELETED:
             self._quiet.discard(item_id)  # the caller's side took a seeded item out
             yield event
 
-    def _translate_error(self, event: Json) -> Iterator[Json]:
-        fault = event["error"]
-        end_if_terminal(fault)
-        event_id = fault.get("event_id") or ""
-        if event_id in self._own_events:
-            return
-        step_id = self._steps.pop(event_id, "")
-        for update in [each for each in self._updates if each[0] == event_id]:
-            self._updates.remove(update)
-            step_id = update[1]
+    def _answered(self, event_id: str, event: Json | None) -> Iterator[Json]:
+        step_id = self._own.pop(event_id, None)
         if step_id:
+            yield {"type": "penny.placed", "step_id": step_id}
+        elif step_id is None and event is not None:
+            yield event
+
+    def _refused(self, event_id: str, event: Json) -> Iterator[Json]:
+        if event_id in self._updates:
+            self._updates.remove(event_id)
+        step_id = self._own.pop(event_id, None)
+        if step_id is None:
+            yield event
+        elif step_id:
+            fault = event["error"]
             refused = {"type": "penny.placement_refused", "step_id": step_id}
             yield {**refused, "code": fault.get("code"), "message": fault.get("message")}
-        else:
-            yield event
 
 
 _ADDED, _DELETED = "conversation.item.added", "conversation.item.deleted"
 _ITEM_EVENTS = frozenset({_ADDED, "conversation.item.done", _DELETED})
-
-
-def _placed(step_id: str) -> Json:
-    return {"type": "penny.placed", "step_id": step_id}

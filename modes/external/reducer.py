@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from brain.folio import Folio
 from modes.answers import OpenItem
 from modes.external import open_calls, requests, responses, turns
 from modes.external.session_view import duration_ms
@@ -80,14 +79,6 @@ def _lose(s: CallState, _: None) -> None:
     turns.lost(s)
     s.able = None
     s.context.attach(None)
-
-
-def _offer(s: CallState, folio: Folio) -> None:
-    s.context.offer(folio)
-
-
-def _withdraw(s: CallState, about: tuple[str, str]) -> None:
-    s.context.withdraw(*about)
 
 
 # -- events of the upstream -----------------------------------------------------------------------
@@ -215,14 +206,6 @@ def _response_done(s: CallState, event: Json) -> Json | None:
     return shown
 
 
-def _not_understood(s: CallState, event: Json) -> None:
-    s.do("not_understood", event["event_type"])
-
-
-def _placed(s: CallState, event: Json) -> None:
-    s.context.placed(event["step_id"])
-
-
 def _placement_refused(s: CallState, event: Json) -> None:
     refused = s.context.refused(event["step_id"])
     if refused is not None:
@@ -253,8 +236,8 @@ _UPSTREAM: dict[str, Callable[[CallState, Json], Json | None]] = {
     "response.output_text.delta": _written,
     "response.done": _response_done,
     "session.updated": requests.session_updated,
-    "penny.not_understood": _not_understood,
-    "penny.placed": _placed,
+    "penny.not_understood": lambda s, event: s.do("not_understood", event["event_type"]),
+    "penny.placed": lambda s, event: s.context.placed(event["step_id"]),
     "penny.placement_refused": _placement_refused,
     "error": requests.refused,
 }
@@ -267,6 +250,6 @@ _HAPPENS: dict[What, Callable[[CallState, Any], None]] = {
     "attached": _attach,
     "facts": turns.facts_found,
     "tool": open_calls.ended,
-    "offered": _offer,
-    "withdrawn": _withdraw,
+    "offered": lambda s, folio: s.context.offer(folio),
+    "withdrawn": lambda s, about: s.context.withdraw(*about),
 }

@@ -31,7 +31,7 @@ the answer to ``look_up`` (item, folio or None), a ``ToolEnded``, a folio, (foli
 Effect = tuple[str, Any]
 """What follows: ``send`` a client event, ``tell`` the session a server event, ``seed`` an item that
 is another text now, ``apply`` a ``Step``, ``look_up`` facts (item, turn, words; answered at once),
-``run`` a ``Run``, ``abandon`` the upstream (why); ``partial``, ``final``, ``reply``, ``outcome``
+``run`` a ``Run``, ``abandon`` the upstream (why); ``partial``, ``final``, ``replied``, ``outcome``
 for the brain; ``journal`` (kind, fields), ``refusal`` (kind, fields), which is logged too, and
 ``not_understood`` (type of an event)."""
 

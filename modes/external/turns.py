@@ -118,6 +118,7 @@ def words_final(s: CallState, event: Json) -> Json | None:
 
 def turn_known(s: CallState, item: ConversationItem) -> None:
     """A turn's words are final."""
+    s.journal("turn", turn=item.turn, item_id=item.id, caller=item.words)
     s.do("final", (item.id, item.words, item.turn, s.now_s))
 
 

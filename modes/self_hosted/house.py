@@ -310,18 +310,30 @@ class CallHouse:
 
 
 def cite(answer: str, found: tuple[Excerpt, ...], language: str) -> tuple[Excerpt, ...]:
-    """The passages that share most with what an answer states; numbers and dates count thrice."""
+    """The passages that an answer rests on, the one that supports most of it first.
+
+    Numbers and dates count thrice. A short passage is read with its neighbours, so several may
+    hold the same words: the heading tells whose they are, and a further one has to support more.
+    """
     claims = Claims(language)
     said = claims.read(answer)
-    shared: list[tuple[int, Excerpt]] = []
-    for each in found:
-        there = claims.read(f"{each.title}. {each.text}").keys
-        shared.append((len(said.keys & there) + 2 * len(said.telling & there), each))
-    best = max((weight for weight, _ in shared), default=0)
-    if not best or best < LEAST_SHARED * (len(said.keys) + 2 * len(said.telling)):
-        return ()
-    near = [each for weight, each in shared if weight >= 0.8 * best]
-    return tuple(near[:CITED])
+    left = {key: 3 if key in said.telling else 1 for key in said.keys | said.telling}
+    least = max(1.0, LEAST_SHARED * sum(left.values()))
+    read = [(each, claims.read(each.title).keys, claims.read(each.text).keys) for each in found]
+    cited: list[Excerpt] = []
+    while read and len(cited) < CITED:
+        best = max(
+            read,
+            key=lambda one: sum(
+                w + (key in one[1]) for key, w in left.items() if key in one[2] | one[1]
+            ),
+        )
+        supported = {key for key in left if key in best[1] | best[2]}
+        if sum(left[key] for key in supported) < least:
+            break
+        cited.append(best[0])
+        left = {key: weight for key, weight in left.items() if key not in supported}
+    return tuple(cited)
 
 
 def _stays(action: Action, hosts: AllowList) -> bool:

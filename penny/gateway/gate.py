@@ -134,7 +134,7 @@ class Gate:
         if value.startswith(f"{PREFIX}_"):
             return await self.identify_key(value)
         cookie = "" if value else request.cookies.get(COOKIE, "")
-        who = await self._identify_page(cookie) if cookie else None
+        who = await self._identify_page(cookie) if cookie and self._is_own_page(request) else None
         if who is not None:
             given = request.headers.get(CSRF_HEADER, "")
             if request.method not in CHANGES_NOTHING and not is_same(given, who.csrf):
@@ -151,6 +151,11 @@ class Gate:
         raise Unauthorized(
             "an API key is needed: send Authorization: Bearer penny_…", field="Authorization"
         )
+
+    def _is_own_page(self, request: web.Request) -> bool:
+        """Whether a cookie counts: ``*`` opens Penny to every page, and lends none a person."""
+        named = [each for each in self._config.gateway.allowed_origins if each != "*"]
+        return is_allowed(request.headers.get("Origin"), request.host, named)
 
     async def identify_key(self, value: str) -> Identity:
         """Whose key it is. Raises Unauthorized."""
@@ -170,17 +175,14 @@ class Gate:
 
     async def _identify_page(self, cookie: str) -> Identity | None:
         """Who signed in; None when that is over, or the key was revoked since."""
-        known = await self._sign_ins.find(cookie)
+        known = await asyncio.to_thread(self._sign_ins.find, cookie)
         if known is None:
             return None
-        csrf = csrf_of(cookie)
-        if "rights" in known:
-            return Identity(known["tenant"], known["key_id"], frozenset(known["rights"]), csrf=csrf)
-        if known["key_id"] == HOUSE_KEY_ID:
-            house = Identity(DEFAULT_TENANT, HOUSE_KEY_ID, HOUSE, csrf=csrf)
+        if known.key_id == HOUSE_KEY_ID:
+            house = Identity(DEFAULT_TENANT, HOUSE_KEY_ID, HOUSE, csrf=csrf_of(cookie))
             return house if self._house_key else None
-        key = (await self._living_keys() or {}).get(known["key_id"])
-        return None if key is None else replace(self._holder(key), csrf=csrf)
+        key = (await self._living_keys() or {}).get(known.key_id)
+        return None if key is None else replace(self._holder(key), csrf=csrf_of(cookie))
 
     async def _identify_secret(self, value: str) -> Identity:
         identity = await self._secrets.find(value)

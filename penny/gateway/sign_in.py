@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from penny.errors import PennyError, ProtocolError, Unauthorized
+from penny.errors import ConfigError, PennyError, ProtocolError, Unauthorized
 from penny.gateway.gate import COOKIE, Gate
 from penny.gateway.guard import refusal
 from penny.trust.identity import Identity
@@ -53,11 +53,11 @@ class SignInRoutes:
         try:
             self._gate.check_page(request)
             who = await self._gate.identify_key(await _read_key(request))
-            cookie = await self._sign_ins.begin(who)
+            cookie = await asyncio.to_thread(self._sign_ins.begin, who)
         except Unauthorized as error:
             return refusal(error)
         except PennyError as error:
-            return refusal(error, 429 if error.code == "rate_limited" else 400)
+            return refusal(error, 503 if isinstance(error, ConfigError) else 400)
         log.info("signed_in", tenant=who.tenant, key_id=who.key_id)
         response = web.json_response({**_describe(who), "csrf": csrf_of(cookie)})
         set_cookie(request, response, cookie)
@@ -67,9 +67,11 @@ class SignInRoutes:
         try:
             self._gate.check_page(request)
             await self._gate.identify(request)
+            await asyncio.to_thread(self._sign_ins.end, request.cookies.get(COOKIE, ""))
         except Unauthorized as error:
             return refusal(error)
-        await self._sign_ins.end(request.cookies.get(COOKIE, ""))
+        except ConfigError as error:
+            return refusal(error, 503)
         response = web.json_response({"signed_in": False})
         response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
         return response

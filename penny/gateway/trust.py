@@ -41,7 +41,8 @@ def build_trust(config: Config, broker: Broker, host: str, clock: Callable[[], f
     ledger = DayLedger(file.with_name("days.sqlite"))
     store = build_store(config, ledger)
     keys = KeyFile(file, time.time)
-    secrets, sign_ins = ClientSecrets(store, time.time), SignIns(store)
+    secrets = ClientSecrets(store, time.time)
+    sign_ins = SignIns(file.with_name("sign-ins.sqlite"), time.time)
     prices: dict[str, float] = {
         name: section.cost_per_minute_usd for name, section in config.penny.modes.enabled()
     }

@@ -44,6 +44,7 @@ class Answer:
         if self._encoder is None:
             self._encoder = OutputEncoder(self.response.options.output_format)
         message.speech.add_audio(len(pcm))
+        self._state.audio.add(message.id, pcm)
         self._send_audio(message, self._encoder.feed(pcm))
 
     def finish_speech(self) -> None:

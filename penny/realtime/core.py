@@ -12,6 +12,7 @@ from penny.realtime.dialogue import Dialogue
 from penny.realtime.errors import ClientError, describe_error
 from penny.realtime.fields import check_id, need
 from penny.realtime.generation import Generation
+from penny.realtime.kept_audio import KeptAudio
 from penny.realtime.listening import Listening
 from penny.realtime.outbox import Outbox
 from penny.realtime.parse import load_message, read_event_id, read_type
@@ -53,7 +54,8 @@ class RealtimeCore:
         conversation = Conversation(
             new_id("conv"), settings.max_items, settings.max_conversation_chars
         )
-        self._state = SessionState(settings, new_id, outbox, session, conversation)
+        audio = KeptAudio(settings.kept_audio_ms)
+        self._state = SessionState(settings, new_id, outbox, session, conversation, audio)
         self._generation = Generation(self._state)
         self._dialogue = Dialogue(self._state)
         self._listening = Listening(self._state, self._generation)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
+from penny.audio.convert import Converter
 from penny.realtime.commands import ItemAudio, Json
 from penny.realtime.errors import ClientError
 from penny.realtime.fields import check_id, check_integer, check_string, need
-from penny.realtime.formats import InputDecoder
+from penny.realtime.formats import CORE_FORMAT, WIRE_FORMATS, InputDecoder
 from penny.realtime.items import Item, parse_item
 from penny.realtime.parse import decode_audio
 from penny.realtime.speech import BYTES_PER_MS
@@ -39,6 +41,7 @@ class Dialogue:
         pcm = b"" if audio is None else self._decode(item, audio)
         self._check_call(body)
         previous = state.conversation.insert(item, after)
+        state.audio.add(item.id, pcm)
         state.announce_item(item, previous)
         if item.pending:
             state.outbox.command(ItemAudio(item.id, pcm, item.transcribe))
@@ -76,7 +79,25 @@ class Dialogue:
         item = self._state.conversation.find(item_id)
         if item is None:
             raise _missing("retrieve", "retrieving", item_id)
-        self._state.outbox.send("conversation.item.retrieved", item=item.to_json())
+        self._state.outbox.send("conversation.item.retrieved", item=self._show(item))
+
+    def _show(self, item: Item) -> Json:
+        """The item with its audio, as far as that was kept: an answer's as far as it was heard."""
+        shown = item.to_json()
+        pcm = self._state.audio.find(item.id)
+        if not pcm or not shown["content"]:
+            return shown
+        side = "input"
+        if item.speech is not None:
+            side, pcm = "output", pcm[: item.speech.heard_ms * BYTES_PER_MS]
+        converter = Converter(
+            CORE_FORMAT, WIRE_FORMATS[self._state.session["audio"][side]["format"]["type"]]
+        )
+        wire = converter.process(pcm) + converter.flush()
+        for part in shown["content"]:
+            if part["type"] == f"{side}_audio":
+                part["audio"] = base64.b64encode(wire).decode()
+        return shown
 
     def delete(self, message: Json) -> None:
         """Delete an item; a second time is acknowledged too, unless strict.
@@ -88,6 +109,7 @@ class Dialogue:
         conversation = self._state.conversation
         if item_id in conversation:
             conversation.delete(item_id)
+            self._state.audio.drop(item_id)
         elif self._state.settings.strict or not conversation.was_deleted(item_id):
             raise _missing("delete", "deleting", item_id)
         self._state.outbox.send("conversation.item.deleted", item_id=item_id)

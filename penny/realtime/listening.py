@@ -58,6 +58,7 @@ class Listening:
         if pcm:
             # A manual buffer is refused above when full, never thinned.
             state.buffer.append(len(pcm), None if is_manual else settings.max_buffer_ms)
+            state.audio.hear(pcm)
             state.outbox.command(BufferAudio(pcm))
 
     def clear(self) -> None:
@@ -153,6 +154,7 @@ class Listening:
             pending=True,
             transcribe=state.transcribes,
         )
+        state.audio.commit(item_id, start_ms, end_ms)
         previous = state.conversation.append(item)
         state.outbox.send(
             "input_audio_buffer.committed", previous_item_id=previous, item_id=item_id

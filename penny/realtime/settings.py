@@ -44,6 +44,8 @@ class CoreSettings:
     max_buffer_ms: int = 15 * 60 * 1000
     min_commit_ms: int = 100
     """OpenAI refuses to commit less."""
+    kept_audio_ms: int = 0
+    """Of the newest items' audio, kept for ``conversation.item.retrieve``; 0 keeps none."""
     max_items: int = 2000
     max_item_chars: int = 200_000
     max_conversation_chars: int = 8_000_000

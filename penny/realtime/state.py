@@ -9,6 +9,7 @@ from penny.realtime.commands import Json
 from penny.realtime.conversation import Conversation
 from penny.realtime.input_buffer import InputBuffer
 from penny.realtime.items import Item
+from penny.realtime.kept_audio import KeptAudio
 from penny.realtime.outbox import Outbox
 from penny.realtime.settings import CoreSettings
 
@@ -18,6 +19,7 @@ class SessionState:
     """One session. ``session`` is the effective GA session object.
 
     Attributes:
+        audio: of the newest items.
         spoke: audio was sent, so the voice is frozen.
         language: of the caller, as last heard.
     """
@@ -27,6 +29,7 @@ class SessionState:
     outbox: Outbox
     session: Json
     conversation: Conversation
+    audio: KeptAudio = field(default_factory=lambda: KeptAudio(0))
     buffer: InputBuffer = field(default_factory=InputBuffer)
     spoke: bool = False
     language: str | None = None

@@ -12,11 +12,10 @@ refused by a running gateway at its next call.
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +23,11 @@ from penny.errors import ConfigError
 from penny.ids import new_id
 from penny.trust.identity import DEFAULT_TENANT
 from penny.trust.rights import rights_of
+from penny.trust.sqlite_file import opened
 
 
 PREFIX = "penny"
 KEY_ID_CHARACTERS = 12
-BUSY_TIMEOUT_S = 2.0
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS pepper (value BLOB NOT NULL);
@@ -141,26 +140,12 @@ class KeyFile:
 
     @contextmanager
     def _open(self, *, write: bool) -> Iterator[sqlite3.Connection]:
-        if write and not self._path.exists():
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600))
-        mode = "rw" if write else "ro"
         try:
-            with closing(
-                sqlite3.connect(
-                    f"{self._path.resolve().as_uri()}?mode={mode}",
-                    uri=True,
-                    timeout=BUSY_TIMEOUT_S,
-                )
-            ) as db:
-                db.row_factory = sqlite3.Row
-                if write:
-                    db.executescript(_SCHEMA)
-                    known = {row["name"] for row in db.execute("PRAGMA table_info(keys)")}
-                    for column in (each for each in _ADDED if each not in known):
-                        db.execute(f"ALTER TABLE keys ADD COLUMN {column} TEXT")
-                with db:
-                    yield db
+            with opened(self._path, _SCHEMA, write=write) as db:
+                known = {row["name"] for row in db.execute("PRAGMA table_info(keys)")}
+                for column in (each for each in _ADDED if write and each not in known):
+                    db.execute(f"ALTER TABLE keys ADD COLUMN {column} TEXT")
+                yield db
         except sqlite3.Error as error:
             raise ConfigError(
                 f"{self._path} cannot be used: {error}; restore it, or take it away and create "

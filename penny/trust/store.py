@@ -43,7 +43,7 @@ class StoreLost(Exception):
 
 MAX_SECRETS = 2_000
 MAX_SECRET_BYTES = 8 * 1024 * 1024
-"""Client secrets and sign-ins that one tenant may have alive, and all of them together."""
+"""Client secrets that one tenant may have alive, and all of them together."""
 
 
 def check_room(count: int, size: int) -> None:

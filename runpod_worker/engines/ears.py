@@ -20,12 +20,11 @@ from runpod_worker.engines.sphinx import SphinxPool, SphinxUtterance
 from runpod_worker.engines.sphinx_judgement import (
     ENGLISH_GIVEN,
     ENGLISH_SURE,
-    Decoded,
     Heard,
     PhraseBook,
     rate_english,
 )
-from runpod_worker.stages import EngineInfo, SttOptions, Transcript, Word
+from runpod_worker.stages import EngineInfo, SttOptions, Transcript
 
 
 log = structlog.get_logger()
@@ -152,19 +151,10 @@ class EarsUtterance:
         if self._language != "en":
             phrase = self._book.accept(heard, second)
             if phrase is not None:
-                return _transcribe(phrase, "es", heard.spanish)
+                return Transcript(phrase, "es", understood=True)
         rating = rate_english(heard.english, heard.loop)
         least = ENGLISH_GIVEN if self._language == "en" else ENGLISH_SURE
         if self._language != "es" and rating >= least:
-            return _transcribe(heard.english.text, "en", heard.english)
+            return Transcript(heard.english.text, "en", understood=True)
         guess = self._language if self._language != "auto" else "en" if rating > 0.5 else "es"
         return Transcript("", guess, understood=False)
-
-
-def _transcribe(text: str, language: str, decoded: Decoded) -> Transcript:
-    """Word times are the decoder's; it has no confidence worth telling (0 means unknown)."""
-    words = tuple(
-        Word(word.text, round(word.start_s * 1000), round(word.end_s * 1000), 0.0)
-        for word in decoded.words
-    )
-    return Transcript(text, language, understood=True, words=words)

@@ -40,7 +40,6 @@ class WhisperSettings:
     log_prob: float = -1.0
     no_speech: float = 0.6
     compression_ratio: float = 2.4
-    words: bool = True
     language: str | None = None
     hot_words: tuple[str, ...] = ()
     batch_window_ms: float = 15.0
@@ -77,7 +76,6 @@ class FasterWhisper:
             compression_ratio_threshold=settings.compression_ratio,
             log_prob_threshold=settings.log_prob,
             no_speech_threshold=settings.no_speech,
-            word_confidences=settings.words,
             window_s=settings.window_s,
             languages=settings.languages,
         )

@@ -88,7 +88,6 @@ async def load_faster_whisper(loading: Loading) -> FasterWhisper:
         cpu_threads=chosen.cpu_threads,
         window_s=chosen.window_s,
         languages=chosen.languages,
-        words=chosen.word_times,
         beam_size=chosen.beam_size,
         temperatures=chosen.temperatures,
         log_prob=chosen.log_prob_threshold,

@@ -12,7 +12,7 @@ from runpod_worker.engines.http_server import HttpServer
 from runpod_worker.engines.tokens import TokenCounter
 from runpod_worker.engines.whole_utterance import WholeUtterance
 from runpod_worker.settings import OpenAiSttSettings
-from runpod_worker.stages import STT_RATE_HZ, EngineInfo, SttOptions, Transcript, Word
+from runpod_worker.stages import STT_RATE_HZ, EngineInfo, SttOptions, Transcript
 
 
 Json = dict[str, Any]
@@ -53,9 +53,6 @@ class OpenAiStt:
         """Send the audio as WAV. Raises EngineError."""
         settings = self._settings
         asked: Json = {"language": options.language} if options.language else {}
-        if settings.response_format == "verbose_json":
-            # Words come only when asked for, and asking for them alone takes the segments away.
-            asked["timestamp_granularities"] = ["segment", "word"]
         hot_words = options.hot_words or self._hot_words
         prompt = " ".join(filter(None, (options.prompt, ", ".join(hot_words))))
         if prompt:  # the API has no hot words; a prompt that lists them does the same
@@ -96,20 +93,9 @@ def _read(told: Json, options: SttOptions) -> Transcript:
     )
     trusted = mean is None or (mean >= MIN_LOG_PROB and not silent)
     confidence = None if mean is None else exp(mean)
-    # OpenAI tells no probability of a word: the whole's stands for it.
-    word_confidence = 1.0 if confidence is None else confidence
     return Transcript(
         text,
         _LANGUAGES.get(language.lower(), language),
         understood=bool(text) and trusted,
         confidence=confidence,
-        words=tuple(
-            Word(
-                str(word["word"]).strip(),
-                round(float(word["start"]) * 1000),
-                round(float(word["end"]) * 1000),
-                float(word.get("probability", word_confidence)),
-            )
-            for word in told.get("words") or ()
-        ),
     )

@@ -36,7 +36,6 @@ class ClosedWhisper:
                 device="cpu",
                 compute_type="int8",
                 beam_size=1,
-                words=False,
                 language="es",
             )
         )

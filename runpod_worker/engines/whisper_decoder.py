@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, takewhile
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import TranscriptionOptions, get_compression_ratio
 
-from runpod_worker.stages import STT_RATE_HZ, SttOptions, Transcript, Word
+from runpod_worker.stages import STT_RATE_HZ, SttOptions, Transcript
 
 
 Floats = npt.NDArray[np.float32]
@@ -51,7 +51,6 @@ class Decoding:
     compression_ratio_threshold: float = 2.4
     log_prob_threshold: float = -1.0
     no_speech_threshold: float = 0.6
-    word_confidences: bool = True
     window_s: int = WINDOW_S
     """Audio that the encoder is given at least. Its cost grows with it; it was trained on 30 s."""
     languages: tuple[str, ...] = ()
@@ -92,8 +91,8 @@ class WhisperDecoder:
     def group(self, passage: Passage) -> Hashable:
         """Passages of one group may share a batch.
 
-        CTranslate2 wants the start token at the same place in all prompts of a batch, and the
-        word alignment one language; audio beyond the window is never batched.
+        CTranslate2 wants the start token at the same place in all prompts of a batch; audio beyond
+        the window is never batched.
         """
         if len(passage.audio) > WINDOW_S * STT_RATE_HZ:
             return id(passage)
@@ -120,11 +119,7 @@ class WhisperDecoder:
                 ]
             language = spoken[0]
         decoded = self._generate(encoded, features, passages, language)
-        words = self._align(encoded, decoded, passages, language)
-        return [
-            self._judge(one, language, said, known)
-            for one, said, known in zip(decoded, words, sure, strict=True)
-        ]
+        return [self._judge(one, language, known) for one, known in zip(decoded, sure, strict=True)]
 
     def count_tokens(self, text: str) -> int:
         return len(self._tokenizer(self._any_language()).encode(text)) if text else 0
@@ -144,16 +139,10 @@ class WhisperDecoder:
             condition_on_previous_text=False,
             initial_prompt=options.prompt or None,
             hotwords=" ".join(options.hot_words) or None,
-            word_timestamps=decoding.word_confidences,
             max_new_tokens=_most_tokens(passage),
         )
         found = list(takewhile(lambda _: passage.is_wanted(), segments))  # decoded one by one
         text = "".join(segment.text for segment in found).strip()
-        words = tuple(
-            _word(word.word, word.start, word.end, word.probability)
-            for segment in found
-            for word in segment.words or ()
-        )
         trusted = all(
             segment.avg_logprob >= decoding.log_prob_threshold
             and segment.compression_ratio <= decoding.compression_ratio_threshold
@@ -166,7 +155,6 @@ class WhisperDecoder:
             info.language,
             understood=bool(text) and trusted,
             confidence=math.exp(float(logprob)),
-            words=words,
             language_probability=info.language_probability if language is None else None,
         )
 
@@ -267,33 +255,7 @@ class WhisperDecoder:
             and decoded.avg_logprob < self._decoding.log_prob_threshold
         )
 
-    def _align(
-        self,
-        encoded: Any,
-        decoded: Sequence[_Decoded],
-        passages: Sequence[Passage],
-        language: str,
-    ) -> list[tuple[Word, ...]]:
-        if not self._decoding.word_confidences:
-            return [()] * len(decoded)
-        tokenizer = self._tokenizer(language)
-        tokens = [[token for token in one.tokens if token < tokenizer.eot] for one in decoded]
-        window = self._frames(passages)
-        frames = [
-            min(window, math.ceil(len(passage.audio) / FRAME_SAMPLES)) for passage in passages
-        ]
-        alignments = self._model.find_alignment(tokenizer, tokens, encoded, frames)
-        return [
-            tuple(
-                _word(word["word"], word["start"], word["end"], word["probability"])
-                for word in _join_punctuation(alignment)
-            )
-            for alignment in alignments
-        ]
-
-    def _judge(
-        self, decoded: _Decoded, language: str, words: tuple[Word, ...], sure: float | None
-    ) -> Transcript:
+    def _judge(self, decoded: _Decoded, language: str, sure: float | None) -> Transcript:
         text = "" if self._is_silence(decoded) else decoded.text
         is_speech = decoded.no_speech_prob <= SURELY_NO_SPEECH
         return Transcript(
@@ -301,7 +263,6 @@ class WhisperDecoder:
             language,
             understood=bool(text) and is_speech and self._passes(decoded),
             confidence=math.exp(decoded.avg_logprob),
-            words=words if text else (),
             language_probability=sure,
         )
 
@@ -371,23 +332,3 @@ def _read(result: Any, tokenizer: Tokenizer) -> _Decoded:
     # The score is the sum over the tokens and the end, averaged without the end.
     avg_logprob = result.scores[0] * len(tokens) / (len(tokens) + 1)
     return _Decoded(tokens, text, avg_logprob, result.no_speech_prob)
-
-
-def _word(text: str, start_s: float, end_s: float, probability: float) -> Word:
-    return Word(text.strip(), round(start_s * 1000), round(end_s * 1000), float(probability))
-
-
-def _join_punctuation(alignment: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Marks belong to the word beside them: ``¿`` to the next, ``.`` to the one before."""
-    joined: list[dict[str, Any]] = []
-    opening = ""
-    for is_word, run in groupby(alignment, key=lambda one: any(c.isalnum() for c in one["word"])):
-        for one in run:
-            if is_word:
-                joined.append({**one, "word": opening + one["word"].strip()})
-                opening = ""
-            elif one["word"].strip() in "¿¡([{«\"'" or not joined:
-                opening += one["word"].strip()
-            else:
-                joined[-1]["word"] += one["word"].strip()
-    return joined

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from math import exp
 from typing import Any
 
-from runpod_worker.stages import SttOptions, Transcript, Word
+from runpod_worker.stages import SttOptions, Transcript
 
 
 Json = dict[str, Any]
@@ -90,8 +90,4 @@ def _read_transcript(told: Json, min_log_prob: float) -> Transcript:
         str(told["language"]),
         understood=bool(text) and (logprob is None or logprob >= min_log_prob),
         confidence=None if logprob is None else exp(logprob),
-        words=tuple(
-            Word(str(word), round(start * 1000), round(end * 1000), float(probability))
-            for word, start, end, probability in told.get("words") or ()
-        ),
     )

@@ -13,14 +13,15 @@ import json
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
 
 import aiohttp
 import psutil
 
 from tests.attacks.attack import attack
-from tests.attacks.availability import own_gateway
+from tests.attacks.availability import own_gateway, talks
 from tests.attacks.house import House
 from tests.doubles.caller import calling
 from tests.doubles.processes import ROOT
@@ -30,8 +31,9 @@ GROWTH_MB = 32.0
 LATER = 1.2
 SLACK_MS = 5.0
 """Below this a difference is the scheduler's, not the attack's."""
-ALONE_S, BESIDE_S = 15.0, 30.0
+WARM_S, ALONE_S, BESIDE_S, SHORT_S = 30.0, 20.0, 30.0, 6.0
 MASK = bytes(4)
+T = TypeVar("T")
 
 
 class Deaf:
@@ -94,37 +96,62 @@ class Others:
                     await caller._receive("audio")
                 self.first_ms.append((time.monotonic() - began_s) * 1000)
                 await caller.send("interrupt")
-                await asyncio.sleep(0.15)
+                await caller.until("response_done")  # what is still on its way is of this answer
+                await asyncio.sleep(0.1)
 
 
 Hurt = Callable[[str, int], Awaitable[None]]
 
 
-async def measure(house: House, name: str, hurt: Hurt, *, beside_s: float, bar: bool) -> str:
+@asynccontextmanager
+async def attacking(hurt: Hurt, port: int) -> AsyncIterator[None]:
+    """In a process of its own: what it costs to attack must not delay who is measured."""
+    command = (sys.executable, "-m", "tests.attacks.load", hurt.__name__, str(port))
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    await process.stdout.readline()  # it begins
+    try:
+        yield
+        assert process.returncode is None, "the attack ended by itself"
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def watch_memory(process: psutil.Process, meanwhile: Awaitable[T]) -> tuple[T, float]:
+    """What came of it, and the most memory of a process until then, in MB."""
+    most, task = process.memory_info().rss, asyncio.ensure_future(meanwhile)
+    while not task.done():
+        most = max(most, process.memory_info().rss)
+        await asyncio.sleep(0.1)
+    return await task, most / 1e6
+
+
+async def measure_memory(house: House, name: str, hurt: Hurt) -> str:
     async with own_gateway(house, f"load-{name}") as (gateway, _):
+        await talks(gateway.url)
         process = psutil.Process(gateway.process.pid)
-        others = Others(gateway.url)
-        await others.ask_for(5.0)  # warm
-        alone_ms = await others.ask_for(ALONE_S if bar else 3.0)
-        before = process.memory_info().rss
-        most = before
-        # In a process of its own: what it costs to attack must not delay who is measured.
-        command = (sys.executable, "-m", "tests.attacks.load", hurt.__name__, str(gateway.port))
-        hurting = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
-        await asyncio.sleep(1.0)
-        beside = asyncio.ensure_future(others.ask_for(beside_s))
-        while not beside.done():
-            most = max(most, process.memory_info().rss)
-            await asyncio.sleep(0.1)
-        assert hurting.returncode is None, "the attack ended by itself"
-        hurting.kill()
-        await hurting.wait()
-        beside_ms = await beside
-        growth_mb = (most - before) / 1e6
-    told = f"+{growth_mb:.0f} MB, p99 {alone_ms:.0f} -> {beside_ms:.0f} ms"
-    assert growth_mb <= GROWTH_MB, told
-    if bar:
-        assert beside_ms <= max(alone_ms * LATER, alone_ms + SLACK_MS), told
+        before_mb = process.memory_info().rss / 1e6
+        async with attacking(hurt, gateway.port):
+            _, most_mb = await watch_memory(process, asyncio.sleep(SHORT_S))
+            await talks(gateway.url)
+    assert most_mb - before_mb <= GROWTH_MB, f"+{most_mb - before_mb:.0f} MB"
+    return f"+{most_mb - before_mb:.0f} MB"
+
+
+async def measure(house: House, name: str, hurt: Hurt) -> str:
+    async with own_gateway(house, f"load-{name}") as (gateway, _):
+        process, others = psutil.Process(gateway.process.pid), Others(gateway.url)
+        await others.ask_for(WARM_S)  # until callers alone make the process grow no more
+        alone_ms, alone_mb = await watch_memory(process, others.ask_for(ALONE_S))
+        async with attacking(hurt, gateway.port):
+            beside_ms, beside_mb = await watch_memory(process, others.ask_for(BESIDE_S))
+    told = f"+{beside_mb - alone_mb:.0f} MB, p99 {alone_ms:.0f} -> {beside_ms:.0f} ms"
+    assert beside_mb - alone_mb <= GROWTH_MB, told
+    assert beside_ms <= max(alone_ms * LATER, alone_ms + SLACK_MS), told
     return told
 
 
@@ -133,12 +160,12 @@ def loaded(name: str, title: str) -> Callable[[Hurt], Hurt]:
 
     def enter(hurt: Hurt) -> Hurt:
         async def short(house: House) -> str:
-            return await measure(house, name, hurt, beside_s=6.0, bar=False)
+            return await measure_memory(house, f"{name}-short", hurt)
 
         async def whole(house: House) -> str:
-            return await measure(house, f"{name}-whole", hurt, beside_s=BESIDE_S, bar=True)
+            return await measure(house, name, hurt)
 
-        short.__name__, short.__doc__ = f"{name}_short", f"{title}, 6 s"
+        short.__name__, short.__doc__ = f"{name}_short", f"{title}, {SHORT_S:g} s"
         whole.__name__, whole.__doc__ = name, f"{title}, {BESIDE_S:g} s"
         if name in SHORT:
             attack("one caller", f"memory +{GROWTH_MB:g} MB at most")(short)
@@ -269,6 +296,7 @@ async def many_starts(_url: str, port: int) -> None:
 
 
 async def _hurt(name: str, port: int) -> None:
+    print("begins", flush=True)
     while True:
         with suppress(ConnectionError, asyncio.IncompleteReadError, aiohttp.ClientError):
             await HURTS[name](f"http://127.0.0.1:{port}", port)

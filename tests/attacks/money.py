@@ -28,7 +28,6 @@ def spent(folder: Path, tenant: str) -> float:
     """What the ledger of a gateway says that a tenant has spent today, in US dollars."""
     ledger = DayLedger(folder / "days.sqlite")
     used = ledger.read(day_of(time.time()), [f"t:{tenant}"])
-    ledger.close()
     return used.get(f"t:{tenant}", (0.0, 0.0))[1]
 
 
@@ -85,6 +84,24 @@ def ceiling(door: str) -> None:
 
 ceiling("/ws")
 ceiling("/v1/realtime")
+
+
+def session_ceiling(door: str) -> None:
+    async def run(house: House) -> str:
+        folder = house.folder / f"ceiling{door.replace('/', '-')}"
+        folder.mkdir(exist_ok=True)
+        async with external(folder, costs={"session_limit_usd": LIMIT_USD}) as own:
+            turns = await one_call(own, door)
+        assert 2 <= turns <= 3  # the third is cut as it begins
+        return f"ended in turn {turns}"
+
+    run.__name__ = f"the_sessions_money{door.replace('/', '_')}"
+    run.__doc__ = f"{door}, EXTERNAL: talks past the session's own ceiling of {LIMIT_USD} USD"
+    attack("money", "ended: the answer that passed it is the last")(run)
+
+
+session_ceiling("/ws")
+session_ceiling("/v1/realtime")
 
 
 @attack("money", f"each at most one turn over: {LIMIT_USD + 3 * TURN_USD:.2f} USD for three")

@@ -334,6 +334,14 @@ def test_the_new_name_wins_where_the_file_has_both(tmp_path: Path) -> None:
     assert list(config.origin.retired) == ["runpod.floor"]
 
 
+def test_a_retired_key_of_every_profile_is_ignored_and_told(tmp_path: Path) -> None:
+    engines = "engines: {faster_whisper: {word_times: false, beam_size: 2}}"
+    config = load_text(tmp_path, f"profiles:\n  mine: {{stt: faster-whisper, {engines}}}\n")
+
+    assert list(config.origin.retired) == ["profiles.mine.engines.faster_whisper.word_times"]
+    assert config.profiles["mine"].engines == {"faster_whisper": {"beam_size": 2}}
+
+
 def test_a_retired_key_without_a_successor_is_ignored_and_told() -> None:
     document = read_document("gateway:\n  port: 9000\n  colour: blue\n", {})
     keys = {"gateway.colour": Retired("choose one on the page"), "none.such": Retired("-")}

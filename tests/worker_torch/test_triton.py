@@ -39,7 +39,7 @@ async def test_triton_hears_callers_side_by_side(whisper: Path, tmp_path: Path) 
 
     assert [transcript.text for transcript in heard] == [PHRASE] * 4
     assert heard[0].understood
-    assert [word.text for word in heard[0].words] == PHRASE.split()
+
     assert stt.fallbacks == 0
 
 

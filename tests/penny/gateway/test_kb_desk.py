@@ -113,7 +113,7 @@ async def test_a_document_that_is_put_there_answers_and_one_that_is_removed_does
         (".oculto.md", "a path below the collection"),
         ("precios/../../fuera.md", "a path below the collection"),
         ("programa.exe", "files .exe are not read"),
-        ("sinonimos.txt", "edited in its folder"),
+        ("sinonimos.txt", "edited in the folder"),
         ("x" * 201 + ".md", "at most 200 bytes"),
     ],
 )

@@ -21,12 +21,9 @@ def test_two_processes_add_to_one_day_and_a_third_reads_it(tmp_path: Path) -> No
     assert one.read(3, ["t:a"]) == {}
     assert one.add(3, {"t:a": (10.0, 0.5)}) == {"t:a": (10.0, 0.5)}
     assert other.add(3, {"t:a": (5.0, 0.25), "t:b": (1.0, 0.0)})["t:a"] == (15.0, 0.75)
-    one.close()
-    other.close()
     again = DayLedger(tmp_path / "var" / "days")
     assert again.read(3, ["t:a", "t:b"]) == {"t:a": (15.0, 0.75), "t:b": (1.0, 0.0)}
     assert again.read(4, ["t:a"]) == {}
-    again.close()
     assert (tmp_path / "var" / "days").stat().st_mode & 0o777 == 0o600
 
 
@@ -41,7 +38,6 @@ def test_a_file_that_cannot_be_used_is_told_once(tmp_path: Path) -> None:
     (tmp_path / "days").rmdir()
     assert ledger.add(3, {"t:a": (1.0, 1.0)}) == {"t:a": (1.0, 1.0)}
     assert ledger.fault == ""
-    ledger.close()
 
 
 async def test_a_restarted_store_denies_what_the_day_has_no_money_for(tmp_path: Path) -> None:

@@ -41,7 +41,6 @@ async def test_ears_hear_their_phrases_refuse_others_and_stay_usable(ears: Embed
     for phrase in PHRASES[:4]:
         heard = await hear(ears, await speak(phrase, Voice(name="coral")))
         assert (heard.text, heard.language, heard.understood) == (phrase, "es", True)
-        assert heard.words[0].text == phrase.split()[0]
 
     other = await speak("los alumnos salieron al patio del colegio", Voice(name="coral"))
     refused = await hear(ears, other, "es")

@@ -69,9 +69,7 @@ async def test_the_audio_goes_as_wav_with_language_and_hot_words() -> None:
         True,
     )
     assert transcript.confidence == pytest.approx(0.905, abs=0.001)
-    assert form["granularities"] == ["segment", "word"]
-    assert transcript.words[0].end_ms == 420
-    assert [round(word.confidence, 3) for word in transcript.words] == [0.905, 0.61]
+    assert form["granularities"] == []
 
 
 @pytest.mark.parametrize(("own", "prompt"), [((), "Penny, peaje"), (("kilovatio",), "kilovatio")])

@@ -80,6 +80,8 @@ async def test_reader_finds_by_meaning_where_a_server_gives_vectors(tmp_path: Pa
     folder = tmp_path / "documents" / "empresa" / "documentos"
     folder.mkdir(parents=True)
     (folder / "gato.md").write_text("## Gato\n\nEl gato duerme.\n", encoding="utf-8")
+    others = "\n\n".join(f"## Asunto {n}\n\nEl asunto {n} queda archivado." for n in range(60))
+    (folder / "asuntos.md").write_text(others, encoding="utf-8")
     with running_embeddings() as server:
         settings = LibrarySettings(
             documents=tmp_path / "documents",
@@ -90,7 +92,7 @@ async def test_reader_finds_by_meaning_where_a_server_gives_vectors(tmp_path: Pa
         base.embed()
 
         assert (
-            await answer(Reader(base, REF, lambda: FRIDAY), user("¿Y el minino?"))
+            await answer(Reader(base, REF, lambda: FRIDAY), user("¿Dónde duerme el minino?"))
             == "El gato duerme."
         )
         base.close()

@@ -56,7 +56,6 @@ async def test_speculation_is_thrown_away_when_the_caller_goes_on(folder: Path) 
     assert transcript.text == PHRASE
     assert transcript.language == "es"
     assert transcript.understood
-    assert transcript.words
     assert 0 < (transcript.confidence or 0) <= 1
     assert whisper.count_tokens("hola") >= 1
     await whisper.aclose()

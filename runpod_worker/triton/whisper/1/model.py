@@ -71,7 +71,6 @@ class TritonPythonModel:
             condition_on_previous_text=False,
             initial_prompt=options.get("prompt") or None,
             hotwords=" ".join(options.get("hot_words") or ()) or None,
-            word_timestamps=True,
         )
         found = list(segments)
         return {
@@ -79,9 +78,4 @@ class TritonPythonModel:
             "language": info.language,
             "avg_logprob": float(np.mean([one.avg_logprob for one in found])) if found else None,
             "no_speech_prob": max((one.no_speech_prob for one in found), default=1.0),
-            "words": [
-                [word.word.strip(), word.start, word.end, word.probability]
-                for segment in found
-                for word in segment.words or ()
-            ],
         }
