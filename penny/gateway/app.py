@@ -259,6 +259,8 @@ class Gateway:
                 await mode.aclose()
         if self.runner is not None:
             await self.runner.cleanup()
+        if self._kept is not None:
+            await self._kept.keeper.aclose()
         await self._tasks.aclose()
         if self.trust is not None:
             await self.trust.admission.aclose()

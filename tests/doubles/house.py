@@ -77,6 +77,7 @@ async def running_penny(
     """The gateway's HTTP address; ``sections`` are penny.yaml's, over their defaults."""
     async with running_worker(engines or make_engines(), settings) as endpoint:
         penny = sections.pop("penny", {})
+        sections.setdefault("calls", {"enabled": False})  # a test names the folder it wants
         modes = penny.setdefault("modes", {})
         modes.setdefault("SELF_HOSTED", {})["endpoint"] = endpoint
         gateway = Gateway(Config.model_validate({"penny": penny, **sections}))
