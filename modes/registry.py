@@ -25,8 +25,8 @@ from modes.self_hosted.remote import RemoteWorker
 from modes.self_hosted.runpod.api import RunpodApi
 from modes.self_hosted.runpod.book import LeaseBook
 from modes.self_hosted.runpod.cold_starts import ColdStarts
-from modes.self_hosted.runpod.desk import LeaseDesk
 from modes.self_hosted.runpod.pool import LeasePool
+from modes.self_hosted.runpod.registry import LeaseRegistry
 from modes.self_hosted.runpod.source import RunpodWorkers
 from modes.self_hosted.source import WorkerSource
 from modes.self_hosted.waiting.sentences import Recordings
@@ -67,11 +67,11 @@ def build_modes(
     return modes
 
 
-def find_desk(modes: Mapping[str, Mode]) -> LeaseDesk | None:
+def find_lease_registry(modes: Mapping[str, Mode]) -> LeaseRegistry | None:
     """Where rented workers dial in; None when none are rented."""
     for mode in modes.values():
         if isinstance(mode, SelfHostedMode) and isinstance(mode.source, RunpodWorkers):
-            return mode.source.desk
+            return mode.source.registry
     return None
 
 

@@ -14,7 +14,7 @@ import orjson
 import structlog
 
 from penny.aio.tasks import TaskOwner
-from runpod_worker import lease as said
+from runpod_worker import lease as protocol
 from runpod_worker.lease import LeaseJob
 
 
@@ -50,8 +50,8 @@ class Dialer:
         serve: Serve,
         info: Json,
         *,
-        redial_pause_s: float = said.REDIAL_PAUSE_S,
-        slot_heartbeat_s: float = said.GATEWAY_HEARTBEAT_S,
+        redial_pause_s: float = protocol.REDIAL_PAUSE_S,
+        slot_heartbeat_s: float = protocol.GATEWAY_HEARTBEAT_S,
     ) -> None:
         self._http = http
         self._job = job
@@ -82,7 +82,7 @@ class Dialer:
     async def _attend(self) -> str:
         failures = 0
         started = False
-        while failures <= said.REDIALS:
+        while failures <= protocol.REDIALS:
             try:
                 reason = await self._control()
                 if reason:
@@ -96,22 +96,22 @@ class Dialer:
                 log.warning("gateway_not_reached", error=type(error).__name__, tries=failures + 1)
             started = started or self._credential != self._job.token
             failures += 1
-            if failures <= said.REDIALS:
+            if failures <= protocol.REDIALS:
                 await asyncio.sleep(self._redial_pause_s)
         return "gateway_lost"
 
     async def _control(self) -> str:
         """One control socket: why the lease is over, or empty when the socket broke."""
-        async with await self._dial(heartbeat=said.CONTROL_HEARTBEAT_S) as socket:
-            async for message in socket:
-                if message.type is not aiohttp.WSMsgType.TEXT:
+        async with await self._dial(heartbeat=protocol.CONTROL_HEARTBEAT_S) as socket:
+            async for frame in socket:
+                if frame.type is not aiohttp.WSMsgType.TEXT:
                     continue
-                told = orjson.loads(message.data)
-                if told["type"] == said.ACCEPTED:
-                    await self._begin(socket, told["key"])
-                elif told["type"] == said.END:
+                message = orjson.loads(frame.data)
+                if message["type"] == protocol.ACCEPTED:
+                    await self._begin(socket, message["key"])
+                elif message["type"] == protocol.END:
                     return "ended"
-                elif told["type"] == said.DRAIN:
+                elif message["type"] == protocol.DRAIN:
                     self._draining.set()
                     self._tasks.spawn(self._leave(socket), name="lease drain")
         return "drained" if self._draining.is_set() and not self._live else ""
@@ -119,7 +119,7 @@ class Dialer:
     async def _begin(self, socket: aiohttp.ClientWebSocketResponse, key: str) -> None:
         first = self._credential == self._job.token
         self._credential = key
-        ready = {"type": said.READY, "slots": self._job.slots, "info": self._info}
+        ready = {"type": protocol.READY, "slots": self._job.slots, "info": self._info}
         await socket.send_str(orjson.dumps(ready).decode())
         if first:
             for number in range(self._job.slots):
@@ -144,22 +144,22 @@ class Dialer:
     async def _rest_on(self, socket: aiohttp.ClientWebSocketResponse) -> bool:
         """Wait on a slot until it has served its session; False when it was closed before."""
         try:
-            told = await _listen(socket)
-            if told.get("type") != said.SLOT_OPEN:
+            message = await _listen(socket)
+            if message.get("type") != protocol.SLOT_OPEN:
                 return False
-            await self._serve_one(socket, told)
+            await self._serve_one(socket, message)
             return True
         finally:
             # Going away, never "normal": a session cut here goes on with another worker.
             await socket.close(code=aiohttp.WSCloseCode.GOING_AWAY)
 
-    async def _serve_one(self, socket: aiohttp.ClientWebSocketResponse, told: Json) -> None:
-        traceparent = told.get("traceparent")
+    async def _serve_one(self, socket: aiohttp.ClientWebSocketResponse, message: Json) -> None:
+        traceparent = message.get("traceparent")
         self._live += 1
         self._idle.clear()
         self.sessions += 1
         try:
-            await socket.send_str(orjson.dumps({"type": said.SLOT_OPENED}).decode())
+            await socket.send_str(orjson.dumps({"type": protocol.SLOT_OPENED}).decode())
             await self._serve(socket, traceparent if isinstance(traceparent, str) else "")
         except Exception:
             # This session is over; the slot and everybody else's sessions are not.
@@ -193,11 +193,11 @@ class Dialer:
 
 async def _listen(socket: aiohttp.ClientWebSocketResponse) -> Json:
     """What the gateway says on a resting slot; empty when the slot is gone."""
-    message = await socket.receive()
-    if message.type is not aiohttp.WSMsgType.TEXT:
+    frame = await socket.receive()
+    if frame.type is not aiohttp.WSMsgType.TEXT:
         return {}
-    told: Json = orjson.loads(message.data)
-    return told
+    message: Json = orjson.loads(frame.data)
+    return message
 
 
 async def serve_lease(job: LeaseJob, serve: Serve, info: Json) -> Json:

@@ -136,20 +136,22 @@ class Line:
 
     def send(self, event: Json) -> None:
         """Never raises: a loss is told by the upstream's end, and the next one is seeded."""
-        self._try(lambda upstream: upstream.send(event))
+        if self.current is not None:
+            self._try(self.current.send, event)
 
     def change(self, step: Step) -> None:
-        self._try(lambda upstream: upstream.change(step))
+        if self.current is not None:
+            self._try(self.current.change, step)
 
     def seed(self, item: Json) -> None:
-        self._try(lambda upstream: upstream.seed(item))
+        if self.current is not None:
+            self._try(self.current.seed, item)
 
-    def _try(self, act: Callable[[UpstreamSpeaker], None]) -> None:
+    def _try(self, act: Callable[[Any], None], what: Step | Json) -> None:
         upstream = self.current
-        if upstream is None:
-            return
+        assert upstream is not None
         try:
-            act(upstream)
+            act(what)
         except SpeakerLost as error:
             # The sender is in the middle of something: the loss is handled after it.
             asyncio.get_running_loop().call_soon(_Sink(self, upstream).on_closed, error)

@@ -39,6 +39,8 @@ class RealtimeUpstream(Translator):
         seeded: ids of items that it was opened with.
     """
 
+    untouched = frozenset({"response.output_audio.delta"})
+
     def __init__(self, speaker: Speaker, able: Capabilities, seeded: Sequence[str] = ()) -> None:
         super().__init__(speaker, able)
         self._own: dict[str, str] = {}

@@ -18,7 +18,7 @@ import openai
 from config.credentials import OPENAI_API_KEY, read_secret
 from modes.external.speaker import Json
 from modes.realtime import CONNECT_TIMEOUT_S, SEND_LIMIT_S, RealtimeSpeaker
-from penny.aio.handshake import HandshakeError, dial
+from penny.aio.dial import HandshakeError, dial
 from penny.errors import ModeUnavailable, SpeakerLost
 
 

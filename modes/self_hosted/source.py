@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from modes.realtime import CONNECT_TIMEOUT_S, HEARTBEAT_S, SEND_LIMIT_S
 from penny.aio.allow_list import AllowList
-from penny.aio.handshake import HandshakeError, dial
+from penny.aio.dial import HandshakeError, dial
 from penny.aio.websocket import SocketConnection
 from penny.errors import ModeUnavailable
 from penny.session.mode import WORKER_FULL, Availability, SessionSpec

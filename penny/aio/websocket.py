@@ -24,7 +24,6 @@ from penny.aio.frames import (
     FrameReader,
     read_close,
     write_frame,
-    write_masked_frame,
 )
 
 
@@ -57,7 +56,6 @@ class SocketConnection(asyncio.Protocol):
     Until ``start`` it may be read with ``receive``, which loses no message when it is cancelled.
 
     Args:
-        is_client: whether this side dialled: then it masks what it sends.
         max_message_bytes: of what the other side sends; more closes with 1009.
         heartbeat_s: a ping goes out after so long without a word of the other side; after half
             as long again it is lost.
@@ -68,14 +66,12 @@ class SocketConnection(asyncio.Protocol):
     def __init__(
         self,
         *,
-        is_client: bool,
         max_message_bytes: int,
         heartbeat_s: float | None = None,
         send_limit_s: float | None = None,
         owner: asyncio.BaseProtocol | None = None,
     ) -> None:
-        self._frames = FrameReader(masked=not is_client, max_bytes=max_message_bytes)
-        self._write_frame = write_masked_frame if is_client else write_frame
+        self._frames = FrameReader(max_message_bytes)
         self._heartbeat_s = heartbeat_s
         self._send_limit_s = send_limit_s
         self._owner = owner
@@ -187,12 +183,12 @@ class SocketConnection(asyncio.Protocol):
     def send_text(self, data: bytes) -> None:
         """Send UTF-8 text as one message; nothing happens once the connection closes."""
         if self.is_open:
-            self._transport.write(self._write_frame(TEXT, data))
+            self._transport.write(write_frame(TEXT, data))
 
     def send_binary(self, data: bytes) -> None:
         """``send_text`` for bytes."""
         if self.is_open:
-            self._transport.write(self._write_frame(BINARY, data))
+            self._transport.write(write_frame(BINARY, data))
 
     async def drain(self) -> None:
         """Wait until the connection is not full, or gone; at once where it is neither."""
@@ -237,8 +233,11 @@ class SocketConnection(asyncio.Protocol):
 
     def _send_close(self, payload: bytes) -> None:
         if self.is_open:
-            self._transport.write(self._write_frame(CLOSE, payload))
+            self._write_control(CLOSE, payload)
             self.is_open = False
+
+    def _write_control(self, opcode: int, payload: bytes) -> None:
+        self._transport.write(write_frame(opcode, payload))
 
     def _close_in(self, seconds: float) -> None:
         self._stop_timer()
@@ -276,7 +275,7 @@ class SocketConnection(asyncio.Protocol):
 
     def _on_control(self, opcode: int, payload: bytes) -> None:
         if opcode == PING and self.is_open:
-            self._transport.write(self._write_frame(PONG, payload))
+            self._write_control(PONG, payload)
         elif opcode == CLOSE:
             self._close_code = read_close(payload)
             self._send_close(payload)
@@ -328,7 +327,7 @@ class SocketConnection(asyncio.Protocol):
             self.abort()
             return
         if self._silent == 2 and self.is_open:
-            self._transport.write(self._write_frame(PING, b""))
+            self._write_control(PING, b"")
         self._timer = self._loop.call_later(self._heartbeat_s / 2, self._beat)
 
     def _forget_send_limit(self) -> None:

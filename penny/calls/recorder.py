@@ -33,14 +33,13 @@ class CallRecorder(TurnReader):
         on_ended: called once, last.
     """
 
-    listens_to = (
-        "input_audio_buffer.append",
-        "response.output_audio.delta",
+    listens_to: tuple[str, ...] = (
         "session.updated",
         "penny.session",
         "penny.speaker",
         MODE_CHANGED,
     )
+    """And the pieces of audio, a hundred a second, where sound is kept."""
 
     def __init__(
         self,
@@ -58,6 +57,8 @@ class CallRecorder(TurnReader):
         self._totals = totals
         self._wall_clock = wall_clock
         self._keeps_sound = keeps_sound
+        if keeps_sound:
+            self.listens_to += ("input_audio_buffer.append", "response.output_audio.delta")
         self._on_ended = on_ended
         self._formats = {"caller": PCM24K, "penny": PCM24K}
         self._caller_until_ms = float("-inf")

@@ -14,7 +14,13 @@ from aiohttp import web
 from brain.metrics import BrainCollector, health_checks
 from config.schema import Config
 from modes.external.mode import ExternalMode
-from modes.registry import build_modes, describe_engines, find_desk, find_hosts, find_spending
+from modes.registry import (
+    build_modes,
+    describe_engines,
+    find_hosts,
+    find_lease_registry,
+    find_spending,
+)
 from modes.self_hosted.runpod.door import WorkerDoor
 from penny.aio.tasks import TaskOwner
 from penny.gateway.admin import AdminRoutes
@@ -204,11 +210,11 @@ class Gateway:
             CallRoutes(self._kept, time.time).add_to(app)
             metrics.registry.register(CallsCollector(self._kept.keeper))
         metrics.registry.register(TrustCollector(trust, door.held))
-        hosts, desk = find_hosts(broker.modes), find_desk(broker.modes)
+        hosts, leases = find_hosts(broker.modes), find_lease_registry(broker.modes)
         if hosts is not None:
             metrics.registry.register(EgressCollector(hosts))
-        if desk is not None:
-            WorkerDoor(desk).add_to(app)
+        if leases is not None:
+            WorkerDoor(leases).add_to(app)
         app.router.add_route("*", "/v1/{path:.*}", RealtimeDoor.refuse_path)  # what nothing took
         return app
 

@@ -134,7 +134,7 @@ class Gate:
         if value.startswith(f"{PREFIX}_"):
             return await self.identify_key(value)
         cookie = "" if value else request.cookies.get(COOKIE, "")
-        who = await self._identify_page(cookie) if cookie else None
+        who = await self._identify_page(cookie) if cookie and self._is_own_page(request) else None
         if who is not None:
             given = request.headers.get(CSRF_HEADER, "")
             if request.method not in CHANGES_NOTHING and not is_same(given, who.csrf):
@@ -151,6 +151,11 @@ class Gate:
         raise Unauthorized(
             "an API key is needed: send Authorization: Bearer penny_…", field="Authorization"
         )
+
+    def _is_own_page(self, request: web.Request) -> bool:
+        """Whether a cookie counts: ``*`` opens Penny to every page, and lends none a person."""
+        named = [each for each in self._config.gateway.allowed_origins if each != "*"]
+        return is_allowed(request.headers.get("Origin"), request.host, named)
 
     async def identify_key(self, value: str) -> Identity:
         """Whose key it is. Raises Unauthorized."""

@@ -159,18 +159,6 @@ class RealtimeCore:
         self._outbox.command(c.Hangup(GOING_AWAY, "session_expired"))
         return self._outbox.drain()
 
-    def announce(self, event_type: str, **fields: Any) -> list[Output]:
-        """Send one of Penny's own events to a client that asked for them; else nothing.
-
-        Raises:
-            ValueError: the type does not begin with ``penny.``.
-        """
-        if not event_type.startswith("penny."):
-            raise ValueError(f"{event_type!r} is not one of Penny's own events (penny.*)")
-        if self._settings.penny_events and self._phase == "open":
-            self._outbox.send(event_type, **fields)
-        return self._outbox.drain()
-
     def _advance(self, event: str) -> bool:
         following = advance(SESSION, self._phase, event)
         if following is REFUSED:

@@ -39,7 +39,6 @@ class Dialogue:
             after = check_string(after, "previous_item_id")
         item = Item(item_id, body, chars=len(json.dumps(body)))
         pcm = b"" if audio is None else self._decode(item, audio)
-        self._check_call(body)
         previous = state.conversation.insert(item, after)
         state.audio.add(item.id, pcm)
         state.announce_item(item, previous)
@@ -55,19 +54,6 @@ class Dialogue:
         item.pending = item.body["content"][index]["transcript"] is None
         item.transcribe = item.pending and state.transcribes
         return pcm
-
-    def _check_call(self, body: Json) -> None:
-        if not self._state.settings.strict or body["type"] != "function_call_output":
-            return
-        calls = (item.body for item in self._state.conversation)
-        if not any(
-            call["type"] == "function_call" and call["call_id"] == body["call_id"] for call in calls
-        ):
-            raise ClientError(
-                "item_create_invalid_call_id",
-                f"No function call with call_id '{body['call_id']}' exists.",
-                "item.call_id",
-            )
 
     def retrieve(self, message: Json) -> None:
         """Show an item as it stands.
@@ -100,7 +86,7 @@ class Dialogue:
         return shown
 
     def delete(self, message: Json) -> None:
-        """Delete an item; a second time is acknowledged too, unless strict.
+        """Delete an item; a second time is acknowledged too.
 
         Raises:
             ClientError: no such item.
@@ -110,12 +96,12 @@ class Dialogue:
         if item_id in conversation:
             conversation.delete(item_id)
             self._state.audio.drop(item_id)
-        elif self._state.settings.strict or not conversation.was_deleted(item_id):
+        elif not conversation.was_deleted(item_id):
             raise _missing("delete", "deleting", item_id)
         self._state.outbox.send("conversation.item.deleted", item_id=item_id)
 
     def truncate(self, message: Json) -> None:
-        """Cut an answer to what was heard; a position past its end is clamped, unless strict.
+        """Cut an answer to what was heard; a position past its end is clamped.
 
         Raises:
             ClientError: no such item, no answer with audio, or a wrong index or position.
@@ -126,7 +112,7 @@ class Dialogue:
         wanted = check_integer(need(message, "audio_end_ms", "audio_end_ms"), "audio_end_ms")
         item = state.conversation.find(item_id)
         if item is None:
-            if state.settings.strict or not state.conversation.was_deleted(item_id):
+            if not state.conversation.was_deleted(item_id):
                 raise _missing("truncate", "truncating", item_id)
             self._acknowledge_cut(item_id, index, 0)
             return
@@ -142,29 +128,12 @@ class Dialogue:
                 f"Invalid 'content_index': item '{item_id}' has its audio at index 0.",
                 "content_index",
             )
-        self._check_strict_cut(item, wanted)
         item.apply("truncate")
         self._acknowledge_cut(item_id, index, item.speech.truncate(wanted))
         if state.settings.penny_events:
             heard = item.speech.heard_text()
             ms = item.speech.heard_ms
             state.outbox.send("penny.item.heard", item_id=item_id, audio_ms=ms, transcript=heard)
-
-    def _check_strict_cut(self, item: Item, wanted_ms: int) -> None:
-        if not self._state.settings.strict or item.speech is None:
-            return
-        if item.speech.audio_ms == 0:
-            raise ClientError(
-                "unsupported_content_type",
-                "Only model output audio messages can be truncated; this one has no audio yet.",
-                "item_id",
-            )
-        if wanted_ms > item.speech.audio_ms:
-            raise ClientError(
-                "invalid_value",
-                f"Audio content of {item.speech.audio_ms}ms is already shorter than {wanted_ms}ms",
-                "audio_end_ms",
-            )
 
     def _acknowledge_cut(self, item_id: str, index: int, audio_end_ms: int) -> None:
         self._state.outbox.send(

@@ -23,8 +23,6 @@ class CoreSettings:
     session_max_s: int = 3600
     """OpenAI ends a session after 60 minutes."""
 
-    strict: bool = False
-    """Answer benign races (late truncate, second delete) with OpenAI's errors, not with an ack."""
     penny_events: bool = False
     """Whether the client asked for events that are not OpenAI's (``penny.*``)."""
     accept_images: bool = False

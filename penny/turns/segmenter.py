@@ -209,7 +209,6 @@ class Segmenter:
 
     def _is_too_long(self) -> bool:
         """At the limit a turn ends between two words; a second past it, anywhere."""
-        if self._started_ms is None:
-            return False
+        assert self._started_ms is not None  # asked within a turn
         beyond_ms = self.position_ms - self._started_ms - self.settings.max_turn_ms
         return beyond_ms >= (0 if self._quiet else WORD_MS)

@@ -86,6 +86,24 @@ ceiling("/ws")
 ceiling("/v1/realtime")
 
 
+def session_ceiling(door: str) -> None:
+    async def run(house: House) -> str:
+        folder = house.folder / f"ceiling{door.replace('/', '-')}"
+        folder.mkdir(exist_ok=True)
+        async with external(folder, costs={"session_limit_usd": LIMIT_USD}) as own:
+            turns = await one_call(own, door)
+        assert 2 <= turns <= 3  # the third is cut as it begins
+        return f"ended in turn {turns}"
+
+    run.__name__ = f"the_sessions_money{door.replace('/', '_')}"
+    run.__doc__ = f"{door}, EXTERNAL: talks past the session's own ceiling of {LIMIT_USD} USD"
+    attack("money", "ended: the answer that passed it is the last")(run)
+
+
+session_ceiling("/ws")
+session_ceiling("/v1/realtime")
+
+
 @attack("money", f"each at most one turn over: {LIMIT_USD + 3 * TURN_USD:.2f} USD for three")
 async def three_calls_at_once_spend_one_day(house: House) -> str:
     """three live calls of one tenant spend its day together"""

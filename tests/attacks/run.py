@@ -6,6 +6,7 @@ when one did not hold. Names as arguments run those alone and write nothing.
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import tempfile
@@ -23,9 +24,15 @@ README = Path(__file__).parent / "README.md"
 MARK = "<!-- written by `make attacks` -->"
 
 
-def main(names: list[str]) -> int:
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--minutes", type=float, default=600.0)
+    arguments = parser.parse_args()
+    names, ends_s = arguments.names, time.monotonic() + 60 * arguments.minutes
     os.environ["PENNY_ADMIN_API_KEY"] = HOUSE_KEY
     chosen = [each for each in ATTACKS if not names or each.run.__name__ in names]
+    chosen.sort(key=lambda attack: attack.measured)
     seen: list[tuple[Attack, str, bool]] = []
     with (
         tempfile.TemporaryDirectory(prefix="penny-attacks-") as folder,
@@ -33,6 +40,9 @@ def main(names: list[str]) -> int:
     ):
         for attack in chosen:
             began_s = time.monotonic()
+            if began_s > ends_s:
+                seen.append((attack, "not run", True))
+                continue
             try:
                 figure, held = str(way.call(attack.run(way.house(attack.house)))), True
             except Exception as error:
@@ -49,7 +59,12 @@ def main(names: list[str]) -> int:
 
 
 def write_tables(seen: list[tuple[Attack, str, bool]]) -> None:
-    lines = [f"{len(seen)} attacks, {sum(held for *_, held in seen)} held. {MARK}"]
+    run = [each for each in seen if each[1] != "not run"]
+    held, cores, load = sum(each[2] for each in run), os.cpu_count(), os.getloadavg()[2]
+    lines = [
+        f"{len(seen)} attacks, {len(run)} run, {held} held, on {cores} cores "
+        f"(load of the last quarter of an hour: {load:.0f}). {MARK}"
+    ]
     for kind in dict.fromkeys(attack.kind for attack, *_ in seen):
         lines += ["", f"## {kind}", "", "| attempt | must hold | seen |", "|---|---|---|"]
         for attack, figure, held in seen:
@@ -62,4 +77,4 @@ def write_tables(seen: list[tuple[Attack, str, bool]]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

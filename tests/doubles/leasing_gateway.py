@@ -96,7 +96,7 @@ class LeasingGateway:
             pool=self.pool,
             worker_returns_s=worker_returns_s,
         )
-        late.append(WorkerDoor(self.source.desk))
+        late.append(WorkerDoor(self.source.registry))
         self.mode = SelfHostedMode(self.source, excuse={"es": "Perdone."}, replace_within_s=10)
         await self.source.start()
 
@@ -110,13 +110,13 @@ class LeasingGateway:
         if self.pool is not None:
             await self.pool._redis.aclose()
         self.source._book.close()
-        for lease in self.source.desk.leases.values():
+        for lease in self.source.registry.leases.values():
             if lease.control is not None:
                 lease.control.abort()
             for slot in lease.spare:
                 slot.socket.abort()
-        self.source.desk.leases.clear()
-        await self.source.desk.aclose()
+        self.source.registry.leases.clear()
+        await self.source.registry.aclose()
         await self._runner.cleanup()
         await self.http.close()
 

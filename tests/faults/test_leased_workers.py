@@ -68,7 +68,7 @@ async def test_a_frozen_workers_slots_are_withdrawn_and_its_call_goes_on_elsewhe
         gateway = await stack.enter_async_context(one_gateway(tmp_path, server))
         frozen = await stack.enter_async_context(machine_process(tmp_path, server, "w1"))
         caller = SpeakerCaller(await gateway.open())
-        lease = next(iter(gateway.source.desk.leases.values()))
+        lease = next(iter(gateway.source.registry.leases.values()))
         async with asyncio.timeout(60):
             while not lease.spare:
                 await asyncio.sleep(0.02)
@@ -103,7 +103,7 @@ async def test_a_line_that_went_silent_is_noticed_by_both_sides(
         )
         await stack.enter_async_context(machine_process(tmp_path, server, "w1"))
         await (await gateway.open()).aclose()
-        lease = next(iter(gateway.source.desk.leases.values()))
+        lease = next(iter(gateway.source.registry.leases.values()))
         async with asyncio.timeout(20):
             while len(lease.spare) < 2:
                 await asyncio.sleep(0.02)

@@ -6,7 +6,7 @@ import structlog
 from aiohttp import web
 
 from modes.realtime import SEND_LIMIT_S
-from modes.self_hosted.runpod.desk import LeaseDesk
+from modes.self_hosted.runpod.registry import LeaseRegistry
 from penny.aio.handshake import Upgrade
 from penny.errors import ProtocolError
 from runpod_worker.lease import CONTROL_HEARTBEAT_S, SLOT_HEARTBEAT_S
@@ -16,10 +16,10 @@ log = structlog.get_logger()
 
 
 class WorkerDoor:
-    """The route `/worker`: accepts the workers of leases that the desk expects and no others."""
+    """The route `/worker`: accepts workers of leases that the registry expects, no others."""
 
-    def __init__(self, desk: LeaseDesk) -> None:
-        self._desk = desk
+    def __init__(self, registry: LeaseRegistry) -> None:
+        self._registry = registry
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/worker", self.__call__)
@@ -28,7 +28,7 @@ class WorkerDoor:
         lease_id = request.query.get("lease", "")
         is_slot = request.query.get("slot") == "1"
         credential = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-        if not await self._desk.admits(lease_id, credential, slot=is_slot):
+        if not await self._registry.admits(lease_id, credential, slot=is_slot):
             log.warning("worker_turned_away", slot=is_slot)
             return web.json_response(
                 {"error": {"code": "lease_refused", "message": "no such lease, or its token"}},
@@ -45,7 +45,7 @@ class WorkerDoor:
             return web.json_response({"error": fault}, status=426)
         async with upgrade.accepted() as connection:
             if is_slot:
-                await self._desk.attend_slot(lease_id, connection)
+                await self._registry.attend_slot(lease_id, connection)
             else:
-                await self._desk.attend_control(lease_id, connection)
+                await self._registry.attend_control(lease_id, connection)
         return upgrade.response

@@ -16,10 +16,10 @@ from config.runpod import RunpodSection
 from modes.self_hosted.runpod.api import FINAL, RunpodApi
 from modes.self_hosted.runpod.book import LeaseBook
 from modes.self_hosted.runpod.cold_starts import ColdStarts
-from modes.self_hosted.runpod.desk import LeaseDesk
 from modes.self_hosted.runpod.lease import Lease
 from modes.self_hosted.runpod.pool import LeasePool
 from modes.self_hosted.runpod.record import LeaseRecord
+from modes.self_hosted.runpod.registry import LeaseRegistry
 from penny.errors import ModeUnavailable
 from runpod_worker.lease import CONTROL_HEARTBEAT_S, REDIAL_PAUSE_S, REDIALS
 
@@ -48,7 +48,7 @@ class LeaseReaper:
         self,
         settings: RunpodSection,
         api: RunpodApi | None,
-        desk: LeaseDesk,
+        registry: LeaseRegistry,
         book: LeaseBook,
         cold_starts: ColdStarts,
         pool: LeasePool | None,
@@ -60,7 +60,7 @@ class LeaseReaper:
     ) -> None:
         self._settings = settings
         self._api = api
-        self._desk = desk
+        self._registry = registry
         self._book = book
         self._cold_starts = cold_starts
         self._pool = pool
@@ -94,15 +94,15 @@ class LeaseReaper:
     async def sync(self) -> bool:
         """Write what is held here and read what the others hold; False when Redis is lost."""
         assert self._pool is not None
-        lost = await self._pool.sync(list(self._desk.leases.values()))
+        lost = await self._pool.sync(list(self._registry.leases.values()))
         if lost is None:
             return False
         for lease_id in lost:
-            lease = self._desk.leases.get(lease_id)
+            lease = self._registry.leases.get(lease_id)
             if lease is not None:
                 log.info("lease_gone_to_another_gateway", lease_id=lease_id)
                 self._book.cross_out(lease.job_id)
-                await self._desk.let_go(lease)
+                await self._registry.let_go(lease)
         for kind, seconds in self._pool.starts.items():
             self._cold_starts.learn(kind, seconds)
         return True
@@ -111,7 +111,7 @@ class LeaseReaper:
         """Sync for ever. A task of its own: a slow answer of RunPod must not look like a crash.
 
         Args:
-            wait: until something has changed at the desk, at most ``POLL_S``.
+            wait: until something has changed in the registry, at most ``POLL_S``.
         """
         while True:
             await self.sync()
@@ -129,14 +129,14 @@ class LeaseReaper:
     async def watch_over(self) -> None:
         while True:
             now_s = self._clock()
-            for lease in list(self._desk.leases.values()):
+            for lease in list(self._registry.leases.values()):
                 reason = self._over(lease, now_s)
                 if reason:
                     await self.end(lease, reason)
                 elif lease.state == "attached" and not lease.takes_sessions(
                     now_s, self._session_max_s
                 ):
-                    await self._desk.drain(lease)
+                    await self._registry.drain(lease)
             if self._decides():
                 await self._keep_min_workers()
             if self._pool is not None and self._pool.is_reaper and now_s >= self._swept_s + SWEEP_S:
@@ -157,9 +157,9 @@ class LeaseReaper:
         return ""
 
     async def end(self, lease: Lease, reason: str) -> None:
-        if lease.id not in self._desk.leases:
+        if lease.id not in self._registry.leases:
             return
-        await self._desk.strike(lease)
+        await self._registry.strike(lease)
         usd = lease.meter.total_usd(self._clock())
         self.spent_usd += usd
         if lease.job_id:
@@ -170,7 +170,7 @@ class LeaseReaper:
 
     async def close(self) -> None:
         """This gateway stops: end all its leases."""
-        for lease in list(self._desk.leases.values()):
+        for lease in list(self._registry.leases.values()):
             await self.end(lease, "gateway stops")
         self._book.close()
 

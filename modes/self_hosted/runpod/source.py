@@ -15,11 +15,11 @@ from config.runpod import RunpodSection
 from modes.self_hosted.runpod.api import FINAL, RunpodApi
 from modes.self_hosted.runpod.book import LeaseBook
 from modes.self_hosted.runpod.cold_starts import ColdStarts
-from modes.self_hosted.runpod.desk import LeaseDesk, Slot
 from modes.self_hosted.runpod.lease import Lease, LeaseMeter
 from modes.self_hosted.runpod.pool import LeasePool
 from modes.self_hosted.runpod.progress import describe_wait
 from modes.self_hosted.runpod.reaper import POLL_S, WORKER_RETURNS_S, LeaseReaper
+from modes.self_hosted.runpod.registry import LeaseRegistry, Slot
 from modes.self_hosted.source import Place
 from penny.aio.tasks import TaskOwner
 from penny.errors import ModeUnavailable
@@ -66,12 +66,12 @@ class RunpodWorkers:
         self._pool = pool
         self._tasks = TaskOwner("runpod leases")
         self._changed = asyncio.Event()
-        self.desk = LeaseDesk(clock, self._note_change, pool)
-        self.desk.on_adopted = self._take_over
+        self.registry = LeaseRegistry(clock, self._note_change, pool)
+        self.registry.on_adopted = self._take_over
         self.reaper = LeaseReaper(
             settings,
             api,
-            self.desk,
+            self.registry,
             book,
             cold_starts,
             pool,
@@ -95,7 +95,7 @@ class RunpodWorkers:
         """This gateway's, then those that others hold."""
         own = [
             WorkerState(lease.id, lease.state, f"{len(lease.live)} live, {len(lease.spare)} free")
-            for lease in self.desk.leases.values()
+            for lease in self.registry.leases.values()
         ]
         others = [] if self._pool is None else list(self._pool.others.values())
         return own + [
@@ -116,7 +116,7 @@ class RunpodWorkers:
         """End every lease and its job."""
         await self._tasks.aclose()
         await self.reaper.close()
-        await self.desk.aclose()
+        await self.registry.aclose()
         if self._pool is not None:
             await self._pool.aclose()
 
@@ -135,7 +135,7 @@ class RunpodWorkers:
         try:
             while True:
                 changed = self._changed
-                taken = await self.desk.take(spec.session_id, self._session_max_s, traceparent)
+                taken = await self.registry.take(spec.session_id, self._session_max_s, traceparent)
                 if taken is not None:
                     return self._place(spec.session_id, *taken)
                 awaited = await self._provide()
@@ -148,7 +148,7 @@ class RunpodWorkers:
 
     def _place(self, session_id: str, lease: Lease, slot: Slot) -> Place:
         async def release() -> None:
-            await self.desk.give_back(lease, slot, session_id)
+            await self.registry.give_back(lease, slot, session_id)
 
         def spent_usd() -> float:
             return lease.meter.share_usd(session_id, self._clock())
@@ -175,7 +175,7 @@ class RunpodWorkers:
 
     async def _provide(self) -> Lease | None:
         """Ask for another worker if this gateway's are too few; the one awaited first."""
-        leases = self.desk.leases
+        leases = self.registry.leases
         async with self._deciding:  # two sessions that arrive together share a new worker
             room = sum(
                 lease.room()
@@ -185,7 +185,7 @@ class RunpodWorkers:
             lease = self._new_lease()
             asks = self._waiting > room and await self._may_ask(lease)
             if asks:
-                self.desk.expect(lease)
+                self.registry.expect(lease)
         if asks:
             await self._ask_for_worker(lease)
         elif not room:
@@ -204,7 +204,7 @@ class RunpodWorkers:
             if reserved is not None:
                 return reserved
             others = len(self._pool.others)
-        return len(self.desk.leases) + others < most
+        return len(self.registry.leases) + others < most
 
     def _new_lease(self) -> Lease:
         now_s = self._clock()
@@ -221,7 +221,7 @@ class RunpodWorkers:
         )
 
     async def _ask_for_worker(self, lease: Lease) -> None:
-        """Queue the job of a lease that the desk expects. Raises ModeUnavailable."""
+        """Queue the job of a lease that the registry expects. Raises ModeUnavailable."""
         assert self._api is not None
         job = LeaseJob(
             gateway_ws=self._settings.gateway_url or "",

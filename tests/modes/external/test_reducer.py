@@ -456,6 +456,36 @@ def test_a_message_is_relayed_and_seeded_with_the_phase_that_the_vendor_gave_it(
     assert seed["phase"] == "commentary"
 
 
+def test_the_vendors_own_mcp_tools_and_their_approvals_pass_both_ways() -> None:
+    play = Play()
+    server = {"type": "mcp", "server_label": "facturas", "server_url": "https://mcp.example.org"}
+    play.client("session.update", session={"tools": [server]})
+    assert server in play.sent[-1]["session"]["tools"]
+    play.up("session.updated", session=play.sent[-1]["session"])
+    assert play.told[-1]["session"]["tools"] == [server]
+    listed = {"id": "mcpl_1", "type": "mcp_list_tools", "server_label": "facturas", "tools": []}
+    asked = {"id": "mcpr_1", "type": "mcp_approval_request", "server_label": "facturas"}
+    asked |= {"name": "consultar", "arguments": "{}"}
+    told = []
+    for event in (
+        {"type": "mcp_list_tools.in_progress", "item_id": "mcpl_1"},
+        {"type": "conversation.item.added", "item": listed, "previous_item_id": None},
+        {"type": "mcp_list_tools.completed", "item_id": "mcpl_1"},
+        {"type": "conversation.item.added", "item": asked, "previous_item_id": "mcpl_1"},
+    ):
+        kind = event.pop("type")
+        play.up(kind, **event)
+        told.append((kind, event))
+    shown = [(e["type"], {n: e[n] for n in e if n in ("item_id", "item")}) for e in play.told[-4:]]
+    assert shown == [
+        (kind, {n: event[n] for n in event if n in ("item_id", "item")}) for kind, event in told
+    ]
+    answer = {"id": "a1", "type": "mcp_approval_response", "approval_request_id": "mcpr_1"}
+    answer["approve"] = True
+    play.client("conversation.item.create", item=answer)
+    assert play.sent[-1]["item"] == answer
+
+
 def test_an_item_written_during_a_drop_is_acknowledged_when_there_is_an_upstream() -> None:
     play = Play()
     play.happen("lost")

@@ -14,7 +14,8 @@ import uvloop
 from aiohttp import web
 
 from penny.aio.allow_list import AllowList, EgressRefused
-from penny.aio.handshake import HandshakeError, Upgrade, dial
+from penny.aio.dial import HandshakeError, dial
+from penny.aio.handshake import Upgrade
 from penny.aio.websocket import SocketConnection
 from penny.errors import ProtocolError
 

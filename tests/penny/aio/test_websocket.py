@@ -112,7 +112,7 @@ class Taker:
 
 def connect(max_size: int = 1_000_000, **options: Any) -> tuple[SocketConnection, Wire, Taker]:
     wire, taker = Wire(), Taker()
-    connection = wire.join(SocketConnection(is_client=False, max_message_bytes=max_size, **options))
+    connection = wire.join(SocketConnection(max_message_bytes=max_size, **options))
     connection.start(taker)
     return connection, wire, taker
 
@@ -189,7 +189,7 @@ async def test_a_fault_in_who_takes_a_message_is_logged_and_closes_with_1011() -
             raise ValueError(message)
 
     wire = Wire()
-    connection = wire.join(SocketConnection(is_client=False, max_message_bytes=1_000))
+    connection = wire.join(SocketConnection(max_message_bytes=1_000))
     connection.start(Clumsy())
     with capture_logs() as logs:
         connection.data_received(frame(TEXT, b"a") + frame(TEXT, b"b"))
@@ -199,7 +199,7 @@ async def test_a_fault_in_who_takes_a_message_is_logged_and_closes_with_1011() -
 
 async def test_messages_wait_in_order_for_whoever_starts_late_or_has_paused() -> None:
     wire, taker = Wire(), Taker()
-    connection = wire.join(SocketConnection(is_client=False, max_message_bytes=1_000))
+    connection = wire.join(SocketConnection(max_message_bytes=1_000))
     connection.data_received(frame(TEXT, b"1") + frame(TEXT, b"2") + frame(TEXT, b"3"))
     assert await connection.receive() == "1"
     connection.start(taker)
@@ -215,7 +215,7 @@ async def test_messages_wait_in_order_for_whoever_starts_late_or_has_paused() ->
 
 async def test_a_client_nobody_reads_is_read_no_further_and_read_on_afterwards() -> None:
     wire, taker = Wire(), Taker()
-    connection = wire.join(SocketConnection(is_client=False, max_message_bytes=1_000))
+    connection = wire.join(SocketConnection(max_message_bytes=1_000))
     for _ in range(KEPT_MESSAGES - 1):
         connection.data_received(frame(TEXT, b"x"))
     assert wire.reads
@@ -228,7 +228,7 @@ async def test_a_client_nobody_reads_is_read_no_further_and_read_on_afterwards()
 
 async def test_receive_that_is_cancelled_loses_no_message() -> None:
     wire = Wire()
-    connection = wire.join(SocketConnection(is_client=False, max_message_bytes=1_000))
+    connection = wire.join(SocketConnection(max_message_bytes=1_000))
     for _ in range(2):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(1):

@@ -217,6 +217,23 @@ async def test_a_page_signs_in_once_and_sends_its_token_with_what_it_changes(hou
             assert answer.status == 401
 
 
+async def test_a_page_of_any_origin_is_lent_no_persons_cookie(tmp_path: Path) -> None:
+    keys = KeyFile(tmp_path / "keys.sqlite", time.time)
+    value, _ = keys.create("default", "web", role="house")
+    asks = {"file": str(tmp_path / "keys.sqlite"), "required": "always"}
+    async with running_penny(keys=asks, gateway={"allowed_origins": ["*"]}) as url:
+        sign_in = f"{url}/v1/sign-in"
+        async with aiohttp.ClientSession() as http, http.post(sign_in, json={"key": value}) as told:
+            cookie = {"Cookie": f"penny_page={told.cookies['penny_page'].value}"}
+        async with aiohttp.ClientSession(headers=cookie) as http:
+            for origin, status in ((url, 200), ("https://evil.example", 401)):
+                headers = {"Origin": origin}
+                async with http.get(f"{url}/admin/v1/sessions", headers=headers) as answer:
+                    assert answer.status == status
+            async with http.ws_connect(f"{url}/ws", origin="https://evil.example") as socket:
+                assert (await socket.receive_json())["code"] == "unauthorized"
+
+
 async def test_a_revoked_key_signs_its_pages_out(house: House) -> None:
     value, key = house.keys.create("acme", "x", role="operator")
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:

@@ -196,7 +196,7 @@ class FullTransport(asyncio.Transport):
 
 
 async def test_a_huge_item_is_retrieved_but_not_multiplied() -> None:
-    connection = SocketConnection(is_client=False, max_message_bytes=1_000)
+    connection = SocketConnection(max_message_bytes=1_000)
     transport = FullTransport()
     connection.connection_made(transport)
     edge = RealtimeEdge(connection, model="penny", expires_at=0, penny_events=False)

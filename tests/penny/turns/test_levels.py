@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from penny.audio.level import SILENCE_DBFS
 from penny.turns.levels import Levels
 
 
@@ -51,3 +52,21 @@ def test_a_voice_that_ends_leaves_silence_and_a_room_does_not() -> None:
         feed(levels, after, 600)
     assert voice.has_fallen(600)
     assert not room.has_fallen(600)
+
+
+def test_before_a_caller_has_spoken_there_is_no_usual_level_to_be_beside() -> None:
+    levels = Levels()
+    levels.learn()
+    levels.doubt(3)
+    assert levels.speech_dbfs == SILENCE_DBFS
+    assert levels.beside_usual_db == levels.now_beside_usual_db == 0.0
+
+
+def test_the_loudest_of_just_now_is_told_beside_the_usual_level() -> None:
+    levels = Levels()
+    levels.begin()
+    feed(levels, -26, 1000, speech=True)
+    levels.learn()
+    feed(levels, -60, 1000)
+    feed(levels, -36, 20)
+    assert levels.now_beside_usual_db == pytest.approx(-10)

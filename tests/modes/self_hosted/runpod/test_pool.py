@@ -125,7 +125,7 @@ async def test_sessions_that_arrive_together_share_the_workers_of_their_gateway(
             *(gateway.open(f"sess_{n}") for n, gateway in enumerate((one, other) * 4))
         )
         assert len(house.server.jobs) == 4  # four sessions on each gateway, two slots in a worker
-        assert [len(gateway.source.desk.leases) for gateway in (one, other)] == [2, 2]
+        assert [len(gateway.source.registry.leases) for gateway in (one, other)] == [2, 2]
         for speaker in speakers:
             await speaker.aclose()
 
@@ -174,7 +174,7 @@ async def test_the_limit_of_workers_is_that_of_all_gateways(
             await other.open("sess_2")
         assert len(house.server.jobs) == 1
 
-        assert one.source.desk.leases
+        assert one.source.registry.leases
         await speaker.aclose()
         await until(lambda: not house.running_jobs() and not other_leases(other))
         again = await other.open("sess_3")  # the place of a worker that was let go
@@ -228,7 +228,7 @@ async def test_a_lease_whose_worker_dials_another_gateway_is_that_ones(
             await opening
         speaker = await other.open("sess_2")
 
-        assert [len(gateway.source.desk.leases) for gateway in (one, other)] == [0, 1]
+        assert [len(gateway.source.registry.leases) for gateway in (one, other)] == [0, 1]
         assert house.running_jobs() == ["job-1"]
         books = [json.loads((g.folder / "leases.json").read_text()) for g in (one, other)]
         assert books == [[], ["job-1"]]
@@ -244,7 +244,7 @@ async def test_a_gateway_started_again_goes_on_with_the_worker_it_had(
         port = urlsplit(one.url).port
         await house.kill(one)
         again = await house.add_gateway(port=port)
-        await until(lambda: any(lease.spare for lease in again.source.desk.leases.values()))
+        await until(lambda: any(lease.spare for lease in again.source.registry.leases.values()))
         caller = Caller(await again.open("sess_2"))
         await caller.ask("hola")
         assert await caller.answer() == "Sé 1 cosas. hola"

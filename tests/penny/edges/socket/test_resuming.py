@@ -106,7 +106,7 @@ class Call:
         self.left = True
 
     def _connect(self) -> SocketConnection:
-        return self.wire.join(SocketConnection(is_client=False, max_message_bytes=1_000_000))
+        return self.wire.join(SocketConnection(max_message_bytes=1_000_000))
 
     def hear(self, messages: list[Message]) -> None:
         """The client gets ``messages``; what greets it on a new connection does not count."""

@@ -17,7 +17,7 @@ from modes.self_hosted.runpod.lease import Json, Lease, same
 from modes.self_hosted.runpod.pool import LeasePool
 from penny.aio.tasks import TaskOwner
 from penny.aio.websocket import SocketConnection
-from runpod_worker import lease as said
+from runpod_worker import lease as protocol
 
 
 log = structlog.get_logger()
@@ -50,7 +50,7 @@ class Slot:
         await self.socket.close()
 
 
-class LeaseDesk:
+class LeaseRegistry:
     """Table of this gateway's leases, and the server side of their workers' sockets.
 
     Args:
@@ -85,7 +85,7 @@ class LeaseDesk:
         lease.state = "ended"
         self.leases.pop(lease.id, None)
         if lease.control is not None and lease.control.is_open:
-            _tell(lease, said.END)
+            _send(lease, protocol.END)
             await lease.control.close()
         while lease.spare:
             await lease.spare.popleft().close()
@@ -95,7 +95,7 @@ class LeaseDesk:
         """Give it no more sessions; its worker returns when the last has ended."""
         if lease.state in ("attached", "detached"):
             lease.state = "draining"
-            _tell(lease, said.DRAIN)
+            _send(lease, protocol.DRAIN)
 
     async def let_go(self, lease: Lease) -> None:
         """The lease is another gateway's now: its worker is told nothing."""
@@ -134,7 +134,7 @@ class LeaseDesk:
         previous, lease.control = lease.control, socket
         if previous is not None:
             await previous.close()
-        socket.send_text(orjson.dumps({"type": said.ACCEPTED, "key": lease.key}))
+        socket.send_text(orjson.dumps({"type": protocol.ACCEPTED, "key": lease.key}))
         try:
             while (message := await socket.receive()) is not None:
                 self._hear(lease, orjson.loads(message))
@@ -150,7 +150,7 @@ class LeaseDesk:
     async def attend_slot(self, lease_id: str, socket: SocketConnection) -> None:
         """Keep a slot until its session is over or its lease is."""
         lease = self.leases.get(lease_id)
-        if lease is None or len(lease.spare) + len(lease.live) >= said.SLOT_LIMIT:
+        if lease is None or len(lease.spare) + len(lease.live) >= protocol.SLOT_LIMIT:
             await socket.close(1008, "too many slots")
             return
         slot = Slot(socket)
@@ -170,7 +170,7 @@ class LeaseDesk:
         self.note_change()
 
     def _hear(self, lease: Lease, message: Json) -> None:
-        if message.get("type") == said.READY:
+        if message.get("type") == protocol.READY:
             lease.info = message.get("info") or {}
             lease.state = "attached"
             lease.idle_since_s = self._clock()
@@ -213,21 +213,21 @@ class LeaseDesk:
 
 async def _open(slot: Slot, traceparent: str) -> bool:
     """Whether its worker takes a session; ``traceparent`` of that one, if it is traced."""
-    told = {"type": said.SLOT_OPEN}
+    opening = {"type": protocol.SLOT_OPEN}
     if traceparent:
-        told["traceparent"] = traceparent
+        opening["traceparent"] = traceparent
     try:
         async with asyncio.timeout(SLOT_ANSWER_S):
-            slot.socket.send_text(orjson.dumps(told))
+            slot.socket.send_text(orjson.dumps(opening))
             answer = await slot.socket.receive()
             if answer is not None:
-                return bool(orjson.loads(answer).get("type") == said.SLOT_OPENED)
+                return bool(orjson.loads(answer).get("type") == protocol.SLOT_OPENED)
     except (TimeoutError, ValueError):
         pass
     log.info("slot_did_not_answer")
     return False
 
 
-def _tell(lease: Lease, kind: str) -> None:
+def _send(lease: Lease, kind: str) -> None:
     if lease.control is not None and lease.control.is_open:
         lease.control.send_text(orjson.dumps({"type": kind}))

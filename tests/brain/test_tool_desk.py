@@ -1,0 +1,118 @@
+"""The tools of one call: each wish runs once, whoever asks for it again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from brain.action_runner import ActionFailed, ActionRunner
+from brain.actions import ActionCall, ActionDesk
+from brain.tool_desk import ToolDesk
+from config.brain import Action
+
+
+pytestmark = pytest.mark.virtual_time
+
+Json = dict[str, Any]
+
+PAY = Action(description="paga", callable="nowhere:pay")
+PERSON = Action(description="pasa con una persona", handoff="cola-1")
+TABLE = {"pagar": PAY, "persona": PERSON}
+
+
+class Runner(ActionRunner):
+    """Notes what runs; takes ``takes_s``, then answers or fails."""
+
+    def __init__(self, takes_s: float = 0.0, failure: Exception | None = None) -> None:
+        super().__init__({})
+        self.takes_s, self.failure = takes_s, failure
+        self.ran: list[ActionCall] = []
+
+    async def run(self, action: Action, call: ActionCall, session: Json) -> Json:
+        self.ran.append(call)
+        await asyncio.sleep(self.takes_s)
+        if self.failure is not None:
+            raise self.failure
+        return {"referencia": "P-77"}
+
+
+def desk_of(runner: Runner) -> tuple[ToolDesk, list[Json]]:
+    told: list[Json] = []
+
+    async def search(query: str) -> Json:
+        return {"status": "ok", "query": query}
+
+    desk = ActionDesk(TABLE, "sess_1")
+    return ToolDesk(desk, runner, search, told.append, lambda: "resumen", {"language": "es"}), told
+
+
+async def test_a_wish_that_is_asked_for_again_while_it_runs_shares_its_result() -> None:
+    runner = Runner(takes_s=5.0)
+    desk, told = desk_of(runner)
+
+    async def again() -> Json:
+        await asyncio.sleep(2.0)  # another worker answers the turn again
+        return await desk.run("c2", "pagar", '{"mes": 1}', 1, "paga")
+
+    first, other = await asyncio.gather(desk.run("c1", "pagar", '{"mes": 1}', 1, "paga"), again())
+
+    assert first == other
+    assert first["status"] == "ok"
+    assert [call.call_id for call in runner.ran] == ["c1"]
+    assert [(event["call_id"], event["status"]) for event in told] == [
+        ("c1", "started"),
+        ("c1", "completed"),
+    ]
+
+
+async def test_one_that_may_have_been_done_carries_the_same_key_when_it_is_tried_again() -> None:
+    runner = Runner(failure=ActionFailed("too slow", code="timeout"))
+    desk, _ = desk_of(runner)
+
+    result = await desk.run("c1", "pagar", "{}", 1, "paga")
+    runner.failure = None
+    await desk.run("c2", "pagar", "{}", 2, "paga otra vez")
+
+    assert (result["status"], result["code"]) == ("error", "timeout")
+    one, other = runner.ran
+    assert one.key == other.key
+    assert [record.status for record in desk.records] == ["failed", "completed"]
+
+
+async def test_a_person_who_takes_over_is_told_what_was_said() -> None:
+    desk, told = desk_of(Runner())
+
+    result = await desk.run("c1", "persona", '{"motivo": "una queja"}', 1, "")
+
+    assert result == {"status": "ok", "message": "Una persona toma la llamada; despídete."}
+    [handoff] = [event for event in told if event["type"] == "penny.handoff"]
+    assert (handoff["summary"], handoff["reason"], handoff["destination"]) == (
+        "resumen",
+        "una queja",
+        "cola-1",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "status"),
+    [
+        ("search_knowledge", '{"query": "cuota"}', "ok"),
+        ("search_knowledge", "{}", "error"),
+        ("borrar", "{}", "error"),
+        ("pagar", "[", "error"),
+    ],
+)
+async def test_every_call_has_an_answer(name: str, arguments: str, status: str) -> None:
+    runner = Runner()
+    desk, _ = desk_of(runner)
+
+    assert (await desk.run("c1", name, arguments, 1, ""))["status"] == status
+    assert runner.ran == []
+
+
+async def test_a_fault_of_the_code_is_an_answer_too() -> None:
+    desk, _ = desk_of(Runner(failure=RuntimeError("a fault")))
+
+    assert await desk.run("c1", "pagar", "{}", 1, "") == {"status": "error", "code": "tool_failed"}
