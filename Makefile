@@ -113,7 +113,7 @@ bench-quick: $(DEV_STAMP) ## fail when a session costs far more than a bare rela
 
 .PHONY: bench-turns
 bench-turns: $(DEV_STAMP) ## how Penny takes turns, scored from the sound of both channels; about 10 min
-	@$(BIN)/python -m tests.bench.turns
+	@$(BIN)/python -m tests.bench.turns --write
 
 .PHONY: bench-pipeline
 bench-pipeline: $(DEV_STAMP) $(PEER_STAMP) ## what the pipeline adds to its engines, beside pipecat

@@ -166,17 +166,24 @@ class Connection:
     # -- core -> engines ----------------------------------------------------------------------
 
     def _report(self, report: EngineReport) -> None:
-        if isinstance(report, AudioDelta) and report.response_id == self._core.active_response_id:
-            # Position before the core turns it into a delta: what is sent is soon audible. What
-            # is said outside the conversation is not this caller's to hear or interrupt.
-            self._agent.sent(self._listener.position_ms, report.pcm)
-        elif isinstance(report, PhraseDelta):
-            self._agent.said(report.text)
+        # What is said outside the conversation is not this caller's to hear or interrupt.
+        if getattr(report, "response_id", "") == self._core.active_response_id:
+            self._note_voice(report)
         self._idle_timed_out = isinstance(report, IdleTimeout)
         try:
             self._carry_out(self._core.report(report))
         finally:
             self._idle_timed_out = False
+
+    def _note_voice(self, report: EngineReport) -> None:
+        match report:
+            case AudioDelta(pcm=pcm):
+                # Before the core makes it a delta: what is sent is soon audible.
+                self._agent.sent(self._listener.position_ms, pcm)
+            case PhraseDelta(text=text):
+                self._agent.said(text)
+            case GenerationDone() | GenerationFailed():
+                self._agent.finish()
 
     def _report_answer(self, report: EngineReport) -> None:
         if isinstance(report, PhraseDelta):

@@ -72,20 +72,16 @@ class Overlap:
             spoken: the agent's last words, of which an echo may be made.
         """
         if level_db <= FAR_DB and speech_ms >= FAR_LEAST_MS:
-            verdict: Verdict = "resume"
-        elif words and takes_floor(words, spoken):
-            verdict = "interruption"
-        elif words and quiet_ms:
-            verdict = "resume"
-        elif speech_ms >= self.least_ms:
-            verdict = "interruption"
-        else:
-            is_over = now_ms - self.since_ms >= HOLD_MS and quiet_ms >= QUIET_MS
-            verdict = "resume" if is_over else "open"
-        if verdict == "resume" and not self.resumed:
             self.resumed = True
-            self.least_ms = max(2 * AGAIN_MS, speech_ms + AGAIN_MS)
-        return verdict
+            return "resume"
+        if words and takes_floor(words, spoken):
+            return "interruption"
+        is_over = now_ms - self.since_ms >= HOLD_MS and quiet_ms >= QUIET_MS
+        if is_over or (words and quiet_ms):
+            self.resumed = True
+            self.least_ms = min(self.least_ms, max(2 * AGAIN_MS, speech_ms + AGAIN_MS))
+            return "resume"
+        return "interruption" if speech_ms >= self.least_ms else "open"
 
 
 def takes_floor(words: str, spoken: str = "") -> bool:

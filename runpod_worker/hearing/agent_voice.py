@@ -24,12 +24,15 @@ class AgentVoice:
 
     MARGIN_MS = 200
     """Network and jitter buffer between the worker and the caller's ear."""
+    ENDING_MS = 600
+    """The last words of a question, over which it is answered."""
     LEAD_MS = 120
     """What the caller's side has already when it is told to hold."""
 
     def __init__(self) -> None:
         self._until_ms = 0.0
         self._held_ms: float | None = None
+        self._is_growing = False
         self._ahead: deque[bytes] = deque()
         self._sounding = b""
         self._to_16k = Resampler(TTS_RATE_HZ, STT_RATE_HZ)
@@ -41,15 +44,24 @@ class AgentVoice:
         """More of Penny's voice went out; it plays after what is already queued."""
         self._until_ms = max(self._until_ms, at_ms) + len(pcm24k) / BYTES_PER_MS
         self._ahead.append(pcm24k)
-        self.spoke = True
+        self.spoke = self._is_growing = True
 
     def said(self, text: str) -> None:
         """The words of the audio that follows."""
         self.words = f"{self.words} {text}"[-LAST_CHARS:]
 
+    def finish(self) -> None:
+        """Nothing follows on what was sent."""
+        self._is_growing = False
+
+    def is_ending(self, at_ms: float) -> bool:
+        """Whether the caller hears the end of it: what is said now may answer it."""
+        return not self._is_growing and self._until_ms - at_ms <= self.ENDING_MS
+
     def stop(self, at_ms: float) -> None:
         """The caller's side stopped playing (interruption, truncation)."""
         self._held_ms = None
+        self._is_growing = False
         self._until_ms = min(self._until_ms, at_ms - self.MARGIN_MS)
         self._ahead.clear()
 

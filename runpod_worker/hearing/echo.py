@@ -23,6 +23,8 @@ WINDOW: Final = 8192
 """Samples of the line in which an echo is looked for: half a second."""
 LONGEST_DELAY: Final = 9600
 """Samples; 600 ms from the worker to the caller's ear and back."""
+LATE_BYTES: Final = 48 * STT_RATE_HZ * 2 // 1000
+"""The line waits so long for its reference, whose moment is an estimate: an echo comes after it."""
 FIRST_LOOK_BYTES: Final = 4 * STT_RATE_HZ * 2 // 10
 """Of Penny's voice; two beginnings are alike."""
 TESTED_BYTES: Final = 3 * STT_RATE_HZ
@@ -49,6 +51,7 @@ class EchoRemover:
         self._agent = agent
         self._canceller: EchoCanceller | None = None
         self._rest = b""
+        self._late = bytes(LATE_BYTES)
         self._near = bytes(WINDOW * 2)
         self._far = bytes((WINDOW + LONGEST_DELAY) * 2)
         """The last of both, in which the echo is looked for."""
@@ -73,17 +76,19 @@ class EchoRemover:
         whole = len(line) - len(line) % FRAME_BYTES
         line, self._rest = line[:whole], line[whole:]
         played = self._agent.play(at_ms, whole)
-        self._near = (self._near + line)[-WINDOW * 2 :]
+        late = self._late + line
+        late, self._late = late[:whole], late[whole:]
+        self._near = (self._near + late)[-WINDOW * 2 :]
         self._far = (self._far + (played or bytes(whole)))[-(WINDOW + LONGEST_DELAY) * 2 :]
         self._quiet_bytes = 0 if played else self._quiet_bytes + whole
         self._played_bytes += len(played)
         if not line or self._quiet_bytes > len(self._far):
-            return line
+            return late if self.is_on else line
         if self._played_bytes >= FIRST_LOOK_BYTES:
             self._look(whole)
         if self._canceller is None:
             return line
-        near, far = np.frombuffer(line, "<i2"), np.frombuffer(self._far[-whole:], "<i2")
+        near, far = np.frombuffer(late, "<i2"), np.frombuffer(self._far[-whole:], "<i2")
         return self._canceller.process(near, far).astype("<i2").tobytes()
 
     def _look(self, heard_bytes: int) -> None:

@@ -251,7 +251,7 @@ class TurnListener:
         self._levels.begin()
         self._started_ms = start_ms
         at_ms = self._segmenter.position_ms
-        if not self._agent.is_audible(at_ms):
+        if not self._agent.is_audible(at_ms) or self._agent.is_ending(at_ms):
             self._report(SpeechStarted(start_ms))
             return
         least_ms = self._turns.min_interruption_ms
@@ -292,20 +292,14 @@ class TurnListener:
             self._hold(not self._segmenter.quiet_ms)
 
     def _take_floor(self) -> None:
-        """It is a turn: what it was spoken over ends, held or not."""
+        """It is a turn."""
         self._overlap = None
-        self._is_held = False
+        if (self._detection or {}).get("interrupt_response", True):
+            self._is_held = False
+            self._agent.stop(self._heard_ms)
+        else:
+            self._hold(False)
         self._report(SpeechStarted(self._started_ms))
-
-    def _is_turn(self, speech_end_ms: int) -> bool:
-        """Whether speech over Penny that has ended is a turn all the same: an answer to its end."""
-        if self._overlap is None:
-            return True
-        if not self._agent.is_audible(speech_end_ms):
-            self._take_floor()
-            return True
-        self._let_go()
-        return False
 
     def _let_go(self) -> None:
         """What was said over Penny is as if it had not been."""
@@ -318,7 +312,10 @@ class TurnListener:
         # goes to the turn's timing, where a caller's wait begins.
         now_ms = int(self._segmenter.position_ms)
         is_near = self._is_near(now_ms - speech_end_ms)
-        if not self._is_turn(speech_end_ms):
+        if self._overlap is not None and not self._agent.is_audible(speech_end_ms):
+            self._take_floor()
+        if self._overlap is not None:
+            self._let_go()
             return
         self._on_turn_decided(speech_end_ms, now_ms, round(self._levels.speech_ms))
         self._report(SpeechStopped(now_ms, wants_answer=is_near))

@@ -81,6 +81,14 @@ def longest_gap(heard: Heard, since_s: float) -> float:
     return max(gaps, default=0) * TICK_MS / 1000
 
 
+def was_cut(heard: Heard) -> bool:
+    """Whether speech was told to the agent's side while the agent sounded: a client cuts then."""
+    return any(
+        any(heard.agent[max(0, _at(at) - 2) : _at(at)])
+        for at in heard.times("input_audio_buffer.speech_started")
+    )
+
+
 def _asked(seconds: float, question: Said, **fields: object) -> tuple[Script, float]:
     script = Script(seconds, **fields)  # type: ignore[arg-type]  # the script's own fields
     return script, script.say(ASKED_S, question)
@@ -140,7 +148,7 @@ def held(script: Script, at_s: float) -> Callable[[Heard], Score]:
     def judge(heard: Heard) -> Score:
         ends = [e["response"]["status"] for _, e in heard.events if e["type"] == "response.done"]
         longest = longest_gap(heard, at_s)
-        whole = ends == ["completed"] and longest <= HELD_S
+        whole = ends == ["completed"] and longest <= HELD_S and not was_cut(heard)
         return Score(whole, longest)
 
     return judge
@@ -225,7 +233,7 @@ def echo(door: str, index: int) -> Trial:
             return Score(False)
         created = len(heard.times("response.created"))
         longest = longest_gap(heard, end_s + began_s)
-        return Score(created == 1 and longest <= HELD_S, longest)
+        return Score(created == 1 and longest <= HELD_S and not was_cut(heard), longest)
 
     return Trial(script, judge)
 
@@ -241,7 +249,7 @@ def babble(door: str, index: int) -> Trial:
     def judge(heard: Heard) -> Score:
         created = heard.times("response.created")
         longest = longest_gap(heard, end_s + 1.0)
-        return Score(len(created) == 1 and longest <= 0.5, longest)
+        return Score(len(created) == 1 and longest <= 0.5 and not was_cut(heard), longest)
 
     return Trial(script, judge)
 
