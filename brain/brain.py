@@ -196,7 +196,7 @@ class SessionBrain:
 
     async def _look_back(self, reply: Reply) -> None:
         """Hold what was heard of a reply against its corrections, and against what is known."""
-        text = await self._host.heard(reply.item_id)
+        text = await self._heard(reply)
         self._author.check_corrections(reply, text)
         if not self._author.claims.has_claim(text, reply.words):
             return
@@ -214,11 +214,15 @@ class SessionBrain:
         if asked is None:
             return
         request, analysis, usd = asked
-        heard = await self._host.heard(reply.item_id)  # a cut may have been told meanwhile
+        heard = await self._heard(reply)  # a cut may have been told meanwhile
         for note in analysis.corrections:
             self._author.correct(note, heard, reply.turn, reply.item_id, request)
         if analysis.update is not None and reply.turn >= self._newest[2]:
             self._author.offer_update(analysis.update, request, usd, None)
+
+    async def _heard(self, reply: Reply) -> str:
+        words = [await self._host.heard(each) for each in (*reply.earlier, reply.item_id)]
+        return " ".join(each for each in words if each)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from brain.texts import read_words
 from kb.normal.analysis import Token, analyse
+from kb.normal.months import MONTHS
 from penny.localized import language_of
 
 
@@ -26,6 +27,21 @@ _DIRECTIONS = {name: read_words(f"directions_{name}") for name in ("es", "en")}
 _COURTESY = {name: read_words(f"courtesy_{name}") for name in ("es", "en")}
 _DAYS = read_words("days")
 _BACKCHANNELS = read_words("backchannels")
+_AS_FIGURES = {
+    language: [(re.compile(pattern, re.IGNORECASE), plain) for pattern, plain in pairs]
+    for language, pairs in {
+        "es": [
+            (rf"\b(?:uno|primero) de (?={'|'.join(MONTHS['es'])})", "1 de "),
+            (r"\b(\d{1,2}):(\d\d)\b", r"\1 con \2"),
+            (r"\by media\b", "con 30"),
+            (r"\by cuarto\b", "con 15"),
+            (r"\bgratuit[oa]s?\b", "gratis"),
+            (r"\bkilovatios?\b", "kw"),
+        ],
+        "en": [(r"n['’]t\b", "nt"), (r"\b(\d{1,2}):(\d\d)\b", r"\1 and \2")],
+    }.items()
+}
+"""Other ways to say the same, and what they are read as."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +80,13 @@ class Claims:
     def read(self, text: str) -> Statement:
         tokens = self._tokens(text)
         words = {word for token in tokens for word in token.surface.split()}
-        kept = [token for token in tokens if token.keys and not token.stop]
+        denials = _NEGATIONS[self._language]
+        kept = [t for t in tokens if t.keys and not t.stop and t.surface not in denials]
         return Statement(
             frozenset(token.keys[0] for token in kept),
             _without_years([t for t in kept if t.kind in _TELLING]),
             frozenset(t.keys[0] for t in kept if t.kind == "code"),
-            bool(words & _NEGATIONS[self._language]),
+            bool(words & denials),
             frozenset(words & _DIRECTIONS[self._language]),
         )
 
@@ -134,7 +151,9 @@ class Claims:
         return bool(content) and len(tokens) > 2
 
     def _tokens(self, text: str) -> list[Token]:
-        return list(_join_cents(analyse(text, self._language), self._language))
+        for pattern, plain in _AS_FIGURES[self._language]:
+            text = pattern.sub(plain, text)
+        return list(_join_figures(analyse(text, self._language), self._language))
 
 
 def _comparable(
@@ -158,26 +177,48 @@ def _without_years(tokens: list[Token]) -> frozenset[str]:
     return frozenset(keys)
 
 
-def _join_cents(tokens: list[Token], language: str) -> Iterator[Token]:
-    """``84 | con | 35`` is 84.35, as an amount is said without its unit."""
+def _join_figures(tokens: list[Token], language: str) -> Iterator[Token]:
+    """Figures as they are spoken, each as one number.
+
+    ``84 | con | 35`` is 84.35, as an amount is said without its unit; ``900 | 123 | 456`` and
+    ``4 | 8``, digit by digit, are one number; ``2 | de | la | tarde`` is 14.
+    """
     joint = "and" if language == "en" else "con"
     at = 0
     while at < len(tokens):
-        trio = tokens[at : at + 3]
-        if (
-            len(trio) == 3
-            and trio[1].surface == joint
-            and all(trio[n].kind == "number" and trio[n].keys[0].isdigit() for n in (0, 2))
-            and int(trio[2].keys[0]) < 100
-        ):
-            cents = f"{int(trio[2].keys[0]):02d}".rstrip("0")
-            value = f"{trio[0].keys[0]}.{cents}" if cents else trio[0].keys[0]
-            surface = " ".join(token.surface for token in trio)
-            yield Token((value,), "number", surface)
-            at += 3
+        value, after = _digits_at(tokens, at)
+        if not value:
+            yield tokens[at]
+            at += 1
             continue
-        yield tokens[at]
-        at += 1
+        cents, end = "", after
+        if after < len(tokens) and tokens[after].surface == joint:
+            cents, end = _digits_at(tokens, after + 1)
+        if cents and int(cents) < 100:
+            after = end
+            fraction = f"{int(cents):02d}".rstrip("0")
+            whole, value = value, f"{value}.{fraction}" if fraction else value
+        else:
+            whole = value
+        hour = [token.surface for token in tokens[after : after + 3]]
+        if hour[:2] == ["de", "la"] and hour[2:] in (["tarde"], ["noche"]) and int(whole) < 12:
+            value, after = str(int(whole) + 12) + value[len(whole) :], after + 3
+        surface = " ".join(token.surface for token in tokens[at:after])
+        yield Token((value,), "number", surface)
+        at = after
+
+
+def _digits_at(tokens: list[Token], at: int) -> tuple[str, int]:
+    """The whole number that begins here, "" for none, and where it ends."""
+    run: list[str] = []
+    for token in tokens[at:]:
+        if token.kind != "number" or not token.keys[0].isdigit():
+            break
+        run.append(token.keys[0])
+    digit_by_digit = len(run) > 1 and all(len(each) == 1 for each in run)
+    if not digit_by_digit and len(run) < 3:
+        run = run[:1]  # neighbours such as a day and its year
+    return "".join(run), at + len(run)
 
 
 def is_backchannel(text: str) -> bool:

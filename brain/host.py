@@ -74,7 +74,8 @@ class BrainProfile:
 class Reply:
     """A response of the speaker that has ended (completed, cancelled, incomplete or failed).
 
-    ``words``: the caller's; ``text``: as generated; ``in_force``: ids of folios at its creation.
+    ``words``: the caller's; ``text``: as generated; ``in_force``: ids of folios at its creation;
+    ``earlier``: its messages before ``item_id``.
     """
 
     item_id: str
@@ -84,3 +85,4 @@ class Reply:
     text: str
     status: str
     in_force: tuple[str, ...] = ()
+    earlier: tuple[str, ...] = ()

@@ -30,6 +30,7 @@ def review(s: CallState, response: Json, output: list[Json]) -> None:
         text=" ".join(item.text.strip() for item in items),
         status=response.get("status") or "completed",
         in_force=s.slot.in_force,
+        earlier=tuple(item.id for item in items[:-1]),
     )
     s.journal(
         "reply",

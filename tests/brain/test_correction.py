@@ -297,3 +297,81 @@ def test_a_bare_yes_to_a_question_is_a_claim() -> None:
 )
 def test_a_backchannel(text: str, is_one: bool) -> None:
     assert is_backchannel(text) is is_one
+
+
+@pytest.mark.parametrize(
+    ("language", "said", "correct"),
+    [
+        *(
+            ("es", *pair)
+            for pair in [
+                ("La factura vence el tres de enero", "La factura vence el trece de enero"),
+                ("Son trescientos euros", "Son cuatrocientos euros"),
+                ("El IVA es del 10 por ciento", "El IVA es del 21 por ciento"),
+                ("Abrimos a las dos", "Abrimos a las tres"),
+                ("Abrimos a las nueve y media", "Abrimos a las nueve"),
+                ("Abrimos a las nueve", "Abrimos a las nueve y media"),
+                ("La cita es el próximo lunes", "La cita es el próximo martes"),
+                ("Cuesta veinte euros al mes", "Cuesta veinte euros al año"),
+                ("Puede pagar hasta el 15 de enero", "Puede pagar desde el 15 de enero"),
+                ("Si faltan más de 3 meses es gratis", "Si faltan menos de 3 meses es gratis"),
+                ("Sí, puede cambiarlo", "No, no puede cambiarlo"),
+                ("Llame al 900 123 456", "Llame al 900 123 465"),
+                ("El plazo es de un mes", "El plazo es de dos meses"),
+                ("El plazo es de un mes", "El plazo es de quince días"),
+                ("Cuesta medio euro", "Cuesta un euro y medio"),
+                ("Abre a las dos de la tarde", "Abre a las tres de la tarde"),
+                ("Abre a las nueve de la mañana", "Abre a las nueve de la noche"),
+                ("Se lo cobramos en diciembre", "Se lo cobramos en enero"),
+                (
+                    "El importe es de ciento veinte con cinco",
+                    "El importe es de ciento veinte con cincuenta",
+                ),
+                ("Vence el uno de enero", "Vence el once de enero"),
+            ]
+        ),
+        ("en", "It is due on March 3rd", "It is due on March 13th"),
+        ("en", "You can pay in cash", "You can't pay in cash"),
+        ("en", "It isn't free", "It is free"),
+    ],
+)
+def test_what_is_something_else_when_it_is_spoken(language: str, said: str, correct: str) -> None:
+    claims = Claims(language)
+    wrong, right = claims.read(said), claims.read(correct)
+    assert wrong.differs_from(right)
+    assert claims.was_heard(wrong, right, f"Mire, {said}.")
+    assert claims.says(f"Perdone: {correct}.", right, wrong)
+
+
+@pytest.mark.parametrize(
+    ("language", "said", "other"),
+    [
+        *(
+            ("es", *pair)
+            for pair in [
+                ("Son mil quinientos euros", "Son 1.500,00 €"),
+                ("El IVA es del doce por ciento", "El IVA es del 12 %"),
+                ("Tiene treinta días", "Tiene 30 días naturales"),
+                ("Abre a las 14:00", "Abre a las dos de la tarde"),
+                ("Abre a las 9:30", "Abre a las nueve y media"),
+                ("Abre a las 14:30", "Abre a las dos y media de la tarde"),
+                ("Vence el 1 de enero", "Vence el uno de enero"),
+                ("Vence el primero de enero", "Vence el 1 de enero"),
+                ("Vence el 15 de enero de 2025", "Vence el quince de enero"),
+                ("Son 84 euros con 35", "Son 84,35 euros"),
+                ("Llame al 900 123 456", "Llame al 900123456"),
+                ("Llame al nueve cero cero uno dos tres cuatro cinco seis", "Llame al 900 123 456"),
+                ("La potencia es 3,45 kW", "La potencia es de 3,45 kilovatios"),
+                ("Es gratis", "Es gratuito"),
+                ("Son cuatro ocho con tres cinco euros", "Son 48,35 euros"),
+                ("Son uno cinco cero cero euros", "Son mil quinientos euros"),
+            ]
+        ),
+        ("en", "It costs twenty one euros", "It costs 21 euros"),
+        ("en", "It is due on January 15", "It is due on the 15th of January"),
+        ("en", "You cannot pay in cash", "You can't pay in cash"),
+    ],
+)
+def test_what_is_the_same_when_it_is_spoken(language: str, said: str, other: str) -> None:
+    claims = Claims(language)
+    assert not claims.read(said).differs_from(claims.read(other))

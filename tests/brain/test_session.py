@@ -154,6 +154,18 @@ async def test_words_that_were_not_heard_are_neither_reviewed_nor_corrected(
     assert len(vendor.requests) == 1
 
 
+async def test_every_message_of_a_reply_is_looked_at(
+    vendor: AnthropicDouble, base: KnowledgeBase
+) -> None:
+    vendor.on("review", 1, answer=correction("La baja cuesta 20 euros", "La baja cuesta 150 euros"))
+    async with thinking(vendor.base_url, base) as (brain, host, _):
+        host.heard_of |= {"first": "La baja cuesta 20 euros.", "reply_1": "Se lo miro ahora."}
+        whole = "La baja cuesta 20 euros. Se lo miro ahora."
+        brain.replied(host.reply(whole, 1, "¿La baja?", earlier=("first",)))
+        await until(lambda: host.offered)
+        assert vendor.task(vendor.requests[0])["portavoz"] == whole
+
+
 async def test_ignored_it_is_raised_then_reported(
     vendor: AnthropicDouble, base: KnowledgeBase
 ) -> None:

@@ -1,0 +1,285 @@
+// Kept calls: found by filters, read turn by turn, heard with both voices on one line.
+
+import { element, find } from "./element.js";
+import { asSignedIn, signIn } from "./sign-in.js";
+import { changeTheme, currentTheme, showTheme } from "./theme.js";
+import { clock, dollars } from "./ticker.js";
+import { currentLanguage, speak, words } from "./words.js";
+
+const DRAWN_MS = 30 * 60_000; // a longer call is heard and read; its waves would fill the memory
+
+let found = null;
+let cursor = null;
+let call = null;
+let lines = [];
+let waves = null;
+
+async function ask(path, options) {
+  const response = await asSignedIn(path, options);
+  if (response.ok) return response.json();
+  const { error } = await response.json().catch(() => ({}));
+  throw Object.assign(new Error(error?.message ?? `${path}: ${response.status}`), { status: response.status, code: error?.code });
+}
+
+function complain(error) {
+  const asksKey = error.status === 401 || (error.code === "forbidden" && found === null);
+  find("#problem").hidden = asksKey && document.body.dataset.state === "loading";
+  find("#problem p").textContent = error.status ? error.message : words().admin.unreachable;
+  if (!asksKey) return;
+  document.body.dataset.state = "locked";
+  find("#entry").hidden = false;
+  find("#desk").hidden = true;
+}
+
+/** Run what a person asked for; what goes wrong is shown until the next. */
+async function act(work) {
+  try {
+    find("#problem").hidden = true;
+    await work();
+  } catch (error) {
+    complain(error);
+  }
+}
+
+const moment = (at) => new Intl.DateTimeFormat(currentLanguage(), { dateStyle: "medium", timeStyle: "short" }).format(new Date(at));
+
+function wanted() {
+  const given = new FormData(find("#filters"));
+  const facts = {};
+  for (const name of ["text", "mode"]) if (given.get(name)) facts[name] = given.get(name);
+  if (given.get("since")) facts.since = new Date(`${given.get("since")}T00:00`).toISOString();
+  if (given.get("until")) {
+    const day = new Date(`${given.get("until")}T00:00`);
+    day.setDate(day.getDate() + 1);
+    facts.until = day.toISOString();
+  }
+  return facts;
+}
+
+async function search(next = null) {
+  const facts = next ? { ...wanted(), cursor: next } : wanted();
+  const page = await ask(`/v1/calls?${new URLSearchParams(facts)}`);
+  found = next ? [...found, ...page.calls] : page.calls;
+  cursor = page.cursor;
+  document.body.dataset.state = "open";
+  find("#entry").hidden = true;
+  find("#desk").hidden = false;
+  draw();
+}
+
+function row(each) {
+  const say = words().calls;
+  const facts = [say.modes[each.mode] ?? each.mode, say.turns(each.turns), each.interruptions ? say.cuts(each.interruptions) : null];
+  if (each.cost_usd) facts.push(dollars(each.cost_usd));
+  const chip = each.status === "interrupted" ? "away" : each.sound_state === "stored" ? "ready" : "part";
+  const made = element(
+    "button",
+    { type: "button", dataset: { call: each.id } },
+    element("strong", { text: moment(each.started_ms) }),
+    element("span", { class: "chip", text: clock(each.duration_ms) }),
+    element("span", { class: "quiet", text: facts.filter(Boolean).join(" · ") }),
+    element("span", { class: "chip", dataset: { state: chip }, text: say.states[each.status === "interrupted" ? "interrupted" : each.sound_state] }),
+  );
+  made.setAttribute("aria-current", String(call?.id === each.id));
+  made.addEventListener("click", () => open(each.id));
+  return element("li", {}, made);
+}
+
+/** What was said, in order: {at, until (s), side, text}, and what happened beside it. */
+function linesOf(turns) {
+  const made = [];
+  for (const turn of turns) {
+    if (turn.words) made.push({ at: turn.from_ms / 1000, until: turn.until_ms / 1000, side: "caller", text: turn.words });
+    for (const item of turn.items) {
+      const text = item.heard_text.trim();
+      const at = (item.starts_ms ?? turn.until_ms) / 1000;
+      if (text) made.push({ at, until: at + item.heard_ms / 1000, side: "penny", text, cut: turn.is_interrupted });
+    }
+    for (const mark of turn.marks) made.push({ at: mark.at_ms / 1000, mark });
+  }
+  return made.sort((one, other) => one.at - other.at);
+}
+
+function lineOf(line) {
+  const say = words().calls;
+  if (line.mark) return element("li", {}, element("p", { text: `${clock(line.at * 1000)} · ${say.marks[line.mark.kind] ?? line.mark.kind}` }));
+  const made = element(
+    "button",
+    { type: "button" },
+    element("time", { text: clock(line.at * 1000) }),
+    element("b", { text: say.sides[line.side] }),
+    element("span", { text: line.cut ? `${line.text} ✂` : line.text }),
+  );
+  made.addEventListener("click", () => seek(line.at));
+  line.button = made;
+  return element("li", {}, made);
+}
+
+function seek(at) {
+  const player = find("#player");
+  player.currentTime = at;
+  player.play().catch(() => {}); // the browser may want a gesture on the player itself
+}
+
+function follow() {
+  const now = find("#player").currentTime;
+  for (const line of lines) line.button?.setAttribute("aria-current", String(line.at <= now && now < line.until));
+  drawWaves();
+}
+
+function drawCall() {
+  const say = words().calls;
+  find("#call").hidden = call === null;
+  if (call === null) return;
+  const metrics = call.metrics;
+  const took = (value) => (value === null || value === undefined ? "—" : `${Math.round(value)} ms`);
+  find("#call-title").textContent = moment(call.started_at);
+  const facts = [
+    [say.duration, clock(metrics.duration_seconds * 1000)],
+    [say.mode, call.modes.map((mode) => say.modes[mode] ?? mode).join(" → ")],
+    [say.latency, took(metrics.total_latency_ms)],
+    [say.interruptions, String(metrics.interruptions_count)],
+    [say.cost, call.cost.total_usd ? dollars(call.cost.total_usd) : "—"],
+    [say.end, call.end_reason || say.states.interrupted],
+    [say.id, call.id],
+  ];
+  find("#facts").replaceChildren(...facts.map(([name, value]) => element("div", {}, element("dt", { text: name }), element("dd", { text: value }))));
+  const stored = call.sound.state === "stored";
+  find("#sound").hidden = !stored;
+  find("#no-sound").hidden = stored;
+  find("#no-sound").textContent = say.noSound[call.sound.state] ?? "";
+  find("#waves").setAttribute("aria-label", say.waves);
+  lines = linesOf(call.turns);
+  find("#lines").replaceChildren(...lines.map(lineOf));
+  const path = `/v1/calls/${encodeURIComponent(call.id)}`;
+  const link = (text, href) => element("a", { href, text, download: "" });
+  const acts = [link(say.text_file, `${path}/transcript?format=text`), link("WebVTT", `${path}/transcript?format=vtt`), link("JSON", path)];
+  if (stored) acts.unshift(link(say.audio_file, `${path}/audio`));
+  acts.push(element("button", { type: "button", text: call.held ? say.release : say.hold, onclick: hold }));
+  acts.push(element("button", { type: "button", class: "danger", text: say.erase, onclick: erase }));
+  find("#acts").replaceChildren(...acts);
+}
+
+async function decode(id) {
+  const response = await asSignedIn(`/v1/calls/${encodeURIComponent(id)}/audio`);
+  if (!response.ok) return;
+  const context = new OfflineAudioContext(2, 1, 8000);
+  const sound = await context.decodeAudioData(await response.arrayBuffer());
+  if (call?.id !== id) return;
+  waves = [0, 1].map((channel) => peaks(sound.getChannelData(Math.min(channel, sound.numberOfChannels - 1)), 600));
+  drawWaves();
+}
+
+function peaks(samples, count) {
+  const step = Math.max(1, Math.floor(samples.length / count));
+  return Array.from({ length: count }, (_, index) => {
+    let most = 0;
+    for (let at = index * step; at < Math.min(samples.length, (index + 1) * step); at += 1) most = Math.max(most, Math.abs(samples[at]));
+    return most;
+  });
+}
+
+function drawWaves() {
+  const canvas = find("#waves");
+  const pen = canvas.getContext("2d");
+  const style = getComputedStyle(document.documentElement);
+  pen.clearRect(0, 0, canvas.width, canvas.height);
+  if (waves === null) return;
+  const colours = [style.getPropertyValue("--verdigris"), style.getPropertyValue("--copper")];
+  const width = canvas.width / waves[0].length;
+  waves.forEach((side, channel) => {
+    pen.fillStyle = colours[channel];
+    const middle = canvas.height * (channel === 0 ? 0.25 : 0.75);
+    side.forEach((level, index) => {
+      const height = Math.max(1, level * canvas.height * 0.46);
+      pen.fillRect(index * width, middle - height / 2, Math.max(1, width - 0.5), height);
+    });
+  });
+  const player = find("#player");
+  if (player.duration) {
+    pen.fillStyle = style.getPropertyValue("--ink");
+    pen.fillRect((player.currentTime / player.duration) * canvas.width, 0, 2, canvas.height);
+  }
+}
+
+const open = (id) =>
+  act(async () => {
+    call = await ask(`/v1/calls/${encodeURIComponent(id)}`);
+    waves = null;
+    const player = find("#player");
+    if (call.sound.state === "stored") player.src = `/v1/calls/${encodeURIComponent(id)}/audio`;
+    else player.removeAttribute("src");
+    draw();
+    find("#call-title").focus();
+    if (call.sound.state === "stored" && call.sound.duration_ms <= DRAWN_MS) await decode(id);
+  });
+
+const hold = () =>
+  act(async () => {
+    const held = !call.held;
+    await ask(`/v1/calls/${encodeURIComponent(call.id)}/hold`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ held }) });
+    call.held = held;
+    drawCall();
+  });
+
+const erase = () =>
+  act(async () => {
+    if (!confirm(words().calls.confirm)) return;
+    await ask(`/v1/calls/${encodeURIComponent(call.id)}`, { method: "DELETE" });
+    call = null;
+    find("#player").removeAttribute("src");
+    await search();
+  });
+
+function draw() {
+  const say = words();
+  document.title = `Penny · ${say.calls.title}`;
+  find("#theme").setAttribute("aria-label", say.themes[currentTheme()]);
+  find("#theme").title = say.themes[currentTheme()];
+  const mode = find("[name='mode']");
+  const chosen = mode.value;
+  mode.replaceChildren(...["", "SELF_HOSTED", "EXTERNAL"].map((each) => element("option", { value: each, text: each ? say.calls.modes[each] : say.calls.any, selected: each === chosen })));
+  if (found === null) return;
+  find("#count").textContent = say.calls.count(found.length, cursor !== null);
+  find("#calls").replaceChildren(...found.map(row));
+  find("#more").hidden = cursor === null;
+  drawCall();
+}
+
+find("#entry").addEventListener("submit", (submit) => {
+  submit.preventDefault();
+  const key = find("#key").value;
+  find("#key").value = "";
+  act(async () => {
+    const response = await signIn(key);
+    if (!response.ok) throw Object.assign(new Error((await response.json()).error.message), { status: response.status });
+    await search();
+  });
+});
+find("#filters").addEventListener("submit", (submit) => {
+  submit.preventDefault();
+  act(() => search());
+});
+find("#more").addEventListener("click", () => act(() => search(cursor)));
+find("#player").addEventListener("timeupdate", follow);
+find("#waves").addEventListener("click", (click) => {
+  const box = click.currentTarget.getBoundingClientRect();
+  const player = find("#player");
+  if (player.duration) seek(((click.clientX - box.left) / box.width) * player.duration);
+});
+for (const button of document.querySelectorAll("[data-language]")) {
+  button.addEventListener("click", () => {
+    speak(button.dataset.language);
+    draw();
+  });
+}
+find("#theme").addEventListener("click", () => {
+  changeTheme();
+  draw();
+  drawWaves();
+});
+
+showTheme();
+speak(currentLanguage());
+draw();
+act(() => search());
