@@ -104,10 +104,7 @@ class WebRtcDoor:
         from penny.edges.webrtc.peer import Peer  # loaded by ``_load``
 
         try:
-            async with (
-                self._door.placed(asked, WebRtcEdge.name),
-                self._door.opened(asked, holds_playback=True) as speaker,
-            ):
+            async with self._door.opened(asked, WebRtcEdge.name) as speaker:
                 channel = ChannelConnection()
                 events = self._door.edge(asked, channel)
                 session = speaker.info["session"]
