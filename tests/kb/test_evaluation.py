@@ -114,6 +114,31 @@ def test_every_answer_of_the_sets_is_a_passage(sample: KnowledgeBase) -> None:
         find_answers(questions, sample.view(SAMPLE).read_all())
 
 
+@pytest.mark.parametrize("name", ["gsa", "torreon", "oficina", "alba"])
+def test_a_strangers_collection_has_sixty_questions_and_fifteen_without_an_answer(
+    name: str,
+) -> None:
+    """Their documents are not in the repository: tests/kb/collections/README.md."""
+    path = ROOT / "tests" / "kb" / "collections" / name / "questions.jsonl"
+
+    questions = read_questions(path)
+
+    assert sum(bool(each.says) for each in questions) >= 60
+    assert sum(not each.says for each in questions) == 15
+
+
+def test_words_of_the_documents_name_the_passages_that_answer(sample: KnowledgeBase) -> None:
+    passages = sample.view(SAMPLE).read_all()
+    wanted = passages[3]
+    words = " ".join(wanted.text.split()[:8]).upper()
+
+    found = find_answers([EvalQuestion("q", (), "clean", (words,))], passages)
+
+    assert wanted.id in found[0].answers
+    with pytest.raises(InvalidEvalSet, match="nothing says this"):
+        find_answers([EvalQuestion("q", (), "clean", ("nothing says this",))], passages)
+
+
 def test_an_answer_that_no_passage_has_is_refused_by_its_id(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -48,7 +48,7 @@ await cases.main("openai-node", {
       await say(rt, cases.penny.question);
       const done = await inbox.type("response.done");
       cases.check(done.response.status === "completed", done.response.status);
-      cases.check(deltas(inbox, "response.output_audio.delta").length > 10, "no audio");
+      cases.check(deltas(inbox, "response.output_audio.delta").length > 0, "no audio");
       await inbox.type("conversation.item.input_audio_transcription.completed");
     }),
   interruption: () =>

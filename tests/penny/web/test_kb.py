@@ -61,7 +61,7 @@ async def desk(tab: Tab, tmp_path: Path) -> AsyncIterator[Desk]:
 async def sign_in(page: Page) -> None:
     await page.get_by_label("Clave").fill(HOUSE_KEY)
     await page.get_by_role("button", name="Entrar").click()
-    await expect(page.locator("[data-file='baja.md']")).to_be_visible(timeout=30_000)
+    await expect(page.locator("[data-file='baja.md']")).to_be_visible(timeout=90_000)
 
 
 async def test_an_owner_reads_asks_adds_and_deletes_by_keyboard_too(desk: Desk) -> None:
@@ -78,7 +78,7 @@ async def test_an_owner_reads_asks_adds_and_deletes_by_keyboard_too(desk: Desk) 
     assert await find_violations(page) == []
 
     await page.locator("#upload").set_input_files([GRUA])
-    await expect(page.locator("[data-file='grúa.md']")).to_be_visible(timeout=30_000)
+    await expect(page.locator("[data-file='grúa.md']")).to_be_visible(timeout=90_000)
     await page.get_by_role("button", name="Probar: ¿Tienen grúa?").click()
     await expect(page.locator("#hits")).to_contain_text("La grúa cuesta ochenta euros.")
     await page.get_by_role("button", name="Olvidar: ¿Tienen grúa?").click()
@@ -86,7 +86,7 @@ async def test_an_owner_reads_asks_adds_and_deletes_by_keyboard_too(desk: Desk) 
 
     page.once("dialog", lambda dialog: dialog.accept())
     await page.get_by_role("button", name="Borrar: grúa.md").click()
-    await expect(page.locator("[data-file='grúa.md']")).to_be_hidden(timeout=30_000)
+    await expect(page.locator("[data-file='grúa.md']")).to_be_hidden(timeout=90_000)
     assert not (desk.documents / "taller/manual/grúa.md").exists()
 
     await page.get_by_role("button", name="English").click()
@@ -108,5 +108,5 @@ async def test_a_file_that_is_dropped_is_sent(desk: Desk) -> None:
     )
     await page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
 
-    await expect(page.locator("[data-file='horario.txt']")).to_be_visible(timeout=30_000)
+    await expect(page.locator("[data-file='horario.txt']")).to_be_visible(timeout=90_000)
     assert (desk.documents / "taller/manual/horario.txt").read_text() == "Los domingos no abrimos."
