@@ -43,14 +43,15 @@ setup: $(RUN_STAMP) ## the environment alone
 setup-dev: $(DEV_STAMP) ## the environment with the test and check tools
 
 .PHONY: setup-browser
-setup-browser: ## a Chromium for the tests of the page, where there is none
-	@command -v chromium chromium-browser google-chrome >/dev/null || [ -n "$$PENNY_CHROMIUM" ] || \
+setup-browser: $(DEV_STAMP) ## a Chromium for the tests of the page, where there is none
+	@{ command -v chromium chromium-browser google-chrome >/dev/null || [ -n "$$PENNY_CHROMIUM" ]; } && \
+	$(BIN)/playwright --version >/dev/null 2>&1 || \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  echo "Installing Chromium for the tests of the page (once) ..."; \
-	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium libatomic1 >/dev/null; \
 	else \
 	  echo "The tests of the page need a Chromium, and only root can install one:"; \
-	  echo "  sudo apt-get install chromium    (or set PENNY_CHROMIUM to a browser's path)"; exit 1; \
+	  echo "  sudo apt-get install chromium libatomic1    (or set PENNY_CHROMIUM to a browser's path)"; exit 1; \
 	fi
 
 .PHONY: test
