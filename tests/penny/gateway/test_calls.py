@@ -46,10 +46,13 @@ async def ask(url: str, path: str, method: str = "GET", **options: Any) -> tuple
 
 
 async def talk(client: RealtimeClient) -> None:
-    """One question, answered."""
+    """One question, and a second of the answer is heard: then the client cuts it."""
     await client.configure(audio={"input": {"transcription": {"model": "penny"}}})
     await client.stream(silence(300) + speak("¿Cuándo vence mi factura?") + silence(1000))
-    await client.until("response.done")
+    (item,) = (await client.until("response.done"))["response"]["output"]
+    cut = {"item_id": item["id"], "content_index": 0, "audio_end_ms": 1000}
+    await client.send("conversation.item.truncate", **cut)
+    await client.until("conversation.item.truncated")
 
 
 async def kept_calls(url: str, count: int = 1) -> list[Json]:
@@ -74,7 +77,10 @@ async def test_a_newcomers_call_is_found_read_and_heard(tmp_path: Path) -> None:
         path = f"/v1/calls/{row['id']}"
         _, call = await ask(url, path)
         assert call["turns"][0]["words"] == "cuándo vence mi factura"
-        assert call["turns"][0]["heard_text"]
+        (answer,) = call["turns"][0]["items"]
+        assert answer["heard_ms"] == 1000
+        assert answer["text"].startswith(answer["heard_text"])
+        assert 0 < len(answer["heard_text"]) < len(answer["text"])
         assert call["sound"]["channels"] == ["caller", "penny"]
         _, metrics = await ask(url, f"/conversations/{row['id']}/metrics")
         assert metrics == call["metrics"]

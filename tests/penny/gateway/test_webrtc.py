@@ -43,8 +43,6 @@ async def test_a_spoken_question_is_heard_and_its_answer_is_heard_back() -> None
         await caller.until("response.done")
         done = [e["response"]["id"] for e in caller.events if e["type"] == "response.done"]
         assert stopped["response_id"] in done
-        kinds = caller.kinds()
-        assert kinds.index("output_audio_buffer.started") < kinds.index("response.done")
         assert "response.output_audio.delta" not in [e["type"] for e in caller.events]
         assert caller.heard_ms() > 200
 
