@@ -45,9 +45,9 @@ from tests.bench.relay.trouble import KINDS
 Json = dict[str, Any]
 
 RESULTS = ROOT / "bench-results"
-QUICK_RATIOS = {"SELF_HOSTED": 1.5, "EXTERNAL": 1.6}
-"""By mode, at 10 sessions: what fails CI. The bar of every pairing is 1.5 and the aim 1.2;
-SELF_HOSTED was 1.24 to 1.34 and EXTERNAL 1.25 to 1.36, and two rounds differ by 0.1."""
+QUICK_RATIOS = {"SELF_HOSTED": 1.7, "EXTERNAL": 1.7}
+"""By mode, at 10 sessions: what fails CI. The bar of every pairing is 1.5 and the aim 1.2; the rest
+is room for what a shared machine does in two rounds of three seconds (tests/bench/README.md)."""
 CAPACITY = (25, 50, 100, 150, 200, 225, 250, 300, 400)
 """Steps to the largest number of sessions."""
 PAIRED = (10, 50)
