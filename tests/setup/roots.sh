@@ -23,6 +23,7 @@ build() { # suite, folder
     # This machine's certificates and its way to packages, if it has its own.
     cp /etc/ssl/certs/ca-certificates.crt "$2/etc/ssl/certs/"
     cp /etc/resolv.conf "$2/etc/" 2>/dev/null || true
+    echo "127.0.0.1 localhost" >"$2/etc/hosts"
 }
 
 inside() { # folder, user, network (host or none), command
