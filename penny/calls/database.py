@@ -120,7 +120,7 @@ def _open_engine(url: str) -> AsyncEngine:
             parsed.set(drivername="postgresql+asyncpg"), pool_pre_ping=True, pool_size=5
         )
     if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        Path(parsed.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine = create_async_engine(parsed.set(drivername="sqlite+aiosqlite"))
 
     @event.listens_for(engine.sync_engine, "connect")

@@ -164,6 +164,7 @@ class Spool:
             shutil.rmtree(self._own, ignore_errors=True)
 
     def _claim(self) -> None:
+        self._root.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._own.mkdir(parents=True, mode=0o700, exist_ok=True)
         self._lock.acquire(timeout=0)
 

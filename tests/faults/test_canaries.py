@@ -75,6 +75,7 @@ async def test_nothing_that_penny_wrote_holds_a_secret_or_a_word(tmp_path: Path)
         "logs": {"level": "debug", "format": "json"},
         "keys": {"file": str(tmp_path / "keys.sqlite"), "required": "always"},
         "worker": {"replace_timeout_s": 0.5},
+        "calls": {"enabled": False},  # whose records hold the words, as the next test says
     }
     (tmp_path / "gateway.yaml").write_text(f"keys: {{file: {tmp_path}/keys.sqlite}}\n")
     async with worker_process(tmp_path) as worker:
@@ -84,9 +85,8 @@ async def test_nothing_that_penny_wrote_holds_a_secret_or_a_word(tmp_path: Path)
         ) as gateway:
             headers = {"Authorization": f"Bearer {key}"}
             async with aiohttp.ClientSession(headers=headers) as http:
-                body = {"session": {"type": "realtime", "instructions": PROMPT}}
                 mint = f"{gateway.url}/v1/realtime/client_secrets"
-                async with http.post(mint, json=body) as minted:
+                async with http.post(mint, json={}) as minted:
                     secret = (await minted.json())["value"]
             token = await good_session(gateway.url, key)
             await failing_sessions(gateway.url, key)
@@ -164,8 +164,10 @@ async def test_the_record_of_a_call_alone_holds_its_words_and_no_file_a_secret(
             gateway.signal(signal.SIGTERM)
             await gateway.wait()
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    records = [path for path in files if path.suffix == ".jsonl"]
-    assert len(records) == 1
+    journals = [path for path in files if path.suffix == ".jsonl"]
+    assert len(journals) == 1
+    records = [*journals, *(path for path in files if "calls" in path.parts)]
+    assert stat.S_IMODE((tmp_path / "var/calls").stat().st_mode) == 0o700
     assert stat.S_IMODE(records[0].stat().st_mode) == 0o600
     record = records[0].read_text(encoding="utf-8")
     assert SPOKEN in record  # what a record is for; and so the canary is seen where it is
@@ -173,7 +175,8 @@ async def test_the_record_of_a_call_alone_holds_its_words_and_no_file_a_secret(
     spans = b"".join(collector.bodies).decode("latin-1")
     assert {"execute_tool search_knowledge", "folio"} <= {span.name for span in collector.spans}
     elsewhere = others.decode("latin-1") + spans
+    kept = b"".join(path.read_bytes() for path in records).decode("latin-1")
     for secret in [*VENDOR_KEYS.values(), key, token]:
-        assert secret not in record + elsewhere, secret
+        assert secret not in kept + elsewhere, secret
     for words in (SPOKEN, PROMPT, USER, "canario"):
         assert words not in elsewhere, words
