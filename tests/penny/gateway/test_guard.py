@@ -57,7 +57,8 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     keys = KeyFile(file, time.time)
     keys.create("default", "the first")
     asks = {"file": str(file), "required": "always"}
-    async with running_penny(keys=asks, tenants=TENANTS) as url:
+    calls = {"folder": str(tmp_path), "url": f"sqlite:///{tmp_path / 'calls.sqlite'}"}
+    async with running_penny(keys=asks, tenants=TENANTS, calls=calls) as url:
         yield House(url, keys)
 
 
