@@ -88,7 +88,15 @@ async def test_a_call_is_found_read_heard_held_and_erased_by_keyboard_too(ledger
         "() => document.querySelector('#waves').getContext('2d')"
         ".getImageData(0, 0, 1200, 160).data.some((value) => value > 0)"
     )
-    assert await find_violations(page) == []
+    for width in (390, 1280):
+        await page.set_viewport_size({"width": width, "height": 900})
+        for _ in range(2):
+            assert await find_violations(page) == []
+            wider = await page.evaluate(
+                "() => document.documentElement.scrollWidth > document.documentElement.clientWidth"
+            )
+            assert not wider
+            await page.locator("#theme").click()
     await page.locator("#lines button").nth(2).press("Enter")
     await page.wait_for_function("() => document.querySelector('#player').currentTime >= 5")
 
@@ -102,25 +110,6 @@ async def test_a_call_is_found_read_heard_held_and_erased_by_keyboard_too(ledger
     await page.get_by_role("button", name="Borrar").click()
     await expect(page.locator("#count")).to_have_text("No hay llamadas.")
     assert not list(ledger.folder.rglob("*.flac"))
-
-
-@pytest.mark.parametrize("width", [390, 1280])
-async def test_it_fits_narrow_and_wide_in_english_and_in_the_dark(
-    ledger: Ledger, width: int
-) -> None:
-    page = ledger.page
-    await page.set_viewport_size({"width": width, "height": 900})
-    await sign_in(page)
     await page.get_by_role("button", name="English").click()
-    await expect(page.locator("#count")).to_have_text("50 calls, and there are more")
-    await page.locator("#calls button").first.click()
-    await expect(page.locator("#lines button")).to_have_count(4)
-    for _ in range(2):
-        assert await find_violations(page) == []
-        wider = await page.evaluate(
-            "() => document.documentElement.scrollWidth > document.documentElement.clientWidth"
-        )
-        assert not wider
-        await page.locator("#theme").click()
-    shown = [each for each in ledger.tab.complaints if "status of 40" not in each]
-    assert shown == []
+    await expect(page.locator("#count")).to_have_text("There are no calls.")
+    assert await find_violations(page) == []
