@@ -13,6 +13,7 @@ from runpod_worker.engines.espeak import EspeakTts
 from runpod_worker.stages import TTS_RATE_HZ, Voice
 from tests.doubles.chromium import launch_chromium
 from tests.doubles.faulty_proxy import faulty_proxy
+from tests.doubles.operator import HOUSE_KEY
 
 
 pytestmark = [pytest.mark.browser, pytest.mark.engines, pytest.mark.process]
@@ -156,6 +157,8 @@ async def test_operator_sees_the_call_and_hangs_it_up(penny_url: str) -> None:
 
         desk = await browser.new_page()
         await desk.goto(f"{penny_url.rstrip('/')}/admin")
+        await desk.get_by_label("Clave").fill(HOUSE_KEY)
+        await desk.get_by_role("button", name="Entrar").click()
         row = desk.locator("tbody tr")
         # A browser that was closed on its way out may have left its call held for a while.
         await expect(row).to_have_count(1, timeout=HELD_MS)

@@ -111,6 +111,7 @@ class Tab:
         await self.page.set_viewport_size({"width": 1280, "height": 800})
         await self.page.emulate_media(color_scheme="light", reduced_motion="no-preference")
         self.complaints, self.requests = [], []
+        await self.page.context.clear_cookies()  # which know no ports: another house's sign-in
         await self.page.goto(url)
 
     async def close(self) -> None:

@@ -57,7 +57,9 @@ async def test_a_manual_turn_is_committed_and_asked_for() -> None:
         assert "input_audio_buffer.speech_started" not in client.kinds()
         await client.send("conversation.item.retrieve", item_id=committed["item_id"])
         item = (await client.until("conversation.item.retrieved"))["item"]
-        assert item["content"] == [{"type": "input_audio", "transcript": "uno dos tres"}]
+        (part,) = item["content"]
+        assert (part["type"], part["transcript"]) == ("input_audio", "uno dos tres")
+        assert part["audio"]
     assert stt.heard_ms == [pytest.approx(len(speak("uno dos tres")) // 48, abs=25)]
 
 
