@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import select
 import subprocess
@@ -80,7 +81,9 @@ class FileReader:
         return child.stdout
 
     def _started(self) -> subprocess.Popen[bytes]:
-        if self._child is None or self._child.poll() is not None:
+        if self._child is not None and self._child.poll() is not None:
+            self._end()
+        if self._child is None:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "kb.sources.child"],
                 stdin=subprocess.PIPE,
@@ -96,8 +99,9 @@ class FileReader:
             child.kill()
             child.wait()
             for pipe in (child.stdin, child.stdout):
-                if pipe is not None:
-                    pipe.close()
+                with contextlib.suppress(BrokenPipeError):  # an unread rest of a request
+                    if pipe is not None:
+                        pipe.close()
 
 
 def read_apart(path: Path) -> FileContent:
