@@ -28,8 +28,8 @@ log = structlog.get_logger()
 Ends = tuple[FieldValue | None, FieldValue | None]
 Filter = FieldValue | Ends
 # By words; where vectors count as well, more are worth their time.
-_CANDIDATES, _CANDIDATES_BESIDE_VECTORS = 20, 30
-_NEAREST = 30
+_CANDIDATES, _CANDIDATES_BESIDE_VECTORS = 20, 40
+_NEAREST = 40
 _MAX_QUERY_CHARS = 1000
 # The engine has no ranges over a record's fields: so many of the best are looked through.
 _RANGED_CANDIDATES = 500
@@ -252,7 +252,12 @@ def _compare(
     text = text[:_MAX_QUERY_CHARS]
     try:
         query = settings.embedder.embed_query(text)
-        nearest = view.vectors.nearest(query, language or guess_language(text), _NEAREST)
+        nearest = view.vectors.nearest(
+            query,
+            language or guess_language(text),
+            _NEAREST,
+            [(each.address.segment_ord, each.address.doc) for each in found.candidates],
+        )
     except EmbeddingFailed:  # told by the embedder, once
         return {}
     except ValueError:  # the model's vectors changed their length; the next pass says so

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
@@ -29,6 +29,9 @@ from kb.passage import Language, Passage
 
 
 log = structlog.get_logger()
+
+# Of a passage in one commit: its segment and its document there.
+Place = tuple[int, int]
 
 _BATCH = 64
 _WINDOW_CHARS = 400
@@ -85,24 +88,33 @@ class VectorIndex:
     ) -> None:
         self._addresses = addresses
         self._rows = rows
+        self._of: dict[Place, list[int]] = {}
+        for at, address in enumerate(addresses):
+            self._of.setdefault((address.segment_ord, address.doc), []).append(at)
         self._usual = {language: _Usual(each, rows) for language, each in asked.items()}
 
-    def nearest(self, query: Vectors, language: Language, limit: int) -> list[Near]:
-        """Return the nearest passages, the nearest first."""
+    def nearest(
+        self, query: Vectors, language: Language, limit: int, also: Iterable[Place] = ()
+    ) -> list[Near]:
+        """Return the nearest passages and those of ``also`` that have vectors, nearest first."""
         if not self._addresses:
             return []
         usual = self._usual[language]
         cosines = _cosines(self._rows, usual.bare(query))
         mean, spread = float(cosines.mean()), max(_LEAST_SPREAD, float(cosines.std()))
         count = min(limit * _MOST_WINDOWS, len(cosines))
+        places: dict[Place, None] = {}
         top = np.argpartition(-cosines, count - 1)[:count]
-        found: dict[tuple[int, int], Near] = {}
         for at in top[np.argsort(-cosines[top])]:
-            address, cosine = self._addresses[at], float(cosines[at])
-            place = (address.segment_ord, address.doc)
+            places.setdefault((self._addresses[at].segment_ord, self._addresses[at].doc))
+        chosen = {*list(places)[:limit], *(each for each in also if each in self._of)}
+        found: list[Near] = []
+        for place in chosen:
+            at = max(self._of[place], key=lambda row: float(cosines[row]))
+            cosine = float(cosines[at])
             beyond = (cosine - usual.best) / usual.spread
-            found.setdefault(place, Near(address, cosine, (cosine - mean) / spread, beyond))
-        return list(found.values())[:limit]
+            found.append(Near(self._addresses[at], cosine, (cosine - mean) / spread, beyond))
+        return sorted(found, key=lambda each: -each.cosine)
 
     def __len__(self) -> int:
         return len(self._addresses)
