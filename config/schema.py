@@ -35,14 +35,10 @@ RateHz = Literal[8000, 16000, 24000, 48000]
 class PennySection(Section):
     """``penny``: modes, which of them is the default, and the profile of the local worker."""
 
-    default_mode: ModeName = Field(
-        default="SELF_HOSTED", description="mode of a session that names none"
-    )
-    allow_user_selection: bool = Field(
-        default=True, description="whether a session may name its mode"
-    )
+    default_mode: ModeName = Field("SELF_HOSTED", description="mode of a session that names none")
+    allow_user_selection: bool = Field(True, description="whether a session may name its mode")
     profile: str = Field(
-        default=AUTO,
+        AUTO,
         description="which of `profiles` the local worker runs; auto is natural where it can",
     )
     modes: Modes = Field(default_factory=Modes, description="what can talk back")
@@ -57,10 +53,8 @@ class PennySection(Section):
 class AudioSection(Section):
     """Encoding and rate of one direction of a ``/ws`` session."""
 
-    encoding: Literal["pcm16", "pcmu", "pcma"] = Field(
-        default="pcm16", description="sample encoding"
-    )
-    rate_hz: RateHz = Field(default=24000, description="sample rate; G.711 is always 8000")
+    encoding: Literal["pcm16", "pcmu", "pcma"] = Field("pcm16", description="sample encoding")
+    rate_hz: RateHz = Field(24000, description="sample rate; G.711 is always 8000")
 
     @model_validator(mode="after")
     def _g711_is_8000_hz(self) -> Self:
@@ -78,14 +72,10 @@ INSTRUCTIONS = (
 class SessionSection(Section):
     """``session``: what a session is unless it says otherwise."""
 
-    language: Literal["es", "en"] = Field(
-        default="es", description="language of a session that names none"
-    )
-    greeting: str = Field(
-        default="", max_length=500, description="what Penny says first; empty is nothing"
-    )
+    language: Literal["es", "en"] = Field("es", description="language of a session that names none")
+    greeting: str = Field("", max_length=500, description="what Penny says first; empty is nothing")
     instructions: str = Field(
-        default=INSTRUCTIONS,
+        INSTRUCTIONS,
         max_length=20_000,
         description="system prompt of a session that brings none",
     )
@@ -133,28 +123,26 @@ class ModelsSection(Section):
 class KbSection(Section):
     """``kb``: documents, index and embedding of the knowledge base."""
 
-    documents: Path = Field(default=Path("kb/documents"), description="folder of the documents")
-    index: Path = Field(
-        default=Path("var/kb"), description="folder of the index, made from documents"
-    )
+    documents: Path = Field(Path("kb/documents"), description="folder of the documents")
+    index: Path = Field(Path("var/kb"), description="folder of the index, made from documents")
     default_ref: str = Field(
-        default="kb://empresa/documentos",
+        "kb://empresa/documentos",
         pattern=r"^kb://",
         description="collection a session gets",
     )
-    watch: bool = Field(default=True, description="whether changed documents are indexed at once")
+    watch: bool = Field(True, description="whether changed documents are indexed at once")
     timezone: ZoneName = Field(
-        default="Europe/Madrid", description="where 'mañana' in a question about hours is told"
+        "Europe/Madrid", description="where 'mañana' in a question about hours is told"
     )
     keep_unanswered: int = Field(
-        default=0,
+        0,
         ge=0,
         le=10_000,
         description="questions of real calls that nothing was sure to answer, kept of each "
         "collection for /kb, with their numbers blanked; 0 keeps none",
     )
     embedding: Literal["local", "openai-compatible", "none"] = Field(
-        default="local",
+        "local",
         description="what adds vectors to the words: a small model in this process, a server, or "
         "nothing",
     )
@@ -172,18 +160,16 @@ def _embedding_of(kb: KbSection) -> EmbeddingServer | Literal["local"] | None:
 class LogsSection(Section):
     """``logs``: level and format."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="least level"
-    )
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level")
     format: Literal["auto", "console", "json"] = Field(
-        default="auto", description="auto is console on a terminal and json elsewhere"
+        "auto", description="auto is console on a terminal and json elsewhere"
     )
 
 
 class MetricsSection(Section):
     """``metrics``: the Prometheus endpoint."""
 
-    enabled: bool = Field(default=True, description="whether GET /metrics answers")
+    enabled: bool = Field(True, description="whether GET /metrics answers")
 
 
 class Config(Section):

@@ -15,7 +15,7 @@ class AdminSection(Section):
     """``admin``: the operator's page and routes, which ask for a key made with ``--admin``."""
 
     show_transcripts: bool = Field(
-        default=False,
+        False,
         description="whether an operator who asks, call by call, may read what is said",
     )
 
@@ -41,14 +41,12 @@ class WaitingSection(Section):
     """``waiting``: spoken fillers while a private worker wakes up."""
 
     enabled: bool = Field(
-        default=True, description="false leaves the caller in silence until a worker is there"
+        True, description="false leaves the caller in silence until a worker is there"
     )
     after_s: float = Field(
-        default=1.5, gt=0, le=30, description="a session begins without its worker after this"
+        1.5, gt=0, le=30, description="a session begins without its worker after this"
     )
-    every_s: float = Field(
-        default=10.0, ge=3, le=120, description="silence between two spoken fillers"
-    )
+    every_s: float = Field(10.0, ge=3, le=120, description="silence between two spoken fillers")
     recordings: Path | None = Field(
-        default=None, description="folder of own recordings: <language>/<sentence>.ogg"
+        None, description="folder of own recordings: <language>/<sentence>.ogg"
     )

@@ -56,18 +56,18 @@ class KbSettings:
 class LibrarySettings(Section):
     """The knowledge base that the reader answers from and whose questions the ears know."""
 
-    documents: Path = Field(default=Path("kb/documents"), description="folder of the documents")
-    index: Path = Field(default=Path("var/kb"), description="folder of the index")
-    ref: str = Field(default="kb://empresa/documentos", description="collection that is read")
-    watch: bool = Field(default=True, description="whether changed documents are read at once")
+    documents: Path = Field(Path("kb/documents"), description="folder of the documents")
+    index: Path = Field(Path("var/kb"), description="folder of the index")
+    ref: str = Field("kb://empresa/documentos", description="collection that is read")
+    watch: bool = Field(True, description="whether changed documents are read at once")
     timezone: ZoneName = Field(
-        default="Europe/Madrid", description="where 'mañana' in a question about hours is told"
+        "Europe/Madrid", description="where 'mañana' in a question about hours is told"
     )
     keep_unanswered: int = Field(
-        default=0, ge=0, le=10_000, description="unanswered questions kept of each collection"
+        0, ge=0, le=10_000, description="unanswered questions kept of each collection"
     )
     embedding: EmbeddingServer | Literal["local"] | None = Field(
-        default=None, description="what adds vectors to the words; null searches words alone"
+        None, description="what adds vectors to the words; null searches words alone"
     )
 
     def kb_settings(self, environment: Mapping[str, str]) -> KbSettings:

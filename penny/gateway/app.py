@@ -45,7 +45,7 @@ from penny.gateway.trust import Trust, build_trust
 from penny.gateway.webrtc import WebRtcDoor
 from penny.logs import LossyStream
 from penny.session.broker import Broker, BrokerSettings
-from penny.session.limits import GRACE_S
+from penny.session.endings import GRACE_S
 from penny.session.mode import Mode
 from penny.session.session import SessionLimits
 
