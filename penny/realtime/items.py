@@ -11,7 +11,7 @@ from penny.realtime.errors import ClientError
 from penny.realtime.fields import check_array, check_choice, check_object, check_string, need
 from penny.realtime.settings import CoreSettings
 from penny.realtime.speech import Speech
-from penny.realtime.table import ITEM, REFUSED, advance
+from penny.realtime.table import ITEM, Staged
 
 
 ITEM_TYPES = ("message", "function_call", "function_call_output")
@@ -26,7 +26,7 @@ CONTENT_TYPES = {
 
 
 @dataclass(slots=True, eq=False)
-class Item:
+class Item(Staged):
     """One item. ``body`` is its GA form without id, object and status.
 
     Attributes:
@@ -36,6 +36,8 @@ class Item:
         pending: the transcript is still to come.
         transcribe: the client wants transcription events for it.
     """
+
+    table = ITEM
 
     id: str
     body: Json
@@ -49,15 +51,13 @@ class Item:
 
     def apply(self, event: str) -> bool:
         """Move along the table; False when ``event`` has no place now."""
-        following = advance(ITEM, self.state, event)
-        if following is REFUSED:
+        was_deleted = self.state == "deleted"
+        if not Staged.apply(self, event):
             return False
-        if self.state == "deleted":
-            ended = {"finish": "completed", "interrupt": "incomplete"}
-            self.status = ended.get(event, self.status)
-        self.state = following
-        if following != "deleted":
-            self.status = following
+        if was_deleted:
+            self.status = {"finish": "completed", "interrupt": "incomplete"}[event]
+        elif self.state != "deleted":
+            self.status = self.state
         return True
 
     def find_audio_part(self) -> int:

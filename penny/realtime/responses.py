@@ -11,7 +11,7 @@ from penny.realtime.fields import check_array, check_choice, check_object, check
 from penny.realtime.formats import check_format
 from penny.realtime.items import Item
 from penny.realtime.settings import CoreSettings
-from penny.realtime.table import REFUSED, RESPONSE, advance
+from penny.realtime.table import RESPONSE, Staged
 from penny.realtime.usage import Usage, count_output_audio
 
 
@@ -112,8 +112,10 @@ def _parse_audio(options: ResponseOptions, given: Json, *, spoke: bool) -> None:
 
 
 @dataclass(slots=True)
-class Response:
+class Response(Staged):
     """A response in flight or just ended; ``state`` is in the table ``RESPONSE``."""
+
+    table = RESPONSE
 
     id: str
     options: ResponseOptions
@@ -123,14 +125,6 @@ class Response:
     state: str = "created"
     output: list[Item] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
-
-    def apply(self, event: str) -> bool:
-        """Move along the table; False when ``event`` has no place now."""
-        following = advance(RESPONSE, self.state, event)
-        if following is REFUSED:
-            return False
-        self.state = following
-        return True
 
     def to_json(self, details: Json | None = None, *, ended: bool = False) -> Json:
         """Return the GA response object; with usage when it has ended."""
