@@ -31,7 +31,7 @@ class Table:
 class Staged:
     """Base of what goes through the states of a ``table``."""
 
-    __slots__ = ()
+    __slots__ = ("state",)
     table: ClassVar[Table]
     state: str
 
