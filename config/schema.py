@@ -29,9 +29,6 @@ from penny.tracing.settings import TracingSettings
 from runpod_worker.settings import WorkerSettings
 
 
-RateHz = Literal[8000, 16000, 24000, 48000]
-
-
 class PennySection(Section):
     """``penny``: modes, which of them is the default, and the profile of the local worker."""
 
@@ -50,19 +47,6 @@ class PennySection(Section):
         return self
 
 
-class AudioSection(Section):
-    """Encoding and rate of one direction of a ``/ws`` session."""
-
-    encoding: Literal["pcm16", "pcmu", "pcma"] = Field("pcm16", description="sample encoding")
-    rate_hz: RateHz = Field(24000, description="sample rate; G.711 is always 8000")
-
-    @model_validator(mode="after")
-    def _g711_is_8000_hz(self) -> Self:
-        if self.encoding != "pcm16" and self.rate_hz != 8000:
-            raise key_error("rate_hz", f"{self.encoding} is always 8000 Hz")
-        return self
-
-
 INSTRUCTIONS = (
     "Eres Penny, la asistente de voz de la empresa. Respondes en frases cortas y claras, "
     "con trato cercano y profesional. Si no sabes algo, lo dices."
@@ -78,12 +62,6 @@ class SessionSection(Section):
         INSTRUCTIONS,
         max_length=20_000,
         description="system prompt of a session that brings none",
-    )
-    input_audio: AudioSection = Field(
-        default_factory=AudioSection, description="what a client sends unless it says otherwise"
-    )
-    output_audio: AudioSection = Field(
-        default_factory=AudioSection, description="what a client gets unless it says otherwise"
     )
 
 
