@@ -18,12 +18,12 @@ from config.gateway import GatewaySection
 from config.modes import ModeName, Modes
 from config.prices import ALIASES, PRICES, ModelPrices, find_prices, known_as
 from config.runpod import PrivacySection, RunpodSection
-from config.sections import AdminSection, TracingSection, WaitingSection
+from config.sections import AdminSection, WaitingSection
 from config.trust import KeysSection, LimitsSection, RedisSection, ResumeSection, TenantSection
 from config.worker import AUTO, EMBEDDED, Profile, WorkerSection, default_profiles
 from kb import KbSettings
-from kb.embedder import EmbeddingServer
-from kb.settings import LibrarySettings, ZoneName
+from kb.settings import KbSection
+from penny.aio.allow_list import AllowList
 from penny.section import Section, key_error
 from penny.tracing.settings import TracingSettings
 from runpod_worker.settings import WorkerSettings
@@ -96,43 +96,6 @@ class ModelsSection(Section):
     def has_price(self, model: str) -> bool:
         """Whether ``price_of`` knows, and does not take the highest of the family."""
         return known_as(model, self.prices) is not None
-
-
-class KbSection(Section):
-    """``kb``: documents, index and embedding of the knowledge base."""
-
-    documents: Path = Field(Path("kb/documents"), description="folder of the documents")
-    index: Path = Field(Path("var/kb"), description="folder of the index, made from documents")
-    default_ref: str = Field(
-        "kb://empresa/documentos",
-        pattern=r"^kb://",
-        description="collection a session gets",
-    )
-    watch: bool = Field(True, description="whether changed documents are indexed at once")
-    timezone: ZoneName = Field(
-        "Europe/Madrid", description="where 'mañana' in a question about hours is told"
-    )
-    keep_unanswered: int = Field(
-        0,
-        ge=0,
-        le=10_000,
-        description="questions of real calls that nothing was sure to answer, kept of each "
-        "collection for /kb, with their numbers blanked; 0 keeps none",
-    )
-    embedding: Literal["local", "openai-compatible", "none"] = Field(
-        "local",
-        description="what adds vectors to the words: a small model in this process, a server, or "
-        "nothing",
-    )
-    embedding_server: EmbeddingServer = Field(
-        default_factory=EmbeddingServer, description="any OpenAI-compatible `/embeddings`"
-    )
-
-
-def _embedding_of(kb: KbSection) -> EmbeddingServer | Literal["local"] | None:
-    if kb.embedding == "none":
-        return None
-    return kb.embedding_server if kb.embedding == "openai-compatible" else "local"
 
 
 class LogsSection(Section):
@@ -210,8 +173,8 @@ class Config(Section):
         default_factory=LogsSection, description="what Penny writes of itself"
     )
     metrics: MetricsSection = Field(default_factory=MetricsSection, description="Prometheus")
-    tracing: TracingSection = Field(
-        default_factory=TracingSection, description="OpenTelemetry traces of a turn"
+    tracing: TracingSettings = Field(
+        default_factory=TracingSettings, description="OpenTelemetry traces of a turn"
     )
 
     _origin: Origin = PrivateAttr(default_factory=lambda: Origin())
@@ -232,9 +195,9 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _private_spans_stay_in_the_house(self) -> Self:
-        private = self.penny.modes.SELF_HOSTED.enabled
-        reason = self.tracing.refusal(self.privacy.allowed_hosts, private=private)
-        if reason:
+        private = self.tracing.enabled and self.penny.modes.SELF_HOSTED.enabled
+        allowed = AllowList(self.privacy.allowed_hosts)
+        if private and (reason := self.tracing.refusal(allowed)):
             raise key_error("tracing.endpoint", reason)
         return self
 
@@ -273,7 +236,7 @@ class Config(Section):
             slots=self.worker.max_sessions,
             # The gateway ends its sessions first, in a moment of silence.
             session_max_s=round(self.gateway.session_max_s) + 60,
-            tracing=TracingSettings.model_validate(self.tracing.model_dump()),
+            tracing=self.tracing,
             log_level=self.logs.level,
             log_format=self.logs.format,
         )
@@ -282,17 +245,9 @@ class Config(Section):
         """The knowledge base of this configuration; ``environment`` has the embedder's key."""
         return self._library().kb_settings(environment)
 
-    def _library(self) -> LibrarySettings:
-        kb = self.kb
-        return LibrarySettings(
-            documents=self.resolve(kb.documents),
-            index=self.resolve(kb.index),
-            ref=kb.default_ref,
-            watch=kb.watch,
-            timezone=kb.timezone,
-            keep_unanswered=kb.keep_unanswered,
-            embedding=_embedding_of(kb),
-        )
+    def _library(self) -> KbSection:
+        folders = {name: self.resolve(getattr(self.kb, name)) for name in ("documents", "index")}
+        return self.kb.model_copy(update=folders)
 
     @property
     def origin(self) -> Origin:

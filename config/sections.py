@@ -1,4 +1,4 @@
-"""The small sections of ``penny.yaml``: ``admin``, ``tracing`` and ``waiting``."""
+"""The small sections of ``penny.yaml``: ``admin`` and ``waiting``."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from penny.aio.allow_list import AllowList
 from penny.section import Section
-from penny.tracing.settings import TracingSettings, refuse_collector
 
 
 class AdminSection(Section):
@@ -18,23 +16,6 @@ class AdminSection(Section):
         False,
         description="whether an operator who asks, call by call, may read what is said",
     )
-
-
-class TracingSection(TracingSettings):
-    """``tracing``: OpenTelemetry spans.
-
-    Off by default; then nothing of it is loaded.
-    """
-
-    def refusal(self, allowed_hosts: tuple[str, ...], *, private: bool) -> str:
-        """Why the collector may not be used, or ''.
-
-        Args:
-            private: whether this Penny has private sessions, whose spans would go there too.
-        """
-        if not self.enabled or not private:
-            return ""
-        return refuse_collector(self, AllowList(allowed_hosts))
 
 
 class WaitingSection(Section):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from kb.settings import LibrarySettings
+from kb.settings import KbSection
 from penny.section import Section
 from penny.tracing.settings import TracingSettings
 from runpod_worker.spoken_settings import SpokenSettings
@@ -328,7 +328,7 @@ class WorkerSettings(Section):
     deadlines: DeadlineSettings = DeadlineSettings()
     spoken: SpokenSettings = SpokenSettings()
     engines: EngineSettings = EngineSettings()
-    library: LibrarySettings = LibrarySettings()
+    library: KbSection = KbSection(embedding="none")
     models: Path = Path("var/models")
     allowed_hosts: tuple[str, ...] = ()
     language: str = "es"

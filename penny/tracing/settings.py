@@ -41,14 +41,14 @@ class TracingSettings(Section):
             "set OTEL_EXPORTER_OTLP_HEADERS in the environment",
         )
 
-
-def refuse_collector(settings: TracingSettings, allowed: AllowList) -> str:
-    """Why spans of private sessions may not go to this collector, or ''."""
-    parts = urlsplit(settings.endpoint)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    if allowed.allows(str(parts.hostname), port):
-        return ""
-    return (
-        f"spans of private sessions would leave for {parts.hostname}; write "
-        f"'{parts.hostname}:{port}' into privacy.allowed_hosts, or take a collector on this machine"
-    )
+    def refusal(self, allowed: AllowList) -> str:
+        """Why spans of private sessions may not go to this collector, or ''."""
+        parts = urlsplit(self.endpoint)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        if allowed.allows(str(parts.hostname), port):
+            return ""
+        return (
+            f"spans of private sessions would leave for {parts.hostname}; write "
+            f"'{parts.hostname}:{port}' into privacy.allowed_hosts, or take a collector on this "
+            "machine"
+        )
