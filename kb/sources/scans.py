@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pypdfium2
+from numpy.typing import NDArray
 
 
 PROGRAM = "tesseract"
@@ -47,7 +48,7 @@ def _languages(program: str) -> list[str]:
     return ["-l", "+".join(known)] if known else []
 
 
-def _read(program: str, named: list[str], picture: np.ndarray, left_s: float) -> str:
+def _read(program: str, named: list[str], picture: NDArray[np.uint8], left_s: float) -> str:
     grey = picture.reshape(picture.shape[0], -1)
     header = f"P5 {grey.shape[1]} {grey.shape[0]} 255\n".encode()
     try:
