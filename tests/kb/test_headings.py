@@ -11,6 +11,8 @@ from kb.eval_table import BEGINS, ENDS, write_row
 from kb.evaluation import EvalReport, InvalidEvalSet, Score, read_hand, read_questions
 from kb.headings import hide_headings, index_aside
 from kb.search import search_view
+from tests.kb.conftest import Write
+from tests.kb.test_evaluation import run
 
 
 pytestmark = pytest.mark.pure
@@ -86,3 +88,21 @@ def test_a_file_says_whose_hand_wrote_it(tmp_path: Path) -> None:
 
     assert read_hand(path) == "a stranger"
     assert [each.text for each in read_questions(path)] == ["q"]
+
+
+def test_the_command_asks_the_headings_and_keeps_the_figures(tmp_path: Path, write: Write) -> None:
+    write("a/b/ayuda.md", "# Ayuda\n\n## ¿Cómo pago la cuota?\n\nLa cuota se paga con tarjeta.\n")
+    nothing = tmp_path / "nothing.jsonl"
+    nothing.write_text('{"question": "cuánto pesa la luna", "answers": []}\n')
+    page = tmp_path / "README.md"
+    page.write_text(f"{BEGINS}\n{ENDS}\n")
+
+    done = run(
+        *("kb", "eval", str(nothing), "--headings", "--table", str(page), "--ref", "kb://a/b"),
+        *("--documents", str(tmp_path / "documents"), "--index", str(tmp_path / "index")),
+    )
+
+    assert done == 0
+    (row,) = [line for line in page.read_text().splitlines() if "kb://a/b" in line]
+    assert row.startswith("| kb://a/b, headings | the documents' authors | 1 | ")
+    assert row.endswith(" | 0 of 1 | 1.000 | 1.000 | words |")
