@@ -66,10 +66,11 @@ class _Usual:
 
     def __init__(self, asked: Vectors, rows: Vectors) -> None:
         self._common = asked.mean(axis=0)
-        best = [float(_cosines(rows, self.bare(each)).max()) for each in asked] if len(rows) else []
-        self.best = float(np.median(best)) if best else 0.0
-        spread = np.median(np.abs(np.array(best) - self.best)) if best else 0.0
-        self.spread = max(_LEAST_SPREAD, _MEDIAN_TO_DEVIATION * float(spread))
+        bare = np.stack([self.bare(each) for each in asked])
+        best = (rows @ bare.T).max(axis=0) if len(rows) else np.zeros(len(asked))
+        self.best = float(np.median(best))
+        spread = _MEDIAN_TO_DEVIATION * float(np.median(np.abs(best - self.best)))
+        self.spread = max(_LEAST_SPREAD, spread)
 
     def bare(self, query: Vectors) -> Vectors:
         """The question without what it has in common with others, of length 1."""
