@@ -74,7 +74,7 @@ class GatewaySection(Section):
     messages_per_s: float = Field(
         default=30.0,
         gt=0,
-        description="messages of one client, audio apart; ten seconds' worth may come at once",
+        description="messages (64 KiB) of one client, audio apart; ten seconds' worth at once",
     )
     start_timeout_s: float = Field(
         default=10.0, gt=0, description="time a client has for session_start"

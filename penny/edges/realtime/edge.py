@@ -38,6 +38,10 @@ OUTBOUND_BYTES = 16 * 1024 * 1024
 long by itself: the longest (an item with its audio, retrieved) is sent alone."""
 EVENT_COST_BYTES = 64
 """Of a waiting event beyond its text: tiny ones count too."""
+RETRIEVED_BYTES = 2 * 1024 * 1024
+"""What a retrieve counts as when it is asked, so that not hundreds are under way; its answer, an
+item with up to a minute of audio, counts as it comes."""
+AUDIO = "response.output_audio.delta"
 
 MAX_MODEL_CHARS = 128
 """Of a model's name, as for a client secret."""
@@ -151,7 +155,7 @@ class RealtimeEdge:
             check_shape(message)
             if kind == "session.update":
                 message = self._without_model(message)
-            self._check_rate(message)
+            self._check_rate(message, len(data))
             if self._check is not None:
                 self._check(message)
         except ProtocolError as error:
@@ -172,12 +176,14 @@ class RealtimeEdge:
             if self._sink is not None:
                 self._sink.on_closed()
 
-    def _check_rate(self, message: Json) -> None:
+    def _check_rate(self, message: Json, size_bytes: int) -> None:
         """Raises ClientError ``rate_limited``."""
         # Audio is paced by the session itself; counting its pieces would punish small ones.
         if message["type"] == "input_audio_buffer.append":
             return
-        wait_s = self._rate.take(self._clock())
+        if message["type"] == "conversation.item.retrieve":
+            size_bytes = RETRIEVED_BYTES
+        wait_s = self._rate.take(self._clock(), size_bytes)
         if wait_s > 0:
             raise ClientError("rate_limited", f"Too many messages; try again in {wait_s:.1f} s.")
 
@@ -230,6 +236,8 @@ class RealtimeEdge:
 
     def _post(self, event: Json) -> None:
         data = dump_json(event)
+        if event["type"] != AUDIO:
+            self._rate.spend(len(data))
         if not (self._outbound or self._connection.is_full):
             self._connection.send_text(data)
             return
