@@ -41,7 +41,7 @@ EVENT_COST_BYTES = 64
 RETRIEVED_BYTES = 2 * 1024 * 1024
 """What a retrieve counts as when it is asked, so that not hundreds are under way; its answer, an
 item with up to a minute of audio, counts as it comes."""
-AUDIO = "response.output_audio.delta"
+ANSWER_AUDIO = "response.output_audio.delta"
 
 MAX_MODEL_CHARS = 128
 """Of a model's name, as for a client secret."""
@@ -49,6 +49,7 @@ MAX_MODEL_CHARS = 128
 INTERNAL = frozenset({"penny.session"})
 """Penny's own events that are no client's business: the speaker's session, for observers."""
 
+AUDIO = "input_audio_buffer.append"
 DOES_NOT_READ = "client_does_not_read"
 GOODBYES: dict[str, tuple[int, str, str]] = {
     "time_limit": (1001, "session_expired", "Your session hit the maximum duration."),
@@ -150,19 +151,25 @@ class RealtimeEdge:
         event_id = None
         try:
             message = load_message(data, self._limits)
-            event_id = read_event_id(message)
-            kind = read_type(message)
-            check_shape(message)
-            if kind == "session.update":
-                message = self._without_model(message)
-            self._check_rate(message, len(data))
-            if self._check is not None:
-                self._check(message)
+            if not _is_audio(message):
+                event_id = read_event_id(message)
+                message = self._checked(message, len(data))
         except ProtocolError as error:
             self._post(error_event(error, event_id))
             return
         if self._sink is not None and not self._has_left:
             self._sink.on_event(message)
+
+    def _checked(self, message: Json, size_bytes: int) -> Json:
+        """Raises ProtocolError."""
+        kind = read_type(message)
+        check_shape(message)
+        if kind == "session.update":
+            message = self._without_model(message)
+        self._check_rate(message, size_bytes)
+        if self._check is not None:
+            self._check(message)
+        return message
 
     def on_closed(self) -> None:
         # Closing the socket is how a Realtime client says goodbye; losing it is not.
@@ -179,7 +186,7 @@ class RealtimeEdge:
     def _check_rate(self, message: Json, size_bytes: int) -> None:
         """Raises ClientError ``rate_limited``."""
         # Audio is paced by the session itself; counting its pieces would punish small ones.
-        if message["type"] == "input_audio_buffer.append":
+        if message["type"] == AUDIO:
             return
         if message["type"] == "conversation.item.retrieve":
             size_bytes = RETRIEVED_BYTES
@@ -236,7 +243,7 @@ class RealtimeEdge:
 
     def _post(self, event: Json) -> None:
         data = dump_json(event)
-        if event["type"] != AUDIO:
+        if event["type"] != ANSWER_AUDIO:
             self._rate.spend(len(data))
         if not (self._outbound or self._connection.is_full):
             self._connection.send_text(data)
@@ -281,6 +288,12 @@ class RealtimeEdge:
         while self._outbound:
             self._connection.send_text(self._outbound.popleft())
         self._connection.begin_close(code, error_code)
+
+
+def _is_audio(message: Json) -> bool:
+    """Whether it is a piece of audio and nothing else, of which there are fifty a second."""
+    audio = message.get("audio")
+    return isinstance(audio, str) and len(message) == 2 and message.get("type") == AUDIO
 
 
 def error_event(error: ProtocolError, client_event_id: str | None) -> Json:
