@@ -32,7 +32,7 @@ GROWTH_MB = 32.0
 LATER = 1.2
 SLACK_MS = 5.0
 """Below this a difference is the scheduler's, not the attack's."""
-WARM_S, ROUND_S, ROUNDS = 10.0, 5.0, 6
+WARM_S, ROUND_S, ROUNDS = 6.0, 5.0, 3
 SHORT_WARM_S, SHORT_ROUND_S, SHORT_ROUNDS = 2.0, 1.5, 3
 SETTLE_S = 1.0
 """After an attack is frozen: what it sent before is still being taken."""
