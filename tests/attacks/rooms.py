@@ -244,7 +244,8 @@ async def hostile_documents(house: House) -> str:
         async with house.http("bolt", "admin") as http:
             for name, data in files.items():
                 query = {"ref": DOCS, "name": f"hostile/{name}"}
-                async with http.put("/v1/kb/document", params=query, data=data) as answer:
+                body = io.BytesIO(data)
+                async with http.put("/v1/kb/document", params=query, data=body) as answer:
                     assert answer.status == 200, await answer.text()
             async with asyncio.timeout(120):
                 while True:
