@@ -47,8 +47,9 @@ setup-browser: $(DEV_STAMP) ## a Chromium for the tests of the page, where there
 	@{ command -v chromium chromium-browser google-chrome >/dev/null || [ -n "$$PENNY_CHROMIUM" ]; } && \
 	$(BIN)/playwright --version >/dev/null 2>&1 || \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  echo "Installing Chromium for the tests of the page (once) ..."; \
-	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium libatomic1 >/dev/null; \
+	  echo "Installing Chromium for the tests of the page (once):"; set -o pipefail; apt-get update -qq && \
+	  apt-get install -y --no-install-recommends chromium libatomic1 | \
+	  grep --line-buffered -E "^(Need to get|After this|Unpacking chromium|Setting up chromium) ?"; \
 	else \
 	  echo "The tests of the page need a Chromium, and only root can install one:"; \
 	  echo "  sudo apt-get install chromium libatomic1    (or set PENNY_CHROMIUM to a browser's path)"; exit 1; \
@@ -198,7 +199,10 @@ $(PEER_STAMP): requirements/peers.txt
 # No addresses in its lock: the registry is whichever npm is set to.
 $(NODE_STAMP): $(NODE)/package-lock.json
 	@command -v npm >/dev/null || { echo "The clients in Node need Node.js 20 or newer and npm."; exit 1; }
-	@npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --loglevel=error
+	@echo "Setting up $(NODE) (once): $$(grep -c '"node_modules/' $<) packages, about 400 MB on the disk"
+	@rm -rf $(NODE)/.new && mkdir $(NODE)/.new && cp $(NODE)/package*.json $(NODE)/.new
+	@npm ci --prefix $(NODE)/.new --ignore-scripts --no-audit --no-fund --loglevel=error
+	@rm -rf $(NODE)/node_modules && mv $(NODE)/.new/node_modules $(NODE) && rm -rf $(NODE)/.new
 	@touch $@
 
 $(RUNPOD_STAMP): requirements/runpod.txt
@@ -215,7 +219,7 @@ bench-kb: $(DEV_STAMP) ## knowledge base: 100,000 passages beside tantivy, bm25s
 
 .PHONY: clean
 clean: ## remove the environment and what Penny wrote
-	@rm -rf .venv .venv.* .venv-* $(NODE)/node_modules var
+	@rm -rf .venv .venv.* .venv-* $(NODE)/node_modules $(NODE)/.new var
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache
 
 .PHONY: bench-brain
