@@ -64,4 +64,4 @@ def index_aside(passages: Sequence[Passage], folder: Path, settings: KbSettings)
     if settings.embedder is not None:
         make_vectors(searcher, folder, settings.embedder)
         vectors = read_vectors(searcher, folder, settings.embedder)
-    return View(searcher, index.stamp(), vectors, folder)
+    return View(searcher, (index.stamp(),), vectors, folder)
