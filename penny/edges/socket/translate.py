@@ -293,7 +293,9 @@ class Translator:
         fault = event["error"]
         if (again := self.wish.again(fault)) is not None:
             cut = self.interrupt(now_s)  # what was typed replaces what had begun
-            yield from (*cut.to_caller, *(cut.to_speaker or [{"type": "response.cancel"}]), again)
+            yield from cut.to_caller
+            yield from cut.to_speaker or [{"type": "response.cancel"}]
+            yield again
         elif fault.get("code") not in BENIGN_ERRORS or self.wish.is_refused(fault):
             yield SessionError(
                 code="engine_failed",
