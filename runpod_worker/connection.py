@@ -45,6 +45,7 @@ from runpod_worker.filler import Fillers, ThinkingAloud
 from runpod_worker.hearing import AgentVoice, TurnListener
 from runpod_worker.house import House, read_event
 from runpod_worker.outbound import Outbound
+from runpod_worker.pacing import PACER, Pacer
 from runpod_worker.prompt_head import PromptHead
 from runpod_worker.reading import write_llm_request
 from runpod_worker.responder import Responder
@@ -58,6 +59,8 @@ log = structlog.get_logger()
 Json = dict[str, Any]
 
 WRITER, LISTENER = "realtime writer", "realtime listener"
+LINE_OPEN_S = 1.0
+"""A client that sent no audio for so long does not listen while Penny speaks."""
 
 
 class Connection:
@@ -91,6 +94,8 @@ class Connection:
         self._penny_events = penny_events
         self._tasks = TaskOwner("connection", self._end_without)
         self._outbound = Outbound(self._tasks, send_event, hang_up)
+        self._pacer = Pacer(self._tasks, self._pass_on, self._paces)
+        self._fed_at_s = 0.0
         self._agent = AgentVoice()
         self._session: Json = {}
         self._language = settings.language
@@ -145,6 +150,8 @@ class Connection:
         self._carry_out(self._core.receive(message))
 
     def tick(self, now_s: float) -> None:
+        if not self._is_line_open:
+            self._listener.let_go()  # nothing will come that tells what was said over Penny
         self._carry_out(self._core.tick(now_s))
 
     async def aclose(self) -> None:
@@ -156,11 +163,11 @@ class Connection:
         await self._tasks.aclose()
 
     def _end_without(self, task: str, _error: BaseException) -> None:
-        """A connection without its writer is mute and one without its ears deaf: it ends.
+        """A connection without its writer or pacer is mute, one without its ears deaf: it ends.
 
         Every other task has told the client of its failure itself.
         """
-        if task in (WRITER, LISTENER):
+        if task in (WRITER, LISTENER, PACER):
             self._outbound.break_off(Hangup(1011, "internal error"))
 
     # -- core -> engines ----------------------------------------------------------------------
@@ -169,11 +176,29 @@ class Connection:
         # What is said outside the conversation is not this caller's to hear or interrupt.
         if getattr(report, "response_id", "") == self._core.active_response_id:
             self._note_voice(report)
+            self._pacer.put(report)
+        else:
+            self._pass_on(report)
+
+    def _pass_on(self, report: EngineReport) -> None:
         self._idle_timed_out = isinstance(report, IdleTimeout)
         try:
             self._carry_out(self._core.report(report))
         finally:
             self._idle_timed_out = False
+
+    def _paces(self) -> bool:
+        """Whether speech may stop a client that plays what it gets, and its line is open."""
+        detection = ((self._session.get("audio") or {}).get("input") or {}).get("turn_detection")
+        return (
+            bool(detection and detection.get("interrupt_response", True))
+            and not self._session.get("penny_holds_playback")
+            and self._is_line_open
+        )
+
+    @property
+    def _is_line_open(self) -> bool:
+        return asyncio.get_running_loop().time() - self._fed_at_s < LINE_OPEN_S
 
     def _note_voice(self, report: EngineReport) -> None:
         match report:
@@ -196,6 +221,7 @@ class Connection:
                 case Send(event=event):
                     self._send(event)
                 case BufferAudio(pcm=pcm):
+                    self._fed_at_s = asyncio.get_running_loop().time()
                     self._listener.feed(pcm)
                 case CommitBuffer(item_id=item_id):
                     self._transcribe(item_id)
@@ -216,6 +242,7 @@ class Connection:
         kind = event["type"]
         if kind == "input_audio_buffer.speech_started":
             self._speech_item_id = event["item_id"]
+            self._pacer.is_held = False  # it is a turn
             if self._session.get("type") != TRANSCRIPTION:
                 # While the caller speaks the voice has nothing else to do.
                 self._tasks.spawn(self._prepare(self._voice()), name="filler made")
@@ -285,6 +312,7 @@ class Connection:
         task = self._responses.get(response_id)
         if task is not None:
             task.cancel()
+        self._pacer.drop(response_id)
         self._agent.stop(self._listener.position_ms)
 
     async def _respond(self, command: Generate) -> None:
@@ -392,6 +420,7 @@ class Connection:
 
     def _note_hold(self, is_held: bool) -> None:
         """Playback waits while it is not decided what speech over Penny is, or goes on."""
+        self._pacer.is_held = is_held
         self._send_penny("penny.playback.held" if is_held else "penny.playback.resumed")
 
     def _note_first_token(self, response_id: str) -> None:

@@ -48,10 +48,10 @@ class TurnSettings(Section):
         default=96, ge=32, le=2000, description="shorter bursts are no speech"
     )
     min_interruption_ms: int = Field(
-        default=420,
+        default=900,
         ge=32,
         le=5000,
-        description="speech over Penny that interrupts before its words are known",
+        description="speech over Penny that interrupts before its words are known; it is held",
     )
     prefix_padding_ms: int = Field(
         default=300, ge=0, le=2000, description="audio kept from before speech"
@@ -66,7 +66,7 @@ class TurnSettings(Section):
     @property
     def pre_roll_ms(self) -> int:
         """Audio to keep so that an onset confirmed late still has its padded beginning."""
-        return self.prefix_padding_ms + max(self.min_speech_ms, self.min_interruption_ms) + 500
+        return self.prefix_padding_ms + self.min_speech_ms + 500
 
 
 class DeadlineSettings(Section):

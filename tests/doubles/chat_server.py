@@ -123,7 +123,8 @@ class ChatServer:
         await response.prepare(request)
         for delta in deltas:
             await _send(response, {"choices": [{"index": 0, "delta": delta}]})
-        reason = "tool_calls" if is_call else "stop"
+        is_cut = len(deltas) >= body.get("max_tokens", len(deltas) + 1)
+        reason = "tool_calls" if is_call else "length" if is_cut else "stop"
         await _send(response, {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
         usage = {"prompt_tokens": tokens, "completion_tokens": len(deltas)}
         await _send(response, {"choices": [], "usage": usage})

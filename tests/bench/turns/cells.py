@@ -21,7 +21,7 @@ from tests.bench.turns.sounds import TICK_MS, Said
 
 ASKED_S = 0.6
 GIVE_UP_S = 4.0
-HELD_S = 1.0
+HELD_S = 0.5
 """The longest silence within an answer that still counts as holding it: its length is told, too."""
 LONG = " ".join(
     "Su contrato incluye la línea de casa, la fibra y dos móviles con llamadas sin límite. "
@@ -143,12 +143,14 @@ def interruption(door: str, index: int) -> Trial:
 
 
 def held(script: Script, at_s: float) -> Callable[[Heard], Score]:
-    """Right when the answer goes on to its end without a long silence, and nothing else is said."""
+    """Right when the answer goes on without a long silence and still does at the end of the call,
+    and nothing else is said."""
 
     def judge(heard: Heard) -> Score:
         ends = [e["response"]["status"] for _, e in heard.events if e["type"] == "response.done"]
         longest = longest_gap(heard, at_s)
-        whole = ends == ["completed"] and longest <= HELD_S and not was_cut(heard)
+        goes_on = ends in ([], ["completed"]) and any(heard.agent[-_at(HELD_S) :])
+        whole = goes_on and longest <= HELD_S and not was_cut(heard)
         return Score(whole, longest)
 
     return judge
@@ -179,7 +181,7 @@ def noise(door: str, index: int) -> Trial:
 def pause(pause_s: float) -> Callable[[str, int], Trial]:
     def trial(door: str, index: int) -> Trial:
         said = _pick(index)
-        first, second = sounds.halves(said)
+        first, second = sounds.halves_of(said.samples)
         seconds = ASKED_S + (len(first) + len(second)) / sounds.RATE_HZ + pause_s + GIVE_UP_S
         script = Script(seconds, door=door)  # type: ignore[arg-type]
         script.say(ASKED_S, first, said.parts[0])
