@@ -17,7 +17,6 @@ import structlog
 from penny.aio.tasks import TaskOwner
 from penny.ids import new_id
 from penny.realtime.commands import (
-    AudioDelta,
     BufferAudio,
     CancelGeneration,
     ClearBuffer,
@@ -59,8 +58,6 @@ log = structlog.get_logger()
 Json = dict[str, Any]
 
 WRITER, LISTENER = "realtime writer", "realtime listener"
-LINE_OPEN_S = 1.0
-"""A client that sent no audio for so long does not listen while Penny speaks."""
 
 
 class Connection:
@@ -88,14 +85,13 @@ class Connection:
             self._report,
         )
         self._apologies = apologies or Fillers(engines.tts, settings.spoken.apologies())
-        self._apologised_to = ""
+        self._apologised_to: str | None = None
         self._engines = engines
         self._settings = settings
         self._penny_events = penny_events
         self._tasks = TaskOwner("connection", self._end_without)
         self._outbound = Outbound(self._tasks, send_event, hang_up)
-        self._pacer = Pacer(self._tasks, self._pass_on, self._paces)
-        self._fed_at_s = 0.0
+        self._pacer = Pacer(self._tasks, self._pass_on)
         self._agent = AgentVoice()
         self._session: Json = {}
         self._language = settings.language
@@ -112,7 +108,7 @@ class Connection:
         self._idle_timed_out = False
         self._turn: tuple[int, int] | None = None
         self._house = House(self._send_penny, self._tasks)
-        self._head = PromptHead(engines.llm, self._house)
+        self._head = PromptHead(engines.llm, self._house, self._tasks)
         self._llm = AnswerAhead(engines.llm)
         self._beginning: asyncio.Task[None] | None = None
         self._heard_language = ""
@@ -125,7 +121,9 @@ class Connection:
             turns=settings.turns,
             agent=self._agent,
             report=self._report,
-            on_partial=self._offer_partial,
+            on_partial=lambda words: self._send_penny(
+                "penny.transcript.partial", item_id=self._speech_item_id, text=words
+            ),
             on_turn_decided=self._note_turn,
             on_words_at_pause=self._answer_ahead,
             on_hold=self._note_hold,
@@ -150,7 +148,7 @@ class Connection:
         self._carry_out(self._core.receive(message))
 
     def tick(self, now_s: float) -> None:
-        if not self._is_line_open:
+        if not self._pacer.is_line_open:
             self._listener.let_go()  # nothing will come that tells what was said over Penny
         self._carry_out(self._core.tick(now_s))
 
@@ -175,7 +173,7 @@ class Connection:
     def _report(self, report: EngineReport) -> None:
         # What is said outside the conversation is not this caller's to hear or interrupt.
         if getattr(report, "response_id", "") == self._core.active_response_id:
-            self._note_voice(report)
+            self._agent.note(report, self._listener.position_ms)
             self._pacer.put(report)
         else:
             self._pass_on(report)
@@ -186,29 +184,6 @@ class Connection:
             self._carry_out(self._core.report(report))
         finally:
             self._idle_timed_out = False
-
-    def _paces(self) -> bool:
-        """Whether speech may stop a client that plays what it gets, and its line is open."""
-        detection = ((self._session.get("audio") or {}).get("input") or {}).get("turn_detection")
-        return (
-            bool(detection and detection.get("interrupt_response", True))
-            and not self._session.get("penny_holds_playback")
-            and self._is_line_open
-        )
-
-    @property
-    def _is_line_open(self) -> bool:
-        return asyncio.get_running_loop().time() - self._fed_at_s < LINE_OPEN_S
-
-    def _note_voice(self, report: EngineReport) -> None:
-        match report:
-            case AudioDelta(pcm=pcm):
-                # Before the core makes it a delta: what is sent is soon audible.
-                self._agent.sent(self._listener.position_ms, pcm)
-            case PhraseDelta(text=text):
-                self._agent.said(text)
-            case GenerationDone() | GenerationFailed():
-                self._agent.finish()
 
     def _report_answer(self, report: EngineReport) -> None:
         if isinstance(report, PhraseDelta):
@@ -221,7 +196,7 @@ class Connection:
                 case Send(event=event):
                     self._send(event)
                 case BufferAudio(pcm=pcm):
-                    self._fed_at_s = asyncio.get_running_loop().time()
+                    self._pacer.heard()
                     self._listener.feed(pcm)
                 case CommitBuffer(item_id=item_id):
                     self._transcribe(item_id)
@@ -270,6 +245,7 @@ class Connection:
             "penny_language", self._settings.language
         )
         self._listener.configure(session)
+        self._pacer.configure(session)
         self._excuses.speech_ms = MIN_SPEECH_MS
         self._head.offer(session, self._language)
 
@@ -349,7 +325,8 @@ class Connection:
         )
 
     async def _generate(self, request: GenerationRequest) -> None:
-        heard = self._find_heard(request)
+        last = request.items[-1] if request.items else {}
+        heard = self._transcripts.find(last.get("id", "")) if last.get("role") == "user" else None
         self._heard_language = heard.language if heard else ""
         language = self._heard_language or request.language or self._language
         instead = ""
@@ -361,8 +338,7 @@ class Connection:
         elif heard is not None and not heard.understood:
             self._report(GenerationDone(request.response_id))  # nobody said anything to Penny
             return
-        asked = next((str(i.get("id")) for i in request.items[::-1] if i.get("role") == "user"), "")
-        has_apologised = bool(asked) and asked == self._apologised_to
+        asked = next((i.get("id") for i in request.items[::-1] if i.get("role") == "user"), None)
         # What is generated beside the conversation is the client's own affair.
         is_beside = request.response_id != self._core.active_response_id
         responder = Responder(
@@ -370,8 +346,10 @@ class Connection:
             tts=self._engines.tts,
             deadlines=self._settings.deadlines,
             report=self._report_answer,
-            on_first_token=self._note_first_token,
-            apology=("", b"") if has_apologised else self._find_apology(request, language),
+            on_first_token=lambda of: self._send_penny(
+                "penny.response.first_token", response_id=of
+            ),
+            apology=self._find_apology(request, language, asked),
             house=None if is_beside else self._house,
             fillers=self._settings.spoken.fillers.get(language[:2], ()),
         )
@@ -382,7 +360,11 @@ class Connection:
         if responder.has_apologised:
             self._apologised_to = asked
 
-    def _find_apology(self, request: GenerationRequest, language: str) -> tuple[str, bytes]:
+    def _find_apology(
+        self, request: GenerationRequest, language: str, asked: str | None
+    ) -> tuple[str, bytes]:
+        if asked and asked == self._apologised_to:
+            return "", b""
         text, pcm = self._apologies.take(Voice(language, request.voice, request.speed))
         spoken = self._settings.spoken
         return text or spoken.in_language(spoken.apology, language), pcm
@@ -403,15 +385,7 @@ class Connection:
     async def _begin_ahead(self, wanted: LlmRequest) -> None:
         self._llm.begin(await self._house.prepare(wanted))
 
-    def _find_heard(self, request: GenerationRequest) -> Transcript | None:
-        """The transcript of the caller's last words, when they are what is answered to."""
-        last = request.items[-1] if request.items else {}
-        return self._transcripts.find(last.get("id", "")) if last.get("role") == "user" else None
-
     # -- small talk with the gateway ----------------------------------------------------------
-
-    def _offer_partial(self, words: str) -> None:
-        self._send_penny("penny.transcript.partial", item_id=self._speech_item_id, text=words)
 
     def _note_turn(self, speech_end_ms: int, decided_ms: int, speech_ms: int) -> None:
         self._excuses.speech_ms = speech_ms
@@ -422,6 +396,3 @@ class Connection:
         """Playback waits while it is not decided what speech over Penny is, or goes on."""
         self._pacer.is_held = is_held
         self._send_penny("penny.playback.held" if is_held else "penny.playback.resumed")
-
-    def _note_first_token(self, response_id: str) -> None:
-        self._send_penny("penny.response.first_token", response_id=response_id)

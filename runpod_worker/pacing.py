@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from penny.aio.tasks import TaskOwner
 from penny.realtime.commands import AudioDelta, EngineReport, ToolCallDelta, ToolCallDone
@@ -17,9 +17,13 @@ from penny.realtime.speech import BYTES_PER_MS
 from runpod_worker.hearing import AgentVoice
 
 
+Json = dict[str, Any]
+
 PIECE_BYTES: Final = 40 * BYTES_PER_MS
 GRAIN_S: Final = 0.001
 """What is due within a timer's grain is due."""
+LINE_OPEN_S: Final = 1.0
+"""A client that sent no audio for so long does not listen while Penny speaks."""
 PACER: Final = "realtime pacer"
 
 
@@ -31,26 +35,41 @@ class Pacer:
 
     Args:
         pass_on: takes each report when it is due.
-        is_live: whether playback is to be held here; where not, everything passes at once.
     """
 
-    def __init__(
-        self,
-        tasks: TaskOwner,
-        pass_on: Callable[[EngineReport], None],
-        is_live: Callable[[], bool],
-    ) -> None:
+    def __init__(self, tasks: TaskOwner, pass_on: Callable[[EngineReport], None]) -> None:
         self._tasks = tasks
         self._pass_on = pass_on
-        self._is_live = is_live
+        self._is_wanted = False
+        self._heard_at_s = -LINE_OPEN_S
         self._waiting: deque[EngineReport] = deque()
         self._task: asyncio.Task[None] | None = None
         self._until_s = 0.0
         """When the client will have played what it has, on the loop's clock."""
         self.is_held = False
 
+    def configure(self, session: Json) -> None:
+        """Take the effective session. Where speech stops no answer, or the caller's edge holds
+        playback itself, everything passes at once."""
+        detection = ((session.get("audio") or {}).get("input") or {}).get("turn_detection")
+        interrupts = bool(detection and detection.get("interrupt_response", True))
+        self._is_wanted = interrupts and not session.get("penny_holds_playback")
+
+    def heard(self) -> None:
+        """The client sent audio."""
+        self._heard_at_s = asyncio.get_running_loop().time()
+
+    @property
+    def is_line_open(self) -> bool:
+        """Whether the client sends audio, so that speech over an answer would be heard."""
+        return asyncio.get_running_loop().time() - self._heard_at_s < LINE_OPEN_S
+
+    @property
+    def _is_live(self) -> bool:
+        return self._is_wanted and self.is_line_open
+
     def put(self, report: EngineReport) -> None:
-        if not self._waiting and not (isinstance(report, AudioDelta) and self._is_live()):
+        if not self._waiting and not (isinstance(report, AudioDelta) and self._is_live):
             self._pass_on(report)
             return
         if isinstance(report, AudioDelta):
@@ -90,7 +109,7 @@ class Pacer:
         now_s = asyncio.get_running_loop().time()
         length_s = len(report.pcm) / BYTES_PER_MS / 1000
         wait_s = max(self._until_s, now_s) + length_s - now_s - AgentVoice.LEAD_MS / 1000
-        if self._is_live() and (self.is_held or wait_s > GRAIN_S):
+        if self._is_live and (self.is_held or wait_s > GRAIN_S):
             return length_s if self.is_held else wait_s
         self._until_s = max(self._until_s, now_s) + length_s
         return 0.0

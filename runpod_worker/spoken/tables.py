@@ -73,7 +73,9 @@ class Tables:
         for forms in (self.cased, self.titles, self.abbreviations, self.before_name):
             for form in (each.lower() for written in forms.values() for each in written):
                 yield from (word for word in [*form.split(), form.replace(" ", "")] if "." in word)
-        yield from (f"{short}." for short in [*self.short_months, *self.days, "tsp", "tbsp"])
+        for short in (*self.short_months, *self.days, "tsp", "tbsp"):
+            if len(short) > 2:  # "m." is a measure that ends a sentence
+                yield f"{short}."
 
     def pointed_before_number(self) -> Iterator[str]:
         """Written forms that are words, and end no sentence only before a number."""

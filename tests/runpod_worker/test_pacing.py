@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -24,18 +25,30 @@ ANSWER = "resp_1"
 LEAD_S = AgentVoice.LEAD_MS / 1000
 
 
+def session(**fields: Any) -> dict[str, Any]:
+    return {"audio": {"input": {"turn_detection": {"type": "server_vad"}}}, **fields}
+
+
 class Line:
     """A pacer and what it passed on, and when."""
 
     def __init__(self) -> None:
-        self.is_live = True
         self.passed: list[tuple[float, EngineReport]] = []
         self.tasks = TaskOwner("line")
-        self.pacer = Pacer(self.tasks, self._take, lambda: self.is_live)
+        self.pacer = Pacer(self.tasks, self._take)
+        self.pacer.configure(session())
+        self.tasks.spawn(self._listen(), name="line")
+        self.is_open = True
+        self.pacer.heard()
         self.began_s = asyncio.get_running_loop().time()
 
     def _take(self, report: EngineReport) -> None:
         self.passed.append((asyncio.get_running_loop().time() - self.began_s, report))
+
+    async def _listen(self) -> None:
+        while self.is_open:
+            self.pacer.heard()
+            await asyncio.sleep(0.02)
 
     def say(self, ms: int) -> None:
         self.pacer.put(PhraseDelta(ANSWER, "Hola."))
@@ -99,7 +112,24 @@ async def test_a_line_that_closes_is_held_no_longer() -> None:
     line.pacer.put(GenerationDone(ANSWER))
     await asyncio.sleep(1.0)
     assert line.sent_ms() == 0
-    line.is_live = False
-    await asyncio.sleep(0.1)
+    line.is_open = False
+    await asyncio.sleep(1.2)
     assert line.sent_ms() == 2000
     assert isinstance(line.passed[-1][1], GenerationDone)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        session(penny_holds_playback=True),
+        {"audio": {"input": {"turn_detection": None}}},
+        {"audio": {"input": {"turn_detection": {"interrupt_response": False}}}},
+    ],
+)
+async def test_where_speech_stops_no_playback_of_the_workers_everything_passes_at_once(
+    told: dict[str, Any],
+) -> None:
+    line = Line()
+    line.pacer.configure(told)
+    line.say(2000)
+    assert line.sent_ms() == 2000
