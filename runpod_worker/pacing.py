@@ -12,7 +12,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from penny.aio.tasks import TaskOwner
-from penny.realtime.commands import AudioDelta, EngineReport, ToolCallDelta, ToolCallDone
+from penny.realtime.commands import (
+    AudioDelta,
+    EngineReport,
+    GenerationUsage,
+    ToolCallDelta,
+    ToolCallDone,
+)
 from penny.realtime.speech import BYTES_PER_MS
 from runpod_worker.hearing import AgentVoice
 
@@ -69,7 +75,9 @@ class Pacer:
         return self._is_wanted and self.is_line_open
 
     def put(self, report: EngineReport) -> None:
-        if not self._waiting and not (isinstance(report, AudioDelta) and self._is_live):
+        is_audio = isinstance(report, AudioDelta)
+        is_count = isinstance(report, GenerationUsage)  # of what was made, heard or not
+        if is_count or not (self._waiting or (is_audio and self._is_live)):
             self._pass_on(report)
             return
         if isinstance(report, AudioDelta):
