@@ -201,6 +201,7 @@ KINDS: tuple[Kind, ...] = (
     kind("plus", r"(?<=\w)(?:\+|\s\+\s)(?=\w)", " plus "),
     kind("control", r"ctrl(?=\s?\+)", "control"),
     kind("times", r"(?<=\d)\sx\s(?=[€$£]?\d)", " times "),
+    kind("circa", r"c\.\s?(?=\d)", "circa ", cased=True),
     kind("saint", r"St\.(?=\s[A-Z])", _saint, cased=True),
     *kinds_of(_T),
     kind("plus", r"\+(?=\s?\d)", "plus "),

@@ -139,7 +139,9 @@ def _codes(speech: Speech) -> tuple[Kind, ...]:
             "label",
             r"((?:listados?|figuras?|tablas?|cuadros?|gr[aá]ficos?|listings?|figures?|tables?|fig\.)\s)"
             r"(\d{1,3})-(\d{1,3})(?![\w-])",
-            lambda m: f"{m[1]}{spell(f'{m[2]}-', speech)} {words(int(m[3]), speech)}",
+            lambda m: (
+                m[1] + f" {_SYMBOLS[speech]['-']} ".join(words(int(m[i]), speech) for i in (2, 3))
+            ),
         ),
         kind(
             "path",
@@ -278,7 +280,8 @@ def _two_fours(speech: Speech, match: re.Match[str]) -> str | None:
     """A telephone of Central and South America; two years are a span."""
     written = match[0].split("-")
     began, ended = map(int, written)
-    is_span = 1000 <= began < ended <= 2100 and ended - began <= 150
+    is_told = match.string[: match.start()].endswith("(")
+    is_span = 1000 <= began < ended <= 2100 and (is_told or ended - began <= 150)
     return None if is_span else groups(written, speech)
 
 
@@ -319,11 +322,11 @@ def _version(text: str, speech: Speech, *, is_named: bool = False) -> str | None
 
 
 def _bare_code(speech: Speech, m: re.Match[str]) -> str | None:
-    """A code, unless it is a number with its unit: ``16GB``."""
-    number, unit = re.fullmatch(r"(\d*)(.*)", m[0]).groups()  # type: ignore[union-attr]  # fits any
-    if number and len(unit) > 1 and unit.lower() in load_tables(speech).units:
-        return None
-    return _code(m[0], speech)
+    """A code, unless it begins as a number with its unit: ``16GB``, ``110-220V``."""
+    found = re.match(r"\d+(?:-\d+)?([A-Z]+)(?![A-Z0-9-])", m[0])
+    unit = found[1] if found else ""
+    is_unit = unit in ("V", "W") or (len(unit) > 1 and unit.lower() in load_tables(speech).units)
+    return None if is_unit else _code(m[0], speech)
 
 
 def _code(text: str, speech: Speech, *, spelled: bool = False) -> str:

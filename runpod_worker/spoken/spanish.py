@@ -118,6 +118,9 @@ def _time(m: re.Match[str]) -> str:
 
 
 def _time_range(m: re.Match[str]) -> str:
+    low, high = int(m[1]), int(m[3])
+    if not (m[2] or m[4]) and low < high <= low + 2:  # so short a span is how long it takes
+        return f"{_feminine(low)} a {_feminine(high)} horas"
     return f"{_hour(int(m[1]), int(m[2] or 0))} a {_hour(int(m[3]), int(m[4] or 0))}"
 
 

@@ -23,6 +23,8 @@ ASKED_S = 0.6
 GIVE_UP_S = 4.0
 HELD_S = 0.5
 """The longest silence within an answer that still counts as holding it: its length is told, too."""
+BACKCHANNEL_S = 0.75
+"""The same beside a backchannel, whose own half a second the caller has the floor for."""
 LONG = " ".join(
     "Su contrato incluye la línea de casa, la fibra y dos móviles con llamadas sin límite. "
     "La factura llega el día cinco de cada mes y se paga con tarjeta o por el banco. "
@@ -142,15 +144,15 @@ def interruption(door: str, index: int) -> Trial:
     return Trial(script, judge)
 
 
-def held(script: Script, at_s: float) -> Callable[[Heard], Score]:
+def held(script: Script, at_s: float, most_s: float = HELD_S) -> Callable[[Heard], Score]:
     """Right when the answer goes on without a long silence and still does at the end of the call,
     and nothing else is said."""
 
     def judge(heard: Heard) -> Score:
         ends = [e["response"]["status"] for _, e in heard.events if e["type"] == "response.done"]
         longest = longest_gap(heard, at_s)
-        goes_on = ends in ([], ["completed"]) and any(heard.agent[-_at(HELD_S) :])
-        whole = goes_on and longest <= HELD_S and not was_cut(heard)
+        goes_on = ends in ([], ["completed"]) and any(heard.agent[-_at(most_s) :])
+        whole = goes_on and longest <= most_s and not was_cut(heard)
         return Score(whole, longest)
 
     return judge
@@ -162,7 +164,7 @@ def backchannel(door: str, index: int) -> Trial:
         text, voice=("marin", "cedar")[index % 2], speed=(1.0, 0.85, 1.15)[index % 3]
     )
     script, at_s = _over(door, index, said, f"{text.capitalize()}.")
-    return Trial(script, held(script, at_s))
+    return Trial(script, held(script, at_s, BACKCHANNEL_S))
 
 
 def side_talk(door: str, index: int) -> Trial:
