@@ -113,17 +113,14 @@ class Connection:
         self._beginning: asyncio.Task[None] | None = None
         self._heard_language = ""
         self._excuses = Excuses(needs_words=not engines.stt.info.closed_set)
-        self._silent_ms = 0
-        """Of the caller's silence when the last turn was decided."""
+        self._silent_ms = 0  # the caller's silence when the last turn was decided
         self._listener = TurnListener(
             vad=engines.vad,
             stt=engines.stt,
             turns=settings.turns,
             agent=self._agent,
             report=self._report,
-            on_partial=lambda words: self._send_penny(
-                "penny.transcript.partial", item_id=self._speech_item_id, text=words
-            ),
+            on_partial=self._offer_partial,
             on_turn_decided=self._note_turn,
             on_words_at_pause=self._answer_ahead,
             on_hold=self._note_hold,
@@ -386,6 +383,9 @@ class Connection:
         self._llm.begin(await self._house.prepare(wanted))
 
     # -- small talk with the gateway ----------------------------------------------------------
+
+    def _offer_partial(self, words: str) -> None:
+        self._send_penny("penny.transcript.partial", item_id=self._speech_item_id, text=words)
 
     def _note_turn(self, speech_end_ms: int, decided_ms: int, speech_ms: int) -> None:
         self._excuses.speech_ms = speech_ms

@@ -24,7 +24,7 @@ ARCHIVE = Path(__file__).resolve().parents[1] / "models" / "whisper-es-closed.ta
 
 
 def load(folder: Path) -> FasterWhisper:
-    """Raises EngineError if the model does not load."""
+    """The model of an unpacked folder. Raises EngineError if it does not load."""
     return FasterWhisper(
         WhisperSettings(
             model=str(folder),
