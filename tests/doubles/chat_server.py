@@ -88,8 +88,8 @@ class ChatServer:
 
     @property
     def asked(self) -> list[Json]:
-        """Answers asked for; a prompt's head computed ahead is none."""
-        return [body for body in self.seen if body.get("stream")]
+        """Answers asked for: no prompt's head computed ahead, no question about the model."""
+        return [body for body in self.seen if body.get("stream_options")]
 
     def routes(self) -> dict[str, Any]:
         return {
