@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from pydantic import TypeAdapter
-
 from brain.folio import ContextUpdate, CorrectionNote
 from penny.errors import PennyError
 
@@ -76,7 +74,7 @@ class Excerpt:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisRequest:
-    """One analysis, complete: what the journal keeps and ``replay`` runs again.
+    """One analysis, complete.
 
     Args:
         words: the caller's, final or so far. reply: of a review, what the speaker said.
@@ -103,14 +101,6 @@ class AnalysisRequest:
     open_corrections: tuple[Json, ...] = ()
     made_corrections: tuple[Json, ...] = ()
     session: Json = field(default_factory=dict)
-
-    def as_json(self) -> Json:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Json) -> AnalysisRequest:
-        """Keys of another version are left out. Raises ValueError for no record."""
-        return TypeAdapter(cls).validate_python(data)
 
 
 @dataclass(frozen=True, slots=True)

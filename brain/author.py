@@ -17,7 +17,6 @@ from brain.correction import CorrectionDesk, Evidence
 from brain.facts import as_passages, update_from_facts
 from brain.folio import ContextUpdate, CorrectionNote, Folio, SectionName
 from brain.host import BrainHost, BrainProfile, Reply
-from brain.journal import Journal
 from brain.render import render_correction, render_facts, render_passages, render_update
 from brain.service import BrainService
 from penny.ids import new_id
@@ -32,12 +31,9 @@ HEARD_WHOLE = 0.8
 class FolioAuthor:
     """Writes for one session. ``newest_turn``: of the caller, as far as the brain was told."""
 
-    def __init__(
-        self, service: BrainService, profile: BrainProfile, journal: Journal, host: BrainHost
-    ) -> None:
+    def __init__(self, service: BrainService, profile: BrainProfile, host: BrainHost) -> None:
         self._service = service
         self._profile = profile
-        self._journal = journal
         self._host = host
         self.newest_turn = 0
         self.reply_items: dict[int, str] = {}
@@ -53,7 +49,6 @@ class FolioAuthor:
         """Have the speaker know what the brain makes of a turn, unless it knows it already."""
         standing = self._host.in_force("folio")
         if standing and update.same_advice(ContextUpdate.model_validate(standing[-1].body)):
-            self._journal.write("folio_unchanged", turn=request.turn)
             return
         update = update.model_copy(update={"timestamp": self._timestamp()})
         text = render_update(update, request.turn, request.language)
@@ -104,7 +99,8 @@ class FolioAuthor:
         """Have a mistake in ``item_id`` of ``turn`` put right, if the desk agrees."""
         later = [each.penny for each in self._host.history() if each.turn > turn]
         reason = self.corrections.reason_against(note, heard, item_id, _evidence_of(request), later)
-        self._journal.write("correction", turn=turn, note=note.model_dump(), dropped=reason)
+        about = note.model_dump()
+        self._host.note("correction", item_id=item_id, turn=turn, correction=about, dropped=reason)
         if not reason:
             folio = self._correction(note, turn, item_id)
             self.corrections.placed(note, folio.id, turn, item_id)
@@ -116,7 +112,8 @@ class FolioAuthor:
         steps = self.corrections.reply_heard(heard, reply.words, reply.in_force, whole=whole)
         for progress, placed in steps:
             weak = placed.folio_id
-            self._journal.write("correction_checked", folio_id=weak, progress=progress)
+            about = {"item_id": reply.item_id, "folio_id": weak, "progress": progress}
+            self._host.note("correction_checked", **about)
             if progress == "confirmed":
                 self._host.withdraw(weak, "confirmed")
             elif progress == "raise":

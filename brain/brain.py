@@ -17,7 +17,6 @@ from brain.analysis import AnalysisRequest, Excerpt, Purpose
 from brain.author import FolioAuthor
 from brain.folio import Folio, Json, Outcome
 from brain.host import BrainHost, BrainProfile, Reply
-from brain.journal import Journal
 from brain.outcomes import Effectiveness, OutcomeLog
 from brain.quoting import quote_json
 from brain.schedule import Schedule
@@ -41,17 +40,14 @@ DAYS = {
 class SessionBrain:
     """One session's brain. Everything it does to the call goes through ``host``."""
 
-    def __init__(
-        self, service: BrainService, profile: BrainProfile, journal: Journal, host: BrainHost
-    ) -> None:
+    def __init__(self, service: BrainService, profile: BrainProfile, host: BrainHost) -> None:
         self._service = service
         self._profile = profile
-        self._journal = journal
         self._host = host
         self._schedule = Schedule(profile.settings)
-        self._thinking = Thinking(service, profile, journal, host)
-        self._author = FolioAuthor(service, profile, journal, host)
-        self._outcomes = OutcomeLog(journal, profile.trace, host.tell)
+        self._thinking = Thinking(service, profile, host)
+        self._author = FolioAuthor(service, profile, host)
+        self._outcomes = OutcomeLog(profile.trace, host)
         self._tasks = TaskOwner("brain")
         self._running: list[asyncio.Task[None]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -130,7 +126,6 @@ class SessionBrain:
         self._cancel_timer()
         await self._tasks.aclose()
         self._service.counts.effectiveness.add(self.effectiveness)
-        self._journal.write("effectiveness", effectiveness=self.effectiveness.as_json())
 
     # -- analysing ----------------------------------------------------------------------------
 
@@ -138,7 +133,6 @@ class SessionBrain:
         self._running = [task for task in self._running if not task.done()]
         if len(self._running) >= MAX_RUNNING:
             self._running.pop(0).cancel()
-            self._journal.write("analysis_aborted", by_turn=turn)
         analyse = partial(self._analyse, item_id, text, turn, is_partial)
         work = self._read("turn", item_id, analyse)
         self._running.append(self._tasks.spawn(work, name="brain analysis"))

@@ -39,10 +39,9 @@ class Claude:
 
     Args:
         base_url: another Messages server; None is Anthropic's.
-        system: the prompt; ``replay`` may bring another.
     """
 
-    def __init__(self, base_url: str | None, *, system: str = SYSTEM) -> None:
+    def __init__(self, base_url: str | None) -> None:
         key = read_secret(ANTHROPIC_API_KEY, os.environ)
         self._client = anthropic.AsyncAnthropic(
             api_key=key.get_secret_value() if key is not None else "none",
@@ -52,7 +51,6 @@ class Claude:
             # vendor: what is traced here is for Penny to say.
             open_telemetry=False,
         )
-        self._system = system
 
     async def analyse(
         self, request: AnalysisRequest, model: str, depth: Depth, bill: Bill
@@ -120,9 +118,7 @@ class Claude:
         return {
             **parameters,
             "model": model,
-            "system": [
-                {"type": "text", "text": self._system, "cache_control": {"type": "ephemeral"}}
-            ],
+            "system": [{"type": "text", "text": SYSTEM, "cache_control": {"type": "ephemeral"}}],
             "messages": [{"role": "user", "content": content}],
             "output_config": form | parameters.get("output_config", {}),
         }

@@ -53,6 +53,10 @@ class BrainHost(Protocol):
         """Pass a ``penny.*`` event on to the session."""
         ...
 
+    def note(self, kind: str, **fields: object) -> None:
+        """Tell ``penny.note``, which no client sees: it is kept with the call."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class BrainProfile:

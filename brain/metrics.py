@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily, Metric
 
@@ -47,19 +47,8 @@ class BrainCollector:
             yield family
         about = "US dollars spent on folios"
         yield CounterMetricFamily("penny_folio_usd", about, value=folios.usd)
-        about = "Entries of sessions' journals that the disk did not take"
-        lost = counts.journals.entries_lost
-        yield CounterMetricFamily("penny_journal_entries_lost", about, value=lost)
 
 
-def health_checks(counts: BrainCounts) -> tuple[Callable[[], str], ...]:
-    """Checks of what of the brain works less well than usual; each returns its fault, or ''."""
-
-    def models() -> str:
-        return "; ".join(f"brain: {model} refuses: {why}" for model, why in counts.refused.items())
-
-    def journals() -> str:
-        reason = counts.journals.reason
-        return f"journals of sessions are not written: {reason}" if reason else ""
-
-    return models, journals
+def health_check(counts: BrainCounts) -> str:
+    """Which models refuse what they are sent, and why; '' for none."""
+    return "; ".join(f"brain: {model} refuses: {why}" for model, why in counts.refused.items())

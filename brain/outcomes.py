@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from brain.folio import Json, Outcome
-from brain.journal import Journal
+from brain.host import BrainHost
 from penny.tracing.attributes import Attributes
 
 
@@ -68,12 +67,12 @@ class Effectiveness:
 
 
 class OutcomeLog:
-    """Takes the outcomes of one session. ``tell`` passes ``penny.*`` events on to the session."""
+    """Takes the outcomes of one session."""
 
-    def __init__(self, journal: Journal, trace: Trace | None, tell: Callable[[Json], None]) -> None:
-        self._journal = journal
+    def __init__(self, trace: Trace | None, host: BrainHost) -> None:
         self._trace = trace
-        self._tell = tell
+        self._host = host
+        self._tell = host.tell
         self._used: dict[str, bool] = {}
         self._told: Json = {}
         self.effectiveness = Effectiveness()
@@ -84,7 +83,18 @@ class OutcomeLog:
         was_used = self._used.get(folio.id)
         self.effectiveness.take(outcome, is_new=was_used is None, was_used=bool(was_used))
         self._used[folio.id] = bool(was_used) or outcome.state == "used"
-        self._record(outcome)
+        self._host.note(
+            "folio",
+            item_id=folio.based_on,
+            folio_id=folio.id,
+            section=folio.section,
+            source=folio.source,
+            turn=folio.turn,
+            status=outcome.state,
+            reason=outcome.reason,
+            placement=outcome.placement,
+            response_id=outcome.response_id,
+        )
         if outcome.state == "in_force":
             self._tell_in_force(outcome)
         elif outcome.state == "gone":
@@ -93,25 +103,6 @@ class OutcomeLog:
         if told != self._told:
             self._told = told
             self._tell({"type": "penny.effectiveness", "effectiveness": told})
-
-    def _record(self, outcome: Outcome) -> None:
-        folio = outcome.folio
-        self._journal.write(
-            "folio",
-            folio_id=folio.id,
-            folio_kind=folio.kind,
-            section=folio.section,
-            source=folio.source,
-            turn=folio.turn,
-            based_on=folio.based_on,
-            status=outcome.state,
-            reason=outcome.reason,
-            placement=outcome.placement,
-            at_turn=outcome.turn,
-            response_id=outcome.response_id or None,
-            supersedes=folio.supersedes,
-            body=folio.body if outcome.state == "in_force" else None,
-        )
 
     def _tell_in_force(self, outcome: Outcome) -> None:
         folio = outcome.folio

@@ -11,7 +11,6 @@ import structlog
 
 from brain.analysis import Analysis, AnalysisRequest, BrainFailure
 from brain.claude import Bill, Claude
-from brain.journal import JournalHealth
 from brain.outcomes import Effectiveness
 from config.brain import BrainSection, Depth
 from config.schema import ModelsSection
@@ -49,7 +48,6 @@ class BrainCounts:
     effectiveness: Effectiveness = field(default_factory=Effectiveness)
     rollovers: Counter[str] = field(default_factory=Counter)
     actions: Counter[str] = field(default_factory=Counter)
-    journals: JournalHealth = field(default_factory=JournalHealth)
     refused: dict[str, str] = field(default_factory=dict)
     not_understood: Counter[str] = field(default_factory=Counter)
     """Events of the speaker's that were passed over, by type."""

@@ -13,7 +13,6 @@ from brain.analysis import Analysis, AnalysisRequest, BrainFailure, BrainUsage, 
 from brain.facts import Library
 from brain.folio import Json
 from brain.host import BrainHost, BrainProfile
-from brain.journal import Journal
 from brain.service import OUR_MISTAKE, BrainService
 from penny.metering.usage import price_messages, total_usd
 from penny.tracing.attributes import Attributes
@@ -24,14 +23,11 @@ log = structlog.get_logger()
 
 
 class Thinking:
-    """One per session; each search and analysis is journalled, metered and traced here."""
+    """One per session; each search and analysis is noted, metered and traced here."""
 
-    def __init__(
-        self, service: BrainService, profile: BrainProfile, journal: Journal, host: BrainHost
-    ) -> None:
+    def __init__(self, service: BrainService, profile: BrainProfile, host: BrainHost) -> None:
         self._service = service
         self._profile = profile
-        self._journal = journal
         self._host = host
         self._library = Library(service.base, profile.ref, profile.language)
         self._usd = 0.0
@@ -70,15 +66,13 @@ class Thinking:
     def _search(self, text: str, by: str, item_id: str) -> Iterator[list[Excerpt]]:
         """Trace and record a search, whose finds are put into the list."""
         found: list[Excerpt] = []
-        started_s = self._service.clock()
         about: Attributes = {"penny.search.by": by}
         with span(self._profile.trace, "search", item_id=item_id, attributes=about) as searching:
             yield found
             if searching is not None:
                 searching.set({"penny.passages": len(found)})
-        took_ms = round((self._service.clock() - started_s) * 1000, 1)
         ids = [passage.id for passage in found]
-        self._journal.write("search", query=text, by=by, found=ids, took_ms=took_ms)
+        self._host.note("search", item_id=item_id, query=text, by=by, found=ids)
 
     # -- the model ----------------------------------------------------------------------------
 
@@ -136,9 +130,11 @@ class Thinking:
                     }
                 )
         update = analysis.update
-        self._journal.write(
+        self._host.note(
             "analysis",
-            request=request.as_json(),
+            item_id=item_id,
+            purpose=request.purpose,
+            passages=[each.id for each in request.passages],
             model=model,
             update=None if update is None else update.model_dump(mode="json"),
             corrections=[each.model_dump(mode="json") for each in analysis.corrections],
@@ -160,7 +156,8 @@ class Thinking:
     def _note_failure(self, failure: BrainFailure, request: AnalysisRequest) -> None:
         """Log an outage once, not once per turn; the counts have every failure. A request that is
         refused, or made without credentials, is told to the session too."""
-        self._journal.write("analysis_failed", request=request.as_json(), code=failure.code)
+        about = {"purpose": request.purpose, "code": failure.code}
+        self._host.note("analysis_failed", item_id=request.item_id, **about)
         if failure.code != "no_brain" and not self._out_of_order:
             log.warning("brain_degraded", code=failure.code, reason=failure.message)
         self._out_of_order = failure.code

@@ -1,4 +1,4 @@
-"""One EXTERNAL call put together: speaker, brain, context, tools and journal."""
+"""One EXTERNAL call put together: speaker, brain, context, and tools."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 from brain.action_runner import ActionRunner
 from brain.actions import ActionDesk, choose_actions, offer_tools
 from brain.brain import SessionBrain
 from brain.host import BrainProfile
-from brain.journal import Journal
 from brain.render import RULES
 from brain.service import BrainCounts, BrainService
 from config.schema import Config
@@ -34,7 +32,6 @@ from penny.session.mode import Mode, SessionSpec
 
 
 REASONING_MODELS = re.compile(r"gpt-realtime-2(\.|-|$)")
-SAFE_NAME = re.compile(r"[^A-Za-z0-9_-]")
 PLAIN = Capabilities(appends=False, calls_tools=False)
 """Of another mode's speaker: it has the context in its instructions, and what else goes on there
 is that mode's business."""
@@ -77,27 +74,18 @@ class CallAssembly:
         )
 
     def build(self) -> ExternalCall:
-        shared, spec, service = self._shared, self._spec, self._shared.brain
+        shared, service = self._shared, self._shared.brain
         clock = asyncio.get_running_loop().time
-        path = None
-        settings = self._config.brain.journal
-        if service is not None and settings.enabled:
-            day = datetime.now(UTC).strftime("%Y-%m-%d")
-            name = f"{SAFE_NAME.sub('_', spec.session_id)}.jsonl"
-            path = self._config.resolve(settings.folder) / day / name
-        journal = Journal(path, clock, shared.counts.journals)
         speaker = self._config.speaker
         line = Line(self._open_next, self._open_fallback(), speaker, clock, time.time)
         private = {"mode": "SELF_HOSTED", "privacy": ""}
         if shared.fallback is not None:
             privacy = self._config.penny.modes.SELF_HOSTED.privacy
             private = {"mode": shared.fallback.name, "privacy": privacy}
-        call = ExternalCall(
-            self._state(), line, self._tools, journal, clock, shared.counts, private
-        )
+        call = ExternalCall(self._state(), line, self._tools, clock, shared.counts, private)
         if service is not None:
-            call.host.brain = SessionBrain(service, self._profile(service), journal, call.host)
-        self._note_start(call)
+            call.host.brain = SessionBrain(service, self._profile(service), call.host)
+        self._warn(call)
         return call
 
     def _state(self) -> CallState:
@@ -201,17 +189,9 @@ class CallAssembly:
         desk = ActionDesk(self._actions, spec.session_id)
         return ToolRuns(desk, shared.runner, session, shared.counts.actions, host, spec.trace)
 
-    def _note_start(self, call: ExternalCall) -> None:
-        spec, models = self._spec, self._config.models
-        call.note(
-            "session",
-            session_id=spec.session_id,
-            language=spec.language,
-            model=self._model,
-            cerebro=spec.cerebro,
-            actions=list(self._actions),
-        )
-        field = "context.available_actions"
+    def _warn(self, call: ExternalCall) -> None:
+        """Tell what of the caller's wishes does not hold."""
+        models, field = self._config.models, "context.available_actions"
         warnings = [
             ("field_ignored", f"{field}: '{name}' is not declared in penny.yaml", field)
             for name in self._undeclared

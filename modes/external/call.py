@@ -14,13 +14,12 @@ from typing import Any, get_args
 
 import structlog
 
-from brain.journal import Journal
 from brain.service import BrainCounts
 from modes.external.host import CallHost, Observed
 from modes.external.line import Line
 from modes.external.reducer import hear_audio, next_deadline_s, step
 from modes.external.session_view import duration_ms
-from modes.external.speaker import Json, Step, UpstreamSpeaker
+from modes.external.speaker import Json, UpstreamSpeaker
 from modes.external.state import CallState, What
 from modes.external.tools import ToolRuns
 from penny.aio.tasks import TaskOwner
@@ -47,7 +46,6 @@ class ExternalCall:
         state: CallState,
         line: Line,
         make_tools: Callable[[CallHost], ToolRuns],
-        journal: Journal,
         clock: Callable[[], float],
         counts: BrainCounts,
         private: Json,
@@ -55,9 +53,7 @@ class ExternalCall:
         self.info: Json = {}
         self.state = state
         self.line = line
-        self.note = journal.write
-        self.host = CallHost(state, clock, self.happen, self.tell, journal)
-        self._journal = journal
+        self.host = CallHost(state, clock, self.happen, self.tell)
         self._tools = make_tools(self.host)
         self._clock = clock
         self._counts = counts
@@ -76,12 +72,11 @@ class ExternalCall:
             "tell": self.tell,
             "send": line.send,
             "seed": line.seed,
-            "apply": self._apply,
+            "apply": line.change,
             "abandon": line.abandon,
             "run": self._tools.run,
             "look_up": lambda turn: self._happened.appendleft(("facts", host.find(turn))),
             **{each: partial(host.observe, each) for each in get_args(Observed)},
-            "journal": lambda about: self.note(about[0], **about[1]),
             "refusal": self._refusal,
             "not_understood": self._not_understood,
         }
@@ -132,8 +127,6 @@ class ExternalCall:
         for outcome in self.state.context.drain(self.state.turn, self._clock()):
             self.host.observe("outcome", outcome)
         await self._leave_brain()
-        self.note("session_ended")
-        await self._journal.aclose()
 
     def tell(self, event: Json) -> None:
         """Pass an event on to the session, or keep it until there is one."""
@@ -245,11 +238,6 @@ class ExternalCall:
         self._timer = None
         self.happen("tick")
 
-    def _apply(self, change: Step) -> None:
-        self.note("placement", act=change.act, folios=change.folios, text=change.text)
-        self.line.change(change)
-
     def _refusal(self, about: tuple[str, Json]) -> None:
         kind, fields = about
         log.warning("speaker_refuses", kind=kind, **fields)
-        self.note(kind, **fields)

@@ -32,14 +32,6 @@ def review(s: CallState, response: Json, output: list[Json]) -> None:
         in_force=s.slot.in_force,
         earlier=tuple(item.id for item in items[:-1]),
     )
-    s.journal(
-        "reply",
-        turn=reply.turn,
-        response_id=reply.response_id,
-        status=reply.status,
-        penny=reply.text,
-        usage=response.get("usage"),
-    )
     if s.slot.wish is None or s.slot.wish.kind != "filler":
         s.do("replied", reply)
 

@@ -11,7 +11,6 @@ import structlog
 from brain.analysis import ActionRecord, Exchange
 from brain.brain import SessionBrain
 from brain.folio import Folio, SectionName
-from brain.journal import Journal
 from modes.external.state import CallState, Json, What
 
 
@@ -39,13 +38,11 @@ class CallHost:
         clock: Callable[[], float],
         happen: Callable[[What, Any], None],
         tell: Callable[[Json], None],
-        journal: Journal,
     ) -> None:
         self.state = state
         self.clock = clock
         self.happen = happen
         self.tell = tell
-        self.journal = journal
         self.brain: SessionBrain | None = None
         self.records: list[ActionRecord] = []
         """What ran in the caller's name, or was refused; newest last."""
@@ -85,7 +82,10 @@ class CallHost:
     def withdraw(self, folio_id: str, reason: str) -> None:
         self.happen("withdrawn", (folio_id, reason))
 
-    # -- what the brain and the journal are told ------------------------------------------------
+    def note(self, kind: str, **fields: object) -> None:
+        self.tell({"type": "penny.note", "note": kind, **fields})
+
+    # -- what the brain is told -----------------------------------------------------------------
 
     def find(self, wanted: tuple[str, int, str]) -> tuple[str, Folio | None]:
         """Facts for a turn's words; whatever is wrong with them, the caller gets an answer."""

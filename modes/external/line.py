@@ -54,9 +54,6 @@ class LineHost(Protocol):
     def on_dead(self, error: SpeakerLost) -> None:
         """There will be no upstream any more."""
 
-    def note(self, kind: str, **fields: object) -> None:
-        """Write into the journal."""
-
 
 class _Sink:
     """Brings an upstream's events to the call as long as it is the current one."""
@@ -177,7 +174,6 @@ class Line:
         if upstream is None:
             return
         log.warning("upstream_lost", code=error.code, reason=error.message)
-        self.host.note("upstream_lost", code=error.code, retryable=error.retryable)
         self._tasks.spawn(upstream.aclose(), name="close the lost upstream")
         self._tasks.spawn(self._recover(error), name=RECOVERY)
 
@@ -291,7 +287,6 @@ class Line:
         self._watch(upstream)
         took_ms = round((self._clock() - started_s) * 1000)
         log.info("upstream_replaced", reason=reason, took_ms=took_ms)
-        self.host.note("rollover", reason=reason, took_ms=took_ms)
         self.host.on_attached(upstream, reason)
         upstream.start(_Sink(self, upstream))
 

@@ -15,7 +15,6 @@ def called(s: CallState, raw: Json, response_id: str) -> None:
     """A finished function call; the same one counts once."""
     call_id = raw["call_id"]
     if call_id in s.calls:
-        s.journal("tool_repeated", call_id=call_id)
         return
     s.calls[call_id] = response_id
     if response_id not in s.batches:
@@ -67,7 +66,6 @@ def _fill(response_id: str, s: CallState) -> None:
         "tool_choice": "none",
         "metadata": {"penny_say": phrase},
     }
-    s.journal("filler", phrase=phrase)
     s.wishes["filler"] = Wish("filler", params)
 
 

@@ -32,8 +32,8 @@ Effect = tuple[str, Any]
 """What follows: ``send`` a client event, ``tell`` the session a server event, ``seed`` an item that
 is another text now, ``apply`` a ``Step``, ``look_up`` facts (item, turn, words; answered at once),
 ``run`` a ``Run``, ``abandon`` the upstream (why); ``partial``, ``final``, ``replied``, ``outcome``
-for the brain; ``journal`` (kind, fields), ``refusal`` (kind, fields), which is logged too, and
-``not_understood`` (type of an event)."""
+for the brain; ``refusal`` (kind, fields), which is logged, and ``not_understood`` (type of an
+event)."""
 
 
 Then: TypeAlias = "Callable[[CallState], None] | None"
@@ -196,9 +196,6 @@ class CallState:
     def tell(self, kind: str, **fields: Any) -> None:
         """A server event of Penny's own making."""
         self.do("tell", {"type": kind, "event_id": self.new_id("event"), **fields})
-
-    def journal(self, kind: str, **fields: Any) -> None:
-        self.do("journal", (kind, fields))
 
     def set_due(self, name: str, seconds: float, then: Then = None) -> None:
         """Set a deadline, in place of one of that name."""

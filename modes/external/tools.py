@@ -73,7 +73,6 @@ class ToolRuns:
     def _tell(self, event: Json) -> None:
         if event["type"] == "penny.tool_call":
             self._counts[event["status"]] += 1
-            self._host.journal.write("tool", **{n: v for n, v in event.items() if n != "type"})
         self._host.tell(event)
 
     async def aclose(self) -> None:

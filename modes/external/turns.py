@@ -118,7 +118,6 @@ def words_final(s: CallState, event: Json) -> Json | None:
 
 def turn_known(s: CallState, item: ConversationItem) -> None:
     """A turn's words are final."""
-    s.journal("turn", turn=item.turn, item_id=item.id, caller=item.words)
     s.do("final", (item.id, item.words, item.turn, s.now_s))
 
 
@@ -174,14 +173,9 @@ def _answer_now(
     if wish is None:
         return
     s.wishes[wish.kind] = wish
-    item = s.conversation.get(item_id)
-    s.journal(
-        "facts",
-        turn=item.turn if item is not None else s.turn,
-        outcome=outcome,
-        passages=len(folio.passages) if folio is not None else 0,
-        waited_ms=round(1000 * waited_s, 1),
-    )
+    passages, waited_ms = len(folio.passages) if folio is not None else 0, round(1000 * waited_s, 1)
+    about = {"outcome": outcome, "passages": passages, "waited_ms": waited_ms}
+    s.tell("penny.note", note="facts", item_id=item_id, **about)
 
 
 # -- a replaced upstream --------------------------------------------------------------------------

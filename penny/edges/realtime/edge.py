@@ -42,7 +42,7 @@ EVENT_COST_BYTES = 64
 MAX_MODEL_CHARS = 128
 """Of a model's name, as for a client secret."""
 
-INTERNAL = frozenset({"penny.session"})
+INTERNAL = frozenset({"penny.session", "penny.note"})
 """Penny's own events that are no client's business: the speaker's session, for observers."""
 
 DOES_NOT_READ = "client_does_not_read"
