@@ -1,4 +1,4 @@
-"""The one file that talks through Anthropic's SDK: an analysis over the Messages API, streamed.
+"""Anthropic's SDK, and nowhere else: an analysis over the Messages API, streamed.
 
 Structured output by JSON schema (``output_config.format``; current models refuse forced tools),
 one deadline for the whole call, no silent retries: a later turn is the retry.
@@ -10,16 +10,17 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any, Literal
 
 import anthropic
 import httpx2
+from anthropic.resources.messages import DEPRECATED_MODELS
 
 from brain.analysis import Analysis, AnalysisRequest, BrainFailure, BrainUsage
-from brain.answer import read_answer
-from brain.models import request_parameters
-from brain.prompt import SCHEMA, SYSTEM, build_blocks
+from brain.prompt import SCHEMA, SYSTEM, build_blocks, read_answer
+from brain.texts import read_table
 from config.brain import Depth
 from config.credentials import ANTHROPIC_API_KEY, read_secret
 from penny.realtime.usage import estimate_tokens
@@ -27,6 +28,70 @@ from penny.tracing.current import trace_headers
 
 
 Json = dict[str, Any]
+
+THINKING_TOKENS = 2_000
+"""Added to ``max_tokens`` of a model that thinks: its thoughts count toward the same limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What a model takes.
+
+    Args:
+        thinking_off: the ``thinking.type`` that has it answer without thinking first; ``omitted``
+            where it does so by itself, None where it always thinks.
+        effort: whether ``output_config.effort`` is taken; otherwise it is a 400.
+    """
+
+    thinking_off: Literal["disabled", "between_tools", "omitted"] | None
+    effort: bool
+
+
+UNKNOWN = ModelFacts("omitted", effort=False)
+"""Of a name that is no Claude model, such as one of another Messages server: it is sent neither."""
+FACTS = {
+    name: ModelFacts(group["thinking_off"], group["effort"])
+    for group in read_table("models")["models"]
+    for name in group["names"]
+}
+
+
+def request_parameters(model: str, depth: Depth) -> Json:
+    """``max_tokens``, and ``thinking`` and ``output_config.effort`` where the model takes them.
+
+    A depth is a wish: a model that cannot leave thinking off gets room for its thoughts instead.
+    """
+    facts = FACTS.get(model, UNKNOWN)
+    parameters: Json = {"max_tokens": depth.max_tokens}
+    thinks = facts.thinking_off is None
+    if depth.thinking == "disabled" and facts.thinking_off in ("disabled", "between_tools"):
+        parameters["thinking"] = {"type": facts.thinking_off}
+    elif depth.thinking == "default":
+        thinks = facts.thinking_off != "omitted"
+    if thinks:
+        parameters["max_tokens"] += THINKING_TOKENS
+    if depth.effort is not None and facts.effort:
+        parameters["output_config"] = {"effort": depth.effort}
+    return parameters
+
+
+def find_fault(model: str, today: date) -> str:
+    """Why requests to this model fail, or will, as the SDK knows it; "" when nothing is known."""
+    ends = DEPRECATED_MODELS.get(model)
+    if ends is not None:
+        gone = _read_date(ends) <= today
+        return f"{model} {'was' if gone else 'is'} turned off on {ends}"
+    if model.startswith("claude-") and model not in FACTS:
+        return f"{model} is no model that the installed SDK knows; it is sent plain requests"
+    return ""
+
+
+def _read_date(text: str) -> date:
+    """``June 15th, 2026``, as the SDK writes it."""
+    month, day, year = text.replace(",", "").split()
+    return datetime.strptime(f"{month} {day[:-2]} {year}", "%B %d %Y").date()  # noqa: DTZ007
+
+
 Bill = Callable[[BrainUsage], None]
 
 CACHED_BLOCKS_FROM = 2

@@ -5,27 +5,26 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from brain.action_runner import ActionRunner
 from brain.actions import ActionDesk, choose_actions, offer_tools
+from brain.analysis import BrainProfile
 from brain.brain import SessionBrain
-from brain.host import BrainProfile
 from brain.render import RULES
 from brain.service import BrainCounts, BrainService
+from brain.tool_desk import ActionRunner
 from config.schema import Config
 from modes.external.call import ExternalCall
 from modes.external.context import DeclaredContext
 from modes.external.conversation import Conversation
-from modes.external.host import CallHost
+from modes.external.host import CallHost, pending_output
 from modes.external.line import Line, Open
 from modes.external.openai_speaker import RealtimeUpstream
 from modes.external.placing import Placer
 from modes.external.session_view import SessionView
 from modes.external.speaker import Capabilities, Json, SpeakerProvider, UpstreamSpeaker
 from modes.external.state import CallState, Timing
-from modes.external.tools import ToolRuns, pending_output
 from penny.ids import new_id
 from penny.localized import language_of
 from penny.session.mode import Mode, SessionSpec
@@ -82,9 +81,11 @@ class CallAssembly:
         if shared.fallback is not None:
             privacy = self._config.penny.modes.SELF_HOSTED.privacy
             private = {"mode": shared.fallback.name, "privacy": privacy}
-        call = ExternalCall(self._state(), line, self._tools, clock, shared.counts, private)
+        state = self._state()
+        host = self._host(state, clock)
+        call = ExternalCall(state, line, host, clock, shared.counts, private)
         if service is not None:
-            call.host.brain = SessionBrain(service, self._profile(service), call.host)
+            host.brain = SessionBrain(service, self._profile(service), host)
         self._warn(call)
         return call
 
@@ -110,8 +111,6 @@ class CallAssembly:
             known = state.conversation.add({"id": new_id("item"), **item})
             known.is_known_as_text = known.is_final = True
         return state
-
-    # -- the upstream -------------------------------------------------------------------------
 
     def _view(self, *, answers_turns: bool) -> SessionView:
         service, language = self._shared.brain, self._spec.language.split("-")[0]
@@ -162,8 +161,6 @@ class CallAssembly:
 
         return open_it
 
-    # -- what stands behind -------------------------------------------------------------------
-
     def _profile(self, service: BrainService) -> BrainProfile:
         wishes, settings = self._spec.cerebro, self._config.brain
         named = {"update_frequency", "every_n"} & {name for name in wishes if wishes[name]}
@@ -178,7 +175,7 @@ class CallAssembly:
             trace=self._spec.trace,
         )
 
-    def _tools(self, host: CallHost) -> ToolRuns:
+    def _host(self, state: CallState, clock: Callable[[], float]) -> CallHost:
         spec, shared = self._spec, self._shared
         session = {
             "session_id": spec.session_id,
@@ -187,7 +184,8 @@ class CallAssembly:
             "tenant": spec.tenant,
         }
         desk = ActionDesk(self._actions, spec.session_id)
-        return ToolRuns(desk, shared.runner, session, shared.counts.actions, host, spec.trace)
+        counts = shared.counts.actions
+        return CallHost(state, clock, desk, shared.runner, session, counts, spec.trace)
 
     def _warn(self, call: ExternalCall) -> None:
         """Tell what of the caller's wishes does not hold."""

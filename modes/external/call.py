@@ -21,7 +21,6 @@ from modes.external.reducer import hear_audio, next_deadline_s, step
 from modes.external.session_view import duration_ms
 from modes.external.speaker import Json, UpstreamSpeaker
 from modes.external.state import CallState, What
-from modes.external.tools import ToolRuns
 from penny.aio.tasks import TaskOwner
 from penny.errors import SpeakerLost
 from penny.session.mode import SpeakerSink
@@ -37,7 +36,6 @@ class ExternalCall:
     """One call.
 
     Args:
-        make_tools: what runs what the speaker calls.
         private: ``mode`` and ``privacy`` of where a call goes whose speaker is dead.
     """
 
@@ -45,7 +43,7 @@ class ExternalCall:
         self,
         state: CallState,
         line: Line,
-        make_tools: Callable[[CallHost], ToolRuns],
+        host: CallHost,
         clock: Callable[[], float],
         counts: BrainCounts,
         private: Json,
@@ -53,8 +51,8 @@ class ExternalCall:
         self.info: Json = {}
         self.state = state
         self.line = line
-        self.host = CallHost(state, clock, self.happen, self.tell)
-        self._tools = make_tools(self.host)
+        self.host = host
+        host.happen, host.tell = self.happen, self.tell
         self._clock = clock
         self._counts = counts
         self._private = private
@@ -67,14 +65,13 @@ class ExternalCall:
         self._unread: deque[Json] = deque(maxlen=MOST_UNREAD)
         self._error: SpeakerLost | None = None
         self._closed = False
-        host = self.host
         self._carry_out: dict[str, Callable[[Any], None]] = {
             "tell": self.tell,
             "send": line.send,
             "seed": line.seed,
             "apply": line.change,
             "abandon": line.abandon,
-            "run": self._tools.run,
+            "run": host.run,
             "look_up": lambda turn: self._happened.appendleft(("facts", host.find(turn))),
             **{each: partial(host.observe, each) for each in get_args(Observed)},
             "refusal": self._refusal,
@@ -84,8 +81,6 @@ class ExternalCall:
     async def open(self) -> None:
         """Open the upstream. Raises ModeUnavailable."""
         await self.line.start(self)
-
-    # -- the session's side (Speaker) -----------------------------------------------------------
 
     @property
     def is_full(self) -> bool:
@@ -121,12 +116,12 @@ class ExternalCall:
         if self._timer is not None:
             self._timer.cancel()
         await self._tasks.aclose()
-        await self._tools.aclose()
+        await self.host.aclose()
         await self.line.aclose()
         self.state.context.close()
         for outcome in self.state.context.drain(self.state.turn, self._clock()):
             self.host.observe("outcome", outcome)
-        await self._leave_brain()
+        await self.host.leave_brain()
 
     def tell(self, event: Json) -> None:
         """Pass an event on to the session, or keep it until there is one."""
@@ -134,8 +129,6 @@ class ExternalCall:
             self._unread.append(event)
         elif not self._closed:
             self._sink.on_event(event)
-
-    # -- the upstream's side (LineHost) ---------------------------------------------------------
 
     def on_upstream_event(self, event: Json) -> None:
         if event["type"] != "response.output_audio.delta" or self._is_stepping:
@@ -176,7 +169,7 @@ class ExternalCall:
         """Nothing goes to the vendors any more; the notes stay what they are, as instructions."""
         self.state.view.leave()
         self.state.has_brain = False
-        self._tasks.spawn(self._leave_brain(), name="leave the brain")
+        self._tasks.spawn(self.host.leave_brain(), name="leave the brain")
         message = "the fast speaker is gone; the call goes on privately"
         self.tell({"type": "penny.warning", "code": "mode_changed", "message": message})
         speaker = {name: upstream.info.get(name) for name in ("model", "voice", "provider")}
@@ -184,13 +177,6 @@ class ExternalCall:
         capabilities = upstream.info.get("capabilities") or {}
         changed = {**self._private, "speaker": speaker, "capabilities": capabilities}
         self.tell({"type": "penny.mode_changed", **changed})
-
-    async def _leave_brain(self) -> None:
-        brain, self.host.brain = self.host.brain, None
-        if brain is not None:
-            await brain.aclose()
-
-    # -- the reducer ----------------------------------------------------------------------------
 
     def happen(self, what: What, about: Any = None) -> None:
         """Take what happens; what an effect causes meanwhile is taken after it."""

@@ -124,8 +124,6 @@ class Line:
         seed = state.conversation.seed(self._clock())
         return await opening(session, seed), seed
 
-    # -- sending ------------------------------------------------------------------------------
-
     def send_audio(self, event: Json, duration_ms: float) -> None:
         """Caller's audio: sent, and kept for the next upstream."""
         self.kept.append(event["audio"], duration_ms)
@@ -161,8 +159,6 @@ class Line:
         if self.current is not None:
             with suppress(SpeakerLost):
                 await self.current.drain()
-
-    # -- losing -------------------------------------------------------------------------------
 
     def abandon(self, reason: str) -> None:
         """The upstream does not answer any more: take it for lost."""
@@ -215,8 +211,6 @@ class Line:
             return
         self.fell_back = True
         await self._take_over(*opened, "fallback", started_s)
-
-    # -- replacing ----------------------------------------------------------------------------
 
     def _watch(self, upstream: UpstreamSpeaker) -> None:
         # The watch that replaces its own upstream is in here: it has the old one to close yet.

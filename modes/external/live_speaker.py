@@ -13,11 +13,11 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from brain.quoting import clean_text
+from brain.render import clean_text
 from modes.external.live_stream import DELEGATED, PAUSE_S, LiveStream
+from modes.external.openai_speaker import VendorProvider, end_if_terminal
 from modes.external.placing import CHARS_PER_TOKEN
 from modes.external.speaker import Capabilities, Json, Step, Translator
-from modes.external.vendor import VendorProvider, end_if_terminal
 from modes.realtime import RealtimeSpeaker, expect, set_up
 from penny.errors import SpeakerLost
 from penny.ids import new_id
@@ -104,8 +104,6 @@ class LiveUpstream(Translator):
             "delegation": {"type": "client"},
         }
 
-    # -- writing ------------------------------------------------------------------------------
-
     def send(self, event: Json) -> None:
         match event["type"]:
             case "input_audio_buffer.append":
@@ -181,8 +179,6 @@ class LiveUpstream(Translator):
     def _refuse(self, event: Json, message: str, param: str | None = None) -> None:
         event_id, kind = event.get("event_id"), "invalid_request_error"
         self._answer("error", error=describe_error("invalid_value", message, param, event_id, kind))
-
-    # -- reading ------------------------------------------------------------------------------
 
     def translate(self, event: Json) -> Iterable[Json]:
         match event["type"]:

@@ -74,8 +74,6 @@ class LiveStream:
         """The events since the last time."""
         return [each.event for each in self._outbox.drain() if isinstance(each, Send)]
 
-    # -- the caller ---------------------------------------------------------------------------
-
     def heard(self, delta: str, start_ms: int, end_ms: int) -> None:
         """A fragment of the caller's words, and where it lies in the session's audio."""
         self._end_ms = end_ms
@@ -110,8 +108,6 @@ class LiveStream:
         """An item that is in the conversation now."""
         body = {name: value for name, value in raw.items() if name not in ("id", "status")}
         self._state.announce_item(Item(raw["id"], body), None)
-
-    # -- the speaker --------------------------------------------------------------------------
 
     def sounded(self, delta: str) -> None:
         """A piece of the speaker's audio, or of its silence."""

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 import structlog
 
-from brain.action_runner import ActionRunner
 from brain.claude import Claude
 from brain.service import BrainCounts, BrainService
+from brain.tool_desk import ActionRunner
 from config.credentials import find_notice, find_problems, missing_brain_key
 from config.schema import Config
 from kb import KnowledgeBase, UnknownCollection
 from modes.external.assembly import CallAssembly, CallResources
 from modes.external.live_speaker import LiveProvider
-from modes.external.openai_speaker import OpenAIProvider
-from modes.external.speaker import SpeakerProvider
-from modes.external.transcription import open_transcription
-from modes.external.vendor import VendorProvider
+from modes.external.openai_speaker import OpenAIProvider, VendorProvider, end_if_terminal
+from modes.external.session_view import merge
+from modes.external.speaker import Json, SpeakerProvider, Translator
+from modes.realtime import configure, set_up
 from penny.realtime.session_config import TRANSCRIPTION
-from penny.session.mode import Availability, Hearing, Mode, SessionSpec, Speaker
+from penny.session.mode import Availability, Hearing, Mode, SessionSpec, Speaker, SpeakerSink
 
 
 log = structlog.get_logger()
@@ -138,3 +138,49 @@ class ExternalMode:
             await call.aclose()
             raise
         return call
+
+
+class TranscriptionSpeaker(Translator):
+    """A vendor's transcription session, passed through as it is."""
+
+    def start(self, sink: SpeakerSink) -> None:
+        sink.on_event(self._name())
+        super().start(sink)
+
+    def send(self, event: Json) -> None:
+        """Raises SpeakerLost."""
+        self._speaker.send(event)
+
+    def translate(self, event: Json) -> Iterable[Json]:
+        yield event
+        if event["type"] == "session.updated":
+            self.info["session"] = event["session"]
+            yield self._name()
+        elif event["type"] == "error":
+            end_if_terminal(event["error"])
+
+    def _name(self) -> Json:
+        """What recognises, for the meter."""
+        model = _model_of(self.info["session"])
+        return {"type": "penny.speaker", "model": model, "transcription_model": model}
+
+
+async def open_transcription(
+    provider: VendorProvider, model: str, spec: SessionSpec
+) -> TranscriptionSpeaker:
+    """Open one with the caller's own fields. ``model``: where they name none.
+
+    Raises:
+        ModeUnavailable: with ``retryable`` telling whether another attempt may help.
+    """
+    session: Json = {**spec.session, "type": TRANSCRIPTION}
+    if not _model_of(session):
+        session = merge(session, {"audio": {"input": {"transcription": {"model": model}}}})
+    speaker = await provider.connect("realtime", {"intent": TRANSCRIPTION}, model)
+    await set_up(speaker, configure(speaker, session))
+    return TranscriptionSpeaker(speaker)
+
+
+def _model_of(session: Json) -> str:
+    heard = (session.get("audio") or {}).get("input") or {}
+    return (heard.get("transcription") or {}).get("model") or ""

@@ -81,14 +81,12 @@ class UpstreamSpeaker(Speaker, Protocol):
 
     def change(self, step: Step) -> None:
         """Bring a change of the context on its way. Raises SpeakerLost."""
-        ...
 
     def seed(self, item: Json) -> None:
         """Add an item that the conversation already has; nothing of it is told outside.
 
         An item of that id that was seeded before is replaced. Raises SpeakerLost.
         """
-        ...
 
 
 class SpeakerProvider(Protocol):
@@ -105,7 +103,6 @@ class SpeakerProvider(Protocol):
         Raises:
             ModeUnavailable: with ``retryable`` telling whether another attempt may help.
         """
-        ...
 
     async def aclose(self) -> None: ...
 

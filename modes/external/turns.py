@@ -84,9 +84,6 @@ def _speech_is_over(s: CallState) -> None:
             wish_again(s, Wish("answer"))
 
 
-# -- words ----------------------------------------------------------------------------------------
-
-
 def words_so_far(s: CallState, event: Json) -> Json | None:
     item = s.conversation.get(event["item_id"])
     if item is not None and not item.is_final:
@@ -119,9 +116,6 @@ def words_final(s: CallState, event: Json) -> Json | None:
 def turn_known(s: CallState, item: ConversationItem) -> None:
     """A turn's words are final."""
     s.do("final", (item.id, item.words, item.turn, s.now_s))
-
-
-# -- facts for the answer -------------------------------------------------------------------------
 
 
 def answer(s: CallState, item: ConversationItem, wish: Wish) -> None:
@@ -176,9 +170,6 @@ def _answer_now(
     passages, waited_ms = len(folio.passages) if folio is not None else 0, round(1000 * waited_s, 1)
     about = {"outcome": outcome, "passages": passages, "waited_ms": waited_ms}
     s.tell("penny.note", note="facts", item_id=item_id, **about)
-
-
-# -- a replaced upstream --------------------------------------------------------------------------
 
 
 def _unheard(s: CallState) -> ConversationItem | None:

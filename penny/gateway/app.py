@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 
-from brain.metrics import BrainCollector, health_check
+from brain.service import BrainCollector
 from config.schema import Config
 from modes.external.mode import ExternalMode
 from modes.registry import (
@@ -172,7 +172,7 @@ class Gateway:
         checks: tuple[Callable[[], str], ...] = (self._tell_of_calls,)
         if isinstance(external, ExternalMode):
             metrics.registry.register(BrainCollector(external.counts))
-            checks += (partial(health_check, external.counts),)
+            checks += (external.counts.fault,)
         health = HealthChecks(
             kb, self._stderr, (*checks, self._descriptors.fault, lambda: trust.ledger.fault)
         )

@@ -8,11 +8,10 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from brain.analysis import ActionRecord, Exchange
+from brain.analysis import ActionRecord, BrainProfile, Exchange, Reply
 from brain.brain import SessionBrain
 from brain.claude import Claude
 from brain.folio import Folio, Outcome, SectionName
-from brain.host import BrainProfile, Reply
 from brain.service import BrainCounts, BrainService
 from config.brain import BrainSection, Depth
 from config.schema import ModelsSection

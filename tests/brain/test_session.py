@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from brain.analysis import ActionRecord, Exchange
-from brain.metrics import health_check
-from brain.models import FACTS
+from brain.claude import FACTS
 from config.brain import BrainSection, Depth
 from kb import KnowledgeBase
 from kb.settings import KbSettings
@@ -129,7 +128,8 @@ async def test_several_corrections_each_with_its_evidence(
     assert "correcciones_dichas" in request["messages"][0]["content"][-1]["text"] or (
         "correcciones_pendientes" in request["messages"][0]["content"][-1]["text"]
     )
-    assert brain.effectiveness.corrections_confirmed == 2
+    told_last = host.all("penny.effectiveness")[-1]["effectiveness"]
+    assert told_last["corrections_confirmed"] == 2
 
 
 async def test_words_that_were_not_heard_are_neither_reviewed_nor_corrected(
@@ -198,7 +198,7 @@ async def test_a_refused_request_is_told_and_silences_no_other_session(
         assert host.offered[0].source == "kb"
         assert len(host.all("penny.warning")) == 1
         assert "HTTP 400" in service.counts.refused[MODEL]
-        told = health_check(service.counts)
+        told = service.counts.fault()
         assert told.startswith(f"brain: {MODEL} refuses: HTTP 400")
         async with thinking(None, service=service) as (other, its_host, _):
             other.final("item_9", "¿Cuánto cuesta la baja?", 9, 0.0)
