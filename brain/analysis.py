@@ -79,14 +79,9 @@ class Excerpt:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisRequest:
-    """One analysis, complete.
-
-    Args:
-        words: the caller's, final or so far. reply: of a review, what the speaker said.
-        now: ISO 8601 with offset; with ``weekday`` and ``zone`` it gives "mañana" a meaning.
-        in_force: the body of the folio that the speaker has.
-        open_corrections, made_corrections: bodies of those still to be said, and of those said.
-    """
+    """One analysis, complete. ``words``: the caller's, final or so far; ``reply``: of a review,
+    what of the speaker's was heard; ``now``: ISO 8601 with offset; ``in_force``: the body of the
+    folio that the speaker has; corrections: bodies of those still to be said, and of those said."""
 
     purpose: Purpose
     turn: int
@@ -154,10 +149,8 @@ class BrainHost(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BrainProfile:
-    """What a session asked of its brain.
-
-    ``ref``: its collection; ``settings``: with the session's wishes; ``session``: context, actions.
-    """
+    """What a session asked of its brain. ``ref``: its collection; ``settings``: with the session's
+    wishes; ``session``: context, actions."""
 
     language: str
     ref: str
@@ -170,11 +163,9 @@ class BrainProfile:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A response of the speaker that has ended (completed, cancelled, incomplete or failed).
-
-    ``words``: the caller's; ``text``: as generated; ``in_force``: ids of folios at its creation;
-    ``earlier``: its messages before ``item_id``.
-    """
+    """A response of the speaker that has ended, as ``status`` tells. ``words``: the caller's;
+    ``text``: as generated; ``in_force``: ids of folios at its creation; ``earlier``: its messages
+    before ``item_id``."""
 
     item_id: str
     response_id: str

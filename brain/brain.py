@@ -79,8 +79,7 @@ class SessionBrain:
         """The speaker has answered: look whether it was right, and whether it said what it was to
         put right."""
         self._author.reply_items[reply.turn] = reply.item_id
-        work = self._read("review", self._newest[0], partial(self._look_back, reply))
-        self._tasks.spawn(work, name="brain review")
+        self._spawn("review", self._newest[0], partial(self._look_back, reply))
 
     def find_facts(self, words: str, item_id: str, turn: int, ended_s: float) -> Folio | None:
         """Search with the caller's words, at once, because an answer waits for it."""
@@ -89,9 +88,7 @@ class SessionBrain:
 
     async def look_up(self, query: str) -> Json:
         """The result of the speaker's ``search_knowledge``: what is sure, cleaned, with sources.
-
-        With ``on_demand`` it is the demand for an analysis too.
-        """
+        With ``on_demand`` it is the demand for an analysis too."""
         if self._profile.settings.update_frequency == "on_demand" and self._newest[0]:
             self._begin(*self._newest, is_partial=False)
         found = await self._thinking.search(query, "speaker", self._newest[0], sure=True)
@@ -113,16 +110,19 @@ class SessionBrain:
         self._running = [task for task in self._running if not task.done()]
         if len(self._running) >= MAX_RUNNING:
             self._running.pop(0).cancel()
-        analyse = partial(self._analyse, item_id, text, turn, is_partial)
-        work = self._read("turn", item_id, analyse)
-        self._running.append(self._tasks.spawn(work, name="brain analysis"))
+        work = partial(self._analyse, item_id, text, turn, is_partial)
+        self._running.append(self._spawn("turn", item_id, work))
 
-    async def _read(
+    def _spawn(
         self, purpose: Purpose, item_id: str, work: Callable[[], Awaitable[None]]
-    ) -> None:
+    ) -> asyncio.Task[None]:
         about: Attributes = {"penny.brain.purpose": purpose}
-        with span(self._profile.trace, "brain", item_id=item_id, attributes=about):
-            await work()
+
+        async def run() -> None:
+            with span(self._profile.trace, "brain", item_id=item_id, attributes=about):
+                await work()
+
+        return self._tasks.spawn(run(), name=f"brain {purpose}")
 
     def _request(self, purpose: Purpose, item_id: str, words: str, turn: int) -> AnalysisRequest:
         profile, desk = self._profile, self._author.corrections
@@ -172,9 +172,8 @@ class SessionBrain:
         """Hold what was heard of a reply against its corrections, and against what is known."""
         text = await self._heard(reply)
         self._author.check_corrections(reply, text)
-        if not self._author.claims.has_claim(text, reply.words):
-            return
-        if not self._schedule.is_due(reply.turn):
+        has_claim = self._author.claims.has_claim(text, reply.words)
+        if not has_claim or not self._schedule.is_due(reply.turn):
             return
         known: dict[str, Excerpt] = {}
         for query in (text, reply.words):
@@ -212,21 +211,17 @@ class Schedule:
     """Decides, transcript by transcript. ``settings``: the session's own."""
 
     def __init__(self, settings: BrainSection) -> None:
-        self._settings = settings
+        self._settings, self._newest = settings, 0
         self._early: dict[int, list[str]] = {}
-        self._newest = 0
 
     def partial(self, text: str, turn: int, now_s: float) -> float | None:
         """When to analyse what has been said so far, unless more words come; None for not at all.
-
-        Once a turn at most, and what is begun ends: a later analysis does not cancel it.
-        """
-        wanted = self._settings.update_frequency == "every_turn"
-        if not wanted or turn in self._early or turn <= self._newest:
+        Once a turn at most."""
+        settings = self._settings
+        if settings.update_frequency != "every_turn" or turn in self._early or turn <= self._newest:
             return None
-        if len(_words(text)) < self._settings.partial_words:
-            return None
-        return now_s + self._settings.partial_debounce_ms / 1000
+        enough = len(_words(text)) >= settings.partial_words
+        return now_s + settings.partial_debounce_ms / 1000 if enough else None
 
     def began_early(self, text: str, turn: int) -> None:
         """An analysis of these words so far was begun."""

@@ -35,13 +35,9 @@ THINKING_TOKENS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What a model takes.
-
-    Args:
-        thinking_off: the ``thinking.type`` that has it answer without thinking first; ``omitted``
-            where it does so by itself, None where it always thinks.
-        effort: whether ``output_config.effort`` is taken; otherwise it is a 400.
-    """
+    """What a model takes. ``thinking_off``: the ``thinking.type`` that has it answer without
+    thinking first, ``omitted`` where it does so by itself, None where it always thinks;
+    ``effort``: whether ``output_config.effort`` is taken, otherwise it is a 400."""
 
     thinking_off: Literal["disabled", "between_tools", "omitted"] | None
     effort: bool
@@ -79,17 +75,12 @@ def find_fault(model: str, today: date) -> str:
     """Why requests to this model fail, or will, as the SDK knows it; "" when nothing is known."""
     ends = DEPRECATED_MODELS.get(model)
     if ends is not None:
-        gone = _read_date(ends) <= today
-        return f"{model} {'was' if gone else 'is'} turned off on {ends}"
+        month, day, year = ends.replace(",", "").split()  # June 15th, 2026
+        last = datetime.strptime(f"{month} {day[:-2]} {year}", "%B %d %Y").date()  # noqa: DTZ007
+        return f"{model} {'was' if last <= today else 'is'} turned off on {ends}"
     if model.startswith("claude-") and model not in FACTS:
         return f"{model} is no model that the installed SDK knows; it is sent plain requests"
     return ""
-
-
-def _read_date(text: str) -> date:
-    """``June 15th, 2026``, as the SDK writes it."""
-    month, day, year = text.replace(",", "").split()
-    return datetime.strptime(f"{month} {day[:-2]} {year}", "%B %d %Y").date()  # noqa: DTZ007
 
 
 Bill = Callable[[BrainUsage], None]
@@ -100,11 +91,7 @@ smallest prefix that is cached (512 tokens)."""
 
 
 class Claude:
-    """A client for every session of a gateway.
-
-    Args:
-        base_url: another Messages server; None is Anthropic's.
-    """
+    """A client for every session of a gateway. ``base_url``: None is Anthropic's."""
 
     def __init__(self, base_url: str | None) -> None:
         key = read_secret(ANTHROPIC_API_KEY, os.environ)
@@ -120,24 +107,18 @@ class Claude:
     async def analyse(
         self, request: AnalysisRequest, model: str, depth: Depth, bill: Bill
     ) -> Analysis:
-        """Ask once.
-
-        Args:
-            bill: told once what was used, however the call ends; also when it is cancelled.
-
-        Raises:
-            BrainFailure: with the reason as its code.
-        """
+        """Ask once. ``bill`` is told once what was used, however the call ends, cancelled too.
+        Raises BrainFailure with the reason as its code."""
         started_s = time.perf_counter()
-        call = self._build_call(request, model, depth)
-        stream = _Stream(model, _estimate_input(call))
+        call = _build_call(request, model, depth)
+        sent = [*call["system"], *call["messages"][0]["content"]]
+        stream = _Stream(model, sum(estimate_tokens(block["text"]) for block in sent))
         try:
             async with asyncio.timeout(depth.deadline_ms / 1000):
                 await self._read(call, stream)
         except TimeoutError as error:
-            raise BrainFailure(
-                f"no answer within {depth.deadline_ms} ms", code="deadline"
-            ) from error
+            message = f"no answer within {depth.deadline_ms} ms"
+            raise BrainFailure(message, code="deadline") from error
         except anthropic.APIStatusError as error:
             stream.refused(error.status_code)
             code = _code_of(error)
@@ -172,21 +153,22 @@ class Claude:
             async for event in events:
                 stream.take(event)
 
-    def _build_call(self, request: AnalysisRequest, model: str, depth: Depth) -> Json:
-        stable, last = build_blocks(request)
-        content: list[Json] = [{"type": "text", "text": text} for text in stable]
-        if len(content) > CACHED_BLOCKS_FROM:
-            content[-1]["cache_control"] = {"type": "ephemeral"}
-        content.append({"type": "text", "text": last})
-        parameters = request_parameters(model, depth)
-        form: Json = {"format": {"type": "json_schema", "schema": SCHEMA}}
-        return {
-            **parameters,
-            "model": model,
-            "system": [{"type": "text", "text": SYSTEM, "cache_control": {"type": "ephemeral"}}],
-            "messages": [{"role": "user", "content": content}],
-            "output_config": form | parameters.get("output_config", {}),
-        }
+
+def _build_call(request: AnalysisRequest, model: str, depth: Depth) -> Json:
+    stable, last = build_blocks(request)
+    content: list[Json] = [{"type": "text", "text": text} for text in stable]
+    if len(content) > CACHED_BLOCKS_FROM:
+        content[-1]["cache_control"] = {"type": "ephemeral"}
+    content.append({"type": "text", "text": last})
+    parameters = request_parameters(model, depth)
+    form: Json = {"format": {"type": "json_schema", "schema": SCHEMA}}
+    return {
+        **parameters,
+        "model": model,
+        "system": [{"type": "text", "text": SYSTEM, "cache_control": {"type": "ephemeral"}}],
+        "messages": [{"role": "user", "content": content}],
+        "output_config": form | parameters.get("output_config", {}),
+    }
 
 
 class _Stream:
@@ -221,11 +203,6 @@ class _Stream:
             return self._known
         written = estimate_tokens(self.text)
         return replace(self._known, output_tokens=max(self._known.output_tokens, written))
-
-
-def _estimate_input(call: Json) -> int:
-    blocks = [*call["system"], *call["messages"][0]["content"]]
-    return sum(estimate_tokens(block["text"]) for block in blocks)
 
 
 def _usage(usage: anthropic.types.Usage, model: str) -> BrainUsage:

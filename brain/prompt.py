@@ -39,33 +39,29 @@ def build_blocks(request: AnalysisRequest) -> tuple[list[str], str]:
         **request.session,
     }
     stable = [_tag("sesion", session), *map(_exchange, request.history)]
-    changing: list[tuple[str, Json | list[Any] | None]] = [
-        (
-            "acciones_hechas",
-            [
-                {
-                    "call_id": each.call_id,
-                    "turno": each.turn,
-                    "accion": each.name,
-                    "argumentos": each.arguments,
-                    "estado": each.status,
-                    "resultado": each.result,
-                }
-                for each in request.actions
-            ],
-        ),
-        (
-            "pasajes",
-            [
-                {"id": p.id, "titulo": p.title, "texto": p.text}
-                | ({"campos": p.fields} if p.fields else {})
-                for p in request.passages
-            ],
-        ),
-        ("folio_vigente", request.in_force),
-        ("correcciones_pendientes", list(request.open_corrections)),
-        ("correcciones_dichas", list(request.made_corrections)),
+    actions = [
+        {
+            "call_id": each.call_id,
+            "turno": each.turn,
+            "accion": each.name,
+            "argumentos": each.arguments,
+            "estado": each.status,
+            "resultado": each.result,
+        }
+        for each in request.actions
     ]
+    passages = [
+        {"id": p.id, "titulo": p.title, "texto": p.text}
+        | ({"campos": p.fields} if p.fields else {})
+        for p in request.passages
+    ]
+    changing: Json = {
+        "acciones_hechas": actions,
+        "pasajes": passages,
+        "folio_vigente": request.in_force,
+        "correcciones_pendientes": request.open_corrections,
+        "correcciones_dichas": request.made_corrections,
+    }
     task: Json = {
         "tarea": request.purpose,
         "turno": request.turn,
@@ -76,7 +72,7 @@ def build_blocks(request: AnalysisRequest) -> tuple[list[str], str]:
     }
     if request.purpose == "review":
         task["portavoz"] = request.reply
-    parts = [_tag(name, value) for name, value in changing if value]
+    parts = [_tag(name, value) for name, value in changing.items() if value]
     return stable, "\n".join([*parts, _tag("tarea", task)])
 
 
@@ -96,11 +92,7 @@ _MAX_NESTING = 30
 
 
 def read_json(text: str, most_chars: int) -> Json:
-    """A JSON object from outside, neither huge nor nested beyond reason.
-
-    Raises:
-        ValueError: it is not one, with the reason.
-    """
+    """A JSON object from outside, neither huge nor nested beyond reason. Raises ValueError."""
     if len(text) > most_chars:
         raise ValueError(f"more than {most_chars} characters")
     try:
@@ -120,10 +112,7 @@ def read_answer(
     """The update, the corrections and the queries in a model's answer.
 
     Servers without structured output put words around the JSON, and one correction in place of a
-    list: both are taken. One correction that is malformed costs only itself.
-
-    Raises:
-        ValueError: there is no such JSON in it.
+    list: both are taken. One correction that is malformed costs only itself. Raises ValueError.
     """
     start, end = text.find("{"), text.rfind("}")
     if start < 0 or end < start:
@@ -148,15 +137,9 @@ def _read_update(update: Json) -> ContextUpdate:
     lists = ("suggested_response_elements", "warnings")
     shortened = {name: list(update.get(name) or ())[:MAX_NOTES] for name in lists}
     data = dict(list(pairs.items())[:MAX_DATA_KEYS])
-    return ContextUpdate.model_validate(
-        {
-            **update,
-            **shortened,
-            "relevant_data": data,
-            "user_intent": str(update.get("user_intent") or "")[:500],
-            "tone_guidance": str(update.get("tone_guidance") or "")[:300],
-        }
-    )
+    texts = {"user_intent": 500, "tone_guidance": 300}
+    cut = {name: str(update.get(name) or "")[:most] for name, most in texts.items()}
+    return ContextUpdate.model_validate({**update, **shortened, **cut, "relevant_data": data})
 
 
 def _read_corrections(data: Json) -> tuple[CorrectionNote, ...]:

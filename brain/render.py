@@ -112,13 +112,8 @@ def render_update(update: ContextUpdate, turn: int, language: str) -> str:
 def render_passages(asked: str, found: Sequence[Excerpt], turn: int, language: str) -> str:
     """The same block where no brain answers: the caller's words and what the documents say."""
     words = _words(language)
-    return "\n".join(
-        (
-            words["update"].format(turn=turn),
-            f"{words['asks']} {quote(asked, words['caller'], language)} {words['data']}",
-            *_cited(found, language),
-        )
-    )
+    asks = f"{words['asks']} {quote(asked, words['caller'], language)} {words['data']}"
+    return "\n".join((words["update"].format(turn=turn), asks, *_cited(found, language)))
 
 
 def render_facts(found: Sequence[Excerpt], turn: int, language: str) -> str:
@@ -130,15 +125,10 @@ def render_facts(found: Sequence[Excerpt], turn: int, language: str) -> str:
 def render_correction(note: CorrectionNote, language: str) -> str:
     """The block that has the speaker put a mistake right."""
     words = _words(language)
-    said, correct = clean_text(note.what_gpt_said), clean_text(note.correct_info)
-    return "\n".join(
-        (
-            words["correction"],
-            words["said"].format(said=_lower_first(said.strip(" ."))),
-            words["holds"].format(correct=correct.strip(" .")),
-            words["order"],
-        )
-    )
+    said = _lower_first(clean_text(note.what_gpt_said).strip(" ."))
+    correct = clean_text(note.correct_info).strip(" .")
+    told = (words["said"].format(said=said), words["holds"].format(correct=correct))
+    return "\n".join((words["correction"], *told, words["order"]))
 
 
 def render_result(name: str, result: Json, language: str) -> str:
@@ -163,9 +153,8 @@ def _data_lines(data: Json, language: str) -> Iterator[str]:
 
 def _value(value: object, language: str) -> str:
     if isinstance(value, dict):
-        return "; ".join(
-            f"{clean_text(str(k), 80)} {_value(v, language)}" for k, v in value.items()
-        )[:MAX_VALUE_CHARS]
+        pairs = (f"{clean_text(str(k), 80)} {_value(v, language)}" for k, v in value.items())
+        return "; ".join(pairs)[:MAX_VALUE_CHARS]
     if isinstance(value, list | tuple):
         return ", ".join(_value(each, language) for each in value)[:MAX_VALUE_CHARS]
     if isinstance(value, bool):

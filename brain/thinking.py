@@ -52,24 +52,14 @@ class Library:
     def search(
         self, text: str, limit: int, *, sure: bool, vectors: bool = True
     ) -> tuple[Excerpt, ...]:
-        """Passages, best first, as many as fit.
-
-        Args:
-            sure: for a reader that takes it for true; else for one that judges.
-            vectors: whether the embedder is asked too, and neighbours are read along.
-        """
+        """Passages, best first, as many as fit. ``sure``: for a reader that takes it for true, else
+        for one that judges; ``vectors``: ask the embedder too, and read neighbours along."""
         if self._base is None or not text.strip():
             return ()
         try:
-            result = self._base.search(
-                self._ref,
-                text,
-                limit=limit,
-                language=self._language,
-                min_score=None if sure else MIN_SCORE_TO_READ,
-                vectors=vectors,
-                keep=vectors,
-            )
+            how: Json = {"limit": limit, "language": self._language}
+            how["min_score"] = None if sure else MIN_SCORE_TO_READ
+            result = self._base.search(self._ref, text, vectors=vectors, keep=vectors, **how)
         except UnknownCollection as error:
             self._base = None
             log.warning("kb_collection_missing", ref=self._ref, reason=error.message)
@@ -137,13 +127,8 @@ class Thinking:
     async def search(
         self, text: str, by: str, item_id: str = "", *, sure: bool = False
     ) -> tuple[Excerpt, ...]:
-        """Look in a thread; best first.
-
-        Args:
-            by: whose words they are: the caller's ("words"), a "review", the "brain", the
-                "speaker"; "kb" where the documents alone answer.
-            sure: for a reader that takes it for true; else for one that judges.
-        """
+        """Look in a thread; best first. ``by``: whose words they are: the caller's ("words"), a
+        "review", the "brain", the "speaker"; "kb" where the documents alone answer."""
         with self._search(text, by, item_id) as found:
             passages = self._profile.depth.passages
             found += await asyncio.to_thread(self._library.search, text, passages, sure=sure)
@@ -170,11 +155,8 @@ class Thinking:
         self._host.note("search", item_id=item_id, query=text, by=by, found=ids)
 
     async def ask(self, request: AnalysisRequest) -> tuple[AnalysisRequest, Analysis, float] | None:
-        """Ask, search for what the model wants to know, ask again.
-
-        Returns the request as it was asked last, what came of it and its USD; None after a
-        failure, which is noted.
-        """
+        """Ask, search for what the model wants to know, ask again. Returns the request as it was
+        asked last, what came of it and its USD; None after a failure, which is noted."""
         spent: list[float] = []
         rounds_left = self._profile.depth.searches
         try:
