@@ -38,11 +38,8 @@ is that mode's business."""
 
 @dataclass(slots=True)
 class CallResources:
-    """What every call of the mode shares.
-
-    fallback: where a call goes when its speaker is gone for good.
-    brain: None where the configuration has none, or none can run.
-    """
+    """What every call of the mode shares. ``fallback``: where a call goes when its speaker is gone
+    for good; ``brain``: None where the configuration has none, or none can run."""
 
     config: Config
     providers: Mapping[str, SpeakerProvider]

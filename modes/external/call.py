@@ -33,11 +33,7 @@ MOST_UNREAD = 4_096
 
 
 class ExternalCall:
-    """One call.
-
-    Args:
-        private: ``mode`` and ``privacy`` of where a call goes whose speaker is dead.
-    """
+    """One call. ``private``: ``mode`` and ``privacy`` of where it goes if its speaker is dead."""
 
     def __init__(
         self,
@@ -49,13 +45,9 @@ class ExternalCall:
         private: Json,
     ) -> None:
         self.info: Json = {}
-        self.state = state
-        self.line = line
-        self.host = host
+        self.state, self.line, self.host = state, line, host
         host.happen, host.tell = self.happen, self.tell
-        self._clock = clock
-        self._counts = counts
-        self._private = private
+        self._clock, self._counts, self._private = clock, counts, private
         self._loop = asyncio.get_running_loop()
         self._happened: deque[tuple[What, Any]] = deque()
         self._is_stepping = False
@@ -68,8 +60,8 @@ class ExternalCall:
         self._carry_out: dict[str, Callable[[Any], None]] = {
             "tell": self.tell,
             "send": line.send,
-            "seed": line.seed,
-            "apply": line.change,
+            "seed": partial(line.do, "seed"),
+            "apply": partial(line.do, "change"),
             "abandon": line.abandon,
             "run": host.run,
             "look_up": lambda turn: self._happened.appendleft(("facts", host.find(turn))),

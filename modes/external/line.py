@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import structlog
 
@@ -76,8 +76,7 @@ class Line:
     Args:
         open_next: opens an upstream with a session and a seed.
         open_fallback: None where a dead speaker ends the session.
-        clock: the loop's, seconds. wall_clock: Unix time in seconds, in which providers tell when
-            a session expires.
+        wall_clock: Unix time in seconds, in which providers tell when a session expires.
     """
 
     host: LineHost
@@ -90,11 +89,8 @@ class Line:
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
     ) -> None:
-        self._open_next = open_next
-        self._open_fallback = open_fallback
-        self._settings = settings
-        self._clock = clock
-        self._wall_clock = wall_clock
+        self._open_next, self._open_fallback = open_next, open_fallback
+        self._settings, self._clock, self._wall_clock = settings, clock, wall_clock
         self._expires_s: float | None = None
         self._tasks = TaskOwner("line", self._give_up)
         self._age: asyncio.Task[None] | None = None
@@ -130,23 +126,15 @@ class Line:
         self.send(event)
 
     def send(self, event: Json) -> None:
+        self.do("send", event)
+
+    def do(self, act: Literal["send", "change", "seed"], what: Step | Json) -> None:
         """Never raises: a loss is told by the upstream's end, and the next one is seeded."""
-        if self.current is not None:
-            self._try(self.current.send, event)
-
-    def change(self, step: Step) -> None:
-        if self.current is not None:
-            self._try(self.current.change, step)
-
-    def seed(self, item: Json) -> None:
-        if self.current is not None:
-            self._try(self.current.seed, item)
-
-    def _try(self, act: Callable[[Any], None], what: Step | Json) -> None:
         upstream = self.current
-        assert upstream is not None
+        if upstream is None:
+            return
         try:
-            act(what)
+            getattr(upstream, act)(what)
         except SpeakerLost as error:
             # The sender is in the middle of something: the loss is handled after it.
             asyncio.get_running_loop().call_soon(_Sink(self, upstream).on_closed, error)
@@ -200,25 +188,23 @@ class Line:
             await self._take_over(*opened, "drop", started_s)
             return
         log.error("speaker_dead", reason=error.message, retryable=error.retryable)
-        if self._open_fallback is None or self.fell_back:
-            self.host.on_dead(error)
-            return
-        try:
-            opened = await self._open(self._open_fallback)
-        except ModeUnavailable as refusal:
-            log.error("fallback_unavailable", reason=refusal.message)  # noqa: TRY400
-            self.host.on_dead(error)
-            return
-        self.fell_back = True
-        await self._take_over(*opened, "fallback", started_s)
+        if self._open_fallback is not None and not self.fell_back:
+            try:
+                opened = await self._open(self._open_fallback)
+            except ModeUnavailable as refusal:
+                log.error("fallback_unavailable", reason=refusal.message)  # noqa: TRY400
+            else:
+                self.fell_back = True
+                await self._take_over(*opened, "fallback", started_s)
+                return
+        self.host.on_dead(error)
 
     def _watch(self, upstream: UpstreamSpeaker) -> None:
         # The watch that replaces its own upstream is in here: it has the old one to close yet.
         if self._age is not None and self._age is not asyncio.current_task():
             self._age.cancel()
-        expires_at, left_s = upstream.info.get("expires_at"), None
-        if isinstance(expires_at, int | float):
-            left_s = expires_at - self._wall_clock()
+        expires_at = upstream.info.get("expires_at")
+        left_s = expires_at - self._wall_clock() if isinstance(expires_at, int | float) else None
         if left_s is not None and left_s <= 0:
             log.warning("upstream_expiry_not_believed", left_s=round(left_s))
             left_s = None
@@ -279,8 +265,7 @@ class Line:
             return
         self.current = upstream
         self._watch(upstream)
-        took_ms = round((self._clock() - started_s) * 1000)
-        log.info("upstream_replaced", reason=reason, took_ms=took_ms)
+        log.info("upstream_replaced", reason=reason, took_s=round(self._clock() - started_s, 3))
         self.host.on_attached(upstream, reason)
         upstream.start(_Sink(self, upstream))
 

@@ -37,14 +37,8 @@ DELEGATED = "search_knowledge"
 
 
 class LiveStream:
-    """One session's stream, as the Realtime events that it would have been (``drain``).
-
-    It is billed by the second: usage counts no tokens.
-
-    Args:
-        audio: the format of both directions; ``kind`` is its GA name.
-        new_id: makes ids with a prefix.
-    """
+    """One session's stream, as the Realtime events that it would have been (``drain``); usage
+    counts no tokens. ``audio``: the format of both directions, ``kind`` its GA name."""
 
     def __init__(
         self, audio: AudioFormat, kind: str, voice: str, new_id: Callable[[str], str]

@@ -36,12 +36,8 @@ WARM_UP = "¿Cuándo vence la factura F-2024-1234 y qué importe de mil quinient
 
 
 class ExternalMode:
-    """Mode EXTERNAL: a vendor's speech-to-speech model with a brain behind it.
-
-    Args:
-        fallback: the mode that takes a session over whose speaker is gone for good.
-        kb: finds the knowledge base that all modes share.
-    """
+    """Mode EXTERNAL. ``fallback`` takes a session over whose speaker is gone for good; ``kb``
+    finds the knowledge base that all modes share."""
 
     name = "EXTERNAL"
 
@@ -141,7 +137,8 @@ class ExternalMode:
 
 
 class TranscriptionSpeaker(Translator):
-    """A vendor's transcription session, passed through as it is."""
+    """A vendor's transcription session, passed through as it is: nothing answers, and as there is
+    nothing to remember a lost connection ends it."""
 
     def start(self, sink: SpeakerSink) -> None:
         sink.on_event(self._name())
@@ -168,11 +165,8 @@ class TranscriptionSpeaker(Translator):
 async def open_transcription(
     provider: VendorProvider, model: str, spec: SessionSpec
 ) -> TranscriptionSpeaker:
-    """Open one with the caller's own fields. ``model``: where they name none.
-
-    Raises:
-        ModeUnavailable: with ``retryable`` telling whether another attempt may help.
-    """
+    """Open one with the caller's own fields. ``model``: where they name none. Raises
+    ModeUnavailable."""
     session: Json = {**spec.session, "type": TRANSCRIPTION}
     if not _model_of(session):
         session = merge(session, {"audio": {"input": {"transcription": {"model": model}}}})

@@ -25,26 +25,17 @@ from penny.ids import new_id
 from penny.session.mode import Speaker
 
 
-TERMINAL_CODES = frozenset(
-    {
-        "insufficient_quota",
-        "credit_balance_exhausted",
-        "invalid_api_key",
-        "account_deactivated",
-        "billing_hard_limit_reached",
-        "beta_api_shape_disabled",
-        "model_not_found",
-    }
+TERMINAL_CODES = (
+    *("insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached"),
+    *("invalid_api_key", "account_deactivated", "beta_api_shape_disabled", "model_not_found"),
 )
-"""Errors that no second attempt mends."""
 
 
 def end_if_terminal(fault: Json) -> None:
     """Raises SpeakerLost, not retryable, for an error that no second attempt mends."""
     code = fault.get("code")
     if code in TERMINAL_CODES:
-        lost = SpeakerLost(fault.get("message") or code, code=code, retryable=False)
-        raise lost
+        raise SpeakerLost(fault.get("message") or code, code=code, retryable=False)
 
 
 class VendorProvider:
@@ -86,17 +77,13 @@ class VendorProvider:
 def _unreachable(error: Exception) -> ModeUnavailable:
     status = error.status if isinstance(error, HandshakeError) else None
     if status is None:
-        return ModeUnavailable(
-            f"the speaker cannot be reached: {type(error).__name__}",
-            remedy="see whether it runs and listens at the configured address",
-            retryable=True,
-        )
+        message = f"the speaker cannot be reached: {type(error).__name__}"
+        remedy = "see whether it runs and listens at the configured address"
+        return ModeUnavailable(message, remedy=remedy, retryable=True)
     final = status in (401, 403, 404)
-    return ModeUnavailable(
-        f"the speaker refused the connection: HTTP {status}",
-        remedy="check the key and the model" if final else "try again in a moment",
-        retryable=not final,
-    )
+    message = f"the speaker refused the connection: HTTP {status}"
+    remedy = "check the key and the model" if final else "try again in a moment"
+    return ModeUnavailable(message, remedy=remedy, retryable=not final)
 
 
 class OpenAIProvider(VendorProvider):
@@ -121,10 +108,7 @@ class OpenAIProvider(VendorProvider):
 
 class RealtimeUpstream(Translator):
     """A speaker that takes Realtime events. Answers to changes of the context stay inside.
-
-    Args:
-        seeded: ids of items that it was opened with.
-    """
+    ``seeded``: ids of items that it was opened with."""
 
     untouched = frozenset({"response.output_audio.delta"})
 
@@ -150,15 +134,13 @@ class RealtimeUpstream(Translator):
     def change(self, step: Step) -> None:
         if step.act == "rewrite":
             session = {"type": "realtime", "instructions": step.text}
-            self.send(
-                {"type": "session.update", "event_id": self._note(step.id), "session": session}
-            )
+            event_id = self._note(step.id)
+            self.send({"type": "session.update", "event_id": event_id, "session": session})
         elif step.act == "append":
             item_id = self._notes[step.folios[0]] = new_id("item")
             content = [{"type": "input_text", "text": step.text}]
-            self._create(
-                {"id": item_id, "type": "message", "role": "system", "content": content}, step.id
-            )
+            message = {"type": "message", "role": "system", "content": content}
+            self._create({"id": item_id, **message}, step.id)
         else:
             self._delete(self._notes.pop(step.folios[0], ""), step.id)
 

@@ -24,8 +24,7 @@ class SessionView:
     Args:
         tools: Penny's own function tools.
         answers_turns: whether Penny creates the responses to spoken turns.
-        transcription: what Penny asks for: the brain needs the words where the caller's side does
-            not.
+        transcription: what Penny asks for, whether the caller's side needs the words or not.
         shows_words: whether the caller's side gets transcription events from the start.
     """
 
@@ -109,11 +108,8 @@ class SessionView:
         self._detection = kind
 
     def outward(self, session: Json, instructions: str | None) -> Json:
-        """A client's session fields as the upstream gets them.
-
-        ``instructions``: the whole context, in place of the client's own; None leaves it alone.
-        A model is the address's to choose: here the provider would refuse the whole update.
-        """
+        """A client's session fields as the upstream gets them, without a model, for which it would
+        refuse them all. ``instructions``: the whole context, in place of the client's own."""
         fields = copy.deepcopy(session)
         fields.pop("model", None)
         if instructions is not None and "instructions" in fields:
