@@ -26,8 +26,13 @@ from penny.session.mode import Speaker
 
 
 TERMINAL_CODES = (
-    *("insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached"),
-    *("invalid_api_key", "account_deactivated", "beta_api_shape_disabled", "model_not_found"),
+    "insufficient_quota",
+    "credit_balance_exhausted",
+    "billing_hard_limit_reached",
+    "invalid_api_key",
+    "account_deactivated",
+    "beta_api_shape_disabled",
+    "model_not_found",
 )
 
 
