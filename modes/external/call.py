@@ -101,6 +101,23 @@ class ExternalCall:
     async def drain(self) -> None:
         await self.line.drain()
 
+    async def settle(self) -> list[Json]:
+        """End what runs; returns the usage that was not told: of a response that is cut and of
+        analyses, estimated from what came of them, and the speaker's seconds."""
+        self._sink, self._unread = None, deque()
+        self.line.bill()
+        self.happen("lost")
+        await self.host.leave_brain()
+        used: list[Json] = []
+        for event in self._unread:
+            if event["type"] == "response.done":
+                # The record of its turn stays as it was: the caller has gone, not interrupted.
+                cut = {**event["response"], "id": f"{event['response']['id']}_end"}
+                used.append({**event, "response": {**cut, "conversation_id": None}})
+            elif event["type"] == "penny.usage":
+                used.append(event)
+        return used
+
     async def aclose(self) -> None:
         if self._closed:
             return

@@ -161,7 +161,13 @@ class Line:
         self._tasks.spawn(upstream.aclose(), name="close the lost upstream")
         self._tasks.spawn(self._recover(error), name=RECOVERY)
 
+    def bill(self) -> None:
+        """Tell what the upstream has used and its provider has not told."""
+        for event in self.current.unbilled() if self.current is not None else ():
+            self.host.on_upstream_event(event)
+
     def _detach(self) -> UpstreamSpeaker | None:
+        self.bill()
         upstream, self.current = self.current, None
         if upstream is not None:
             self._heard_ms = self.kept.position_ms

@@ -90,6 +90,7 @@ class LiveUpstream(Translator):
         """Folio -> what its note began with."""
         self._calls: set[str] = set()
         self._seconds = 0.0
+        self._told_s = asyncio.get_running_loop().time()
         self._timer: asyncio.TimerHandle | None = None
 
     def describe(self, model: str, seed: Sequence[Json]) -> Json:
@@ -192,10 +193,9 @@ class LiveUpstream(Translator):
             case "session.delegation.created":
                 self._delegated(event["delegation"])
             case "session.usage.updated":
-                total = event["usage"]["seconds"]
-                used, self._seconds = {"type": "duration", "seconds": total - self._seconds}, total
-                return [{"type": "penny.usage", "component": "portavoz", "usage": used}]
+                return [self._used(event["usage"]["seconds"])]
             case "session.closed":
+                self.tell(self._used(event["usage"]["seconds"]))
                 raise SpeakerLost(f"the speaker closed the session: {event['reason']}")
             case "error":
                 return self._failed(event["error"])
@@ -203,6 +203,17 @@ class LiveUpstream(Translator):
                 step_id = self._steps.pop(event.get("client_event_id") or "", "")
                 return [{"type": "penny.placed", "step_id": step_id}] if step_id else []
         return self._stream.drain()
+
+    def _used(self, total_s: float) -> Json:
+        """Usage since the last, of a session that has lasted ``total_s``."""
+        self._told_s = asyncio.get_running_loop().time()
+        seconds, self._seconds = max(0.0, total_s - self._seconds), max(total_s, self._seconds)
+        used = {"type": "duration", "seconds": seconds}
+        return {"type": "penny.usage", "component": "portavoz", "usage": used}
+
+    def unbilled(self) -> Sequence[Json]:
+        since_s = asyncio.get_running_loop().time() - self._told_s
+        return [self._used(self._seconds + since_s)]
 
     def _delegated(self, delegation: Json) -> None:
         if delegation.get("target") != "client":

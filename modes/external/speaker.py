@@ -87,6 +87,9 @@ class UpstreamSpeaker(Speaker, Protocol):
         """Add an item that the conversation already has, in place of one of that id that was
         seeded before; nothing of it is told outside. Raises SpeakerLost."""
 
+    def unbilled(self) -> Sequence[Json]:
+        """Usage events of what was used since the provider last told its usage."""
+
 
 class SpeakerProvider(Protocol):
     """Opens upstreams."""
@@ -129,6 +132,9 @@ class Translator(ABC):
     async def aclose(self) -> None:
         self._sink = None
         await self._speaker.aclose()
+
+    def unbilled(self) -> Sequence[Json]:
+        return ()
 
     @abstractmethod
     def translate(self, event: Json) -> Iterable[Json]:

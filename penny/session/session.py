@@ -16,7 +16,7 @@ import structlog
 
 from penny.errors import SpeakerLost
 from penny.session.edge import Edge
-from penny.session.mode import Speaker
+from penny.session.mode import SettlesAccounts, Speaker
 from penny.session.observers import Observer, ObserverDispatch
 
 
@@ -223,6 +223,9 @@ class Session:
 
     async def _close(self, reason: str) -> None:
         now_s = self._clock()
+        if isinstance(self._speaker, SettlesAccounts):
+            for event in await self._speaker.settle():
+                self._observers.speaker_event(event, now_s)
         self._observers.ended(reason, now_s)
         await asyncio.sleep(0)  # what observers said last still goes out before the goodbye
         totals = {"duration_ms": round((now_s - self.state.started_s) * 1000), **self.state.totals}
