@@ -24,7 +24,7 @@ from modes.external.openai_speaker import RealtimeUpstream
 from modes.external.placing import Placer
 from modes.external.session_view import SessionView
 from modes.external.speaker import Capabilities, Json, SpeakerProvider, UpstreamSpeaker
-from modes.external.state import CallState, Timing
+from modes.external.state import CallState
 from penny.ids import new_id
 from penny.localized import language_of
 from penny.session.mode import Mode, SessionSpec
@@ -98,7 +98,9 @@ class CallAssembly:
             context=DeclaredContext(base, RULES[self._language], placer, new_id),
             placer=placer,
             view=self._view(answers_turns=facts_s > 0),
-            timing=Timing(facts_s, actions.filler_after_ms / 1000, actions.reply_after_ms / 1000),
+            facts_s=facts_s,
+            filler_s=actions.filler_after_ms / 1000,
+            reply_s=actions.reply_after_ms / 1000,
             new_id=new_id,
             fillers=list(fillers),
             pending_output=pending_output(self._language),

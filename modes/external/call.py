@@ -18,7 +18,7 @@ from brain.service import BrainCounts
 from modes.external.host import CallHost, Observed
 from modes.external.line import Line
 from modes.external.reducer import hear_audio, next_deadline_s, step
-from modes.external.session_view import duration_ms
+from modes.external.session_view import duration_ms, way_of
 from modes.external.speaker import Json, UpstreamSpeaker
 from modes.external.state import CallState, What
 from penny.aio.tasks import TaskOwner
@@ -165,7 +165,7 @@ class ExternalCall:
         self.info.update(upstream.info)
         effective = self.info.get("session") or {}
         self.info["session"] = self.state.view.inward(effective, self.state.context.base)
-        heard = ((effective.get("audio") or {}).get("input") or {}).get("transcription") or {}
+        heard = way_of(effective, "input").get("transcription") or {}
         self.info["capabilities"] = {
             "context_updates": self.host.brain is not None,
             "tools": bool(self.state.view.own_tools) and upstream.able.calls_tools,

@@ -116,8 +116,8 @@ def called(s: CallState, raw: Json, response_id: str) -> None:
     s.calls[call_id] = response_id
     if response_id not in s.batches:
         s.batches[response_id] = Batch()
-        s.set_due(f"filler {response_id}", s.timing.filler_s, partial(_fill, response_id))
-        s.set_due(f"reply {response_id}", s.timing.reply_s, partial(_go_on, response_id))
+        s.set_due(f"filler {response_id}", s.filler_s, partial(_fill, response_id))
+        s.set_due(f"reply {response_id}", s.reply_s, partial(_go_on, response_id))
     s.batches[response_id].outputs[call_id] = None
     words = s.conversation.words_of(s.turn)
     arguments = raw.get("arguments") or ""

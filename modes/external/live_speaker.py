@@ -17,10 +17,12 @@ from brain.render import clean_text
 from modes.external.live_stream import DELEGATED, PAUSE_S, LiveStream
 from modes.external.openai_speaker import VendorProvider, end_if_terminal
 from modes.external.placing import CHARS_PER_TOKEN
+from modes.external.session_view import way_of
 from modes.external.speaker import Capabilities, Json, Step, Translator
 from modes.realtime import RealtimeSpeaker, expect, set_up
 from penny.errors import SpeakerLost
 from penny.ids import new_id
+from penny.localized import language_of
 from penny.realtime.errors import describe_error
 from penny.realtime.formats import CORE_FORMAT, WIRE_FORMATS
 
@@ -73,14 +75,12 @@ class LiveUpstream(Translator):
 
     def __init__(self, speaker: RealtimeSpeaker, able: Capabilities, session: Json) -> None:
         super().__init__(speaker, able)
-        audio = session.get("audio") or {}
-        heard, spoken = audio.get("input") or {}, audio.get("output") or {}
-        language = (heard.get("transcription") or {}).get("language") or "es"
-        self._language = "en" if language.startswith("en") else "es"
+        heard = way_of(session, "input")
+        self._language = language_of((heard.get("transcription") or {}).get("language") or "es")
         self._is_searching = any(t.get("name") == DELEGATED for t in session.get("tools") or ())
         self._kind = str((heard.get("format") or {}).get("type") or "")
         self._kind = self._kind if self._kind in WIRE_FORMATS else "audio/pcm"
-        self.info["voice"] = spoken.get("voice") or "marin"
+        self.info["voice"] = way_of(session, "output").get("voice") or "marin"
         self.info["session"] = {**session, "type": "realtime", "model": self.info["model"]}
         wire = WIRE_FORMATS.get(self._kind, CORE_FORMAT)
         self._stream = LiveStream(wire, self._kind, self.info["voice"], new_id)
@@ -139,8 +139,7 @@ class LiveUpstream(Translator):
     def _update(self, event: Json) -> None:
         """Instructions are immutable: what changes in them is appended; audio cannot change."""
         fields = event["session"]
-        audio = fields.get("audio") or {}
-        ways: list[Json] = [audio.get("input") or {}, audio.get("output") or {}]
+        ways = (way_of(fields, "input"), way_of(fields, "output"))
         if any(way.get("format") or way.get("voice") for way in ways):
             self._refuse(event, "format and voice cannot change after the start", "session.audio")
             return

@@ -18,7 +18,7 @@ from kb import KnowledgeBase, UnknownCollection
 from modes.external.assembly import CallAssembly, CallResources
 from modes.external.live_speaker import LiveProvider
 from modes.external.openai_speaker import OpenAIProvider, VendorProvider, end_if_terminal
-from modes.external.session_view import merge
+from modes.external.session_view import merge, way_of
 from modes.external.speaker import Json, SpeakerProvider, Translator
 from modes.realtime import configure, set_up
 from penny.realtime.session_config import TRANSCRIPTION
@@ -176,5 +176,4 @@ async def open_transcription(
 
 
 def _model_of(session: Json) -> str:
-    heard = (session.get("audio") or {}).get("input") or {}
-    return (heard.get("transcription") or {}).get("model") or ""
+    return (way_of(session, "input").get("transcription") or {}).get("model") or ""

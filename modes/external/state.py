@@ -66,12 +66,8 @@ WishKind = Literal["client", "answer", "say", "filler"]
 
 @dataclass(slots=True)
 class Wish:
-    """A response that is asked for and not yet created.
-
-    Args:
-        client_event_id: of the caller's side's own request.
-        item_id: the typed turn that it is to answer.
-    """
+    """A response that is asked for and not yet created. ``client_event_id``: of the caller's side's
+    own request; ``item_id``: the typed turn that it is to answer."""
 
     kind: WishKind
     params: Json | None = None
@@ -112,20 +108,6 @@ class Batch:
     """The speaker goes on now, with the results that are there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """The times of a call, in seconds.
-
-    Args:
-        facts_s: most time between the end of a turn and its ``response.create``; 0 looks up none.
-        filler_s, reply_s: of a running tool: when a filler is said, when the speaker goes on.
-    """
-
-    facts_s: float = 0.06
-    filler_s: float = 1.5
-    reply_s: float = 4.0
-
-
 @dataclass(slots=True)
 class CallState:
     """All that one call knows; ``step`` alone changes it."""
@@ -134,13 +116,17 @@ class CallState:
     context: DeclaredContext
     placer: Placer
     view: SessionView
-    timing: Timing
     new_id: Callable[[str], str]
     fillers: list[str] = field(default_factory=list)
     """Phrases for a silence, none of them twice."""
     pending_output: str = "{}"
     """What a tool's call is answered with when the result comes later."""
     has_brain: bool = False
+    facts_s: float = 0.06
+    """Most time between the end of a turn and its ``response.create``; 0 looks up none."""
+    filler_s: float = 1.5
+    reply_s: float = 4.0
+    """Of a running tool: when a filler is said, when the speaker goes on."""
     now_s: float = 0.0
     able: Capabilities | None = None
     """None while there is no upstream."""

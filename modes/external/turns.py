@@ -105,7 +105,7 @@ def words_final(s: CallState, event: Json) -> Json | None:
                 s.unanswered = ""  # a noise: a server may well have nothing to say to it
         if item.id in s.waiting:
             _look_up(s, item)
-        elif s.able is not None and s.able.answers_by_itself and s.timing.facts_s and s.has_brain:
+        elif s.able is not None and s.able.answers_by_itself and s.facts_s and s.has_brain:
             # No answer waits for them, but they are there before it has said much.
             s.do("look_up", (item.id, item.turn, item.words))
     if s.view.shows_words:
@@ -120,17 +120,17 @@ def turn_known(s: CallState, item: ConversationItem) -> None:
 
 def answer(s: CallState, item: ConversationItem, wish: Wish) -> None:
     """Ask for an answer to a turn, behind the facts for it if they are found in time."""
-    if not s.has_brain or not s.timing.facts_s:
+    if not s.has_brain or not s.facts_s:
         s.wishes[wish.kind] = wish
         return
     s.waiting[item.id] = wish
-    s.set_due(f"facts {item.id}", s.timing.facts_s * WORDS_SHARE, partial(_facts_due, item.id))
+    s.set_due(f"facts {item.id}", s.facts_s * WORDS_SHARE, partial(_facts_due, item.id))
     if item.is_final:
         _look_up(s, item)
 
 
 def _look_up(s: CallState, item: ConversationItem) -> None:
-    s.set_due(f"facts {item.id}", s.timing.facts_s, partial(_too_late, item.id))
+    s.set_due(f"facts {item.id}", s.facts_s, partial(_too_late, item.id))
     s.do("look_up", (item.id, item.turn, item.words))
 
 
@@ -143,7 +143,7 @@ def facts_found(s: CallState, found: tuple[str, Folio | None]) -> None:
     if folio is not None:
         s.context.offer(folio)
     if is_waiting:
-        waited_s = 0.0 if due is None else s.now_s - due[0] + s.timing.facts_s
+        waited_s = 0.0 if due is None else s.now_s - due[0] + s.facts_s
         _answer_now(s, item_id, "nothing_found" if folio is None else "placed", folio, waited_s)
 
 
@@ -157,7 +157,7 @@ def _facts_due(item_id: str, s: CallState) -> None:
 
 
 def _too_late(item_id: str, s: CallState) -> None:
-    _answer_now(s, item_id, "too_late", None, s.timing.facts_s)
+    _answer_now(s, item_id, "too_late", None, s.facts_s)
 
 
 def _answer_now(

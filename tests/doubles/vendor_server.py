@@ -1,4 +1,4 @@
-"""What the doubles of the vendor's WebSocket servers share: connections that a test takes in order."""
+"""What the doubles of the vendor's WebSocket servers share: connections, taken in their order."""
 
 from __future__ import annotations
 
