@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, get_args
 
@@ -70,13 +71,9 @@ class ExternalCall:
             "not_understood": self._not_understood,
         }
 
-    async def open(self) -> None:
-        """Open the upstream. Raises ModeUnavailable."""
-        await self.line.start(self)
-
     @property
     def is_full(self) -> bool:
-        return self.line.is_full
+        return self.line.current is not None and self.line.current.is_full
 
     def start(self, sink: SpeakerSink) -> None:
         self._sink = sink
@@ -99,7 +96,9 @@ class ExternalCall:
         self.happen("caller", event)
 
     async def drain(self) -> None:
-        await self.line.drain()
+        with suppress(SpeakerLost):
+            if self.line.current is not None:
+                await self.line.current.drain()
 
     async def settle(self) -> list[Json]:
         """End what runs; returns the usage that was not told: of a response that is cut and of

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import Any, Literal, Protocol
 
 import structlog
@@ -138,15 +137,6 @@ class Line:
         except SpeakerLost as error:
             # The sender is in the middle of something: the loss is handled after it.
             asyncio.get_running_loop().call_soon(_Sink(self, upstream).on_closed, error)
-
-    @property
-    def is_full(self) -> bool:
-        return self.current is not None and self.current.is_full
-
-    async def drain(self) -> None:
-        if self.current is not None:
-            with suppress(SpeakerLost):
-                await self.current.drain()
 
     def abandon(self, reason: str) -> None:
         """The upstream does not answer any more: take it for lost."""

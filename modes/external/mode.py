@@ -129,7 +129,7 @@ class ExternalMode:
             return await open_transcription(self._recogniser, model, spec)
         call = CallAssembly(self._shared, spec).build()
         try:
-            await call.open()
+            await call.line.start(call)
         except BaseException:
             await call.aclose()
             raise

@@ -1,5 +1,6 @@
-"""What a call costs by placement, from the price table: ``python -m tests.bench.placement_cost``, which
-writes the table of ``modes/external/README.md``.
+"""What a call costs by placement, from the price table.
+
+``python -m tests.bench.placement_cost`` writes the table of ``modes/external/README.md``.
 
 A simulated support call, with the vendors' own token rates: a caller's second of speech is 10
 tokens, the speaker's 20. The notes go where the call's own ``DeclaredContext`` and ``Placer`` put
