@@ -103,7 +103,7 @@ class ExternalCall:
     async def settle(self) -> list[Json]:
         """End what runs; returns the usage that was not told: of a response that is cut and of
         analyses, estimated from what came of them, and the speaker's seconds."""
-        self._sink, self._unread = None, deque()
+        self._sink, self._unread = None, deque(maxlen=MOST_UNREAD)
         self.line.bill()
         self.happen("lost")
         await self.host.leave_brain()

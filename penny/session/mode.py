@@ -170,7 +170,7 @@ class Speaker(Protocol):
 
 
 @runtime_checkable
-class SettlesAccounts(Protocol):
+class Settles(Protocol):
     """A speaker that may have used more than it has told when its session ends."""
 
     async def settle(self) -> list[Json]:
