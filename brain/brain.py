@@ -22,7 +22,6 @@ from brain.thinking import Thinking
 from config.brain import BrainSection
 from penny.aio.tasks import TaskOwner
 from penny.localized import language_of
-from penny.tracing.attributes import Attributes
 from penny.tracing.current import span
 
 
@@ -116,10 +115,9 @@ class SessionBrain:
     def _spawn(
         self, purpose: Purpose, item_id: str, work: Callable[[], Awaitable[None]]
     ) -> asyncio.Task[None]:
-        about: Attributes = {"penny.brain.purpose": purpose}
-
         async def run() -> None:
-            with span(self._profile.trace, "brain", item_id=item_id, attributes=about):
+            trace = self._profile.trace
+            with span(trace, "brain", item_id=item_id, attributes={"penny.brain.purpose": purpose}):
                 await work()
 
         return self._tasks.spawn(run(), name=f"brain {purpose}")
