@@ -106,21 +106,12 @@ class BrainCounts:
         """Which models refuse what they are sent, and why; '' for none."""
         return "; ".join(f"brain: {model} refuses: {why}" for model, why in self.refused.items())
 
-
-class BrainCollector:
-    """Prometheus collector of the brain: reads the mode's own counts when asked.
-
-    Shares are ratios of these counters: applied in time is
-    ``penny_folios_total{outcome="in_time"} / penny_folios_total{outcome="written"}``.
-    """
-
-    def __init__(self, counts: BrainCounts) -> None:
-        self._counts = counts
-
     def collect(self) -> Iterator[Metric]:
-        counts, folios = self._counts, self._counts.effectiveness
+        """Prometheus' figures. Shares are ratios of them: applied in time is
+        ``penny_folios_total{outcome="in_time"} / penny_folios_total{outcome="written"}``."""
+        folios = self.effectiveness
         outcomes = {name: getattr(folios, name) for name in ("in_time", "late", "stale")}
-        outcomes |= {"written": folios.folios, "kb_only": counts.kb_only}
+        outcomes |= {"written": folios.folios, "kb_only": self.kb_only}
         corrections = {
             name: getattr(folios, f"corrections_{name}")
             for name in ("made", "confirmed", "ignored")
@@ -128,9 +119,9 @@ class BrainCollector:
         labelled: tuple[tuple[str, str, str, Mapping[str, int]], ...] = (
             ("penny_folios", "Folios by outcome", "outcome", outcomes),
             ("penny_corrections", "Spoken corrections by outcome", "outcome", corrections),
-            ("penny_brain_analyses", "Analyses by outcome", "outcome", counts.analyses),
-            ("penny_upstream_replaced", "Upstreams replaced by reason", "reason", counts.rollovers),
-            ("penny_actions", "Actions by status", "status", counts.actions),
+            ("penny_brain_analyses", "Analyses by outcome", "outcome", self.analyses),
+            ("penny_upstream_replaced", "Upstreams replaced by reason", "reason", self.rollovers),
+            ("penny_actions", "Actions by status", "status", self.actions),
         )
         for name, about, label, values in labelled:
             family = CounterMetricFamily(name, about, labels=[label])
