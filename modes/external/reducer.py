@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from modes.answers import OpenItem
-from modes.external import closing, requests, responses, turns
+from modes.external import open_calls, requests, responses, turns
 from modes.external.session_view import duration_ms
 from modes.external.speaker import Capabilities
 from modes.external.state import CallState, Effect, Json, Slot, What, Wish
@@ -75,7 +75,7 @@ def _lose(s: CallState, _: None) -> None:
         return
     responses.lost(s)
     requests.lost(s)
-    closing.upstream_lost(s)
+    open_calls.upstream_lost(s)
     turns.lost(s)
     s.able = None
     s.context.attach(None)
@@ -137,7 +137,7 @@ def _output_done(s: CallState, event: Json) -> Json | None:
         return event
     # Arguments come in two events; this one alone is acted on.
     if raw["type"] == "function_call" and raw.get("status", "completed") == "completed":
-        closing.called(s, raw, event["response_id"])
+        open_calls.called(s, raw, event["response_id"])
     return None
 
 
@@ -199,7 +199,7 @@ def _response_done(s: CallState, event: Json) -> Json | None:
     details = response.get("status_details") or {}
     stopped = details.get("reason") == "client_cancelled" and not s.slot.is_forced
     shown = responses.done(s, event)
-    closing.response_ended(s, response["id"], interrupted=stopped)
+    open_calls.response_ended(s, response["id"], interrupted=stopped)
     return shown
 
 
@@ -246,7 +246,7 @@ _HAPPENS: dict[What, Callable[[CallState, Any], None]] = {
     "lost": _lose,
     "attached": _attach,
     "facts": turns.facts_found,
-    "tool": closing.ended,
+    "tool": open_calls.ended,
     "offered": lambda s, folio: s.context.offer(folio),
     "withdrawn": lambda s, about: s.context.withdraw(*about),
 }
