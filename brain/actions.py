@@ -146,11 +146,11 @@ class ActionDesk:
         if call.name not in self.actions:
             return Judged(call, "unknown", "Esa acción no existe en esta sesión.")
         plain = {name: value for name, value in parsed.items() if name != CONFIRMED}
-        error = best_match(self._schemas[call.name].iter_errors(plain))
-        if error is not None:
-            place = ".".join(str(part) for part in error.absolute_path)
-            fault = clean_text(f"{place}: {error.message}" if place else error.message, 200)
-            return Judged(call, "bad_arguments", f"{_say('arguments')} ({fault})")
+        fault = best_match(self._schemas[call.name].iter_errors(plain))
+        if fault is not None:
+            place = ".".join(str(part) for part in fault.absolute_path)
+            told = clean_text(f"{place}: {fault.message}" if place else fault.message, 200)
+            return Judged(call, "bad_arguments", f"{_say('arguments')} ({told})")
         return self._judge_wish(call, plain, words)
 
     def _judge_wish(self, call: ActionCall, plain: Json, words: str) -> Judged:
