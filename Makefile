@@ -57,7 +57,7 @@ setup-browser: $(DEV_STAMP) ## a Chromium for the tests of the page, where there
 
 .PHONY: test
 test: $(DEV_STAMP) setup-browser ## set everything up and pass the tests
-	@$(BIN)/python -m tests.steady -q -n $(JOBS) --dist loadfile $(TESTS)
+	@$(BIN)/python -m tests.steady -q -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 .PHONY: test-fast
 test-fast: $(DEV_STAMP) ## the tests that leave the process neither by sockets nor by time: under 30 s
