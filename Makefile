@@ -122,7 +122,7 @@ bench-pipeline: $(DEV_STAMP) $(PEER_STAMP) ## what the pipeline adds to its engi
 
 .PHONY: bench-webrtc
 bench-webrtc: $(DEV_STAMP) ## a call over WebRTC beside the socket, on networks that lose and delay (root)
-	@$(BIN)/python -m tests.bench.webrtc --speech $(SPEECH)
+	@$(BIN)/python -m tests.bench.webrtc --write --speech $(SPEECH)
 
 .PHONY: bench-gpu
 bench-gpu: $(WORKER_STAMP) ## full-size models of random weights on a GPU

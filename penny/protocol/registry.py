@@ -21,6 +21,8 @@ from .error import SessionError, SessionWarning
 from .message import ClientMessage, Part, ServerEvent
 from .metering import Cost, TurnMetrics
 from .session import (
+    MediaAnswer,
+    MediaOffer,
     ModeChanged,
     Ping,
     Pong,
@@ -40,7 +42,16 @@ def _name(model: type[Part]) -> str:
 
 CLIENT_MESSAGES: dict[str, type[ClientMessage]] = {
     _name(model): model
-    for model in (SessionStart, SessionResume, TextInput, Playback, Interrupt, Ping, SessionEnd)
+    for model in (
+        SessionStart,
+        SessionResume,
+        TextInput,
+        Playback,
+        Interrupt,
+        Ping,
+        MediaOffer,
+        SessionEnd,
+    )
 }
 SERVER_EVENTS: dict[str, type[ServerEvent]] = {
     _name(model): model
@@ -49,6 +60,7 @@ SERVER_EVENTS: dict[str, type[ServerEvent]] = {
         SessionStarted,
         ModeChanged,
         SessionResumed,
+        MediaAnswer,
         SpeechStarted,
         SpeechStopped,
         TranscriptDelta,
