@@ -16,35 +16,35 @@ class TenantCallsSection(Section):
     """``tenants.NAME.calls``: what a tenant wants otherwise; null is as ``calls`` says."""
 
     recording: Literal["off", "on"] | None = Field(
-        default=None, description="whether the sound of its calls is kept"
+        None, description="whether the sound of its calls is kept"
     )
-    keep_sound_days: int | None = Field(default=None, ge=0, description="days that sound is kept")
+    keep_sound_days: int | None = Field(None, ge=0, description="days that sound is kept")
     keep_record_days: int | None = Field(
-        default=None, ge=0, description="days that records and texts are kept"
+        None, ge=0, description="days that records and texts are kept"
     )
 
 
 class CallsSection(Section):
     """``calls``: records and sound of every call."""
 
-    enabled: bool = Field(default=True, description="keep a record of every call")
+    enabled: bool = Field(True, description="keep a record of every call")
     url: str = Field(
-        default="sqlite:///var/calls/calls.sqlite",
+        "sqlite:///var/calls/calls.sqlite",
         pattern=r"^(sqlite:///|postgresql://).+",
         description="the database: sqlite:///PATH or postgresql://USER:${VAR}@HOST/NAME",
     )
     folder: Path = Field(
-        default=Path("var/calls"), description="spool of live calls, and the sound of ended ones"
+        Path("var/calls"), description="spool of live calls, and the sound of ended ones"
     )
     recording: Literal["off", "auto", "on"] = Field(
-        default="auto",
+        "auto",
         description="keep the sound; auto: only of callers on this machine while no key exists",
     )
     keep_sound_days: int | None = Field(
-        default=90, ge=0, description="days that sound is kept; null for ever"
+        90, ge=0, description="days that sound is kept; null for ever"
     )
     keep_record_days: int | None = Field(
-        default=365, ge=0, description="days that records and texts are kept; null for ever"
+        365, ge=0, description="days that records and texts are kept; null for ever"
     )
 
     def refusal(self, allowed_hosts: tuple[str, ...]) -> str:

@@ -3,19 +3,21 @@
 export type ClientMessage =
   | SessionStart
   | SessionResume
-  | TextInput
-  | Playback
-  | Interrupt
+  | SessionEnd
   | Ping
   | MediaOffer
-  | SessionEnd;
+  | TextInput
+  | Playback
+  | Interrupt;
 
 export type ServerMessage =
-  | SessionProgress
+  | MediaAnswer
+  | Pong
   | SessionStarted
   | ModeChanged
   | SessionResumed
-  | MediaAnswer
+  | SessionProgress
+  | SessionEnded
   | SpeechStarted
   | SpeechStopped
   | TranscriptDelta
@@ -26,16 +28,14 @@ export type ServerMessage =
   | Interruption
   | ResponseDone
   | ContextUpdate
-  | Correction
   | Sources
+  | Correction
   | ToolCall
   | Handoff
-  | Cost
   | TurnMetrics
+  | Cost
   | SessionWarning
-  | SessionError
-  | Pong
-  | SessionEnded;
+  | SessionError;
 
 /** No more audio of this item follows. */
 export interface AudioDone {
