@@ -233,7 +233,7 @@ export class PennyClient extends EventTarget {
 
   #onMedia(on) {
     if (on) {
-      this.#dropPlayback();
+      if (this.#item !== null) this.#player?.end(this.#item); // the rest of it comes the other way
     } else {
       this.#media = null;
       this.#stutters = -Infinity; // not again in this session
@@ -276,7 +276,7 @@ export class PennyClient extends EventTarget {
       const { item_id, heard_ms: played_ms, complete } = event;
       this.#emit("played", { item_id, played_ms, ended: true, dropped: !complete });
     } else if (event.type === "audio_started") {
-      this.#item = this.#media?.on ? null : event.item_id;
+      this.#item = event.item_id;
     } else if (event.type === "audio_done" && this.#item === event.item_id) {
       this.#player?.end(event.item_id);
       this.#item = null;
@@ -295,6 +295,7 @@ export class PennyClient extends EventTarget {
   }
 
   #onPlayback({ type, item, playedMs, ...facts }) {
+    if (this.#media?.on) return; // Penny counts what goes on the track
     const played_ms = Math.round(playedMs ?? 0);
     if (type === "position") {
       this.#emit("level", { output: facts.level });
