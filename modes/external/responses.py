@@ -170,6 +170,7 @@ def running(s: CallState, event: Json) -> None:
         shown = {**response, "output": [], "status_details": None, "usage": None}
         s.tell("response.created", response=shown)
         created(s, {"response": shown})
+        s.slot.untold = None
     if response_id == s.slot.response_id:
         s.slot.heard_from_s = s.now_s
 
