@@ -157,9 +157,9 @@ def measure(network: LossyNetwork, by: str, speech: Path, options: argparse.Name
     )
     try:
         assert house.stdout is not None
-        key = ""
-        while not key.startswith("penny_"):
-            key = house.stdout.readline().decode().strip()
+        key = house.stdout.readline().decode().strip()
+        if not key.startswith("penny_"):
+            raise RuntimeError(f"Penny did not start: python -m tests.bench.webrtc_house {folder}")
         base = f"http://{network.address}:8080"
         sizes = (str(options.calls), str(options.turns))
         command = (python, "-m", "tests.bench.webrtc", "--by", by, "--base", base, "--key", key)
