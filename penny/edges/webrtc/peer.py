@@ -190,8 +190,8 @@ async def _read(track: MediaStreamTrack, on_audio: Callable[[bytes, AudioFormat]
         on_audio(pcm, heard)
 
 
+def _ignore() -> None:
     """For a moment that concerns no listener."""
-    """Nobody is to be told."""
 
 
 def _read_mono(data: AudioData) -> bytes:
