@@ -41,7 +41,7 @@ window.prepare = ({ url, key, tool: asked, instructions }) => {
     const agent = new RealtimeAgent({ name: "Assistant", instructions, tools });
     const session = (window.session = new RealtimeSession(agent, { model: "gpt-realtime-2.1" }));
     for (const kind of ["agent_end", "audio_interrupted", "agent_tool_end"]) session.on(kind, () => note(kind));
-    session.on("error", ({ error }) => note("error", { message: JSON.stringify(error) }));
+    session.on("error", ({ error }) => note("error", { message: String(error?.message ?? JSON.stringify(error)) }));
     session.on("transport_event", (event) => note(event.type, event));
     try {
       await session.connect({ apiKey: key, url });
