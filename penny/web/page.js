@@ -20,7 +20,8 @@ const problem = find("#problem");
 const RETRY_MS = 2000;
 const REFRESH_MS = 10000; // before a call: other engines may take over, or a mode come or go
 
-const penny = new PennyClient();
+const asked = new URLSearchParams(location.search).get("webrtc"); // always, never; else auto
+const penny = new PennyClient({ webrtc: asked ?? "auto" });
 const coin = new Coin(find("#coin"));
 const modes = new Modes(find("#modes"), drawControls);
 const check = new MicrophoneCheck((error) => complain(explainMicrophone(error), error.code));
