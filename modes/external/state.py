@@ -94,6 +94,8 @@ class Slot:
     items: dict[str, OpenItem] = field(default_factory=dict)
     """Not done yet."""
     output: list[Json] = field(default_factory=list)
+    untold: Json | None = None
+    """Its ``response.created``, until something of it shows."""
 
 
 @dataclass(slots=True)
@@ -106,6 +108,8 @@ class Batch:
     is_interrupted: bool = False
     is_due: bool = False
     """The speaker goes on now, with the results that are there."""
+    wish: Wish | None = None
+    """What its response was asked for, where nothing of it showed."""
 
 
 @dataclass(slots=True)
