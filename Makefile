@@ -57,7 +57,7 @@ setup-browser: $(DEV_STAMP) ## a Chromium for the tests of the page, where there
 
 .PHONY: test
 test: $(DEV_STAMP) setup-browser ## set everything up and pass the tests
-	@$(BIN)/python -m tests.steady -q -n $(JOBS) --dist loadfile $(TESTS)
+	@$(BIN)/python -m tests.steady -q -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 .PHONY: test-fast
 test-fast: $(DEV_STAMP) ## the tests that leave the process neither by sockets nor by time: under 30 s
@@ -124,7 +124,7 @@ bench-pipeline: $(DEV_STAMP) $(PEER_STAMP) ## what the pipeline adds to its engi
 
 .PHONY: bench-webrtc
 bench-webrtc: $(DEV_STAMP) ## a call over WebRTC beside the socket, on networks that lose and delay (root)
-	@$(BIN)/python -m tests.bench.webrtc --speech $(SPEECH)
+	@$(BIN)/python -m tests.bench.webrtc --write --speech $(SPEECH)
 
 .PHONY: bench-gpu
 bench-gpu: $(WORKER_STAMP) ## full-size models of random weights on a GPU
@@ -232,8 +232,10 @@ attacks: $(DEV_STAMP) ## every attack of tests/attacks on real processes, measur
 	@$(BIN)/python -m tests.attacks.run
 
 .PHONY: test-private
-test-private: $(DEV_STAMP) ## private calls for 90 s beside a trap that answers: nothing may reach it (Linux)
-	@PENNY_PRIVATE_SECONDS=90 $(BIN)/python -m pytest -q tests/private
+test-private: $(DEV_STAMP) $(WORKER_STAMP) ## private calls of each engine for 3 minutes beside a trap that answers: nothing may reach it (Linux)
+	@$(BIN)/python -m penny models pull natural
+	@$(WORKER)/bin/python -m tests.worker_torch.checkpoints
+	@PENNY_PRIVATE_ENGINES=embedded,natural,xtts PENNY_PRIVATE_SECONDS=180 $(BIN)/python -m pytest -q tests/private
 
 .PHONY: soak
 soak: $(DEV_STAMP) ## minutes of paced calls beside injected faults, then 25,000 short sessions

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol, cast
@@ -34,6 +35,14 @@ CLOSE_S = 2.0
 KEPT_MESSAGES = 256
 KEPT_BYTES = 262_144
 """Messages kept for a reader that has not come or has paused; past either no more is read."""
+CALLER_MESSAGES_PER_S = 1600.0
+"""That a caller's connection takes: 32 s of audio in a second."""
+STEP_BYTES = 4096
+SLICE_S, REST_S = 0.001, 0.004
+BURST_MESSAGES = 64
+"""Of a connection with ``messages_per_s``. One read may bring thousands of tiny messages (256 KiB):
+they are taken ``STEP_BYTES`` at a time, and after ``SLICE_S``, or past what it may send, all other
+connections have their turn for ``REST_S`` at least."""
 
 
 class SocketReceiver(Protocol):
@@ -60,6 +69,8 @@ class SocketConnection(asyncio.Protocol):
         heartbeat_s: a ping goes out after so long without a word of the other side; after half
             as long again it is lost.
         send_limit_s: a connection that stays full for so long is lost; None: it may.
+        messages_per_s: taken at most, more wait to be read; None: all. Fewer than that may still
+            have no more than a fifth of the process.
         owner: the protocol that had the transport, and is told when it is gone.
     """
 
@@ -69,6 +80,7 @@ class SocketConnection(asyncio.Protocol):
         max_message_bytes: int,
         heartbeat_s: float | None = None,
         send_limit_s: float | None = None,
+        messages_per_s: float | None = None,
         owner: asyncio.BaseProtocol | None = None,
     ) -> None:
         self._frames = FrameReader(max_message_bytes)
@@ -82,6 +94,9 @@ class SocketConnection(asyncio.Protocol):
         self._is_paused = False
         self._kept: deque[str | bytes] = deque()
         self._kept_bytes = 0
+        self._messages_per_s = messages_per_s
+        self._unread = b""
+        self._allowed, self._allowed_at_s = float(BURST_MESSAGES), 0.0
         self._reader: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._silent = 0
@@ -157,7 +172,8 @@ class SocketConnection(asyncio.Protocol):
             self._read_on()
 
     def _read_on(self) -> None:
-        if not self._is_paused and not self._gone.done():
+        waits = self._unread or (self._is_paused and not self._is_leaving)
+        if not (waits or self._gone.done()):
             self._transport.resume_reading()
 
     def _keep(self, message: str | bytes) -> None:
@@ -165,9 +181,13 @@ class SocketConnection(asyncio.Protocol):
             return
         self._kept.append(message)
         self._kept_bytes += len(message)
-        if len(self._kept) >= KEPT_MESSAGES or self._kept_bytes >= KEPT_BYTES:
+        if self._keeps_enough:
             self._transport.pause_reading()
         self._wake_reader()
+
+    @property
+    def _keeps_enough(self) -> bool:
+        return len(self._kept) >= KEPT_MESSAGES or self._kept_bytes >= KEPT_BYTES
 
     def _refuse(self) -> None:
         """The receiver raised: the connection cannot go on."""
@@ -228,7 +248,7 @@ class SocketConnection(asyncio.Protocol):
         self._kept_bytes = 0
         self._wake_reader()
         self._send_close(Close(code, reason).serialize())
-        self._transport.resume_reading()  # for the other side's answer
+        self._read_on()  # for the other side's answer
         self._close_in(CLOSE_S)
 
     def _send_close(self, payload: bytes) -> None:
@@ -254,10 +274,43 @@ class SocketConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._silent = 0
+        if self._messages_per_s is None:
+            self._take(data)
+        elif self._unread:  # it rests
+            self._unread += data
+        else:
+            self._take_slice(data, self._messages_per_s)
+
+    def _take_slice(self, data: bytes, per_s: float) -> None:
+        """Take what was read for as long as one client may, and the rest later."""
+        now_s = time.perf_counter()  # uvloop's own clock stands still within a step
+        allowed = min(BURST_MESSAGES, self._allowed + (now_s - self._allowed_at_s) * per_s)
+        at, size = 0, len(data)
+        while at < size and allowed >= 1 and not (self._keeps_enough or self._gone.done()):
+            allowed -= self._take(data[at : at + STEP_BYTES] if size > STEP_BYTES else data)
+            at += STEP_BYTES
+            if at < size and time.perf_counter() >= now_s + SLICE_S:
+                break
+        self._allowed, self._allowed_at_s = allowed, now_s
+        if at < size and not self._gone.done():
+            self._unread = data[at:]
+            self._transport.pause_reading()
+            self._loop.call_later(max(REST_S, (1 - allowed) / per_s), self._take_rest, per_s)
+
+    def _take_rest(self, per_s: float) -> None:
+        data, self._unread = self._unread, b""
+        self._take_slice(data, per_s)
+        if not self._keeps_enough:
+            self._read_on()
+
+    def _take(self, data: bytes) -> int:
+        """How many messages there were."""
+        taken = 0
         try:
             for opcode, payload in self._frames.feed(data):
                 if self._close_code is not None:
-                    return
+                    return taken
+                taken += 1
                 if opcode > BINARY:
                     self._on_control(opcode, payload)
                     continue
@@ -272,6 +325,7 @@ class SocketConnection(asyncio.Protocol):
             self._fail(error.code, str(error))
         except UnicodeDecodeError:
             self._fail(CloseCode.INVALID_DATA, "text must be UTF-8")
+        return taken
 
     def _on_control(self, opcode: int, payload: bytes) -> None:
         if opcode == PING and self.is_open:

@@ -28,6 +28,8 @@ Json = dict[str, Any]
 
 PAGE = 50
 MOST = 500
+MOST_DIGITS = 18
+"""Of a cursor's moment: more is no number of a database's."""
 SHOWN = (
     "id", "tenant", "started_ms", "duration_ms", "mode", "edge", "direction", "caller", "status",
     "end_reason", "language", "turns", "interruptions", "cost_usd", "processed", "outcome",
@@ -238,8 +240,8 @@ class CallStore:
             if cursor is None:
                 return
 
-    async def count(self) -> dict[str, int]:
-        """How many calls are kept, deleted and held."""
+    async def count(self, tenant: str | None) -> dict[str, int]:
+        """How many calls of a tenant are kept, deleted and held; of all where it is None."""
         async with self._begin() as connection:
             row = (
                 await connection.execute(
@@ -247,7 +249,7 @@ class CallStore:
                         func.count(),
                         func.count(calls.c.deleted_ms),
                         func.coalesce(func.sum(calls.c.held.cast(turns.c.position.type)), 0),
-                    )
+                    ).where(_mine(tenant))
                 )
             ).one()
         return {"calls": row[0] - row[1], "deleted": row[1], "held": int(row[2])}
@@ -331,6 +333,8 @@ def _cursor(row: Json) -> str:
 def _read_cursor(cursor: str) -> tuple[int, str]:
     try:
         started_ms, _, call_id = urlsafe_b64decode(cursor).decode().partition(":")
+        if len(started_ms) > MOST_DIGITS:
+            raise ValueError(started_ms)
         return int(started_ms), call_id
     except ValueError as error:
         raise ProtocolError("cursor: is none that was given out here", field="cursor") from error

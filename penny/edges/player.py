@@ -221,6 +221,10 @@ class Player:
         if ended and item in self._sounding and played >= item.sent_ms - FRAME_MS:
             item.report = (now_s - 3600.0, item.sent_ms)
 
+    def estimate(self) -> None:
+        """The caller's side reports no more: from now on what was sent in time was heard."""
+        self._reports = False
+
     def resend(self, item_id: str, audio_ms: float, now_s: float) -> None:
         """Audio of an item that was sent and never arrived leaves once more, all at once.
 
@@ -295,12 +299,16 @@ class Player:
                     item.words.cut(heard_ms),
                 )
             )
-            item.finished = True
+            if item.finished:
+                del self._items[item.item_id]
+            else:
+                # It stays known, so that deltas still under way are not played, until its
+                # response ends; what was not heard of it is memory.
+                item.finished = True
+                item.frames.clear()
         self._sounding.clear()
         self._waiting.clear()
         self._held_until_s = 0.0
-        # Items stay known as finished, so that deltas still under way are not played; they go
-        # when their response ends.
         self._head_at_s = now_s
         return cuts
 

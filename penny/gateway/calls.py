@@ -139,10 +139,12 @@ class CallRoutes:
             live.resume(now_s)
         return _json({"id": call_id, "paused": paused})
 
-    async def _stats(self, _request: web.Request) -> web.StreamResponse:
-        counts = await self._store.count()
-        sound = await asyncio.to_thread(_measure_folder, self._keeper.sounds)
-        return _json({**counts, **sound, "in_spool": self._keeper.waiting})
+    async def _stats(self, request: web.Request) -> web.StreamResponse:
+        tenant, folder = _whose(request), self._keeper.sounds
+        counts = await self._store.count(tenant)
+        sound = await asyncio.to_thread(_measure_folder, folder / tenant if tenant else folder)
+        spool = {} if tenant else {"in_spool": self._keeper.waiting}
+        return _json({**counts, **sound, **spool})
 
     async def _export(self, request: web.Request) -> web.StreamResponse:
         query = read_query(request, ignore=("format",))
