@@ -24,9 +24,6 @@ ACTIVE = "conversation_already_has_active_response"
 NOT_ACTIVE = "response_cancel_not_active"
 
 
-# -- asking ---------------------------------------------------------------------------------------
-
-
 def settle(s: CallState) -> None:
     """Whatever just happened: bring the context up to date, then ask for what is wished."""
     able = s.able
@@ -121,9 +118,6 @@ def _refuse(s: CallState, event: Json, code: str, message: str) -> None:
     s.tell("error", error={**fault, "event_id": event.get("event_id")})
 
 
-# -- what comes back ------------------------------------------------------------------------------
-
-
 def created(s: CallState, event: Json) -> Json | None:
     response = event["response"]
     response_id = response["id"]
@@ -146,7 +140,20 @@ def created(s: CallState, event: Json) -> Json | None:
         s.wishes.pop("answer", None)  # the server's own answer knows all of it
     if is_unwanted:
         _cancel_active(s)
-    return event
+    if not s.view.own_tools:
+        return event
+    slot.untold = event
+    return None
+
+
+def show(s: CallState, event: Json) -> None:
+    """Before the first event of a response that shows, tell that it began. One that only calls
+    Penny's own tools does not show: a client would take its end for that of the answer."""
+    untold, s.slot.untold = s.slot.untold, None
+    if untold is not None and event.get("response_id") == s.slot.response_id:
+        s.do("tell", untold)
+    else:
+        s.slot.untold = untold
 
 
 def running(s: CallState, event: Json) -> None:
@@ -157,6 +164,7 @@ def running(s: CallState, event: Json) -> None:
         shown = {**response, "output": [], "status_details": None, "usage": None}
         s.tell("response.created", response=shown)
         created(s, {"response": shown})
+        s.slot.untold = None
     if response_id == s.slot.response_id:
         s.slot.heard_from_s = s.now_s
 
@@ -184,6 +192,12 @@ def done(s: CallState, event: Json) -> Json | None:
         s.retried = s.conversation.newest_turn_id()
         owe(s, slot)
         s.set_due("retry", RETRY_S)
+    if slot.untold is not None:
+        batch = s.batches.get(response_id)
+        if batch is not None and response.get("status") == "completed":
+            batch.wish = slot.wish  # the answer with its result is the one that was asked for
+            return None
+        s.do("tell", slot.untold)
     return {**event, "response": {**response, "output": output}}
 
 
@@ -252,9 +266,6 @@ def _count_refusal(s: CallState, why: str) -> None:
         message = "the speaker did not answer this turn"
         s.tell("penny.warning", code="degraded", message=message)
     s.set_due("retry", RETRY_S)
-
-
-# -- watchdogs ------------------------------------------------------------------------------------
 
 
 def _unanswered(s: CallState) -> None:

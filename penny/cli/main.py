@@ -13,7 +13,6 @@ from penny.cli import (
     kb,
     keys,
     models,
-    replay,
     serve,
     sessions,
     talk,
@@ -26,7 +25,7 @@ from penny.errors import ConfigErrors, PennyError
 FAILED = 1
 
 
-_COMMANDS = (serve, demo, talk, check, worker, kb, keys, sessions, models, voices, replay)
+_COMMANDS = (serve, demo, talk, check, worker, kb, keys, sessions, models, voices)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 
-from brain.metrics import BrainCollector, health_checks
 from config.schema import Config
 from modes.external.mode import ExternalMode
 from modes.registry import (
@@ -40,7 +39,7 @@ from penny.gateway.sibling_processes import SiblingProcesses
 from penny.gateway.sign_in import SignInRoutes
 from penny.gateway.socket import SocketDoor
 from penny.gateway.trust import Trust, build_trust
-from penny.gateway.webrtc import WebRtcDoor
+from penny.gateway.webrtc import Peers, WebRtcDoor
 from penny.logs import LossyStream
 from penny.session.broker import Broker, BrokerSettings
 from penny.session.endings import GRACE_S
@@ -169,8 +168,8 @@ class Gateway:
         external = broker.modes.get("EXTERNAL")
         faults = [kb.degraded, self._tell_of_calls]
         if isinstance(external, ExternalMode):
-            metrics.figures.append(BrainCollector(external.counts).collect)
-            faults += health_checks(external.counts)
+            metrics.figures.append(external.counts.collect)
+            faults.append(external.counts.fault)
         faults += [self._descriptors.fault, lambda: trust.ledger.fault]
         if self._stderr is not None:
             faults.append(self._stderr.fault)
@@ -187,13 +186,14 @@ class Gateway:
         )
         app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[make_guard(trust.gate)])
         self.routes.add_to(app)
-        door = SocketDoor(broker, config, trust.gate, clock, self._siblings)
+        peers = Peers(config, self.host) if config.gateway.webrtc.enabled else None
+        door = SocketDoor(broker, config, trust.gate, clock, self._siblings, peers)
         app.router.add_get("/ws", door.connect)
         broker.give_up_lost = lambda: door.held.give_up_longest_lost(clock())
         realtime = RealtimeDoor(broker, config, trust.gate, trust.secrets, time.time)
         realtime.add_to(app)
-        if config.gateway.webrtc.enabled:
-            self._webrtc = WebRtcDoor(realtime, config, self.host)
+        if peers is not None:
+            self._webrtc = WebRtcDoor(realtime, peers)
             self._webrtc.add_to(app)
         SignInRoutes(trust.gate, trust.sign_ins).add_to(app)
         KbRoutes(kb, trust.gate, config.kb.default_ref).add_to(app)

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from config.schema import Config
 from penny.aio.handshake import Upgrade
-from penny.aio.websocket import SocketConnection
+from penny.aio.websocket import CALLER_MESSAGES_PER_S, SocketConnection
 from penny.edges.socket.edge import SocketEdge
 from penny.errors import (
     Forbidden,
@@ -26,6 +26,7 @@ from penny.gateway.gate import Gate, dead_secret_of
 from penny.gateway.held_sessions import HeldSessions
 from penny.gateway.opening import CallerLeft, Opener, Opening
 from penny.gateway.sibling_processes import SiblingProcesses
+from penny.gateway.webrtc import Peers, SocketMedia
 from penny.ids import new_id
 from penny.protocol.codec import dump, parse_client_message
 from penny.protocol.error import CloseCode, SessionError, SessionWarning
@@ -66,12 +67,14 @@ class SocketDoor:
         gate: Gate,
         clock: Callable[[], float],
         siblings: SiblingProcesses | None = None,
+        peers: Peers | None = None,
     ) -> None:
         self._broker = broker
         self._config = config
         self._gate = gate
         self._clock = clock
         self._siblings = siblings
+        self._peers = peers
         self.held = HeldSessions(siblings.token_prefix if siblings else "resume")
         self._opener = Opener(broker, config)
 
@@ -88,6 +91,7 @@ class SocketDoor:
                 request,
                 max_message_bytes=min(MAX_MESSAGE_BYTES, self._gate.max_message_bytes(policy)),
                 heartbeat_s=self._config.gateway.heartbeat_s,
+                messages_per_s=CALLER_MESSAGES_PER_S,
                 subprotocols=("penny",),
             )
         except ProtocolError as error:
@@ -224,13 +228,17 @@ class SocketDoor:
     ) -> None:
         mode, speaker = opened.mode, opened.speaker
         formats, resume = start.audio.agree(), self._config.resume
+        media = SocketMedia(self._peers) if self._peers is not None else None
         edge = SocketEdge(
             connection,
             formats,
             clock=self._clock,
             hold=resume,
             rate=self._gate.message_rate(policy),
+            answer_offer=media.take if media is not None else None,
         )
+        if media is not None:
+            media.edge = edge
         token = self.held.add(spec.session_id, edge, identity) if resume.hold_s else None
         limits = self._gate.session_limits(policy)
         edge.post(self._started(spec, mode, formats, speaker, limits.max_s, token))
@@ -242,6 +250,8 @@ class SocketDoor:
         finally:
             if token is not None:
                 self.held.forget(token)
+            if media is not None:
+                await media.aclose()
 
     # -- what the caller asked for ------------------------------------------------------------
 
@@ -301,6 +311,7 @@ class SocketDoor:
             capabilities=Capabilities.model_validate(
                 {**(speaker.info.get("capabilities") or {}), "resume": resume_token is not None}
             ),
+            webrtc=self._peers is not None,
             max_duration_ms=round(max_s * 1000),
             resume_token=resume_token,
             resume_within_ms=round(self._config.resume.hold_s * 1000) if resume_token else None,
