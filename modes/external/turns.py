@@ -113,7 +113,10 @@ def words_final(s: CallState, event: Json) -> Json | None:
             s.do("look_up", (item.id, item.turn, item.words))
     if s.view.shows_words:
         return event
-    return None if failed else {"type": "penny.transcription_usage", "usage": event.get("usage")}
+    if failed:
+        return None
+    told = {name: event.get(name) for name in ("item_id", "transcript", "usage")}
+    return {"type": "penny.transcription_usage", **told}
 
 
 def turn_known(s: CallState, item: ConversationItem) -> None:

@@ -74,6 +74,14 @@ def mask_digits(turn: Turn) -> Turn:
     )
 
 
+def without_words(turn: Turn) -> Turn:
+    """The turn with its times alone: nothing that either side said."""
+    items = [item.model_copy(update={"text": "", "heard_text": ""}) for item in turn.items]
+    marks = [{**mark, "fields": {}} for mark in turn.marks]
+    said = {"words": None, "text": "", "heard_text": "", "items": items, "marks": marks}
+    return turn.model_copy(update=said)
+
+
 def _mask_word(found: re.Match[str]) -> str:
     word = found.group()
     if word.isdigit():

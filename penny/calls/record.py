@@ -20,7 +20,8 @@ Json = dict[str, Any]
 
 Status = Literal["completed", "interrupted"]
 """``interrupted``: the gateway ended before the call did; what was finished by then is kept."""
-SoundState = Literal["absent", "stored", "deleted"]
+SoundState = Literal["absent", "stored", "deleted", "lost"]
+"""``lost``: its file is not where it was put."""
 
 
 class _Kept(BaseModel):
@@ -78,6 +79,8 @@ class Call(_Kept):
     edge: str
     modes: list[str]
     caller: str = ""
+    user_id: str = ""
+    """The application's own name for the caller."""
     callee: str = ""
     language: str = ""
     started_at: datetime
@@ -88,11 +91,14 @@ class Call(_Kept):
     versions: Json = Field(default_factory=dict)
     cost: Json = Field(default_factory=dict)
     consent: Json = Field(default_factory=dict)
-    """How the sound came to be kept: ``policy`` and, where it was asked for, what was answered."""
+    """How the sound came to be kept: ``policy``, and ``told``: when, what of the announcement was
+    heard, and the caller's ``answer`` in their words (``said``)."""
     processed: bool = False
     processing_mode: Literal["online", "offline"] = "online"
     sound: Json = Field(default_factory=lambda: {"state": "absent"})
     turns: list[Turn] = Field(default_factory=list)
+    journal: list[Json] = Field(default_factory=list, exclude=True)
+    """What the brain did and why: ``kind``, ``at_s``, and the kind's own fields."""
     metrics: Json = Field(default_factory=dict)
     derived: Json = Field(default_factory=dict)
     held: bool = False

@@ -149,6 +149,20 @@ class Spool:
                 except (Timeout, OSError):
                     continue  # it lives, or is not ours to read
 
+    def folders(self) -> Iterator[tuple[Path, bool]]:
+        """Every call's folder of every process, and whether its process lives."""
+        for own in sorted(self._root.glob("proc_*")):
+            lock = FileLock(own / _LOCK)
+            try:
+                lock.acquire(timeout=0)
+            except (Timeout, OSError):
+                yield from ((folder, True) for folder in _calls_in(own))
+                continue
+            try:
+                yield from ((folder, False) for folder in _calls_in(own))
+            finally:
+                lock.release()
+
     def forget(self, folder: Path) -> None:
         """Remove a call's folder, once it is kept elsewhere; the last one's owner goes too."""
         shutil.rmtree(folder, ignore_errors=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 
+from brain.consent import read_consent
 from brain.metrics import BrainCollector, health_checks
 from config.schema import Config
 from modes.external.mode import ExternalMode
@@ -189,10 +190,11 @@ class Gateway:
         )
         app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[make_guard(trust.gate)])
         self.routes.add_to(app)
-        door = SocketDoor(broker, config, trust.gate, clock, self._siblings)
+        notice = self._kept.notice if self._kept is not None else lambda _tenant, _language: ""
+        door = SocketDoor(broker, config, trust.gate, clock, self._siblings, notice)
         app.router.add_get("/ws", door.connect)
         broker.give_up_lost = lambda: door.held.give_up_longest_lost(clock())
-        realtime = RealtimeDoor(broker, config, trust.gate, trust.secrets, time.time)
+        realtime = RealtimeDoor(broker, config, trust.gate, trust.secrets, time.time, notice)
         realtime.add_to(app)
         if config.gateway.webrtc.enabled:
             self._webrtc = WebRtcDoor(realtime, config, self.host)
@@ -221,7 +223,12 @@ class Gateway:
     async def _keep_calls(self, broker: Broker, trust: Trust, clock: Callable[[], float]) -> None:
         """Keep every call from now on. A gateway talks where nothing can be kept; it says so."""
         kept = KeptCalls(
-            self._config, trust.watches, clock, time.time, is_open=not trust.gate.needs_key
+            self._config,
+            trust.watches,
+            clock,
+            time.time,
+            partial(read_consent, about="grabar grabación llamada record recording call"),
+            is_open=not trust.gate.needs_key,
         )
         try:
             await kept.keeper.start()

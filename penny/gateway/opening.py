@@ -30,6 +30,8 @@ from penny.session.mode import Elsewhere, Json, Mode, SessionSpec, Speaker
 
 log = structlog.get_logger()
 
+Notice = Callable[[str, str], str]
+"""By tenant and language, what a caller is told before all else; '' for nothing."""
 OTHER_MODE = "EXTERNAL"
 PROGRESS_EVENTS = 16
 """Told and not sent yet; the oldest is dropped: only the newest progress is of interest."""
@@ -164,6 +166,13 @@ class Opener:
             told.cancel()
             heard.cancel()
             await asyncio.gather(told, heard, return_exceptions=True)
+
+
+def say_exactly(line: str) -> Json:
+    """The event that has a speaker say a line of ours, in its own voice."""
+    instructions = f"Saluda diciendo exactamente: «{line}»"
+    response = {"instructions": instructions, "metadata": {"penny_say": line}}
+    return {"type": "response.create", "response": response}
 
 
 def _answer(connection: SocketConnection, message: str | bytes | None) -> None:

@@ -43,7 +43,11 @@ def with_sound(folder: Path, call: Call) -> Call:
     at = np.arange(6 * RATE_HZ) / RATE_HZ
     tones = [0.4 * np.sin(2 * np.pi * hz * at) for hz in (220, 440)]
     soundfile.write(path, np.column_stack(tones), RATE_HZ, format="FLAC")
-    call.sound = {"state": "stored", "duration_ms": 6000, "path": str(path)}
+    call.sound = {
+        "state": "stored",
+        "duration_ms": 6000,
+        "path": str(path.relative_to(folder / "sound")),
+    }
     return call
 
 
