@@ -22,15 +22,14 @@ class Imported:
     """What came of it. ``unreadable``: (file, why)."""
 
     added: int = 0
-    joined: int = 0
+    known: int = 0
     unreadable: list[tuple[Path, str]] = field(default_factory=list)
 
 
 async def import_journals(store: CallStore, folder: Path, tenant: str) -> Imported:
-    """Bring in every ``*.jsonl`` under ``folder``; what is there already stays as it is.
+    """Make a call of every ``*.jsonl`` under ``folder``: its words, and all else it tells as marks.
 
-    A session whose call is kept gets its journal; one that is not becomes a call of its own, with
-    the words that the journal has. Repeating it adds nothing.
+    A session whose call is kept already stays as it is, so that repeating it adds nothing.
 
     Raises:
         StoreUnavailable.
@@ -42,13 +41,10 @@ async def import_journals(store: CallStore, folder: Path, tenant: str) -> Import
         except (OSError, ValueError) as error:
             done.unreadable.append((path, str(error)))
             continue
-        if not entries:
-            continue
-        call = _make_call(path, entries, tenant)
-        if await store.put(call):
+        if entries and await store.put(_make_call(path, entries, tenant)):
             done.added += 1
-        elif await store.put_journal(call.id, entries):
-            done.joined += 1
+        else:
+            done.known += 1
     return done
 
 
@@ -75,14 +71,20 @@ def _make_call(path: Path, entries: list[Json], tenant: str) -> Call:
     last_s = float(entries[-1]["at_s"])
     ended_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     said: dict[int, Json] = {}
+    latest = 0
     for entry in entries:
-        if entry["kind"] in ("turn", "reply"):
-            at_ms = round(entry["at_s"] * 1000, 1)
-            turn = said.setdefault(entry["turn"], {"at_ms": at_ms, "caller": None, "penny": []})
-            if entry["kind"] == "turn":
-                turn["caller"] = entry["caller"]
-            elif entry["penny"]:
-                turn["penny"].append((at_ms, str(entry["response_id"]), entry["penny"]))
+        at_ms = round(entry["at_s"] * 1000, 1)
+        latest = max(latest, entry.get("turn") or 0)
+        begun = {"at_ms": at_ms, "caller": None, "penny": [], "marks": []}
+        turn = said.setdefault(entry.get("turn", latest), begun)
+        if entry["kind"] == "turn":
+            turn["caller"] = entry["caller"]
+        elif entry["kind"] == "reply" and entry["penny"]:
+            turn["penny"].append((at_ms, str(entry["response_id"]), entry["penny"]))
+        else:
+            told = {name: value for name, value in entry.items() if name not in ("kind", "at_s")}
+            fields = {"note": entry["kind"], **told}
+            turn["marks"].append({"kind": "note", "at_ms": at_ms, "fields": fields})
     call = Call(
         id=session.get("session_id") or path.stem,
         tenant=tenant,
@@ -94,7 +96,6 @@ def _make_call(path: Path, entries: list[Json], tenant: str) -> Call:
         end_reason="imported",
         models=[session["model"]] if session.get("model") else [],
         turns=[_make_turn(number, turn) for number, turn in sorted(said.items())],
-        journal=entries,
     )
     return call.model_copy(update={"metrics": measure(call)})
 
@@ -114,4 +115,5 @@ def _make_turn(number: int, said: Json) -> Turn:
         text=answered,
         heard_text=answered,
         items=items,
+        marks=said["marks"],
     )

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import zipfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -50,7 +50,6 @@ class Erased:
     calls: list[str] = field(default_factory=list)
     sounds: int = 0
     sound_bytes: int = 0
-    journal_entries: int = 0
     waiting: list[str] = field(default_factory=list)
     """Ended calls that were not in the database yet."""
     exports: list[str] = field(default_factory=list)
@@ -63,7 +62,7 @@ class Erased:
 async def erase_person(
     keeper: CallKeeper, root: Path, tenant: str | None, person: Person
 ) -> Erased:
-    """Remove what is kept of a person: rows, sound, texts, the brain's journal, spool and copies.
+    """Remove what is kept of a person: rows, sound, texts, spool and copies.
 
     Args:
         root: the folder of kept calls, with its spool.
@@ -73,14 +72,12 @@ async def erase_person(
     """
     done = Erased()
     found = [call async for call in keeper.store.stream(tenant, person.query)]
-    entries = {call.id: len(await keeper.store.journal_of(tenant, call.id)) for call in found}
     gone = await keeper.erase(tenant, [call.id for call in found])
     for call in found:
         if call.id not in gone:
             done.held.append(call.id)
             continue
         done.calls.append(call.id)
-        done.journal_entries += entries[call.id]
         if call.sound.get("state") == "stored":
             done.sounds += 1
             done.sound_bytes += call.sound.get("bytes", 0)
@@ -122,7 +119,10 @@ async def copy_person(
     told: list[Json] = []
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         async for call in keeper.store.stream(tenant, person.query):
-            files = dict(_texts_of(call, await keeper.store.journal_of(tenant, call.id)))
+            files = {
+                f"{call.id}/record.json": call.model_dump_json(indent=1).encode(),
+                f"{call.id}/transcript.txt": as_text(call).encode(),
+            }
             sums = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
             for name, data in files.items():
                 archive.writestr(name, data)
@@ -132,13 +132,6 @@ async def copy_person(
             told.append({"id": call.id, "started_at": call.started_at.isoformat(), "sha256": sums})
             yield call
         archive.writestr(MANIFEST, json.dumps({"calls": told}, indent=1))
-
-
-def _texts_of(call: Call, journal: list[Json]) -> Iterator[tuple[str, bytes]]:
-    yield f"{call.id}/record.json", call.model_dump_json(indent=1).encode()
-    yield f"{call.id}/transcript.txt", as_text(call).encode()
-    if journal:
-        yield f"{call.id}/brain.json", json.dumps(journal, indent=1, ensure_ascii=False).encode()
 
 
 async def _copy_sound(keeper: CallKeeper, call: Call, archive: zipfile.ZipFile, name: str) -> str:

@@ -65,7 +65,8 @@ class Turn(_Kept):
     latency_ms: dict[str, int | None] = Field(default_factory=dict)
     items: list[Heard] = Field(default_factory=list)
     marks: list[Json] = Field(default_factory=list)
-    """Actions, folios, corrections, changes of mode: ``kind``, ``at_ms``, ``fields``."""
+    """Actions, folios, corrections, changes of mode, and what the brain notes of its own work
+    (kind ``note``): ``kind``, ``at_ms``, ``fields``."""
     derived: Json = Field(default_factory=dict)
 
 
@@ -97,8 +98,6 @@ class Call(_Kept):
     processing_mode: Literal["online", "offline"] = "online"
     sound: Json = Field(default_factory=lambda: {"state": "absent"})
     turns: list[Turn] = Field(default_factory=list)
-    journal: list[Json] = Field(default_factory=list, exclude=True)
-    """What the brain did and why: ``kind``, ``at_s``, and the kind's own fields."""
     metrics: Json = Field(default_factory=dict)
     derived: Json = Field(default_factory=dict)
     held: bool = False

@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 def row_of(call: Call) -> Json:
     """The columns of a call."""
-    record = call.model_dump(mode="json", exclude={"turns", "journal", "held", "deleted_at"})
+    record = call.model_dump(mode="json", exclude={"turns", "held", "deleted_at"})
     said = " ".join(part for t in call.turns for part in (t.words or "", t.heard_text) if part)
     metrics = call.metrics
     return {

@@ -18,7 +18,7 @@ from penny.calls.database import Database
 from penny.calls.query import MOST, SHOWN, CallQuery, find_calls, mine, write_cursor
 from penny.calls.record import Call, Turn
 from penny.calls.rows import row_of, turn_rows
-from penny.calls.tables import audit, calls, journal, turns
+from penny.calls.tables import audit, calls, turns
 
 
 Json = dict[str, Any]
@@ -62,27 +62,8 @@ class CallStore:
                 return False
             if call.turns:
                 await connection.execute(turns.insert(), turn_rows(call))
-            if call.journal:
-                await connection.execute(journal.insert(), _entries(call.id, call.journal))
             await self._index(connection, call.id, row["folded"])
             return True
-
-    async def put_journal(self, call_id: str, entries: Sequence[Json]) -> bool:
-        """Add what the brain did to a call that has nothing of it; whether it was added.
-
-        Raises:
-            StoreUnavailable.
-        """
-        has_none = and_(
-            calls.c.id == call_id,
-            calls.c.deleted_ms.is_(None),
-            ~select(journal.c.call_id).where(journal.c.call_id == call_id).exists(),
-        )
-        async with self._begin() as connection:
-            lacks = (await connection.execute(select(calls.c.id).where(has_none))).first()
-            if lacks is not None and entries:
-                await connection.execute(journal.insert(), _entries(call_id, entries))
-            return lacks is not None
 
     async def set_derived(self, call_id: str, derived: Json, metrics: Json, columns: Json) -> None:
         """Replace what an analysis found of a call; what was said stays. Raises StoreUnavailable.
@@ -139,7 +120,6 @@ class CallStore:
             gone = and_(calls.c.id.in_(ids), calls.c.deleted_ms.is_not(None), ~calls.c.held)
             found = list((await connection.execute(select(calls.c.id).where(gone))).scalars())
             await connection.execute(delete(turns).where(turns.c.call_id.in_(found)))
-            await connection.execute(delete(journal).where(journal.c.call_id.in_(found)))
             for call_id in found:
                 await self._unindex(connection, call_id)
             await connection.execute(
@@ -189,13 +169,6 @@ class CallStore:
         async with self._begin() as connection:
             found = await self._whole(connection, tenant, [call_id])
         return found[0] if found else None
-
-    async def journal_of(self, tenant: str | None, call_id: str) -> list[Json]:
-        """What the brain did in a call, in order; [] where it did nothing, or there is none."""
-        kept = and_(mine(tenant), calls.c.id == call_id, calls.c.deleted_ms.is_(None))
-        wanted = select(journal.c.entry).join(calls).where(kept).order_by(journal.c.position)
-        async with self._begin() as connection:
-            return list((await connection.execute(wanted)).scalars())
 
     async def _whole(
         self, connection: AsyncConnection, tenant: str | None, ids: Sequence[str]
@@ -311,10 +284,3 @@ class CallStore:
         if not self._is_postgres:
             remove = text("DELETE FROM call_text WHERE call_id = :call_id")
             await connection.execute(remove, {"call_id": call_id})
-
-
-def _entries(call_id: str, entries: Sequence[Json]) -> list[Json]:
-    return [
-        {"call_id": call_id, "position": position, "entry": entry}
-        for position, entry in enumerate(entries)
-    ]

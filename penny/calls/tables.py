@@ -75,14 +75,6 @@ turns = Table(
     Column("derived", Json, nullable=False),
 )
 
-journal = Table(  # what the brain did, and why
-    "journal",
-    metadata,
-    Column("call_id", String(64), ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
-    Column("position", Integer, primary_key=True),
-    Column("entry", Json, nullable=False),
-)
-
 audit = Table(
     "audit",
     metadata,

@@ -194,7 +194,6 @@ async def _erase(arguments: argparse.Namespace, config: Config, keeper: CallKeep
     for call_id in done.calls:
         print(f"  {call_id}")
     print(f"sounds: {done.sounds} ({done.sound_bytes:,} bytes)")
-    print(f"entries of the brain's journal: {done.journal_entries}")
     for name, ids in (
         ("waiting in the spool, erased", done.waiting),
         ("copies erased", done.exports),
@@ -219,7 +218,7 @@ async def _hold(arguments: argparse.Namespace, _config: Config, keeper: CallKeep
 async def _import(arguments: argparse.Namespace, config: Config, keeper: CallKeeper) -> int:
     folder = config.resolve(arguments.folder)
     done = await import_journals(keeper.store, folder, arguments.tenant or "default")
-    print(f"{done.added} calls added, {done.joined} journals joined to their calls")
+    print(f"{done.added} calls added; {done.known} were kept already")
     for path, reason in done.unreadable:
         print(f"{path}: {reason}", file=sys.stderr)
     return 1 if done.unreadable else 0
