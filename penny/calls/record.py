@@ -70,6 +70,27 @@ class Turn(_Kept):
     derived: Json = Field(default_factory=dict)
 
 
+class Metrics(_Kept):
+    """The metrics of a call by the names the user's documents give them.
+
+    What only a later analysis knows (sentiment, outcome, topics, quality) is None until then.
+    """
+
+    conversation_id: str
+    duration_seconds: float
+    total_turns: int
+    avg_stt_latency_ms: float | None
+    avg_llm_latency_ms: float | None
+    avg_tts_latency_ms: float | None
+    total_latency_ms: float | None
+    interruptions_count: int
+    sentiment_trend: list[float] | None = None
+    final_sentiment: str | None = None
+    outcome: str | None = None
+    topics: list[str] | None = None
+    quality_score: float | None = None
+
+
 class Call(_Kept):
     """One call. ``caller`` and ``callee`` are numbers or names that the edge knows, or ''."""
 
@@ -141,10 +162,7 @@ def keep_turn(turn: TurnRecord) -> Turn:
 
 
 def measure(call: Call) -> Json:
-    """The metrics of a call by the names the user's documents give them.
-
-    What only a later analysis knows (sentiment, outcome, topics, quality) is None until then.
-    """
+    """The ``Metrics`` of a call, as JSON."""
     spoken = [turn for turn in call.turns if turn.number > 0]
     stt: list[int] = []
     llm: list[int] = []
@@ -162,21 +180,17 @@ def measure(call: Call) -> Json:
             tts.append(max(0, audio - token))
         if audio is not None:
             total.append(audio)
-    return {
-        "conversation_id": call.id,
-        "duration_seconds": round((call.ended_at - call.started_at).total_seconds(), 3),
-        "total_turns": len({turn.number for turn in spoken}),
-        "avg_stt_latency_ms": _mean(stt),
-        "avg_llm_latency_ms": _mean(llm),
-        "avg_tts_latency_ms": _mean(tts),
-        "total_latency_ms": _mean(total),
-        "interruptions_count": sum(turn.is_interrupted for turn in call.turns),
-        "sentiment_trend": None,
-        "final_sentiment": None,
-        "outcome": None,
-        "topics": None,
-        "quality_score": None,
-    }
+    metrics = Metrics(
+        conversation_id=call.id,
+        duration_seconds=round((call.ended_at - call.started_at).total_seconds(), 3),
+        total_turns=len({turn.number for turn in spoken}),
+        avg_stt_latency_ms=_mean(stt),
+        avg_llm_latency_ms=_mean(llm),
+        avg_tts_latency_ms=_mean(tts),
+        total_latency_ms=_mean(total),
+        interruptions_count=sum(turn.is_interrupted for turn in call.turns),
+    )
+    return metrics.model_dump(mode="json")
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -35,10 +35,13 @@ from penny.gateway.kept_calls import KeptCalls
 from penny.gateway.listener import Listener, load_tls
 from penny.gateway.loop_lag import LoopLag
 from penny.gateway.metrics import EgressCollector, Metrics, SpanCollector, TrustCollector
+from penny.gateway.openapi import serve_document
 from penny.gateway.overview import Overview
+from penny.gateway.pages import PageRoutes
 from penny.gateway.realtime import RealtimeDoor
 from penny.gateway.routes import Routes
 from penny.gateway.session_observers import attach_observers
+from penny.gateway.set_up import SetUpRoutes
 from penny.gateway.sibling_processes import SiblingProcesses
 from penny.gateway.sign_in import SignInRoutes
 from penny.gateway.socket import SocketDoor
@@ -208,6 +211,12 @@ class Gateway:
             lambda: {**routes.describe_operation(), **overview.describe()},
             show_transcripts=config.admin.show_transcripts,
         ).add_to(app)
+        SetUpRoutes(
+            config, routes.describe_operation, self.describe_engines, self._tell_of_calls
+        ).add_to(app)
+        has_calls = self._kept is not None
+        PageRoutes(trust.gate, lambda path: path != "/calls" or has_calls).add_to(app)
+        app.router.add_get("/openapi.json", serve_document)
         if self._kept is not None:
             CallRoutes(self._kept, time.time).add_to(app)
             metrics.registry.register(CallsCollector(self._kept.keeper))

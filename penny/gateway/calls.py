@@ -38,7 +38,6 @@ from penny.calls.transcript import as_text, as_vtt
 from penny.errors import PennyError, ProtocolError
 from penny.gateway.guard import WHO, refusal
 from penny.gateway.kept_calls import KeptCalls
-from penny.gateway.routes import WEB_ROOT
 from penny.trust.identity import Identity
 from penny.writable import dump_json
 
@@ -61,7 +60,6 @@ class CallRoutes:
 
     def add_to(self, app: web.Application) -> None:
         router = app.router
-        router.add_get("/calls", self._page)
         router.add_get("/v1/calls", _told(self._find))
         router.add_get("/v1/calls/export", _told(self._export))
         router.add_get("/v1/calls/{id}", _told(self._show))
@@ -73,9 +71,6 @@ class CallRoutes:
         router.add_post("/v1/calls/{id}/recording", _told(self._pause))
         router.add_get("/conversations/{id}/metrics", _told(self._metrics))
         router.add_get("/storage/stats", _told(self._stats))
-
-    async def _page(self, _request: web.Request) -> web.FileResponse:
-        return web.FileResponse(WEB_ROOT / "calls.html")
 
     async def _find(self, request: web.Request) -> web.StreamResponse:
         zone = self._zone(request)
