@@ -19,6 +19,7 @@ import structlog
 
 from penny.aio.tasks import TaskOwner
 from penny.calls.database import StoreUnavailable
+from penny.calls.masking import mask_secrets, silenced
 from penny.calls.query import MOST, CallQuery
 from penny.calls.record import Call, Turn, measure
 from penny.calls.rows import to_ms
@@ -162,7 +163,8 @@ class CallKeeper:
         name = f"{call.tenant}/{call.started_at:%Y-%m-%d}/{call.id}{SUFFIX}"
         unfinished = (self.shelf.folder / name).with_suffix(".part")
         try:
-            sound = await asyncio.to_thread(write_sound, folder, lines, unfinished)
+            silent = silenced(call.turns)
+            sound = await asyncio.to_thread(write_sound, folder, lines, unfinished, silent)
         except soundfile.LibsndfileError as error:
             raise OSError(5, f"the sound cannot be written: {error}") from error
         if sound is None:
@@ -269,7 +271,9 @@ def make_call(lines: list[Json], sizes: dict[str, int]) -> Call | None:
         return None
     header = lines[0]["call"]
     end = next((line for line in lines if line["kind"] == "end"), None)
-    turns = [Turn.model_validate(line["turn"]) for line in lines if line["kind"] == "turn"]
+    turns = mask_secrets(
+        [Turn.model_validate(line["turn"]) for line in lines if line["kind"] == "turn"]
+    )
     modes = [header["mode"], *(line["mode"] for line in lines if line["kind"] == "mode")]
     started_at = datetime.fromisoformat(header["started_at"])
     if end is not None:

@@ -39,6 +39,7 @@ class Heard(_Kept):
     heard_ms: float = 0.0
     text: str = ""
     heard_text: str = ""
+    is_masked: bool = False
 
 
 class Turn(_Kept):
@@ -67,6 +68,8 @@ class Turn(_Kept):
     marks: list[Json] = Field(default_factory=list)
     """Actions, folios, corrections, changes of mode, and what the brain notes of its own work
     (kind ``note``): ``kind``, ``at_ms``, ``fields``."""
+    is_masked: bool = False
+    """Its numbers were taken out, and its sound is silence."""
     derived: Json = Field(default_factory=dict)
 
 

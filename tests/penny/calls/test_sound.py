@@ -15,6 +15,7 @@ import soundfile
 from brain.consent import read_consent
 from penny.audio import g711
 from penny.calls.keeper import make_call
+from penny.calls.masking import silenced
 from penny.calls.notice import Consent
 from penny.calls.record import Call
 from penny.calls.recorder import CallRecorder
@@ -257,6 +258,25 @@ def test_an_announcement_is_kept_with_what_follows_and_noted_as_heard(tmp_path: 
     assert level_at(samples, rate_hz, 500) == [0, 0]
     assert level_at(samples, rate_hz, 1500) == [300, 200]
     assert [sorted(line) for line in kept.call().consent["told"]] == [["at_ms", "heard"]]
+
+
+def test_a_card_is_silence_in_both_voices(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    kept.hears("hola", 0, "i0")
+    kept.hears("4111 1111 1111 1111", 3000, "i1")
+    kept.answers(4500, 500, 200)
+    kept.hears("gracias", 8000, "i2")
+    kept.end(12_000)
+    lines = read_log(tmp_path)
+    call = kept.call()
+    assert [turn.is_masked for turn in call.turns] == [False, True, False]
+    target = tmp_path / "sound.flac"
+    assert write_sound(tmp_path, lines, target, silenced(call.turns)) is not None
+    samples, rate_hz = soundfile.read(target, dtype="int16")
+    assert level_at(samples, rate_hz, 500) == [100, 0]
+    assert {tuple(each) for each in samples[3010 * 24 : 3490 * 24]} == {(0, 0)}
+    assert level_at(samples, rate_hz, 4600) == [0, 200]
+    assert level_at(samples, rate_hz, 8100) == [100, 0]
 
 
 def test_a_record_alone_holds_no_sound(tmp_path: Path) -> None:
