@@ -127,6 +127,8 @@ class CallStore:
                 .where(calls.c.id.in_(found))
                 .values(record={}, folded="", caller="", user_id="", sound_state="deleted")
             )
+        if found:
+            await self._database.forget()
 
     async def half_erased(self, limit: int = MOST) -> list[str]:
         """Calls that were marked as deleted and not purged: the process ended in between."""

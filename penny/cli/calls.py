@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from config.schema import Config
 from penny.calls.export import FORMATS, export
@@ -33,6 +33,8 @@ from penny.gateway.kept_calls import open_keeper
 
 FILTERS = ("caller", "user_id", "since", "until", "mode", "edge", "status", "text")
 TOLD_EVERY_S = 1.0
+WIDE = 160
+"""Of the list that a program reads."""
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -93,7 +95,18 @@ async def _list(arguments: argparse.Namespace, config: Config, keeper: CallKeepe
     zone = _zone(config, arguments.tenant)
     query = _query(arguments, zone, limit=arguments.limit)
     rows, _ = await keeper.store.find(arguments.tenant, query)
-    table = Table("id", "began", "s", "mode", "edge", "caller", "turns", "USD", "sound", "state")
+    table = Table(
+        Column("id", no_wrap=True),
+        "began",
+        "s",
+        "mode",
+        "edge",
+        "caller",
+        "turns",
+        "USD",
+        "sound",
+        "state",
+    )
     for row in rows:
         began = datetime.fromtimestamp(row["started_ms"] / 1000, UTC).astimezone(zone)
         usd = "-" if row["cost_usd"] is None else f"{row['cost_usd']:.4f}"
@@ -103,7 +116,8 @@ async def _list(arguments: argparse.Namespace, config: Config, keeper: CallKeepe
             row["id"], f"{began:%Y-%m-%d %H:%M}", *map(str, facts), str(row["turns"]), usd,
             row["sound_state"], state,
         )  # fmt: skip
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    console.print(table, width=None if console.is_terminal else WIDE)
     return 0
 
 
