@@ -47,8 +47,9 @@ setup-browser: $(DEV_STAMP) ## a Chromium for the tests of the page, where there
 	@{ command -v chromium chromium-browser google-chrome >/dev/null || [ -n "$$PENNY_CHROMIUM" ]; } && \
 	$(BIN)/playwright --version >/dev/null 2>&1 || \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  echo "Installing Chromium for the tests of the page (once) ..."; \
-	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium libatomic1 >/dev/null; \
+	  echo "Installing Chromium for the tests of the page (once):"; set -o pipefail; apt-get update -qq && \
+	  apt-get install -y --no-install-recommends chromium libatomic1 | \
+	  grep --line-buffered -E "^(Need to get|After this|Unpacking chromium|Setting up chromium) ?"; \
 	else \
 	  echo "The tests of the page need a Chromium, and only root can install one:"; \
 	  echo "  sudo apt-get install chromium libatomic1    (or set PENNY_CHROMIUM to a browser's path)"; exit 1; \
@@ -60,7 +61,8 @@ test: $(DEV_STAMP) setup-browser ## set everything up and pass the tests
 
 .PHONY: test-fast
 test-fast: $(DEV_STAMP) ## the tests that leave the process neither by sockets nor by time: under 30 s
-	@$(BIN)/python -m pytest -q -n 2 -m "(pure or virtual_time) and not slow"
+	@$(BIN)/python -m pytest -q -n 2 -m "(pure or virtual_time) and not slow" \
+	  $$(grep -rlE "mark\.(pure|virtual_time)" tests --include="test_*.py" --exclude-dir=worker_torch)
 
 .PHONY: coverage
 coverage: $(DEV_STAMP) ## every branch of the pure floors is taken by their own tests, or this fails
@@ -198,7 +200,10 @@ $(PEER_STAMP): requirements/peers.txt
 # No addresses in its lock: the registry is whichever npm is set to.
 $(NODE_STAMP): $(NODE)/package-lock.json
 	@command -v npm >/dev/null || { echo "The clients in Node need Node.js 20 or newer and npm."; exit 1; }
-	@npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --loglevel=error
+	@echo "Setting up $(NODE) (once): $$(grep -c '"node_modules/' $<) packages, about 400 MB on the disk"
+	@rm -rf $(NODE)/.new && mkdir $(NODE)/.new && cp $(NODE)/package*.json $(NODE)/.new
+	@npm ci --prefix $(NODE)/.new --ignore-scripts --no-audit --no-fund --loglevel=error
+	@rm -rf $(NODE)/node_modules && mv $(NODE)/.new/node_modules $(NODE) && rm -rf $(NODE)/.new
 	@touch $@
 
 $(RUNPOD_STAMP): requirements/runpod.txt
@@ -215,7 +220,7 @@ bench-kb: $(DEV_STAMP) ## knowledge base: 100,000 passages beside tantivy, bm25s
 
 .PHONY: clean
 clean: ## remove the environment and what Penny wrote
-	@rm -rf .venv .venv.* .venv-* $(NODE)/node_modules var
+	@rm -rf .venv .venv.* .venv-* $(NODE)/node_modules $(NODE)/.new var
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache
 
 .PHONY: bench-brain

@@ -26,9 +26,9 @@ class ContextUpdate(BaseModel):
     timestamp: str = ""
     user_intent: str = Field(max_length=500)
     relevant_data: Json = Field(default_factory=dict, max_length=MAX_DATA_KEYS)
-    suggested_response_elements: tuple[str, ...] = Field(default=(), max_length=MAX_NOTES)
-    tone_guidance: str = Field(default="", max_length=300)
-    warnings: tuple[str, ...] = Field(default=(), max_length=MAX_NOTES)
+    suggested_response_elements: tuple[str, ...] = Field((), max_length=MAX_NOTES)
+    tone_guidance: str = Field("", max_length=300)
+    warnings: tuple[str, ...] = Field((), max_length=MAX_NOTES)
 
     def same_advice(self, other: ContextUpdate | None) -> bool:
         """Whether both tell the speaker the same; when they were written does not matter."""
@@ -45,11 +45,11 @@ class CorrectionNote(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     correction_needed: bool = True
-    correction_type: str = Field(default="factual_error", max_length=80)
+    correction_type: str = Field("factual_error", max_length=80)
     what_gpt_said: str = Field(max_length=500)
     correct_info: str = Field(max_length=500)
     inject_correction: bool = True
-    evidence: str = Field(default="", max_length=300)
+    evidence: str = Field("", max_length=300)
 
     @field_validator("evidence", mode="before")
     @classmethod

@@ -21,18 +21,18 @@ class Depth(Section):
     Latency first: thinking is off where the model allows it (``brain/models.py``).
     """
 
-    model: str | None = Field(default=None, description="null takes cerebro_model")
+    model: str | None = Field(None, description="null takes cerebro_model")
     effort: Literal["low", "medium", "high"] | None = Field(
-        default="low", description="how hard it works; null sends none"
+        "low", description="how hard it works; null sends none"
     )
     thinking: Literal["disabled", "default"] = Field(
-        default="disabled",
+        "disabled",
         description="disabled where the model allows it; default is the model's own way",
     )
-    max_tokens: int = Field(default=700, ge=100, le=8000, description="longest answer")
-    deadline_ms: int = Field(default=4000, ge=100, description="an analysis later than this is cut")
-    passages: int = Field(default=10, ge=1, le=20, description="passages shown per search")
-    searches: int = Field(default=1, ge=0, le=5, description="rounds of its own searches")
+    max_tokens: int = Field(700, ge=100, le=8000, description="longest answer")
+    deadline_ms: int = Field(4000, ge=100, description="an analysis later than this is cut")
+    passages: int = Field(10, ge=1, le=20, description="passages shown per search")
+    searches: int = Field(1, ge=0, le=5, description="rounds of its own searches")
 
     @field_validator("thinking", mode="before")
     @classmethod
@@ -64,58 +64,54 @@ class Depths(Section):
 class Corrections(Section):
     """``brain.corrections:``: when a spoken mistake is put right, and how often."""
 
-    enabled: bool = Field(default=True, description="false never corrects the speaker")
+    enabled: bool = Field(True, description="false never corrects the speaker")
     min_severity: Literal["low", "medium", "high"] = Field(
-        default="medium", description="mistakes below this are only recorded"
+        "medium", description="mistakes below this are only recorded"
     )
-    max_per_session: int = Field(default=8, ge=0, description="then the kill switch falls")
+    max_per_session: int = Field(8, ge=0, description="then the kill switch falls")
 
 
 class Breaker(Section):
     """``brain.breaker:``: how long the brain rests after failures in a row."""
 
-    failures: int = Field(default=3, ge=1, description="failures in a row that open it")
-    cooldown_s: float = Field(default=15.0, gt=0, description="first rest; it doubles each time")
-    max_cooldown_s: float = Field(default=120.0, gt=0, description="longest rest")
+    failures: int = Field(3, ge=1, description="failures in a row that open it")
+    cooldown_s: float = Field(15.0, gt=0, description="first rest; it doubles each time")
+    max_cooldown_s: float = Field(120.0, gt=0, description="longest rest")
 
 
 class Journal(Section):
     """``brain.journal:``: the record of a session that replays, with what was said."""
 
-    enabled: bool = Field(default=True, description="one file per session, with what was said")
-    folder: Path = Field(default=Path("var/journal"), description="where the files go")
+    enabled: bool = Field(True, description="one file per session, with what was said")
+    folder: Path = Field(Path("var/journal"), description="where the files go")
 
 
 class BrainSection(Section):
     """``brain:``: when the brain analyses, how deep, at what cost, and where folios are placed."""
 
-    enabled: bool = Field(default=True, description="false leaves the speaker alone")
+    enabled: bool = Field(True, description="false leaves the speaker alone")
     depth: Literal["quick", "standard", "deep"] = Field(
-        default="standard", description="analysis_depth of a session that names none"
+        "standard", description="analysis_depth of a session that names none"
     )
     update_frequency: Literal["every_turn", "every_n_turns", "on_demand"] = Field(
-        default="every_turn", description="when it analyses, unless the session says"
+        "every_turn", description="when it analyses, unless the session says"
     )
-    every_n: int = Field(default=2, ge=1, le=100, description="n of every_n_turns")
+    every_n: int = Field(2, ge=1, le=100, description="n of every_n_turns")
     depths: Depths = Field(default_factory=Depths, description="what each depth means")
     placement: Literal["auto", "append", "rewrite"] = Field(
-        default="auto", description="how a folio reaches the speaker; auto takes the cheaper"
+        "auto", description="how a folio reaches the speaker; auto takes the cheaper"
     )
-    folio_turns: int = Field(default=3, ge=1, description="a folio is in force for so many turns")
+    folio_turns: int = Field(3, ge=1, description="a folio is in force for so many turns")
     facts_budget_ms: int = Field(
-        default=60, ge=0, le=1000, description="wait for same-turn facts; 0 turns them off"
+        60, ge=0, le=1000, description="wait for same-turn facts; 0 turns them off"
     )
-    facts_passages: int = Field(default=1, ge=1, le=5, description="passages given per turn")
-    partial_words: int = Field(
-        default=8, ge=1, description="a turn this long may be analysed early"
-    )
+    facts_passages: int = Field(1, ge=1, le=5, description="passages given per turn")
+    partial_words: int = Field(8, ge=1, description="a turn this long may be analysed early")
     partial_debounce_ms: int = Field(
-        default=400, ge=0, description="pause in a turn after which it is analysed early"
+        400, ge=0, description="pause in a turn after which it is analysed early"
     )
-    budget_usd: float = Field(default=0.25, ge=0, description="most a session's brain may cost")
-    timezone: ZoneName = Field(
-        default="Europe/Madrid", description="whose day and hour the brain goes by"
-    )
+    budget_usd: float = Field(0.25, ge=0, description="most a session's brain may cost")
+    timezone: ZoneName = Field("Europe/Madrid", description="whose day and hour the brain goes by")
     corrections: Corrections = Field(
         default_factory=Corrections, description="putting spoken mistakes right"
     )
@@ -127,21 +123,21 @@ class SpeakerSection(Section):
     """``speaker:``: the connection to the speech-to-speech vendor of EXTERNAL."""
 
     transcription_model: str = Field(
-        default="gpt-realtime-whisper", description="who writes down the caller's words"
+        "gpt-realtime-whisper", description="who writes down the caller's words"
     )
-    silence_duration_ms: int = Field(default=500, ge=100, description="silence that ends a turn")
+    silence_duration_ms: int = Field(500, ge=100, description="silence that ends a turn")
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = Field(
-        default="minimal", description="of models that reason; null sends none"
+        "minimal", description="of models that reason; null sends none"
     )
     max_age_s: float = Field(
-        default=3000.0, gt=0, description="an upstream this old is replaced when it is quiet"
+        3000.0, gt=0, description="an upstream this old is replaced when it is quiet"
     )
-    reconnect_attempts: int = Field(default=4, ge=1, description="tries after a drop")
+    reconnect_attempts: int = Field(4, ge=1, description="tries after a drop")
     audio_kept_s: float = Field(
-        default=15.0, gt=0, le=60, description="caller audio kept for the next upstream"
+        15.0, gt=0, le=60, description="caller audio kept for the next upstream"
     )
     fallback: bool = Field(
-        default=True, description="whether a dead speaker's session goes on in SELF_HOSTED"
+        True, description="whether a dead speaker's session goes on in SELF_HOSTED"
     )
 
 
@@ -153,14 +149,14 @@ class Action(Section):
         default_factory=lambda: {"type": "object", "properties": {}},
         description="JSON Schema of its arguments",
     )
-    endpoint: str | None = Field(default=None, description="URL that is sent a POST")
+    endpoint: str | None = Field(None, description="URL that is sent a POST")
     private_network: bool = Field(
-        default=False, description="whether the endpoint's name leads into your own network"
+        False, description="whether the endpoint's name leads into your own network"
     )
-    callable: str | None = Field(default=None, description="module:function, sync or async")
-    handoff: str | None = Field(default=None, description="destination: hands over to a person")
-    timeout_s: float = Field(default=10.0, gt=0, le=300, description="then it has failed")
-    confirm: bool = Field(default=False, description="whether the caller must say yes first")
+    callable: str | None = Field(None, description="module:function, sync or async")
+    handoff: str | None = Field(None, description="destination: hands over to a person")
+    timeout_s: float = Field(10.0, gt=0, le=300, description="then it has failed")
+    confirm: bool = Field(False, description="whether the caller must say yes first")
 
     @model_validator(mode="after")
     def _does_exactly_one_thing(self) -> Action:
@@ -198,16 +194,14 @@ class ActionsSection(Section):
         default_factory=dict, description="actions by the name that sessions use"
     )
     reply_after_ms: int = Field(
-        default=4000, ge=100, description="then the speaker goes on and the result comes later"
+        4000, ge=100, description="then the speaker goes on and the result comes later"
     )
-    filler_after_ms: int = Field(
-        default=1500, ge=100, description="silence before a filler is spoken"
-    )
+    filler_after_ms: int = Field(1500, ge=100, description="silence before a filler is spoken")
     handoff_ends_session: bool = Field(
-        default=True, description="whether a hand-off to a person ends it after the goodbye"
+        True, description="whether a hand-off to a person ends it after the goodbye"
     )
     fillers_es: tuple[str, ...] = Field(
-        default=(
+        (
             "Un momento, lo estoy consultando.",
             "Sigo en ello, enseguida se lo digo.",
             "Ya casi lo tengo, deme un segundo.",
@@ -216,7 +210,7 @@ class ActionsSection(Section):
         description="Spanish fillers, none twice in a session",
     )
     fillers_en: tuple[str, ...] = Field(
-        default=(
+        (
             "One moment, I'm looking it up.",
             "Still on it, I'll tell you right away.",
             "Almost there, just a second.",
@@ -230,6 +224,6 @@ class CostsSection(Section):
     """``costs:``: the ceiling of what one session may cost."""
 
     session_limit_usd: float | None = Field(
-        default=2.0, gt=0, description="ceiling of a session; null has none"
+        2.0, gt=0, description="ceiling of a session; null has none"
     )
-    warn_at: float = Field(default=0.8, gt=0, le=1, description="share of it that earns a warning")
+    warn_at: float = Field(0.8, gt=0, le=1, description="share of it that earns a warning")

@@ -22,12 +22,12 @@ ASKING = ("ask", "announce")
 class NoticeSection(Section):
     """``calls.notice`` and ``tenants.NAME.calls.notice``: what callers are told of recording."""
 
-    controller: str = Field(default="", description="who answers for what is kept")
+    controller: str = Field("", description="who answers for what is kept")
     purpose: Text = Field(
-        default=Localized(en="to improve the service", es="mejorar el servicio"),
+        Localized(en="to improve the service", es="mejorar el servicio"),
         description="what it is kept for; {es, en}, or one for both",
     )
-    contact: str = Field(default="", description="where a caller turns to read or erase it")
+    contact: str = Field("", description="where a caller turns to read or erase it")
 
     @property
     def missing(self) -> str:
@@ -39,17 +39,15 @@ class TenantCallsSection(Section):
     """``tenants.NAME.calls``: what a tenant wants otherwise; null is as ``calls`` says."""
 
     recording: Literal["off", "ask", "announce", "on"] | None = Field(
-        default=None, description="whether the sound of its calls is kept"
+        None, description="whether the sound of its calls is kept"
     )
-    notice: NoticeSection | None = Field(
-        default=None, description="what its callers are told of recording"
-    )
+    notice: NoticeSection | None = Field(None, description="what its callers are told of recording")
     timezone: ZoneName | None = Field(
-        default=None, description="in which its days begin and end, in lists and exports"
+        None, description="in which its days begin and end, in lists and exports"
     )
-    keep_sound_days: int | None = Field(default=None, ge=0, description="days that sound is kept")
+    keep_sound_days: int | None = Field(None, ge=0, description="days that sound is kept")
     keep_record_days: int | None = Field(
-        default=None, ge=0, description="days that records and texts are kept"
+        None, ge=0, description="days that records and texts are kept"
     )
 
 
@@ -58,17 +56,17 @@ class S3Section(Section):
     ``AWS_SECRET_ACCESS_KEY`` of the environment, or the machine's role."""
 
     bucket: str = Field(min_length=3, description="its name")
-    region: str = Field(default="us-east-1", description="where it is")
+    region: str = Field("us-east-1", description="where it is")
     endpoint: HttpUrl | None = Field(
-        default=None, description="a server of S3's kind that is not Amazon's; null for Amazon's"
+        None, description="a server of S3's kind that is not Amazon's; null for Amazon's"
     )
-    prefix: str = Field(default="", description="what the names in it begin with")
+    prefix: str = Field("", description="what the names in it begin with")
     encryption: Literal["AES256", "aws:kms"] | None = Field(
-        default=None, description="asked of the server for each file; null as the bucket has it"
+        None, description="asked of the server for each file; null as the bucket has it"
     )
-    kms_key_id: str | None = Field(default=None, description="key of aws:kms; null for S3's own")
+    kms_key_id: str | None = Field(None, description="key of aws:kms; null for S3's own")
     checksums: bool = Field(
-        default=True, description="send SHA-256 along; false for servers that do not know it"
+        True, description="send SHA-256 along; false for servers that do not know it"
     )
 
     @property
@@ -86,35 +84,33 @@ class S3Section(Section):
 class CallsSection(Section):
     """``calls``: records and sound of every call."""
 
-    enabled: bool = Field(default=True, description="keep a record of every call")
+    enabled: bool = Field(True, description="keep a record of every call")
     url: str = Field(
-        default="sqlite:///var/calls/calls.sqlite",
+        "sqlite:///var/calls/calls.sqlite",
         pattern=r"^(sqlite:///|postgresql://).+",
         description="the database: sqlite:///PATH or postgresql://USER:${VAR}@HOST/NAME",
     )
     folder: Path = Field(
-        default=Path("var/calls"), description="spool of live calls, and the sound of ended ones"
+        Path("var/calls"), description="spool of live calls, and the sound of ended ones"
     )
     storage: Literal["local", "s3", "both"] = Field(
-        default="local", description="where the sound of ended calls lies"
+        "local", description="where the sound of ended calls lies"
     )
-    s3: S3Section | None = Field(default=None, description="the bucket of storage s3 and both")
+    s3: S3Section | None = Field(None, description="the bucket of storage s3 and both")
     recording: Literal["off", "auto", "ask", "announce", "on"] = Field(
-        default="auto",
+        "auto",
         description="keep the sound; auto: only of callers on this machine while no key exists; "
         "ask: nothing before the caller's yes; announce: they are told first",
     )
-    notice: NoticeSection = Field(
-        default=NoticeSection(), description="what callers are told of recording"
-    )
+    notice: NoticeSection = Field(NoticeSection(), description="what callers are told of recording")
     timezone: ZoneName = Field(
-        default="Europe/Madrid", description="in which days begin and end, in lists and exports"
+        "Europe/Madrid", description="in which days begin and end, in lists and exports"
     )
     keep_sound_days: int | None = Field(
-        default=90, ge=0, description="days that sound is kept; null for ever"
+        90, ge=0, description="days that sound is kept; null for ever"
     )
     keep_record_days: int | None = Field(
-        default=365, ge=0, description="days that records and texts are kept; null for ever"
+        365, ge=0, description="days that records and texts are kept; null for ever"
     )
 
     @model_validator(mode="after")

@@ -14,10 +14,8 @@ class IceServer(Section):
     """One entry of ``gateway.webrtc.ice_servers``."""
 
     urls: tuple[str, ...] = Field(description="stun:, turn: or turns: addresses")
-    username: str | None = Field(default=None, description="of a TURN server")
-    credential_env: str = Field(
-        default="", description="variable that holds the TURN server's password"
-    )
+    username: str | None = Field(None, description="of a TURN server")
+    credential_env: str = Field("", description="variable that holds the TURN server's password")
 
     @field_validator("urls")
     @classmethod
@@ -31,13 +29,13 @@ class IceServer(Section):
 class WebRtcSection(Section):
     """``gateway.webrtc``: callers by ``POST /v1/realtime/calls``."""
 
-    enabled: bool = Field(default=True, description="take WebRTC calls")
+    enabled: bool = Field(True, description="take WebRTC calls")
     ice_servers: tuple[IceServer, ...] = Field(
-        default=(),
+        (),
         description="STUN finds the public address behind a NAT, TURN relays; none on one network",
     )
     port_range: tuple[int, int] | None = Field(
-        default=None, description="lowest and highest UDP port, for a firewall; null takes any"
+        None, description="lowest and highest UDP port, for a firewall; null takes any"
     )
 
     @model_validator(mode="after")
@@ -59,46 +57,32 @@ class TlsSection(Section):
 class GatewaySection(Section):
     """``gateway``: where it listens, and the limits of a connection."""
 
-    host: str = Field(default="127.0.0.1", description="address to listen on")
-    port: int = Field(
-        default=8080, ge=0, le=65535, description="port to listen on; 0 takes a free one"
-    )
-    max_sessions: int = Field(
-        default=100, ge=1, description="sessions at once; more are refused by name"
-    )
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    max_sessions: int = Field(100, ge=1, description="sessions at once; more are refused by name")
     max_message_bytes: int = Field(
-        default=4 * 1024 * 1024,
+        4 * 1024 * 1024,
         ge=4096,
         description="longest message of a client: 4 MiB is a minute of audio in one append",
     )
     messages_per_s: float = Field(
-        default=30.0,
+        30.0,
         gt=0,
         description="messages of one client, audio apart; ten seconds' worth may come at once",
     )
-    start_timeout_s: float = Field(
-        default=10.0, gt=0, description="time a client has for session_start"
-    )
-    heartbeat_s: float = Field(
-        default=20.0, gt=0, description="ping interval that finds vanished clients"
-    )
-    idle_timeout_s: float = Field(
-        default=300.0, gt=0, description="a session without speech or text ends"
-    )
-    session_max_s: float = Field(default=3600.0, gt=0, description="longest session")
-    drain_s: float = Field(
-        default=30.0, ge=0, description="time live sessions have to finish on SIGTERM"
-    )
-    reuse_port: bool = Field(
-        default=False, description="a second gateway may take over on the same port"
-    )
+    start_timeout_s: float = Field(10.0, gt=0, description="time a client has for session_start")
+    heartbeat_s: float = Field(20.0, gt=0, description="ping interval that finds vanished clients")
+    idle_timeout_s: float = Field(300.0, gt=0, description="a session without speech or text ends")
+    session_max_s: float = Field(3600.0, gt=0, description="longest session")
+    drain_s: float = Field(30.0, ge=0, description="time live sessions have to finish on SIGTERM")
+    reuse_port: bool = Field(False, description="a second gateway may take over on the same port")
     processes: int = Field(
-        default=1, ge=1, le=256, description="gateway processes that share the port, one per core"
+        1, ge=1, le=256, description="gateway processes that share the port, one per core"
     )
     allowed_origins: tuple[str, ...] = Field(
-        default=(), description="pages of other origins that may connect; the own page always may"
+        (), description="pages of other origins that may connect; the own page always may"
     )
     tls: TlsSection | None = Field(
-        default=None, description="speak https and wss; null where a proxy before Penny does"
+        None, description="speak https and wss; null where a proxy before Penny does"
     )
-    webrtc: WebRtcSection = Field(default=WebRtcSection(), description="calls over WebRTC")
+    webrtc: WebRtcSection = Field(WebRtcSection(), description="calls over WebRTC")

@@ -52,7 +52,7 @@ Privacy = Annotated[Text, Field(description="where the caller's words go; likewi
 class ModeSection(Section):
     """What DECK and the page show of a mode before it is chosen (``GET /v1/modes``)."""
 
-    enabled: bool = Field(default=True, description="false takes the mode away altogether")
+    enabled: bool = Field(True, description="false takes the mode away altogether")
     label: Label
     description: Line
     cost_per_minute_usd: Usd
@@ -70,7 +70,7 @@ class SelfHostedMode(ModeSection):
         es="La voz y el texto no salen de los equipos configurados",
     )
     endpoint: WebSocketUrl | None = Field(
-        default=None, description="worker to reach by URL; null starts one on loopback"
+        None, description="worker to reach by URL; null starts one on loopback"
     )
 
 
@@ -85,17 +85,17 @@ class ExternalMode(ModeSection):
         es="La voz va a OpenAI y el texto a Anthropic",
     )
     portavoz_provider: Literal["openai", "openai_live"] = Field(
-        default="openai", description="who speaks: OpenAI Realtime, or OpenAI Live"
+        "openai", description="who speaks: OpenAI Realtime, or OpenAI Live"
     )
-    portavoz_model: str = Field(default="gpt-realtime-2.1", description="the speaker's model")
-    portavoz_voice: str = Field(default="alloy", description="the speaker's voice")
+    portavoz_model: str = Field("gpt-realtime-2.1", description="the speaker's model")
+    portavoz_voice: str = Field("alloy", description="the speaker's voice")
     portavoz_base_url: HttpUrl | None = Field(
-        default=None, description="another Realtime server; on loopback it needs no key"
+        None, description="another Realtime server; on loopback it needs no key"
     )
-    cerebro_provider: Literal["anthropic"] = Field(default="anthropic", description="who thinks")
-    cerebro_model: str = Field(default="claude-haiku-5-5", description="the brain's model")
+    cerebro_provider: Literal["anthropic"] = Field("anthropic", description="who thinks")
+    cerebro_model: str = Field("claude-haiku-5-5", description="the brain's model")
     cerebro_base_url: HttpUrl | None = Field(
-        default=None, description="another Messages server; on loopback it needs no key"
+        None, description="another Messages server; on loopback it needs no key"
     )
 
 

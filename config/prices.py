@@ -22,26 +22,16 @@ class TokenPrices(Section):
     USD per 1,000,000 tokens; a modality that a model does not have stays null.
     """
 
-    text_in: float | None = Field(default=None, ge=0, description="text read, not cached")
-    text_cached: float | None = Field(
-        default=None, ge=0, description="text read from the prompt cache"
-    )
-    text_out: float | None = Field(default=None, ge=0, description="text written")
-    audio_in: float | None = Field(default=None, ge=0, description="audio heard, not cached")
-    audio_cached: float | None = Field(
-        default=None, ge=0, description="audio read from the prompt cache"
-    )
-    audio_out: float | None = Field(default=None, ge=0, description="audio spoken")
-    image_in: float | None = Field(default=None, ge=0, description="images seen, not cached")
-    image_cached: float | None = Field(
-        default=None, ge=0, description="images from the prompt cache"
-    )
-    cache_write_5m: float | None = Field(
-        default=None, ge=0, description="text written to a 5 min cache"
-    )
-    cache_write_1h: float | None = Field(
-        default=None, ge=0, description="text written to a 1 h cache"
-    )
+    text_in: float | None = Field(None, ge=0, description="text read, not cached")
+    text_cached: float | None = Field(None, ge=0, description="text read from the prompt cache")
+    text_out: float | None = Field(None, ge=0, description="text written")
+    audio_in: float | None = Field(None, ge=0, description="audio heard, not cached")
+    audio_cached: float | None = Field(None, ge=0, description="audio read from the prompt cache")
+    audio_out: float | None = Field(None, ge=0, description="audio spoken")
+    image_in: float | None = Field(None, ge=0, description="images seen, not cached")
+    image_cached: float | None = Field(None, ge=0, description="images from the prompt cache")
+    cache_write_5m: float | None = Field(None, ge=0, description="text written to a 5 min cache")
+    cache_write_1h: float | None = Field(None, ge=0, description="text written to a 1 h cache")
 
 
 class LongPromptPrices(TokenPrices):
@@ -53,13 +43,9 @@ class LongPromptPrices(TokenPrices):
 class ModelPrices(TokenPrices):
     """USD per 1,000,000 tokens of one model, by modality, and when it is turned off."""
 
-    per_minute: float | None = Field(
-        default=None, ge=0, description="USD per minute, where time is billed"
-    )
-    long_prompt: LongPromptPrices | None = Field(default=None, description="rates of long prompts")
-    retires_on: date | None = Field(
-        default=None, description="day on which the vendor turns it off"
-    )
+    per_minute: float | None = Field(None, ge=0, description="USD per minute, where time is billed")
+    long_prompt: LongPromptPrices | None = Field(None, description="rates of long prompts")
+    retires_on: date | None = Field(None, description="day on which the vendor turns it off")
 
 
 _TABLE = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))

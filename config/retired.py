@@ -23,6 +23,7 @@ class Retired:
 
 _MEASURED = "the page shows what this gateway has measured (latency_ms of GET /v1/modes)"
 _NO_WORD_TIMES = Retired("no word's time is computed: none was used")
+_NO_AUDIO = Retired("it was never read: a client says in session_start what it sends and takes")
 RETIRED_KEYS: dict[str, Retired] = {
     "brain.max_notes": Retired("a note leaves the speaker's context when it no longer holds"),
     "kb.embedding_server.relevance": Retired("words and vectors are joined by their ranks"),
@@ -33,6 +34,8 @@ RETIRED_KEYS: dict[str, Retired] = {
     ),
     "worker.engines.faster_whisper.word_times": _NO_WORD_TIMES,
     "profiles.*.engines.faster_whisper.word_times": _NO_WORD_TIMES,
+    "session.input_audio": _NO_AUDIO,
+    "session.output_audio": _NO_AUDIO,
     "penny.modes.SELF_HOSTED.latency": Retired(_MEASURED),
     "penny.modes.EXTERNAL.latency": Retired(_MEASURED),
 }

@@ -21,10 +21,10 @@ DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 class MinWorkersWindow(Section):
     """Hours of some weekdays in which at least ``workers`` run without being asked for."""
 
-    days: tuple[Day, ...] = Field(default=DAYS[:5], description="days it holds on")
-    start: time = Field(default=time(8), description="from this time of day")
-    end: time = Field(default=time(20), description="until this time of day")
-    workers: int = Field(default=1, ge=0, le=100, description="workers that wait")
+    days: tuple[Day, ...] = Field(DAYS[:5], description="days it holds on")
+    start: time = Field(time(8), description="from this time of day")
+    end: time = Field(time(20), description="until this time of day")
+    workers: int = Field(1, ge=0, le=100, description="workers that wait")
 
     def holds_at(self, moment: datetime) -> bool:
         return DAYS[moment.weekday()] in self.days and self.start <= moment.time() < self.end
@@ -40,45 +40,39 @@ class RunpodSection(Section):
     """A queue endpoint whose workers dial in to this gateway; off without ``endpoint_id``."""
 
     endpoint_id: str | None = Field(
-        default=None, description="RunPod queue endpoint to lease workers from; null leases none"
+        None, description="RunPod queue endpoint to lease workers from; null leases none"
     )
     gateway_url: WebSocketUrl | None = Field(
-        default=None,
+        None,
         description="this gateway as a worker reaches it, ending in /worker (wss://…/worker)",
     )
-    api_url: str = Field(default="https://api.runpod.ai/v2", description="RunPod's job API")
+    api_url: str = Field("https://api.runpod.ai/v2", description="RunPod's job API")
     rest_url: str = Field(
-        default="https://api.runpod.io/v2/serverless", description="RunPod's endpoint API"
+        "https://api.runpod.io/v2/serverless", description="RunPod's endpoint API"
     )
-    slots: int = Field(default=4, ge=1, le=64, description="sessions at once in one worker")
-    max_workers: int = Field(
-        default=2, ge=1, le=100, description="workers leased at once, by all gateways"
-    )
+    slots: int = Field(4, ge=1, le=64, description="sessions at once in one worker")
+    max_workers: int = Field(2, ge=1, le=100, description="workers leased at once, by all gateways")
     lease_max_s: float = Field(
-        default=14_400.0, gt=0, le=604_800, description="longest lease; sessions must end within"
+        14_400.0, gt=0, le=604_800, description="longest lease; sessions must end within"
     )
-    warm_s: float = Field(default=120.0, ge=0, description="time a worker without sessions is kept")
+    warm_s: float = Field(120.0, ge=0, description="time a worker without sessions is kept")
     cold_budget_s: float = Field(
-        default=8.0, ge=0, description="wait after which a caller may be offered EXTERNAL"
+        8.0, ge=0, description="wait after which a caller may be offered EXTERNAL"
     )
     cold_limit_s: float = Field(
-        default=180.0, gt=0, description="wait after which a private session is given up"
+        180.0, gt=0, description="wait after which a private session is given up"
     )
-    usd_per_hour: float = Field(default=0.0, ge=0, description="price of a worker's GPU")
-    timezone: ZoneName = Field(
-        default="Europe/Madrid", description="whose hours `min_workers` means"
-    )
+    usd_per_hour: float = Field(0.0, ge=0, description="price of a worker's GPU")
+    timezone: ZoneName = Field("Europe/Madrid", description="whose hours `min_workers` means")
     min_workers: tuple[MinWorkersWindow, ...] = Field(
-        default=(), description="hours in which workers wait without being asked"
+        (), description="hours in which workers wait without being asked"
     )
     sign_of_life_h: float = Field(
-        default=24.0,
+        24.0,
         ge=0,
         description="hours without a lease after which a job asks for a sign of life; 0 never",
     )
-    state: Path = Field(
-        default=Path("var/runpod"), description="folder of open leases and start times"
-    )
+    state: Path = Field(Path("var/runpod"), description="folder of open leases and start times")
 
     @model_validator(mode="after")
     def _a_worker_knows_where_to_dial(self) -> Self:
@@ -98,10 +92,10 @@ class PrivacySection(Section):
     """What may leave the configured hosts, and who decides it."""
 
     external_when_cold: bool = Field(
-        default=False,
+        False,
         description="a session that named no mode may start EXTERNAL when no worker is ready",
     )
     allowed_hosts: tuple[str, ...] = Field(
-        default=(),
+        (),
         description="further hosts (name, or name:port) that private sessions may connect to",
     )

@@ -18,31 +18,24 @@ from config.gateway import GatewaySection
 from config.modes import ModeName, Modes
 from config.prices import ALIASES, PRICES, ModelPrices, find_prices, known_as
 from config.runpod import PrivacySection, RunpodSection
-from config.sections import AdminSection, TracingSection, WaitingSection
+from config.sections import AdminSection, WaitingSection
 from config.trust import KeysSection, LimitsSection, RedisSection, ResumeSection, TenantSection
 from config.worker import AUTO, EMBEDDED, Profile, WorkerSection, default_profiles
 from kb import KbSettings
-from kb.embedder import EmbeddingServer
-from kb.settings import LibrarySettings, ZoneName
+from kb.settings import KbSection
+from penny.aio.allow_list import AllowList
 from penny.section import Section, key_error
 from penny.tracing.settings import TracingSettings
 from runpod_worker.settings import WorkerSettings
 
 
-RateHz = Literal[8000, 16000, 24000, 48000]
-
-
 class PennySection(Section):
     """``penny``: modes, which of them is the default, and the profile of the local worker."""
 
-    default_mode: ModeName = Field(
-        default="SELF_HOSTED", description="mode of a session that names none"
-    )
-    allow_user_selection: bool = Field(
-        default=True, description="whether a session may name its mode"
-    )
+    default_mode: ModeName = Field("SELF_HOSTED", description="mode of a session that names none")
+    allow_user_selection: bool = Field(True, description="whether a session may name its mode")
     profile: str = Field(
-        default=AUTO,
+        AUTO,
         description="which of `profiles` the local worker runs; auto is natural where it can",
     )
     modes: Modes = Field(default_factory=Modes, description="what can talk back")
@@ -51,21 +44,6 @@ class PennySection(Section):
     def _default_mode_is_enabled(self) -> Self:
         if self.default_mode not in dict(self.modes.enabled()):
             raise key_error("default_mode", f"{self.default_mode} is disabled; enable it")
-        return self
-
-
-class AudioSection(Section):
-    """Encoding and rate of one direction of a ``/ws`` session."""
-
-    encoding: Literal["pcm16", "pcmu", "pcma"] = Field(
-        default="pcm16", description="sample encoding"
-    )
-    rate_hz: RateHz = Field(default=24000, description="sample rate; G.711 is always 8000")
-
-    @model_validator(mode="after")
-    def _g711_is_8000_hz(self) -> Self:
-        if self.encoding != "pcm16" and self.rate_hz != 8000:
-            raise key_error("rate_hz", f"{self.encoding} is always 8000 Hz")
         return self
 
 
@@ -78,22 +56,12 @@ INSTRUCTIONS = (
 class SessionSection(Section):
     """``session``: what a session is unless it says otherwise."""
 
-    language: Literal["es", "en"] = Field(
-        default="es", description="language of a session that names none"
-    )
-    greeting: str = Field(
-        default="", max_length=500, description="what Penny says first; empty is nothing"
-    )
+    language: Literal["es", "en"] = Field("es", description="language of a session that names none")
+    greeting: str = Field("", max_length=500, description="what Penny says first; empty is nothing")
     instructions: str = Field(
-        default=INSTRUCTIONS,
+        INSTRUCTIONS,
         max_length=20_000,
         description="system prompt of a session that brings none",
-    )
-    input_audio: AudioSection = Field(
-        default_factory=AudioSection, description="what a client sends unless it says otherwise"
-    )
-    output_audio: AudioSection = Field(
-        default_factory=AudioSection, description="what a client gets unless it says otherwise"
     )
 
 
@@ -130,60 +98,19 @@ class ModelsSection(Section):
         return known_as(model, self.prices) is not None
 
 
-class KbSection(Section):
-    """``kb``: documents, index and embedding of the knowledge base."""
-
-    documents: Path = Field(default=Path("kb/documents"), description="folder of the documents")
-    index: Path = Field(
-        default=Path("var/kb"), description="folder of the index, made from documents"
-    )
-    default_ref: str = Field(
-        default="kb://empresa/documentos",
-        pattern=r"^kb://",
-        description="collection a session gets",
-    )
-    watch: bool = Field(default=True, description="whether changed documents are indexed at once")
-    timezone: ZoneName = Field(
-        default="Europe/Madrid", description="where 'mañana' in a question about hours is told"
-    )
-    keep_unanswered: int = Field(
-        default=0,
-        ge=0,
-        le=10_000,
-        description="questions of real calls that nothing was sure to answer, kept of each "
-        "collection for /kb, with their numbers blanked; 0 keeps none",
-    )
-    embedding: Literal["local", "openai-compatible", "none"] = Field(
-        default="local",
-        description="what adds vectors to the words: a small model in this process, a server, or "
-        "nothing",
-    )
-    embedding_server: EmbeddingServer = Field(
-        default_factory=EmbeddingServer, description="any OpenAI-compatible `/embeddings`"
-    )
-
-
-def _embedding_of(kb: KbSection) -> EmbeddingServer | Literal["local"] | None:
-    if kb.embedding == "none":
-        return None
-    return kb.embedding_server if kb.embedding == "openai-compatible" else "local"
-
-
 class LogsSection(Section):
     """``logs``: level and format."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="least level"
-    )
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level")
     format: Literal["auto", "console", "json"] = Field(
-        default="auto", description="auto is console on a terminal and json elsewhere"
+        "auto", description="auto is console on a terminal and json elsewhere"
     )
 
 
 class MetricsSection(Section):
     """``metrics``: the Prometheus endpoint."""
 
-    enabled: bool = Field(default=True, description="whether GET /metrics answers")
+    enabled: bool = Field(True, description="whether GET /metrics answers")
 
 
 class Config(Section):
@@ -246,8 +173,8 @@ class Config(Section):
         default_factory=LogsSection, description="what Penny writes of itself"
     )
     metrics: MetricsSection = Field(default_factory=MetricsSection, description="Prometheus")
-    tracing: TracingSection = Field(
-        default_factory=TracingSection, description="OpenTelemetry traces of a turn"
+    tracing: TracingSettings = Field(
+        default_factory=TracingSettings, description="OpenTelemetry traces of a turn"
     )
 
     _origin: Origin = PrivateAttr(default_factory=lambda: Origin())
@@ -268,9 +195,9 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _private_spans_stay_in_the_house(self) -> Self:
-        private = self.penny.modes.SELF_HOSTED.enabled
-        reason = self.tracing.refusal(self.privacy.allowed_hosts, private=private)
-        if reason:
+        private = self.tracing.enabled and self.penny.modes.SELF_HOSTED.enabled
+        allowed = AllowList(self.privacy.allowed_hosts)
+        if private and (reason := self.tracing.refusal(allowed)):
             raise key_error("tracing.endpoint", reason)
         return self
 
@@ -325,7 +252,7 @@ class Config(Section):
             slots=self.worker.max_sessions,
             # The gateway ends its sessions first, in a moment of silence.
             session_max_s=round(self.gateway.session_max_s) + 60,
-            tracing=TracingSettings.model_validate(self.tracing.model_dump()),
+            tracing=self.tracing,
             log_level=self.logs.level,
             log_format=self.logs.format,
         )
@@ -334,17 +261,9 @@ class Config(Section):
         """The knowledge base of this configuration; ``environment`` has the embedder's key."""
         return self._library().kb_settings(environment)
 
-    def _library(self) -> LibrarySettings:
-        kb = self.kb
-        return LibrarySettings(
-            documents=self.resolve(kb.documents),
-            index=self.resolve(kb.index),
-            ref=kb.default_ref,
-            watch=kb.watch,
-            timezone=kb.timezone,
-            keep_unanswered=kb.keep_unanswered,
-            embedding=_embedding_of(kb),
-        )
+    def _library(self) -> KbSection:
+        folders = {name: self.resolve(getattr(self.kb, name)) for name in ("documents", "index")}
+        return self.kb.model_copy(update=folders)
 
     @property
     def origin(self) -> Origin:

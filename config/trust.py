@@ -35,19 +35,19 @@ class LimitsSection(Section):
     Null is unlimited here; what ``gateway:`` says holds all the same.
     """
 
-    max_sessions: Count = Field(default=None, description="sessions at once")
+    max_sessions: Count = Field(None, description="sessions at once")
     sessions_per_minute: Count = Field(
-        default=None, description="new sessions a minute; as many may come at once"
+        None, description="new sessions a minute; as many may come at once"
     )
-    minutes_per_day: Amount = Field(default=None, description="minutes of talk a UTC day")
-    usd_per_day: Amount = Field(default=None, description="US dollars a UTC day")
-    session_max_s: Amount = Field(default=None, description="longest session")
-    idle_timeout_s: Amount = Field(default=None, description="a session without speech ends")
+    minutes_per_day: Amount = Field(None, description="minutes of talk a UTC day")
+    usd_per_day: Amount = Field(None, description="US dollars a UTC day")
+    session_max_s: Amount = Field(None, description="longest session")
+    idle_timeout_s: Amount = Field(None, description="a session without speech ends")
     max_message_bytes: Annotated[int | None, Field(ge=1024)] = Field(
-        default=None, description="longest message of a client"
+        None, description="longest message of a client"
     )
     messages_per_s: Amount = Field(
-        default=None, description="JSON messages of one client; ten seconds' worth may come at once"
+        None, description="JSON messages of one client; ten seconds' worth may come at once"
     )
 
 
@@ -58,24 +58,22 @@ class TenantSection(Section):
     """
 
     modes: tuple[Literal["SELF_HOSTED", "EXTERNAL"], ...] = Field(
-        default=(), description="modes its sessions may have"
+        (), description="modes its sessions may have"
     )
     kb_collections: tuple[str, ...] = Field(
-        default=(), description="kb:// collections it may name; the first is its own default"
+        (), description="kb:// collections it may name; the first is its own default"
     )
     actions: tuple[str, ...] = Field(
-        default=(), description="actions of actions.table that its sessions may name"
+        (), description="actions of actions.table that its sessions may name"
     )
     rights: tuple[str, ...] = Field(
-        default=(), description="most that any of its keys may do, whatever their role"
+        (), description="most that any of its keys may do, whatever their role"
     )
-    voices: tuple[str, ...] = Field(default=(), description="voices its sessions may name")
+    voices: tuple[str, ...] = Field((), description="voices its sessions may name")
     instructions: str | None = Field(
-        default=None, max_length=20_000, description="system prompt of its sessions"
+        None, max_length=20_000, description="system prompt of its sessions"
     )
-    own_instructions: bool = Field(
-        default=True, description="whether a session may bring a system prompt"
-    )
+    own_instructions: bool = Field(True, description="whether a session may bring a system prompt")
     calls: TenantCallsSection = Field(
         default_factory=TenantCallsSection, description="how its calls are kept"
     )
@@ -90,9 +88,9 @@ class TenantSection(Section):
 class KeysSection(Section):
     """``keys``: the API keys of callers."""
 
-    file: Path = Field(default=Path("var/keys.sqlite"), description="where hashed API keys are")
+    file: Path = Field(Path("var/keys.sqlite"), description="where hashed API keys are")
     required: Literal["auto", "always"] = Field(
-        default="auto", description="auto asks for keys only beyond loopback"
+        "auto", description="auto asks for keys only beyond loopback"
     )
 
 
@@ -100,16 +98,12 @@ class RedisSection(Section):
     """``redis``: the store that several gateways share."""
 
     url: RedisUrl = Field(
-        default=None, description="shared by every gateway; null keeps all in this process"
+        None, description="shared by every gateway; null keeps all in this process"
     )
-    prefix: str = Field(
-        default="penny", pattern=r"^[\w.-]+$", description="what its keys begin with"
-    )
-    timeout_s: float = Field(
-        default=0.5, gt=0, description="an answer later than this counts as lost"
-    )
+    prefix: str = Field("penny", pattern=r"^[\w.-]+$", description="what its keys begin with")
+    timeout_s: float = Field(0.5, gt=0, description="an answer later than this counts as lost")
     lease_s: float = Field(
-        default=30.0, ge=3, description="a dead gateway's sessions are forgotten after this"
+        30.0, ge=3, description="a dead gateway's sessions are forgotten after this"
     )
 
 
@@ -117,8 +111,8 @@ class ResumeSection(Section):
     """``resume``: sessions whose client lost its connection."""
 
     hold_s: float = Field(
-        default=30.0, ge=0, description="time a vanished client has to come back; 0 is off"
+        30.0, ge=0, description="time a vanished client has to come back; 0 is off"
     )
     max_audio_bytes: int = Field(
-        default=2_000_000, ge=0, description="sent audio kept for it; the oldest goes first"
+        2_000_000, ge=0, description="sent audio kept for it; the oldest goes first"
     )

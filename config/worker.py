@@ -25,7 +25,7 @@ class Profile(EngineChoice):
     """One engine for each stage, and the keys of ``worker.engines`` that this profile sets."""
 
     engines: dict[str, dict[str, Any]] = Field(
-        default={}, description="keys of worker.engines that this profile sets, by engine"
+        {}, description="keys of worker.engines that this profile sets, by engine"
     )
 
     @model_validator(mode="after")
@@ -82,15 +82,13 @@ def default_profiles() -> dict[str, Profile]:
 class WorkerSection(Section):
     """``worker``: address, turns, deadlines and engines of the local worker."""
 
-    host: str = Field(
-        default="127.0.0.1", description="address `python -m penny worker` listens on"
-    )
-    port: int = Field(default=8090, ge=0, le=65535, description="its port; 0 takes a free one")
-    max_sessions: int = Field(default=20, ge=1, description="sessions at once in one worker")
-    models: Path = Field(default=Path("var/models"), description="folder of the engines' weights")
-    start_timeout_s: float = Field(default=60.0, gt=0, description="time its engines have to load")
+    host: str = Field("127.0.0.1", description="address `python -m penny worker` listens on")
+    port: int = Field(8090, ge=0, le=65535, description="its port; 0 takes a free one")
+    max_sessions: int = Field(20, ge=1, description="sessions at once in one worker")
+    models: Path = Field(Path("var/models"), description="folder of the engines' weights")
+    start_timeout_s: float = Field(60.0, gt=0, description="time its engines have to load")
     replace_timeout_s: float = Field(
-        default=30.0, ge=0, description="time a session waits for another worker when its own dies"
+        30.0, ge=0, description="time a session waits for another worker when its own dies"
     )
     turns: TurnSettings = Field(default_factory=TurnSettings, description="turn taking")
     deadlines: DeadlineSettings = Field(

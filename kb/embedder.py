@@ -42,22 +42,22 @@ class EmbeddingTooSlow(EmbeddingFailed):
 class EmbeddingServer(Section):
     """Where vectors are made: ``kb.embedding_server`` of ``penny.yaml``."""
 
-    url: str = Field(default="http://127.0.0.1:8000/v1", description="base address of the server")
-    model: str = Field(default="BAAI/bge-m3", description="model name the server knows")
+    url: str = Field("http://127.0.0.1:8000/v1", description="base address of the server")
+    model: str = Field("BAAI/bge-m3", description="model name the server knows")
     api_key_variable: str = Field(
-        default="", description="environment variable of the server's key; empty sends none"
+        "", description="environment variable of the server's key; empty sends none"
     )
     query_prefix: str = Field(
-        default="", description="what its model wants before a question, such as `query: `"
+        "", description="what its model wants before a question, such as `query: `"
     )
     passage_prefix: str = Field(
-        default="", description="what it wants before a passage, such as `passage: `"
+        "", description="what it wants before a passage, such as `passage: `"
     )
     timeout_s: float = Field(
-        default=0.5, gt=0, le=10, description="time a search waits; then words alone answer"
+        0.5, gt=0, le=10, description="time a search waits; then words alone answer"
     )
     indexing_timeout_s: float = Field(
-        default=60.0,
+        60.0,
         gt=0,
         description="time the server has for 64 passages; a slower one is sent fewer at a time",
     )

@@ -53,21 +53,34 @@ class KbSettings:
     embedder: Embedder | None = None
 
 
-class LibrarySettings(Section):
-    """The knowledge base that the reader answers from and whose questions the ears know."""
+class KbSection(Section):
+    """``kb``: documents, index and embedding of the knowledge base."""
 
-    documents: Path = Field(default=Path("kb/documents"), description="folder of the documents")
-    index: Path = Field(default=Path("var/kb"), description="folder of the index")
-    ref: str = Field(default="kb://empresa/documentos", description="collection that is read")
-    watch: bool = Field(default=True, description="whether changed documents are read at once")
+    documents: Path = Field(Path("kb/documents"), description="folder of the documents")
+    index: Path = Field(Path("var/kb"), description="folder of the index, made from documents")
+    default_ref: str = Field(
+        "kb://empresa/documentos",
+        pattern=r"^kb://",
+        description="collection a session gets",
+    )
+    watch: bool = Field(True, description="whether changed documents are indexed at once")
     timezone: ZoneName = Field(
-        default="Europe/Madrid", description="where 'mañana' in a question about hours is told"
+        "Europe/Madrid", description="where 'mañana' in a question about hours is told"
     )
     keep_unanswered: int = Field(
-        default=0, ge=0, le=10_000, description="unanswered questions kept of each collection"
+        0,
+        ge=0,
+        le=10_000,
+        description="questions of real calls that nothing was sure to answer, kept of each "
+        "collection for /kb, with their numbers blanked; 0 keeps none",
     )
-    embedding: EmbeddingServer | Literal["local"] | None = Field(
-        default=None, description="what adds vectors to the words; null searches words alone"
+    embedding: Literal["local", "openai-compatible", "none"] = Field(
+        "local",
+        description="what adds vectors to the words: a small model in this process, a server, or "
+        "nothing",
+    )
+    embedding_server: EmbeddingServer = Field(
+        default_factory=EmbeddingServer, description="any OpenAI-compatible `/embeddings`"
     )
 
     def kb_settings(self, environment: Mapping[str, str]) -> KbSettings:
@@ -75,8 +88,8 @@ class LibrarySettings(Section):
         settings = KbSettings(
             documents=self.documents, index=self.index, keep_unanswered=self.keep_unanswered
         )
-        if self.embedding is None:
+        if self.embedding == "none":
             return settings
         if self.embedding == "local":
             return replace(settings, embedder=LocalEmbedder())
-        return replace(settings, embedder=HttpEmbedder(self.embedding, environment))
+        return replace(settings, embedder=HttpEmbedder(self.embedding_server, environment))

@@ -111,10 +111,9 @@ class LossyStream:
             self._untold += 1
         return len(text)
 
-    @property
-    def is_failing(self) -> bool:
-        """Whether the last line was lost."""
-        return self._untold > 0
+    def fault(self) -> str:
+        """Why the last line was lost, or ''."""
+        return "log lines cannot be written" if self._untold else ""
 
     def flush(self) -> None:
         """``write`` has done it."""

@@ -17,7 +17,6 @@ from typing import Any
 import uvloop
 from pydantic import BaseModel
 
-from kb.embedder import EmbeddingServer
 from penny.aio.allow_list import AllowList, split_address
 from penny.tracing.settings import TracingSettings
 from runpod_worker.settings import WorkerSettings
@@ -76,8 +75,8 @@ def find_used_addresses(settings: WorkerSettings) -> list[tuple[str, int | None]
     urls += [engines.openai_stt.base_url] if choice.stt == "openai-compatible" else []
     urls += [engines.openai_compatible.base_url] if choice.llm == "openai-compatible" else []
     urls += [engines.openai_tts.base_url] if choice.tts == "openai-compatible" else []
-    embedding = settings.library.embedding
-    urls += [embedding.url] if isinstance(embedding, EmbeddingServer) else []
+    library = settings.library
+    urls += [library.embedding_server.url] if library.embedding == "openai-compatible" else []
     urls += [settings.tracing.endpoint] if settings.tracing.enabled else []
     return [split_address(url) for url in urls]
 

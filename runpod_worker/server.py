@@ -30,7 +30,6 @@ from penny.logs import configure_logs
 from penny.realtime.commands import Hangup
 from penny.realtime.core import RealtimeCore
 from penny.realtime.settings import CoreSettings
-from penny.tracing.settings import refuse_collector
 from penny.writable import dump_json
 from runpod_worker.connection import Connection
 from runpod_worker.egress import (
@@ -223,7 +222,7 @@ def _open_tracing(settings: WorkerSettings) -> Tracing | None:
     if not settings.tracing.enabled:
         return None
     allowed = guarded_hosts() or hosts_of(settings)
-    reason = refuse_collector(settings.tracing, allowed)
+    reason = settings.tracing.refusal(allowed)
     if reason:
         raise ConfigError(f"tracing.endpoint: {reason}", key="tracing.endpoint")
     # Here, not above: a worker that traces nothing loads nothing of OpenTelemetry's.

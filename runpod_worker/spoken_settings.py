@@ -11,21 +11,21 @@ class SpokenSettings(Section):
     """What is said when a stage gives no words or is slow, by language."""
 
     not_understood: dict[str, str] = Field(
-        default={
+        {
             "es": "Perdone, no le he entendido. ¿Puede repetirlo?",
             "en": "Sorry, I did not understand. Could you say it again?",
         },
         description="speech was heard but its words are not trusted",
     )
     apology: dict[str, str] = Field(
-        default={
+        {
             "es": "Perdone, he tenido un problema. ¿Puede repetirlo?",
             "en": "Sorry, something went wrong on my side. Could you say it again?",
         },
         description="an answer failed, or had no words; once a turn",
     )
     replaced: dict[str, str] = Field(
-        default={
+        {
             "es": "Perdone, se ha cortado un momento. Le respondo.",
             "en": "Sorry, I was cut off for a moment. Here is my answer.",
         },
@@ -33,14 +33,14 @@ class SpokenSettings(Section):
     )
 
     fillers: dict[str, tuple[str, ...]] = Field(
-        default={
+        {
             "es": ("A ver…", "Un momento…", "Pues mire…"),
             "en": ("Let me see…", "One moment…", "Well…"),
         },
         description="said, in turn, while an answer is slow",
     )
     filler_after_ms: int = Field(
-        default=2000,
+        2000,
         ge=0,
         le=30_000,
         description="silence after the caller's last word before a filler; 0 says none",

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests.sources import PRODUCTION, ROOT, parsed
+
 
 pytestmark = pytest.mark.pure
 
-ROOT = Path(__file__).parent.parent
-PACKAGES = ("penny", "modes", "brain", "kb", "config", "runpod_worker")
 PERSONS = re.compile(r"\b(she|her|herself|nobody|whoever|somebody)\b", re.IGNORECASE)
 """Words that stand where the subject of a sentence should: which component does it?"""
 DOCUMENT = re.compile(r"[\w./-]+\.(?:md|txt)\b")
@@ -22,15 +22,20 @@ DOCUMENT = re.compile(r"[\w./-]+\.(?:md|txt)\b")
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def docstrings() -> Iterator[tuple[str, Path, Documented, str]]:
+@cache
+def docstrings() -> list[tuple[str, Path, Documented, str]]:
     """Place, file, node and docstring of every module, class and function; "" where none is."""
-    for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, Documented):
-                    line = getattr(node, "lineno", 1)
-                    place = f"{path.relative_to(ROOT)}:{line}"
-                    yield place, path, node, ast.get_docstring(node) or ""
+    return [
+        (
+            f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}",
+            path,
+            node,
+            ast.get_docstring(node) or "",
+        )
+        for path, tree in parsed(*PRODUCTION).items()
+        for node in ast.walk(tree)
+        if isinstance(node, Documented)
+    ]
 
 
 def test_every_class_has_a_first_sentence() -> None:
@@ -52,7 +57,7 @@ def test_docstrings_name_components_and_not_persons() -> None:
 def test_every_document_that_a_docstring_names_is_here() -> None:
     def is_here(name: str, path: Path) -> bool:
         return any((folder / name).exists() for folder in (ROOT, *path.parents)) or any(
-            (ROOT / package).rglob(Path(name).name) for package in (*PACKAGES, "docs")
+            (ROOT / package).rglob(Path(name).name) for package in (*PRODUCTION, "docs")
         )
 
     assert [

@@ -5,18 +5,16 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from pathlib import Path
 
 import pytest
 
 from penny import errors
+from tests.sources import PRODUCTION, parsed
 
 
 pytestmark = pytest.mark.pure
 
 
-ROOT = Path(__file__).parent.parent
-PACKAGES = ("penny", "modes", "brain", "kb", "config", "runpod_worker")
 DRAWN = re.compile(r"^(?P<indent>[│ ]*)(?:[├└]── )?(?P<name>[A-Z]\w+)")
 
 
@@ -36,8 +34,8 @@ def drawn() -> dict[str, str | None]:
 def defined() -> dict[str, str | None]:
     """Class -> parent, of all sources: a module need not be importable here (torch)."""
     bases: dict[str, str] = {}
-    for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for tree in parsed(*PRODUCTION).values():
+        for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef) and node.bases:
                 base = node.bases[0]
                 name = base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "")

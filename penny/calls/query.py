@@ -47,13 +47,13 @@ class CallQuery(BaseModel):
     topic: str | None = None
     alert: bool | None = None
     sound: str | None = None
-    min_s: float | None = Field(default=None, ge=0)
-    max_s: float | None = Field(default=None, ge=0)
-    text: str | None = Field(default=None, max_length=200)
+    min_s: float | None = Field(None, ge=0)
+    max_s: float | None = Field(None, ge=0)
+    text: str | None = Field(None, max_length=200)
     """Words that all were said by either side; accents and case do not matter."""
     order: Literal["newest", "oldest"] = "newest"
-    limit: int = Field(default=PAGE, ge=1, le=MOST)
-    cursor: str | None = Field(default=None, max_length=200)
+    limit: int = Field(PAGE, ge=1, le=MOST)
+    cursor: str | None = Field(None, max_length=200)
 
     @field_validator("until", mode="before")
     @classmethod

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from base64 import b64decode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 import orjson
 import structlog
 from filelock import FileLock, Timeout
+from pybase64 import b64decode
 
 from penny.aio.tasks import TaskOwner
 from penny.ids import new_id

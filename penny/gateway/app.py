@@ -26,15 +26,13 @@ from modes.self_hosted.runpod.door import WorkerDoor
 from penny.aio.tasks import TaskOwner
 from penny.gateway.admin import AdminRoutes
 from penny.gateway.calls import CallRoutes, CallsCollector
-from penny.gateway.descriptors import DescriptorWatch
 from penny.gateway.guard import make_guard
-from penny.gateway.health import HealthChecks
+from penny.gateway.health import DescriptorWatch, LoopLag
 from penny.gateway.kb import KbRoutes, SharedKb
 from penny.gateway.kb_desk import KbDeskRoutes
 from penny.gateway.kept_calls import KeptCalls
 from penny.gateway.listener import Listener, load_tls
-from penny.gateway.loop_lag import LoopLag
-from penny.gateway.metrics import EgressCollector, Metrics, SpanCollector, TrustCollector
+from penny.gateway.metrics import Metrics, tell_egress, tell_house, tell_spans, tell_trust
 from penny.gateway.openapi import serve_document
 from penny.gateway.overview import Overview
 from penny.gateway.pages import PageRoutes
@@ -49,7 +47,7 @@ from penny.gateway.trust import Trust, build_trust
 from penny.gateway.webrtc import WebRtcDoor
 from penny.logs import LossyStream
 from penny.session.broker import Broker, BrokerSettings
-from penny.session.limits import GRACE_S
+from penny.session.endings import GRACE_S
 from penny.session.mode import Mode
 from penny.session.session import SessionLimits
 
@@ -115,7 +113,7 @@ class Gateway:
         self.broker = broker = self._open_broker(modes, clock)
         metrics = Metrics(broker)
         if self._tracing is not None:
-            metrics.registry.register(SpanCollector(self._tracing.spans))
+            metrics.figures.append(partial(tell_spans, self._tracing.spans))
         self.trust = trust = build_trust(config, broker, host, clock)
         overview = Overview(time.time, lambda session: trust.watches.live[session.id].price)
         broker.add_observer(overview.observe)
@@ -173,14 +171,14 @@ class Gateway:
     ) -> web.Application:
         config = self._config
         external = broker.modes.get("EXTERNAL")
-        checks: tuple[Callable[[], str], ...] = (self._tell_of_calls,)
+        faults = [kb.degraded, self._tell_of_calls]
         if isinstance(external, ExternalMode):
-            metrics.registry.register(BrainCollector(external.counts))
-            checks += tuple(health_checks(external.counts))
-        health = HealthChecks(
-            kb, self._stderr, (*checks, self._descriptors.fault, lambda: trust.ledger.fault)
-        )
-        metrics.registry.register(health)
+            metrics.figures.append(BrainCollector(external.counts).collect)
+            faults += health_checks(external.counts)
+        faults += [self._descriptors.fault, lambda: trust.ledger.fault]
+        if self._stderr is not None:
+            faults.append(self._stderr.fault)
+        metrics.figures.append(partial(tell_house, kb, self._stderr))
         self.routes = routes = Routes(
             broker,
             config,
@@ -188,7 +186,7 @@ class Gateway:
             trust,
             kb,
             overview.measured,
-            health.tellers(),
+            faults,
             self._siblings,
         )
         app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[make_guard(trust.gate)])
@@ -219,11 +217,11 @@ class Gateway:
         app.router.add_get("/openapi.json", serve_document)
         if self._kept is not None:
             CallRoutes(self._kept, time.time).add_to(app)
-            metrics.registry.register(CallsCollector(self._kept.keeper))
-        metrics.registry.register(TrustCollector(trust, door.held))
+            metrics.figures.append(CallsCollector(self._kept.keeper).collect)
+        metrics.figures.append(partial(tell_trust, trust, door.held))
         hosts, leases = find_hosts(broker.modes), find_lease_registry(broker.modes)
         if hosts is not None:
-            metrics.registry.register(EgressCollector(hosts))
+            metrics.figures.append(partial(tell_egress, hosts))
         if leases is not None:
             WorkerDoor(leases).add_to(app)
         app.router.add_route("*", "/v1/{path:.*}", RealtimeDoor.refuse_path)  # what nothing took

@@ -17,7 +17,7 @@ from config.credentials import is_loopback
 from config.schema import Config
 from penny.errors import ConfigError, Forbidden, Unauthorized
 from penny.gateway.session_watch import SessionWatches
-from penny.session.limits import GRACE_S
+from penny.session.endings import GRACE_S
 from penny.session.session import SessionLimits
 from penny.trust.admission import Admission
 from penny.trust.client_secrets import SECRET_PREFIX, ClientSecrets, digest_of

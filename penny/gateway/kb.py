@@ -89,6 +89,11 @@ class SharedKb:
         """Why nothing of it, or something old, is served; '' while all is well."""
         return self.reason or (self._base.fault() if self._base is not None else "")
 
+    def degraded(self) -> str:
+        """``fault``, for ``/readyz``; it is none that it still opens."""
+        fault = self.fault()
+        return f"knowledge base: {fault}" if fault and fault != OPENING else ""
+
     def describe(self) -> Json:
         """Return its state, and every file that is not served whole, for the operator."""
         problems = self._base.problems() if self._base is not None else []

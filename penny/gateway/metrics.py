@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
@@ -14,7 +15,9 @@ from prometheus_client.registry import Collector
 from penny.aio.allow_list import AllowList
 from penny.aio.tasks import failed_tasks
 from penny.gateway.held_sessions import HeldSessions
+from penny.gateway.kb import SharedKb
 from penny.gateway.trust import Trust
+from penny.logs import LossyStream
 from penny.session.broker import Broker
 from penny.trust.resilient_store import ResilientStore
 
@@ -26,79 +29,74 @@ STAGE_BUCKETS_S = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0
 LAG_BUCKETS_S = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
-class BrokerCollector:
-    """Prometheus collector of sessions: reads the broker's own counts when asked."""
-
-    def __init__(self, broker: Broker) -> None:
-        self._broker = broker
-
-    def collect(self) -> Iterator[Metric]:
-        live = GaugeMetricFamily("penny_sessions", "Live sessions", labels=["mode"])
-        by_mode = dict.fromkeys(self._broker.modes, 0)
-        for session in self._broker.sessions.values():
-            by_mode[session.mode] = by_mode.get(session.mode, 0) + 1
-        for mode, count in by_mode.items():
-            live.add_metric([mode], count)
-        yield live
-        counts = self._broker.counts
-        yield _counter("penny_sessions_started", "Sessions opened", counts.started, "mode")
-        yield _counter("penny_sessions_ended", "Sessions ended", counts.ended, "mode", "reason")
-        moved = "Live sessions that went on in another mode"
-        yield _counter("penny_sessions_moved", moved, counts.moved, "before", "mode")
-        yield _counter("penny_sessions_refused", "Sessions refused", counts.refused, "reason")
+Figures = Callable[[], Iterable[Metric]]
+"""Tells of counts that somebody keeps anyway, whenever Prometheus asks."""
 
 
-class TrustCollector:
-    """Prometheus collector of refusals, limits and the shared store, from their own counts."""
+class FiguresCollector(Collector):
+    """Prometheus collector of all ``figures``."""
 
-    def __init__(self, trust: Trust, held: HeldSessions) -> None:
-        self._trust = trust
-        self._held = held
+    def __init__(self, *figures: Figures) -> None:
+        self.figures = list(figures)
 
     def collect(self) -> Iterator[Metric]:
-        refused, limited = self._trust.gate.refused, self._trust.admission.denials
-        callers = "Callers refused before a session"
-        yield _counter("penny_callers_refused", callers, refused, "reason")
-        yield _counter("penny_sessions_limited", "Sessions that a limit refused", limited, "limit")
-        yield GaugeMetricFamily(
-            "penny_tasks",
-            "Tasks of the event loop: grows for ever when one is forgotten",
-            value=len(asyncio.all_tasks()),
-        )
-        failed = "Tasks that ended with an error; the log has them as task_failed"
-        yield _counter("penny_tasks_failed", failed, failed_tasks, "owner")
-        yield _counter("penny_sessions_resumed", "Lost clients that came back", self._held.resumed)
-        if isinstance(self._trust.store, ResilientStore):
-            state = self._trust.store.state
-            up = float(state.shared)
-            yield GaugeMetricFamily("penny_shared_store_up", "Whether Redis answers", value=up)
-            yield _counter("penny_shared_store_losses", "Times Redis was lost", state.losses)
-            alone = "Sessions admitted under this gateway's limits alone"
-            yield _counter("penny_sessions_admitted_alone", alone, state.admitted_alone)
+        for tell in self.figures:
+            yield from tell()
 
 
-class SpanCollector:
-    """Prometheus collector of the trace spans of a gateway that traces, by what became of them."""
+def tell_sessions(broker: Broker) -> Iterator[Metric]:
+    """Sessions, from the broker's own counts."""
+    live = GaugeMetricFamily("penny_sessions", "Live sessions", labels=["mode"])
+    by_mode = dict.fromkeys(broker.modes, 0)
+    for session in broker.sessions.values():
+        by_mode[session.mode] = by_mode.get(session.mode, 0) + 1
+    for mode, count in by_mode.items():
+        live.add_metric([mode], count)
+    yield live
+    counts = broker.counts
+    yield _counter("penny_sessions_started", "Sessions opened", counts.started, "mode")
+    yield _counter("penny_sessions_ended", "Sessions ended", counts.ended, "mode", "reason")
+    moved = "Live sessions that went on in another mode"
+    yield _counter("penny_sessions_moved", moved, counts.moved, "before", "mode")
+    yield _counter("penny_sessions_refused", "Sessions refused", counts.refused, "reason")
 
-    def __init__(self, spans: SpanCounter) -> None:
-        self._spans = spans
 
-    def collect(self) -> Iterator[Metric]:
-        yield _counter("penny_spans", "Trace spans by outcome", self._spans.read(), "outcome")
+def tell_trust(trust: Trust, held: HeldSessions) -> Iterator[Metric]:
+    """Refusals, limits and the shared store, from their own counts."""
+    refused, limited = trust.gate.refused, trust.admission.denials
+    yield _counter("penny_callers_refused", "Callers refused before a session", refused, "reason")
+    yield _counter("penny_sessions_limited", "Sessions that a limit refused", limited, "limit")
+    tasks = "Tasks of the event loop: grows for ever when one is forgotten"
+    yield GaugeMetricFamily("penny_tasks", tasks, value=len(asyncio.all_tasks()))
+    failed = "Tasks that ended with an error; the log has them as task_failed"
+    yield _counter("penny_tasks_failed", failed, failed_tasks, "owner")
+    yield _counter("penny_sessions_resumed", "Lost clients that came back", held.resumed)
+    if isinstance(trust.store, ResilientStore):
+        state = trust.store.state
+        up = float(state.shared)
+        yield GaugeMetricFamily("penny_shared_store_up", "Whether Redis answers", value=up)
+        yield _counter("penny_shared_store_losses", "Times Redis was lost", state.losses)
+        alone = "Sessions admitted under this gateway's limits alone"
+        yield _counter("penny_sessions_admitted_alone", alone, state.admitted_alone)
 
 
-class EgressCollector:
-    """Prometheus collector of connections refused to private sessions. Zero is what it should be.
+def tell_house(kb: SharedKb, stderr: LossyStream | None) -> Iterator[Metric]:
+    """What calls can do without."""
+    served = "Whether the knowledge base is served and keeps up with the documents"
+    yield GaugeMetricFamily("penny_knowledge_base_up", served, value=float(not kb.fault()))
+    lost = stderr.lost if stderr is not None else 0
+    yield _counter("penny_log_lines_lost", "Log lines that could not be written", lost)
 
-    It reads the allow-list's own count when Prometheus asks.
-    """
 
-    def __init__(self, hosts: AllowList) -> None:
-        self._hosts = hosts
+def tell_spans(spans: SpanCounter) -> Iterator[Metric]:
+    """Trace spans of a gateway that traces, by what became of them."""
+    yield _counter("penny_spans", "Trace spans by outcome", spans.read(), "outcome")
 
-    def collect(self) -> Iterator[Metric]:
-        refused = "Connections that private sessions were refused"
-        yield _counter("penny_private_egress_refused", refused, sum(self._hosts.refused.values()))
+
+def tell_egress(hosts: AllowList) -> Iterator[Metric]:
+    """Connections refused to private sessions. Zero is what it should be."""
+    refused = "Connections that private sessions were refused"
+    yield _counter("penny_private_egress_refused", refused, sum(hosts.refused.values()))
 
 
 def _counter(
@@ -117,11 +115,14 @@ def _counter(
 
 
 class Metrics:
-    """The gateway's Prometheus registry, and the histograms that are written as things happen."""
+    """The gateway's Prometheus registry: ``figures`` that are told when it is asked, and histograms
+    that are written as things happen."""
 
     def __init__(self, broker: Broker) -> None:
         self.registry = CollectorRegistry()
-        self.registry.register(BrokerCollector(broker))
+        collector = FiguresCollector(partial(tell_sessions, broker))
+        self.registry.register(collector)
+        self.figures = collector.figures
         self.turn_stage = Histogram(
             "penny_turn_stage_seconds",
             "From the end of the caller's speech to each stage of the turn",
@@ -129,7 +130,6 @@ class Metrics:
             buckets=STAGE_BUCKETS_S,
             registry=self.registry,
         )
-
         self.loop_lag = Histogram(
             "penny_loop_lag_seconds",
             "How late the event loop runs",
@@ -153,13 +153,6 @@ def merge(texts: Mapping[int, str]) -> bytes:
                 sample._replace(labels={**sample.labels, "process": str(number)})
                 for sample in family.samples
             ]
-
-    class Merged(Collector):
-        """Prometheus collector of what was read."""
-
-        def collect(self) -> Iterable[Metric]:
-            return families.values()
-
     registry = CollectorRegistry()
-    registry.register(Merged())
+    registry.register(FiguresCollector(families.values))
     return generate_latest(registry)

@@ -11,12 +11,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import NoReturn
 
 import structlog
 
 from config.schema import Config
-from penny.aio.channel import Channel
 from penny.aio.websocket import SocketConnection
 from penny.errors import ModeUnavailable, PennyError, ProtocolError
 from penny.localized import in_language
@@ -33,8 +32,6 @@ log = structlog.get_logger()
 Notice = Callable[[str, str], str]
 """By tenant and language, what a caller is told before all else; '' for nothing."""
 OTHER_MODE = "EXTERNAL"
-PROGRESS_EVENTS = 16
-"""Told and not sent yet; the oldest is dropped: only the newest progress is of interest."""
 
 
 class CallerLeft(Exception):
@@ -124,48 +121,31 @@ class Opener:
     async def _await_speaker(
         self, connection: SocketConnection, mode: Mode, spec: SessionSpec
     ) -> Speaker:
-        told: Channel[Json] = Channel(PROGRESS_EVENTS, on_full="drop_oldest")
+        cold = asyncio.Event()
 
         def tell(event: Json) -> None:
-            told.try_send(event)
+            connection.send_text(dump(_progress(event)).encode())
+            cold.set()
 
         opening = asyncio.ensure_future(self._broker.open(mode, replace(spec, tell=tell)))
-        cold = asyncio.ensure_future(told.recv())
+        company = asyncio.ensure_future(_keep_company(connection, cold))
         try:
-            # A warm mode opens at once; only a cold one makes us listen before the session is.
-            await asyncio.wait({opening, cold}, return_when=asyncio.FIRST_COMPLETED)
-            if not opening.done():
-                await self._keep_company(connection, opening, cold, told)
-            return await opening
+            await asyncio.wait({opening, company}, return_when=asyncio.FIRST_COMPLETED)
+            return await opening if opening.done() else await company
         finally:
-            cold.cancel()
-            if not opening.done():
-                opening.cancel()
-                await asyncio.gather(opening, return_exceptions=True)
+            for each in (opening, company):
+                each.cancel()
+            await asyncio.gather(opening, company, return_exceptions=True)
 
-    async def _keep_company(
-        self,
-        connection: SocketConnection,
-        opening: asyncio.Future[Speaker],
-        told: asyncio.Future[Json],
-        channel: Channel[Json],
-    ) -> None:
-        """Tell of progress and answer pings until ``opening`` is done. Raises CallerLeft."""
-        heard = asyncio.ensure_future(connection.receive())
-        try:
-            while not opening.done():
-                waiting: set[asyncio.Future[Any]] = {opening, told, heard}
-                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                if told.done() and not opening.done():
-                    connection.send_text(dump(_progress(told.result())).encode())
-                    told = asyncio.ensure_future(channel.recv())
-                if heard.done() and not opening.done():
-                    _answer(connection, heard.result())
-                    heard = asyncio.ensure_future(connection.receive())
-        finally:
-            told.cancel()
-            heard.cancel()
-            await asyncio.gather(told, heard, return_exceptions=True)
+
+async def _keep_company(connection: SocketConnection, cold: asyncio.Event) -> NoReturn:
+    """Answer pings of a client that waits. Raises CallerLeft.
+
+    A warm mode opens at once: only a cold one makes us listen before the session is.
+    """
+    await cold.wait()
+    while True:
+        _answer(connection, await connection.receive())
 
 
 def say_exactly(line: str) -> Json:

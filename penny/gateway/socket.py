@@ -13,11 +13,9 @@ from aiohttp import web
 from config.schema import Config
 from penny.aio.handshake import Upgrade
 from penny.aio.websocket import SocketConnection
-from penny.edges.socket.edge import PlaybackSettings, SocketEdge
-from penny.edges.socket.sender import HoldSettings
+from penny.edges.socket.edge import SocketEdge
 from penny.errors import (
     Forbidden,
-    LimitReached,
     ModeUnavailable,
     PennyError,
     ProtocolError,
@@ -118,7 +116,7 @@ class SocketDoor:
                 raise Forbidden("this client secret opens its own session, at /v1/realtime alone")
             return identity, None
         except Unauthorized as error:
-            return Identity(), _Refused(error, CloseCode.UNAUTHORIZED)
+            return Identity(), _Refused(error)
 
     async def _serve_refused(
         self, request: web.Request, connection: SocketConnection, refusal: _Refused
@@ -163,17 +161,8 @@ class SocketDoor:
                 await self._open(connection, start, mode, identity, policy)
         except CallerLeft:
             await connection.close()
-        except ProtocolError as error:
-            raise _Refused(error, CloseCode.INVALID_START) from error
-        except Unauthorized as error:
-            raise _Refused(error, CloseCode.UNAUTHORIZED) from error
-        except ModeUnavailable as error:
-            raise _Refused(error, CloseCode.MODE_UNAVAILABLE) from error
-        except LimitReached as error:
-            retry_ms = round(error.retry_after_s * 1000)
-            raise _Refused(error, CloseCode.SESSION_REFUSED, retry_after_ms=retry_ms) from error
-        except SessionRefused as error:
-            raise _Refused(error, CloseCode.SESSION_REFUSED, retry_after_ms=5_000) from error
+        except tuple(_REFUSALS) as error:
+            raise _Refused(error) from error
 
     async def _read_start(self, connection: SocketConnection) -> SessionStart | SessionResume:
         """The first message, which must start or resume; bad ones may be corrected in time."""
@@ -240,9 +229,8 @@ class SocketDoor:
         edge = SocketEdge(
             connection,
             formats,
-            PlaybackSettings(),
             clock=self._clock,
-            hold=HoldSettings(resume.hold_s, resume.max_audio_bytes),
+            hold=resume,
             rate=self._gate.message_rate(policy),
         )
         token = self.held.add(spec.session_id, edge, identity) if resume.hold_s else None
@@ -370,19 +358,30 @@ def _not_started() -> SessionError:
     )
 
 
+_REFUSALS: dict[type[PennyError], CloseCode] = {
+    ProtocolError: CloseCode.INVALID_START,
+    Unauthorized: CloseCode.UNAUTHORIZED,
+    ModeUnavailable: CloseCode.MODE_UNAVAILABLE,
+    SessionRefused: CloseCode.SESSION_REFUSED,
+}
+RETRY_S = 5.0
+"""When to try again, where a refusal does not say."""
+
+
 class _Refused(Exception):
     """A session that does not begin: what to say, and how to close."""
 
-    def __init__(
-        self, error: PennyError, close_code: CloseCode, *, retry_after_ms: int | None = None
-    ) -> None:
+    def __init__(self, error: PennyError, close_code: CloseCode | None = None) -> None:
         super().__init__(error.message)
         remedy = getattr(error, "remedy", "")
+        retry_s = getattr(error, "retry_after_s", RETRY_S)
+        self.close_code = close_code or next(
+            code for kind, code in _REFUSALS.items() if isinstance(error, kind)
+        )
         self.event = SessionError(
             code=error.code,
             message=f"{error.message} ({remedy})" if remedy else error.message,
             retryable=error.retryable,
             field=error.field,
-            retry_after_ms=retry_after_ms,
+            retry_after_ms=round(retry_s * 1000) if isinstance(error, SessionRefused) else None,
         )
-        self.close_code = close_code

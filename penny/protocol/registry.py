@@ -1,73 +1,24 @@
-"""Every message type of ``/ws`` by name."""
+"""Every message type of ``/ws`` by name, in the order in which the modules define them."""
 
 from __future__ import annotations
 
-from .brain import ContextUpdate, Correction, Handoff, Sources, ToolCall
-from .conversation import (
-    AudioDone,
-    AudioStarted,
-    Interrupt,
-    Interruption,
-    Playback,
-    ResponseDone,
-    SpeechStarted,
-    SpeechStopped,
-    TextInput,
-    TranscriptDelta,
-    TranscriptFinal,
-    TranscriptHeard,
-)
-from .error import SessionError, SessionWarning
+from typing import TypeVar
+
+from . import brain, conversation, error, metering, session
 from .message import ClientMessage, Part, ServerEvent
-from .metering import Cost, TurnMetrics
-from .session import (
-    ModeChanged,
-    Ping,
-    Pong,
-    SessionEnd,
-    SessionEnded,
-    SessionProgress,
-    SessionResume,
-    SessionResumed,
-    SessionStart,
-    SessionStarted,
-)
 
 
-def _name(model: type[Part]) -> str:
-    return str(model.model_fields["type"].default)
+Message = TypeVar("Message", bound=Part)
 
 
-CLIENT_MESSAGES: dict[str, type[ClientMessage]] = {
-    _name(model): model
-    for model in (SessionStart, SessionResume, TextInput, Playback, Interrupt, Ping, SessionEnd)
-}
-SERVER_EVENTS: dict[str, type[ServerEvent]] = {
-    _name(model): model
-    for model in (
-        SessionProgress,
-        SessionStarted,
-        ModeChanged,
-        SessionResumed,
-        SpeechStarted,
-        SpeechStopped,
-        TranscriptDelta,
-        TranscriptFinal,
-        TranscriptHeard,
-        AudioStarted,
-        AudioDone,
-        Interruption,
-        ResponseDone,
-        ContextUpdate,
-        Correction,
-        Sources,
-        ToolCall,
-        Handoff,
-        Cost,
-        TurnMetrics,
-        SessionWarning,
-        SessionError,
-        Pong,
-        SessionEnded,
-    )
-}
+def _by_type(base: type[Message]) -> dict[str, type[Message]]:
+    return {
+        str(model.model_fields["type"].default): model
+        for module in (session, conversation, brain, metering, error)
+        for model in vars(module).values()
+        if isinstance(model, type) and issubclass(model, base) and model is not base
+    }
+
+
+CLIENT_MESSAGES = _by_type(ClientMessage)
+SERVER_EVENTS = _by_type(ServerEvent)

@@ -24,7 +24,7 @@ from penny.realtime.session_config import (
 )
 from penny.realtime.settings import CoreSettings
 from penny.realtime.state import SessionState
-from penny.realtime.table import REFUSED, SESSION, advance
+from penny.realtime.table import SESSION
 
 
 GOING_AWAY = 1001
@@ -160,11 +160,10 @@ class RealtimeCore:
         return self._outbox.drain()
 
     def _advance(self, event: str) -> bool:
-        following = advance(SESSION, self._phase, event)
-        if following is REFUSED:
-            return False
-        self._phase = following
-        return True
+        following = SESSION.advance(self._phase, event)
+        if following is not None:
+            self._phase = following
+        return following is not None
 
     def _update_session(self, message: Json) -> None:
         patch = need(message, "session", "session")

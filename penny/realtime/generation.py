@@ -166,7 +166,7 @@ class Generation:
             modality="audio" if options.modalities == ["audio"] else "text",
             voice=options.voice_name,
             speed=options.speed,
-            max_output_tokens=None if isinstance(limit, str) else limit,
+            max_output_tokens=None if isinstance(limit, str) else int(limit),
             metadata=dict(options.metadata or {}),
             language=transcription.get("language") or self._state.language,
             truncation=self._state.session.get("truncation") or "auto",

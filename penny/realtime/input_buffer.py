@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from penny.realtime.speech import BYTES_PER_MS
-from penny.realtime.table import INPUT_BUFFER, REFUSED, advance
+from penny.realtime.table import INPUT_BUFFER, Staged
 
 
 @dataclass(slots=True)
-class InputBuffer:
+class InputBuffer(Staged):
     """Where the uncommitted audio begins on the input audio clock, and whether speech runs.
 
     Attributes:
         state: in the table ``INPUT_BUFFER``.
         item_id: announced for the speech in progress.
     """
+
+    table = INPUT_BUFFER
 
     state: str = "empty"
     item_id: str | None = None
@@ -34,14 +36,6 @@ class InputBuffer:
     @property
     def uncommitted_ms(self) -> float:
         return (self._total_bytes - self._start_bytes) / BYTES_PER_MS
-
-    def apply(self, event: str) -> bool:
-        """Move along the table; False when ``event`` has no place now."""
-        following = advance(INPUT_BUFFER, self.state, event)
-        if following is REFUSED:
-            return False
-        self.state = following
-        return True
 
     def append(self, n_bytes: int, keep_ms: int | None) -> None:
         """Count core audio. Outside speech, what is older than ``keep_ms`` is let go."""

@@ -8,13 +8,13 @@ from typing import Any
 
 from penny.realtime.commands import Json
 from penny.realtime.errors import ClientError
-from penny.realtime.fields import check_array, check_choice, check_object, check_string, need
+from penny.realtime.fields import check_choice, need
 from penny.realtime.settings import CoreSettings
+from penny.realtime.shapes import make_shapes
 from penny.realtime.speech import Speech
-from penny.realtime.table import ITEM, REFUSED, advance
+from penny.realtime.table import ITEM, Staged
 
 
-ITEM_TYPES = ("message", "function_call", "function_call_output")
 PHASES = ("commentary", "final_answer")
 """Of an assistant's message, as models that reason tell them apart."""
 IMAGE = re.compile(r"data:image/(png|jpeg|webp|gif);base64,[A-Za-z0-9+/]")
@@ -26,7 +26,7 @@ CONTENT_TYPES = {
 
 
 @dataclass(slots=True, eq=False)
-class Item:
+class Item(Staged):
     """One item. ``body`` is its GA form without id, object and status.
 
     Attributes:
@@ -36,6 +36,8 @@ class Item:
         pending: the transcript is still to come.
         transcribe: the client wants transcription events for it.
     """
+
+    table = ITEM
 
     id: str
     body: Json
@@ -49,15 +51,13 @@ class Item:
 
     def apply(self, event: str) -> bool:
         """Move along the table; False when ``event`` has no place now."""
-        following = advance(ITEM, self.state, event)
-        if following is REFUSED:
+        was_deleted = self.state == "deleted"
+        if not Staged.apply(self, event):
             return False
-        if self.state == "deleted":
-            ended = {"finish": "completed", "interrupt": "incomplete"}
-            self.status = ended.get(event, self.status)
-        self.state = following
-        if following != "deleted":
-            self.status = following
+        if was_deleted:
+            self.status = {"finish": "completed", "interrupt": "incomplete"}[event]
+        elif self.state != "deleted":
+            self.status = self.state
         return True
 
     def find_audio_part(self) -> int:
@@ -110,90 +110,61 @@ def parse_item(value: object, param: str, settings: CoreSettings) -> tuple[Json,
     Raises:
         ClientError: the field at fault and what to send instead.
     """
-    given = check_object(value, param)
-    kind = check_choice(need(given, "type", f"{param}.type"), f"{param}.type", ITEM_TYPES)
+    make_shapes(settings).item(value, param)
+    given: Json = value  # type: ignore[assignment]  # checked
+    kind = given["type"]
     if kind == "message":
         return _parse_message(given, param, settings)
-    limit = settings.max_item_chars
-    if kind == "function_call_output":
-        body = {
-            "type": kind,
-            "call_id": _text(given, "call_id", param, settings.max_id_chars),
-            "output": _text(given, "output", param, limit),
-        }
-        return body, None
-    body = {
-        "type": kind,
-        "name": _text(given, "name", param, 64),
-        "call_id": _text(given, "call_id", param, settings.max_id_chars),
-        "arguments": _text(given, "arguments", param, limit),
-    }
-    return body, None
-
-
-def _text(given: Json, key: str, param: str, max_chars: int) -> str:
-    at = f"{param}.{key}"
-    return check_string(need(given, key, at), at, max_chars)
+    names = ("name", "call_id", "arguments") if kind == "function_call" else ("call_id", "output")
+    return {"type": kind, **{name: given[name] for name in names}}, None
 
 
 def _parse_message(given: Json, param: str, settings: CoreSettings) -> tuple[Json, Any | None]:
-    role_at = f"{param}.role"
-    role = check_choice(need(given, "role", role_at), role_at, tuple(CONTENT_TYPES))
+    role = check_choice(given["role"], f"{param}.role", CONTENT_TYPES)
     at = f"{param}.content"
-    parts = check_array(need(given, "content", at), at, 256)
-    content: list[Json] = []
-    sounds: list[Any | None] = []
-    for index, part in enumerate(parts):
-        parsed, sound = _parse_part(part, role, f"{at}[{index}]", settings)
-        content.append(parsed)
-        if parsed["type"] == "input_audio":
-            sounds.append(sound)
+    parts = [
+        _parse_part(part, role, f"{at}[{index}]", settings)
+        for index, part in enumerate(given["content"])
+    ]
+    sounds = [sound for part, sound in parts if part["type"] == "input_audio"]
     if len(sounds) > 1:
         raise ClientError("invalid_value", f"'{at}': send one 'input_audio' part per item.", at)
-    body: Json = {"type": "message", "role": role, "content": content}
+    body: Json = {"type": "message", "role": role, "content": [part for part, _ in parts]}
     if role == "assistant" and given.get("phase") is not None:
         body["phase"] = check_choice(given["phase"], f"{param}.phase", PHASES)
     return body, next(iter(sounds), None)
 
 
-def _check_image(value: object, param: str, settings: CoreSettings) -> None:
-    address = check_string(value, param)
+def _parse_part(part: Json, role: str, at: str, settings: CoreSettings) -> tuple[Json, Any | None]:
+    type_at = f"{at}.type"
+    kind = check_choice(need(part, "type", type_at), type_at, CONTENT_TYPES[role])
+    if kind == "input_image":
+        return _parse_image(part, at, settings), None
+    if kind == "input_audio":
+        if part.get("transcript") is None:
+            need(part, "audio", f"{at}.audio")
+        return {"type": kind, "transcript": part.get("transcript")}, part.get("audio")
+    # Of an answer said elsewhere the words alone: its sound cannot be given, as with OpenAI.
+    words = "transcript" if kind == "output_audio" else "text"
+    return {"type": kind, words: need(part, words, f"{at}.{words}")}, None
+
+
+def _parse_image(part: Json, at: str, settings: CoreSettings) -> Json:
+    if not settings.accept_images:
+        raise ClientError(
+            "unsupported_content_type",
+            f"'{at}.type': this model does not see images; describe it in 'input_text'.",
+            f"{at}.type",
+        )
+    address = need(part, "image_url", f"{at}.image_url")
     if not (settings.accept_image_addresses or IMAGE.match(address)):
         raise ClientError(
             "invalid_value",
-            f"Invalid '{param}': send the image itself, as data:image/png;base64,… (or jpeg, webp, "
-            "gif).",
-            param,
+            f"Invalid '{at}.image_url': send the image itself, as data:image/png;base64,… (or "
+            "jpeg, webp, gif).",
+            f"{at}.image_url",
         )
-
-
-def _parse_part(
-    value: object, role: str, at: str, settings: CoreSettings
-) -> tuple[Json, Any | None]:
-    part = check_object(value, at)
-    type_at = f"{at}.type"
-    kind = check_choice(need(part, "type", type_at), type_at, CONTENT_TYPES[role])
-    limit = settings.max_item_chars
-    if kind in ("input_text", "output_text"):
-        return {"type": kind, "text": _text(part, "text", at, limit)}, None
-    if kind == "input_image":
-        if not settings.accept_images:
-            raise ClientError(
-                "unsupported_content_type",
-                f"'{type_at}': this model does not see images; describe it in 'input_text'.",
-                type_at,
-            )
-        kept = {"type": kind, "image_url": need(part, "image_url", f"{at}.image_url")}
-        _check_image(kept["image_url"], f"{at}.image_url", settings)
-        if part.get("detail") is not None:
-            kept["detail"] = check_choice(part["detail"], f"{at}.detail", ("auto", "low", "high"))
-        return kept, None
-    if kind == "output_audio":
-        # The words of an answer said elsewhere: its sound cannot be given, as with OpenAI.
-        return {"type": kind, "transcript": _text(part, "transcript", at, limit)}, None
-    transcript = part.get("transcript")
-    if transcript is not None:
-        transcript = check_string(transcript, f"{at}.transcript", limit)
-    elif part.get("audio") is None:
-        need(part, "audio", f"{at}.audio")
-    return {"type": kind, "transcript": transcript}, part.get("audio")
+    kept = {"type": "input_image", "image_url": address}
+    if part.get("detail") is not None:
+        kept["detail"] = check_choice(part["detail"], f"{at}.detail", ("auto", "low", "high"))
+    return kept

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from penny.realtime import session_fields as check
 from penny.realtime.commands import Json
 from penny.realtime.errors import ClientError
-from penny.realtime.fields import check_array, check_choice, check_object, check_string
 from penny.realtime.formats import check_format
 from penny.realtime.items import Item
+from penny.realtime.session_config import with_types
 from penny.realtime.settings import CoreSettings
-from penny.realtime.table import REFUSED, RESPONSE, advance
+from penny.realtime.shapes import make_shapes
+from penny.realtime.table import RESPONSE, Staged
 from penny.realtime.usage import Usage, count_output_audio
-
-
-MAX_INPUT_ITEMS = 1024
 
 
 @dataclass(slots=True)
@@ -64,56 +61,36 @@ def parse_options(
     Raises:
         ClientError: a wrong value, or another voice after the first audio.
     """
+    make_shapes(settings).response(given, "response")
     options = take_options(session)
-    limit = settings.max_instructions_chars
-    for key, value in given.items():
-        at = f"response.{key}"
-        if value is None:
-            continue
-        if key == "instructions":
-            options.instructions = check_string(value, at, limit)
-        elif key == "tools":
-            options.tools = check.check_tools(value, at, settings)
-        elif key == "tool_choice":
-            options.tool_choice = check.check_tool_choice(value, at)
-        elif key == "output_modalities":
-            options.modalities = check.check_modalities(value, at)
-        elif key == "max_output_tokens":
-            options.max_output_tokens = check.check_max_tokens(value, at)
-        elif key == "metadata":
-            options.metadata = check.check_metadata(value, at)
-        elif key == "conversation":
-            options.in_conversation = check_choice(value, at, ("auto", "none")) == "auto"
-        elif key == "input":
-            items = check_array(value, at, MAX_INPUT_ITEMS)
-            options.input = [
-                check_object(item, f"{at}[{index}]") for index, item in enumerate(items)
-            ]
-        elif key == "audio":
-            _parse_audio(options, check_object(value, at), spoke=spoke)
-    return options
-
-
-def _parse_audio(options: ResponseOptions, given: Json, *, spoke: bool) -> None:
-    at = "response.audio.output"
-    output = check_object(given.get("output") or {}, at)
+    wanted = {name: value for name, value in given.items() if value is not None}
+    options.instructions = wanted.get("instructions", options.instructions)
+    options.tools = with_types(wanted.get("tools", options.tools))
+    options.tool_choice = wanted.get("tool_choice", options.tool_choice)
+    options.modalities = wanted.get("output_modalities", options.modalities)
+    options.max_output_tokens = wanted.get("max_output_tokens", options.max_output_tokens)
+    options.metadata = wanted.get("metadata")
+    options.in_conversation = wanted.get("conversation") != "none"
+    options.input = wanted.get("input")
+    output = (wanted.get("audio") or {}).get("output") or {}
     if output.get("format") is not None:
-        options.output_format = check_format(output["format"], f"{at}.format")
-    voice = output.get("voice")
-    if voice is None:
-        return
+        options.output_format = check_format(output["format"], "response.audio.output.format")
+    voice = output.get("voice") or options.voice
     if spoke and voice != options.voice:
         raise ClientError(
             "cannot_update_voice",
-            f"Cannot change the voice once audio was sent; leave '{at}.voice' out.",
-            f"{at}.voice",
+            "Cannot change the voice once audio was sent; leave 'response.audio.output.voice' out.",
+            "response.audio.output.voice",
         )
-    options.voice = check.check_voice(voice, f"{at}.voice")
+    options.voice = voice
+    return options
 
 
 @dataclass(slots=True)
-class Response:
+class Response(Staged):
     """A response in flight or just ended; ``state`` is in the table ``RESPONSE``."""
+
+    table = RESPONSE
 
     id: str
     options: ResponseOptions
@@ -123,14 +100,6 @@ class Response:
     state: str = "created"
     output: list[Item] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
-
-    def apply(self, event: str) -> bool:
-        """Move along the table; False when ``event`` has no place now."""
-        following = advance(RESPONSE, self.state, event)
-        if following is REFUSED:
-            return False
-        self.state = following
-        return True
 
     def to_json(self, details: Json | None = None, *, ended: bool = False) -> Json:
         """Return the GA response object; with usage when it has ended."""

@@ -7,22 +7,13 @@ unknown here are kept and echoed. An update is all or nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
 
-from penny.realtime import session_fields as check
 from penny.realtime.commands import Json
 from penny.realtime.errors import ClientError
-from penny.realtime.fields import (
-    check_bool,
-    check_number,
-    check_object,
-    check_string,
-    is_deeper,
-    need,
-)
+from penny.realtime.fields import check_object, check_string, is_deeper, need
 from penny.realtime.formats import check_format
 from penny.realtime.settings import CoreSettings
+from penny.realtime.shapes import make_shapes
 
 
 TRANSCRIPTION = "transcription"
@@ -30,20 +21,28 @@ TRANSCRIPTION = "transcription"
 _NO_ANSWERS = {"create_response": False, "interrupt_response": False}
 READ_ONLY = ("id", "object", "expires_at", "model")
 """Left alone whatever an update says: SDKs write a ``model`` of their own into each of theirs."""
-_Check = Callable[[Any, str], Any]
-
-_NULLABLE: dict[str, _Check] = {
-    "tracing": check.check_tracing,
-    "prompt": check.check_prompt,
-    "reasoning": check.check_reasoning,
+_CLEARED: Json = {
+    "include": None,
+    "tracing": None,
+    "prompt": None,
+    "reasoning": None,
+    "instructions": "",
+    "tools": [],
 }
-_FIXED: dict[str, _Check] = {
-    "output_modalities": check.check_modalities,
-    "tool_choice": check.check_tool_choice,
-    "max_output_tokens": check.check_max_tokens,
-    "truncation": check.check_truncation,
-    "parallel_tool_calls": check_bool,
-}
+"""What null makes of a field; any other is as if it were not given."""
+_OF_ANSWERS = (
+    "output_modalities",
+    "tool_choice",
+    "max_output_tokens",
+    "truncation",
+    "parallel_tool_calls",
+    "tracing",
+    "prompt",
+    "reasoning",
+    "instructions",
+    "tools",
+    "audio.output",
+)
 
 
 def describe_session(settings: CoreSettings, session_id: str, expires_at: int) -> Json:
@@ -127,31 +126,27 @@ def update_session(session: Json, patch: object, settings: CoreSettings, *, spok
         )
     if kind == TRANSCRIPTION:
         _refuse_answers(given)
+    make_shapes(settings).session(given, "session")
     merged = dict(session)
     for key, value in given.items():
-        param = f"session.{key}"
         if key in READ_ONLY:
             continue
-        if key == "include":
-            merged[key] = None if value is None else check.check_include(value, param, settings)
-        elif key in _NULLABLE:
-            merged[key] = None if value is None else _NULLABLE[key](value, param)
-        elif key == "instructions":
-            limit = settings.max_instructions_chars
-            merged[key] = "" if value is None else check_string(value, param, limit)
+        if value is None:
+            merged[key] = _CLEARED.get(key, merged.get(key))
         elif key == "tools":
-            merged[key] = [] if value is None else check.check_tools(value, param, settings)
-        elif value is None:
-            merged.setdefault(key, None)
+            merged[key] = with_types(value)
         elif key == "audio":
             merged[key] = _update_audio(session["audio"], value, settings)
-        elif key in _FIXED:
-            merged[key] = _FIXED[key](value, param)
         else:
             merged[key] = value
     _refuse_frozen(session, merged, spoke=spoke)
     _refuse_oversize(merged, settings)
     return merged
+
+
+def with_types(tools: list[Json]) -> list[Json]:
+    """A client's tools, each with its ``type``."""
+    return [{"type": "function", **tool} for tool in tools]
 
 
 def _refuse_oversize(session: Json, settings: CoreSettings) -> None:
@@ -174,8 +169,7 @@ def _refuse_answers(given: Json) -> None:
     """Of a transcription session: what only answers have."""
     output = check_object(given.get("audio") or {}, "session.audio").get("output")
     wanted = {**given, "audio.output": output}
-    names = (*_FIXED, *_NULLABLE, "instructions", "tools", "audio.output")
-    for name in names:
+    for name in _OF_ANSWERS:
         if wanted.get(name) is not None:
             raise ClientError(
                 "unknown_parameter",
@@ -203,33 +197,35 @@ def _refuse_frozen(old: Json, new: Json, *, spoke: bool) -> None:
         )
 
 
-def _update_audio(current: Json, patch: object, settings: CoreSettings) -> Json:
-    given = check_object(patch, "session.audio")
+def _update_audio(current: Json, given: Json, settings: CoreSettings) -> Json:
     merged = {**current, **{key: value for key, value in given.items() if value is not None}}
     if given.get("input") is not None:
         merged["input"] = _update_input(current["input"], given["input"], settings)
         if "output" not in current:
             _answer_nothing(current["input"], merged["input"])
     if given.get("output") is not None:
-        merged["output"] = _update_output(current["output"], given["output"])
+        merged["output"] = _over(current["output"], given["output"], "session.audio.output")
     return merged
 
 
-def _update_input(current: Json, patch: object, settings: CoreSettings) -> Json:
-    at = "session.audio.input"
-    merged = dict(current)
-    for key, value in check_object(patch, at).items():
-        param = f"{at}.{key}"
-        if key == "format":
-            merged[key] = current[key] if value is None else check_format(value, param)
+def _over(current: Json, given: Json, param: str) -> Json:
+    """``current`` with what is given in its place, a format whole."""
+    merged = {**current, **{key: value for key, value in given.items() if value is not None}}
+    if given.get("format") is not None:
+        merged["format"] = check_format(given["format"], f"{param}.format")
+    return merged
+
+
+def _update_input(current: Json, given: Json, settings: CoreSettings) -> Json:
+    merged = _over(current, given, "session.audio.input")
+    for key, value in given.items():
+        if value is None and key != "format":
+            merged[key] = None
         elif key == "turn_detection":
-            merged[key] = _update_turn_detection(current[key], value, param, settings)
+            merged[key] = _update_turn_detection(current[key], value, settings)
         elif key == "transcription":
-            merged[key] = _update_transcription(current[key], value, settings)
-        elif key == "noise_reduction":
-            merged[key] = None if value is None else check.check_noise_reduction(value, param)
-        else:
-            merged[key] = value
+            base = current[key] or {"model": None, "language": None, "prompt": None}
+            merged[key] = {**base, **value}
     return merged
 
 
@@ -240,45 +236,12 @@ def _answer_nothing(old: Json, new: Json) -> None:
         new["turn_detection"] = {**new["turn_detection"], **_NO_ANSWERS}
 
 
-def _update_transcription(
-    current: Json | None, patch: object, settings: CoreSettings
-) -> Json | None:
-    if patch is None:
-        return None
-    param = "session.audio.input.transcription"
-    base = current or {"model": None, "language": None, "prompt": None}
-    return check.check_transcription({**base, **check_object(patch, param)}, param, settings)
-
-
-def _update_turn_detection(
-    current: Json | None, patch: object, param: str, settings: CoreSettings
-) -> Json | None:
-    if patch is None:
-        return None
-    given = check_object(patch, param)
+def _update_turn_detection(current: Json | None, given: Json, settings: CoreSettings) -> Json:
     # Fields of one kind of detection mean nothing to the other, so a new kind starts afresh.
     kind = given.get("type") or (current or {}).get("type") or "server_vad"
     same = current is not None and current["type"] == kind
-    base = current if same and current else _default_turn_detection(str(kind), settings)
+    base = current if same and current else _default_turn_detection(kind, settings)
     kept = {
         key: value for key, value in given.items() if value is not None or key == "idle_timeout_ms"
     }
-    return check.check_turn_detection({**base, **kept}, param)
-
-
-def _update_output(current: Json, patch: object) -> Json:
-    at = "session.audio.output"
-    merged = dict(current)
-    for key, value in check_object(patch, at).items():
-        param = f"{at}.{key}"
-        if value is None:
-            continue
-        if key == "format":
-            merged[key] = check_format(value, param)
-        elif key == "voice":
-            merged[key] = check.check_voice(value, param)
-        elif key == "speed":
-            merged[key] = check_number(value, param, *check.SPEED_RANGE)
-        else:
-            merged[key] = value
-    return merged
+    return {**base, **kept}

@@ -3,17 +3,19 @@
 export type ClientMessage =
   | SessionStart
   | SessionResume
+  | SessionEnd
+  | Ping
   | TextInput
   | Playback
-  | Interrupt
-  | Ping
-  | SessionEnd;
+  | Interrupt;
 
 export type ServerMessage =
-  | SessionProgress
+  | Pong
   | SessionStarted
   | ModeChanged
   | SessionResumed
+  | SessionProgress
+  | SessionEnded
   | SpeechStarted
   | SpeechStopped
   | TranscriptDelta
@@ -24,16 +26,14 @@ export type ServerMessage =
   | Interruption
   | ResponseDone
   | ContextUpdate
-  | Correction
   | Sources
+  | Correction
   | ToolCall
   | Handoff
-  | Cost
   | TurnMetrics
+  | Cost
   | SessionWarning
-  | SessionError
-  | Pong
-  | SessionEnded;
+  | SessionError;
 
 /** No more audio of this item follows. */
 export interface AudioDone {

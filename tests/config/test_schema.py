@@ -101,7 +101,7 @@ def test_the_embedding_server_reaches_the_gateways_kb_and_the_workers(tmp_path: 
     settings = config.kb_settings({})
     assert settings.embedder is not None
     assert "e5" in settings.embedder.name
-    assert config.worker_settings().library.embedding == config.kb.embedding_server
+    assert config.worker_settings().library.embedding_server == config.kb.embedding_server
     assert isinstance(Config().kb_settings({}).embedder, LocalEmbedder)
     assert Config().worker_settings().library.embedding == "local"
     path.write_text("kb:\n  embedding: none\n")

@@ -13,9 +13,9 @@ import aiohttp
 import psutil
 import pytest
 
+from config.trust import ResumeSection
 from penny.aio.websocket import SocketConnection, SocketReceiver
-from penny.edges.socket.edge import PlaybackSettings, SocketEdge
-from penny.edges.socket.sender import HoldSettings
+from penny.edges.socket.edge import SocketEdge
 from penny.protocol.session import AudioFormats, StreamFormat
 from penny.session.session import Session, SessionLimits
 from tests.doubles.caller import calling
@@ -148,9 +148,8 @@ async def test_a_call_of_two_hours_leaves_no_more_behind_than_one_of_ten_minutes
     edge = SocketEdge(
         cast(SocketConnection, socket),
         AudioFormats(input=pcm, output=pcm),
-        PlaybackSettings(),
         clock=loop.time,
-        hold=HoldSettings(30.0, 200_000),
+        hold=ResumeSection(hold_s=30.0, max_audio_bytes=200_000),
     )
     speaker = ScriptedSpeaker()
     limits = SessionLimits(max_s=8000, idle_s=300)

@@ -21,6 +21,7 @@ STOP_TIMEOUT_S = 40.0
 LISTENS = re.compile(r"Penny listens on http://([\d.]+:\d+)")
 NATURAL = re.compile(r"natural_ready|^    natural: ")
 NO_NATURAL = re.compile(r"natural_unavailable|embedded, not natural")
+TO_DOWNLOAD = re.compile(r"about ([\d,]+) MB to download")
 
 
 class House:
@@ -33,17 +34,21 @@ class House:
         self._seen: dict[re.Pattern[str], float] = {}
         self._news = asyncio.Condition()
         self._reader = asyncio.create_task(self._read(), name="house output")
+        self._clone_mb = 0.0
         self.address = ""
 
     @classmethod
     async def clone(cls, folder: Path) -> House:
-        """Clone this repository and run `make run` in the clone."""
+        """Clone this repository and run `make run` in the clone, with nothing in pip's cache."""
         began_s = time.monotonic()
         subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
         config = folder / "penny.yaml"
         text = config.read_text(encoding="utf-8")
         config.write_text(text.replace("  port: 8080  #", "  port: 0  #"), encoding="utf-8")
-        return await cls._start(["make", "-C", str(folder), "run"], folder, began_s)
+        house = await cls._start(["make", "-C", str(folder), "run"], folder, began_s)
+        objects = Path(folder, ".git/objects").rglob("*")
+        house._clone_mb = sum(path.stat().st_size for path in objects) / 1e6
+        return house
 
     @classmethod
     async def here(cls, folder: Path, models: Path | None) -> House:
@@ -61,7 +66,8 @@ class House:
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=folder,
-            env={name: value for name, value in os.environ.items() if name != LIGHT},
+            env={name: value for name, value in os.environ.items() if name != LIGHT}
+            | {"PIP_CACHE_DIR": str(folder.with_name("pip-cache"))},
             stdin=DEVNULL,
             stdout=PIPE,
             stderr=STDOUT,
@@ -82,6 +88,12 @@ class House:
     def age_s(self) -> float:
         """Since the first command."""
         return time.monotonic() - self._began_s
+
+    @property
+    def download_mb(self) -> float:
+        """What came before Penny listened: the clone, and what `make run` said of packages."""
+        found = TO_DOWNLOAD.search("\n".join(self.output))
+        return self._clone_mb + (float(found[1].replace(",", "")) if found else 0)
 
     async def until(self, *patterns: re.Pattern[str]) -> float:
         """Wait for a line; how old the house was then. Raises SystemExit when it ends before."""

@@ -113,14 +113,14 @@ def test_a_line_that_cannot_be_written_is_counted_and_told_later_and_never_raise
         stream = LossyStream(full, json=True)
         stream.write("lost\n")
         stream.write("lost too\n")
-        assert (stream.lost, stream.is_failing) == (2, True)
+        assert (stream.lost, bool(stream.fault())) == (2, True)
         stream._stream = kept
         stream.write("kept\n")
         kept.seek(0)
         told = kept.read().splitlines()
     assert json.loads(told[0]) == {"event": "log_lines_lost", "level": "error", "lines": 2}
     assert told[1:] == ["kept"]
-    assert (stream.lost, stream.is_failing) == (2, False)
+    assert (stream.lost, bool(stream.fault())) == (2, False)
 
 
 async def test_a_retry_is_told_by_the_errors_type_and_not_by_its_text(

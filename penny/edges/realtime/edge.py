@@ -45,6 +45,7 @@ MAX_MODEL_CHARS = 128
 INTERNAL = frozenset({"penny.session"})
 """Penny's own events that are no client's business: the speaker's session, for observers."""
 
+AUDIO = "input_audio_buffer.append"
 DOES_NOT_READ = "client_does_not_read"
 GOODBYES: dict[str, tuple[int, str, str]] = {
     "time_limit": (1001, "session_expired", "Your session hit the maximum duration."),
@@ -149,19 +150,25 @@ class RealtimeEdge:
         event_id = None
         try:
             message = load_message(data, self._limits)
-            event_id = read_event_id(message)
-            kind = read_type(message)
-            check_shape(message)
-            if kind == "session.update":
-                message = self._without_model(message)
-            self._check_rate(message)
-            if self._check is not None:
-                self._check(message)
+            if not _is_audio(message):
+                event_id = read_event_id(message)
+                message = self._checked(message)
         except ProtocolError as error:
             self._post(error_event(error, event_id))
             return
         if self._sink is not None and not self._has_left:
             self._sink.on_event(message)
+
+    def _checked(self, message: Json) -> Json:
+        """Raises ProtocolError."""
+        kind = read_type(message)
+        check_shape(message)
+        if kind == "session.update":
+            message = self._without_model(message)
+        self._check_rate(message)
+        if self._check is not None:
+            self._check(message)
+        return message
 
     def on_closed(self) -> None:
         # Closing the socket is how a Realtime client says goodbye; losing it is not.
@@ -178,7 +185,7 @@ class RealtimeEdge:
     def _check_rate(self, message: Json) -> None:
         """Raises ClientError ``rate_limited``."""
         # Audio is paced by the session itself; counting its pieces would punish small ones.
-        if message["type"] == "input_audio_buffer.append":
+        if message["type"] == AUDIO:
             return
         wait_s = self._rate.take(self._clock())
         if wait_s > 0:
@@ -277,6 +284,12 @@ class RealtimeEdge:
         while self._outbound:
             self._connection.send_text(self._outbound.popleft())
         self._connection.begin_close(code, error_code)
+
+
+def _is_audio(message: Json) -> bool:
+    """Whether it is a piece of audio and nothing else, of which there are fifty a second."""
+    audio = message.get("audio")
+    return isinstance(audio, str) and len(message) == 2 and message.get("type") == AUDIO
 
 
 def error_event(error: ProtocolError, client_event_id: str | None) -> Json:

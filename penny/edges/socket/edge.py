@@ -13,16 +13,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
+from config.trust import ResumeSection
 from penny.aio.websocket import SocketConnection
 from penny.audio.format import AudioFormat
 from penny.edges.player import FRAME_MS, Frame, Player
 from penny.edges.socket.inbound import CallerAudio
-from penny.edges.socket.sender import HoldSettings, ResumableSender
+from penny.edges.socket.sender import ResumableSender
 from penny.edges.socket.translate import NOTHING, Effects, Translator
 from penny.errors import PennyError, ProtocolError
 from penny.ids import new_id
@@ -59,12 +59,11 @@ CLOSE_CODES: dict[str, int] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class PlaybackSettings:
-    """``lead_ms``: how far ahead of being heard audio is sent. ``limit_ms``: most that may wait."""
-
-    lead_ms: int = 120
-    limit_ms: int = 300_000
+LEAD_MS = 120
+"""How far ahead of being heard audio is sent: the client's jitter buffer."""
+LIMIT_MS = 300_000
+"""Most audio that may wait to be sent."""
+NO_HOLD = ResumeSection(hold_s=0.0)
 
 
 class SocketEdge:
@@ -72,7 +71,7 @@ class SocketEdge:
 
     Args:
         clock: the loop's clock, seconds.
-        hold: whether a lost client may come back; None: it may not.
+        hold: how long a lost client may take to come back, and what is kept for it.
         rate: of its JSON messages; one too many is answered by an error and not taken.
     """
 
@@ -82,19 +81,18 @@ class SocketEdge:
         self,
         connection: SocketConnection,
         formats: AudioFormats,
-        settings: PlaybackSettings,
         *,
         clock: Callable[[], float],
-        hold: HoldSettings | None = None,
+        hold: ResumeSection = NO_HOLD,
         rate: MessageRate | None = None,
     ) -> None:
         self._clock = clock
         self._rate = rate or MessageRate(None)
         output = AudioFormat(formats.output.encoding, formats.output.rate_hz)
-        self._player = Player(output, lead_ms=settings.lead_ms, limit_ms=settings.limit_ms)
+        self._player = Player(output, lead_ms=LEAD_MS, limit_ms=LIMIT_MS)
         self._view = Translator(self._player)
         self._audio = CallerAudio(formats.input)
-        self._sender = ResumableSender(connection, hold or HoldSettings(), self._hang_up)
+        self._sender = ResumableSender(connection, hold, self._hang_up)
         self._sink: EdgeSink | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._due_at_s = 0.0

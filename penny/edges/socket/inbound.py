@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from binascii import b2a_base64
 from typing import Any
+
+from pybase64 import b64encode_as_string
 
 from penny.audio.convert import Converter
 from penny.audio.format import PCM24K, AudioFormat
@@ -43,5 +44,4 @@ class CallerAudio:
         pcm = data if self._to_24k is None else self._to_24k.process(data)
         if not pcm:
             return None
-        audio = b2a_base64(pcm, newline=False).decode("ascii")
-        return {"type": "input_audio_buffer.append", "audio": audio}
+        return {"type": "input_audio_buffer.append", "audio": b64encode_as_string(pcm)}

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from config.trust import ResumeSection
 from penny.aio.websocket import SocketConnection
 from penny.edges.player import Frame
 from penny.edges.socket.sent_log import SentLog
@@ -26,15 +27,6 @@ CONTROL_BYTES = 4 * 1024 * 1024
 """Messages waiting for a client that does not read; past either the session ends."""
 GOODBYES = frozenset({1000, 1001})
 """Close codes of a client that leaves on purpose; without a close frame it is 1006."""
-
-
-@dataclass(frozen=True, slots=True)
-class HoldSettings:
-    """``hold_s``: how long a lost client may take to come back (0: not at all).
-    ``max_audio_bytes``: sent audio kept for it."""
-
-    hold_s: float = 0.0
-    max_audio_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +46,7 @@ class ResumableSender:
     """
 
     def __init__(
-        self, connection: SocketConnection, hold: HoldSettings, on_gone: Callable[[], None]
+        self, connection: SocketConnection, hold: ResumeSection, on_gone: Callable[[], None]
     ) -> None:
         self.connection: SocketConnection | None = connection
         self.lost_s: float | None = None

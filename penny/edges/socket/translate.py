@@ -6,10 +6,11 @@ history to what was heard when the caller interrupts, and knows which turn every
 
 from __future__ import annotations
 
-from binascii import a2b_base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+from pybase64 import b64decode
 
 from penny.edges.player import ItemHeard, ItemSent, ItemStarted, Player
 from penny.edges.socket.turns import TurnBook
@@ -256,7 +257,7 @@ class Translator:
         if item_id != self._played_id:  # of fifty pieces a second, one is the first
             self._played_id = item_id
             self._turns.note_answer(item_id, response_id)
-        audio = a2b_base64(event["delta"])
+        audio = b64decode(event["delta"])
         return self._player.queue_audio(item_id, response_id, event["content_index"], audio)
 
     def _cut_long(self, event: Json, _now_s: float, effects: Effects) -> None:

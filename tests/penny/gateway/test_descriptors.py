@@ -13,7 +13,7 @@ pytestmark = pytest.mark.process
 USED_UP = """
 import os, resource
 from structlog.testing import capture_logs
-from penny.gateway.descriptors import DescriptorWatch
+from penny.gateway.health import DescriptorWatch
 
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 watch, held = DescriptorWatch(), []

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 import structlog
 
-from penny.gateway.loop_lag import LoopLag
+from penny.gateway.health import LoopLag
 
 
 pytestmark = pytest.mark.pure

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from config.brain import CostsSection
 from config.prices import PRICES
-from penny.metering.observer import CostObserver
 from penny.metering.usage import price_messages, price_response, price_transcription, total_usd
+from penny.session.cost import CostObserver
 from penny.session.observers import ObserverDispatch
+from penny.session.session import SessionState
 from penny.session.turn_recorder import TurnRecorder
 
 
@@ -99,6 +101,7 @@ class FakeSession:
     id = "sess_1"
 
     def __init__(self) -> None:
+        self.state = SessionState(started_s=0.0, last_activity_s=0.0)
         self.told: list[Json] = []
         self.ends: list[str] = []
 
@@ -109,15 +112,18 @@ class FakeSession:
         self.ends.append(reason)
 
 
+def charge_nobody(_session_id: str, _on_spent: Callable[[], None]) -> None:
+    return None
+
+
 def observe(limit_usd: float | None) -> tuple[ObserverDispatch, FakeSession, Json]:
-    session, totals, turns = FakeSession(), {}, TurnRecorder(0.0)
+    session, turns = FakeSession(), TurnRecorder(0.0)
     costs = CostsSection(session_limit_usd=limit_usd)
-    later = asyncio.get_running_loop().call_later
-    meter = CostObserver(session, totals, PRICES, costs, later, turns.left_s)
+    meter = CostObserver(session, turns, PRICES, costs, Rent(None), charge_nobody)
     observer = ObserverDispatch("sess_1", [turns, meter])
     observer.speaker_event({"type": "response.created", "response": {"id": "r"}}, 0.0)
     observer.speaker_event({"type": "penny.speaker", "model": "gpt-realtime-2.1"}, 0.0)
-    return observer, session, totals
+    return observer, session, session.state.totals
 
 
 ANSWER: Json = {"id": "r", "status": "completed", "usage": USAGE}
@@ -196,18 +202,18 @@ async def test_a_speaker_that_is_paid_by_the_second_is_counted() -> None:
 class Rent:
     """What rented workers have cost so far."""
 
-    def __init__(self) -> None:
-        self.usd: float | None = 0.0
+    def __init__(self, usd: float | None) -> None:
+        self.usd = usd
 
     def __call__(self) -> float | None:
         return self.usd
 
 
 def observe_rent() -> tuple[CostObserver, FakeSession, Json, Rent]:
-    session, totals, rent = FakeSession(), {}, Rent()
-    later = asyncio.get_running_loop().call_later
-    meter = CostObserver(session, totals, PRICES, CostsSection(), later, lambda _: 0.0, rent)
-    return meter, session, totals, rent
+    session, rent = FakeSession(), Rent(0.0)
+    costs = CostsSection()
+    meter = CostObserver(session, TurnRecorder(0.0), PRICES, costs, rent, charge_nobody)
+    return meter, session, session.state.totals, rent
 
 
 ANSWERED: Json = {"type": "response.done", "response": {"id": "r", "conversation_id": "conv_1"}}

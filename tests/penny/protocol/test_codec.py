@@ -109,7 +109,7 @@ def test_unknown_fields_are_named_and_ignored() -> None:
         (
             '{"type":"sing"}',
             "type",
-            "'sing' is not a client message; known: session_start, session_resume, text",
+            "'sing' is not a client message; known: session_start, session_resume, session_end",
         ),
         ('{"mode":"EXTERNAL"}', "type", "type: is missing; known: session_start"),
         ('{"type":["ping"]}', "type", "is not a client message"),

@@ -295,9 +295,9 @@ def test_deleted_ids_are_remembered_within_bounds_and_may_be_used_again() -> Non
     assert conversation.find_previous("i1") is None
 
 
-def test_an_ended_item_takes_no_more_words() -> None:
+def test_an_ended_item_does_not_end_again() -> None:
     item = Item("i", {"type": "message", "role": "user", "content": []})
-    assert not item.apply("delta")
+    assert not item.apply("interrupt")
     assert item.status == "completed"
 
 

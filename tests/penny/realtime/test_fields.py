@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from penny.realtime import session_fields as session
 from penny.realtime.errors import ClientError
 from penny.realtime.fields import (
     check_array,
@@ -18,9 +17,15 @@ from penny.realtime.fields import (
     check_string,
 )
 from penny.realtime.settings import CoreSettings
+from penny.realtime.shapes import make_shapes
 
 
 pytestmark = pytest.mark.pure
+
+
+def judge(session: dict[str, Any]) -> None:
+    """As a server whose session it is."""
+    make_shapes(CoreSettings()).session(session, "f")
 
 
 @pytest.mark.parametrize(
@@ -39,18 +44,11 @@ pytestmark = pytest.mark.pure
         (lambda v: check_string(v, "f", 3), "abcd", "string_above_max_length"),
         (lambda v: check_string(v, "f"), None, "invalid_type"),
         (lambda v: check_choice(v, "f", ("a",)), ["a"], "invalid_value"),
-        (lambda v: session.check_truncation(v, "f"), {"type": "x"}, "invalid_value"),
-        (lambda v: session.check_tools(v, "f", CoreSettings()), ["x"], "invalid_type"),
-        (
-            lambda v: session.check_tools(v, "f", CoreSettings()),
-            [{"name": ""}],
-            "invalid_value",
-        ),
-        (
-            lambda v: session.check_tools(v, "f", CoreSettings(max_tools=0)),
-            [{"name": "a"}],
-            "array_above_max_length",
-        ),
+        (judge, {"truncation": {"type": "x"}}, "invalid_value"),
+        (judge, {"truncation": {"type": "retention_ratio"}}, "missing_required_parameter"),
+        (judge, {"tools": ["x"]}, "invalid_type"),
+        (judge, {"tools": [{"name": ""}]}, "invalid_value"),
+        (judge, {"tools": [{"name": "a"}] * 129}, "array_above_max_length"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_field(
@@ -67,20 +65,41 @@ def test_an_integer_written_as_a_decimal_is_an_integer() -> None:
     assert check_integer(5.0, "f") == 5
 
 
-def test_what_openai_takes_is_taken() -> None:
-    tools = [{"name": "f", "description": "d", "parameters": {"type": "object"}}]
-    assert session.check_tools(tools, "f", CoreSettings())[0]["type"] == "function"
-    transcription = {"languages": ["es"], "keywords": ["IBAN"], "delay": "low", "prompt": "x"}
-    assert session.check_transcription(transcription, "f", CoreSettings()) == transcription
-    noise = {"type": "far_field", "strength": 0.5}
-    assert session.check_noise_reduction(noise, "f") == noise
-    assert session.check_truncation("disabled", "f") == "disabled"
-    ratio = {"type": "retention_ratio", "retention_ratio": 0.5, "token_limits": {}}
-    assert session.check_truncation(ratio, "f") == ratio
-    del ratio["token_limits"]
-    assert session.check_truncation(ratio, "f") == ratio
-    assert session.check_reasoning({}, "f") == {}
-    image = {"type": "input_image", "detail": "auto", "file_id": "file_1"}
-    variables = {"a": "b", "c": {"type": "input_text", "text": "d"}, "e": image}
-    assert session.check_prompt({"id": "p", "version": "2", "variables": variables}, "f")
-    assert session.check_reasoning({"effort": "none"}, "f") == {"effort": "none"}
+@pytest.mark.parametrize(
+    "session",
+    [
+        {"tools": [{"name": "f", "description": "d", "parameters": {"type": "object"}}]},
+        {"truncation": "disabled"},
+        {"truncation": {"type": "retention_ratio", "retention_ratio": 0.5, "token_limits": {}}},
+        {"truncation": {"type": "retention_ratio", "retention_ratio": 0.5}},
+        {"reasoning": {}},
+        {"reasoning": {"effort": "none"}},
+        {"max_output_tokens": 5.0},
+        {
+            "audio": {
+                "input": {
+                    "transcription": {
+                        "languages": ["es"],
+                        "keywords": ["IBAN"],
+                        "delay": "low",
+                        "prompt": "x",
+                    },
+                    "noise_reduction": {"type": "far_field", "strength": 0.5},
+                }
+            }
+        },
+        {
+            "prompt": {
+                "id": "p",
+                "version": "2",
+                "variables": {
+                    "a": "b",
+                    "c": {"type": "input_text", "text": "d"},
+                    "e": {"type": "input_image", "detail": "auto", "file_id": "file_1"},
+                },
+            }
+        },
+    ],
+)
+def test_what_openai_takes_is_taken(session: dict[str, Any]) -> None:
+    judge(session)

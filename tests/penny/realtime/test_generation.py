@@ -278,7 +278,7 @@ def test_an_ended_response_refuses_every_event_of_its_table() -> None:
     talk = Talk()
     response = Response("resp", take_options(talk.core.session), None)
     assert response.apply("cancel")
-    assert not any(response.apply(event) for event in RESPONSE["created"])
+    assert not any(response.apply(event) for event in RESPONSE.events)
     assert response.state == "cancelled"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from penny.session.handoff import GOODBYE_WITHIN_S, HEARD_AFTER_S, HandoffEnd
+from penny.session.endings import GOODBYE_WITHIN_S, HEARD_AFTER_S, HandoffEnd
 from penny.session.observers import ObserverDispatch
 from penny.session.turn_recorder import TurnRecorder
 
@@ -31,7 +31,7 @@ class Ended:
 def observed() -> tuple[Ended, ObserverDispatch]:
     now_s = asyncio.get_running_loop().time()
     session, turns = Ended(), TurnRecorder(now_s)
-    end = HandoffEnd(session, asyncio.get_running_loop().call_later, turns.left_s)
+    end = HandoffEnd(session, turns)
     return session, ObserverDispatch("sess_1", [turns, end])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from penny.session.limits import LimitWatch
+from penny.session.endings import LimitWatch
 from penny.session.observers import ObserverDispatch
 from penny.session.session import SessionLimits, SessionState
 
@@ -20,12 +20,16 @@ Json = dict[str, Any]
 
 @dataclass
 class Watched:
-    """A session that notes what it is told and when it is ended."""
+    """A session, and its turns, that notes what it is told and when it is ended."""
 
     state: SessionState
+    limits: SessionLimits
     told: list[tuple[str, float]] = field(default_factory=list)
     ends: list[tuple[str, float]] = field(default_factory=list)
     playing_until_s: float = 0.0
+
+    def left_s(self, at_s: float) -> float:
+        return max(0.0, self.playing_until_s - at_s)
 
     def tell_caller(self, event: Json) -> None:
         assert (event["type"], event["code"]) == ("penny.warning", "ending_soon")
@@ -37,10 +41,8 @@ class Watched:
 
 def watch(max_s: float, idle_s: float) -> tuple[Watched, ObserverDispatch]:
     now_s = asyncio.get_running_loop().time()
-    session = Watched(SessionState(now_s, now_s))
-    limits = SessionLimits(max_s, idle_s)
-    left_s = lambda at_s: max(0.0, session.playing_until_s - at_s)  # noqa: E731
-    return session, ObserverDispatch("sess_1", [LimitWatch(session, limits, left_s)])
+    session = Watched(SessionState(now_s, now_s), SessionLimits(max_s, idle_s))
+    return session, ObserverDispatch("sess_1", [LimitWatch(session, session)])
 
 
 async def test_the_longest_duration_is_told_a_minute_ahead_and_kept() -> None:

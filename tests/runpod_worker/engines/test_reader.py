@@ -10,7 +10,7 @@ import pytest
 
 from kb.base import KnowledgeBase
 from kb.embedder import EmbeddingServer
-from kb.settings import KbSettings, LibrarySettings
+from kb.settings import KbSection, KbSettings
 from runpod_worker.engines.loaders import Loading, load_reader
 from runpod_worker.engines.reader import Reader, write_output
 from runpod_worker.engines.reader_words import REPLIES, write_help, write_unknown
@@ -83,10 +83,11 @@ async def test_reader_finds_by_meaning_where_a_server_gives_vectors(tmp_path: Pa
     others = "\n\n".join(f"## Asunto {n}\n\nEl asunto {n} queda archivado." for n in range(60))
     (folder / "asuntos.md").write_text(others, encoding="utf-8")
     with running_embeddings() as server:
-        settings = LibrarySettings(
+        settings = KbSection(
             documents=tmp_path / "documents",
             index=tmp_path / "index",
-            embedding=EmbeddingServer(url=server.url, model="topics", timeout_s=5),
+            embedding="openai-compatible",
+            embedding_server=EmbeddingServer(url=server.url, model="topics", timeout_s=5),
         )
         base = KnowledgeBase.open(settings.kb_settings({}))
         base.embed()
@@ -102,7 +103,9 @@ async def test_a_document_that_is_changed_while_a_worker_runs_is_read_out(tmp_pa
     folder = tmp_path / "documents" / "empresa" / "documentos"
     folder.mkdir(parents=True)
     (folder / "facturas.md").write_text(DOCUMENT, encoding="utf-8")
-    library = LibrarySettings(documents=tmp_path / "documents", index=tmp_path / "index")
+    library = KbSection(
+        documents=tmp_path / "documents", index=tmp_path / "index", embedding="none"
+    )
     gateway = KnowledgeBase.open(library.kb_settings({}))
     gateway.keep_up(watch=True)
     reader = await load_reader(Loading(WorkerSettings(library=library)))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kb.settings import LibrarySettings
+from kb.settings import KbSection
 from penny.errors import EngineError
 from runpod_worker.engines.registry import load_engines
 from runpod_worker.settings import EngineChoice, WorkerSettings
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.engines
 
 async def test_embedded_profile_loads_and_hears_a_question_of_the_kb(tmp_path: Path) -> None:
     settings = WorkerSettings(
-        library=LibrarySettings(index=tmp_path / "index"), models=tmp_path / "models"
+        library=KbSection(index=tmp_path / "index", embedding="none"), models=tmp_path / "models"
     )
     engines = await load_engines(settings)
 
@@ -37,7 +37,7 @@ async def test_a_voice_whose_licence_was_not_accepted_names_the_key_and_the_othe
 ) -> None:
     settings = WorkerSettings(
         choice=EngineChoice(tts="xtts"),
-        library=LibrarySettings(index=tmp_path / "index"),
+        library=KbSection(index=tmp_path / "index", embedding="none"),
         models=tmp_path / "models",
     )
     with pytest.raises(EngineError, match="accept_license.*espeak"):

@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 import pytest
 
+from config.trust import ResumeSection
 from penny.aio.websocket import SocketConnection
-from penny.edges.socket.edge import PlaybackSettings, SocketEdge
-from penny.edges.socket.sender import HoldSettings
+from penny.edges.socket.edge import SocketEdge
 from penny.protocol.session import AudioFormats, StreamFormat
 from tests.penny.aio.test_websocket import TEXT, Wire
 
@@ -91,9 +91,8 @@ class Call:
         self.edge = SocketEdge(
             self._connect(),
             formats,
-            PlaybackSettings(),
             clock=asyncio.get_running_loop().time,
-            hold=HoldSettings(hold_s=30.0, max_audio_bytes=1_000_000),
+            hold=ResumeSection(hold_s=30.0, max_audio_bytes=1_000_000),
         )
         self.edge.start(self)
         self.heard: list[Message] = []

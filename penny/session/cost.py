@@ -2,15 +2,14 @@
 
 It counts what passes: ``response.done`` and transcription usage, and ``penny.usage`` of the brain
 behind the speaker. What it costs is charged to the day at once. At a ceiling, its own or the
-day's, nothing is cut: the answer that passed it is heard to
-its end, then the session ends with ``cost_limit``; if another answer begins before, at once.
+day's, nothing is cut: the answer that passed it is heard to its end, then the session ends with
+``cost_limit``; if another answer begins before, at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
 
 import structlog
 
@@ -18,12 +17,14 @@ from config.brain import CostsSection
 from penny.metering.meter import Component, CostMeter
 from penny.metering.usage import (
     Charge,
-    Json,
     Prices,
     price_messages,
     price_response,
     price_transcription,
 )
+from penny.session.observers import Json, Observer
+from penny.session.session import Session
+from penny.session.turn_recorder import TurnRecorder
 
 
 log = structlog.get_logger()
@@ -36,84 +37,50 @@ _TRANSCRIBED = frozenset(
         "penny.transcription_usage",  # of words that the caller's side did not ask for
     }
 )
-LISTENS_TO = (
-    "input_audio_buffer.speech_started",
-    "penny.speaker",
-    "response.created",
-    "response.done",
-    "penny.usage",
-    *_TRANSCRIBED,
-)
 
 
-class Session(Protocol):
-    """The part of a session that the meter needs."""
-
-    id: str
-
-    def tell_caller(self, event: Json) -> None: ...
-    def end(self, reason: str) -> None: ...
-
-
-CallLater = Callable[[float, Callable[[], None]], asyncio.TimerHandle]
-
-
-ChargeSoon = Callable[[str, Callable[[], None]], None]
-
-
-def _spend_nothing() -> float | None:
-    return None
-
-
-def _charge_nobody(_session_id: str, _on_spent: Callable[[], None]) -> None:
-    return None
-
-
-class CostObserver:
+class CostObserver(Observer):
     """Observer that meters one session, tells the caller its cost, and ends it at its ceiling.
 
+    ``usd`` and ``usd_by`` of the session's totals are written as it costs more.
+
     Args:
-        totals: written into as the session costs more (``usd``, ``usd_by``).
-        left_s: seconds until what was sent to the caller is played, by loop time.
         spent: what rented workers have cost this session so far, in USD; None when none are.
-        started_s: when the session began, on the clock of its events.
         charge_soon: charges the day of its key and tenant; calls back once that is used up.
     """
 
-    listens_to = LISTENS_TO
+    listens_to = (
+        "input_audio_buffer.speech_started",
+        "penny.speaker",
+        "response.created",
+        "response.done",
+        "penny.usage",
+        *_TRANSCRIBED,
+    )
 
     def __init__(
         self,
         session: Session,
-        totals: Json,
+        turns: TurnRecorder,
         prices: Prices,
         costs: CostsSection,
-        call_later: CallLater,
-        left_s: Callable[[float], float],
-        spent: Callable[[], float | None] = _spend_nothing,
-        started_s: float = 0.0,
-        charge_soon: ChargeSoon = _charge_nobody,
+        spent: Callable[[], float | None],
+        charge_soon: Callable[[str, Callable[[], None]], None],
     ) -> None:
         self._session = session
-        self._totals = totals
+        self._turns = turns
         self._prices = prices
         self._costs = costs
-        self._call_later = call_later
         self._spent = spent
+        self._charge_soon = charge_soon
         self._meter = CostMeter(costs.session_limit_usd, costs.warn_at)
         self._model = ""
         self._transcription_model = ""
-        self._started_s = started_s
-        self._left_s = left_s
-        self._charge_soon = charge_soon
-        self._at_s = started_s
+        self._at_s = session.state.started_s
         self._warned = False
         self._end: asyncio.TimerHandle | None = None
 
     # -- what passes --------------------------------------------------------------------------
-
-    def caller_event(self, event: Json, at_s: float) -> None:
-        """No event of the caller's costs anything by itself."""
 
     def speaker_event(self, event: Json, at_s: float) -> None:
         kind, self._at_s = event["type"], at_s
@@ -169,15 +136,16 @@ class CostObserver:
             return
         self._meter.add(component, charges)
         self._publish()
-        duration_ms = round((at_s - self._started_s) * 1000)
+        duration_ms = round((at_s - self._session.state.started_s) * 1000)
         self._session.tell_caller(self._meter.event(duration_ms))
         self._watch_ceiling()
         self._charge_soon(self._session.id, self._end_with_answer)
 
     def _publish(self) -> None:
         if self._meter.metered:
-            self._totals["usd"] = round(self._meter.usd, 6)
-            self._totals["usd_by"] = self._meter.by_component
+            totals = self._session.state.totals
+            totals["usd"] = round(self._meter.usd, 6)
+            totals["usd_by"] = self._meter.by_component
 
     def _watch_ceiling(self) -> None:
         level = self._meter.level
@@ -195,5 +163,6 @@ class CostObserver:
     def _end_with_answer(self) -> None:
         """End the session once the answer that passed a ceiling has been heard."""
         if self._end is None:
-            tail_s = min(self._left_s(self._at_s), MAX_TAIL_S)
-            self._end = self._call_later(tail_s, lambda: self._session.end("cost_limit"))
+            tail_s = min(self._turns.left_s(self._at_s), MAX_TAIL_S)
+            loop = asyncio.get_running_loop()
+            self._end = loop.call_later(tail_s, self._session.end, "cost_limit")
