@@ -41,8 +41,8 @@ Json = dict[str, Any]
 BAR_MS = 100.0
 BATCH = 1000
 WORDS = """
-    factura vence cuándo quince enero euros saldo cuenta línea internet avería router contrato cambio
-    titular dirección pago plazo recibo banco domiciliar consumo tarifa móvil datos fibra
+    factura vence cuándo quince enero euros saldo cuenta línea internet avería router contrato
+    cambio titular dirección pago plazo recibo banco domiciliar consumo tarifa móvil datos fibra
     instalación técnico cita mañana tarde cancelar servicio queja reclamación número expediente
 """.split()  # noqa: SIM905
 RARE = ("arrendamiento", "usufructo", "cláusula", "perito", "burofax")
