@@ -76,7 +76,7 @@ def _make_call(path: Path, entries: list[Json], tenant: str) -> Call:
         at_ms = round(entry["at_s"] * 1000, 1)
         latest = max(latest, entry.get("turn") or 0)
         begun = {"at_ms": at_ms, "caller": None, "penny": [], "marks": []}
-        turn = said.setdefault(entry.get("turn", latest), begun)
+        turn = said.setdefault(int(entry.get("turn") or latest), begun)
         if entry["kind"] == "turn":
             turn["caller"] = entry["caller"]
         elif entry["kind"] == "reply" and entry["penny"]:
