@@ -232,8 +232,10 @@ attacks: $(DEV_STAMP) ## every attack of tests/attacks on real processes, measur
 	@$(BIN)/python -m tests.attacks.run
 
 .PHONY: test-private
-test-private: $(DEV_STAMP) ## private calls for 90 s beside a trap that answers: nothing may reach it (Linux)
-	@PENNY_PRIVATE_SECONDS=90 $(BIN)/python -m pytest -q tests/private
+test-private: $(DEV_STAMP) $(WORKER_STAMP) ## private calls of each engine for 3 minutes beside a trap that answers: nothing may reach it (Linux)
+	@$(BIN)/python -m penny models pull natural
+	@$(WORKER)/bin/python -m tests.worker_torch.checkpoints
+	@PENNY_PRIVATE_ENGINES=embedded,natural,xtts PENNY_PRIVATE_SECONDS=180 $(BIN)/python -m pytest -q tests/private
 
 .PHONY: soak
 soak: $(DEV_STAMP) ## minutes of paced calls beside injected faults, then 25,000 short sessions

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from kb.sources.loader import ASIDE, SUFFIXES, is_hidden, sidecar_of
 from penny.errors import PennyError
+from penny.ids import new_id
 
 
 _MOST_NAME_BYTES = 200
@@ -18,11 +21,12 @@ class RefusedDocument(PennyError):
     code = "kb_document_refused"
 
 
-def write_document(folder: Path, name: str, data: bytes) -> None:
+def write_document(folder: Path, name: str, data: BinaryIO) -> None:
     """Put a document there, whole or not at all; one of that name is replaced.
 
     Args:
         name: its path below ``folder``, with ``/``.
+        data: read from its beginning.
 
     Raises:
         RefusedDocument: not a name, or not a kind, that is read; or the folder cannot be written.
@@ -31,13 +35,14 @@ def write_document(folder: Path, name: str, data: bytes) -> None:
     if path.suffix.lower() not in SUFFIXES:
         kinds = ", ".join(sorted(SUFFIXES))
         raise RefusedDocument(f"files {path.suffix or 'without a suffix'} are not read: {kinds}")
-    if not data:
+    if not data.seek(0, os.SEEK_END):
         raise RefusedDocument("the file is empty")
-    partial = path.with_name(f".{path.name}.part")
+    data.seek(0)
+    partial = path.with_name(f".{path.name}.{new_id('part')}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
-            file.write(data)
+            shutil.copyfileobj(data, file)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

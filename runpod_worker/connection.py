@@ -135,8 +135,10 @@ class Connection:
         self._carry_out(self._core.open(now_s))
 
     async def receive(self, message: str | bytes) -> None:
-        """Take one client message, when what came before is heard. Never raises for its content."""
+        """Take one client message, when what came before is heard, and what it was told is sent.
+        Never raises for its content."""
         await self._listener.room()
+        await self._outbound.room()
         if self._penny_events and (event := read_event(message)) is not None:
             if self._engines.llm.info.reads:
                 self._house.take(event)

@@ -57,6 +57,8 @@ Json = dict[str, Any]
 KEPT_AUDIO_MS = 60_000
 """Of a session, for clients that retrieve an item with its audio: 3 MB, and as much of what was
 heard and is no item yet."""
+FAIR_SHARE = 8
+"""Messages of one connection that may wait in its buffer and be taken before others' are."""
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 """Past the core's own limit: what is too long is refused by name, what is absurd by a close."""
 TOKEN_VARIABLE = "PENNY_WORKER_TOKEN"
@@ -201,6 +203,7 @@ class Worker:
         )
         # Read once: a clock that is set meanwhile ends no session.
         epoch_s = time.time() - time.monotonic()
+        taken = 0
         try:
             await connection.open(epoch_s + time.monotonic())
             async with _ticking(connection, epoch_s):
@@ -209,6 +212,9 @@ class Worker:
                         await connection.receive(message.data)
                     elif message.type is WSMsgType.ERROR:
                         log.info("client_socket_failed", error=type(socket.exception()).__name__)
+                    taken += 1
+                    if taken % FAIR_SHARE == 0:
+                        await asyncio.sleep(0)
         finally:
             await connection.aclose()
 

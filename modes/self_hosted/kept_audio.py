@@ -23,8 +23,10 @@ class CallerAudio:
 
     def append(self, chunk: str, form: AudioFormat, limit_ms: int) -> None:
         """Keep a piece; past ``limit_ms`` the oldest go, and commits with them."""
-        self._pieces.append(chunk)
         size = count_base64_bytes(chunk)
+        if not size:  # nothing by the thousand would be memory too
+            return
+        self._pieces.append(chunk)
         self._bytes += size
         self._arrived_ms += size / form.bytes_per_ms
         while self._bytes > limit_ms * form.bytes_per_ms and len(self._pieces) > 1:

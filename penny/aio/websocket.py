@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol, cast
@@ -34,6 +35,11 @@ CLOSE_S = 2.0
 KEPT_MESSAGES = 256
 KEPT_BYTES = 262_144
 """Messages kept for a reader that has not come or has paused; past either no more is read."""
+STEP_BYTES = 4096
+SLICE_S, REST_S = 0.001, 0.004
+"""One read may bring thousands of tiny messages (256 KiB). They are taken ``STEP_BYTES`` at a time;
+past ``SLICE_S`` all other connections have their turn for ``REST_S``: one client has a fifth of the
+process at most. What a call sends, and 250 s of audio in a second, is less."""
 
 
 class SocketReceiver(Protocol):
@@ -82,6 +88,7 @@ class SocketConnection(asyncio.Protocol):
         self._is_paused = False
         self._kept: deque[str | bytes] = deque()
         self._kept_bytes = 0
+        self._unread = b""
         self._reader: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._silent = 0
@@ -157,7 +164,8 @@ class SocketConnection(asyncio.Protocol):
             self._read_on()
 
     def _read_on(self) -> None:
-        if not self._is_paused and not self._gone.done():
+        waits = self._unread or (self._is_paused and not self._is_leaving)
+        if not (waits or self._gone.done()):
             self._transport.resume_reading()
 
     def _keep(self, message: str | bytes) -> None:
@@ -165,9 +173,13 @@ class SocketConnection(asyncio.Protocol):
             return
         self._kept.append(message)
         self._kept_bytes += len(message)
-        if len(self._kept) >= KEPT_MESSAGES or self._kept_bytes >= KEPT_BYTES:
+        if self._keeps_enough:
             self._transport.pause_reading()
         self._wake_reader()
+
+    @property
+    def _keeps_enough(self) -> bool:
+        return len(self._kept) >= KEPT_MESSAGES or self._kept_bytes >= KEPT_BYTES
 
     def _refuse(self) -> None:
         """The receiver raised: the connection cannot go on."""
@@ -228,7 +240,7 @@ class SocketConnection(asyncio.Protocol):
         self._kept_bytes = 0
         self._wake_reader()
         self._send_close(Close(code, reason).serialize())
-        self._transport.resume_reading()  # for the other side's answer
+        self._read_on()  # for the other side's answer
         self._close_in(CLOSE_S)
 
     def _send_close(self, payload: bytes) -> None:
@@ -254,6 +266,31 @@ class SocketConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._silent = 0
+        if len(data) <= STEP_BYTES and not self._unread:
+            self._take(data)
+            return
+        is_resting = bool(self._unread)
+        self._unread += data
+        if not is_resting:
+            self._take_slice()
+
+    def _take_slice(self) -> None:
+        """Take what was read for as long as one client may, and the rest later."""
+        until_s = time.perf_counter() + SLICE_S  # uvloop's own clock stands still within a step
+        data, at = self._unread, 0
+        while at < len(data) and not (self._keeps_enough or self._gone.done()):
+            self._take(data[at : at + STEP_BYTES])
+            at += STEP_BYTES
+            if time.perf_counter() >= until_s:
+                break
+        self._unread = data[at:]
+        if self._unread and not self._gone.done():
+            self._transport.pause_reading()
+            self._loop.call_later(REST_S, self._take_slice)
+        elif not self._keeps_enough:
+            self._read_on()
+
+    def _take(self, data: bytes) -> None:
         try:
             for opcode, payload in self._frames.feed(data):
                 if self._close_code is not None:

@@ -58,7 +58,7 @@ class AudioFormat:
 
 def count_base64_bytes(text: str) -> int:
     """Bytes that padded base64 stands for, without decoding it."""
-    return len(text) * 3 // 4 - text.count("=", -2)
+    return max(0, len(text) * 3 // 4 - text.count("=", -2))
 
 
 PCM24K = AudioFormat("pcm16", 24_000)

@@ -45,13 +45,9 @@ class LastWords:
         self._awaited: set[str] = set()
         self._has_left = self._is_over = False
         self.name = edge.name
+        self.end_reason = edge.end_reason
         self.pause = edge.pause
         self.resume = edge.resume
-
-    @property
-    def end_reason(self) -> str:
-        """The caller's own edge's."""
-        return self._edge.end_reason
 
     def start(self, sink: EdgeSink) -> None:
         self._sink = sink
@@ -75,6 +71,7 @@ class LastWords:
     def _left(self) -> None:
         assert self._sink is not None
         self._has_left = True
+        self.end_reason = self._edge.end_reason
         if not (self._speaking or self._awaited):
             self._end()
             return

@@ -20,6 +20,8 @@ Json = dict[str, Any]
 
 PAGE = 50
 MOST = 500
+MOST_DIGITS = 18
+"""Of a cursor's moment: more is no number of a database's."""
 SHOWN = (
     "id", "tenant", "started_ms", "duration_ms", "mode", "edge", "direction", "caller", "user_id",
     "status", "end_reason", "language", "turns", "interruptions", "cost_usd", "processed",
@@ -134,6 +136,8 @@ def read_cursor(cursor: str) -> tuple[int, str]:
     """Raises ProtocolError."""
     try:
         started_ms, _, call_id = urlsafe_b64decode(cursor).decode().partition(":")
+        if len(started_ms) > MOST_DIGITS:
+            raise ValueError(started_ms)
         return int(started_ms), call_id
     except ValueError as error:
         raise ProtocolError("cursor: is none that was given out here", field="cursor") from error

@@ -19,7 +19,7 @@ from penny.errors import PennyError
 
 
 if TYPE_CHECKING:
-    from obstore.store import S3Store
+    from obstore.store import S3Config, S3Store
 
     from config.calls import S3Section
 
@@ -93,11 +93,11 @@ class Shelf:
         path = await asyncio.to_thread(self.local, name)
         if path is not None:
             return path.stat().st_size
-        if self._bucket is None:
-            return None
-        with _Refusals(absent_is_fine=True):
-            return int((await self._bucket.head_async(name))["size"])
-        return None
+        found: int | None = None
+        if self._bucket is not None:
+            with _Refusals(absent_is_fine=True):
+                found = int((await self._bucket.head_async(name))["size"])
+        return found
 
     async def read(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
         """Its bytes from ``start`` up to ``end``. Raises ShelfUnavailable, OSError."""
@@ -122,8 +122,10 @@ class Shelf:
 
         if self._bucket is None:
             raise ShelfUnavailable("links are given where sound lies in S3")
+        address = ""
         with _Refusals():
-            return await sign_async(self._bucket, "GET", name, timedelta(seconds=LINK_S))
+            address = await sign_async(self._bucket, "GET", name, timedelta(seconds=LINK_S))
+        return address
 
     async def remove(self, name: str) -> None:
         """Let go of it, wherever it lies. Raises ShelfUnavailable, OSError."""
@@ -207,7 +209,7 @@ def _open_bucket(s3: S3Section) -> S3Store:
     # Here, not above: a gateway without a bucket loads nothing of it.
     from obstore.store import S3Store
 
-    own: dict[str, Any] = {"region": s3.region, "checksum_algorithm": "SHA256"}
+    own: S3Config = {"region": s3.region, "checksum_algorithm": "SHA256"}
     if s3.endpoint is not None:
         own["endpoint"] = s3.endpoint
     if s3.encryption is not None:

@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 from pybase64 import b64decode
 
 from penny.aio.tasks import TaskOwner
+from penny.audio.format import count_base64_bytes
 from penny.ids import new_id
 from penny.writable import dump_json
 
@@ -48,7 +49,7 @@ class _File:
     def write(self) -> None:
         """Append what waits. Raises OSError, and leaves the file as it was."""
         pieces, self.waiting = self.waiting, []
-        data = b"".join(b64decode(p) if isinstance(p, str) else p for p in pieces)
+        data = b"".join(_decode(p) if isinstance(p, str) else p for p in pieces)
         file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             before = os.fstat(file).st_size
@@ -84,7 +85,7 @@ class SpooledCall:
         file = self._sound[side]
         at = file.size_bytes
         file.waiting.append(audio)
-        file.size_bytes += len(audio) // 4 * 3 - audio[-2:].count("=")
+        file.size_bytes += count_base64_bytes(audio)
         return at
 
     def end(self, **fields: Any) -> None:
@@ -204,6 +205,16 @@ class Spool:
             log.info("calls_kept_again", lost=self.lost)
         if faults or had_work:
             self.fault = faults[0] if faults else ""
+
+
+def _decode(audio: str) -> bytes:
+    """The bytes of base64; of what is none, which the speaker refuses, as much silence."""
+    size = count_base64_bytes(audio)
+    try:
+        data = b64decode(audio, validate=True)
+    except ValueError:
+        data = b""
+    return data.ljust(size, b"\0")
 
 
 def _write_all(calls: list[SpooledCall]) -> list[str]:

@@ -230,8 +230,12 @@ class CallStore:
         async with self._begin() as connection:
             return int((await connection.execute(wanted)).scalar_one())
 
-    async def count(self) -> dict[str, int]:
-        """How many calls are kept, deleted and held, how many have sound, and its bytes."""
+    async def count(self, tenant: str | None) -> dict[str, int]:
+        """How many calls of a tenant are kept, deleted and held, how many have sound, its bytes.
+
+        Args:
+            tenant: None: everybody's.
+        """
         stored = calls.c.sound_state == "stored"
         async with self._begin() as connection:
             row = (
@@ -242,7 +246,7 @@ class CallStore:
                         func.count().filter(calls.c.held),
                         func.count().filter(stored),
                         func.sum(calls.c.record["sound"]["bytes"].as_integer()).filter(stored),
-                    )
+                    ).where(mine(tenant))
                 )
             ).one()
         return {

@@ -28,7 +28,10 @@ def _answers(turn: Turn) -> Iterator[tuple[float, float, str, str]]:
 
 def as_text(call: Call) -> str:
     """One line for each thing said: time, who, words."""
-    lines = [f"[{_clock(at)[:-4]}] {NAMES[side]}: {text}" for at, _, side, text in lines_of(call)]
+    lines = [
+        f"[{_clock(at)[:-4]}] {NAMES[side]}: {' '.join(text.split())}"
+        for at, _, side, text in lines_of(call)
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -60,10 +60,10 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     made["import-journals"].add_argument(
         "folder", type=Path, nargs="?", default=Path("var/journal"), help="of an earlier version"
     )
-    for name, each in made.items():
-        each.add_argument("--tenant", help="of this tenant alone")
-        add_config_option(each)
-        each.set_defaults(run=_run, act=_ACTIONS[name][1])
+    for name, action in made.items():
+        action.add_argument("--tenant", help="of this tenant alone")
+        add_config_option(action)
+        action.set_defaults(run=_run, act=_ACTIONS[name][1])
 
 
 def _run(arguments: argparse.Namespace) -> int:

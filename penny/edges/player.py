@@ -295,12 +295,16 @@ class Player:
                     item.words.cut(heard_ms),
                 )
             )
-            item.finished = True
+            if item.finished:
+                del self._items[item.item_id]
+            else:
+                # It stays known, so that deltas still under way are not played, until its
+                # response ends; what was not heard of it is memory.
+                item.finished = True
+                item.frames.clear()
         self._sounding.clear()
         self._waiting.clear()
         self._held_until_s = 0.0
-        # Items stay known as finished, so that deltas still under way are not played; they go
-        # when their response ends.
         self._head_at_s = now_s
         return cuts
 

@@ -164,4 +164,5 @@ class Stats(_Answer):
     held: int
     sounds: int
     sound_bytes: int
-    in_spool: int
+    in_spool: int | None = None
+    """Told to those who see every tenant's."""

@@ -140,9 +140,11 @@ class CallRoutes:
             live.resume(now_s)
         return _json({"id": call_id, "paused": paused})
 
-    async def _stats(self, _request: web.Request) -> web.StreamResponse:
-        counts = await self._store.count()
-        return _json({**counts, "in_spool": self._keeper.waiting})
+    async def _stats(self, request: web.Request) -> web.StreamResponse:
+        tenant = _whose(request)
+        counts = await self._store.count(tenant)
+        spool = {} if tenant else {"in_spool": self._keeper.waiting}
+        return _json({**counts, **spool})
 
     async def _export(self, request: web.Request) -> web.StreamResponse:
         form = request.query.get("format", "csv")

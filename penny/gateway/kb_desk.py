@@ -18,7 +18,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import Any
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO
 
 import structlog
 from aiohttp import web
@@ -99,9 +100,10 @@ class KbDeskRoutes:
     async def _put(self, request: web.Request, base: KnowledgeBase) -> Json:
         ref, name = self._ref(request), _asked(request, "name")
         folder = base.folder(ref)
-        data = await _read_body(request)
-        await asyncio.to_thread(write_document, folder, name, data)
-        log.info("kb_document_put", ref=ref, file=name, size_bytes=len(data), **_who(request))
+        with TemporaryFile() as data:  # not in memory: many may come at once
+            size = await _read_body(request, data)
+            await asyncio.to_thread(write_document, folder, name, data)
+        log.info("kb_document_put", ref=ref, file=name, size_bytes=size, **_who(request))
         return {"ref": ref, "name": name}
 
     async def _remove(self, request: web.Request, base: KnowledgeBase) -> Json:
@@ -132,9 +134,8 @@ def _who(request: web.Request) -> dict[str, str]:
     return {"tenant": who.tenant, "key_id": who.key_id}
 
 
-async def _read_body(request: web.Request) -> bytes:
-    """Raises ProtocolError: longer than a document may be, or too slow."""
-    parts: list[bytes] = []
+async def _read_body(request: web.Request, file: BinaryIO) -> int:
+    """Its bytes go to ``file``. Raises ProtocolError: longer than it may be, or too slow."""
     size = 0
     try:
         async with asyncio.timeout(UPLOAD_WAIT_S):
@@ -146,10 +147,10 @@ async def _read_body(request: web.Request) -> bytes:
                         code="too_large",
                         field="body",
                     )
-                parts.append(part)
+                await asyncio.to_thread(file.write, part)
     except TimeoutError as error:
         raise ProtocolError("the document did not arrive in time", field="body") from error
-    return b"".join(parts)
+    return size
 
 
 def _describe(base: KnowledgeBase, ref: str) -> Json:

@@ -63,7 +63,7 @@ class KeptCalls:
         broker.add_observer(self._record)
         broker.wrap_edge = self._wrap
 
-    def _wrap(self, spec: SessionSpec, edge: Edge) -> LastWords:
+    def _wrap(self, spec: SessionSpec, edge: Edge) -> Edge:
         """What stands between a session and its caller; the session begins in the same step."""
         self._asked = spec
         return LastWords(edge, asyncio.get_running_loop())

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from penny.gateway.gate import Gate
 from penny.gateway.guard import OPEN
@@ -105,11 +106,11 @@ class PageRoutes:
         return web.json_response({"rooms": rooms}, headers={"Cache-Control": "no-store"})
 
 
-def _serve(room: Room) -> Callable[[web.Request], web.Response]:
+def _serve(room: Room) -> Handler:
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(body=render(room.path), content_type="text/html", charset="utf-8")
 
-    return answer  # type: ignore[return-value]
+    return answer
 
 
 @cache

@@ -64,6 +64,10 @@ class Lease:
     is_ending: bool = False
     """Its money is used up, and it ends with the answer that it hears."""
 
+    def owed_usd(self) -> float:
+        """What it has cost and was not charged."""
+        return max(0.0, self.read_usd() - self.charged_usd) if self.read_usd is not None else 0.0
+
 
 class Admission:
     """Takes and renews places under the limits of keys and tenants, and charges what is used.
@@ -91,6 +95,10 @@ class Admission:
         self._renew_s = renew_s
         self._node = node
         self._leases: dict[str, Lease] = {}
+        self._charging = asyncio.Lock()
+        self._in_charge: dict[Scope, tuple[float, float]] = {}
+        self._usd: dict[str, float] = {}
+        """Of live scopes, their money of the day as the store last told."""
         self._tasks = TaskOwner("admission")
         self.denials: dict[str, int] = {}
 
@@ -154,15 +162,28 @@ class Admission:
 
         Args:
             on_spent: called once, when the day's money of its key or tenant is used up; it ends
-                the session.
+                the session. At once where this gateway knows enough to tell: the next answer may
+                begin before a busy store has replied.
         """
         lease = self._leases.get(session_id)
         if lease is None or lease.is_ending:
             return
+        if any(self._is_money_spent(scope) for scope in lease.place.scopes):
+            lease.is_ending = True
+            on_spent()
         if lease.charging is not None and not lease.charging.done():
             lease.charge_again = True
             return
         lease.charging = self._tasks.spawn(self._charge_now(lease, on_spent), name="charge")
+
+    def _is_money_spent(self, scope: Scope) -> bool:
+        """Whether what is known of the day and not charged yet reach the limit."""
+        limit = scope.limits.usd_per_day
+        if limit is None:
+            return False
+        usd = self._usd.get(scope.name, 0.0) + self._in_charge.get(scope, (0.0, 0.0))[1]
+        usd += sum(each.owed_usd() for each in self._leases.values() if scope in each.place.scopes)
+        return usd >= limit
 
     async def _charge_now(self, lease: Lease, on_spent: Callable[[], None]) -> None:
         while True:
@@ -195,16 +216,26 @@ class Admission:
 
     async def _charge(self, leases: Sequence[Lease]) -> list[Lease]:
         """Charge all that was used since; those whose day is used up now (``spent``)."""
+        async with self._charging:
+            return await self._charge_in_turn(leases)
+
+    async def _charge_in_turn(self, leases: Sequence[Lease]) -> list[Lease]:
         now_s = self._clock()
         used: dict[Scope, tuple[float, float]] = {}
         for lease in leases:
-            usd = max(lease.charged_usd, lease.read_usd() if lease.read_usd is not None else 0.0)
-            seconds, cost = now_s - lease.charged_s, usd - lease.charged_usd
-            lease.charged_s, lease.charged_usd = now_s, usd
+            seconds, cost = now_s - lease.charged_s, lease.owed_usd()
+            lease.charged_s, lease.charged_usd = now_s, lease.charged_usd + cost
             for scope in lease.place.scopes:
                 before_s, before_usd = used.get(scope, (0.0, 0.0))
                 used[scope] = before_s + seconds, before_usd + cost
-        days = {use.scope: use for use in await self._store.charge(used)} if used else {}
+        self._in_charge = used
+        try:
+            days = {use.scope: use for use in await self._store.charge(used)} if used else {}
+        finally:
+            self._in_charge = {}
+        live = {scope.name for each in self._leases.values() for scope in each.place.scopes}
+        known = self._usd | {name: use.usd for name, use in days.items()}
+        self._usd = {name: usd for name, usd in known.items() if name in live}
         over = []
         for lease in leases:
             for scope in lease.place.scopes:

@@ -132,11 +132,15 @@ def _next_free_s(per_minute: int, use: Use, now_s: float) -> float:
     return max(now_s, free_at_s) + MINUTE_S / per_minute
 
 
+MESSAGE_BYTES = 65_536
+"""A longer message, and one whose answer is longer, counts as several."""
+
+
 class MessageRate:
     """A token bucket for the messages of one client; ``burst_s`` worth may come at once.
 
     Args:
-        per_s: messages a second; None is unlimited.
+        per_s: messages of ``MESSAGE_BYTES`` at most a second; None is unlimited.
     """
 
     def __init__(self, per_s: float | None, burst_s: float = 10.0) -> None:
@@ -145,7 +149,7 @@ class MessageRate:
         self._tokens = self._burst
         self._at_s: float | None = None
 
-    def take(self, now_s: float) -> float:
+    def take(self, now_s: float, size_bytes: int = 0) -> float:
         """0.0 when a message may pass, else the seconds until one may."""
         if self._per_s is None:
             return 0.0
@@ -153,6 +157,10 @@ class MessageRate:
         self._at_s = now_s
         self._tokens = min(self._burst, self._tokens + passed_s * self._per_s)
         if self._tokens >= 1.0:
-            self._tokens -= 1.0
+            self._tokens -= max(1.0, size_bytes / MESSAGE_BYTES)
             return 0.0
         return (1.0 - self._tokens) / self._per_s
+
+    def spend(self, size_bytes: int) -> None:
+        """Count what a client was answered, audio apart: a short question may have a long one."""
+        self._tokens -= max(0.0, size_bytes / MESSAGE_BYTES - 1.0)

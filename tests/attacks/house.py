@@ -96,7 +96,11 @@ def tenants(**limits: Json) -> Json:
             "instructions": "Eres de Acme.",
             **limits.get("acme", {}),
         },
-        "bolt": {"kb_collections": ["kb://bolt/docs"], **limits.get("bolt", {})},
+        "bolt": {
+            "kb_collections": ["kb://bolt/docs"],
+            "calls": {"recording": "on"},
+            **limits.get("bolt", {}),
+        },
     }
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.attacks import availability, load, money, secrets, small, tenants
+from tests.attacks import availability, load, money, rooms, secrets, small, tenants
 from tests.attacks.attack import ATTACKS
 
 
-__all__ = ["ATTACKS", "availability", "load", "money", "secrets", "small", "tenants"]
+__all__ = ["ATTACKS", "availability", "load", "money", "rooms", "secrets", "small", "tenants"]

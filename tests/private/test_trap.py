@@ -19,22 +19,34 @@ ROOT = Path(__file__).resolve().parents[2]
 SECONDS = float(os.environ.get("PENNY_PRIVATE_SECONDS", "15"))
 """How long calls are made; ``make test-private`` asks for more than the 75 s after which native
 telemetry was seen to call home."""
+ENGINES = os.environ.get("PENNY_PRIVATE_ENGINES", "embedded").split(",")
+"""Which engines talk: all by ``make test-private``, which brings their weights."""
+CHILDREN = {"embedded": "sphinx_child", "natural": "penny", "xtts": "xtts_process"}
 
 pytestmark = [pytest.mark.process, pytest.mark.engines]
 
 
-def test_nothing_reaches_a_trap_that_answers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("engines", ENGINES)
+@pytest.mark.timeout(240 + SECONDS)
+def test_nothing_reaches_a_trap_that_answers(tmp_path: Path, engines: str) -> None:
     spaces = ["unshare", "--net", "--mount"]
     if os.geteuid() != 0:
         spaces.append("--map-root-user")
 
     done = subprocess.run(
-        [*spaces, sys.executable, "-m", "tests.private.watched", str(tmp_path), str(SECONDS)],
+        [
+            *spaces,
+            sys.executable,
+            "-m",
+            "tests.private.watched",
+            engines,
+            str(tmp_path),
+            str(SECONDS),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=110 + SECONDS,
-        env={**os.environ, "PENNY_LIGHT": "1"},
+        timeout=200 + SECONDS,
     )
 
     assert done.returncode == 0, done.stderr[-3000:]
@@ -47,4 +59,4 @@ def test_nothing_reaches_a_trap_that_answers(tmp_path: Path) -> None:
     assert seen["leaked"] == []
     assert "plazo" in seen["heard"]
     assert seen["audio_bytes"] > 9_600
-    assert seen["programs"], "the worker and its children were among the watched"
+    assert any(CHILDREN[engines] in program for program in seen["programs"]), seen["programs"]

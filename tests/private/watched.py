@@ -1,7 +1,9 @@
 """A private session where a way out exists: a route, a name server, and a trap that answers.
 
-Run by ``test_trap.py`` in a network and a mount namespace. Prints one JSON object: what the session
-gave, what reached the trap while Penny lived, and what reached it of a control that does escape.
+Run by ``test_trap.py`` in a network and a mount namespace with the engines that are to talk:
+``embedded``, ``natural`` (its weights are in ``var/models``), or ``xtts`` (by coqui-tts itself in
+the worker's environment; its weights are small and random). Prints one JSON object: what the
+session gave, what reached the trap while Penny lived, and of a control that does escape.
 """
 
 from __future__ import annotations
@@ -20,9 +22,44 @@ from pathlib import Path
 
 import psutil
 
-from tests.doubles.process import running_process, write_config
+from penny.audio.wav import write_wav
+from runpod_worker.voice_samples import VoiceSamples
+from tests.doubles.process import ROOT, running_process, write_config
 from tests.private import trap
-from tests.private.session import converse
+from tests.private.session import converse, speak
+
+
+WORKER = Path(os.environ.get("PENNY_WORKER_ENV", ".venv-worker"))
+"""The environment that has torch (``make test-private`` makes it)."""
+
+
+def configure(engines: str, folder: Path) -> tuple[Path, dict[str, str]]:
+    """The configuration with these engines, and what of the environment they need."""
+    if engines == "embedded":
+        return write_config(folder), {"PENNY_LIGHT": "1"}
+    models: dict[str, object] = {"models": str(ROOT / "var/models")}
+    if engines == "natural":
+        return write_config(folder, penny={"profile": "natural"}, worker=models), {}
+    python = folder / "python"
+    stand_ins = ROOT / "tests/worker_torch/stand_ins"
+    python.write_text(
+        f"#!/bin/sh\nPYTHONPATH={stand_ins} PENNY_VOCODER_CHANNELS=16 OMP_NUM_THREADS=1 "
+        f'exec {WORKER.absolute()}/bin/python "$@"\n'
+    )
+    python.chmod(0o755)
+    (weights,) = (ROOT / "var/checkpoints").glob("tiny_xtts-*")
+    xtts = {"accept_license": True, "model": str(weights), "python": str(python), "processes": 1}
+    stages = {"vad": "silero", "stt": "embedded", "llm": "reader", "tts": "xtts", "turn": "auto"}
+    own = {"own": {**stages, "engines": {"xtts": {**xtts, "voices": str(voices(folder))}}}}
+    return write_config(folder, penny={"profile": "own"}, profiles=own), {}
+
+
+def voices(folder: Path) -> Path:
+    """A folder with one voice to clone."""
+    text = "Buenos días, le atiende Penny. ¿En qué puedo ayudarle esta mañana? Dígame su nombre."
+    write_wav(folder / "ana.wav", asyncio.run(speak(text)), 24_000)
+    VoiceSamples(folder / "voices").add("ana", folder / "ana.wav")
+    return folder / "voices"
 
 
 @contextmanager
@@ -69,12 +106,13 @@ def escape() -> None:
         datagram.sendto(b"x", ("198.51.100.7", 4317))
 
 
-def main(folder: Path, seconds: float) -> None:
+def main(engines: str, folder: Path, seconds: float) -> None:
     log = folder / "penny.log"
+    config, environment = configure(engines, folder)
     ends_s = time.monotonic() + seconds
     programs: set[str] = set()
     with trapped(folder) as outside:
-        with running_process(write_config(folder), log) as (url, pid):
+        with running_process(config, log, **environment) as (url, pid):
             said: dict[str, object] = {}
             calls = 0
             while time.monotonic() < ends_s or not calls:
@@ -102,5 +140,4 @@ def main(folder: Path, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("PENNY_LIGHT", "1")
-    main(Path(sys.argv[1]), float(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]))

@@ -38,6 +38,10 @@ OUTBOUND_BYTES = 16 * 1024 * 1024
 long by itself: the longest (an item with its audio, retrieved) is sent alone."""
 EVENT_COST_BYTES = 64
 """Of a waiting event beyond its text: tiny ones count too."""
+RETRIEVED_BYTES = 2 * 1024 * 1024
+"""What a retrieve counts as when it is asked, so that not hundreds are under way; its answer, an
+item with up to a minute of audio, counts as it comes."""
+ANSWER_AUDIO = "response.output_audio.delta"
 
 MAX_MODEL_CHARS = 128
 """Of a model's name, as for a client secret."""
@@ -152,20 +156,20 @@ class RealtimeEdge:
             message = load_message(data, self._limits)
             if not _is_audio(message):
                 event_id = read_event_id(message)
-                message = self._checked(message)
+                message = self._checked(message, len(data))
         except ProtocolError as error:
             self._post(error_event(error, event_id))
             return
         if self._sink is not None and not self._has_left:
             self._sink.on_event(message)
 
-    def _checked(self, message: Json) -> Json:
+    def _checked(self, message: Json, size_bytes: int) -> Json:
         """Raises ProtocolError."""
         kind = read_type(message)
         check_shape(message)
         if kind == "session.update":
             message = self._without_model(message)
-        self._check_rate(message)
+        self._check_rate(message, size_bytes)
         if self._check is not None:
             self._check(message)
         return message
@@ -182,12 +186,14 @@ class RealtimeEdge:
             if self._sink is not None:
                 self._sink.on_closed()
 
-    def _check_rate(self, message: Json) -> None:
+    def _check_rate(self, message: Json, size_bytes: int) -> None:
         """Raises ClientError ``rate_limited``."""
         # Audio is paced by the session itself; counting its pieces would punish small ones.
         if message["type"] == AUDIO:
             return
-        wait_s = self._rate.take(self._clock())
+        if message["type"] == "conversation.item.retrieve":
+            size_bytes = RETRIEVED_BYTES
+        wait_s = self._rate.take(self._clock(), size_bytes)
         if wait_s > 0:
             raise ClientError("rate_limited", f"Too many messages; try again in {wait_s:.1f} s.")
 
@@ -241,6 +247,8 @@ class RealtimeEdge:
 
     def _post(self, event: Json) -> None:
         data = dump_json(event)
+        if event["type"] != ANSWER_AUDIO:
+            self._rate.spend(len(data))
         if not (self._outbound or self._connection.is_full):
             self._connection.send_text(data)
             return

@@ -207,7 +207,7 @@ class SocketEdge:
             self._sink.on_event(event)
 
     def _take_text(self, text: str) -> None:
-        wait_s = self._rate.take(self._clock())
+        wait_s = self._rate.take(self._clock(), len(text))
         if wait_s > 0:
             self.post(_too_fast(wait_s))
             return

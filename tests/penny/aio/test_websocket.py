@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from penny.aio.websocket import CLOSE_S, KEPT_MESSAGES, SocketConnection
+from penny.aio import websocket
+from penny.aio.websocket import CLOSE_S, KEPT_MESSAGES, REST_S, STEP_BYTES, SocketConnection
 
 
 pytestmark = pytest.mark.virtual_time
@@ -122,6 +123,7 @@ async def test_messages_of_every_length_pass_whole_both_ways(length: int) -> Non
     connection, wire, taker = connect()
     text, audio = "x" * length, bytes(length)
     connection.data_received(frame(TEXT, text.encode()) + frame(BINARY, audio))
+    await asyncio.sleep(REST_S * 64)  # on a busy machine it is taken in several slices
     assert taker.messages == [text, audio]
     connection.send_text(text.encode())
     connection.send_binary(audio)
@@ -224,6 +226,46 @@ async def test_a_client_nobody_reads_is_read_no_further_and_read_on_afterwards()
     connection.start(taker)
     assert wire.reads
     assert len(taker.messages) == KEPT_MESSAGES
+
+
+async def test_a_flood_is_taken_in_slices_between_which_others_have_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(websocket, "SLICE_S", 0.0)
+    connection, wire, taker = connect()
+    tiny = frame(TEXT, b"x")
+    flood, a_step = 3 * STEP_BYTES // len(tiny), -(-STEP_BYTES // len(tiny))
+
+    connection.data_received(tiny * flood)
+
+    assert 0 < len(taker.messages) <= a_step
+    assert not wire.reads
+    connection.data_received(frame(TEXT, b"the last"))
+    for _ in range(4):
+        before = len(taker.messages)
+        await asyncio.sleep(REST_S)
+        assert len(taker.messages) - before <= a_step
+    assert taker.messages == ["x"] * flood + ["the last"]
+    assert wire.reads
+
+
+async def test_a_flood_waits_for_a_paused_reader_and_ends_with_its_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(websocket, "SLICE_S", 0.0)
+    connection, wire, taker = connect()
+    connection.pause()
+    flood = frame(TEXT, b"x") * (2 * STEP_BYTES)
+    connection.data_received(flood)
+    await asyncio.sleep(1.0)
+    connection.resume()
+    kept = len(taker.messages)
+    assert 0 < kept < KEPT_MESSAGES + STEP_BYTES
+    assert not wire.reads
+    wire.abort()
+    await asyncio.sleep(1.0)
+    assert len(taker.messages) == kept
+    assert taker.closed == 1
 
 
 async def test_receive_that_is_cancelled_loses_no_message() -> None:

@@ -153,6 +153,20 @@ def test_a_caller_who_was_muted_is_silent_then(tmp_path: Path) -> None:
     assert len(samples) == 6000 * 24
 
 
+@pytest.mark.parametrize("audio", ["ñ" * 1280, "!" * 1280, "AAA", "=", "A A " * 320])
+def test_what_is_no_audio_is_as_much_silence_and_ends_nothing(tmp_path: Path, audio: str) -> None:
+    kept = Kept(tmp_path)
+    kept.says(0, 1000, 100)
+    kept.caller({"type": "input_audio_buffer.append", "audio": audio}, 1020)
+    kept.answers(1500, 1000, 200)
+    kept.says(2000, 3000, 100)
+    kept.end(4000)
+    samples, rate_hz = kept.sound()
+    assert level_at(samples, rate_hz, 990) == [100, 0]
+    assert level_at(samples, rate_hz, 2400) == [100, 200]
+    assert level_at(samples, rate_hz, 2990) == [100, 0]
+
+
 def test_telephone_audio_is_kept_at_its_own_rate(tmp_path: Path) -> None:
     kept = Kept(tmp_path)
     form = {"format": {"type": "audio/pcmu"}}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -139,6 +141,27 @@ def test_what_is_held_goes_on_where_it_stopped() -> None:
     player.resume()
     after = [due for _, due in play(player, 5.0) if isinstance(due, Frame)]
     assert sum(PCM24K.ms_of(len(frame.data)) for frame in before + after) == 600
+
+
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_what_was_cut_of_many_answers_is_no_memory(has_ended: bool) -> None:
+    player = make_player()
+    tracemalloc.start()
+    try:
+        for number in range(30):
+            item, response = f"item_{number}", f"resp_{number}"
+            player.queue_text(item, response, 0, "hola mundo")
+            assert player.queue_audio(item, response, 0, bytes(PCM24K.bytes_of(10_000)))
+            if has_ended:
+                player.finish(item)
+                player.forget(item)  # its response has ended too, while it plays
+            play(player, number + 0.5, from_s=float(number))
+            (cut,) = player.interrupt(number + 0.5)
+            assert cut.heard_ms > 0
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept_bytes < PCM24K.bytes_of(10_000)
 
 
 def test_a_hold_that_is_never_decided_ends_by_itself_and_with_an_interruption() -> None:

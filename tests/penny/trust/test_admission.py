@@ -112,3 +112,30 @@ async def test_a_hang_up_of_an_operator_ends_the_session() -> None:
     await house.store.hang_up("s1")
     assert house.ended == [("s1", "operator")]
     await house.admission.aclose()
+
+
+async def test_the_last_money_ends_a_session_before_a_busy_store_has_replied() -> None:
+    house = House({"usd_per_day": 0.5})
+    replies, charge = asyncio.Event(), house.store.charge
+
+    async def charge_slowly(used: Any) -> Any:
+        await replies.wait()
+        return await charge(used)
+
+    house.store.charge = charge_slowly  # type: ignore[method-assign]
+    spent: list[str] = []
+    async with house.admit("s1") as one, house.admit("s2") as two:
+        one.read_usd = lambda: 0.3
+        house.admission.charge_soon("s1", lambda: spent.append("s1"))
+        await asyncio.sleep(0)
+        assert spent == []
+        two.read_usd = lambda: 0.3
+        house.admission.charge_soon("s2", lambda: spent.append("s2"))
+        assert spent == ["s2"]
+        replies.set()
+        await asyncio.sleep(0.1)
+        assert spent == ["s2"]  # the first's money was counted once
+        one.read_usd = lambda: 0.31
+        house.admission.charge_soon("s1", lambda: spent.append("s1"))
+        assert spent == ["s2", "s1"]
+    await house.admission.aclose()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from penny.trust.limits import (
     DAY_S,
+    MESSAGE_BYTES,
     Limits,
     MessageRate,
     Scope,
@@ -106,6 +107,16 @@ def test_messages_within_the_rate_pass_and_one_too_many_says_when() -> None:
     assert [rate.take(5.0) for _ in range(3)] == [0.0, 0.0, 0.5]
     assert rate.take(5.5) == 0.0
     assert rate.take(4.0) > 0.0
+
+
+def test_long_messages_and_long_answers_count_as_several() -> None:
+    rate = MessageRate(1.0, burst_s=10.0)
+    assert rate.take(0.0, 20 * MESSAGE_BYTES) == 0.0  # within what may come at once
+    assert rate.take(0.0) == 11.0
+    assert rate.take(11.0) == 0.0
+    rate.spend(MESSAGE_BYTES)  # an answer of usual length costs nothing
+    rate.spend(5 * MESSAGE_BYTES)
+    assert rate.take(11.0) == 5.0
 
 
 def test_no_rate_lets_everything_pass() -> None:
