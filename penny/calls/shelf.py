@@ -117,15 +117,15 @@ class Shelf:
                 yield bytes(chunk)
 
     async def link(self, name: str) -> str:
-        """An address that opens it for ``LINK_S``, for whoever has it. Raises ShelfUnavailable."""
+        """An address that opens it for ``LINK_S``, to all who have it. Raises ShelfUnavailable."""
         from obstore import sign_async
 
         if self._bucket is None:
             raise ShelfUnavailable("links are given where sound lies in S3")
-        address = ""
+        given: list[str] = []
         with _Refusals():
-            address = await sign_async(self._bucket, "GET", name, timedelta(seconds=LINK_S))
-        return address
+            given.append(await sign_async(self._bucket, "GET", name, timedelta(seconds=LINK_S)))
+        return given[0]
 
     async def remove(self, name: str) -> None:
         """Let go of it, wherever it lies. Raises ShelfUnavailable, OSError."""

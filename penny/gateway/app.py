@@ -209,15 +209,7 @@ class Gateway:
             lambda: {**routes.describe_operation(), **overview.describe()},
             show_transcripts=config.admin.show_transcripts,
         ).add_to(app)
-        SetUpRoutes(
-            config, routes.describe_operation, self.describe_engines, self._tell_of_calls
-        ).add_to(app)
-        has_calls = self._kept is not None
-        PageRoutes(trust.gate, lambda path: path != "/calls" or has_calls).add_to(app)
-        app.router.add_get("/openapi.json", serve_document)
-        if self._kept is not None:
-            CallRoutes(self._kept, time.time).add_to(app)
-            metrics.figures.append(CallsCollector(self._kept.keeper).collect)
+        self._add_pages(app, routes, trust, metrics)
         metrics.figures.append(partial(tell_trust, trust, door.held))
         hosts, leases = find_hosts(broker.modes), find_lease_registry(broker.modes)
         if hosts is not None:
@@ -226,6 +218,19 @@ class Gateway:
             WorkerDoor(leases).add_to(app)
         app.router.add_route("*", "/v1/{path:.*}", RealtimeDoor.refuse_path)  # what nothing took
         return app
+
+    def _add_pages(
+        self, app: web.Application, routes: Routes, trust: Trust, metrics: Metrics
+    ) -> None:
+        """The pages, what they show of the house, and of its calls."""
+        kept = self._kept
+        told = (routes.describe_operation, self.describe_engines, self._tell_of_calls)
+        SetUpRoutes(self._config, *told).add_to(app)
+        PageRoutes(trust.gate, lambda path: path != "/calls" or kept is not None).add_to(app)
+        app.router.add_get("/openapi.json", serve_document)
+        if kept is not None:
+            CallRoutes(kept, time.time).add_to(app)
+            metrics.figures.append(CallsCollector(kept.keeper).collect)
 
     async def _keep_calls(self, broker: Broker, trust: Trust, clock: Callable[[], float]) -> None:
         """Keep every call from now on. A gateway talks where nothing can be kept; it says so."""

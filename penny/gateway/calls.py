@@ -169,7 +169,7 @@ class CallRoutes:
         return answer
 
     def _zone(self, request: web.Request) -> ZoneInfo:
-        """The time zone of whoever asks."""
+        """The time zone of the tenant that asks."""
         return self._kept.zone(request[WHO].tenant)
 
     # -- inside -------------------------------------------------------------------------------
