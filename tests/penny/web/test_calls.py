@@ -106,11 +106,12 @@ async def test_a_call_is_found_read_heard_held_and_erased_by_keyboard_too(ledger
 
     await page.get_by_role("button", name="Retener").click()
     await expect(page.get_by_role("button", name="Dejar de retener")).to_be_visible()
-    page.on("dialog", lambda dialog: dialog.accept())
+    page.once("dialog", lambda dialog: dialog.accept())
     await page.get_by_role("button", name="Borrar").click()
     await expect(page.locator("#problem")).to_contain_text("legal hold")
     await page.get_by_role("button", name="Dejar de retener").click()
     await expect(page.get_by_role("button", name="Retener", exact=True)).to_be_visible()
+    page.once("dialog", lambda dialog: dialog.accept())
     await page.get_by_role("button", name="Borrar").click()
     await expect(page.locator("#count")).to_have_text("No hay llamadas.")
     assert not list(ledger.folder.rglob("*.flac"))
