@@ -57,7 +57,7 @@ setup-browser: $(DEV_STAMP) ## a Chromium for the tests of the page, where there
 
 .PHONY: test
 test: $(DEV_STAMP) setup-browser ## set everything up and pass the tests
-	@$(BIN)/python -m tests.steady -q -n $(JOBS) --dist loadfile $(TESTS)
+	@$(BIN)/python -m tests.steady -q -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 .PHONY: test-fast
 test-fast: $(DEV_STAMP) ## the tests that leave the process neither by sockets nor by time: under 30 s
@@ -124,7 +124,7 @@ bench-pipeline: $(DEV_STAMP) $(PEER_STAMP) ## what the pipeline adds to its engi
 
 .PHONY: bench-webrtc
 bench-webrtc: $(DEV_STAMP) ## a call over WebRTC beside the socket, on networks that lose and delay (root)
-	@$(BIN)/python -m tests.bench.webrtc --speech $(SPEECH)
+	@$(BIN)/python -m tests.bench.webrtc --write --speech $(SPEECH)
 
 .PHONY: bench-gpu
 bench-gpu: $(WORKER_STAMP) ## full-size models of random weights on a GPU

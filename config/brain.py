@@ -47,7 +47,7 @@ class Depths(Section):
         default_factory=lambda: Depth(max_tokens=400, deadline_ms=2500, passages=8, searches=0),
         description="one short call",
     )
-    standard: Depth = Field(default_factory=Depth, description="one round of its own searches")
+    standard: Depth = Field(Depth(), description="one round of its own searches")
     deep: Depth = Field(
         default_factory=lambda: Depth(
             model="claude-sonnet-5-5",
@@ -97,7 +97,7 @@ class BrainSection(Section):
         "every_turn", description="when it analyses, unless the session says"
     )
     every_n: int = Field(2, ge=1, le=100, description="n of every_n_turns")
-    depths: Depths = Field(default_factory=Depths, description="what each depth means")
+    depths: Depths = Field(Depths(), description="what each depth means")
     placement: Literal["auto", "append", "rewrite"] = Field(
         "auto", description="how a folio reaches the speaker; auto takes the cheaper"
     )
@@ -112,11 +112,9 @@ class BrainSection(Section):
     )
     budget_usd: float = Field(0.25, ge=0, description="most a session's brain may cost")
     timezone: ZoneName = Field("Europe/Madrid", description="whose day and hour the brain goes by")
-    corrections: Corrections = Field(
-        default_factory=Corrections, description="putting spoken mistakes right"
-    )
-    breaker: Breaker = Field(default_factory=Breaker, description="rest after failures in a row")
-    journal: Journal = Field(default_factory=Journal, description="the record that replays")
+    corrections: Corrections = Field(Corrections(), description="putting spoken mistakes right")
+    breaker: Breaker = Field(Breaker(), description="rest after failures in a row")
+    journal: Journal = Field(Journal(), description="the record that replays")
 
 
 class SpeakerSection(Section):

@@ -102,8 +102,8 @@ class ExternalMode(ModeSection):
 class Modes(Section):
     """``penny.modes``: one section for each mode."""
 
-    SELF_HOSTED: SelfHostedMode = Field(default_factory=SelfHostedMode, description="own models")
-    EXTERNAL: ExternalMode = Field(default_factory=ExternalMode, description="vendors' models")
+    SELF_HOSTED: SelfHostedMode = Field(SelfHostedMode(), description="own models")
+    EXTERNAL: ExternalMode = Field(ExternalMode(), description="vendors' models")
 
     def enabled(self) -> Iterator[tuple[ModeName, SelfHostedMode | ExternalMode]]:
         """The modes that exist for callers, in the order of the file."""

@@ -38,7 +38,7 @@ class PennySection(Section):
         AUTO,
         description="which of `profiles` the local worker runs; auto is natural where it can",
     )
-    modes: Modes = Field(default_factory=Modes, description="what can talk back")
+    modes: Modes = Field(Modes(), description="what can talk back")
 
     @model_validator(mode="after")
     def _default_mode_is_enabled(self) -> Self:
@@ -116,65 +116,51 @@ class MetricsSection(Section):
 class Config(Section):
     """All of ``penny.yaml``. Relative paths are seen from the file's folder: ``resolve``."""
 
-    penny: PennySection = Field(default_factory=PennySection, description="modes and their choice")
-    gateway: GatewaySection = Field(
-        default_factory=GatewaySection, description="where clients come"
-    )
+    penny: PennySection = Field(PennySection(), description="modes and their choice")
+    gateway: GatewaySection = Field(GatewaySection(), description="where clients come")
     session: SessionSection = Field(
-        default_factory=SessionSection, description="what a session is unless it says otherwise"
+        SessionSection(), description="what a session is unless it says otherwise"
     )
     profiles: dict[str, Profile] = Field(
         default_factory=default_profiles, description="named sets of engines for the worker"
     )
     worker: WorkerSection = Field(
-        default_factory=WorkerSection, description="the pipeline's process, turns and engines"
+        WorkerSection(), description="the pipeline's process, turns and engines"
     )
-    runpod: RunpodSection = Field(
-        default_factory=RunpodSection, description="workers leased on RunPod"
-    )
+    runpod: RunpodSection = Field(RunpodSection(), description="workers leased on RunPod")
     waiting: WaitingSection = Field(
-        default_factory=WaitingSection, description="what is heard while a worker is on its way"
+        WaitingSection(), description="what is heard while a worker is on its way"
     )
     privacy: PrivacySection = Field(
-        default_factory=PrivacySection, description="what may leave the configured hosts"
+        PrivacySection(), description="what may leave the configured hosts"
     )
-    models: ModelsSection = Field(
-        default_factory=ModelsSection, description="vendors' models: names and prices"
-    )
+    models: ModelsSection = Field(ModelsSection(), description="vendors' models: names and prices")
     brain: BrainSection = Field(
-        default_factory=BrainSection, description="EXTERNAL: what thinks behind the speaker"
+        BrainSection(), description="EXTERNAL: what thinks behind the speaker"
     )
     speaker: SpeakerSection = Field(
-        default_factory=SpeakerSection, description="EXTERNAL: the connection to the speaker"
+        SpeakerSection(), description="EXTERNAL: the connection to the speaker"
     )
     actions: ActionsSection = Field(
-        default_factory=ActionsSection, description="what may be done in the caller's name"
+        ActionsSection(), description="what may be done in the caller's name"
     )
-    costs: CostsSection = Field(default_factory=CostsSection, description="ceiling of a session")
-    kb: KbSection = Field(default_factory=KbSection, description="knowledge base")
-    keys: KeysSection = Field(default_factory=KeysSection, description="API keys")
+    costs: CostsSection = Field(CostsSection(), description="ceiling of a session")
+    kb: KbSection = Field(KbSection(), description="knowledge base")
+    keys: KeysSection = Field(KeysSection(), description="API keys")
     tenants: dict[str, TenantSection] = Field(
         default_factory=dict, description="whose keys they are, and what those may do"
     )
     limits: LimitsSection = Field(
-        default_factory=LimitsSection, description="of every tenant unless its own section says so"
+        LimitsSection(), description="of every tenant unless its own section says so"
     )
-    redis: RedisSection = Field(
-        default_factory=RedisSection, description="what several gateways share"
-    )
-    resume: ResumeSection = Field(
-        default_factory=ResumeSection, description="clients whose connection was lost"
-    )
-    admin: AdminSection = Field(
-        default_factory=AdminSection, description="the operator's page and routes"
-    )
-    calls: CallsSection = Field(default_factory=CallsSection, description="calls that are kept")
-    logs: LogsSection = Field(
-        default_factory=LogsSection, description="what Penny writes of itself"
-    )
-    metrics: MetricsSection = Field(default_factory=MetricsSection, description="Prometheus")
+    redis: RedisSection = Field(RedisSection(), description="what several gateways share")
+    resume: ResumeSection = Field(ResumeSection(), description="clients whose connection was lost")
+    admin: AdminSection = Field(AdminSection(), description="the operator's page and routes")
+    calls: CallsSection = Field(CallsSection(), description="calls that are kept")
+    logs: LogsSection = Field(LogsSection(), description="what Penny writes of itself")
+    metrics: MetricsSection = Field(MetricsSection(), description="Prometheus")
     tracing: TracingSettings = Field(
-        default_factory=TracingSettings, description="OpenTelemetry traces of a turn"
+        TracingSettings(), description="OpenTelemetry traces of a turn"
     )
 
     _origin: Origin = PrivateAttr(default_factory=lambda: Origin())

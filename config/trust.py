@@ -74,15 +74,9 @@ class TenantSection(Section):
         None, max_length=20_000, description="system prompt of its sessions"
     )
     own_instructions: bool = Field(True, description="whether a session may bring a system prompt")
-    calls: TenantCallsSection = Field(
-        default_factory=TenantCallsSection, description="how its calls are kept"
-    )
-    limits: LimitsSection = Field(
-        default_factory=LimitsSection, description="of all its keys together"
-    )
-    key_limits: LimitsSection = Field(
-        default_factory=LimitsSection, description="of each of its keys"
-    )
+    calls: TenantCallsSection = Field(TenantCallsSection(), description="how its calls are kept")
+    limits: LimitsSection = Field(LimitsSection(), description="of all its keys together")
+    key_limits: LimitsSection = Field(LimitsSection(), description="of each of its keys")
 
 
 class KeysSection(Section):

@@ -90,11 +90,9 @@ class WorkerSection(Section):
     replace_timeout_s: float = Field(
         30.0, ge=0, description="time a session waits for another worker when its own dies"
     )
-    turns: TurnSettings = Field(default_factory=TurnSettings, description="turn taking")
-    deadlines: DeadlineSettings = Field(
-        default_factory=DeadlineSettings, description="how long a stage may take"
-    )
+    turns: TurnSettings = Field(TurnSettings(), description="turn taking")
+    deadlines: DeadlineSettings = Field(DeadlineSettings(), description="how long a stage may take")
     spoken: SpokenSettings = Field(
-        default_factory=SpokenSettings, description="what Penny says when a stage has no words"
+        SpokenSettings(), description="what Penny says when a stage has no words"
     )
-    engines: EngineSettings = Field(default_factory=EngineSettings, description="one per engine")
+    engines: EngineSettings = Field(EngineSettings(), description="one per engine")

@@ -47,7 +47,7 @@ class KnowledgeBase:
     """
 
     def __init__(self, settings: KbSettings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._root = settings.index / f"v{INDEX_VERSION}"
         # The kernel frees a dead process's locks.
         self._writer = FileLock(self._root / ".writer", thread_local=False)
@@ -123,7 +123,7 @@ class KnowledgeBase:
         result = search_view(
             self.view(ref),
             text,
-            self._settings,
+            self.settings,
             limit=limit,
             language=language,
             filters=filters,
@@ -141,7 +141,7 @@ class KnowledgeBase:
     @property
     def waits(self) -> bool:
         """Whether a search waits for an embedder: one to be made in a thread."""
-        return self._settings.embedder is not None
+        return self.settings.embedder is not None
 
     def folder(self, ref: str) -> Path:
         """Return where the documents of a collection lie. Raises UnknownCollection."""
@@ -190,7 +190,7 @@ class KnowledgeBase:
         collection = self._collections.get(ref)
         if collection is None:
             company, name = ref.removeprefix("kb://").split("/")
-            collection = Collection(ref, folder, self._root / company / name, self._settings)
+            collection = Collection(ref, folder, self._root / company / name, self.settings)
         if self._writer.is_locked:
             collection.sync(progress)
         else:
@@ -215,11 +215,11 @@ class KnowledgeBase:
         """
         if watch and self._watcher is None:
             self._watcher = Watcher(
-                self._settings.documents, lambda: self._writer.is_locked, self.refresh
+                self.settings.documents, lambda: self._writer.is_locked, self.refresh
             )
             self._watcher.start()
-        if self._settings.embedder is not None and self._embedding is None:
-            settle_s = self._settings.embedder.settle_s
+        if self.settings.embedder is not None and self._embedding is None:
+            settle_s = self.settings.embedder.settle_s
             self._embedding = Repeater("kb-embed", self.embed, settle_s)
             self._embedding.start()
 
@@ -237,7 +237,7 @@ class KnowledgeBase:
         if reason:
             return f"the index does not keep up with the documents: {reason}"
         lacking = next((each.fault for each in self._collections.values() if each.fault), "")
-        embedder = self._settings.embedder
+        embedder = self.settings.embedder
         reason = lacking or (embedder.fault if embedder is not None else "")
         return f"words alone are searched: {reason}" if reason else ""
 
@@ -265,7 +265,7 @@ class KnowledgeBase:
 
         While the documents' folder itself is away, what was served stays served.
         """
-        documents = self._settings.documents
+        documents = self.settings.documents
         if not documents.is_dir():
             if not self._missing:
                 log.warning("kb_documents_missing", folder=str(documents))

@@ -19,8 +19,11 @@ from rich.table import Table
 
 from kb.base import KnowledgeBase
 from kb.enrich import ACCEPTED, PROMPT_VERSION, PROPOSED, ChatModel, accept, propose
-from kb.evaluation import SHOWN, EvalReport, evaluate, find_answers, read_questions
+from kb.eval_table import write_row
+from kb.evaluation import SHOWN, EvalReport, evaluate, find_answers, read_hand, read_questions
+from kb.headings import hide_headings, index_aside
 from kb.indexer import Progress as OnProgress
+from kb.search import search_view
 from kb.settings import KbSettings
 from penny.errors import PennyError
 
@@ -68,6 +71,12 @@ def add_commands(
     evaluation = commands.add_parser("eval", help="recall, latency and false answers")
     evaluation.add_argument("file", nargs="?", type=Path, default=Path("kb/eval/test.jsonl"))
     evaluation.add_argument("--misses", action="store_true", help="list what was not found first")
+    evaluation.add_argument(
+        "--headings",
+        action="store_true",
+        help="ask the headings that are questions, hidden; FILE's count where nothing answers",
+    )
+    evaluation.add_argument("--table", type=Path, help="document whose table gets the figures")
     evaluation.set_defaults(run=_run_eval)
     enrich = commands.add_parser("enrich", help="callers' questions, written by a model")
     enrich.add_argument("--url", help="OpenAI-compatible server of the model")
@@ -172,12 +181,32 @@ def _run_search(arguments: argparse.Namespace) -> int:
 
 def _run_eval(arguments: argparse.Namespace) -> int:
     try:
-        questions = read_questions(arguments.file)
-        with _opened(arguments) as (base, ref):
-            questions = find_answers(questions, base.view(ref).read_all())
-            report = evaluate(
-                lambda text: base.search(ref, text, limit=SHOWN, min_score=0.0), questions
-            )
+        with _opened(arguments, embed=not arguments.headings) as (base, ref):
+            settings, passages = base.settings, base.view(ref).read_all()
+            with TemporaryDirectory() as place:
+                if arguments.headings:
+                    passages, questions = hide_headings(passages)
+                    view = index_aside(passages, Path(place), settings)
+                    nothing = [each for each in read_questions(arguments.file) if not each.says]
+                    questions += [each for each in nothing if not each.answers]
+                else:
+                    view = base.view(ref)
+                    questions = find_answers(read_questions(arguments.file), passages)
+                search = partial(
+                    search_view,
+                    view,
+                    settings=settings,
+                    limit=SHOWN,
+                    language=None,
+                    filters=None,
+                    min_score=0.0,
+                )
+                report = evaluate(search, questions)
+        if arguments.table:
+            by = "words and vectors" if view.vectors is not None else "words"
+            hand = "the documents' authors" if arguments.headings else read_hand(arguments.file)
+            name = f"{ref}, headings" if arguments.headings else ref
+            write_row(arguments.table, name, hand, by, report)
     except (PennyError, OSError) as error:
         return _guarded(error)
     _print_report(report, Console(file=sys.stdout))

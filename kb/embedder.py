@@ -95,6 +95,11 @@ class Embedder(Protocol):
         """Return one row of length 1, soon. Raises EmbeddingFailed."""
         ...
 
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        """Return one row of length 1 for each, with the time that passages have. Raises
+        EmbeddingFailed."""
+        ...
+
     def embed_passages(self, texts: Sequence[str]) -> Vectors:
         """Return one row of length 1 for each text. Raises EmbeddingFailed."""
         ...
@@ -139,6 +144,10 @@ class HttpEmbedder:
     def embed_query(self, text: str) -> Vectors:
         texts = [self._server.query_prefix + text]
         return np.asarray(self._embed(texts, self._server.timeout_s)[0], dtype=np.float32)
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        prefixed = [self._server.query_prefix + text for text in texts]
+        return self._embed(prefixed, self._server.indexing_timeout_s)
 
     def embed_passages(self, texts: Sequence[str]) -> Vectors:
         prefixed = [self._server.passage_prefix + text for text in texts]

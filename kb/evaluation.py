@@ -104,7 +104,8 @@ class EvalReport:
 def read_questions(path: Path) -> list[EvalQuestion]:
     """Read one question a line: ``{"question": …, "answers": [passage ids], "speech": …}``.
 
-    ``"says": [words of the documents]`` may stand in place of ``answers``.
+    ``"says": [words of the documents]`` may stand in place of ``answers``. A line
+    ``{"hand": "who wrote the questions"}`` is for ``read_hand``.
 
     Raises:
         InvalidEvalSet: names the line and the field.
@@ -116,6 +117,8 @@ def read_questions(path: Path) -> list[EvalQuestion]:
             continue
         try:
             row = orjson.loads(line)
+            if "hand" in row:
+                continue
             text = row["question"]
             answers, says = row.get("answers", []), row.get("says", [])
             if "answers" not in row and "says" not in row:
@@ -133,6 +136,12 @@ def read_questions(path: Path) -> list[EvalQuestion]:
             EvalQuestion(text, tuple(map(str, answers)), speech, tuple(map(str, says)))
         )
     return questions
+
+
+def read_hand(path: Path) -> str:
+    """Return who wrote the questions of a file, as its first line says; '' where it does not."""
+    first = orjson.loads(path.read_bytes().partition(b"\n")[0])
+    return str(first.get("hand", ""))
 
 
 def find_answers(

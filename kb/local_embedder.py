@@ -68,6 +68,10 @@ class LocalEmbedder:
     def embed_query(self, text: str) -> Vectors:
         return self._loaded().query(text[:MOST_QUERY_CHARS])
 
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        _give_way()
+        return np.stack([self.embed_query(text) for text in texts])
+
     def embed_passages(self, texts: Sequence[str]) -> Vectors:
         model = self._loaded()
         _give_way()

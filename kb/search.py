@@ -28,8 +28,8 @@ log = structlog.get_logger()
 Ends = tuple[FieldValue | None, FieldValue | None]
 Filter = FieldValue | Ends
 # By words; where vectors count as well, more are worth their time.
-_CANDIDATES, _CANDIDATES_BESIDE_VECTORS = 20, 30
-_NEAREST = 30
+_CANDIDATES, _CANDIDATES_BESIDE_VECTORS = 20, 40
+_NEAREST = 40
 _MAX_QUERY_CHARS = 1000
 # The engine has no ranges over a record's fields: so many of the best are looked through.
 _RANGED_CANDIDATES = 500
@@ -45,9 +45,10 @@ _OWN, _OWN_LEAST = 0.95, 0.72
 _NEAR_ODDS = 2.0
 # What is not among the nearest stands so much behind the last of them.
 _BEHIND = 0.2
-# Of the trust: a first that stands 2.5 over the mean is as sure as its words are.
-_TRUST_NEAR, _TRUST_MIDDLE = 0.5, 2.5
-# Among fewer windows none can stand so far over the mean: there, words alone are trusted.
+# Log-odds of the trust for each deviation that the first's cosine is beyond the best that questions
+# about anything find there: fitted on six companies, each judged by the weight of the five others.
+_BEYOND_ODDS = 0.4
+# Among fewer windows such questions tell little: there, words alone are trusted.
 _LEAST_WINDOWS = 50
 # A filter says what a caller would tell in so many words.
 _WORDS_A_FILTER = 8
@@ -120,7 +121,7 @@ def search_view(
     if not filters:
         _add_listed(view, listed, found.candidates)
     # To a greeting something is always near.
-    near = _compare(view, text, found, settings) if compares and found.concepts else {}
+    near = _compare(view, text, language, found, settings) if compares and found.concepts else {}
     by_words = _order(found.candidates, language, listed)
     count = len(cut_words(text)) + _WORDS_A_FILTER * len(filters or {})
     best = _join(by_words, near, language, listed) if near else by_words
@@ -182,6 +183,8 @@ def _judge(
         tells: whether the vectors say something of that as well.
     """
     stand = [_standing(each, near) if near else 0.0 for each in best]
+    least = list(near.values())[-1].beyond if near else 0.0
+    beyond = {name: each.beyond for name, each in near.items()} if tells else {}
     # Log-odds are counted from the first's own: the trust knows those of words alone.
     odds = [
         each.odds + _NEAR_ODDS * (own - stand[0]) for each, own in zip(best, stand, strict=True)
@@ -191,9 +194,11 @@ def _judge(
         _WORD_FOR_WORD
         if each.stored.id in listed
         else JUDGE.trust(
-            each.evidence, standing, _TRUST_NEAR * (own - _TRUST_MIDDLE) if near and tells else 0.0
+            each.evidence,
+            standing,
+            _BEYOND_ODDS * beyond.get(each.stored.id, least) if beyond else 0.0,
         )
-        for each, own, standing in zip(best[:most], stand, stands, strict=False)
+        for each, standing in zip(best[:most], stands, strict=False)
     ]
 
 
@@ -235,7 +240,9 @@ def _join(
     return sorted(by_words, key=key, reverse=True)
 
 
-def _compare(view: View, text: str, found: Found, settings: KbSettings) -> dict[str, Near]:
+def _compare(
+    view: View, text: str, language: Language | None, found: Found, settings: KbSettings
+) -> dict[str, Near]:
     """Add the nearest passages to the candidates; return how near, by passage, nearest first.
 
     Nothing without an embedder, and while it fails.
@@ -245,7 +252,12 @@ def _compare(view: View, text: str, found: Found, settings: KbSettings) -> dict[
     text = text[:_MAX_QUERY_CHARS]
     try:
         query = settings.embedder.embed_query(text)
-        nearest = view.vectors.nearest(query, _NEAREST)
+        nearest = view.vectors.nearest(
+            query,
+            language or guess_language(text),
+            _NEAREST,
+            [(each.address.segment_ord, each.address.doc) for each in found.candidates],
+        )
     except EmbeddingFailed:  # told by the embedder, once
         return {}
     except ValueError:  # the model's vectors changed their length; the next pass says so

@@ -80,7 +80,7 @@ class KbSection(Section):
         "nothing",
     )
     embedding_server: EmbeddingServer = Field(
-        default_factory=EmbeddingServer, description="any OpenAI-compatible `/embeddings`"
+        EmbeddingServer(), description="any OpenAI-compatible `/embeddings`"
     )
 
     def kb_settings(self, environment: Mapping[str, str]) -> KbSettings:

@@ -1,9 +1,12 @@
 """The vectors of one collection: a file beside its index, and exact search over them.
 
 A passage has a vector for each window of some 400 characters, under its headings: one of a whole
-passage is near to everything that it speaks of, and to nothing. Rows are known by the text they
-were made of, so an edit makes only its own passages anew, and a file written half-way is never
-seen: it is renamed into place when it is whole.
+passage is near to everything that it speaks of, and to nothing. Beside them lie those of some
+questions about anything (``thesaurus/asked_es.txt``): what all questions have in common says
+nothing of their matter, and is taken off each.
+
+Rows are known by the text they were made of, so an edit makes only its own passages anew, and a
+file written half-way is never seen: it is renamed into place when it is whole.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
@@ -22,10 +25,13 @@ import tantivy
 
 from kb.embedder import Embedder, Vectors
 from kb.index import SCHEMA, read_passage
-from kb.passage import Passage
+from kb.passage import Language, Passage
 
 
 log = structlog.get_logger()
+
+# Of a passage in one commit: its segment and its document there.
+Place = tuple[int, int]
 
 _BATCH = 64
 _WINDOW_CHARS = 400
@@ -33,18 +39,43 @@ _MOST_WINDOWS = 4
 """Of one passage among the nearest, more or less: so many more rows are looked at."""
 _HEADINGS = 2
 _LEAST_SPREAD = 0.01
+_LANGUAGES: tuple[Language, ...] = ("es", "en")
+_THESAURUS = Path(__file__).parent / "thesaurus"
+_MEDIAN_TO_DEVIATION = 1.4826
 _SAVED_EVERY_S = 60.0
 """What an end of the process costs of the making, which takes minutes for many passages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """A passage near to a question. ``standing``: its cosine, counted in standard deviations over
-    the mean of the whole collection; unlike a cosine, it means the same for every model."""
+    """A passage near to a question.
+
+    ``standing``: its cosine, counted in standard deviations over the mean of the whole collection;
+    unlike a cosine, it means the same for every model. ``beyond``: the same over the best that
+    questions about anything find in this collection: whether it answers at all.
+    """
 
     address: tantivy.DocAddress
     cosine: float
     standing: float
+    beyond: float
+
+
+class _Usual:
+    """What questions about anything have in common, and how near they come to a collection."""
+
+    def __init__(self, asked: Vectors, rows: Vectors) -> None:
+        self._common = asked.mean(axis=0)
+        bare = np.stack([self.bare(each) for each in asked])
+        best = (rows @ bare.T).max(axis=0) if len(rows) else np.zeros(len(asked))
+        self.best = float(np.median(best))
+        spread = _MEDIAN_TO_DEVIATION * float(np.median(np.abs(best - self.best)))
+        self.spread = max(_LEAST_SPREAD, spread)
+
+    def bare(self, query: Vectors) -> Vectors:
+        """The question without what it has in common with others, of length 1."""
+        rest = query - self._common
+        return np.asarray(rest / max(_LEAST_SPREAD, float(np.linalg.norm(rest))), dtype=np.float32)
 
 
 class VectorIndex:
@@ -53,28 +84,46 @@ class VectorIndex:
     A passage may have several rows: its nearest one counts.
     """
 
-    def __init__(self, addresses: list[tantivy.DocAddress], rows: Vectors) -> None:
+    def __init__(
+        self, addresses: list[tantivy.DocAddress], rows: Vectors, asked: dict[Language, Vectors]
+    ) -> None:
         self._addresses = addresses
         self._rows = rows
+        self._of: dict[Place, list[int]] = {}
+        for at, address in enumerate(addresses):
+            self._of.setdefault((address.segment_ord, address.doc), []).append(at)
+        self._usual = {language: _Usual(each, rows) for language, each in asked.items()}
 
-    def nearest(self, query: Vectors, limit: int) -> list[Near]:
-        """Return the nearest passages, the nearest first."""
+    def nearest(
+        self, query: Vectors, language: Language, limit: int, also: Iterable[Place] = ()
+    ) -> list[Near]:
+        """Return the nearest passages and those of ``also`` that have vectors, nearest first."""
         if not self._addresses:
             return []
-        # Not by BLAS: its threads wait for each other 40 ms where other work runs.
-        cosines = np.einsum("rd,d->r", self._rows, query)
+        usual = self._usual[language]
+        cosines = _cosines(self._rows, usual.bare(query))
         mean, spread = float(cosines.mean()), max(_LEAST_SPREAD, float(cosines.std()))
         count = min(limit * _MOST_WINDOWS, len(cosines))
+        places: dict[Place, None] = {}
         top = np.argpartition(-cosines, count - 1)[:count]
-        found: dict[tuple[int, int], Near] = {}
         for at in top[np.argsort(-cosines[top])]:
-            address, cosine = self._addresses[at], float(cosines[at])
-            place = (address.segment_ord, address.doc)
-            found.setdefault(place, Near(address, cosine, (cosine - mean) / spread))
-        return list(found.values())[:limit]
+            places.setdefault((self._addresses[at].segment_ord, self._addresses[at].doc))
+        chosen = {*list(places)[:limit], *(each for each in also if each in self._of)}
+        found: list[Near] = []
+        for place in chosen:
+            at = max(self._of[place], key=lambda row: float(cosines[row]))
+            cosine = float(cosines[at])
+            beyond = (cosine - usual.best) / usual.spread
+            found.append(Near(self._addresses[at], cosine, (cosine - mean) / spread, beyond))
+        return sorted(found, key=lambda each: -each.cosine)
 
     def __len__(self) -> int:
         return len(self._addresses)
+
+
+def _cosines(rows: Vectors, query: Vectors) -> Vectors:
+    """Not by BLAS: its threads wait for each other 40 ms where other work runs."""
+    return np.asarray(np.einsum("rd,d->r", rows, query), dtype=np.float32)
 
 
 def make_vectors(
@@ -93,12 +142,14 @@ def make_vectors(
         ValueError: the vectors do not go together.
         OSError: they cannot be written.
     """
-    held = _load(_path(folder, embedder))
+    held, asked = _load(_path(folder, embedder))
     wanted = {_key(text): text for _, text in _texts(searcher)}
     missing = [key for key in wanted if key not in held]
     if not missing and len(held) == len(wanted):
         return False
     rows = {key: row for key, row in held.items() if key in wanted}
+    if not asked:
+        asked = {each: embedder.embed_queries(_about_anything(each)) for each in _LANGUAGES}
     saved = time.monotonic()
     try:
         for first in range(0, len(missing), _BATCH):
@@ -108,21 +159,28 @@ def make_vectors(
             if progress:
                 progress(min(first + _BATCH, len(missing)), len(missing))
             if time.monotonic() - saved > _SAVED_EVERY_S:
-                _save(rows, _path(folder, embedder))
+                _save(rows, asked, _path(folder, embedder))
                 saved = time.monotonic()
     finally:
-        _save(rows, _path(folder, embedder))
+        _save(rows, asked, _path(folder, embedder))
     log.info("kb_vectors_made", made=len(missing), kept=len(rows) - len(missing))
     return True
 
 
-def _save(rows: dict[str, Vectors], path: Path) -> None:
+def _about_anything(language: Language) -> list[str]:
+    return (_THESAURUS / f"asked_{language}.txt").read_text(encoding="utf-8").splitlines()
+
+
+def _save(rows: dict[str, Vectors], asked: dict[Language, Vectors], path: Path) -> None:
     """Raises ValueError: the vectors do not go together."""
-    if len({len(row) for row in rows.values()}) > 1:
+    if len({len(row) for row in (*rows.values(), *(each[0] for each in asked.values()))}) > 1:
         raise ValueError("the model changed its vectors' length; give it another name")
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
-        np.savez(file, keys=np.array(list(rows), dtype="U32"), rows=np.array(list(rows.values())))
+        keys = np.array(list(rows), dtype="U32")
+        np.savez(
+            file, keys=keys, rows=np.array(list(rows.values())), es=asked["es"], en=asked["en"]
+        )
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
@@ -144,7 +202,7 @@ def stamp_of_file(path: Path) -> tuple[int, int]:
 
 def read_vectors(searcher: tantivy.Searcher, folder: Path, embedder: Embedder) -> VectorIndex:
     """Return the vectors of a commit's passages; those without one are found by words alone."""
-    held = _load(_path(folder, embedder))
+    held, asked = _load(_path(folder, embedder))
     addresses: list[tantivy.DocAddress] = []
     rows: list[Vectors] = []
     for address, text in _texts(searcher) if held else ():
@@ -152,7 +210,7 @@ def read_vectors(searcher: tantivy.Searcher, folder: Path, embedder: Embedder) -
         if row is not None:
             addresses.append(address)
             rows.append(row)
-    return VectorIndex(addresses, np.array(rows, dtype=np.float32))
+    return VectorIndex(addresses, np.array(rows, dtype=np.float32), asked)
 
 
 def _texts(searcher: tantivy.Searcher) -> list[tuple[tantivy.DocAddress, str]]:
@@ -183,15 +241,17 @@ def _key(text: str) -> str:
 
 def _path(folder: Path, embedder: Embedder) -> Path:
     name = hashlib.blake2b(embedder.name.encode(), digest_size=8).hexdigest()
-    return folder / f"vectors-{name}.npz"
+    return folder / f"vectors2-{name}.npz"
 
 
-def _load(path: Path) -> dict[str, Vectors]:
+def _load(path: Path) -> tuple[dict[str, Vectors], dict[Language, Vectors]]:
+    """Return the rows by the key of their text, and those of the questions about anything."""
     try:
         with np.load(path, allow_pickle=False) as data:
-            return dict(zip(data["keys"].tolist(), data["rows"], strict=True))
+            rows = dict(zip(data["keys"].tolist(), data["rows"], strict=True))
+            return rows, {language: data[language] for language in _LANGUAGES}
     except FileNotFoundError:
-        return {}
+        return {}, {}
     except (OSError, ValueError, KeyError) as error:
         log.warning("kb_vectors_unreadable", file=path.name, error=type(error).__name__)
-        return {}
+        return {}, {}

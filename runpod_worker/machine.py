@@ -24,6 +24,9 @@ class Machine:
     free_bytes: int
     vectors: bool
 
+    def __str__(self) -> str:
+        return f"{self.cores} cores, {self.free_bytes / 1e9:.1f} GB of memory free"
+
 
 def refuse_natural(machine: Machine) -> str:
     """Why this machine is too small for Whisper base and Kokoro; '' when it is not."""

@@ -283,40 +283,36 @@ class XttsSettings(Section):
 class EngineSettings(Section):
     """``worker.engines``: one section for each engine, used when it is chosen."""
 
-    silero: SileroSettings = Field(default_factory=SileroSettings, description="VAD")
+    silero: SileroSettings = Field(SileroSettings(), description="VAD")
     smart_turn: SmartTurnSettings = Field(
-        default_factory=SmartTurnSettings, description="end of turn by a model of speech"
+        SmartTurnSettings(), description="end of turn by a model of speech"
     )
-    embedded: EmbeddedSttSettings = Field(
-        default_factory=EmbeddedSttSettings, description="STT without weights"
-    )
+    embedded: EmbeddedSttSettings = Field(EmbeddedSttSettings(), description="STT without weights")
     faster_whisper: FasterWhisperSettings = Field(
-        default_factory=FasterWhisperSettings, description="STT with Whisper's weights"
+        FasterWhisperSettings(), description="STT with Whisper's weights"
     )
     triton: TritonSettings = Field(
-        default_factory=TritonSettings, description="STT on Triton; faster_whisper stands behind it"
+        TritonSettings(), description="STT on Triton; faster_whisper stands behind it"
     )
     openai_stt: OpenAiSttSettings = Field(
-        default_factory=OpenAiSttSettings, description="STT behind an HTTP server"
+        OpenAiSttSettings(), description="STT behind an HTTP server"
     )
     openai_compatible: OpenAiCompatibleSettings = Field(
-        default_factory=OpenAiCompatibleSettings, description="LLM behind an HTTP server"
+        OpenAiCompatibleSettings(), description="LLM behind an HTTP server"
     )
     transformers: TransformersSettings = Field(
-        default_factory=TransformersSettings, description="LLM in process, with torch"
+        TransformersSettings(), description="LLM in process, with torch"
     )
     ctranslate2: CTranslate2Settings = Field(
-        default_factory=CTranslate2Settings, description="LLM in process, without torch"
+        CTranslate2Settings(), description="LLM in process, without torch"
     )
-    espeak: EspeakSettings = Field(
-        default_factory=EspeakSettings, description="TTS without weights"
-    )
+    espeak: EspeakSettings = Field(EspeakSettings(), description="TTS without weights")
     kokoro: KokoroSettings = Field(
-        default_factory=KokoroSettings, description="TTS with Kokoro's weights, for business too"
+        KokoroSettings(), description="TTS with Kokoro's weights, for business too"
     )
-    xtts: XttsSettings = Field(default_factory=XttsSettings, description="TTS with XTTS's weights")
+    xtts: XttsSettings = Field(XttsSettings(), description="TTS with XTTS's weights")
     openai_tts: OpenAiTtsSettings = Field(
-        default_factory=OpenAiTtsSettings, description="TTS behind an HTTP server"
+        OpenAiTtsSettings(), description="TTS behind an HTTP server"
     )
 
 

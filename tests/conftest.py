@@ -16,6 +16,8 @@ from tests.virtual_time import VirtualTimeLoop
 
 
 CATEGORIES = ("pure", "virtual_time", "socket", "process", "engines", "browser", "slow")
+LONGEST_FIRST = ("slow", "engines", "process", "browser", "socket", "virtual_time", "pure")
+"""So that a run on several processes does not end with one file that takes minutes."""
 LEAVES_THE_PROCESS = frozenset(
     {"socket.bind", "socket.connect", "subprocess.Popen", "os.fork", "os.posix_spawn"}
 )
@@ -41,7 +43,7 @@ def pytest_asyncio_loop_factories(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse tests without a category."""
+    """Refuse tests without a category; put files first whose tests take long."""
     bare = {
         item.location[0]
         for item in items
@@ -52,6 +54,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             f"no category in {', '.join(sorted(bare))}; begin the module with "
             f"pytestmark = pytest.mark.<{'|'.join(CATEGORIES)}> (pytest --markers explains them)"
         )
+    ranks: dict[str, int] = {}
+    for item in items:
+        marks = {mark.name for mark in item.iter_markers()}
+        rank = min(LONGEST_FIRST.index(each) for each in marks & set(CATEGORIES))
+        ranks[item.location[0]] = min(rank, ranks.get(item.location[0], rank))
+    items.sort(key=lambda item: ranks[item.location[0]])
 
 
 class _Purity:

@@ -1,4 +1,5 @@
-"""PDF to blocks: pdf-inspector finds headings and tables, pypdfium2 reads what it leaves out."""
+"""PDF to blocks: pdf-inspector finds headings and tables, pypdfium2 reads what it leaves out, and
+tesseract, where it is installed, the pages that are pictures."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ import pypdfium2
 from kb.sources.blocks import Block, FileContent
 from kb.sources.front_matter import FrontMatter, UnreadableFile
 from kb.sources.markdown import markdown_blocks
+from kb.sources.scans import recognise
 from kb.sources.spoken_marks import clean
 
 
@@ -35,6 +37,7 @@ only referred to has neither."""
 _ARTICLE_LEVEL = 6
 _MARKS = re.compile(r"\*\*|__|</?u>|\\(?=\W)|^\W*#+\s*")
 _HEADING_CHARS = 120
+_REMEDY = "install tesseract, or run text recognition on the file"
 
 
 def read_pdf(data: bytes, matter: FrontMatter) -> FileContent:
@@ -52,15 +55,16 @@ def read_pdf(data: bytes, matter: FrontMatter) -> FileContent:
     marked = [page.split("\n") for page in pages]
     unmarked = [page.split("\n") for page in plain]
     furniture = _edge_lines(unmarked) | _edge_lines(marked)
-    blocks: list[Block] = []
-    empty: list[int] = []
-    for number, (rich, poor) in enumerate(zip(marked, unmarked, strict=True), 1):
-        found = _page_blocks(rich, poor, furniture, f"page {number}")
-        if not found:
-            empty.append(number)
-        blocks += found
+    by_page = {
+        number: _page_blocks(rich, poor, furniture, f"page {number}")
+        for number, (rich, poor) in enumerate(zip(marked, unmarked, strict=True), 1)
+    }
+    for number, text in recognise(data, [number for number, found in by_page.items() if not found]):
+        by_page[number] = _page_blocks([], text.split("\n"), furniture, f"page {number}")
+    empty = [number for number, found in by_page.items() if not found]
+    blocks = [block for found in by_page.values() for block in found]
     if not blocks:
-        raise UnreadableFile("the PDF holds pictures of text only; run text recognition on it")
+        raise UnreadableFile(f"the PDF holds pictures of text only; {_REMEDY}")
     return FileContent.of(matter, matter.title or title, blocks, lacking=_lacking(empty))
 
 
@@ -82,7 +86,7 @@ def _lacking(empty: Sequence[int]) -> str:
     if not empty:
         return ""
     shown = ", ".join(map(str, empty[:10])) + (" …" if len(empty) > 10 else "")
-    return f"page {shown} holds no text but a picture; run text recognition on the file"
+    return f"page {shown} holds no text but a picture; {_REMEDY}"
 
 
 def _bare(line: str) -> str:
@@ -113,7 +117,7 @@ def _page_blocks(
         return [part for block in blocks for part in _articles(_judged(block))]
     kept = [clean(line) for line in _without_edges(poor, furniture)]
     text = clean(re.sub(r"(?<=[a-záéíóúñ])-\n(?=[a-záéíóúñ])", "", "\n".join(kept)))
-    return [Block("paragraph", text, position)] if text else []
+    return list(_articles(Block("paragraph", text, position))) if text else []
 
 
 def _without_edges(lines: Sequence[str], furniture: set[str]) -> list[str]:
@@ -150,6 +154,8 @@ def _articles(block: Block) -> Iterator[Block]:
     if before := text[: starts[0].start()].strip():
         yield Block("paragraph", before, block.position)
     for found, end in zip(starts, ends, strict=True):
-        heading = f"{found[1].capitalize()} {found[2]}"
-        yield Block("heading", heading, block.position, _ARTICLE_LEVEL)
-        yield Block("paragraph", text[found.start() : end].strip(), block.position)
+        article = text[found.start() : end].strip()
+        if any(map(str.isalnum, article)):  # marks before it are found as another beginning
+            heading = f"{found[1].capitalize()} {found[2]}"
+            yield Block("heading", heading, block.position, _ARTICLE_LEVEL)
+            yield Block("paragraph", article, block.position)

@@ -48,6 +48,8 @@ def close(s: CallState) -> None:
     """End the running response with every event that a whole one has, and with its usage."""
     slot = s.slot
     if slot.response_id:
+        if slot.untold is not None:
+            s.do("tell", slot.untold)
         response = _end_whole(s, slot, {"type": "cancelled", "reason": "client_cancelled"})
         review(s, response, response["output"])
         s.tell("response.done", response=response)

@@ -93,7 +93,7 @@ def _deliver(s: CallState, response_id: str) -> None:
             s.promised.add(call_id)
         _send_output(s, call_id, s.pending_output if output is None else output)
     if not batch.is_interrupted:
-        s.wishes.setdefault("answer", Wish("answer"))
+        s.wishes.setdefault("answer", batch.wish or Wish("answer"))
 
 
 def _send_output(s: CallState, call_id: str, output: str) -> None:

@@ -88,6 +88,7 @@ def _heard_from_upstream(s: CallState, event: Json) -> None:
     handler = _UPSTREAM.get(event["type"])
     shown = event if handler is None else handler(s, event)
     if shown is not None:
+        responses.show(s, shown)
         s.do("tell", shown)
 
 

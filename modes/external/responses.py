@@ -146,7 +146,20 @@ def created(s: CallState, event: Json) -> Json | None:
         s.wishes.pop("answer", None)  # the server's own answer knows all of it
     if is_unwanted:
         _cancel_active(s)
-    return event
+    if not s.view.own_tools:
+        return event
+    slot.untold = event
+    return None
+
+
+def show(s: CallState, event: Json) -> None:
+    """Before the first event of a response that shows, tell that it began. One that only calls
+    Penny's own tools does not show: a client would take its end for that of the answer."""
+    untold, s.slot.untold = s.slot.untold, None
+    if untold is not None and event.get("response_id") == s.slot.response_id:
+        s.do("tell", untold)
+    else:
+        s.slot.untold = untold
 
 
 def running(s: CallState, event: Json) -> None:
@@ -157,6 +170,7 @@ def running(s: CallState, event: Json) -> None:
         shown = {**response, "output": [], "status_details": None, "usage": None}
         s.tell("response.created", response=shown)
         created(s, {"response": shown})
+        s.slot.untold = None
     if response_id == s.slot.response_id:
         s.slot.heard_from_s = s.now_s
 
@@ -184,6 +198,12 @@ def done(s: CallState, event: Json) -> Json | None:
         s.retried = s.conversation.newest_turn_id()
         owe(s, slot)
         s.set_due("retry", RETRY_S)
+    if slot.untold is not None:
+        batch = s.batches.get(response_id)
+        if batch is not None and response.get("status") == "completed":
+            batch.wish = slot.wish  # the answer with its result is the one that was asked for
+            return None
+        s.do("tell", slot.untold)
     return {**event, "response": {**response, "output": output}}
 
 

@@ -98,6 +98,8 @@ class Slot:
     items: dict[str, OpenItem] = field(default_factory=dict)
     """Not done yet."""
     output: list[Json] = field(default_factory=list)
+    untold: Json | None = None
+    """Its ``response.created``, until something of it shows."""
 
 
 @dataclass(slots=True)
@@ -110,6 +112,8 @@ class Batch:
     is_interrupted: bool = False
     is_due: bool = False
     """The speaker goes on now, with the results that are there."""
+    wish: Wish | None = None
+    """What its response was asked for, where nothing of it showed."""
 
 
 @dataclass(frozen=True, slots=True)

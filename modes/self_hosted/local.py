@@ -103,11 +103,11 @@ class LocalWorker:
         if self._natural is None:
             return ""
         if self.profile == NATURAL:
-            return f"natural: {self._natural.weights.license}"
+            return f"natural ({self._natural.machine}): {self._natural.weights.license}"
         if self._natural.refusal:
             return f"embedded, not natural: {self._natural.refusal}"
         return (
-            f"embedded while natural loads: {self._natural.describe()} "
+            f"embedded while natural loads ({self._natural.machine}): {self._natural.describe()} "
             "(`make run LIGHT=1` stays without)"
         )
 

@@ -35,6 +35,7 @@ class NaturalProfile:
 
     def __init__(self, config: Config, environment: Mapping[str, str], machine: Machine) -> None:
         self._config = config
+        self.machine = machine
         self.weights: Weights = load_catalogue()[NATURAL]
         self.refusal = choose_refusal(config, environment, machine)
 

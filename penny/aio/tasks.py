@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from traceback import walk_tb
-from types import TracebackType
 from typing import Any, TypeVar
 
 import structlog
@@ -38,10 +37,6 @@ class TaskOwner:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
 
-    def __len__(self) -> int:
-        """Tasks still running."""
-        return len(self._tasks)
-
     def spawn(self, coro: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
         """Start a task. Raises RuntimeError after ``aclose``."""
         if self._closed:
@@ -69,17 +64,6 @@ class TaskOwner:
                 cancelled = error
         if cancelled is not None:
             raise cancelled
-
-    async def __aenter__(self) -> TaskOwner:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

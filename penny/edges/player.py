@@ -221,6 +221,10 @@ class Player:
         if ended and item in self._sounding and played >= item.sent_ms - FRAME_MS:
             item.report = (now_s - 3600.0, item.sent_ms)
 
+    def estimate(self) -> None:
+        """The caller's side reports no more: from now on what was sent in time was heard."""
+        self._reports = False
+
     def resend(self, item_id: str, audio_ms: float, now_s: float) -> None:
         """Audio of an item that was sent and never arrived leaves once more, all at once.
 

@@ -44,7 +44,7 @@ from penny.gateway.sibling_processes import SiblingProcesses
 from penny.gateway.sign_in import SignInRoutes
 from penny.gateway.socket import SocketDoor
 from penny.gateway.trust import Trust, build_trust
-from penny.gateway.webrtc import WebRtcDoor
+from penny.gateway.webrtc import Peers, WebRtcDoor
 from penny.logs import LossyStream
 from penny.session.broker import Broker, BrokerSettings
 from penny.session.endings import GRACE_S
@@ -192,13 +192,14 @@ class Gateway:
         app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[make_guard(trust.gate)])
         self.routes.add_to(app)
         notice = self._kept.notice if self._kept is not None else lambda _tenant, _language: ""
-        door = SocketDoor(broker, config, trust.gate, clock, self._siblings, notice)
+        peers = Peers(config, self.host) if config.gateway.webrtc.enabled else None
+        door = SocketDoor(broker, config, trust.gate, clock, self._siblings, peers, notice)
         app.router.add_get("/ws", door.connect)
         broker.give_up_lost = lambda: door.held.give_up_longest_lost(clock())
         realtime = RealtimeDoor(broker, config, trust.gate, trust.secrets, time.time, notice)
         realtime.add_to(app)
-        if config.gateway.webrtc.enabled:
-            self._webrtc = WebRtcDoor(realtime, config, self.host)
+        if peers is not None:
+            self._webrtc = WebRtcDoor(realtime, peers)
             self._webrtc.add_to(app)
         SignInRoutes(trust.gate, trust.sign_ins).add_to(app)
         KbRoutes(kb, trust.gate, config.kb.default_ref).add_to(app)

@@ -36,7 +36,9 @@ ROUTES: dict[str, str] = {
     "GET /v1/realtime": OWN,  # sessions:open
     "POST /v1/realtime/client_secrets": OWN,  # secrets:mint
     "POST /v1/realtime/calls": OWN,  # sessions:open, as all of a call
+    "OPTIONS /v1/realtime/calls": OPEN,  # what a browser asks first
     "POST /v1/realtime/calls/{call_id}/hangup": OWN,
+    "OPTIONS /v1/realtime/calls/{call_id}/hangup": OPEN,
     "POST /v1/realtime/calls/{call_id}/accept": OWN,
     "POST /v1/realtime/calls/{call_id}/reject": OWN,
     "POST /v1/realtime/calls/{call_id}/refer": OWN,
@@ -90,7 +92,7 @@ def make_guard(gate: Gate) -> Middleware:
         resource = request.match_info.route.resource
         if resource is None or resource.canonical == UNKNOWN_PATH:
             return await handler(request)  # there is no such path, or not with that method
-        method = "GET" if request.method in ("HEAD", "OPTIONS") else request.method
+        method = "GET" if request.method == "HEAD" else request.method
         right = ROUTES.get(f"{method} {resource.canonical}")
         if right not in (OPEN, OWN):
             try:

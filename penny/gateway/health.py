@@ -37,8 +37,6 @@ class LoopLag:
         self._record = record
         self._clock = clock
         self._alarmed_s = float("-inf")
-        self.worst_s = 0.0
-        self.last_s = 0.0
 
     async def watch(self) -> None:
         """Measure for as long as the gateway lives; one log line per alarm, not per tick."""
@@ -46,12 +44,11 @@ class LoopLag:
             due_s = self._clock() + LAG_PERIOD_S
             await asyncio.sleep(LAG_PERIOD_S)
             now_s = self._clock()
-            self.last_s = max(0.0, now_s - due_s)
-            self.worst_s = max(self.worst_s, self.last_s)
-            self._record(self.last_s)
-            if self.last_s >= ALARM_S and now_s - self._alarmed_s >= ALARM_EVERY_S:
+            lag_s = max(0.0, now_s - due_s)
+            self._record(lag_s)
+            if lag_s >= ALARM_S and now_s - self._alarmed_s >= ALARM_EVERY_S:
                 self._alarmed_s = now_s
-                log.warning("event_loop_late", lag_s=round(self.last_s, 3))
+                log.warning("event_loop_late", lag_s=round(lag_s, 3))
 
 
 class DescriptorWatch:

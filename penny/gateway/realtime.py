@@ -125,16 +125,12 @@ class RealtimeDoor:
             if call_id := request.query.get("call_id"):
                 return await self._join(request, call_id)
             asked = await self.ask(request)
-            async with self._placed(asked, RealtimeEdge.name):
-                # Before a speaker is: what is no upgrade costs none, and no single-use secret.
-                upgrade = self._upgrade(request, asked.policy)
-                async with (
-                    self._speaking(asked) as speaker,
-                    upgrade.accepted() as connection,
-                ):
-                    edge = self.edge(asked, connection)
-                    edge.open(speaker.info["session"])
-                    await self.run(asked, edge, speaker)
+            # Before a speaker is: what is no upgrade costs none, and no single-use secret.
+            upgrade = self._upgrade(request, asked.policy)
+            async with self.opened(asked) as speaker, upgrade.accepted() as connection:
+                edge = self.edge(asked, connection)
+                edge.open(speaker.info["session"])
+                await self.run(asked, edge, speaker)
             return upgrade.response
         except PennyError as error:
             return refuse(error)
@@ -169,41 +165,27 @@ class RealtimeDoor:
         return Asked(identity, policy, mode, model, spec, request.query.get("penny_events") == "1")
 
     @asynccontextmanager
-    async def opened(self, asked: Asked, edge: str) -> AsyncIterator[Speaker]:
-        """Hold a place and a speaker for that session; it begins in the block.
+    async def opened(self, asked: Asked, edge: str = RealtimeEdge.name) -> AsyncIterator[Speaker]:
+        """Hold a place under every limit and a speaker for that session; it begins in the block.
 
         Raises:
             PennyError: there is no place, or no speaker.
         """
-        async with self._placed(asked, edge), self._speaking(asked, edge) as speaker:
-            yield speaker
-
-    @asynccontextmanager
-    async def _placed(self, asked: Asked, edge: str) -> AsyncIterator[None]:
-        """Hold a place under every limit. Raises PennyError."""
-        spec, mode = asked.spec, asked.mode
+        spec = replace(asked.spec, holds_playback=edge == WebRtcEdge.name)
         async with (
             self._broker.admit(),
-            self._gate.admit(spec.session_id, asked.identity, mode.name, edge),
+            self._gate.admit(spec.session_id, asked.identity, asked.mode.name, edge),
         ):
-            yield
-
-    @asynccontextmanager
-    async def _speaking(
-        self, asked: Asked, edge: str = RealtimeEdge.name
-    ) -> AsyncIterator[Speaker]:
-        """Hold a speaker. Raises PennyError."""
-        spec = replace(asked.spec, holds_playback=edge == WebRtcEdge.name)
-        speaker = await self._opener.open_begun(
-            asked.mode,
-            spec,
-            named=MODEL_MODES.get(asked.model) is not None,
-            may_use=asked.policy.check_mode,
-        )
-        async with aclosing(speaker):
-            # Last of all: what is refused before leaves a single-use secret as it was.
-            await self._gate.use_secret(asked.identity)
-            yield speaker
+            speaker = await self._opener.open_begun(
+                asked.mode,
+                spec,
+                named=MODEL_MODES.get(asked.model) is not None,
+                may_use=asked.policy.check_mode,
+            )
+            async with aclosing(speaker):
+                # Last of all: what is refused before leaves a single-use secret as it was.
+                await self._gate.use_secret(asked.identity)
+                yield speaker
 
     def edge(self, asked: Asked, connection: EventConnection) -> RealtimeEdge:
         """The client's events on this connection."""

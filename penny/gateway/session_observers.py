@@ -8,7 +8,7 @@ from config.schema import Config
 from penny.gateway.metrics import Metrics
 from penny.session.broker import Broker
 from penny.session.cost import CostObserver
-from penny.session.endings import HandoffEnd, LimitWatch
+from penny.session.endings import HandoffEnd
 from penny.session.observers import Json, Observer
 from penny.session.session import Session
 from penny.session.turn_recorder import TurnRecorder
@@ -65,7 +65,6 @@ def attach_observers(
     broker.add_observer(time_turns)
     broker.add_observer(meter)
     broker.add_observer(lambda session, _turns: BrainSummary(session.state.totals))
-    broker.add_observer(LimitWatch)
     if config.actions.handoff_ends_session:
         broker.add_observer(HandoffEnd)
     broker.add_observer(lambda session, _turns: PlaceRelease(session.id, admission.session_ended))

@@ -26,6 +26,7 @@ from penny.gateway.gate import Gate, dead_secret_of
 from penny.gateway.held_sessions import HeldSessions
 from penny.gateway.opening import CallerLeft, Opener, Opening, say_exactly
 from penny.gateway.sibling_processes import SiblingProcesses
+from penny.gateway.webrtc import Peers, SocketMedia
 from penny.ids import new_id
 from penny.protocol.codec import dump, parse_client_message
 from penny.protocol.error import CloseCode, SessionError, SessionWarning
@@ -66,6 +67,7 @@ class SocketDoor:
         gate: Gate,
         clock: Callable[[], float],
         siblings: SiblingProcesses | None = None,
+        peers: Peers | None = None,
         notice: Callable[[str, str], str] = lambda _tenant, _language: "",
     ) -> None:
         self._broker = broker
@@ -74,6 +76,7 @@ class SocketDoor:
         self._gate = gate
         self._clock = clock
         self._siblings = siblings
+        self._peers = peers
         self.held = HeldSessions(siblings.token_prefix if siblings else "resume")
         self._opener = Opener(broker, config)
 
@@ -226,13 +229,17 @@ class SocketDoor:
     ) -> None:
         mode, speaker = opened.mode, opened.speaker
         formats, resume = start.audio.agree(), self._config.resume
+        media = SocketMedia(self._peers) if self._peers is not None else None
         edge = SocketEdge(
             connection,
             formats,
             clock=self._clock,
             hold=resume,
             rate=self._gate.message_rate(policy),
+            answer_offer=media.take if media is not None else None,
         )
+        if media is not None:
+            media.edge = edge
         token = self.held.add(spec.session_id, edge, identity) if resume.hold_s else None
         limits = self._gate.session_limits(policy)
         edge.post(self._started(spec, mode, formats, speaker, limits.max_s, token))
@@ -246,6 +253,8 @@ class SocketDoor:
         finally:
             if token is not None:
                 self.held.forget(token)
+            if media is not None:
+                await media.aclose()
 
     # -- what the caller asked for ------------------------------------------------------------
 
@@ -299,6 +308,7 @@ class SocketDoor:
             capabilities=Capabilities.model_validate(
                 {**(speaker.info.get("capabilities") or {}), "resume": resume_token is not None}
             ),
+            webrtc=self._peers is not None,
             max_duration_ms=round(max_s * 1000),
             resume_token=resume_token,
             resume_within_ms=round(self._config.resume.hold_s * 1000) if resume_token else None,

@@ -12,7 +12,7 @@ import json
 import os
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from aiohttp import BodyPartReader, web
@@ -20,13 +20,19 @@ from aiohttp import BodyPartReader, web
 from config.credentials import is_loopback, read_secret
 from config.schema import Config
 from penny.aio.tasks import TaskOwner
+from penny.edges.socket.edge import SocketEdge
 from penny.edges.webrtc.channel import ChannelConnection
 from penny.edges.webrtc.edge import WebRtcEdge
 from penny.errors import ModeUnavailable, PennyError, ProtocolError
 from penny.gateway.realtime import Asked, LiveCall, RealtimeDoor, refuse
 from penny.ids import new_id
+from penny.protocol.error import SessionError
+from penny.protocol.session import MediaAnswer
 from penny.trust.client_secrets import check_session
 
+
+if TYPE_CHECKING:
+    from penny.edges.webrtc.peer import Peer
 
 log = structlog.get_logger()
 
@@ -37,6 +43,91 @@ MAX_OFFER_BYTES = 65_536
 """A browser's offer is about 2 KiB; with video and many candidates 10."""
 BODY_WAIT_S = 10.0
 SIP_ONLY = ("accept", "reject", "refer")
+ANY_PAGE = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Location"}
+"""A browser asks from the page of whoever uses this API. What it shows, and what the gate makes of
+its origin, decides; no cookie travels with ``*``."""
+
+
+class Peers:
+    """Makes peer connections, and loads the native library that carries them with the first.
+
+    Args:
+        host: the address listened on; on loopback only, calls may come over loopback.
+    """
+
+    def __init__(self, config: Config, host: str) -> None:
+        self._section = config.gateway.webrtc
+        self._is_local = is_loopback(host)
+        self._is_loaded = False
+
+    async def load(self) -> None:
+        """Raises ModeUnavailable where the library is not installed."""
+        if self._is_loaded:
+            return
+        try:
+            await asyncio.to_thread(partial(_import_engine, loopback=self._is_local))
+        except ImportError as error:
+            log.error("webrtc_missing", reason=str(error))  # noqa: TRY400
+            raise ModeUnavailable(
+                "WebRTC is not installed here; connect by WebSocket to /v1/realtime",
+                remedy="install requirements/base.txt again",
+            ) from error
+        self._is_loaded = True
+
+    def make(self) -> Peer:
+        """A connection that has yet to answer its offer; after ``load``."""
+        from penny.edges.webrtc.peer import IceSettings, Peer
+
+        servers = []
+        for server in self._section.ice_servers:
+            secret = read_secret(server.credential_env, os.environ)
+            word = secret.get_secret_value() if secret is not None else None
+            servers.append((server.urls, server.username, word))
+        return Peer(IceSettings(servers, self._section.port_range))
+
+
+class SocketMedia:
+    """The peer connection beside one session of ``/ws``: each offer takes the place of the last."""
+
+    def __init__(self, peers: Peers) -> None:
+        self._peers = peers
+        self._tasks = TaskOwner("media")
+        self._peer: Peer | None = None
+        self.edge: SocketEdge
+
+    def take(self, offer: str) -> None:
+        self._tasks.spawn(self._answer(offer), name="media offer")
+
+    async def aclose(self) -> None:
+        await self._tasks.aclose()
+        await self._leave()
+
+    async def _answer(self, offer: str) -> None:
+        edge, tracks = self.edge, self.edge.media
+        await self._leave()
+        try:
+            await self._peers.load()
+            self._peer = peer = self._peers.make()
+            answer = await peer.answer(
+                offer,
+                on_audio=tracks.hear,
+                on_channel=lambda channel: channel.close(),
+                on_gone=tracks.stop,
+                on_connected=lambda: edge.start_media(peer),
+            )
+        except PennyError as error:
+            await self._leave()
+            edge.post(
+                SessionError(code=error.code, message=error.message, retryable=False, field="sdp")
+            )
+        else:
+            edge.post(MediaAnswer(sdp=answer))
+
+    async def _leave(self) -> None:
+        peer, self._peer = self._peer, None
+        self.edge.media.stop()
+        if peer is not None:
+            await peer.aclose()
 
 
 class WebRtcDoor:
@@ -44,21 +135,21 @@ class WebRtcDoor:
 
     Args:
         door: opens the sessions, and keeps the table of calls that other connections may join.
-        host: the address listened on; on loopback only, calls may come over loopback.
     """
 
-    def __init__(self, door: RealtimeDoor, config: Config, host: str) -> None:
+    def __init__(self, door: RealtimeDoor, peers: Peers) -> None:
         self._door = door
-        self._config = config
-        self._is_local = is_loopback(host)
+        self._peers = peers
         self._tasks = TaskOwner("calls")
-        self._is_loaded = False
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_post(PATH, self._call)
+        app.router.add_options(PATH, self._allow)
         app.router.add_post(PATH + "/{call_id}/hangup", self._hang_up)
+        app.router.add_options(PATH + "/{call_id}/hangup", self._allow)
         for verb in SIP_ONLY:
             app.router.add_post(PATH + "/{call_id}/" + verb, self._refuse_sip)
+        app.on_response_prepare.append(_open_to_pages)
 
     async def aclose(self) -> None:
         """End what still lives."""
@@ -66,11 +157,16 @@ class WebRtcDoor:
 
     # -- requests -----------------------------------------------------------------------------
 
+    async def _allow(self, request: web.Request) -> web.Response:
+        """What a browser asks before it sends another origin's offer with a key (CORS)."""
+        asked = request.headers.get("Access-Control-Request-Headers", "")
+        return web.Response(status=204, headers={"Access-Control-Allow-Headers": asked})
+
     async def _call(self, request: web.Request) -> web.Response:
         try:
             offer, session = await _read_offer(request)
             asked = await self._door.ask(request, session)
-            await self._load()
+            await self._peers.load()
             call_id = new_id("rtc")
             answered: asyncio.Future[str] = asyncio.get_running_loop().create_future()
             self._tasks.spawn(self._carry(call_id, asked, offer, answered), name=call_id)
@@ -101,14 +197,12 @@ class WebRtcDoor:
         self, call_id: str, asked: Asked, offer: str, answered: asyncio.Future[str]
     ) -> None:
         """One call from the offer to the end; ``answered`` gets the SDP, or why there is none."""
-        from penny.edges.webrtc.peer import Peer  # loaded by ``_load``
-
         try:
             async with self._door.opened(asked, WebRtcEdge.name) as speaker:
                 channel = ChannelConnection()
                 events = self._door.edge(asked, channel)
                 session = speaker.info["session"]
-                peer = Peer(self._ice())
+                peer = self._peers.make()
                 clock = asyncio.get_running_loop().time
                 edge = WebRtcEdge(channel, events, session, peer, clock)
                 try:
@@ -133,31 +227,6 @@ class WebRtcDoor:
             if not answered.done():
                 answered.cancel()
 
-    async def _load(self) -> None:
-        """Load the native library, once. Raises ModeUnavailable where it is not installed."""
-        if self._is_loaded:
-            return
-        try:
-            await asyncio.to_thread(partial(_import_engine, loopback=self._is_local))
-        except ImportError as error:
-            log.error("webrtc_missing", reason=str(error))  # noqa: TRY400
-            raise ModeUnavailable(
-                "WebRTC is not installed here; connect by WebSocket to /v1/realtime",
-                remedy="install requirements/base.txt again",
-            ) from error
-        self._is_loaded = True
-
-    def _ice(self) -> Any:
-        from penny.edges.webrtc.peer import IceSettings
-
-        section = self._config.gateway.webrtc
-        servers = []
-        for server in section.ice_servers:
-            secret = read_secret(server.credential_env, os.environ)
-            word = secret.get_secret_value() if secret is not None else None
-            servers.append((server.urls, server.username, word))
-        return IceSettings(servers, section.port_range)
-
 
 def _import_engine(*, loopback: bool) -> None:
     import webrtc
@@ -167,6 +236,11 @@ def _import_engine(*, loopback: bool) -> None:
         with suppress(webrtc.InvalidStateError):
             webrtc.allow_loopback()
     import penny.edges.webrtc.peer  # noqa: F401
+
+
+async def _open_to_pages(request: web.Request, response: web.StreamResponse) -> None:
+    if request.path.startswith(PATH):
+        response.headers.update(ANY_PAGE)
 
 
 async def _read_offer(request: web.Request) -> tuple[str, Json]:

@@ -186,6 +186,26 @@ class Ping(ClientMessage):
     """Comes back in the ``pong``."""
 
 
+class MediaOffer(ClientMessage):
+    """Asks to carry the audio by WebRTC from now on, where ``session_started.webrtc`` is true.
+
+    Once the connection stands, audio goes on its tracks, both ways, and no binary messages come;
+    when it is lost, they come again. Everything else stays on the socket.
+    """
+
+    type: Literal["media_offer"] = "media_offer"
+    sdp: Annotated[str, Field(min_length=1, max_length=32_768)]
+    """An offer with one audio track, to send and to receive."""
+
+
+class MediaAnswer(ServerEvent):
+    """The answer to a ``media_offer``. One that cannot be taken gets an ``error`` instead."""
+
+    type: Literal["media_answer"] = "media_answer"
+    sdp: str
+    """With every candidate in it."""
+
+
 class Pong(ServerEvent):
     """The answer to a ``ping``."""
 
@@ -251,6 +271,8 @@ class SessionStarted(ServerEvent):
     """What the caller should know about this mode's ears or voice; null when nothing."""
     capabilities: Capabilities = Capabilities()
     """What this session can do."""
+    webrtc: bool = False
+    """``media_offer`` may be sent."""
     max_duration_ms: Milliseconds | None = None
     """The session ends by itself after this long; null when unlimited."""
     resume_token: str | None = None

@@ -15,6 +15,7 @@ import structlog
 
 from penny.errors import ModeUnavailable, ProtocolError, SessionRefused
 from penny.session.edge import Edge
+from penny.session.endings import LimitWatch
 from penny.session.mode import WORKER_FULL, Mode, SessionSpec, Speaker
 from penny.session.observers import ModeChange, Observer
 from penny.session.session import Session, SessionLimits
@@ -202,6 +203,7 @@ class Broker:
         made = [make(session, turns) for make in self._observers]
         watching = [observer for observer in made if observer is not None]
         session.add_observer(ModeChange(session, self.counts.moved), turns, *watching)
+        session.add_observer(LimitWatch(session, turns))
         self._sessions[session.id] = session
         self.counts.started[mode.name] = self.counts.started.get(mode.name, 0) + 1
         log.info("session_started", session_id=session.id, mode=mode.name, edge=edge.name)

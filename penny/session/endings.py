@@ -62,7 +62,7 @@ class HandoffEnd(Observer):
 
 class LimitWatch(Observer):
     """Observer that warns of a session's limits (``ending_soon``) and ends it in a moment of
-    silence; ``grace_s`` of the limits is the session's own affair."""
+    silence, ``grace_s`` after a limit at the latest."""
 
     listens_to = (
         "input_audio_buffer.speech_started",
@@ -104,7 +104,7 @@ class LimitWatch(Observer):
             ends_s = begun_s[reason] + limit_s
             tells_s = ends_s - min(TOLD_AHEAD_S[reason], limit_s / 5)
             if now_s >= ends_s:
-                if self._is_quiet(now_s):
+                if self._is_quiet(now_s) or now_s >= ends_s + self._session.limits.grace_s:
                     self._session.end(reason)
                     return
                 next_s = now_s + LOOK_EVERY_S

@@ -1,7 +1,7 @@
 """One session from open to close: an edge joined to a speaker. The only home of its state.
 
-The session knows neither: it carries Realtime events both ways, lets observers see them, watches
-its limits, and ends once with a reason. New behaviour enters as an edge, a mode, an observer or a
+The session knows neither: it carries Realtime events both ways, lets observers see them, and ends
+once with a reason. New behaviour enters as an edge, a mode, an observer or a
 pure decision; never as another attribute here.
 """
 
@@ -33,7 +33,7 @@ AUDIO = "input_audio_buffer.append"
 @dataclass(frozen=True, slots=True)
 class SessionLimits:
     """``max_s`` of the whole session; ``idle_s`` without any speech or text of either side;
-    ``grace_s`` more of both where ``LimitWatch`` waits for what is being said."""
+    ``grace_s`` more of both for what is being said. ``LimitWatch`` keeps them."""
 
     max_s: float
     idle_s: float
@@ -103,8 +103,6 @@ class Session:
 
     async def run(self) -> str:
         """Carry the session to its end; returns the reason. The edge is told and closed."""
-        limits = asyncio.create_task(self._watch_limits(), name=f"{self.id} limits")
-        limits.add_done_callback(self._on_task_done)
         reason = "error"
         try:
             self._speaker.start(_Sink(self._from_speaker, self._speaker_closed))
@@ -112,10 +110,9 @@ class Session:
             reason = await self._ending
         finally:
             self.state.reason = reason
-            tasks = [task for task in (limits, self._holding) if task is not None]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            if self._holding is not None:
+                self._holding.cancel()
+                await asyncio.gather(self._holding, return_exceptions=True)
             await self._close(reason)
         return reason
 
@@ -181,19 +178,6 @@ class Session:
             draining.cancel()
             self._holding, self._is_stalled = None, False
         self._edge.resume()
-
-    async def _watch_limits(self) -> None:
-        while True:
-            now_s = self._clock()
-            ends_s = self.state.started_s + self.limits.max_s + self.limits.grace_s
-            idle_s = self.state.last_activity_s + self.limits.idle_s + self.limits.grace_s
-            if now_s >= ends_s:
-                self.end("time_limit")
-                return
-            if now_s >= idle_s:
-                self.end("idle")
-                return
-            await asyncio.sleep(min(ends_s, idle_s) - now_s)
 
     # -- ending -------------------------------------------------------------------------------
 

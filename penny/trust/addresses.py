@@ -53,7 +53,9 @@ def is_public(address: str) -> bool:
     except ValueError:
         return False
     if isinstance(ip, IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        if ip.sixtofour or ip.teredo:
+            return False  # tunnels that no service uses, and Python's releases judge differently
+        inner = ip.ipv4_mapped
         if inner is None and ip.exploded.startswith("0064:ff9b:0000:0000:0000:0000:"):
             inner = IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner is not None:

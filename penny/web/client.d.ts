@@ -25,6 +25,9 @@ export interface Options {
   /** Folder that serves capture-worklet.js, player-worklet.js and resampler.js; for bundlers that
    * move modules. Default: beside this module. */
   worklets?: string | URL;
+  /** Whether the voices go by WebRTC, where Penny offers it: `auto` when the socket has stuttered
+   * three times. The socket carries them until it stands, and when it is lost. Default `auto`. */
+  webrtc?: "auto" | "always" | "never";
   /** How long a cut connection is tried again. 0: never. Default 30000. */
   reconnectMs?: number;
 }
@@ -56,6 +59,8 @@ export interface LocalEvents {
   overflow: { item_id: string };
   /** The network does not take the microphone's audio; frames are dropped. */
   congested: { frames: number };
+  /** The voices go this way from now on. */
+  media: { by: "webrtc" | "socket" };
   microphone_lost: Record<string, never>;
   /** The device took the sound away (a phone call, a locked screen), or gave it back. It is asked
    * for again when the page is seen and at the next click or key. */

@@ -2,6 +2,7 @@
 
 import { Microphone, MicrophoneError, Player } from "./audio.js";
 import { Connection, PennyError, protocolsFor } from "./connection.js";
+import { Media } from "./media.js";
 import { Outbox } from "./outbox.js";
 import { Patience } from "./patience.js";
 
@@ -15,6 +16,7 @@ const GOODBYE_MS = 2000; // how long a hang-up waits for Penny's totals
 const CLOSED_BY_US = 1000;
 const RECONNECT_MS = 30_000; // how long a cut session is tried again
 const FINAL_CODES = new Set([1000, 1009, 1011, 4400, 4401, 4404, 4408, 4413, 4429]); // trying again is no use
+const STUTTERS = 3; // so often the socket's sound may run dry before WebRTC is tried
 const WAKES = [
   [document, "visibilitychange"],
   [document, "pointerdown"],
@@ -32,6 +34,8 @@ export class PennyClient extends EventTarget {
   #context = null;
   #microphone = null;
   #player = null;
+  #media = null; // WebRTC beside the socket
+  #stutters = 0;
   #wishes = {};
   #item = null; // whose audio the binary messages are
   #reported = new Map(); // item -> ms last told to Penny
@@ -51,7 +55,7 @@ export class PennyClient extends EventTarget {
     super();
     this.url = new URL(url ?? "/ws", globalThis.location?.href);
     this.url.protocol = this.url.protocol.replace(/^http/, "ws");
-    this.#options = { reconnectMs: RECONNECT_MS, ...options };
+    this.#options = { reconnectMs: RECONNECT_MS, webrtc: "auto", ...options };
   }
 
   /**
@@ -68,6 +72,7 @@ export class PennyClient extends EventTarget {
       await Promise.race([this.#openAudio(microphone, deviceId), cancelled]);
       this.session = await Promise.race([this.#connect(this.#startMessage()), cancelled]);
       this.#setState("open");
+      if (this.#options.webrtc === "always") this.#offerMedia();
       return this.session;
     } catch (error) {
       this.#release();
@@ -210,10 +215,50 @@ export class PennyClient extends EventTarget {
     if (given || this.state !== "connecting") this.#outbox.add(message, given);
   }
 
+  /** Have the voices go by WebRTC; the socket carries them until that stands, and when it is lost. */
+  async #offerMedia() {
+    if (this.#media || !this.session?.webrtc || this.#options.webrtc === "never") return;
+    const media = (this.#media = new Media(this.#context, {
+      onChange: (on) => this.#onMedia(on),
+      onLevel: (level) => this.#emit("level", { output: level }),
+    }));
+    try {
+      const sdp = await media.offer(this.#microphone?.stream.getAudioTracks()[0]);
+      if (this.#media === media) this.#send({ type: "media_offer", sdp });
+    } catch (error) {
+      console.warn("WebRTC", error); // the socket goes on
+      this.#closeMedia();
+    }
+  }
+
+  #onMedia(on) {
+    if (on) {
+      if (this.#item !== null) this.#player?.end(this.#item); // the rest of it comes the other way
+    } else {
+      this.#media = null;
+      this.#stutters = -Infinity; // not again in this session
+    }
+    this.#emit("media", { by: on ? "webrtc" : "socket" });
+  }
+
+  #closeMedia() {
+    this.#media?.close();
+    this.#media = null;
+    this.#stutters = 0;
+  }
+
+  /** The network is too bad for a socket. */
+  #onStutter() {
+    this.#stutters += 1;
+    if (this.#stutters >= STUTTERS) this.#offerMedia();
+  }
+
   #onFrame(pcm, level) {
     this.#emit("level", { input: level });
+    if (this.#media?.on) return;
     if (this.state !== "open" || this.#connection.sendAudio(pcm)) return;
     this.droppedFrames += 1;
+    if (this.droppedFrames === 1) this.#onStutter();
     if (this.droppedFrames % 50 === 1) this.#emit("congested", { frames: this.droppedFrames });
   }
 
@@ -225,7 +270,12 @@ export class PennyClient extends EventTarget {
   #onEvent(event) {
     if (event.type === "session_started") this.#received = 1;
     else if (event.type !== "session_resumed") this.#received += 1;
-    if (event.type === "audio_started") {
+    if (event.type === "media_answer") {
+      this.#media?.answer(event.sdp).catch(() => this.#closeMedia());
+    } else if (event.type === "transcript_heard" && this.#media?.on) {
+      const { item_id, heard_ms: played_ms, complete } = event;
+      this.#emit("played", { item_id, played_ms, ended: true, dropped: !complete });
+    } else if (event.type === "audio_started") {
       this.#item = event.item_id;
     } else if (event.type === "audio_done" && this.#item === event.item_id) {
       this.#player?.end(event.item_id);
@@ -245,6 +295,7 @@ export class PennyClient extends EventTarget {
   }
 
   #onPlayback({ type, item, playedMs, ...facts }) {
+    if (this.#media?.on) return; // Penny counts what goes on the track
     const played_ms = Math.round(playedMs ?? 0);
     if (type === "position") {
       this.#emit("level", { output: facts.level });
@@ -258,6 +309,7 @@ export class PennyClient extends EventTarget {
       this.#emit("level", { output: 0 });
       this.#send({ type: "playback", item_id: item, played_ms, ended: true });
     } else {
+      if (type === "underrun") this.#onStutter();
       this.#emit(type, { item_id: item });
       return;
     }
@@ -277,6 +329,7 @@ export class PennyClient extends EventTarget {
     const context = this.#context;
     const token = this.session.resume_token;
     let resuming = token !== null;
+    if (!resuming) this.#closeMedia();
     if (!resuming) this.#dropPlayback(); // the answer it belongs to is gone
     this.#setState("reconnecting");
     while (await patience.wait()) {
@@ -293,6 +346,7 @@ export class PennyClient extends EventTarget {
         if (error.code === "connection_lost" || error.retryable) continue;
         if (!resuming) break; // refused: trying again is no use
         resuming = false; // that session is over
+        this.#closeMedia();
         this.#dropPlayback();
       }
     }
@@ -307,6 +361,7 @@ export class PennyClient extends EventTarget {
     }
     this.#setState("open");
     for (const message of missing) this.#send(message);
+    if (!resumed && this.#options.webrtc === "always") this.#offerMedia();
     this.#emit("reconnected", { resumed, attempt, gap_ms: Math.round(waitedMs) });
   }
 
@@ -318,6 +373,7 @@ export class PennyClient extends EventTarget {
 
   #release() {
     for (const [target, type] of WAKES) target.removeEventListener(type, this.#wake, true);
+    this.#closeMedia();
     if (this.#context) this.#context.onstatechange = null; // its closing is no news
     const audio = [this.#microphone, this.#player, this.#context, this.#connection];
     Object.assign(this, { session: null });

@@ -36,6 +36,7 @@ export class Modes {
   #list = [];
   #chosen = null;
   #asked = 0;
+  #told = "";
   examples = []; // questions that the documents list, in the page's language
 
   constructor(fieldset, onChoice) {
@@ -60,19 +61,22 @@ export class Modes {
     return kind === null ? "" : words().ears[kind];
   }
 
-  /** Ask Penny, in the page's language. Rejects when she cannot be reached. */
+  /** Ask Penny, in the page's language; whether anything is new. Rejects when it cannot be reached. */
   async load() {
     const asked = (this.#asked += 1);
     const response = await fetch(`/v1/modes?language=${currentLanguage()}`);
     if (!response.ok) throw new Error(`/v1/modes answered ${response.status}`);
-    const { modes, default_mode: preferred, examples = [] } = await response.json();
-    if (asked !== this.#asked) return; // the language changed meanwhile
+    const told = currentLanguage() + (await response.text());
+    if (asked !== this.#asked || told === this.#told) return false; // asked in another language since, or no news
+    this.#told = told;
+    const { modes, default_mode: preferred, examples = [] } = JSON.parse(told.slice(2));
     this.#list = modes;
     this.examples = examples;
     const open = this.#list.filter((mode) => mode.available && mode.selectable);
     const first = open.find((mode) => mode.name === preferred) ?? open[0];
     this.#chosen = this.chosen?.available ? this.#chosen : (first?.name ?? null);
     this.draw();
+    return true;
   }
 
   draw() {

@@ -18,8 +18,10 @@ const text = find("#text");
 const problem = find("#problem");
 
 const RETRY_MS = 2000;
+const REFRESH_MS = 10000; // before a call: other engines may take over, or a mode come or go
 
-const penny = new PennyClient();
+const asked = new URLSearchParams(location.search).get("webrtc"); // always, never; else auto
+const penny = new PennyClient({ webrtc: asked ?? "auto" });
 const coin = new Coin(find("#coin"));
 const modes = new Modes(find("#modes"), drawControls);
 const check = new MicrophoneCheck((error) => complain(explainMicrophone(error), error.code));
@@ -118,13 +120,14 @@ function tell(table, { code, message }) {
 
 async function loadModes() {
   try {
-    await modes.load();
+    const news = await modes.load();
     if (modes.chosen === null) {
       complain(words().noMode, "no_mode");
       setTimeout(loadModes, RETRY_MS); // a worker may be loading its models
-    } else if (problem.dataset.code === "no_mode") {
+    } else if (["no_mode", "modes"].includes(problem.dataset.code)) {
       complain("");
     }
+    if (!news) return;
   } catch (error) {
     complain(words().problems.modes, "modes");
     console.warn(error);
@@ -277,6 +280,10 @@ find("#theme").addEventListener("click", () => {
   coin.wake();
   drawControls();
 });
+
+setInterval(() => {
+  if (document.body.dataset.view === "lobby" && penny.state === "idle" && !document.hidden) loadModes();
+}, REFRESH_MS);
 
 showTheme();
 speak();

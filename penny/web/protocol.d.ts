@@ -5,11 +5,13 @@ export type ClientMessage =
   | SessionResume
   | SessionEnd
   | Ping
+  | MediaOffer
   | TextInput
   | Playback
   | Interrupt;
 
 export type ServerMessage =
+  | MediaAnswer
   | Pong
   | SessionStarted
   | ModeChanged
@@ -244,6 +246,24 @@ export interface LatencyMs {
   done: number | null;
 }
 
+/** The answer to a `media_offer`. One that cannot be taken gets an `error` instead. */
+export interface MediaAnswer {
+  type: "media_answer";
+  /** With every candidate in it. */
+  sdp: string;
+}
+
+/**
+ * Asks to carry the audio by WebRTC from now on, where `session_started.webrtc` is true. Once
+ * the connection stands, audio goes on its tracks, both ways, and no binary messages come; when
+ * it is lost, they come again. Everything else stays on the socket.
+ */
+export interface MediaOffer {
+  type: "media_offer";
+  /** An offer with one audio track, to send and to receive. */
+  sdp: string;
+}
+
 /**
  * Another mode answers from now on: a private session whose worker stayed cold was moved. What
  * the caller said before stays behind; what they say now goes where `privacy` says.
@@ -450,6 +470,8 @@ export interface SessionStarted {
   notice: Notice | null;
   /** What this session can do. */
   capabilities: Capabilities;
+  /** `media_offer` may be sent. */
+  webrtc: boolean;
   /** The session ends by itself after this long; null when unlimited. */
   max_duration_ms: number | null;
   /** Takes the session up again when the connection is lost; null when resuming is off. */

@@ -16,12 +16,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 
 
 TUNSETIFF = 0x400454CA
 IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
 """From <linux/if_tun.h>."""
 MTU_BYTES = 1500
+_NUMBERS = count(1)
 ONE_WAY_MS = 20.0
 """Delay without jitter: a caller in the same country."""
 
@@ -42,7 +44,7 @@ class LossyNetwork:
 @contextmanager
 def lossy_network(loss: float, jitter_ms: float) -> Iterator[LossyNetwork]:
     """Both ways lose ``loss`` of all packets and delay the rest by 20 ms and 0 to ``jitter_ms``."""
-    mark = f"{os.getpid()}"
+    mark = f"{os.getpid()}{next(_NUMBERS)}"
     names = (f"penny{mark}", f"caller{mark}")
     devices = [_open_device(name) for name in names]
     forwarder = None

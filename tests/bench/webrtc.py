@@ -1,11 +1,12 @@
 """WebRTC beside the socket on a network that loses and delays: ``python -m tests.bench.webrtc``.
 
-Two namespaces (root on Linux), people's recordings, fixed engines. Turn latency is from the last
-sample spoken to the first loud sample heard: decoded by the caller's jitter buffer, or for the
-socket the arrival of the first audio (its playback buffer would come on top). Words are what
-Whisper base makes of what Penny's ears got, against what it makes of the recording itself; without
-the weights of profile ``natural`` that column is left out. Underruns: ms of concealment the
-caller's engine counted while Penny spoke; for the socket ms in which nothing was there to play.
+Both at the same time, each between two namespaces of its own (root on Linux), with people's
+recordings and fixed engines. Turn latency is from the last sample spoken to the first loud sample
+heard: decoded by the caller's jitter buffer, or for the socket the arrival of the first audio (its
+playback buffer would come on top). Words are what Whisper base makes of what Penny's ears got,
+against what it makes of the recording itself; without the weights of profile ``natural`` that
+column is left out. Underruns: ms of concealment the caller's engine counted while Penny spoke; for
+the socket ms in which nothing was there to play.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import tempfile
 import time
 import wave
 from base64 import b64decode, b64encode
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -32,8 +35,11 @@ from tests.bench.lossy_network import LossyNetwork, lossy_network
 
 Json = dict[str, Any]
 
-CELLS = ((0.0, 0), (0.02, 40), (0.05, 40), (0.10, 40), (0.05, 80))
-"""(packet loss, jitter in ms)."""
+CELLS = ((0.0, 0), (0.05, 40), (0.10, 80), (0.02, 40), (0.10, 40), (0.05, 80))
+"""(packet loss, jitter in ms), those that matter most first."""
+BY = ("socket", "webrtc")
+TABLE = Path("penny/edges/webrtc/README.md")
+TABLE_BEGINS = "<!-- written by `make bench-webrtc` -->\n"
 PIECE_MS = 20
 RATE_HZ = 24_000
 TAIL_S = 3.0
@@ -151,9 +157,9 @@ def measure(network: LossyNetwork, by: str, speech: Path, options: argparse.Name
     )
     try:
         assert house.stdout is not None
-        key = ""
-        while not key.startswith("penny_"):
-            key = house.stdout.readline().decode().strip()
+        key = house.stdout.readline().decode().strip()
+        if not key.startswith("penny_"):
+            raise RuntimeError(f"Penny did not start: python -m tests.bench.webrtc_house {folder}")
         base = f"http://{network.address}:8080"
         sizes = (str(options.calls), str(options.turns))
         command = (python, "-m", "tests.bench.webrtc", "--by", by, "--base", base, "--key", key)
@@ -212,10 +218,12 @@ class Words:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--by", choices=("webrtc", "socket"), help="be the caller (inside)")
+    parser.add_argument("--by", choices=BY, help="be the caller (inside)")
     parser.add_argument("--base")
     parser.add_argument("--key")
     parser.add_argument("--speech", nargs="+", default=[], help="recordings: es_….wav, en_….wav")
+    parser.add_argument("--cells", type=int, default=len(CELLS), help="of the table, from its top")
+    parser.add_argument("--write", action="store_true", help="into the package's README")
     parser.add_argument("--calls", type=int, default=4)
     parser.add_argument("--turns", type=int, default=5)
     options = parser.parse_args()
@@ -224,39 +232,49 @@ def main() -> None:
         asyncio.run(run_caller(options))
         return
     words = Words() if WHISPER.exists() else None
-    print(
-        "| loss, jitter | by | turns | p50 ms | p95 ms | word error | gaps ms a turn | lost calls |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
-    for loss, jitter_ms in CELLS:
-        for by in ("socket", "webrtc"):
-            print(_row(loss, jitter_ms, by, options, words), flush=True)
+    lines = [
+        "| loss, jitter | by | turns | p50 ms | p95 ms | word error | gaps ms a turn | lost |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    print("\n".join(lines))
+    for loss, jitter_ms in CELLS[: options.cells]:
+        with ThreadPoolExecutor(len(BY)) as both:
+            work = partial(_measure_all, loss, jitter_ms, options=options)
+            measured = list(both.map(work, BY))
+        for by, cells in zip(BY, measured, strict=True):
+            lines.append(f"| {loss:.0%}, {jitter_ms} ms | {by} | {_row(cells, options, words)}")
+            print(lines[-1], flush=True)
+    if options.write:
+        text = TABLE.read_text()
+        TABLE.write_text(text[: text.index(TABLE_BEGINS)] + TABLE_BEGINS + "\n".join(lines) + "\n")
 
 
-def _row(
-    loss: float, jitter_ms: int, by: str, options: argparse.Namespace, words: Words | None
-) -> str:
-    turns: list[float] = []
-    gaps, lost, errors, total = [], 0, 0, 0
+def _measure_all(
+    loss: float, jitter_ms: int, by: str, *, options: argparse.Namespace
+) -> list[Json]:
+    """A cell's measurement for each recording."""
+    cells = []
     for name in options.speech:
-        speech = Path(name)
         with lossy_network(loss, jitter_ms) as network:
-            cell = measure(network, by, speech, options)
-        turns += cell["turns"]
-        gaps.append(cell["gap_ms"])
-        lost += cell["lost_calls"]
-        if words is not None:
-            language = speech.name[:2]
-            reference = words.of(speech, language)
+            cells.append(measure(network, by, Path(name), options))
+    return cells
+
+
+def _row(cells: list[Json], options: argparse.Namespace, words: Words | None) -> str:
+    errors = total = 0
+    if words is not None:
+        for name, cell in zip(options.speech, cells, strict=True):
+            language = Path(name).name[:2]
+            reference = words.of(Path(name), language)
             for ears in cell["ears"]:
                 errors += min(len(reference), count_errors(reference, words.of(ears, language)))
                 total += len(reference)
+    turns = [each for cell in cells for each in cell["turns"]]
     p95 = quantiles(turns, n=20)[-1] if len(turns) > 1 else float("nan")
     told = f"{100 * errors / total:.1f} %" if total else "-"
-    return (
-        f"| {loss:.0%}, {jitter_ms} ms | {by} | {len(turns)} | {median(turns):.0f} | {p95:.0f} "
-        f"| {told} | {sum(gaps) / len(gaps):.0f} | {lost} |"
-    )
+    gaps_ms = sum(cell["gap_ms"] for cell in cells) / len(cells)
+    lost = sum(cell["lost_calls"] for cell in cells)
+    return f"{len(turns)} | {median(turns):.0f} | {p95:.0f} | {told} | {gaps_ms:.0f} | {lost} |"
 
 
 if __name__ == "__main__":

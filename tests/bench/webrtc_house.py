@@ -55,7 +55,7 @@ class KeepingStt(FixedStt):
 
 async def serve(folder: Path) -> None:
     keys = folder / "keys.sqlite"
-    value, _ = KeyFile(keys, time.time).create("default", "bench", admin=True)
+    value, _ = KeyFile(keys, time.time).create("default", "bench")
     async with running_worker(make_engines(KeepingStt(folder))) as endpoint:
         penny = {"modes": {"SELF_HOSTED": {"endpoint": endpoint}}}
         gateway = Gateway(Config.model_validate({"penny": penny, "keys": {"file": str(keys)}}))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
@@ -43,8 +44,20 @@ class Penny:
     def __init__(self, url: str, speech: Path) -> None:
         self.http_url = url
         self.ws_url = url.replace("http", "ws", 1)
+        self.folder = speech
         self.question = (speech / "question.pcm").read_bytes()
         self.interruption = (speech / "interruption.pcm").read_bytes()
+
+
+def check_words(transcript: str) -> None:
+    """Fail unless half of the question's words were heard: the embedded ears are no Whisper."""
+    asked = set(_words(QUESTION))
+    heard = asked & set(_words(transcript))
+    assert len(heard) * 2 >= len(asked), f"heard: {transcript}"
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
 
 
 async def stream(pcm: bytes, send: Callable[[bytes], Awaitable[None]], speed: float = 4.0) -> None:

@@ -74,6 +74,7 @@ CLIENTS = (
     _python("ag2", "ag2"),
     _node("openai-node", "openai", tls=True),
     _node("agents-js", "agents"),
+    Client("agents-js, WebRTC", (sys.executable, "-m", "tests.conformance.client_browser")),
     _node("ai-sdk", "ai_sdk"),
     _node("livekit-js", "livekit"),
 )
@@ -134,10 +135,11 @@ async def _read_address(process: Process) -> str:
 
 
 def write_speech(folder: Path) -> None:
-    question = silence(300) + speak(cases.QUESTION) + silence(1200)
-    (folder / "question.pcm").write_bytes(question)
-    interruption = silence(200) + speak(cases.INTERRUPTION) + silence(900)
-    (folder / "interruption.pcm").write_bytes(interruption)
+    """In another voice than Penny's, which would be taken out of what she hears as an echo; and
+    quiet for long enough after it to decide what it was, as a microphone goes on."""
+    for name, text in (("question", cases.QUESTION), ("interruption", cases.INTERRUPTION)):
+        spoken = silence(300) + speak(text, voice="cedar") + silence(1500)
+        (folder / f"{name}.pcm").write_bytes(spoken)
 
 
 async def run_client(client: Client, url: str, folder: Path, trusted: Path) -> Results:

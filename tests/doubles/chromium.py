@@ -31,14 +31,20 @@ def find_chromium() -> str:
 
 
 @asynccontextmanager
-async def launch_chromium(microphone: Path | None = None) -> AsyncIterator[Browser]:
-    """Start a browser that hears ``microphone`` over and over; without one it has no devices."""
+async def launch_chromium(
+    microphone: Path | None = None, autoplay: str = "user-gesture-required"
+) -> AsyncIterator[Browser]:
+    """Start a browser that hears ``microphone`` over and over; without one it has no devices.
+
+    Sound needs a gesture each time, as on a telephone; a desktop's policy is
+    ``document-user-activation-required``.
+    """
     arguments = [
         "--no-sandbox",
         "--disable-gpu",
         "--no-first-run",
         "--disable-background-networking",
-        "--autoplay-policy=user-gesture-required",
+        f"--autoplay-policy={autoplay}",
     ]
     if microphone is not None:
         arguments += [

@@ -47,7 +47,7 @@ class WebRtcCaller:
     async def call(self, offered: aiohttp.FormData | None = None, **headers: str) -> Any:
         """Offer and take the answer; returns the HTTP answer."""
         self.connection.add_track(self._track)
-        self.connection.on("track", lambda event: self._hear(event.track))
+        self.connection.on("track", self._hear)
         self.channel.on("message", lambda event: self._take(event.data))
         self.channel.on("close", lambda _event: self._close())
         opened = asyncio.Event()
@@ -133,8 +133,10 @@ class WebRtcCaller:
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _hear(self, track: webrtc.MediaStreamTrack) -> None:
-        self._tasks.append(asyncio.get_running_loop().create_task(self._listen(track)))
+    def _hear(self, event: webrtc.RTCTrackEvent) -> None:
+        # As a page does: it plays the stream, and a track without one is not heard.
+        if event.streams:
+            self._tasks.append(asyncio.get_running_loop().create_task(self._listen(event.track)))
 
     async def _listen(self, track: webrtc.MediaStreamTrack) -> None:
         init = webrtc.MediaStreamTrackProcessorInit(track, max_buffer_size=500)

@@ -81,7 +81,7 @@ def test_a_vector_finds_what_words_cannot(
 
     assert hit.passage.source == "gato.md"
     assert hit.vector is not None
-    assert hit.vector > 0.9
+    assert hit.vector > 0.5
     assert server.key == "Bearer secret"
     assert base.waits
     assert base.fault() == ""
@@ -97,7 +97,8 @@ def test_questions_and_passages_have_the_prefixes_that_a_model_wants(
 ) -> None:
     prefixed = settings_of(server, query_prefix="query: ", passage_prefix="passage: ")
     base = open_two(write, replace(settings, embedder=HttpEmbedder(prefixed, {})))
-    assert all(text.startswith("passage: ") for text in server.texts)
+    assert {"\n" in text for text in server.texts if text.startswith("passage: ")} == {True}
+    assert {"\n" in text for text in server.texts if text.startswith("query: ")} == {False}
 
     first_of(base, "un velero")
 
@@ -118,7 +119,7 @@ def test_vectors_are_made_once(
     base.embed(lambda done, total: told.append((done, total)))
     base.embed()
 
-    assert len(server.texts) == 3
+    assert len([each for each in server.texts if "\n" in each]) == 3
     assert told == [(1, 1)]
     base.close()
 
@@ -240,10 +241,10 @@ def test_a_passage_of_several_windows_counts_once_by_its_nearest(
     index = base.view("kb://a/b").vectors
     assert index is not None
 
-    near = index.nearest(embedder.embed_query("un minino"), 10)
+    near = index.nearest(embedder.embed_query("un minino"), "es", 10)
 
     assert len(index) > len(near) == 3
-    assert near[0].cosine == pytest.approx(1.0, abs=0.02)
+    assert near[0].beyond > 0.0 > near[-1].cosine
     standings = [each.standing for each in near]
     assert standings == sorted(standings, reverse=True)
     assert standings[0] > 0.0

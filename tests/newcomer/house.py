@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 900.0
 STOP_TIMEOUT_S = 40.0
 LISTENS = re.compile(r"Penny listens on http://([\d.]+:\d+)")
-NATURAL = re.compile(r"natural_ready|^    natural: ")
+NATURAL = re.compile(r"natural_ready|^    natural \(")
 NO_NATURAL = re.compile(r"natural_unavailable|embedded, not natural")
 TO_DOWNLOAD = re.compile(r"about ([\d,]+) MB to download")
 

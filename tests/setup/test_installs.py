@@ -162,7 +162,9 @@ def test_an_install_that_resolved_would_fail_here(checkout: Checkout) -> None:
     assert "[every]" in done.stderr
 
 
-def test_an_install_killed_halfway_leaves_nothing_and_the_next_one_works(tmp_path: Path) -> None:
+def test_an_install_killed_halfway_leaves_what_was_there_and_the_next_one_works(
+    tmp_path: Path,
+) -> None:
     checkout = Checkout(tmp_path)
     environment = checkout.environment_of("LOCK_STAMP")
 
@@ -170,7 +172,8 @@ def test_an_install_killed_halfway_leaves_nothing_and_the_next_one_works(tmp_pat
 
     assert not environment.exists()
     checkout.make("LOCK_STAMP")
-    assert checkout.locked("lock") <= checkout.installed(environment)
+    before = checkout.installed(environment)
+    assert checkout.locked("lock") <= before
     assert [path.name for path in checkout.folder.glob(".venv-lock*") if path.is_dir()] == [
         ".venv-lock"
     ]
@@ -178,15 +181,8 @@ def test_an_install_killed_halfway_leaves_nothing_and_the_next_one_works(tmp_pat
     assert script.stdout == "", "a console script returns what it is told, and says nothing"
     assert script.stderr.strip() == platform.python_version()
 
-
-def test_an_install_killed_halfway_leaves_the_environment_that_was_there(tmp_path: Path) -> None:
-    checkout = Checkout(tmp_path)
-    environment = checkout.environment_of("LOCK_STAMP")
-    checkout.make("LOCK_STAMP")
-    before = checkout.installed(environment)
     lock = checkout.folder / "requirements" / "lock.txt"
     lock.write_text(f"# changed\n{lock.read_text()}")
-
     checkout.kill_making("LOCK_STAMP")
 
     assert checkout.installed(environment) == before

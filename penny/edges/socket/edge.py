@@ -22,16 +22,19 @@ from penny.aio.websocket import SocketConnection
 from penny.audio.format import AudioFormat
 from penny.edges.player import FRAME_MS, Frame, Player
 from penny.edges.socket.inbound import CallerAudio
+from penny.edges.socket.media import MediaTracks
 from penny.edges.socket.sender import ResumableSender
 from penny.edges.socket.translate import NOTHING, Effects, Translator
+from penny.edges.webrtc.track import Voice
 from penny.errors import PennyError, ProtocolError
 from penny.ids import new_id
 from penny.protocol.codec import dump, parse_client_message
-from penny.protocol.conversation import Interrupt, Playback, TextInput
+from penny.protocol.conversation import Interrupt, Interruption, Playback, TextInput
 from penny.protocol.error import CloseCode, SessionError, SessionWarning
 from penny.protocol.message import ClientMessage, ServerEvent
 from penny.protocol.session import (
     AudioFormats,
+    MediaOffer,
     Ping,
     Pong,
     SessionEnd,
@@ -73,6 +76,7 @@ class SocketEdge:
         clock: the loop's clock, seconds.
         hold: how long a lost client may take to come back, and what is kept for it.
         rate: of its JSON messages; one too many is answered by an error and not taken.
+        answer_offer: answers an offer (SDP) to carry the audio by WebRTC, in its own time.
     """
 
     name = "socket"
@@ -85,13 +89,16 @@ class SocketEdge:
         clock: Callable[[], float],
         hold: ResumeSection = NO_HOLD,
         rate: MessageRate | None = None,
+        answer_offer: Callable[[str], None] | None = None,
     ) -> None:
         self._clock = clock
+        self._answer_offer = answer_offer
         self._rate = rate or MessageRate(None)
         output = AudioFormat(formats.output.encoding, formats.output.rate_hz)
         self._player = Player(output, lead_ms=LEAD_MS, limit_ms=LIMIT_MS)
         self._view = Translator(self._player)
         self._audio = CallerAudio(formats.input)
+        self.media = MediaTracks(output, clock, self._to_session)
         self._sender = ResumableSender(connection, hold, self._hang_up)
         self._sink: EdgeSink | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -116,11 +123,13 @@ class SocketEdge:
 
     def pause(self) -> None:
         self._is_paused = True
+        self.media.ears.pause()
         if self._sender.connection is not None:
             self._sender.connection.pause()
 
     def resume(self) -> None:
         self._is_paused = False
+        self.media.ears.resume()
         if self._sender.connection is not None:
             self._sender.connection.resume()
 
@@ -225,6 +234,8 @@ class SocketEdge:
     def _take_message(self, message: ClientMessage) -> None:
         now_s = self._clock()
         match message:
+            case Playback() if self.media.is_on:
+                pass  # of what came before the tracks
             case Playback(item_id=item_id, played_ms=played_ms, ended=ended):
                 self._player.report(item_id, played_ms, now_s, ended=ended)
                 self._sender.note_played(item_id, played_ms)
@@ -233,6 +244,8 @@ class SocketEdge:
                 self._take_typed(text)
             case Interrupt():
                 self._apply(self._view.interrupt(now_s))
+            case MediaOffer(sdp=sdp):
+                self._take_offer(sdp)
             case Ping(nonce=nonce):
                 self.post(Pong(nonce=nonce))
             case SessionEnd():
@@ -246,6 +259,17 @@ class SocketEdge:
                         retryable=False,
                     )
                 )
+
+    def start_media(self, voice: Voice) -> None:
+        """Audio goes on tracks from now on."""
+        self._player.estimate()
+        self.media.start(voice)
+
+    def _take_offer(self, sdp: str) -> None:
+        if self._answer_offer is None:
+            self.post(_as_event(ProtocolError("media_offer: WebRTC is off here", field="type")))
+        else:
+            self._answer_offer(sdp)
 
     def _take_typed(self, text: str) -> None:
         self._apply(self._view.interrupt(self._clock()))
@@ -268,10 +292,15 @@ class SocketEdge:
     def _play(self, now_s: float) -> None:
         """Send what is due, and look again when the next is. A client that is slow to take it,
         or away, gets it when it can: the player keeps and bounds it."""
-        if self._closed or not self._sender.is_ready:
+        if self._closed or not (self._sender.is_ready or self.media.is_on):
             return
         for due in self._player.due(now_s):
-            self._sender.play(due if isinstance(due, Frame) else dump(self._view.played(due)))
+            if not isinstance(due, Frame):
+                self._sender.play(dump(self._view.played(due)))
+            elif self.media.is_on:
+                self.media.play(due.data)
+            else:
+                self._sender.play(due)
         self._wake_for(now_s)
 
     def _wake_for(self, now_s: float) -> None:
@@ -294,6 +323,8 @@ class SocketEdge:
 
     def _apply(self, effects: Effects) -> None:
         for event in effects.to_caller:
+            if isinstance(event, Interruption):
+                self.media.flush()
             self.post(event)
         for realtime in effects.to_speaker:
             self._to_session(realtime)
@@ -316,6 +347,7 @@ class SocketEdge:
         self._sink = None
         if self._timer is not None:
             self._timer.cancel()
+        self.media.stop()
         self._sender.forget_hold()
         connection = self._sender.connection
         if connection is None or not connection.is_open:
@@ -327,7 +359,7 @@ class SocketEdge:
                     **totals,
                     "turns": self._view.turns,
                     "interruptions": self._view.interruptions,
-                    "audio_in_ms": round(self._audio.total_ms),
+                    "audio_in_ms": round(self._audio.total_ms + self.media.ears.total_ms),
                     "audio_out_ms": round(self._player.sent_total_ms),
                 }
             ),

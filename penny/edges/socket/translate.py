@@ -6,7 +6,7 @@ history to what was heard when the caller interrupts, and knows which turn every
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,7 +60,18 @@ class Effects:
     to_caller: list[ServerEvent] = field(default_factory=list)
     to_speaker: list[Json] = field(default_factory=list)
 
+    @classmethod
+    def of(cls, caused: Iterable[ServerEvent | Json]) -> Effects:
+        effects = cls()
+        for each in caused:
+            if isinstance(each, ServerEvent):
+                effects.to_caller.append(each)
+            else:
+                effects.to_speaker.append(each)
+        return effects
 
+
+Caused = Iterator[ServerEvent | Json]
 NOTHING = Effects()
 """What a piece of audio causes, fifty times a second. Nobody may add to it."""
 
@@ -91,25 +102,28 @@ class Translator:
         kind = event["type"]
         if kind == "response.output_audio.delta" and self._play(event):
             return NOTHING
-        effects = Effects()
         handler = _HANDLERS.get(kind)
         if handler is not None:
-            handler(self, event, now_s, effects)
-        elif kind in PENNY_EVENTS:
-            fields = {name: value for name, value in event.items() if name not in _ENVELOPE}
-            item_id = event.get("item_id")
-            if item_id is not None and fields.get("turn_id") is None:
-                fields["turn_id"] = self._turns.of_item(item_id)
-            effects.to_caller.append(PENNY_EVENTS[kind].model_validate(fields))
-        return effects
+            return Effects.of(handler(self, event, now_s))
+        if kind in PENNY_EVENTS:
+            return Effects([self._penny_event(PENNY_EVENTS[kind], event)])
+        return NOTHING
 
     def interrupt(self, now_s: float) -> Effects:
         """The caller pressed the button: stop talking."""
-        effects = Effects()
+        return Effects.of(self._stop(now_s))
+
+    def _stop(self, now_s: float) -> Caused:
         for response_id in self._active - self._cut_responses:
-            effects.to_speaker.append({"type": "response.cancel", "response_id": response_id})
-        self._interrupt(now_s, effects)
-        return effects
+            yield {"type": "response.cancel", "response_id": response_id}
+        yield from self._interrupt(now_s)
+
+    def _penny_event(self, model: type[ServerEvent], event: Json) -> ServerEvent:
+        fields = {name: value for name, value in event.items() if name not in _ENVELOPE}
+        item_id = event.get("item_id")
+        if item_id is not None and fields.get("turn_id") is None:
+            fields["turn_id"] = self._turns.of_item(item_id)
+        return model.model_validate(fields)
 
     def typed(self, item_id: str, text: str) -> ServerEvent:
         """A typed turn begins with this item; what was typed stands in the transcript as it is."""
@@ -142,111 +156,94 @@ class Translator:
 
     # -- the caller ---------------------------------------------------------------------------
 
-    def _speech_started(self, event: Json, now_s: float, effects: Effects) -> None:
+    def _speech_started(self, event: Json, now_s: float) -> Caused:
         if self._player.is_playing(now_s) or self._active:
-            self._interrupt(now_s, effects)
+            yield from self._interrupt(now_s)
         turn_id = self._turns.begin(event["item_id"])
-        effects.to_caller.append(SpeechStarted(turn_id=turn_id, at_ms=event["audio_start_ms"]))
+        yield SpeechStarted(turn_id=turn_id, at_ms=event["audio_start_ms"])
 
-    def _hold(self, _event: Json, now_s: float, _effects: Effects) -> None:
+    def _hold(self, _event: Json, now_s: float) -> Iterable[Json]:
         """The caller may be interrupting: wait for what it is."""
         self._player.hold(now_s)
+        return ()
 
-    def _resume(self, _event: Json, _now_s: float, _effects: Effects) -> None:
+    def _resume(self, _event: Json, _now_s: float) -> Iterable[Json]:
         self._player.resume()
+        return ()
 
-    def _speech_stopped(self, event: Json, _now_s: float, effects: Effects) -> None:
+    def _speech_stopped(self, event: Json, _now_s: float) -> Caused:
         turn_id = self._turns.of_item(event["item_id"])
-        effects.to_caller.append(SpeechStopped(turn_id=turn_id, at_ms=event["audio_end_ms"]))
+        yield SpeechStopped(turn_id=turn_id, at_ms=event["audio_end_ms"])
 
-    def _item_added(self, event: Json, _now_s: float, _effects: Effects) -> None:
+    def _item_added(self, event: Json, _now_s: float) -> Iterable[Json]:
         item = event["item"]
         if item.get("role") == "user":
             self._turns.begin(item["id"])
+        return ()
 
-    def _turn_continued(self, event: Json, _now_s: float, _effects: Effects) -> None:
+    def _turn_continued(self, event: Json, _now_s: float) -> Iterable[Json]:
         """Another speaker hears the same speech again, as an item of its own."""
         self._turns.note_item(event["item_id"], self._turns.of_item(event["continues"]))
+        return ()
 
-    def _user_delta(self, event: Json, _now_s: float, effects: Effects) -> None:
-        item_id = event["item_id"]
-        effects.to_caller.append(
-            TranscriptDelta(
-                role="user",
-                turn_id=self._turns.of_item(item_id),
-                item_id=item_id,
-                delta=event.get("delta") or "",
-            )
-        )
+    def _user_delta(self, event: Json, _now_s: float) -> Caused:
+        item_id, delta = event["item_id"], event.get("delta") or ""
+        turn_id = self._turns.of_item(item_id)
+        yield TranscriptDelta(role="user", turn_id=turn_id, item_id=item_id, delta=delta)
 
-    def _note_understood(self, event: Json, _now_s: float, _effects: Effects) -> None:
+    def _note_understood(self, event: Json, _now_s: float) -> Iterable[Json]:
         self._understood[event["item_id"]] = (bool(event["understood"]), event.get("language"))
+        return ()
 
-    def _user_final(self, event: Json, _now_s: float, effects: Effects) -> None:
+    def _user_final(self, event: Json, _now_s: float) -> Caused:
         item_id = event["item_id"]
         understood, language = self._understood.pop(item_id, (None, None))
-        effects.to_caller.append(
-            TranscriptFinal(
-                role="user",
-                turn_id=self._turns.of_item(item_id),
-                item_id=item_id,
-                text=event["transcript"],
-                understood=understood,
-                language=language,
-            )
+        yield TranscriptFinal(
+            role="user",
+            turn_id=self._turns.of_item(item_id),
+            item_id=item_id,
+            text=event["transcript"],
+            understood=understood,
+            language=language,
         )
 
-    def _user_failed(self, event: Json, _now_s: float, effects: Effects) -> None:
-        fault = event["error"]
-        effects.to_caller.append(
-            SessionError(
-                code="engine_failed",
-                message=f"the transcription failed: {fault.get('message', 'no reason given')}",
-                retryable=True,
-            )
-        )
+    def _user_failed(self, event: Json, _now_s: float) -> Caused:
+        reason = event["error"].get("message", "no reason given")
+        yield _engine_failed(f"the transcription failed: {reason}")
 
     # -- Penny --------------------------------------------------------------------------------
 
-    def _response_created(self, event: Json, _now_s: float, _effects: Effects) -> None:
+    def _response_created(self, event: Json, _now_s: float) -> Iterable[Json]:
         response = event["response"]
-        if response.get("conversation_id") is None and "conversation_id" in response:
-            return
-        self._active.add(response["id"])
-        self._turns.answer(response["id"])
+        if response.get("conversation_id", "") is not None:  # else it is an aside
+            self._active.add(response["id"])
+            self._turns.answer(response["id"])
+        return ()
 
-    def _spoken_delta(self, event: Json, _now_s: float, effects: Effects) -> None:
-        if event["response_id"] in self._cut_responses:
-            return
-        self._player.queue_text(
-            event["item_id"], event["response_id"], event["content_index"], event["delta"]
-        )
-        self._penny_delta(event, effects)
+    def _spoken_delta(self, event: Json, now_s: float) -> Caused:
+        if event["response_id"] not in self._cut_responses:
+            self._player.queue_text(
+                event["item_id"], event["response_id"], event["content_index"], event["delta"]
+            )
+            yield from self._written_delta(event, now_s)
 
-    def _written_delta(self, event: Json, _now_s: float, effects: Effects) -> None:
-        self._penny_delta(event, effects)
-
-    def _penny_delta(self, event: Json, effects: Effects) -> None:
+    def _written_delta(self, event: Json, _now_s: float) -> Caused:
         item_id = event["item_id"]
         turn_id = self._turns.of_response(event["response_id"])
         self._turns.note_item(item_id, turn_id)
-        effects.to_caller.append(
-            TranscriptDelta(role="penny", turn_id=turn_id, item_id=item_id, delta=event["delta"])
-        )
+        yield TranscriptDelta(role="penny", turn_id=turn_id, item_id=item_id, delta=event["delta"])
 
-    def _spoken_final(self, event: Json, _now_s: float, effects: Effects) -> None:
-        self._penny_final(event, event["transcript"], None, effects)
+    def _spoken_final(self, event: Json, _now_s: float) -> Caused:
+        yield self._penny_final(event, event["transcript"], None)
 
-    def _written_final(self, event: Json, _now_s: float, effects: Effects) -> None:
+    def _written_final(self, event: Json, _now_s: float) -> Caused:
         # What is read on the screen needs no loudspeaker: it is heard as it stands.
-        self._penny_final(event, event["text"], event["text"], effects)
+        yield self._penny_final(event, event["text"], event["text"])
 
-    def _penny_final(self, event: Json, text: str, heard: str | None, effects: Effects) -> None:
+    def _penny_final(self, event: Json, text: str, heard: str | None) -> ServerEvent:
         turn_id = self._turns.of_response(event["response_id"])
-        effects.to_caller.append(
-            TranscriptFinal(
-                role="penny", turn_id=turn_id, item_id=event["item_id"], text=text, heard=heard
-            )
+        return TranscriptFinal(
+            role="penny", turn_id=turn_id, item_id=event["item_id"], text=text, heard=heard
         )
 
     def _play(self, event: Json) -> bool:
@@ -260,19 +257,17 @@ class Translator:
         audio = b64decode(event["delta"])
         return self._player.queue_audio(item_id, response_id, event["content_index"], audio)
 
-    def _cut_long(self, event: Json, _now_s: float, effects: Effects) -> None:
+    def _cut_long(self, event: Json, _now_s: float) -> Caused:
         self._cut_responses.add(event["response_id"])
         self._player.finish(event["item_id"])
-        effects.to_caller.append(
-            SessionWarning(
-                code="degraded", message="the answer is longer than Penny keeps; its end is cut"
-            )
-        )
+        message = "the answer is longer than Penny keeps; its end is cut"
+        yield SessionWarning(code="degraded", message=message)
 
-    def _audio_done(self, event: Json, _now_s: float, _effects: Effects) -> None:
+    def _audio_done(self, event: Json, _now_s: float) -> Iterable[Json]:
         self._player.finish(event["item_id"])
+        return ()
 
-    def _response_done(self, event: Json, _now_s: float, effects: Effects) -> None:
+    def _response_done(self, event: Json, _now_s: float) -> Caused:
         response = event["response"]
         response_id = response["id"]
         if response_id not in self._active:
@@ -286,81 +281,63 @@ class Translator:
         if response["status"] == "failed":
             fault = (response.get("status_details") or {}).get("error") or {}
             told = (fault.get("code"), fault.get("message"))
-            effects.to_caller.append(
-                SessionError(
-                    code="engine_failed",
-                    message=": ".join(filter(None, told)) or "the answer failed",
-                    retryable=True,
-                )
-            )
-        effects.to_caller.append(
-            ResponseDone(turn_id=turn_id, response_id=response_id, status=response["status"])
-        )
+            yield _engine_failed(": ".join(filter(None, told)) or "the answer failed")
+        yield ResponseDone(turn_id=turn_id, response_id=response_id, status=response["status"])
 
-    def _turn_metrics(self, event: Json, _now_s: float, effects: Effects) -> None:
+    def _turn_metrics(self, event: Json, _now_s: float) -> Caused:
         fields = {name: value for name, value in event.items() if name not in _ENVELOPE}
-        item_id = fields.pop("item_id")
-        effects.to_caller.append(
-            TurnMetrics.model_validate({**fields, "turn_id": self._turns.of_item(item_id)})
-        )
+        turn_id = self._turns.of_item(fields.pop("item_id"))
+        yield TurnMetrics.model_validate({**fields, "turn_id": turn_id})
 
-    def _error(self, event: Json, now_s: float, effects: Effects) -> None:
+    def _error(self, event: Json, now_s: float) -> Caused:
         fault = event["error"]
         if (again := self.wish.again(fault)) is not None:
             cut = self.interrupt(now_s)  # what was typed replaces what had begun
-            effects.to_caller += cut.to_caller
-            effects.to_speaker += [*(cut.to_speaker or [{"type": "response.cancel"}]), again]
-            return
-        if fault.get("code") in BENIGN_ERRORS and not self.wish.is_refused(fault):
-            return
-        effects.to_caller.append(
-            SessionError(
+            yield from cut.to_caller
+            yield from cut.to_speaker or [{"type": "response.cancel"}]
+            yield again
+        elif fault.get("code") not in BENIGN_ERRORS or self.wish.is_refused(fault):
+            yield SessionError(
                 code="engine_failed",
                 message=fault.get("message") or "the speaker reported an error",
                 retryable=fault.get("type") != "invalid_request_error",
                 field=fault.get("param"),
             )
-        )
 
     # -- interruption -------------------------------------------------------------------------
 
-    def _interrupt(self, now_s: float, effects: Effects) -> None:
+    def _interrupt(self, now_s: float) -> Caused:
         cuts = self._player.interrupt(now_s)
         self._cut_responses |= self._active
         if not cuts and not self._active:
             return
         self.interruptions += 1
-        for cut in cuts:
-            effects.to_speaker.append(cut.as_event())
-        heard = cuts[0] if cuts else None
+        yield from (cut.as_event() for cut in cuts)
         unheard = "".join(cut.cut_text for cut in cuts)
-        turn_id = self._turns.of_response(heard.response_id) if heard else self._turns.last_answered
-        effects.to_caller.append(
-            Interruption(
-                turn_id=turn_id,
-                item_id=heard.item_id if heard else None,
-                heard_ms=heard.heard_ms if heard else 0,
-                heard_text=heard.heard_text if heard else "",
-                cut_text=unheard,
-            )
+        if not cuts:
+            turn_id = self._turns.last_answered
+            yield Interruption(turn_id=turn_id, heard_ms=0, heard_text="", cut_text=unheard)
+            return
+        heard = cuts[0]
+        turn_id, item_id = self._turns.of_response(heard.response_id), heard.item_id
+        heard_ms, words = heard.heard_ms, heard.heard_text
+        yield Interruption(
+            turn_id=turn_id, item_id=item_id, heard_ms=heard_ms, heard_text=words, cut_text=unheard
         )
-        if heard is not None:
-            effects.to_caller.append(
-                TranscriptHeard(
-                    turn_id=turn_id,
-                    item_id=heard.item_id,
-                    text=heard.heard_text,
-                    heard_ms=heard.heard_ms,
-                    complete=False,
-                )
-            )
+        yield TranscriptHeard(
+            turn_id=turn_id, item_id=item_id, text=words, heard_ms=heard_ms, complete=False
+        )
+
+
+def _engine_failed(message: str) -> SessionError:
+    return SessionError(code="engine_failed", message=message, retryable=True)
 
 
 _ENVELOPE = frozenset({"type", "event_id"})
 
 
 # A table of the class, not of each caller's translator, for whom it would be memory.
-_HANDLERS: dict[str, Callable[[Translator, Json, float, Effects], None]] = {
+_HANDLERS: dict[str, Callable[[Translator, Json, float], Iterable[ServerEvent | Json]]] = {
     "input_audio_buffer.speech_started": Translator._speech_started,
     "input_audio_buffer.speech_stopped": Translator._speech_stopped,
     "conversation.item.input_audio_transcription.delta": Translator._user_delta,

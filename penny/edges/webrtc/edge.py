@@ -8,17 +8,17 @@ from the history here, and the client is told by ``output_audio_buffer.*`` event
 from __future__ import annotations
 
 import asyncio
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
-from penny.audio.convert import Converter
-from penny.audio.format import PCM24K, AudioFormat
-from penny.edges.player import FRAME_MS, Frame, ItemHeard, ItemStarted, Player
+from penny.audio.format import PCM24K
+from penny.edges.player import Frame, ItemHeard, ItemStarted, Player
 from penny.edges.realtime.edge import RealtimeEdge
 from penny.edges.webrtc.channel import ChannelConnection
+from penny.edges.webrtc.track import SILENCE, TrackClock, TrackEars, Voice
 from penny.ids import new_id
 from penny.session.edge import EdgeSink
 
@@ -27,24 +27,10 @@ log = structlog.get_logger()
 
 Json = dict[str, Any]
 
-FRAME_S = FRAME_MS / 1000
-SILENCE = bytes(PCM24K.bytes_of(FRAME_MS))
-LATE_S = 0.2
-"""A loop that stood still for longer does not send what it missed all at once."""
 LIMIT_MS = 600_000
 """Most of an answer that waits to be heard: ten minutes, as on ``/ws``."""
-PAUSED_BYTES = PCM24K.bytes_of(10_000)
-"""Caller's audio kept while the speaker is behind; the oldest goes."""
 FLUSH_S = 2.0
 """Most that a goodbye takes to leave."""
-
-
-class Voice(Protocol):
-    """The tracks of a peer connection, as far as the edge plays on them (``Peer``)."""
-
-    def play(self, pcm24k: bytes, /) -> None: ...
-
-    async def aclose(self) -> None: ...
 
 
 class WebRtcEdge:
@@ -73,15 +59,12 @@ class WebRtcEdge:
         self._events = events
         self._side: list[RealtimeEdge] = []
         self._session = session
-        self._clock = clock
+        self._clock = TrackClock(clock, self._send_frame)
+        self._ears = TrackEars(self._to_session)
+        self.hear = self._ears.hear
         self._player = Player(PCM24K, lead_ms=0, limit_ms=LIMIT_MS)
         self._voice = voice
         self._sink: EdgeSink | None = None
-        self._converter: Converter | None = None
-        self._unsent = bytearray()
-        self._is_paused = False
-        self._next_s = 0.0
-        self._timer: asyncio.TimerHandle | None = None
         self._active: set[str] = set()
         self._cut: set[str] = set()
         self._sounding = ""
@@ -92,8 +75,8 @@ class WebRtcEdge:
 
     def start(self, sink: EdgeSink) -> None:
         self._sink = sink
-        self._next_s = self._clock()
-        self._tick()
+        self._clock.start()
+        self._ears.resume()
         self._events.start(self)
 
     def on_event(self, event: Json) -> None:
@@ -112,31 +95,12 @@ class WebRtcEdge:
             self._sink.on_closed()
 
     def pause(self) -> None:
-        self._is_paused = True
+        self._ears.pause()
         self._events.pause()
 
     def resume(self) -> None:
-        self._is_paused = False
         self._events.resume()
-        self._send_heard()
-
-    def hear(self, pcm: bytes, heard: AudioFormat) -> None:
-        """Take a piece of the caller's voice."""
-        if self._converter is None or self._converter.src != heard:
-            self._converter = Converter(heard, PCM24K)
-        self._unsent += self._converter.process(pcm)
-        if len(self._unsent) > PAUSED_BYTES:
-            log.warning("caller_audio_dropped", bytes=len(self._unsent) - PAUSED_BYTES)
-            del self._unsent[: len(self._unsent) - PAUSED_BYTES]
-        if len(self._unsent) >= len(SILENCE):
-            self._send_heard()
-
-    def _send_heard(self) -> None:
-        if self._sink is None or self._is_paused or not self._unsent:
-            return
-        audio = b64encode(self._unsent).decode()
-        self._unsent.clear()
-        self._to_session({"type": "input_audio_buffer.append", "audio": audio})
+        self._ears.resume()
 
     def _to_session(self, event: Json) -> None:
         if self._sink is not None and not self._closed:
@@ -170,7 +134,7 @@ class WebRtcEdge:
         elif kind == "response.output_audio.done":
             self._player.finish(event["item_id"])
         elif kind == "penny.playback.held":
-            self._player.hold(self._next_s)
+            self._player.hold(self._clock.next_s)
         elif kind == "penny.playback.resumed":
             self._player.resume()
         self._tell(event)
@@ -205,18 +169,6 @@ class WebRtcEdge:
 
     # -- playback -----------------------------------------------------------------------------
 
-    def _tick(self) -> None:
-        """Every 20 ms: send what is due, or silence."""
-        if self._closed:
-            return
-        now_s = self._clock()
-        if now_s - self._next_s > LATE_S:
-            self._next_s = now_s
-        while self._next_s <= now_s:
-            self._send_frame(self._next_s)
-            self._next_s += FRAME_S
-        self._timer = asyncio.get_running_loop().call_at(self._next_s, self._tick)
-
     def _send_frame(self, now_s: float) -> None:
         voice = b""
         for due in self._player.due(now_s):
@@ -241,11 +193,11 @@ class WebRtcEdge:
             self._tell_buffer("stopped", response_id)
 
     def _is_playing(self) -> bool:
-        return self._player.is_playing(self._next_s)
+        return self._player.is_playing(self._clock.next_s)
 
     def _interrupt(self) -> None:
         """Drop what was not heard, here and in the history."""
-        cuts = self._player.interrupt(self._next_s)
+        cuts = self._player.interrupt(self._clock.next_s)
         self._cut |= self._active
         for cut in cuts:
             self._to_session(cut.as_event())
@@ -267,8 +219,7 @@ class WebRtcEdge:
         if self._closed:
             return
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._clock.stop()
         for edge in (*self._side, self._events):
             await edge.aclose(reason, totals)
         try:

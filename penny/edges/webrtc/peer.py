@@ -67,6 +67,7 @@ class Peer:
         self._voice = MediaStreamTrackGenerator("audio")
         self._writer = self._voice.writable.get_writer()
         self._on_gone: Callable[[], None] = _ignore
+        self._on_connected: Callable[[], None] = _ignore
         self._tasks = TaskOwner("webrtc", lambda _name, _error: self._leave())
         self._late: asyncio.TimerHandle | None = None
         self._is_gone = False
@@ -78,6 +79,7 @@ class Peer:
         on_audio: Callable[[bytes, AudioFormat], None],
         on_channel: Callable[[webrtc.RTCDataChannel], None],
         on_gone: Callable[[], None],
+        on_connected: Callable[[], None] | None = None,
     ) -> str:
         """The answer (SDP) to a caller's offer, with every candidate of ours in it.
 
@@ -85,11 +87,12 @@ class Peer:
             on_audio: takes what is heard: PCM16 and its format, about every 10 ms.
             on_channel: takes each channel that the caller opens.
             on_gone: called once when the connection is lost or closed by the caller.
+            on_connected: called once when it stands.
 
         Raises:
             ProtocolError: the offer is no SDP, has no audio, or cannot be answered.
         """
-        self._on_gone = on_gone
+        self._on_gone, self._on_connected = on_gone, on_connected or _ignore
         connection = self._connection
         connection.on("track", lambda event: self._hear(event.track, on_audio))
         connection.on("datachannel", lambda event: on_channel(event.channel))
@@ -100,7 +103,8 @@ class Peer:
             await connection.set_remote_description(RTCSessionDescriptionInit("offer", offer))
             if not any(t.receiver.track.kind == "audio" for t in connection.get_transceivers()):
                 raise ProtocolError("sdp: the offer has no audio", field="sdp")
-            connection.add_track(self._voice)
+            # In a stream: a page plays ``event.streams[0]``, which a bare track does not have.
+            connection.add_track(self._voice, webrtc.MediaStream([self._voice]))
             await connection.set_local_description(await connection.create_answer())
         except (webrtc.RTCError, webrtc.InvalidAccessError, webrtc.OperationError) as error:
             message = f"sdp: the offer cannot be answered: {error}"
@@ -155,6 +159,8 @@ class Peer:
         state = self._connection.connection_state
         if state == "connected":
             self._stop_waiting()
+            on_connected, self._on_connected = self._on_connected, _ignore
+            on_connected()
         elif state in ("failed", "closed"):
             self._give_up(str(state))
 
@@ -185,7 +191,7 @@ async def _read(track: MediaStreamTrack, on_audio: Callable[[bytes, AudioFormat]
 
 
 def _ignore() -> None:
-    """Before an offer is answered there is no connection to lose."""
+    """For a moment that concerns no listener."""
 
 
 def _read_mono(data: AudioData) -> bytes:

@@ -38,6 +38,14 @@ export function check(truth, message) {
   if (!truth) throw new Error(message);
 }
 
+// Half of the question's words were heard: the embedded ears are no Whisper.
+export function checkWords(transcript) {
+  const words = (text) => new Set(text.toLowerCase().match(/\p{L}+/gu));
+  const asked = [...words(QUESTION)];
+  const heard = asked.filter((word) => words(transcript).has(word));
+  check(heard.length * 2 >= asked.length, `heard: ${transcript}`);
+}
+
 // A list that can be waited on: `until(test)` is the first entry, old or new, that passes.
 export class Inbox {
   entries = [];

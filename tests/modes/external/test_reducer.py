@@ -375,6 +375,32 @@ def test_hidden_items_never_show_as_a_previous_item() -> None:
     assert "call_1" not in str(play.told)
 
 
+def test_a_response_that_only_calls_a_tool_of_pennys_shows_as_the_answer_that_follows() -> None:
+    play = Play()
+    asked = {"instructions": "Sé breve.", "metadata": {"client_event_id": "mine"}}
+    play.client("response.create", response=asked)
+    play.begin()
+    play.call("call_1")
+    play.end()
+    assert [kind for kind in play.kinds() if kind.startswith("response.")] == []
+    play.happen("tool", ToolEnded("call_1", "{}"))
+    assert play.creates()[-1]["response"] == asked
+    play.begin("resp_2")
+    play.speak("resp_2")
+    play.end("resp_2")
+    told = [kind for kind in play.kinds() if kind in ("response.created", "response.done")]
+    assert told == ["response.created", "response.done"]
+    assert play.told[-1]["response"]["id"] == "resp_2"
+
+
+def test_a_response_that_fails_before_anything_of_it_shows_is_told_whole() -> None:
+    play = Play()
+    play.client("response.create")
+    play.begin()
+    play.end(status="cancelled")
+    assert play.kinds()[-2:] == ["response.created", "response.done"]
+
+
 def test_a_session_update_counts_only_when_the_upstream_has_agreed() -> None:
     play = Play()
     before = play.state.view.session

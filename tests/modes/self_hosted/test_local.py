@@ -67,7 +67,8 @@ async def test_embedded_answers_until_natural_is_loaded_and_ends_with_its_last_s
     first = worker.pid
     assert first is not None
     assert early.info == {"profile": "embedded"}
-    assert worker.describe_engines().startswith("embedded while natural loads: 208 MB from the")
+    told = "embedded while natural loads (4 cores, 8.0 GB of memory free): 208 MB from the"
+    assert worker.describe_engines().startswith(told)
 
     natural.came.set_result(None)
     await until_profile(worker, "natural")

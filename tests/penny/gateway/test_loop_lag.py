@@ -35,6 +35,6 @@ async def test_a_blocked_loop_is_alarmed_once_in_ten_seconds() -> None:
             clock.blocked_s += 0.5
         await asyncio.sleep(0.2)
         task.cancel()
-    assert lag.worst_s == pytest.approx(0.5, abs=0.01)
+    assert max(measured) == pytest.approx(0.5, abs=0.01)
     assert sorted(measured)[-5:] == pytest.approx([0.5] * 5, abs=0.01)
     assert [entry["event"] for entry in logs] == ["event_loop_late"]

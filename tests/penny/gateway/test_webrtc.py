@@ -72,6 +72,21 @@ async def test_a_session_comes_with_the_offer_in_a_form() -> None:
         assert (created["instructions"], created["model"]) == ("En verso.", "gpt-realtime-2.1")
 
 
+async def test_a_transcription_session_hears_and_says_nothing() -> None:
+    form = aiohttp.FormData(default_to_multipart=True)
+    transcription = {"model": "penny", "language": "es"}
+    session = {"type": "transcription", "audio": {"input": {"transcription": transcription}}}
+    form.add_field("session", json.dumps(session))
+    engines = make_engines(FixedStt("cuándo vence mi factura"))
+    async with running_penny(engines) as url, calling(url, form) as caller:
+        created = (await caller.until("session.created"))["session"]
+        assert created["type"] == "transcription"
+        await caller.speak(silence(300) + speak("¿Cuándo vence mi factura?") + silence(1500))
+        heard = await caller.until("conversation.item.input_audio_transcription.completed")
+        assert heard["transcript"] == "cuándo vence mi factura"
+        assert "response.created" not in caller.kinds()
+
+
 async def test_a_client_secret_brings_its_session() -> None:
     asked = {"session": {"type": "realtime", "instructions": "Solo sobre facturas."}}
     async with running_penny() as url:
@@ -100,6 +115,31 @@ async def test_a_server_of_the_callers_owner_joins_by_the_calls_id() -> None:
             assert "response.output_audio.delta" not in server.kinds()
         caller.send("session.update", session={"type": "realtime", "instructions": "Sigo."})
         await caller.until("session.updated", 2)
+
+
+async def test_a_page_of_another_origin_may_call_with_its_secret_and_not_without() -> None:
+    page = {"Origin": "https://shop.example"}
+    asks = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type,x-openai-agents-sdk",
+    }
+    async with running_penny() as url, aiohttp.ClientSession() as http:
+        path = f"{url}/v1/realtime/calls"
+        async with http.options(path, headers={**page, **asks}) as allowed:
+            assert allowed.status == 204
+            assert allowed.headers["Access-Control-Allow-Origin"] == "*"
+            named = allowed.headers["Access-Control-Allow-Headers"]
+            assert named == asks["Access-Control-Request-Headers"]
+        async with http.post(f"{url}/v1/realtime/client_secrets", json={}) as answer:
+            secret = (await answer.json())["value"]
+        caller = WebRtcCaller(url)
+        answered = await caller.call(**page, Authorization=f"Bearer {secret}")
+        caller.close()
+        assert answered.headers["Access-Control-Allow-Origin"] == "*"
+        assert answered.headers["Access-Control-Expose-Headers"] == "Location"
+        kind = {"Content-Type": "application/sdp"}
+        async with http.post(path, data="v=0", headers={**page, **kind}) as refused:
+            assert refused.status == 403
 
 
 @pytest.mark.parametrize(

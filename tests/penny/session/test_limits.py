@@ -41,7 +41,7 @@ class Watched:
 
 def watch(max_s: float, idle_s: float) -> tuple[Watched, ObserverDispatch]:
     now_s = asyncio.get_running_loop().time()
-    session = Watched(SessionState(now_s, now_s), SessionLimits(max_s, idle_s))
+    session = Watched(SessionState(now_s, now_s), SessionLimits(max_s, idle_s, grace_s=30.0))
     return session, ObserverDispatch("sess_1", [LimitWatch(session, session)])
 
 
@@ -67,6 +67,14 @@ async def test_nothing_is_cut_that_either_side_is_saying() -> None:
     await asyncio.sleep(10)
 
     assert session.ends == [("time_limit", pytest.approx(612.0, abs=0.3))]
+
+
+async def test_who_never_falls_silent_is_cut_after_the_grace() -> None:
+    session, observer = watch(600.0, 10_000.0)
+    observer.speaker_event({"type": "input_audio_buffer.speech_started"}, 0.0)
+    await asyncio.sleep(700)
+
+    assert session.ends == [("time_limit", pytest.approx(630.0, abs=0.3))]
 
 
 async def test_silence_is_told_of_each_time_and_a_word_begins_it_anew() -> None:

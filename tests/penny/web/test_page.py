@@ -316,6 +316,23 @@ async def test_what_the_ears_know_is_told_before_the_call_in_the_page_s_language
     await expect(ears).to_have_text("De viva voz o por escrito, con tus palabras.")
 
 
+async def test_a_waiting_page_tells_when_better_ears_take_over(visit: Visit) -> None:
+    page = visit.page
+    await expect(page.locator("#ears")).to_contain_text("solo se entienden estas preguntas")
+    await page.clock.install()
+    await page.reload()
+    example = page.get_by_role("button", name="¿Cómo puedo pagar?")
+    await example.focus()
+
+    await page.clock.run_for(10_000)
+    await expect(example).to_be_focused()
+    visit.penny.modes = copy.deepcopy(MODES)
+    visit.penny.modes["modes"][0]["hears"] = {"languages": ["*"], "closed_set": []}
+    await page.clock.run_for(10_000)
+
+    await expect(page.locator("#ears")).to_have_text("De viva voz o por escrito, con tus palabras.")
+
+
 async def test_an_example_is_asked_in_writing_when_it_is_pressed(visit: Visit) -> None:
     page = visit.page
     await page.get_by_role("button", name="¿Cómo puedo pagar?").click()
