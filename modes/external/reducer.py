@@ -81,9 +81,6 @@ def _lose(s: CallState, _: None) -> None:
     s.context.attach(None)
 
 
-# -- events of the upstream -----------------------------------------------------------------------
-
-
 def _heard_from_upstream(s: CallState, event: Json) -> None:
     handler = _UPSTREAM.get(event["type"])
     shown = event if handler is None else handler(s, event)

@@ -24,9 +24,6 @@ ACTIVE = "conversation_already_has_active_response"
 NOT_ACTIVE = "response_cancel_not_active"
 
 
-# -- asking ---------------------------------------------------------------------------------------
-
-
 def settle(s: CallState) -> None:
     """Whatever just happened: bring the context up to date, then ask for what is wished."""
     able = s.able
@@ -119,9 +116,6 @@ def _cancel_active(s: CallState) -> None:
 def _refuse(s: CallState, event: Json, code: str, message: str) -> None:
     fault = {"type": "invalid_request_error", "code": code, "message": message, "param": None}
     s.tell("error", error={**fault, "event_id": event.get("event_id")})
-
-
-# -- what comes back ------------------------------------------------------------------------------
 
 
 def created(s: CallState, event: Json) -> Json | None:
@@ -272,9 +266,6 @@ def _count_refusal(s: CallState, why: str) -> None:
         message = "the speaker did not answer this turn"
         s.tell("penny.warning", code="degraded", message=message)
     s.set_due("retry", RETRY_S)
-
-
-# -- watchdogs ------------------------------------------------------------------------------------
 
 
 def _unanswered(s: CallState) -> None:

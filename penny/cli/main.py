@@ -14,7 +14,6 @@ from penny.cli import (
     kb,
     keys,
     models,
-    replay,
     serve,
     sessions,
     talk,
@@ -27,7 +26,7 @@ from penny.errors import ConfigErrors, PennyError
 FAILED = 1
 
 
-_COMMANDS = (serve, demo, talk, check, worker, kb, keys, calls, sessions, models, voices, replay)
+_COMMANDS = (serve, demo, talk, check, worker, kb, keys, calls, sessions, models, voices)
 
 
 def build_parser() -> argparse.ArgumentParser:

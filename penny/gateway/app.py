@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 
-from brain.consent import read_consent
-from brain.metrics import BrainCollector, health_checks
+from brain.actions import read_consent
 from config.schema import Config
 from modes.external.mode import ExternalMode
 from modes.registry import (
@@ -173,8 +172,8 @@ class Gateway:
         external = broker.modes.get("EXTERNAL")
         faults = [kb.degraded, self._tell_of_calls]
         if isinstance(external, ExternalMode):
-            metrics.figures.append(BrainCollector(external.counts).collect)
-            faults += health_checks(external.counts)
+            metrics.figures.append(external.counts.collect)
+            faults.append(external.counts.fault)
         faults += [self._descriptors.fault, lambda: trust.ledger.fault]
         if self._stderr is not None:
             faults.append(self._stderr.fault)

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from config.schema import Config
 from penny.aio.handshake import Upgrade
+from penny.aio.websocket import CALLER_MESSAGES_PER_S
 from penny.edges.realtime.edge import EventConnection, RealtimeEdge
 from penny.edges.webrtc.edge import WebRtcEdge
 from penny.errors import (
@@ -239,6 +240,7 @@ class RealtimeDoor:
             request,
             max_message_bytes=ABSURD * self._gate.max_message_bytes(policy),
             heartbeat_s=self._config.gateway.heartbeat_s,
+            messages_per_s=CALLER_MESSAGES_PER_S,
             subprotocols=("realtime",),
         )
 

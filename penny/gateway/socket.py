@@ -12,7 +12,7 @@ from aiohttp import web
 
 from config.schema import Config
 from penny.aio.handshake import Upgrade
-from penny.aio.websocket import SocketConnection
+from penny.aio.websocket import CALLER_MESSAGES_PER_S, SocketConnection
 from penny.edges.socket.edge import SocketEdge
 from penny.errors import (
     Forbidden,
@@ -93,6 +93,7 @@ class SocketDoor:
                 request,
                 max_message_bytes=min(MAX_MESSAGE_BYTES, self._gate.max_message_bytes(policy)),
                 heartbeat_s=self._config.gateway.heartbeat_s,
+                messages_per_s=CALLER_MESSAGES_PER_S,
                 subprotocols=("penny",),
             )
         except ProtocolError as error:

@@ -356,6 +356,7 @@ _MARKS = (
     "penny.correction",
     "penny.handoff",
     "penny.mode_changed",
+    "penny.note",
     "penny.tool_call",
 )
 # A table of the class, not of each recorder, for which it would be memory.

@@ -46,7 +46,7 @@ ANSWER_AUDIO = "response.output_audio.delta"
 MAX_MODEL_CHARS = 128
 """Of a model's name, as for a client secret."""
 
-INTERNAL = frozenset({"penny.session"})
+INTERNAL = frozenset({"penny.session", "penny.note"})
 """Penny's own events that are no client's business: the speaker's session, for observers."""
 
 AUDIO = "input_audio_buffer.append"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from brain.consent import read_consent
+from brain.actions import read_consent
 from penny.audio import g711
 from penny.calls.keeper import make_call
 from penny.calls.masking import silenced
