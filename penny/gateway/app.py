@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 
-from brain.actions import read_consent
 from config.schema import Config
 from modes.external.mode import ExternalMode
 from modes.registry import (
@@ -20,6 +19,7 @@ from modes.registry import (
     find_hosts,
     find_lease_registry,
     find_spending,
+    read_answer,
 )
 from modes.self_hosted.runpod.door import WorkerDoor
 from penny.aio.tasks import TaskOwner
@@ -239,7 +239,7 @@ class Gateway:
             trust.watches,
             clock,
             time.time,
-            partial(read_consent, about="grabar grabación llamada record recording call"),
+            read_answer,
             is_open=not trust.gate.needs_key,
         )
         try:

@@ -152,10 +152,13 @@ function peaks(samples, count) {
 function drawWaves() {
   const canvas = find("#waves");
   const pen = canvas.getContext("2d");
-  const style = getComputedStyle(document.documentElement);
+  const colourOf = (name) => {
+    canvas.style.color = `var(${name})`; // a canvas does not know light-dark()
+    return getComputedStyle(canvas).color;
+  };
   pen.clearRect(0, 0, canvas.width, canvas.height);
   if (waves === null) return;
-  const colours = [style.getPropertyValue("--verdigris"), style.getPropertyValue("--copper")];
+  const colours = [colourOf("--verdigris"), colourOf("--copper")];
   const width = canvas.width / waves[0].length;
   waves.forEach((side, channel) => {
     pen.fillStyle = colours[channel];
@@ -167,7 +170,7 @@ function drawWaves() {
   });
   const player = find("#player");
   if (player.duration) {
-    pen.fillStyle = style.getPropertyValue("--ink");
+    pen.fillStyle = colourOf("--ink");
     pen.fillRect((player.currentTime / player.duration) * canvas.width, 0, 2, canvas.height);
   }
 }
