@@ -13,7 +13,7 @@ from typing import Literal, Self
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from config.brain import ActionsSection, BrainSection, CostsSection, SpeakerSection
-from config.calls import CallsSection
+from config.calls import CallsSection, TenantCallsSection
 from config.gateway import GatewaySection
 from config.modes import ModeName, Modes
 from config.prices import ALIASES, PRICES, ModelPrices, find_prices, known_as
@@ -190,9 +190,25 @@ class Config(Section):
     @model_validator(mode="after")
     def _private_calls_stay_in_the_house(self) -> Self:
         private = self.calls.enabled and self.penny.modes.SELF_HOSTED.enabled
-        if private and (reason := self.calls.refusal(self.privacy.allowed_hosts)):
-            raise key_error("calls.url", reason)
+        key, reason = self.calls.refusal(self.privacy.allowed_hosts)
+        if private and key:
+            raise key_error(f"calls.{key}", reason)
         return self
+
+    @model_validator(mode="after")
+    def _who_is_recorded_is_told(self) -> Self:
+        sections = {"calls": TenantCallsSection()}
+        sections |= {f"tenants.{name}.calls": tenant.calls for name, tenant in self.tenants.items()}
+        for place, own in sections.items():
+            if missing := self.calls.unannounced(own):
+                reason = f"recording '{self.calls.policy(own)}' tells callers of it: write this"
+                raise key_error(f"{place}.{missing}", reason)
+        return self
+
+    def tenant_calls(self, tenant: str) -> TenantCallsSection:
+        """How a tenant's calls are kept, where it says otherwise than the house."""
+        section = self.tenants.get(tenant)
+        return section.calls if section is not None else TenantCallsSection()
 
     @property
     def profile(self) -> Profile:
