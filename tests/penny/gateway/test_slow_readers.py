@@ -15,10 +15,12 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
+from penny.aio import websocket
 from penny.aio.websocket import SocketConnection
 from penny.edges.realtime.edge import OUTBOUND_BYTES, RealtimeEdge
 from penny.edges.socket.edge import SocketEdge
 from penny.edges.socket.sender import CONTROL_BYTES
+from penny.gateway import socket
 from tests.doubles.house import running_penny
 from tests.doubles.realtime_client import connected_to
 
@@ -128,7 +130,11 @@ def open_edges() -> list[SocketEdge]:
     return [e for e in gc.get_objects() if type(e) is SocketEdge and not e._closed]
 
 
-async def test_answers_of_ws_that_nobody_reads_are_bounded_in_bytes() -> None:
+async def test_answers_of_ws_that_nobody_reads_are_bounded_in_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(websocket, "SLICE_S", 1.0)  # a flood at its fastest
+    monkeypatch.setattr(socket, "CALLER_MESSAGES_PER_S", 1e9)
     most = 0
     async with (
         running_penny(gateway={"messages_per_s": 10_000.0}) as url,
