@@ -15,7 +15,6 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from penny.aio import websocket
 from penny.aio.websocket import SocketConnection
 from penny.edges.realtime.edge import OUTBOUND_BYTES, RealtimeEdge
 from penny.edges.socket.edge import SocketEdge
@@ -111,7 +110,7 @@ async def test_updates_of_a_long_session_that_nobody_reads_are_bounded_in_bytes(
             await client.send({"type": "session.update", "session": session})
             edge = the_edge(RealtimeEdge)
             small = {"type": "session.update", "session": {"type": "realtime"}}
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(100):
                 while edge.end_reason == "client_gone":
                     await client.send(small)
                     most = max(most, edge.waiting_bytes)
@@ -133,8 +132,7 @@ def open_edges() -> list[SocketEdge]:
 async def test_answers_of_ws_that_nobody_reads_are_bounded_in_bytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(websocket, "SLICE_S", 1.0)  # a flood at its fastest
-    monkeypatch.setattr(socket, "CALLER_MESSAGES_PER_S", 1e9)
+    monkeypatch.setattr(socket, "CALLER_MESSAGES_PER_S", None)  # a flood at its fastest
     most = 0
     async with (
         running_penny(gateway={"messages_per_s": 10_000.0}) as url,
@@ -145,7 +143,7 @@ async def test_answers_of_ws_that_nobody_reads_are_bounded_in_bytes(
             while not (edges := open_edges()):
                 await asyncio.sleep(0.01)
         [edge] = edges
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(100):
             while edge.end_reason == "client_gone":
                 await client.send({"type": "text_input", "text": "palabra " * 500})
                 most = max(most, edge._sender.waiting_bytes)
