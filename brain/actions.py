@@ -1,9 +1,4 @@
-"""The desk of actions: what may be done in the caller's name, when, and how often. Pure.
-
-Running them is ``action_runner.py``'s. Here: which tools the speaker is offered, that arguments
-are what the schema says, that each wish is done once, that the caller said yes where that is
-asked.
-"""
+"""The desk of actions: what may be done in the caller's name, when, and how often. Pure."""
 
 from __future__ import annotations
 
@@ -17,11 +12,12 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from referencing import Registry
 
-from brain.answer import read_json
-from brain.consent import read_consent
-from brain.quoting import clean_text
-from brain.texts import read_table
+from brain.prompt import read_json
+from brain.render import clean_text
+from brain.texts import read_table, read_words
 from config.brain import Action
+from kb.normal.stems import key_of
+from kb.normal.words import cut_words, fold_accents
 from penny.localized import language_of
 
 
@@ -38,24 +34,22 @@ _TEXTS = read_table("tools")
 def offer_tools(actions: Mapping[str, Action], language: str, *, search: bool) -> list[Json]:
     """The function tools of a session, in the Realtime form."""
     texts = _TEXTS[language_of(language)]
-    tools = []
+    tools: list[tuple[str, str, Json]] = []
     if search:
         query = {"type": "string", "description": texts["query"]}
         schema = {"type": "object", "properties": {"query": query}, "required": ["query"]}
-        tools.append(_tool(SEARCH_TOOL, texts["search"], schema))
+        tools.append((SEARCH_TOOL, texts["search"], schema))
     for name, action in actions.items():
         parameters, description = dict(action.parameters), action.description
         if action.confirm:
             description += f" {texts['confirm']}"
             properties = {**parameters.get("properties", {}), CONFIRMED: {"type": "boolean"}}
             parameters["properties"] = properties
-        tools.append(_tool(name, description, parameters))
-    return tools
-
-
-def _tool(name: str, description: str, parameters: Json) -> Json:
-    about = {"name": name, "description": description, "parameters": parameters}
-    return {"type": "function", **about}
+        tools.append((name, description, parameters))
+    return [
+        {"type": "function", "name": name, "description": description, "parameters": parameters}
+        for name, description, parameters in tools
+    ]
 
 
 def choose_actions(
@@ -84,12 +78,8 @@ Verdict = Literal["run", "repeated", "confirm_first", "unknown", "bad_arguments"
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What is to be done with a call.
-
-    Args:
-        message: for the speaker, where it is not run.
-        first_call_id: of ``repeated``: the call whose result this one shares.
-    """
+    """What is to be done with a call. ``message``: for the speaker, where it is not run;
+    ``first_call_id``: of ``repeated``, the call whose result this one shares."""
 
     call: ActionCall
     verdict: Verdict
@@ -126,11 +116,8 @@ class ActionDesk:
         }
 
     def judge(self, call_id: str, name: str, arguments: str, turn: int, words: str) -> Judged:
-        """Whether to run a call as it came from the wire.
-
-        Args:
-            words: the caller's in this turn, "" where unknown: a yes there confirms.
-        """
+        """Whether to run a call as it came from the wire; a yes among ``words``, the caller's in
+        this turn ("" where unknown), confirms."""
         known = self._verdicts.get(call_id)
         if known is not None:
             first = known.first_call_id or call_id
@@ -158,47 +145,68 @@ class ActionDesk:
             return Judged(call, "run") if good else Judged(call, "bad_arguments", _say("arguments"))
         if call.name not in self.actions:
             return Judged(call, "unknown", "Esa acción no existe en esta sesión.")
-        fault = self._find_fault(call)
-        if fault:
-            return Judged(call, "bad_arguments", f"{_say('arguments')} ({fault})")
-        return self._judge_wish(call, words)
+        plain = {name: value for name, value in parsed.items() if name != CONFIRMED}
+        fault = best_match(self._schemas[call.name].iter_errors(plain))
+        if fault is not None:
+            place = ".".join(str(part) for part in fault.absolute_path)
+            told = clean_text(f"{place}: {fault.message}" if place else fault.message, 200)
+            return Judged(call, "bad_arguments", f"{_say('arguments')} ({told})")
+        return self._judge_wish(call, plain, words)
 
-    def _find_fault(self, call: ActionCall) -> str:
-        plain = {name: value for name, value in call.arguments.items() if name != CONFIRMED}
-        error = best_match(self._schemas[call.name].iter_errors(plain))
-        if error is None:
-            return ""
-        place = ".".join(str(part) for part in error.absolute_path)
-        return clean_text(f"{place}: {error.message}" if place else error.message, 200)
-
-    def _judge_wish(self, call: ActionCall, words: str) -> Judged:
+    def _judge_wish(self, call: ActionCall, plain: Json, words: str) -> Judged:
         action = self.actions[call.name]
-        plain = {name: value for name, value in call.arguments.items() if name != CONFIRMED}
         what = f"{call.name} {json.dumps(plain, sort_keys=True, ensure_ascii=False)}"
         wish = self._wishes.get(what)
         if wish is not None and wish.ran_as and wish.ran_turn == call.turn and not wish.in_doubt:
             return Judged(replace(call, key=wish.key), "repeated", "", wish.ran_as)
         if wish is None or (wish.ran_as and not wish.in_doubt):
-            wish = _Wish(self._key(what, call.turn), call.turn)
-            self._wishes[what] = wish
-            fresh = True
-        else:
-            fresh = False
+            whose = f"{self._session_id} {call.turn} {what}"
+            key = hashlib.sha256(whose.encode()).hexdigest()[:32]
+            wish = self._wishes[what] = _Wish(key, call.turn)
         call = replace(call, key=wish.key)
         if action.confirm and not wish.ran_as:
             consent = read_consent(words, f"{call.name} {action.description}")
             recent = 0 < call.turn - wish.asked_turn <= CONSENT_TURNS
-            if fresh or not recent or consent != "yes":
+            if not recent or consent != "yes":
                 wish.asked_turn = call.turn
-                return Judged(
-                    call, "confirm_first", _say("declined" if consent == "no" else "ask_first")
-                )
+                message = _say("declined" if consent == "no" else "ask_first")
+                return Judged(call, "confirm_first", message)
         wish.ran_as, wish.ran_turn, wish.in_doubt = call.call_id, call.turn, False
         return Judged(call, "run")
-
-    def _key(self, what: str, turn: int) -> str:
-        return hashlib.sha256(f"{self._session_id} {turn} {what}".encode()).hexdigest()[:32]
 
 
 def _say(answer: str) -> str:
     return str(_TEXTS["answers"][answer])
+
+
+Consent = Literal["yes", "no", "unclear"]
+
+_YES = read_words("yes")
+_NO = read_words("no")
+_BESIDE = read_words("beside_yes")
+_ENCLITICS = ("", "lo", "la", "los", "las", "le", "me", "melo", "mela", "selo", "sela")
+"""Pronouns at the end of an imperative: ``prográmemelo``."""
+
+
+def read_consent(words: str, about: str) -> Consent:
+    """Read an answer to "may I?": strict, for money may hang on it.
+
+    A yes is words that agree and nothing else, except words of the action itself ("sí, programa el
+    pago"), which ``about`` has: its name and description. What is neither is asked again.
+    """
+    if "?" in words or "¿" in words:
+        return "unclear"
+    words = words.lower().replace("'", "").replace("’", "").replace("desde luego", "sí")
+    said = [fold_accents(word) for _, word in cut_words(words)]
+    about = about.lower().replace("_", " ")
+    own = {key_of(fold_accents(word), "es") for _, word in cut_words(about)}
+    plain = [word for word in said if word in _YES or not _is_of(word, own)]
+    if any(word in _NO for word in plain) or "no" in said or "not" in said:
+        return "no"
+    if any(word in _YES for word in said) and all(w in _YES or w in _BESIDE for w in plain):
+        return "yes"
+    return "unclear"
+
+
+def _is_of(word: str, own: set[str]) -> bool:
+    return any(key_of(word.removesuffix(each), "es") in own for each in _ENCLITICS)

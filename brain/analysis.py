@@ -1,14 +1,17 @@
-"""What goes into an analysis and what comes out of it. Pure data."""
+"""What goes into an analysis and what comes out of it; what a brain is attached to. Plain data."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from pydantic import TypeAdapter
-
-from brain.folio import ContextUpdate, CorrectionNote
+from brain.folio import ContextUpdate, CorrectionNote, Folio, SectionName
+from config.brain import BrainSection, Depth
 from penny.errors import PennyError
+
+
+if TYPE_CHECKING:
+    from penny.tracing.trace import Trace
 
 
 Json = dict[str, Any]
@@ -76,14 +79,9 @@ class Excerpt:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisRequest:
-    """One analysis, complete: what the journal keeps and ``replay`` runs again.
-
-    Args:
-        words: the caller's, final or so far. reply: of a review, what the speaker said.
-        now: ISO 8601 with offset; with ``weekday`` and ``zone`` it gives "mañana" a meaning.
-        in_force: the body of the folio that the speaker has.
-        open_corrections, made_corrections: bodies of those still to be said, and of those said.
-    """
+    """One analysis, complete. ``words``: the caller's, final or so far; ``reply``: of a review,
+    what of the speaker's was heard; ``now``: ISO 8601 with offset; ``in_force``: the body of the
+    folio that the speaker has; corrections: bodies of those still to be said, and of those said."""
 
     purpose: Purpose
     turn: int
@@ -104,14 +102,6 @@ class AnalysisRequest:
     made_corrections: tuple[Json, ...] = ()
     session: Json = field(default_factory=dict)
 
-    def as_json(self) -> Json:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Json) -> AnalysisRequest:
-        """Keys of another version are left out. Raises ValueError for no record."""
-        return TypeAdapter(cls).validate_python(data)
-
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
@@ -122,3 +112,66 @@ class Analysis:
     queries: tuple[str, ...]
     usage: BrainUsage
     took_ms: int = 0
+
+
+class BrainHost(Protocol):
+    """The conversation the brain is attached to."""
+
+    def history(self) -> tuple[Exchange, ...]:
+        """Finished turns, with what was heard."""
+
+    def prompt(self) -> str:
+        """The speaker's own instructions now, without Penny's rules."""
+
+    def actions(self) -> tuple[ActionRecord, ...]:
+        """What ran in the caller's name, with its result; newest last."""
+
+    async def heard(self, item_id: str) -> str:
+        """The words of an item that were heard, once its playback ended or was cut; "" if none."""
+
+    async def answered(self) -> None:
+        """Wait until every turn that ended has its ``response.create``."""
+
+    def in_force(self, section: SectionName) -> tuple[Folio, ...]:
+        """The section's folios in force or on their way, oldest first."""
+
+    def offer(self, folio: Folio) -> None: ...
+
+    def withdraw(self, folio_id: str, reason: str) -> None:
+        """Have a folio leave the speaker's context."""
+
+    def tell(self, event: Json, /) -> None:
+        """Pass a ``penny.*`` event on to the session."""
+
+    def note(self, kind: str, **fields: object) -> None:
+        """Tell ``penny.note``, which no client sees: it is kept with the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrainProfile:
+    """What a session asked of its brain. ``ref``: its collection; ``settings``: with the session's
+    wishes; ``session``: context, actions."""
+
+    language: str
+    ref: str
+    depth: Depth
+    model: str
+    settings: BrainSection
+    session: Json = field(default_factory=dict)
+    trace: Trace | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A response of the speaker that has ended, as ``status`` tells. ``words``: the caller's;
+    ``text``: as generated; ``in_force``: ids of folios at its creation; ``earlier``: its messages
+    before ``item_id``."""
+
+    item_id: str
+    response_id: str
+    turn: int
+    words: str
+    text: str
+    status: str
+    in_force: tuple[str, ...] = ()
+    earlier: tuple[str, ...] = ()

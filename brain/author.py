@@ -11,16 +11,30 @@ from typing import Any
 
 import structlog
 
-from brain.analysis import AnalysisRequest, Excerpt
+from brain.analysis import AnalysisRequest, BrainHost, BrainProfile, Excerpt, Reply
 from brain.claims import Claims
 from brain.correction import CorrectionDesk, Evidence
-from brain.facts import as_passages, update_from_facts
-from brain.folio import ContextUpdate, CorrectionNote, Folio, SectionName
-from brain.host import BrainHost, BrainProfile, Reply
-from brain.journal import Journal
-from brain.render import render_correction, render_facts, render_passages, render_update
-from brain.service import BrainService
+from brain.folio import (
+    MAX_DATA_KEYS,
+    ContextUpdate,
+    CorrectionNote,
+    Folio,
+    Json,
+    Outcome,
+    SectionName,
+)
+from brain.render import (
+    clean_text,
+    quote_json,
+    render_correction,
+    render_facts,
+    render_passages,
+    render_update,
+)
+from brain.service import BrainService, Effectiveness
+from brain.thinking import as_passages
 from penny.ids import new_id
+from penny.localized import language_of
 
 
 log = structlog.get_logger()
@@ -32,20 +46,16 @@ HEARD_WHOLE = 0.8
 class FolioAuthor:
     """Writes for one session. ``newest_turn``: of the caller, as far as the brain was told."""
 
-    def __init__(
-        self, service: BrainService, profile: BrainProfile, journal: Journal, host: BrainHost
-    ) -> None:
-        self._service = service
-        self._profile = profile
-        self._journal = journal
-        self._host = host
+    def __init__(self, service: BrainService, profile: BrainProfile, host: BrainHost) -> None:
+        self._service, self._profile, self._host = service, profile, host
         self.newest_turn = 0
         self.reply_items: dict[int, str] = {}
         """Turn -> the speaker's item that answered it."""
         self.claims = Claims(profile.language)
         self.corrections = CorrectionDesk(profile.settings.corrections, self.claims)
-
-    # -- updates ------------------------------------------------------------------------------
+        self.effectiveness = Effectiveness()
+        self._used: dict[str, bool] = {}
+        self._told: Json = {}
 
     def offer_update(
         self, update: ContextUpdate, request: AnalysisRequest, usd: float, ended_s: float | None
@@ -53,31 +63,26 @@ class FolioAuthor:
         """Have the speaker know what the brain makes of a turn, unless it knows it already."""
         standing = self._host.in_force("folio")
         if standing and update.same_advice(ContextUpdate.model_validate(standing[-1].body)):
-            self._journal.write("folio_unchanged", turn=request.turn)
             return
-        update = update.model_copy(update={"timestamp": self._timestamp()})
         text = render_update(update, request.turn, request.language)
-        self._offer(update, text, request, request.passages, usd=usd, turn_ended_s=ended_s)
+        self._offer(update, text, request, usd=usd, turn_ended_s=ended_s)
 
-    def offer_passages(
-        self, found: tuple[Excerpt, ...], request: AnalysisRequest, ended_s: float | None
-    ) -> None:
-        """What stands in for a brain that does not answer: the knowledge base alone."""
-        update = update_from_facts(request.words, found, self._timestamp(), request.language)
-        if update is not None:
+    def offer_passages(self, request: AnalysisRequest, ended_s: float | None) -> None:
+        """What stands in for a brain that does not answer: the request's passages, quoted."""
+        if request.passages:
             self._service.counts.kb_only += 1
-            text = render_passages(request.words, found, request.turn, request.language)
-            self._offer(update, text, request, found, source="kb", turn_ended_s=ended_s)
+            turn, language = request.turn, request.language
+            text = render_passages(request.words, request.passages, turn, language)
+            update = _update_of(request)
+            self._offer(update, text, request, source="kb", turn_ended_s=ended_s)
 
     def _offer(
-        self,
-        update: ContextUpdate,
-        text: str,
-        request: AnalysisRequest,
-        found: tuple[Excerpt, ...],
-        **fields: Any,
+        self, update: ContextUpdate, text: str, request: AnalysisRequest, **fields: Any
     ) -> None:
-        fields |= {"body": update.model_dump(mode="json"), "passages": as_passages(found)}
+        now = self._service.now().astimezone(UTC)
+        timestamp = now.isoformat(timespec="seconds").replace("+00:00", "Z")
+        body = {**update.model_dump(mode="json"), "timestamp": timestamp}
+        fields |= {"body": body, "passages": as_passages(request.passages)}
         self._host.offer(self._folio("folio", text, request.turn, request.item_id, **fields))
 
     def facts_folio(
@@ -96,7 +101,21 @@ class FolioAuthor:
             expires_after_turns=0,
         )
 
-    # -- corrections --------------------------------------------------------------------------
+    def _folio(
+        self, section: SectionName, text: str, turn: int, item_id: str, **fields: Any
+    ) -> Folio:
+        fields.setdefault("kind", "silent")
+        fields.setdefault("expires_after_turns", self._profile.settings.folio_turns)
+        created_s = self._service.clock()
+        return Folio(
+            new_id("folio"),
+            section,
+            text=text,
+            turn=turn,
+            based_on=item_id,
+            created_s=created_s,
+            **fields,
+        )
 
     def correct(
         self, note: CorrectionNote, heard: str, turn: int, item_id: str, request: AnalysisRequest
@@ -104,7 +123,8 @@ class FolioAuthor:
         """Have a mistake in ``item_id`` of ``turn`` put right, if the desk agrees."""
         later = [each.penny for each in self._host.history() if each.turn > turn]
         reason = self.corrections.reason_against(note, heard, item_id, _evidence_of(request), later)
-        self._journal.write("correction", turn=turn, note=note.model_dump(), dropped=reason)
+        about = note.model_dump()
+        self._host.note("correction", item_id=item_id, turn=turn, correction=about, dropped=reason)
         if not reason:
             folio = self._correction(note, turn, item_id)
             self.corrections.placed(note, folio.id, turn, item_id)
@@ -116,12 +136,13 @@ class FolioAuthor:
         steps = self.corrections.reply_heard(heard, reply.words, reply.in_force, whole=whole)
         for progress, placed in steps:
             weak = placed.folio_id
-            self._journal.write("correction_checked", folio_id=weak, progress=progress)
+            about = {"item_id": reply.item_id, "folio_id": weak, "progress": progress}
+            self._host.note("correction_checked", **about)
             if progress == "confirmed":
                 self._host.withdraw(weak, "confirmed")
             elif progress == "raise":
-                about = {"urgent": True, "supersedes": (weak,)}
-                folio = self._correction(placed.note, placed.turn, placed.item_id, **about)
+                raised = {"urgent": True, "supersedes": (weak,)}
+                folio = self._correction(placed.note, placed.turn, placed.item_id, **raised)
                 placed.folio_id = folio.id
                 self._host.offer(folio)
             else:
@@ -136,34 +157,81 @@ class FolioAuthor:
         fields |= {"kind": "correction", "body": note.body}
         return self._folio("correction", text, max(turn, self.newest_turn), item_id, **fields)
 
-    def _folio(
-        self, section: SectionName, text: str, turn: int, item_id: str, **fields: Any
-    ) -> Folio:
-        fields = {
-            "kind": "silent",
-            "expires_after_turns": self._profile.settings.folio_turns,
-            "created_s": self._service.clock(),
-            **fields,
-        }
-        return Folio(
-            id=new_id("folio"), section=section, text=text, turn=turn, based_on=item_id, **fields
-        )
+    def take(self, outcome: Outcome) -> None:
+        """Note, count and tell what became of a folio."""
+        folio, state = outcome.folio, outcome.state
+        was_used = self._used.get(folio.id)
+        self.effectiveness.take(outcome, is_new=was_used is None, was_used=bool(was_used))
+        self._used[folio.id] = bool(was_used) or state == "used"
+        names = ("reason", "placement", "response_id")
+        about = {name: getattr(outcome, name) for name in names} | {"status": state}
+        about |= {name: getattr(folio, name) for name in ("section", "source", "turn")}
+        self._host.note("folio", item_id=folio.based_on, folio_id=folio.id, **about)
+        if state == "in_force":
+            self._tell_in_force(outcome)
+        elif state == "gone":
+            del self._used[folio.id]
+            self.corrections.gone(folio.id)
+        told = self.effectiveness.as_json()
+        if told != self._told:
+            self._told = told
+            self._host.tell({"type": "penny.effectiveness", "effectiveness": told})
 
-    def _timestamp(self) -> str:
-        now = self._service.now().astimezone(UTC)
-        return now.isoformat(timespec="seconds").replace("+00:00", "Z")
+    def _tell_in_force(self, outcome: Outcome) -> None:
+        folio, trace = outcome.folio, self._profile.trace
+        if trace is not None:
+            trace.start(
+                "folio",
+                item_id=folio.based_on,
+                at_s=folio.created_s,
+                attributes={
+                    "penny.folio.id": folio.id,
+                    "penny.folio.section": folio.section,
+                    "penny.folio.placement": outcome.placement,
+                },
+            ).end()
+        common: Json = {"item_id": folio.based_on, "revision": outcome.revision}
+        if folio.kind == "correction" and not folio.urgent:
+            self._host.tell({"type": "penny.correction", **folio.body, **common})
+        elif folio.section == "folio":
+            ended_s = folio.turn_ended_s
+            latency_ms = None if ended_s is None else max(0, round((outcome.at_s - ended_s) * 1000))
+            self._host.tell(
+                {
+                    "type": "penny.context_update",
+                    "context_update": folio.body,
+                    "placement": outcome.placement,
+                    "passages": list(folio.passages),
+                    "latency_ms": latency_ms,
+                    "usd": round(folio.usd, 6),
+                    **common,
+                }
+            )
+
+
+def _update_of(request: AnalysisRequest) -> ContextUpdate:
+    """The caller's words and the passages themselves, quoted."""
+    english = language_of(request.language) == "en"
+    data: Json = quote_json(request.passages[0].fields)
+    if not data:
+        name = "fact" if english else "dato"
+        data = {f"{name}_{n}": clean_text(p.text) for n, p in enumerate(request.passages, 1)}
+    asks = "Asks" if english else "Pregunta de la persona"
+    return ContextUpdate(
+        user_intent=f"{asks}: «{clean_text(request.words, 200).strip(' .¿?¡!')}»",
+        relevant_data=dict(list(data.items())[:MAX_DATA_KEYS]),
+    )
 
 
 def _evidence_of(request: AnalysisRequest) -> Evidence:
-    passages = {
-        each.id: f"{each.title}. {each.text} {json.dumps(each.fields, ensure_ascii=False)}"
-        for each in request.passages
-    }
-    actions = {
-        each.call_id: json.dumps(
-            {"arguments": each.arguments, "result": each.result}, ensure_ascii=False, default=str
-        )
-        for each in request.actions
-        if each.status == "completed"
-    }
-    return Evidence(passages, actions)
+    def dump(value: object) -> str:
+        return json.dumps(value, ensure_ascii=False, default=str)
+
+    return Evidence(
+        {p.id: f"{p.title}. {p.text} {dump(p.fields)}" for p in request.passages},
+        {
+            each.call_id: dump({"arguments": each.arguments, "result": each.result})
+            for each in request.actions
+            if each.status == "completed"
+        },
+    )

@@ -1,8 +1,7 @@
 """The brain of one session: observe, look up, write a folio; look back, correct.
 
-It never stands in the way: everything here runs in tasks of its own, each analysis has a
-deadline, and whatever fails leaves the speaker undisturbed. Analyses are not restarted: what was
-begun for a turn ends, and its folio is used if it is still the newest.
+Everything here runs in tasks of its own, each analysis has a deadline, and whatever fails leaves
+the speaker undisturbed. What was begun for a turn ends; its folio is used if it is the newest.
 """
 
 from __future__ import annotations
@@ -13,19 +12,16 @@ from dataclasses import replace
 from functools import partial
 from zoneinfo import ZoneInfo
 
-from brain.analysis import AnalysisRequest, Excerpt, Purpose
+from brain.analysis import AnalysisRequest, BrainHost, BrainProfile, Excerpt, Purpose, Reply
 from brain.author import FolioAuthor
-from brain.folio import Folio, Json, Outcome
-from brain.host import BrainHost, BrainProfile, Reply
-from brain.journal import Journal
-from brain.outcomes import Effectiveness, OutcomeLog
-from brain.quoting import quote_json
-from brain.schedule import Schedule
+from brain.claims import is_backchannel
+from brain.folio import Folio, Json
+from brain.render import quote_json
 from brain.service import BrainService
 from brain.thinking import Thinking
+from config.brain import BrainSection
 from penny.aio.tasks import TaskOwner
 from penny.localized import language_of
-from penny.tracing.attributes import Attributes
 from penny.tracing.current import span
 
 
@@ -41,29 +37,18 @@ DAYS = {
 class SessionBrain:
     """One session's brain. Everything it does to the call goes through ``host``."""
 
-    def __init__(
-        self, service: BrainService, profile: BrainProfile, journal: Journal, host: BrainHost
-    ) -> None:
-        self._service = service
-        self._profile = profile
-        self._journal = journal
-        self._host = host
+    def __init__(self, service: BrainService, profile: BrainProfile, host: BrainHost) -> None:
+        self._service, self._profile, self._host = service, profile, host
         self._schedule = Schedule(profile.settings)
-        self._thinking = Thinking(service, profile, journal, host)
-        self._author = FolioAuthor(service, profile, journal, host)
-        self._outcomes = OutcomeLog(journal, profile.trace, host.tell)
+        self._thinking = Thinking(service, profile, host)
+        self._author = FolioAuthor(service, profile, host)
+        self.outcome = self._author.take
         self._tasks = TaskOwner("brain")
         self._running: list[asyncio.Task[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._newest: tuple[str, str, int] = ("", "", 0)
         self._ended_s: dict[int, float] = {}
         self._closed = False
-
-    @property
-    def effectiveness(self) -> Effectiveness:
-        return self._outcomes.effectiveness
-
-    # -- what it observes ---------------------------------------------------------------------
 
     def partial(self, item_id: str, text: str, turn: int) -> None:
         """Words so far of a turn that is still spoken."""
@@ -93,16 +78,7 @@ class SessionBrain:
         """The speaker has answered: look whether it was right, and whether it said what it was to
         put right."""
         self._author.reply_items[reply.turn] = reply.item_id
-        work = self._read("review", self._newest[0], partial(self._look_back, reply))
-        self._tasks.spawn(work, name="brain review")
-
-    def outcome(self, outcome: Outcome) -> None:
-        """What became of a folio: recorded, counted, told."""
-        self._outcomes.take(outcome)
-        if outcome.state == "gone":
-            self._author.corrections.gone(outcome.folio.id)
-
-    # -- what is asked of it ------------------------------------------------------------------
+        self._spawn("review", self._newest[0], partial(self._look_back, reply))
 
     def find_facts(self, words: str, item_id: str, turn: int, ended_s: float) -> Folio | None:
         """Search with the caller's words, at once, because an answer waits for it."""
@@ -111,9 +87,7 @@ class SessionBrain:
 
     async def look_up(self, query: str) -> Json:
         """The result of the speaker's ``search_knowledge``: what is sure, cleaned, with sources.
-
-        With ``on_demand`` it is the demand for an analysis too.
-        """
+        With ``on_demand`` it is the demand for an analysis too."""
         if self._profile.settings.update_frequency == "on_demand" and self._newest[0]:
             self._begin(*self._newest, is_partial=False)
         found = await self._thinking.search(query, "speaker", self._newest[0], sure=True)
@@ -129,26 +103,24 @@ class SessionBrain:
         self._closed = True
         self._cancel_timer()
         await self._tasks.aclose()
-        self._service.counts.effectiveness.add(self.effectiveness)
-        self._journal.write("effectiveness", effectiveness=self.effectiveness.as_json())
-
-    # -- analysing ----------------------------------------------------------------------------
+        self._service.counts.effectiveness.add(self._author.effectiveness)
 
     def _begin(self, item_id: str, text: str, turn: int, *, is_partial: bool) -> None:
         self._running = [task for task in self._running if not task.done()]
         if len(self._running) >= MAX_RUNNING:
             self._running.pop(0).cancel()
-            self._journal.write("analysis_aborted", by_turn=turn)
-        analyse = partial(self._analyse, item_id, text, turn, is_partial)
-        work = self._read("turn", item_id, analyse)
-        self._running.append(self._tasks.spawn(work, name="brain analysis"))
+        work = partial(self._analyse, item_id, text, turn, is_partial)
+        self._running.append(self._spawn("turn", item_id, work))
 
-    async def _read(
+    def _spawn(
         self, purpose: Purpose, item_id: str, work: Callable[[], Awaitable[None]]
-    ) -> None:
-        about: Attributes = {"penny.brain.purpose": purpose}
-        with span(self._profile.trace, "brain", item_id=item_id, attributes=about):
-            await work()
+    ) -> asyncio.Task[None]:
+        async def run() -> None:
+            trace = self._profile.trace
+            with span(trace, "brain", item_id=item_id, attributes={"penny.brain.purpose": purpose}):
+                await work()
+
+        return self._tasks.spawn(run(), name=f"brain {purpose}")
 
     def _request(self, purpose: Purpose, item_id: str, words: str, turn: int) -> AnalysisRequest:
         profile, desk = self._profile, self._author.corrections
@@ -182,7 +154,7 @@ class SessionBrain:
         ended_s = self._ended_s.get(turn)
         if asked is None:
             sure = await self._thinking.search(words, "kb", item_id, sure=True)
-            self._author.offer_passages(sure, request, ended_s)
+            self._author.offer_passages(replace(request, passages=sure), ended_s)
             return
         request, analysis, usd = asked
         if analysis.update is not None:
@@ -198,9 +170,8 @@ class SessionBrain:
         """Hold what was heard of a reply against its corrections, and against what is known."""
         text = await self._heard(reply)
         self._author.check_corrections(reply, text)
-        if not self._author.claims.has_claim(text, reply.words):
-            return
-        if not self._schedule.is_due(reply.turn):
+        has_claim = self._author.claims.has_claim(text, reply.words)
+        if not has_claim or not self._schedule.is_due(reply.turn):
             return
         known: dict[str, Excerpt] = {}
         for query in (text, reply.words):
@@ -228,3 +199,53 @@ class SessionBrain:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+FEW_WORDS = 2
+"""Final words beyond those analysed early that change nothing worth another analysis."""
+
+
+class Schedule:
+    """Decides, transcript by transcript. ``settings``: the session's own."""
+
+    def __init__(self, settings: BrainSection) -> None:
+        self._settings, self._newest = settings, 0
+        self._early: dict[int, list[str]] = {}
+
+    def partial(self, text: str, turn: int, now_s: float) -> float | None:
+        """When to analyse what has been said so far, unless more words come; None for not at all.
+        Once a turn at most."""
+        settings = self._settings
+        if settings.update_frequency != "every_turn" or turn in self._early or turn <= self._newest:
+            return None
+        enough = len(_words(text)) >= settings.partial_words
+        return now_s + settings.partial_debounce_ms / 1000 if enough else None
+
+    def began_early(self, text: str, turn: int) -> None:
+        """An analysis of these words so far was begun."""
+        self._early = {turn: _words(text)}
+
+    def final(self, text: str, turn: int, last_reply: str) -> bool:
+        """Whether to analyse now that the turn's words are final; True at most once per turn.
+
+        Not for a backchannel, unless it answers a question; not when the analysis that was begun
+        early has all but the last few words; not when a later turn was analysed already.
+        """
+        if not text.strip() or not self.is_due(turn) or turn <= self._newest:
+            return False
+        if is_backchannel(text) and not last_reply.rstrip().endswith("?"):
+            return False
+        self._newest = turn
+        words, early = _words(text), self._early.get(turn, [])
+        return not (early and words[: len(early)] == early and len(words) - len(early) <= FEW_WORDS)
+
+    def is_due(self, turn: int) -> bool:
+        """Whether this turn is one to analyse, and its reply one to look at for mistakes."""
+        frequency = self._settings.update_frequency
+        if frequency == "every_n_turns":
+            return (turn - 1) % self._settings.every_n == 0
+        return frequency == "every_turn"
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip(".,;:¿?¡!…").lower() for word in text.split()]

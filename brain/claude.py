@@ -1,4 +1,4 @@
-"""The one file that talks through Anthropic's SDK: an analysis over the Messages API, streamed.
+"""Anthropic's SDK, and nowhere else: an analysis over the Messages API, streamed.
 
 Structured output by JSON schema (``output_config.format``; current models refuse forced tools),
 one deadline for the whole call, no silent retries: a later turn is the retry.
@@ -10,16 +10,17 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any, Literal
 
 import anthropic
 import httpx2
+from anthropic.resources.messages import DEPRECATED_MODELS
 
 from brain.analysis import Analysis, AnalysisRequest, BrainFailure, BrainUsage
-from brain.answer import read_answer
-from brain.models import request_parameters
-from brain.prompt import SCHEMA, SYSTEM, build_blocks
+from brain.prompt import SCHEMA, SYSTEM, build_blocks, read_answer
+from brain.texts import read_table
 from config.brain import Depth
 from config.credentials import ANTHROPIC_API_KEY, read_secret
 from penny.realtime.usage import estimate_tokens
@@ -27,6 +28,61 @@ from penny.tracing.current import trace_headers
 
 
 Json = dict[str, Any]
+
+THINKING_TOKENS = 2_000
+"""Added to ``max_tokens`` of a model that thinks: its thoughts count toward the same limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What a model takes. ``thinking_off``: the ``thinking.type`` that has it answer without
+    thinking first, ``omitted`` where it does so by itself, None where it always thinks;
+    ``effort``: whether ``output_config.effort`` is taken, otherwise it is a 400."""
+
+    thinking_off: Literal["disabled", "between_tools", "omitted"] | None
+    effort: bool
+
+
+UNKNOWN = ModelFacts("omitted", effort=False)
+"""Of a name that is no Claude model, such as one of another Messages server: it is sent neither."""
+FACTS = {
+    name: ModelFacts(group["thinking_off"], group["effort"])
+    for group in read_table("models")["models"]
+    for name in group["names"]
+}
+
+
+def request_parameters(model: str, depth: Depth) -> Json:
+    """``max_tokens``, and ``thinking`` and ``output_config.effort`` where the model takes them.
+
+    A depth is a wish: a model that cannot leave thinking off gets room for its thoughts instead.
+    """
+    facts = FACTS.get(model, UNKNOWN)
+    parameters: Json = {"max_tokens": depth.max_tokens}
+    thinks = facts.thinking_off is None
+    if depth.thinking == "disabled" and facts.thinking_off in ("disabled", "between_tools"):
+        parameters["thinking"] = {"type": facts.thinking_off}
+    elif depth.thinking == "default":
+        thinks = facts.thinking_off != "omitted"
+    if thinks:
+        parameters["max_tokens"] += THINKING_TOKENS
+    if depth.effort is not None and facts.effort:
+        parameters["output_config"] = {"effort": depth.effort}
+    return parameters
+
+
+def find_fault(model: str, today: date) -> str:
+    """Why requests to this model fail, or will, as the SDK knows it; "" when nothing is known."""
+    ends = DEPRECATED_MODELS.get(model)
+    if ends is not None:
+        month, day, year = ends.replace(",", "").split()  # June 15th, 2026
+        last = datetime.strptime(f"{month} {day[:-2]} {year}", "%B %d %Y").date()  # noqa: DTZ007
+        return f"{model} {'was' if last <= today else 'is'} turned off on {ends}"
+    if model.startswith("claude-") and model not in FACTS:
+        return f"{model} is no model that the installed SDK knows; it is sent plain requests"
+    return ""
+
+
 Bill = Callable[[BrainUsage], None]
 
 CACHED_BLOCKS_FROM = 2
@@ -35,14 +91,9 @@ smallest prefix that is cached (512 tokens)."""
 
 
 class Claude:
-    """A client for every session of a gateway.
+    """A client for every session of a gateway. ``base_url``: None is Anthropic's."""
 
-    Args:
-        base_url: another Messages server; None is Anthropic's.
-        system: the prompt; ``replay`` may bring another.
-    """
-
-    def __init__(self, base_url: str | None, *, system: str = SYSTEM) -> None:
+    def __init__(self, base_url: str | None) -> None:
         key = read_secret(ANTHROPIC_API_KEY, os.environ)
         self._client = anthropic.AsyncAnthropic(
             api_key=key.get_secret_value() if key is not None else "none",
@@ -52,29 +103,22 @@ class Claude:
             # vendor: what is traced here is for Penny to say.
             open_telemetry=False,
         )
-        self._system = system
 
     async def analyse(
         self, request: AnalysisRequest, model: str, depth: Depth, bill: Bill
     ) -> Analysis:
-        """Ask once.
-
-        Args:
-            bill: told once what was used, however the call ends; also when it is cancelled.
-
-        Raises:
-            BrainFailure: with the reason as its code.
-        """
+        """Ask once. ``bill`` is told once what was used, however the call ends, cancelled too.
+        Raises BrainFailure with the reason as its code."""
         started_s = time.perf_counter()
-        call = self._build_call(request, model, depth)
-        stream = _Stream(model, _estimate_input(call))
+        call = _build_call(request, model, depth)
+        sent = [*call["system"], *call["messages"][0]["content"]]
+        stream = _Stream(model, sum(estimate_tokens(block["text"]) for block in sent))
         try:
             async with asyncio.timeout(depth.deadline_ms / 1000):
                 await self._read(call, stream)
         except TimeoutError as error:
-            raise BrainFailure(
-                f"no answer within {depth.deadline_ms} ms", code="deadline"
-            ) from error
+            message = f"no answer within {depth.deadline_ms} ms"
+            raise BrainFailure(message, code="deadline") from error
         except anthropic.APIStatusError as error:
             stream.refused(error.status_code)
             code = _code_of(error)
@@ -109,23 +153,22 @@ class Claude:
             async for event in events:
                 stream.take(event)
 
-    def _build_call(self, request: AnalysisRequest, model: str, depth: Depth) -> Json:
-        stable, last = build_blocks(request)
-        content: list[Json] = [{"type": "text", "text": text} for text in stable]
-        if len(content) > CACHED_BLOCKS_FROM:
-            content[-1]["cache_control"] = {"type": "ephemeral"}
-        content.append({"type": "text", "text": last})
-        parameters = request_parameters(model, depth)
-        form: Json = {"format": {"type": "json_schema", "schema": SCHEMA}}
-        return {
-            **parameters,
-            "model": model,
-            "system": [
-                {"type": "text", "text": self._system, "cache_control": {"type": "ephemeral"}}
-            ],
-            "messages": [{"role": "user", "content": content}],
-            "output_config": form | parameters.get("output_config", {}),
-        }
+
+def _build_call(request: AnalysisRequest, model: str, depth: Depth) -> Json:
+    stable, last = build_blocks(request)
+    content: list[Json] = [{"type": "text", "text": text} for text in stable]
+    if len(content) > CACHED_BLOCKS_FROM:
+        content[-1]["cache_control"] = {"type": "ephemeral"}
+    content.append({"type": "text", "text": last})
+    parameters = request_parameters(model, depth)
+    form: Json = {"format": {"type": "json_schema", "schema": SCHEMA}}
+    return {
+        **parameters,
+        "model": model,
+        "system": [{"type": "text", "text": SYSTEM, "cache_control": {"type": "ephemeral"}}],
+        "messages": [{"role": "user", "content": content}],
+        "output_config": form | parameters.get("output_config", {}),
+    }
 
 
 class _Stream:
@@ -160,11 +203,6 @@ class _Stream:
             return self._known
         written = estimate_tokens(self.text)
         return replace(self._known, output_tokens=max(self._known.output_tokens, written))
-
-
-def _estimate_input(call: Json) -> int:
-    blocks = [*call["system"], *call["messages"][0]["content"]]
-    return sum(estimate_tokens(block["text"]) for block in blocks)
 
 
 def _usage(usage: anthropic.types.Usage, model: str) -> BrainUsage:

@@ -113,8 +113,6 @@ class CorrectionDesk:
             return ""
         return "no_evidence" if cited is None else "evidence_silent"
 
-    # -- what becomes of them -----------------------------------------------------------------
-
     def placed(self, note: CorrectionNote, folio_id: str, turn: int, item_id: str) -> None:
         """The speaker is told to put it right."""
         said, correct = self._claims.read(note.what_gpt_said), self._claims.read(note.correct_info)

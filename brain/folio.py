@@ -36,11 +36,8 @@ class ContextUpdate(BaseModel):
 
 
 class CorrectionNote(BaseModel):
-    """The specification's correction object, with what it rests on.
-
-    ``evidence``: id of the passage, or call id of the action, that contradicts what was said; it
-    stays inside, ``body`` is the specification's shape.
-    """
+    """The specification's correction object (``body``), with the id of the passage or the call id
+    of the action that contradicts what was said (``evidence``), which stays inside."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -65,9 +62,8 @@ class CorrectionNote(BaseModel):
 class Folio:
     """What the speaker should know now: one section of its declared context.
 
-    ``facts``, ``folio``: the newest replaces the older. ``correction``, ``results``:
-    several stand side by side. In force for the answers of turns ``turn`` to ``turn +
-    expires_after_turns``.
+    ``facts``, ``folio``: the newest replaces the older. ``correction``, ``results``: several stand
+    side by side. In force for the answers of turns ``turn`` to ``turn + expires_after_turns``.
 
     Args:
         kind: ``speakable`` is to be said when it is quiet.
@@ -96,9 +92,7 @@ class Folio:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a folio in the speaker's context.
-
-    Every folio gets at least one, and exactly one ``gone``.
+    """What became of a folio in the speaker's context: at least one each, exactly one ``gone``.
 
     Args:
         reason: of ``gone``: superseded, expired, ``withdrawn:<why>``, stale, refused, given_up.

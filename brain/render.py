@@ -1,22 +1,85 @@
-"""Folios as the speaker reads them: the specification's blocks by a plain template. Pure.
+"""Folios as the speaker reads them, and foreign words as quoted data. Pure.
 
 Headings and fixed sentences are the specification's own, letter for letter (which are written
 without accents); under them stand the brain's words as it wrote them, each on one line. Nothing
-is conjugated, no unit is added. What documents, tools and callers say is quoted with its source.
+is conjugated, no unit is added. What callers, documents and tools say cannot open or close a
+heading, a tag or the quotation it stands in.
 """
 
 from __future__ import annotations
 
+import json
+import unicodedata
 from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
 from brain.analysis import Excerpt
 from brain.folio import ContextUpdate, CorrectionNote
-from brain.quoting import clean_text, quote
 from brain.texts import read_table, read_text
 from kb.normal.months import MONTHS
 from penny.localized import language_of
+
+
+MAX_QUOTED_CHARS = 4_000
+MAX_DEPTH = 12
+_SOURCE = {"es": "fuente", "en": "source"}
+_PLAIN = {"<": "‹", ">": "›", "[": "(", "]": ")", "{": "{", "}": "}", "‹": "‹", "›": "›"}
+
+
+def clean_text(text: str, limit: int = MAX_QUOTED_CHARS) -> str:
+    """One line of text without signs that open or close something; the words stay as they are.
+
+    Full-width and other look-alikes of brackets count as brackets. Longer than ``limit`` it is
+    cut, with ``…`` at its end. Cleaning twice changes nothing more.
+    """
+    signs = []
+    for sign in text[: limit * 2]:
+        category = unicodedata.category(sign)
+        if category[0] in "CZ":
+            signs.append(" ")
+            continue
+        plain = unicodedata.normalize("NFKC", sign)
+        plain = plain if len(plain) == 1 and plain in _PLAIN else sign
+        if plain in _PLAIN:
+            signs.append(_PLAIN[plain])
+        elif category in ("Pi", "Pf"):
+            signs.append("'" if sign in "‘’" else '"')
+        elif category in ("Ps", "Pe"):
+            # Brackets of other scripts and their small or high forms, and low quotes.
+            signs.append('"' if sign in "‚„〝〟" else "(" if category == "Ps" else ")")
+        else:
+            signs.append(sign)
+    line = " ".join("".join(signs).split())
+    return line if len(line) <= limit and len(text) <= limit * 2 else line[: limit - 1] + "…"
+
+
+def quote(data: object, source: str, language: str) -> str:
+    """``«data» (fuente: source)`` on one line; what is no text is given as JSON."""
+    text = clean_text(data) if isinstance(data, str) else dump_quoted(data)[:MAX_QUOTED_CHARS]
+    label = _SOURCE[language_of(language)]
+    named = clean_text(source, 200).replace("(", "").replace(")", "")
+    return f"«{text}» ({label}: {named})"
+
+
+def quote_json(value: Any, depth: int = 0) -> Any:
+    """The same JSON with every text in it cleaned, keys too; nested too deep it is left out."""
+    if isinstance(value, str):
+        return clean_text(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if depth >= MAX_DEPTH:
+        return "…"
+    if isinstance(value, dict):
+        return {clean_text(str(k), 200): quote_json(v, depth + 1) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [quote_json(each, depth + 1) for each in value]
+    return clean_text(str(value))
+
+
+def dump_quoted(value: object) -> str:
+    """A value as one line of JSON, cleaned."""
+    return json.dumps(quote_json(value), ensure_ascii=False)
 
 
 Json = dict[str, Any]
@@ -49,13 +112,8 @@ def render_update(update: ContextUpdate, turn: int, language: str) -> str:
 def render_passages(asked: str, found: Sequence[Excerpt], turn: int, language: str) -> str:
     """The same block where no brain answers: the caller's words and what the documents say."""
     words = _words(language)
-    return "\n".join(
-        (
-            words["update"].format(turn=turn),
-            f"{words['asks']} {quote(asked, words['caller'], language)} {words['data']}",
-            *_cited(found, language),
-        )
-    )
+    asks = f"{words['asks']} {quote(asked, words['caller'], language)} {words['data']}"
+    return "\n".join((words["update"].format(turn=turn), asks, *_cited(found, language)))
 
 
 def render_facts(found: Sequence[Excerpt], turn: int, language: str) -> str:
@@ -67,15 +125,10 @@ def render_facts(found: Sequence[Excerpt], turn: int, language: str) -> str:
 def render_correction(note: CorrectionNote, language: str) -> str:
     """The block that has the speaker put a mistake right."""
     words = _words(language)
-    said, correct = clean_text(note.what_gpt_said), clean_text(note.correct_info)
-    return "\n".join(
-        (
-            words["correction"],
-            words["said"].format(said=_lower_first(said.strip(" ."))),
-            words["holds"].format(correct=correct.strip(" .")),
-            words["order"],
-        )
-    )
+    said = _lower_first(clean_text(note.what_gpt_said).strip(" ."))
+    correct = clean_text(note.correct_info).strip(" .")
+    told = (words["said"].format(said=said), words["holds"].format(correct=correct))
+    return "\n".join((words["correction"], *told, words["order"]))
 
 
 def render_result(name: str, result: Json, language: str) -> str:
@@ -100,9 +153,8 @@ def _data_lines(data: Json, language: str) -> Iterator[str]:
 
 def _value(value: object, language: str) -> str:
     if isinstance(value, dict):
-        return "; ".join(
-            f"{clean_text(str(k), 80)} {_value(v, language)}" for k, v in value.items()
-        )[:MAX_VALUE_CHARS]
+        pairs = (f"{clean_text(str(k), 80)} {_value(v, language)}" for k, v in value.items())
+        return "; ".join(pairs)[:MAX_VALUE_CHARS]
     if isinstance(value, list | tuple):
         return ", ".join(_value(each, language) for each in value)[:MAX_VALUE_CHARS]
     if isinstance(value, bool):

@@ -1,17 +1,25 @@
-"""The tools of one call, run as the model calls them: judged, told, each wish once."""
+"""The tools of one call, run as the model calls them: searches, HTTP endpoints, callables."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from importlib import import_module
 from typing import Any
 
+import aiohttp
+import orjson
 import structlog
 
-from brain.action_runner import ActionFailed, ActionRunner
-from brain.actions import SEARCH_TOOL, ActionCall, ActionDesk, Judged
+from brain.actions import CONFIRMED, SEARCH_TOOL, ActionCall, ActionDesk, Judged
 from brain.analysis import ActionRecord
-from brain.quoting import quote_json
+from brain.render import clean_text, quote_json
+from config.brain import Action
+from penny.errors import PennyError
+from penny.tracing.current import trace_headers
+from penny.trust.public_http import is_inward_as_written, open_public_http
+from penny.writable import mend_json
 
 
 log = structlog.get_logger()
@@ -44,22 +52,15 @@ class ToolDesk:
         summarise: Callable[[], str],
         session: Json,
     ) -> None:
-        self._desk = desk
-        self._runner = runner
-        self._search = search
-        self._tell = tell
-        self._summarise = summarise
-        self._session = session
+        self._desk, self._runner, self._session = desk, runner, session
+        self._search, self._tell, self._summarise = search, tell, summarise
         self._results: dict[str, asyncio.Future[Json]] = {}
         self.records: list[ActionRecord] = []
         """What ran or was refused, newest last."""
 
     async def run(self, call_id: str, name: str, arguments: str, turn: int, words: str) -> Json:
-        """The result of one call; a wish that is known has the result of its first call.
-
-        Args:
-            words: the caller's in this turn: a yes there confirms.
-        """
+        """The result of one call; a wish that is known has the result of its first call. A yes
+        among ``words``, the caller's in this turn, confirms."""
         judged = self._desk.judge(call_id, name, arguments, turn, words)
         if judged.verdict == "repeated" and judged.first_call_id in self._results:
             return await asyncio.shield(self._results[judged.first_call_id])
@@ -102,15 +103,10 @@ class ToolDesk:
 
     def _hand_over(self, call: ActionCall, destination: str) -> None:
         reason = call.arguments.get("motivo") or call.arguments.get("reason")
-        self._tell(
-            {
-                "type": "penny.handoff",
-                "summary": self._summarise(),
-                "reason": reason,
-                "destination": destination,
-                "details": {"arguments": call.arguments},
-            }
-        )
+        about = {"reason": reason, "destination": destination}
+        details = {"arguments": call.arguments}
+        summary = self._summarise()
+        self._tell({"type": "penny.handoff", "summary": summary, **about, "details": details})
         self._note(call, "completed", result={"status": "ok"})
 
     def _note(
@@ -118,14 +114,117 @@ class ToolDesk:
     ) -> None:
         record = ActionRecord(call.turn, call.call_id, call.name, call.arguments, status, result)
         self.records[:] = [r for r in self.records if r.call_id != call.call_id] + [record]
-        self._tell(
-            {
-                "type": "penny.tool_call",
-                "call_id": call.call_id,
-                "name": call.name,
-                "status": status,
-                "arguments": call.arguments,
-                "result": result,
-                "message": message or None,
-            }
-        )
+        about: Json = {"call_id": call.call_id, "name": call.name, "arguments": call.arguments}
+        about |= {"status": status, "result": result, "message": message or None}
+        self._tell({"type": "penny.tool_call", **about})
+
+
+MAX_RESULT_BYTES = 64 * 1024
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+class ActionFailed(PennyError):
+    """``code``: timeout, http_error, connection, bad_result, callable_failed."""
+
+    code = "action_failed"
+    retryable = True
+
+
+class ActionRunner:
+    """One per gateway. Its connections reach the open internet and, of the house's own network,
+    what ``actions`` has as such: by its written address, or by ``private_network``."""
+
+    def __init__(self, actions: Mapping[str, Action]) -> None:
+        self._inward = [
+            action.endpoint
+            for action in actions.values()
+            if action.endpoint is not None
+            and (action.private_network or is_inward_as_written(action.endpoint))
+        ]
+        self._http: aiohttp.ClientSession | None = None
+
+    async def aclose(self) -> None:
+        if self._http is not None:
+            await self._http.close()
+
+    async def run(self, action: Action, call: ActionCall, session: Json) -> Json:
+        """Run it; returns the result as an object. The same wish carries the same
+        ``Idempotency-Key``. Raises ActionFailed."""
+        arguments = {k: v for k, v in call.arguments.items() if k != CONFIRMED}
+        key = call.key or call.call_id
+        try:
+            async with asyncio.timeout(action.timeout_s):
+                if action.endpoint is not None:
+                    return await self._post(action.endpoint, arguments, key)
+                assert action.callable is not None
+                return await _call(action.callable, arguments, {**session, "idempotency_key": key})
+        except TimeoutError as error:
+            message = f"{call.name} took longer than {action.timeout_s:g} s"
+            raise ActionFailed(message, code="timeout") from error
+
+    async def _post(self, url: str, arguments: Json, key: str) -> Json:
+        if self._http is None:
+            self._http = open_public_http(self._inward)
+        try:
+            headers = {"Idempotency-Key": key, **trace_headers(url)}
+            asking = self._http.post(url, json=arguments, headers=headers, allow_redirects=False)
+            async with asking as response:
+                body, status = await _take_body(response), response.status
+        except aiohttp.ClientError as error:
+            message = f"the service cannot be reached: {type(error).__name__}"
+            raise ActionFailed(message, code="connection") from error
+        if status in REDIRECTS:
+            message = (
+                "the service answered with a redirect; write the final address in actions.table"
+            )
+            raise ActionFailed(message, code="http_error", retryable=False)
+        if status >= 400:
+            said = clean_text(body[:300].decode(errors="replace"))
+            message = f"the service answered HTTP {status}: {said}"
+            raise ActionFailed(message, code="http_error", retryable=status >= 500)
+        try:
+            return _as_object(orjson.loads(body))
+        except orjson.JSONDecodeError as error:
+            raise ActionFailed("the service did not answer with JSON", code="bad_result") from error
+
+
+async def _take_body(response: aiohttp.ClientResponse) -> bytes:
+    """The whole answer, unpacked. Raises ActionFailed when it is too long."""
+    body = bytearray()
+    async for piece in response.content.iter_chunked(MAX_RESULT_BYTES):
+        body += piece
+        if len(body) > MAX_RESULT_BYTES:
+            message = f"the service answered with more than {MAX_RESULT_BYTES} bytes"
+            raise ActionFailed(message, code="bad_result")
+    return bytes(body)
+
+
+async def _call(target: str, arguments: Json, session: Json) -> Json:
+    function = find_callable(target)
+    try:
+        if inspect.iscoroutinefunction(function):
+            return _as_object(await function(arguments, session))
+        return _as_object(await asyncio.to_thread(function, arguments, session))
+    except PennyError:
+        raise
+    except Exception as error:
+        log.exception("action_callable_failed", target=target)
+        raise ActionFailed(f"{target} failed", code="callable_failed") from error
+
+
+def find_callable(target: str) -> Callable[[Json, Json], Any]:
+    """``module:function``. Raises ActionFailed naming what is missing."""
+    module, _, name = target.partition(":")
+    try:
+        function = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ActionFailed(f"callable '{target}' does not exist", code="callable_failed") from error
+    if not callable(function):
+        raise ActionFailed(f"'{target}' is not callable", code="callable_failed")
+    found: Callable[[Json, Json], Any] = function
+    return found
+
+
+def _as_object(result: object) -> Json:
+    told: object = mend_json(result)
+    return told if isinstance(told, dict) else {"result": told}

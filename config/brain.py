@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from jsonschema import Draft202012Validator, SchemaError
@@ -79,13 +78,6 @@ class Breaker(Section):
     max_cooldown_s: float = Field(120.0, gt=0, description="longest rest")
 
 
-class Journal(Section):
-    """``brain.journal:``: the record of a session that replays, with what was said."""
-
-    enabled: bool = Field(True, description="one file per session, with what was said")
-    folder: Path = Field(Path("var/journal"), description="where the files go")
-
-
 class BrainSection(Section):
     """``brain:``: when the brain analyses, how deep, at what cost, and where folios are placed."""
 
@@ -114,7 +106,6 @@ class BrainSection(Section):
     timezone: ZoneName = Field("Europe/Madrid", description="whose day and hour the brain goes by")
     corrections: Corrections = Field(Corrections(), description="putting spoken mistakes right")
     breaker: Breaker = Field(Breaker(), description="rest after failures in a row")
-    journal: Journal = Field(Journal(), description="the record that replays")
 
 
 class SpeakerSection(Section):

@@ -27,6 +27,10 @@ _NO_AUDIO = Retired("it was never read: a client says in session_start what it s
 RETIRED_KEYS: dict[str, Retired] = {
     "brain.max_notes": Retired("a note leaves the speaker's context when it no longer holds"),
     "kb.embedding_server.relevance": Retired("words and vectors are joined by their ranks"),
+    "brain.journal": Retired(
+        "kept calls hold folios, corrections and analyses (calls); `python -m penny calls "
+        "import-journals` takes in the files of earlier versions"
+    ),
     "brain.corrections.every_n_turns": Retired("corrections no longer wait for each other"),
     "runpod.floor": Retired("write runpod.min_workers", renamed_to="runpod.min_workers"),
     "worker.engines.openai_compatible.late_system_role": Retired(

@@ -85,7 +85,7 @@ class StreamAhead(Generic[Wanted, Piece]):
         if begun is None or not self._is_same(begun.wanted, wanted):
             if begun is not None:
                 begun.task.cancel()
-            async with aclosing(_closable(self._start(wanted))) as stream:
+            async with aclosing(closable(self._start(wanted))) as stream:
                 async for piece in stream:
                     yield piece
             return
@@ -99,7 +99,7 @@ class StreamAhead(Generic[Wanted, Piece]):
 
     async def _read(self, wanted: Wanted, pieces: Channel[Piece]) -> None:
         try:
-            async with aclosing(_closable(self._start(wanted))) as stream:
+            async with aclosing(closable(self._start(wanted))) as stream:
                 async for piece in stream:
                     await pieces.send(piece)
         finally:
@@ -112,7 +112,7 @@ class StreamAhead(Generic[Wanted, Piece]):
             log.warning("stream_ahead_failed", stage=self._stage, code=code)
 
 
-async def _closable(stream: AsyncIterator[Piece]) -> AsyncGenerator[Piece, None]:
+async def closable(stream: AsyncIterator[Piece]) -> AsyncGenerator[Piece, None]:
     """The Protocols promise an iterator, which need not have aclose."""
     try:
         async for piece in stream:

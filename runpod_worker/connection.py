@@ -17,7 +17,6 @@ import structlog
 from penny.aio.tasks import TaskOwner
 from penny.ids import new_id
 from penny.realtime.commands import (
-    AudioDelta,
     BufferAudio,
     CancelGeneration,
     ClearBuffer,
@@ -45,6 +44,7 @@ from runpod_worker.filler import Fillers, ThinkingAloud
 from runpod_worker.hearing import AgentVoice, TurnListener
 from runpod_worker.house import House, read_event
 from runpod_worker.outbound import Outbound
+from runpod_worker.pacing import PACER, Pacer
 from runpod_worker.prompt_head import PromptHead
 from runpod_worker.reading import write_llm_request
 from runpod_worker.responder import Responder
@@ -85,12 +85,13 @@ class Connection:
             self._report,
         )
         self._apologies = apologies or Fillers(engines.tts, settings.spoken.apologies())
-        self._apologised_to = ""
+        self._apologised_to: str | None = None
         self._engines = engines
         self._settings = settings
         self._penny_events = penny_events
         self._tasks = TaskOwner("connection", self._end_without)
         self._outbound = Outbound(self._tasks, send_event, hang_up)
+        self._pacer = Pacer(self._tasks, self._pass_on)
         self._agent = AgentVoice()
         self._session: Json = {}
         self._language = settings.language
@@ -107,13 +108,12 @@ class Connection:
         self._idle_timed_out = False
         self._turn: tuple[int, int] | None = None
         self._house = House(self._send_penny, self._tasks)
-        self._head = PromptHead(engines.llm, self._house)
+        self._head = PromptHead(engines.llm, self._house, self._tasks)
         self._llm = AnswerAhead(engines.llm)
         self._beginning: asyncio.Task[None] | None = None
         self._heard_language = ""
         self._excuses = Excuses(needs_words=not engines.stt.info.closed_set)
-        self._silent_ms = 0
-        """Of the caller's silence when the last turn was decided."""
+        self._silent_ms = 0  # the caller's silence when the last turn was decided
         self._listener = TurnListener(
             vad=engines.vad,
             stt=engines.stt,
@@ -147,6 +147,8 @@ class Connection:
         self._carry_out(self._core.receive(message))
 
     def tick(self, now_s: float) -> None:
+        if not self._pacer.is_line_open:
+            self._listener.let_go()  # nothing will come that tells what was said over Penny
         self._carry_out(self._core.tick(now_s))
 
     async def aclose(self) -> None:
@@ -158,11 +160,11 @@ class Connection:
         await self._tasks.aclose()
 
     def _end_without(self, task: str, _error: BaseException) -> None:
-        """A connection without its writer is mute and one without its ears deaf: it ends.
+        """A connection without its writer or pacer is mute, one without its ears deaf: it ends.
 
         Every other task has told the client of its failure itself.
         """
-        if task in (WRITER, LISTENER):
+        if task in (WRITER, LISTENER, PACER):
             self._outbound.break_off(Hangup(1011, "internal error"))
 
     # -- core -> engines ----------------------------------------------------------------------
@@ -170,22 +172,17 @@ class Connection:
     def _report(self, report: EngineReport) -> None:
         # What is said outside the conversation is not this caller's to hear or interrupt.
         if getattr(report, "response_id", "") == self._core.active_response_id:
-            self._note_voice(report)
+            self._agent.note(report, self._listener.position_ms)
+            self._pacer.put(report)
+        else:
+            self._pass_on(report)
+
+    def _pass_on(self, report: EngineReport) -> None:
         self._idle_timed_out = isinstance(report, IdleTimeout)
         try:
             self._carry_out(self._core.report(report))
         finally:
             self._idle_timed_out = False
-
-    def _note_voice(self, report: EngineReport) -> None:
-        match report:
-            case AudioDelta(pcm=pcm):
-                # Before the core makes it a delta: what is sent is soon audible.
-                self._agent.sent(self._listener.position_ms, pcm)
-            case PhraseDelta(text=text):
-                self._agent.said(text)
-            case GenerationDone() | GenerationFailed():
-                self._agent.finish()
 
     def _report_answer(self, report: EngineReport) -> None:
         if isinstance(report, PhraseDelta):
@@ -198,6 +195,7 @@ class Connection:
                 case Send(event=event):
                     self._send(event)
                 case BufferAudio(pcm=pcm):
+                    self._pacer.heard()
                     self._listener.feed(pcm)
                 case CommitBuffer(item_id=item_id):
                     self._transcribe(item_id)
@@ -218,6 +216,7 @@ class Connection:
         kind = event["type"]
         if kind == "input_audio_buffer.speech_started":
             self._speech_item_id = event["item_id"]
+            self._pacer.is_held = False  # it is a turn
             if self._session.get("type") != TRANSCRIPTION:
                 # While the caller speaks the voice has nothing else to do.
                 self._tasks.spawn(self._prepare(self._voice()), name="filler made")
@@ -245,6 +244,7 @@ class Connection:
             "penny_language", self._settings.language
         )
         self._listener.configure(session)
+        self._pacer.configure(session)
         self._excuses.speech_ms = MIN_SPEECH_MS
         self._head.offer(session, self._language)
 
@@ -287,6 +287,7 @@ class Connection:
         task = self._responses.get(response_id)
         if task is not None:
             task.cancel()
+        self._pacer.drop(response_id)
         self._agent.stop(self._listener.position_ms)
 
     async def _respond(self, command: Generate) -> None:
@@ -323,7 +324,8 @@ class Connection:
         )
 
     async def _generate(self, request: GenerationRequest) -> None:
-        heard = self._find_heard(request)
+        last = request.items[-1] if request.items else {}
+        heard = self._transcripts.find(last.get("id", "")) if last.get("role") == "user" else None
         self._heard_language = heard.language if heard else ""
         language = self._heard_language or request.language or self._language
         instead = ""
@@ -335,8 +337,7 @@ class Connection:
         elif heard is not None and not heard.understood:
             self._report(GenerationDone(request.response_id))  # nobody said anything to Penny
             return
-        asked = next((str(i.get("id")) for i in request.items[::-1] if i.get("role") == "user"), "")
-        has_apologised = bool(asked) and asked == self._apologised_to
+        asked = next((i.get("id") for i in request.items[::-1] if i.get("role") == "user"), None)
         # What is generated beside the conversation is the client's own affair.
         is_beside = request.response_id != self._core.active_response_id
         responder = Responder(
@@ -344,8 +345,10 @@ class Connection:
             tts=self._engines.tts,
             deadlines=self._settings.deadlines,
             report=self._report_answer,
-            on_first_token=self._note_first_token,
-            apology=("", b"") if has_apologised else self._find_apology(request, language),
+            on_first_token=lambda of: self._send_penny(
+                "penny.response.first_token", response_id=of
+            ),
+            apology=self._find_apology(request, language, asked),
             house=None if is_beside else self._house,
             fillers=self._settings.spoken.fillers.get(language[:2], ()),
         )
@@ -356,7 +359,11 @@ class Connection:
         if responder.has_apologised:
             self._apologised_to = asked
 
-    def _find_apology(self, request: GenerationRequest, language: str) -> tuple[str, bytes]:
+    def _find_apology(
+        self, request: GenerationRequest, language: str, asked: str | None
+    ) -> tuple[str, bytes]:
+        if asked and asked == self._apologised_to:
+            return "", b""
         text, pcm = self._apologies.take(Voice(language, request.voice, request.speed))
         spoken = self._settings.spoken
         return text or spoken.in_language(spoken.apology, language), pcm
@@ -377,11 +384,6 @@ class Connection:
     async def _begin_ahead(self, wanted: LlmRequest) -> None:
         self._llm.begin(await self._house.prepare(wanted))
 
-    def _find_heard(self, request: GenerationRequest) -> Transcript | None:
-        """The transcript of the caller's last words, when they are what is answered to."""
-        last = request.items[-1] if request.items else {}
-        return self._transcripts.find(last.get("id", "")) if last.get("role") == "user" else None
-
     # -- small talk with the gateway ----------------------------------------------------------
 
     def _offer_partial(self, words: str) -> None:
@@ -394,7 +396,5 @@ class Connection:
 
     def _note_hold(self, is_held: bool) -> None:
         """Playback waits while it is not decided what speech over Penny is, or goes on."""
+        self._pacer.is_held = is_held
         self._send_penny("penny.playback.held" if is_held else "penny.playback.resumed")
-
-    def _note_first_token(self, response_id: str) -> None:
-        self._send_penny("penny.response.first_token", response_id=response_id)

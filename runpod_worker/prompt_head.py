@@ -6,13 +6,10 @@ import asyncio
 import json
 from typing import Any
 
-import structlog
-
+from penny.aio.tasks import TaskOwner
 from runpod_worker.house import House
 from runpod_worker.stages import Llm, LlmRequest
 
-
-log = structlog.get_logger()
 
 Json = dict[str, Any]
 
@@ -24,9 +21,10 @@ class PromptHead:
     priming before it.
     """
 
-    def __init__(self, llm: Llm, house: House) -> None:
+    def __init__(self, llm: Llm, house: House, tasks: TaskOwner) -> None:
         self._llm = llm
         self._house = house
+        self._tasks = tasks
         self._primed = ""
         self._task: asyncio.Task[None] | None = None
 
@@ -46,15 +44,8 @@ class PromptHead:
             return
         self.close()
         self._primed = head
-        self._task = asyncio.create_task(self._llm.prime(request), name="llm prime")
-        self._task.add_done_callback(_note)
+        self._task = self._tasks.spawn(self._llm.prime(request), name="llm prime")
 
     def close(self) -> None:
         if self._task is not None:
             self._task.cancel()
-
-
-def _note(task: asyncio.Task[None]) -> None:
-    """Engines report what they expect to fail; what else fails must not go unseen."""
-    if not task.cancelled() and (failure := task.exception()) is not None:
-        log.error("llm_prime_failed", exc_info=failure)

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from penny.errors import EngineError
 from penny.realtime.commands import GenerationRequest, Json
+from runpod_worker.answering import closable
 from runpod_worker.house import House
 from runpod_worker.sayable import CODE, HIDDEN, Sayable
 from runpod_worker.settings import DeadlineSettings
@@ -170,12 +171,11 @@ async def deadlined(
 ) -> AsyncGenerator[T, None]:
     """Pass a stream on; raise EngineError when its first item or the next one comes too late."""
     limit_s = first_s
-    iterator = aiter(stream)
-    try:
+    async with aclosing(closable(stream)) as items:
         while True:
             try:
                 async with asyncio.timeout(limit_s):
-                    item = await anext(iterator)
+                    item = await anext(items)
             except StopAsyncIteration:
                 return
             except TimeoutError:
@@ -186,7 +186,3 @@ async def deadlined(
                 ) from None
             limit_s = gap_s
             yield item
-    finally:
-        close = getattr(iterator, "aclose", None)
-        if close is not None:
-            await close()

@@ -41,6 +41,7 @@ from runpod_worker.stages import (
     LlmUsage,
     Tts,
     Voice,
+    has_words,
 )
 
 
@@ -244,14 +245,14 @@ class Responder:
             shown = ""  # pictograms that no word has followed: said in words if none does
             async for phrase in phrases:
                 phrase, shown = shown + phrase, ""
-                if _has_words(phrase):
+                if has_words(phrase):
                     await self._pronounce(request.response_id, phrase, voice)
                 elif self._is_begun:
                     self._report(PhraseDelta(request.response_id, phrase))
                 else:
                     shown = phrase
             if shown.strip() and failure is None and not self._is_begun:
-                if not _has_words(write_for_speech(shown, language)):
+                if not has_words(write_for_speech(shown, language)):
                     raise no_words("end")
                 await self._pronounce(request.response_id, shown, voice)
 
@@ -274,7 +275,7 @@ class Responder:
     ) -> None:
         """Say a phrase; ``made`` is how it sounds where that is known already."""
         self._count_output(response_id, phrase)
-        if not _has_words(write_for_speech(phrase, voice.language)):
+        if not has_words(write_for_speech(phrase, voice.language)):
             self._report(PhraseDelta(response_id, phrase))
             return
         if made:
@@ -306,10 +307,6 @@ def _texts(item: Json) -> list[str]:
 
 def _voice(request: GenerationRequest, language: str) -> Voice:
     return Voice(language=language, name=request.voice, speed=request.speed)
-
-
-def _has_words(text: str) -> bool:
-    return any(character.isalnum() for character in text)
 
 
 def _is_same_speech(one: tuple[str, Voice], other: tuple[str, Voice]) -> bool:

@@ -46,10 +46,10 @@ class TurnSettings(Section):
     threshold: float = Field(0.5, gt=0, lt=1, description="speech probability that counts")
     min_speech_ms: int = Field(96, ge=32, le=2000, description="shorter bursts are no speech")
     min_interruption_ms: int = Field(
-        420,
+        900,
         ge=32,
         le=5000,
-        description="speech over Penny that interrupts before its words are known",
+        description="speech over Penny that interrupts before its words are known; it is held",
     )
     prefix_padding_ms: int = Field(300, ge=0, le=2000, description="audio kept from before speech")
     silence_duration_ms: int = Field(500, ge=100, le=5000, description="silence that ends a turn")
@@ -58,7 +58,7 @@ class TurnSettings(Section):
     @property
     def pre_roll_ms(self) -> int:
         """Audio to keep so that an onset confirmed late still has its padded beginning."""
-        return self.prefix_padding_ms + max(self.min_speech_ms, self.min_interruption_ms) + 500
+        return self.prefix_padding_ms + self.min_speech_ms + 500
 
 
 class DeadlineSettings(Section):

@@ -7,11 +7,12 @@ turn is known by its item's id, on which the gateway agrees (``penny.tracing.tra
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, nullcontext
+from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from penny.tracing.trace import Span, Trace
+from runpod_worker.answering import closable
 from runpod_worker.engines.registry import Engines
 from runpod_worker.stages import EngineInfo, Llm, LlmDelta, LlmRequest, LlmUsage, Tts, Voice
 
@@ -87,7 +88,7 @@ class TracedLlm:
         span.set({"gen_ai.operation.name": "chat", "gen_ai.provider.name": "penny"})
         error = ""
         try:
-            async with _closing(self._llm.generate(request)) as deltas:
+            async with aclosing(closable(self._llm.generate(request))) as deltas:
                 async for delta in deltas:
                     if isinstance(delta, LlmUsage):
                         span.set(
@@ -141,7 +142,7 @@ class TracedTts:
         span = self._stages.start("tts", self.info, self._stages.turn_id)
         spoken_bytes, error = 0, ""
         try:
-            async with _closing(self._tts.synthesize(phrase, voice)) as chunks:
+            async with aclosing(closable(self._tts.synthesize(phrase, voice))) as chunks:
                 async for pcm in chunks:
                     spoken_bytes += len(pcm)
                     yield pcm
@@ -171,8 +172,3 @@ def trace_stages(trace: Trace, engines: Engines, send: SendEvent) -> tuple[Engin
         engines, llm=TracedLlm(engines.llm, stages), tts=TracedTts(engines.tts, stages)
     )
     return traced, send_watched
-
-
-def _closing(stream: AsyncIterator[Any]) -> Any:
-    """The Protocol promises an iterator, which need not have aclose."""
-    return aclosing(cast(Any, stream)) if hasattr(stream, "aclose") else nullcontext(stream)

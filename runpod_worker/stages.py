@@ -106,6 +106,11 @@ class Transcript:
     """Of a language that the engine found; None where it was told, or does not say."""
 
 
+def has_words(text: str) -> bool:
+    """Whether a text has a letter or a digit: "¿¡…" is nothing heard, and nothing to say."""
+    return any(character.isalnum() for character in text)
+
+
 @dataclass(frozen=True, slots=True)
 class SttOptions:
     """How an utterance is to be transcribed.

@@ -10,7 +10,7 @@ import structlog
 
 from penny.errors import EngineError
 from penny.realtime.commands import TranscriptDelta, TranscriptDone, TranscriptFailed
-from runpod_worker.stages import Stt, Transcript, Utterance
+from runpod_worker.stages import Stt, Transcript, Utterance, has_words
 
 
 log = structlog.get_logger()
@@ -102,7 +102,10 @@ class Transcripts:
             self._remember(item_id, transcript)
 
     def _settle(self, transcript: Transcript, audio_ms: int) -> Transcript:
-        """The transcript in the language spoken so far, unless enough speech tells another."""
+        """The transcript in the language spoken so far, unless enough speech tells another;
+        marks without a word are nothing heard."""
+        if not has_words(transcript.text):
+            transcript = replace(transcript, text="", understood=False)
         spoken, sure = self._language(), transcript.language_probability
         is_told = sure is None or (audio_ms >= FLIP_MS and sure >= FLIP_PROBABILITY)
         if is_told or not spoken or transcript.language[:2] == spoken[:2]:

@@ -1,40 +1,36 @@
-"""One EXTERNAL call put together: speaker, brain, context, tools and journal."""
+"""One EXTERNAL call put together: speaker, brain, context, and tools."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
-from brain.action_runner import ActionRunner
 from brain.actions import ActionDesk, choose_actions, offer_tools
+from brain.analysis import BrainProfile
 from brain.brain import SessionBrain
-from brain.host import BrainProfile
-from brain.journal import Journal
 from brain.render import RULES
 from brain.service import BrainCounts, BrainService
+from brain.tool_desk import ActionRunner
 from config.schema import Config
 from modes.external.call import ExternalCall
 from modes.external.context import DeclaredContext
 from modes.external.conversation import Conversation
-from modes.external.host import CallHost
+from modes.external.host import CallHost, pending_output
 from modes.external.line import Line, Open
 from modes.external.openai_speaker import RealtimeUpstream
 from modes.external.placing import Placer
 from modes.external.session_view import SessionView
 from modes.external.speaker import Capabilities, Json, SpeakerProvider, UpstreamSpeaker
-from modes.external.state import CallState, Timing
-from modes.external.tools import ToolRuns, pending_output
+from modes.external.state import CallState
 from penny.ids import new_id
 from penny.localized import language_of
 from penny.session.mode import Mode, SessionSpec
 
 
 REASONING_MODELS = re.compile(r"gpt-realtime-2(\.|-|$)")
-SAFE_NAME = re.compile(r"[^A-Za-z0-9_-]")
 PLAIN = Capabilities(appends=False, calls_tools=False)
 """Of another mode's speaker: it has the context in its instructions, and what else goes on there
 is that mode's business."""
@@ -42,11 +38,8 @@ is that mode's business."""
 
 @dataclass(slots=True)
 class CallResources:
-    """What every call of the mode shares.
-
-    fallback: where a call goes when its speaker is gone for good.
-    brain: None where the configuration has none, or none can run.
-    """
+    """What every call of the mode shares. ``fallback``: where a call goes when its speaker is gone
+    for good; ``brain``: None where the configuration has none, or none can run."""
 
     config: Config
     providers: Mapping[str, SpeakerProvider]
@@ -77,27 +70,20 @@ class CallAssembly:
         )
 
     def build(self) -> ExternalCall:
-        shared, spec, service = self._shared, self._spec, self._shared.brain
+        shared, service = self._shared, self._shared.brain
         clock = asyncio.get_running_loop().time
-        path = None
-        settings = self._config.brain.journal
-        if service is not None and settings.enabled:
-            day = datetime.now(UTC).strftime("%Y-%m-%d")
-            name = f"{SAFE_NAME.sub('_', spec.session_id)}.jsonl"
-            path = self._config.resolve(settings.folder) / day / name
-        journal = Journal(path, clock, shared.counts.journals)
         speaker = self._config.speaker
         line = Line(self._open_next, self._open_fallback(), speaker, clock, time.time)
         private = {"mode": "SELF_HOSTED", "privacy": ""}
         if shared.fallback is not None:
             privacy = self._config.penny.modes.SELF_HOSTED.privacy
             private = {"mode": shared.fallback.name, "privacy": privacy}
-        call = ExternalCall(
-            self._state(), line, self._tools, journal, clock, shared.counts, private
-        )
+        state = self._state()
+        host = self._host(state, clock)
+        call = ExternalCall(state, line, host, clock, shared.counts, private)
         if service is not None:
-            call.host.brain = SessionBrain(service, self._profile(service), journal, call.host)
-        self._note_start(call)
+            host.brain = SessionBrain(service, self._profile(service), host)
+        self._warn(call)
         return call
 
     def _state(self) -> CallState:
@@ -112,7 +98,9 @@ class CallAssembly:
             context=DeclaredContext(base, RULES[self._language], placer, new_id),
             placer=placer,
             view=self._view(answers_turns=facts_s > 0),
-            timing=Timing(facts_s, actions.filler_after_ms / 1000, actions.reply_after_ms / 1000),
+            facts_s=facts_s,
+            filler_s=actions.filler_after_ms / 1000,
+            reply_s=actions.reply_after_ms / 1000,
             new_id=new_id,
             fillers=list(fillers),
             pending_output=pending_output(self._language),
@@ -122,8 +110,6 @@ class CallAssembly:
             known = state.conversation.add({"id": new_id("item"), **item})
             known.is_known_as_text = known.is_final = True
         return state
-
-    # -- the upstream -------------------------------------------------------------------------
 
     def _view(self, *, answers_turns: bool) -> SessionView:
         service, language = self._shared.brain, self._spec.language.split("-")[0]
@@ -174,8 +160,6 @@ class CallAssembly:
 
         return open_it
 
-    # -- what stands behind -------------------------------------------------------------------
-
     def _profile(self, service: BrainService) -> BrainProfile:
         wishes, settings = self._spec.cerebro, self._config.brain
         named = {"update_frequency", "every_n"} & {name for name in wishes if wishes[name]}
@@ -190,7 +174,7 @@ class CallAssembly:
             trace=self._spec.trace,
         )
 
-    def _tools(self, host: CallHost) -> ToolRuns:
+    def _host(self, state: CallState, clock: Callable[[], float]) -> CallHost:
         spec, shared = self._spec, self._shared
         session = {
             "session_id": spec.session_id,
@@ -199,19 +183,12 @@ class CallAssembly:
             "tenant": spec.tenant,
         }
         desk = ActionDesk(self._actions, spec.session_id)
-        return ToolRuns(desk, shared.runner, session, shared.counts.actions, host, spec.trace)
+        counts = shared.counts.actions
+        return CallHost(state, clock, desk, shared.runner, session, counts, spec.trace)
 
-    def _note_start(self, call: ExternalCall) -> None:
-        spec, models = self._spec, self._config.models
-        call.note(
-            "session",
-            session_id=spec.session_id,
-            language=spec.language,
-            model=self._model,
-            cerebro=spec.cerebro,
-            actions=list(self._actions),
-        )
-        field = "context.available_actions"
+    def _warn(self, call: ExternalCall) -> None:
+        """Tell what of the caller's wishes does not hold."""
+        models, field = self._config.models, "context.available_actions"
         warnings = [
             ("field_ignored", f"{field}: '{name}' is not declared in penny.yaml", field)
             for name in self._undeclared

@@ -9,20 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, get_args
 
 import structlog
 
-from brain.journal import Journal
 from brain.service import BrainCounts
 from modes.external.host import CallHost, Observed
 from modes.external.line import Line
 from modes.external.reducer import hear_audio, next_deadline_s, step
-from modes.external.session_view import duration_ms
-from modes.external.speaker import Json, Step, UpstreamSpeaker
+from modes.external.session_view import duration_ms, way_of
+from modes.external.speaker import Json, UpstreamSpeaker
 from modes.external.state import CallState, What
-from modes.external.tools import ToolRuns
 from penny.aio.tasks import TaskOwner
 from penny.errors import SpeakerLost
 from penny.session.mode import SpeakerSink
@@ -35,33 +34,21 @@ MOST_UNREAD = 4_096
 
 
 class ExternalCall:
-    """One call.
-
-    Args:
-        make_tools: what runs what the speaker calls.
-        private: ``mode`` and ``privacy`` of where a call goes whose speaker is dead.
-    """
+    """One call. ``private``: ``mode`` and ``privacy`` of where it goes if its speaker is dead."""
 
     def __init__(
         self,
         state: CallState,
         line: Line,
-        make_tools: Callable[[CallHost], ToolRuns],
-        journal: Journal,
+        host: CallHost,
         clock: Callable[[], float],
         counts: BrainCounts,
         private: Json,
     ) -> None:
         self.info: Json = {}
-        self.state = state
-        self.line = line
-        self.note = journal.write
-        self.host = CallHost(state, clock, self.happen, self.tell, journal)
-        self._journal = journal
-        self._tools = make_tools(self.host)
-        self._clock = clock
-        self._counts = counts
-        self._private = private
+        self.state, self.line, self.host = state, line, host
+        host.happen, host.tell = self.happen, self.tell
+        self._clock, self._counts, self._private = clock, counts, private
         self._loop = asyncio.get_running_loop()
         self._happened: deque[tuple[What, Any]] = deque()
         self._is_stepping = False
@@ -71,30 +58,22 @@ class ExternalCall:
         self._unread: deque[Json] = deque(maxlen=MOST_UNREAD)
         self._error: SpeakerLost | None = None
         self._closed = False
-        host = self.host
         self._carry_out: dict[str, Callable[[Any], None]] = {
             "tell": self.tell,
             "send": line.send,
-            "seed": line.seed,
-            "apply": self._apply,
+            "seed": partial(line.do, "seed"),
+            "apply": partial(line.do, "change"),
             "abandon": line.abandon,
-            "run": self._tools.run,
+            "run": host.run,
             "look_up": lambda turn: self._happened.appendleft(("facts", host.find(turn))),
             **{each: partial(host.observe, each) for each in get_args(Observed)},
-            "journal": lambda about: self.note(about[0], **about[1]),
             "refusal": self._refusal,
             "not_understood": self._not_understood,
         }
 
-    async def open(self) -> None:
-        """Open the upstream. Raises ModeUnavailable."""
-        await self.line.start(self)
-
-    # -- the session's side (Speaker) -----------------------------------------------------------
-
     @property
     def is_full(self) -> bool:
-        return self.line.is_full
+        return self.line.current is not None and self.line.current.is_full
 
     def start(self, sink: SpeakerSink) -> None:
         self._sink = sink
@@ -117,7 +96,26 @@ class ExternalCall:
         self.happen("caller", event)
 
     async def drain(self) -> None:
-        await self.line.drain()
+        with suppress(SpeakerLost):
+            if self.line.current is not None:
+                await self.line.current.drain()
+
+    async def settle(self) -> list[Json]:
+        """End what runs; returns the usage that was not told: of a response that is cut and of
+        analyses, estimated from what came of them, and the speaker's seconds."""
+        self._sink, self._unread = None, deque(maxlen=MOST_UNREAD)
+        self.line.bill()
+        self.happen("lost")
+        await self.host.leave_brain()
+        used: list[Json] = []
+        for event in self._unread:
+            if event["type"] == "response.done":
+                # The record of its turn stays as it was: the caller has gone, not interrupted.
+                cut = {**event["response"], "id": f"{event['response']['id']}_end"}
+                used.append({**event, "response": {**cut, "conversation_id": None}})
+            elif event["type"] == "penny.usage":
+                used.append(event)
+        return used
 
     async def aclose(self) -> None:
         if self._closed:
@@ -126,14 +124,12 @@ class ExternalCall:
         if self._timer is not None:
             self._timer.cancel()
         await self._tasks.aclose()
-        await self._tools.aclose()
+        await self.host.aclose()
         await self.line.aclose()
         self.state.context.close()
         for outcome in self.state.context.drain(self.state.turn, self._clock()):
             self.host.observe("outcome", outcome)
-        await self._leave_brain()
-        self.note("session_ended")
-        await self._journal.aclose()
+        await self.host.leave_brain()
 
     def tell(self, event: Json) -> None:
         """Pass an event on to the session, or keep it until there is one."""
@@ -141,8 +137,6 @@ class ExternalCall:
             self._unread.append(event)
         elif not self._closed:
             self._sink.on_event(event)
-
-    # -- the upstream's side (LineHost) ---------------------------------------------------------
 
     def on_upstream_event(self, event: Json) -> None:
         if event["type"] != "response.output_audio.delta" or self._is_stepping:
@@ -170,7 +164,7 @@ class ExternalCall:
         self.info.update(upstream.info)
         effective = self.info.get("session") or {}
         self.info["session"] = self.state.view.inward(effective, self.state.context.base)
-        heard = ((effective.get("audio") or {}).get("input") or {}).get("transcription") or {}
+        heard = way_of(effective, "input").get("transcription") or {}
         self.info["capabilities"] = {
             "context_updates": self.host.brain is not None,
             "tools": bool(self.state.view.own_tools) and upstream.able.calls_tools,
@@ -183,7 +177,7 @@ class ExternalCall:
         """Nothing goes to the vendors any more; the notes stay what they are, as instructions."""
         self.state.view.leave()
         self.state.has_brain = False
-        self._tasks.spawn(self._leave_brain(), name="leave the brain")
+        self._tasks.spawn(self.host.leave_brain(), name="leave the brain")
         message = "the fast speaker is gone; the call goes on privately"
         self.tell({"type": "penny.warning", "code": "mode_changed", "message": message})
         speaker = {name: upstream.info.get(name) for name in ("model", "voice", "provider")}
@@ -191,13 +185,6 @@ class ExternalCall:
         capabilities = upstream.info.get("capabilities") or {}
         changed = {**self._private, "speaker": speaker, "capabilities": capabilities}
         self.tell({"type": "penny.mode_changed", **changed})
-
-    async def _leave_brain(self) -> None:
-        brain, self.host.brain = self.host.brain, None
-        if brain is not None:
-            await brain.aclose()
-
-    # -- the reducer ----------------------------------------------------------------------------
 
     def happen(self, what: What, about: Any = None) -> None:
         """Take what happens; what an effect causes meanwhile is taken after it."""
@@ -245,11 +232,6 @@ class ExternalCall:
         self._timer = None
         self.happen("tick")
 
-    def _apply(self, change: Step) -> None:
-        self.note("placement", act=change.act, folios=change.folios, text=change.text)
-        self.line.change(change)
-
     def _refusal(self, about: tuple[str, Json]) -> None:
         kind, fields = about
         log.warning("speaker_refuses", kind=kind, **fields)
-        self.note(kind, **fields)

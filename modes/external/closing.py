@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from brain.host import Reply
+from brain.analysis import Reply
 from modes.answers import OpenItem, close_item
 from modes.external import open_calls
 from modes.external.placing import count_tokens
@@ -31,14 +31,6 @@ def review(s: CallState, response: Json, output: list[Json]) -> None:
         status=response.get("status") or "completed",
         in_force=s.slot.in_force,
         earlier=tuple(item.id for item in items[:-1]),
-    )
-    s.journal(
-        "reply",
-        turn=reply.turn,
-        response_id=reply.response_id,
-        status=reply.status,
-        penny=reply.text,
-        usage=response.get("usage"),
     )
     if s.slot.wish is None or s.slot.wish.kind != "filler":
         s.do("replied", reply)

@@ -109,8 +109,6 @@ class DeclaredContext:
         self._in_force: dict[str, str] = {}
         """Acknowledged folio -> how it was placed."""
 
-    # -- what is wanted -----------------------------------------------------------------------
-
     def offer(self, folio: Folio) -> None:
         """Want a folio, unless it says something older than its section does."""
         older = set(folio.supersedes)
@@ -145,8 +143,6 @@ class DeclaredContext:
             self._in_force.pop(folio_id, None)
             self._told.discard(folio_id)
             self._outcomes.append((folio, "gone", {"reason": reason}))
-
-    # -- what goes out ------------------------------------------------------------------------
 
     def steps(self, now_s: float) -> list[Step]:
         """What to send now, in order."""
@@ -183,8 +179,6 @@ class DeclaredContext:
         return sorted(
             self._wanted.values(), key=lambda f: (not f.urgent, ORDER.index(f.section), f.turn)
         )
-
-    # -- what comes back ----------------------------------------------------------------------
 
     def placed(self, step_id: str) -> None:
         """A change is acknowledged: what it carries is in force."""
@@ -249,8 +243,6 @@ class DeclaredContext:
     def due_s(self) -> float | None:
         """When the next acknowledgement is overdue."""
         return min((each.due_s for each in self._pending.values()), default=None)
-
-    # -- what it has become -------------------------------------------------------------------
 
     def response_created(self, response_id: str) -> tuple[str, ...]:
         """A response is answered with what is in force now; returns those folios."""

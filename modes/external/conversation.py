@@ -109,8 +109,6 @@ class Conversation:
         self.sounds_until_s = 0.0
         self.turn = 0
 
-    # -- items --------------------------------------------------------------------------------
-
     def add(self, raw: Json, after: str | None = None) -> ConversationItem:
         """Take an item in, once; ``after`` is the item before it, "root", or None for the end."""
         known = self._items.get(raw["id"])
@@ -163,8 +161,6 @@ class Conversation:
         calls = (item for item in reversed(self._items.values()) if item.role == "call")
         return next((item for item in calls if item.raw.get("call_id") == call_id), None)
 
-    # -- what the speaker says ----------------------------------------------------------------
-
     def add_audio(self, item_id: str, audio_ms: float, now_s: float) -> None:
         item = self.reply(item_id)
         if not item.audio_ms:
@@ -183,8 +179,6 @@ class Conversation:
     def reply(self, item_id: str) -> ConversationItem:
         """The speaker's item of that id, begun if it is new."""
         return self._items.get(item_id) or self._insert(item_id, "assistant", {}, None)
-
-    # -- asked --------------------------------------------------------------------------------
 
     def newest_turn_id(self) -> str:
         """The caller's newest item; '' before the first."""
@@ -217,8 +211,6 @@ class Conversation:
         """From now on the upstream knows these items as text only."""
         for item in self._items.values():
             item.is_known_as_text = True
-
-    # -- inside -------------------------------------------------------------------------------
 
     def _of(self, turn: int, role: Role) -> list[ConversationItem]:
         items = map(self._items.__getitem__, self._order)

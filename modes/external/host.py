@@ -1,19 +1,31 @@
-"""What the brain and the tools see of a call, and what their results become."""
+"""What brain and tools see of a call, and what their results become."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
+from brain.actions import SEARCH_TOOL, ActionDesk
 from brain.analysis import ActionRecord, Exchange
 from brain.brain import SessionBrain
 from brain.folio import Folio, SectionName
-from brain.journal import Journal
-from modes.external.state import CallState, Json, What
+from brain.render import render_result
+from brain.tool_desk import ActionRunner, ToolDesk
+from modes.external.state import CallState, Json, Run, ToolEnded, What
+from penny.aio.tasks import TaskOwner
+from penny.ids import new_id
+from penny.localized import language_of
+from penny.tracing.attributes import Attributes
+from penny.tracing.current import span
+from penny.writable import dump_json
 
+
+if TYPE_CHECKING:
+    from penny.tracing.trace import Trace
 
 log = structlog.get_logger()
 
@@ -23,34 +35,51 @@ Observed = Literal["partial", "final", "replied", "outcome"]
 HEARD_POLL_S = 0.25
 ANSWERED_POLL_S = 0.02
 SUMMARY_TURNS = 6
+LATE_TURNS = 2
+"""A late result is in the speaker's context for so many turns more."""
+PENDING = {
+    "es": "Sigue en curso; el resultado llegará como [RESULTADO]. No lo des por hecho.",
+    "en": "Still in progress; the result will come as [RESULT]. Do not take it for done.",
+}
+
+
+def pending_output(language: str) -> str:
+    """What a call is answered with while it runs."""
+    return dump_json({"status": "in_progress", "message": PENDING[language_of(language)]}).decode()
 
 
 class CallHost:
-    """The brain's and the tools' side of one call (``BrainHost``).
+    """The brain's (``BrainHost``) and the tools' side of one call.
 
     Args:
-        happen: takes an event of the call's reducer.
-        tell: passes an event on to the session.
+        session: what an action is told of the call (``language`` …).
+        counts: of actions by status.
     """
+
+    happen: Callable[[What, Any], None]
+    """Takes an event of the call's reducer."""
+    tell: Callable[[Json], None]
+    """Passes an event on to the session."""
 
     def __init__(
         self,
         state: CallState,
         clock: Callable[[], float],
-        happen: Callable[[What, Any], None],
-        tell: Callable[[Json], None],
-        journal: Journal,
+        actions: ActionDesk,
+        runner: ActionRunner,
+        session: Json,
+        counts: Counter[str],
+        trace: Trace | None,
     ) -> None:
-        self.state = state
-        self.clock = clock
-        self.happen = happen
-        self.tell = tell
-        self.journal = journal
+        self.state, self.clock = state, clock
         self.brain: SessionBrain | None = None
-        self.records: list[ActionRecord] = []
-        """What ran in the caller's name, or was refused; newest last."""
-
-    # -- for the brain ------------------------------------------------------------------------
+        self._names = {SEARCH_TOOL, *actions.actions}
+        self._counts, self._trace = counts, trace
+        self._language = language_of(session["language"])
+        self._desk = ToolDesk(
+            actions, runner, self.look_up, self._tell_tool, self.summarise, session
+        )
+        self._tasks = TaskOwner("tools")
 
     def history(self) -> tuple[Exchange, ...]:
         return self.state.conversation.exchanges(self.clock())
@@ -59,7 +88,7 @@ class CallHost:
         return self.state.context.base
 
     def actions(self) -> tuple[ActionRecord, ...]:
-        return tuple(self.records)
+        return tuple(self._desk.records)
 
     async def heard(self, item_id: str) -> str:
         """Wait until an item has been heard, or was cut, or is gone."""
@@ -85,7 +114,8 @@ class CallHost:
     def withdraw(self, folio_id: str, reason: str) -> None:
         self.happen("withdrawn", (folio_id, reason))
 
-    # -- what the brain and the journal are told ------------------------------------------------
+    def note(self, kind: str, **fields: object) -> None:
+        self.tell({"type": "penny.note", "note": kind, **fields})
 
     def find(self, wanted: tuple[str, int, str]) -> tuple[str, Folio | None]:
         """Facts for a turn's words; whatever is wrong with them, the caller gets an answer."""
@@ -102,23 +132,65 @@ class CallHost:
         if self.brain is not None:
             getattr(self.brain, what)(*(about if isinstance(about, tuple) else [about]))
 
-    # -- for the tools ------------------------------------------------------------------------
-
     async def look_up(self, query: str) -> Json:
         """What ``search_knowledge`` answers."""
         if self.brain is None:
             return {"status": "nothing_found"}
         return await self.brain.look_up(query)
 
-    def summarise(self, language: str) -> str:
+    def summarise(self) -> str:
         """The folio in force and the last turns, for a person who takes over."""
         folios = self.in_force("folio")
         body = folios[-1].body if folios else {}
         lines = [str(body["user_intent"])] if body.get("user_intent") else []
         lines += [f"{name}: {value}" for name, value in (body.get("relevant_data") or {}).items()]
         conversation = self.state.conversation
-        who = "Caller" if language == "en" else "Cliente"
+        who = "Caller" if self._language == "en" else "Cliente"
         for each in conversation.exchanges(self.clock(), conversation.turn + 1)[-SUMMARY_TURNS:]:
             lines += [f"{who}: {each.caller}"] if each.caller else []
             lines += [f"Penny: {each.penny}"] if each.penny else []
         return "\n".join(lines)
+
+    def run(self, wanted: Run) -> None:
+        """Begin what the speaker calls; the reducer hears the result once."""
+        # A name that the session does not have is the model's own words.
+        name = wanted.name if wanted.name in self._names else "unknown"
+        self._tasks.spawn(self._run(wanted, name), name=f"tool {name}")
+
+    async def _run(self, wanted: Run, name: str) -> None:
+        about: Attributes = {
+            "gen_ai.operation.name": "execute_tool",
+            "gen_ai.tool.name": name,
+            "gen_ai.tool.call.id": wanted.call_id,
+        }
+        title, item_id = f"execute_tool {name}", self.state.conversation.newest_turn_id()
+        with span(self._trace, title, item_id=item_id, attributes=about) as running:
+            asked = (wanted.call_id, wanted.name, wanted.arguments, wanted.turn, wanted.words)
+            result = await self._desk.run(*asked)
+            if running is not None:
+                running.set({"penny.status": str(result.get("status") or "")})
+        late = Folio(
+            id=new_id("folio"),
+            section="results",
+            kind="speakable",
+            text=render_result(name, result, self._language),
+            turn=wanted.turn,
+            based_on=wanted.item_id,
+            body={"action": name, "result": result},
+            source="action",
+            expires_after_turns=LATE_TURNS,
+        )
+        self.happen("tool", ToolEnded(wanted.call_id, dump_json(result).decode(), late))
+
+    def _tell_tool(self, event: Json) -> None:
+        if event["type"] == "penny.tool_call":
+            self._counts[event["status"]] += 1
+        self.tell(event)
+
+    async def leave_brain(self) -> None:
+        brain, self.brain = self.brain, None
+        if brain is not None:
+            await brain.aclose()
+
+    async def aclose(self) -> None:
+        await self._tasks.aclose()

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import structlog
 
@@ -54,9 +53,6 @@ class LineHost(Protocol):
     def on_dead(self, error: SpeakerLost) -> None:
         """There will be no upstream any more."""
 
-    def note(self, kind: str, **fields: object) -> None:
-        """Write into the journal."""
-
 
 class _Sink:
     """Brings an upstream's events to the call as long as it is the current one."""
@@ -79,8 +75,7 @@ class Line:
     Args:
         open_next: opens an upstream with a session and a seed.
         open_fallback: None where a dead speaker ends the session.
-        clock: the loop's, seconds. wall_clock: Unix time in seconds, in which providers tell when
-            a session expires.
+        wall_clock: Unix time in seconds, in which providers tell when a session expires.
     """
 
     host: LineHost
@@ -93,11 +88,8 @@ class Line:
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
     ) -> None:
-        self._open_next = open_next
-        self._open_fallback = open_fallback
-        self._settings = settings
-        self._clock = clock
-        self._wall_clock = wall_clock
+        self._open_next, self._open_fallback = open_next, open_fallback
+        self._settings, self._clock, self._wall_clock = settings, clock, wall_clock
         self._expires_s: float | None = None
         self._tasks = TaskOwner("line", self._give_up)
         self._age: asyncio.Task[None] | None = None
@@ -127,45 +119,24 @@ class Line:
         seed = state.conversation.seed(self._clock())
         return await opening(session, seed), seed
 
-    # -- sending ------------------------------------------------------------------------------
-
     def send_audio(self, event: Json, duration_ms: float) -> None:
         """Caller's audio: sent, and kept for the next upstream."""
         self.kept.append(event["audio"], duration_ms)
         self.send(event)
 
     def send(self, event: Json) -> None:
+        self.do("send", event)
+
+    def do(self, act: Literal["send", "change", "seed"], what: Step | Json) -> None:
         """Never raises: a loss is told by the upstream's end, and the next one is seeded."""
-        if self.current is not None:
-            self._try(self.current.send, event)
-
-    def change(self, step: Step) -> None:
-        if self.current is not None:
-            self._try(self.current.change, step)
-
-    def seed(self, item: Json) -> None:
-        if self.current is not None:
-            self._try(self.current.seed, item)
-
-    def _try(self, act: Callable[[Any], None], what: Step | Json) -> None:
         upstream = self.current
-        assert upstream is not None
+        if upstream is None:
+            return
         try:
-            act(what)
+            getattr(upstream, act)(what)
         except SpeakerLost as error:
             # The sender is in the middle of something: the loss is handled after it.
             asyncio.get_running_loop().call_soon(_Sink(self, upstream).on_closed, error)
-
-    @property
-    def is_full(self) -> bool:
-        return self.current is not None and self.current.is_full
-
-    async def drain(self) -> None:
-        if self.current is not None:
-            with suppress(SpeakerLost):
-                await self.current.drain()
-
-    # -- losing -------------------------------------------------------------------------------
 
     def abandon(self, reason: str) -> None:
         """The upstream does not answer any more: take it for lost."""
@@ -177,11 +148,16 @@ class Line:
         if upstream is None:
             return
         log.warning("upstream_lost", code=error.code, reason=error.message)
-        self.host.note("upstream_lost", code=error.code, retryable=error.retryable)
         self._tasks.spawn(upstream.aclose(), name="close the lost upstream")
         self._tasks.spawn(self._recover(error), name=RECOVERY)
 
+    def bill(self) -> None:
+        """Tell what the upstream has used and its provider has not told."""
+        for event in self.current.unbilled() if self.current is not None else ():
+            self.host.on_upstream_event(event)
+
     def _detach(self) -> UpstreamSpeaker | None:
+        self.bill()
         upstream, self.current = self.current, None
         if upstream is not None:
             self._heard_ms = self.kept.position_ms
@@ -208,27 +184,23 @@ class Line:
             await self._take_over(*opened, "drop", started_s)
             return
         log.error("speaker_dead", reason=error.message, retryable=error.retryable)
-        if self._open_fallback is None or self.fell_back:
-            self.host.on_dead(error)
-            return
-        try:
-            opened = await self._open(self._open_fallback)
-        except ModeUnavailable as refusal:
-            log.error("fallback_unavailable", reason=refusal.message)  # noqa: TRY400
-            self.host.on_dead(error)
-            return
-        self.fell_back = True
-        await self._take_over(*opened, "fallback", started_s)
-
-    # -- replacing ----------------------------------------------------------------------------
+        if self._open_fallback is not None and not self.fell_back:
+            try:
+                opened = await self._open(self._open_fallback)
+            except ModeUnavailable as refusal:
+                log.error("fallback_unavailable", reason=refusal.message)  # noqa: TRY400
+            else:
+                self.fell_back = True
+                await self._take_over(*opened, "fallback", started_s)
+                return
+        self.host.on_dead(error)
 
     def _watch(self, upstream: UpstreamSpeaker) -> None:
         # The watch that replaces its own upstream is in here: it has the old one to close yet.
         if self._age is not None and self._age is not asyncio.current_task():
             self._age.cancel()
-        expires_at, left_s = upstream.info.get("expires_at"), None
-        if isinstance(expires_at, int | float):
-            left_s = expires_at - self._wall_clock()
+        expires_at = upstream.info.get("expires_at")
+        left_s = expires_at - self._wall_clock() if isinstance(expires_at, int | float) else None
         if left_s is not None and left_s <= 0:
             log.warning("upstream_expiry_not_believed", left_s=round(left_s))
             left_s = None
@@ -289,9 +261,7 @@ class Line:
             return
         self.current = upstream
         self._watch(upstream)
-        took_ms = round((self._clock() - started_s) * 1000)
-        log.info("upstream_replaced", reason=reason, took_ms=took_ms)
-        self.host.note("rollover", reason=reason, took_ms=took_ms)
+        log.info("upstream_replaced", reason=reason, took_s=round(self._clock() - started_s, 3))
         self.host.on_attached(upstream, reason)
         upstream.start(_Sink(self, upstream))
 

@@ -13,14 +13,16 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from brain.quoting import clean_text
+from brain.render import clean_text
 from modes.external.live_stream import DELEGATED, PAUSE_S, LiveStream
+from modes.external.openai_speaker import VendorProvider, end_if_terminal
 from modes.external.placing import CHARS_PER_TOKEN
+from modes.external.session_view import way_of
 from modes.external.speaker import Capabilities, Json, Step, Translator
-from modes.external.vendor import VendorProvider, end_if_terminal
 from modes.realtime import RealtimeSpeaker, expect, set_up
 from penny.errors import SpeakerLost
 from penny.ids import new_id
+from penny.localized import language_of
 from penny.realtime.errors import describe_error
 from penny.realtime.formats import CORE_FORMAT, WIRE_FORMATS
 
@@ -73,14 +75,12 @@ class LiveUpstream(Translator):
 
     def __init__(self, speaker: RealtimeSpeaker, able: Capabilities, session: Json) -> None:
         super().__init__(speaker, able)
-        audio = session.get("audio") or {}
-        heard, spoken = audio.get("input") or {}, audio.get("output") or {}
-        language = (heard.get("transcription") or {}).get("language") or "es"
-        self._language = "en" if language.startswith("en") else "es"
+        heard = way_of(session, "input")
+        self._language = language_of((heard.get("transcription") or {}).get("language") or "es")
         self._is_searching = any(t.get("name") == DELEGATED for t in session.get("tools") or ())
         self._kind = str((heard.get("format") or {}).get("type") or "")
         self._kind = self._kind if self._kind in WIRE_FORMATS else "audio/pcm"
-        self.info["voice"] = spoken.get("voice") or "marin"
+        self.info["voice"] = way_of(session, "output").get("voice") or "marin"
         self.info["session"] = {**session, "type": "realtime", "model": self.info["model"]}
         wire = WIRE_FORMATS.get(self._kind, CORE_FORMAT)
         self._stream = LiveStream(wire, self._kind, self.info["voice"], new_id)
@@ -90,6 +90,7 @@ class LiveUpstream(Translator):
         """Folio -> what its note began with."""
         self._calls: set[str] = set()
         self._seconds = 0.0
+        self._told_s = asyncio.get_running_loop().time()
         self._timer: asyncio.TimerHandle | None = None
 
     def describe(self, model: str, seed: Sequence[Json]) -> Json:
@@ -103,8 +104,6 @@ class LiveUpstream(Translator):
             "input": _seed(seed),
             "delegation": {"type": "client"},
         }
-
-    # -- writing ------------------------------------------------------------------------------
 
     def send(self, event: Json) -> None:
         match event["type"]:
@@ -140,8 +139,7 @@ class LiveUpstream(Translator):
     def _update(self, event: Json) -> None:
         """Instructions are immutable: what changes in them is appended; audio cannot change."""
         fields = event["session"]
-        audio = fields.get("audio") or {}
-        ways: list[Json] = [audio.get("input") or {}, audio.get("output") or {}]
+        ways = (way_of(fields, "input"), way_of(fields, "output"))
         if any(way.get("format") or way.get("voice") for way in ways):
             self._refuse(event, "format and voice cannot change after the start", "session.audio")
             return
@@ -182,8 +180,6 @@ class LiveUpstream(Translator):
         event_id, kind = event.get("event_id"), "invalid_request_error"
         self._answer("error", error=describe_error("invalid_value", message, param, event_id, kind))
 
-    # -- reading ------------------------------------------------------------------------------
-
     def translate(self, event: Json) -> Iterable[Json]:
         match event["type"]:
             case "session.output_audio.delta":
@@ -196,10 +192,9 @@ class LiveUpstream(Translator):
             case "session.delegation.created":
                 self._delegated(event["delegation"])
             case "session.usage.updated":
-                total = event["usage"]["seconds"]
-                used, self._seconds = {"type": "duration", "seconds": total - self._seconds}, total
-                return [{"type": "penny.usage", "component": "portavoz", "usage": used}]
+                return [self._used(event["usage"]["seconds"])]
             case "session.closed":
+                self.tell(self._used(event["usage"]["seconds"]))
                 raise SpeakerLost(f"the speaker closed the session: {event['reason']}")
             case "error":
                 return self._failed(event["error"])
@@ -207,6 +202,17 @@ class LiveUpstream(Translator):
                 step_id = self._steps.pop(event.get("client_event_id") or "", "")
                 return [{"type": "penny.placed", "step_id": step_id}] if step_id else []
         return self._stream.drain()
+
+    def _used(self, total_s: float) -> Json:
+        """Usage since the last, of a session that has lasted ``total_s``."""
+        self._told_s = asyncio.get_running_loop().time()
+        seconds, self._seconds = max(0.0, total_s - self._seconds), max(total_s, self._seconds)
+        used = {"type": "duration", "seconds": seconds}
+        return {"type": "penny.usage", "component": "portavoz", "usage": used}
+
+    def unbilled(self) -> Sequence[Json]:
+        since_s = asyncio.get_running_loop().time() - self._told_s
+        return [self._used(self._seconds + since_s)]
 
     def _delegated(self, delegation: Json) -> None:
         if delegation.get("target") != "client":

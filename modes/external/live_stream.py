@@ -37,14 +37,8 @@ DELEGATED = "search_knowledge"
 
 
 class LiveStream:
-    """One session's stream, as the Realtime events that it would have been (``drain``).
-
-    It is billed by the second: usage counts no tokens.
-
-    Args:
-        audio: the format of both directions; ``kind`` is its GA name.
-        new_id: makes ids with a prefix.
-    """
+    """One session's stream, as the Realtime events that it would have been (``drain``); usage
+    counts no tokens. ``audio``: the format of both directions, ``kind`` its GA name."""
 
     def __init__(
         self, audio: AudioFormat, kind: str, voice: str, new_id: Callable[[str], str]
@@ -73,8 +67,6 @@ class LiveStream:
     def drain(self) -> list[Json]:
         """The events since the last time."""
         return [each.event for each in self._outbox.drain() if isinstance(each, Send)]
-
-    # -- the caller ---------------------------------------------------------------------------
 
     def heard(self, delta: str, start_ms: int, end_ms: int) -> None:
         """A fragment of the caller's words, and where it lies in the session's audio."""
@@ -110,8 +102,6 @@ class LiveStream:
         """An item that is in the conversation now."""
         body = {name: value for name, value in raw.items() if name not in ("id", "status")}
         self._state.announce_item(Item(raw["id"], body), None)
-
-    # -- the speaker --------------------------------------------------------------------------
 
     def sounded(self, delta: str) -> None:
         """A piece of the speaker's audio, or of its silence."""

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 import structlog
 
-from brain.action_runner import ActionRunner
 from brain.claude import Claude
 from brain.service import BrainCounts, BrainService
+from brain.tool_desk import ActionRunner
 from config.credentials import find_notice, find_problems, missing_brain_key
 from config.schema import Config
 from kb import KnowledgeBase, UnknownCollection
 from modes.external.assembly import CallAssembly, CallResources
 from modes.external.live_speaker import LiveProvider
-from modes.external.openai_speaker import OpenAIProvider
-from modes.external.speaker import SpeakerProvider
-from modes.external.transcription import open_transcription
-from modes.external.vendor import VendorProvider
+from modes.external.openai_speaker import OpenAIProvider, VendorProvider, end_if_terminal
+from modes.external.session_view import merge, way_of
+from modes.external.speaker import Json, SpeakerProvider, Translator
+from modes.realtime import configure, set_up
 from penny.realtime.session_config import TRANSCRIPTION
-from penny.session.mode import Availability, Hearing, Mode, SessionSpec, Speaker
+from penny.session.mode import Availability, Hearing, Mode, SessionSpec, Speaker, SpeakerSink
 
 
 log = structlog.get_logger()
@@ -36,12 +36,8 @@ WARM_UP = "¿Cuándo vence la factura F-2024-1234 y qué importe de mil quinient
 
 
 class ExternalMode:
-    """Mode EXTERNAL: a vendor's speech-to-speech model with a brain behind it.
-
-    Args:
-        fallback: the mode that takes a session over whose speaker is gone for good.
-        kb: finds the knowledge base that all modes share.
-    """
+    """Mode EXTERNAL. ``fallback`` takes a session over whose speaker is gone for good; ``kb``
+    finds the knowledge base that all modes share."""
 
     name = "EXTERNAL"
 
@@ -133,8 +129,51 @@ class ExternalMode:
             return await open_transcription(self._recogniser, model, spec)
         call = CallAssembly(self._shared, spec).build()
         try:
-            await call.open()
+            await call.line.start(call)
         except BaseException:
             await call.aclose()
             raise
         return call
+
+
+class TranscriptionSpeaker(Translator):
+    """A vendor's transcription session, passed through as it is: nothing answers, and as there is
+    nothing to remember a lost connection ends it."""
+
+    def start(self, sink: SpeakerSink) -> None:
+        sink.on_event(self._name())
+        super().start(sink)
+
+    def send(self, event: Json) -> None:
+        """Raises SpeakerLost."""
+        self._speaker.send(event)
+
+    def translate(self, event: Json) -> Iterable[Json]:
+        yield event
+        if event["type"] == "session.updated":
+            self.info["session"] = event["session"]
+            yield self._name()
+        elif event["type"] == "error":
+            end_if_terminal(event["error"])
+
+    def _name(self) -> Json:
+        """What recognises, for the meter."""
+        model = _model_of(self.info["session"])
+        return {"type": "penny.speaker", "model": model, "transcription_model": model}
+
+
+async def open_transcription(
+    provider: VendorProvider, model: str, spec: SessionSpec
+) -> TranscriptionSpeaker:
+    """Open one with the caller's own fields. ``model``: where they name none. Raises
+    ModeUnavailable."""
+    session: Json = {**spec.session, "type": TRANSCRIPTION}
+    if not _model_of(session):
+        session = merge(session, {"audio": {"input": {"transcription": {"model": model}}}})
+    speaker = await provider.connect("realtime", {"intent": TRANSCRIPTION}, model)
+    await set_up(speaker, configure(speaker, session))
+    return TranscriptionSpeaker(speaker)
+
+
+def _model_of(session: Json) -> str:
+    return (way_of(session, "input").get("transcription") or {}).get("model") or ""

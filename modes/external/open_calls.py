@@ -15,13 +15,12 @@ def called(s: CallState, raw: Json, response_id: str) -> None:
     """A finished function call; the same one counts once."""
     call_id = raw["call_id"]
     if call_id in s.calls:
-        s.journal("tool_repeated", call_id=call_id)
         return
     s.calls[call_id] = response_id
     if response_id not in s.batches:
         s.batches[response_id] = Batch()
-        s.set_due(f"filler {response_id}", s.timing.filler_s, partial(_fill, response_id))
-        s.set_due(f"reply {response_id}", s.timing.reply_s, partial(_go_on, response_id))
+        s.set_due(f"filler {response_id}", s.filler_s, partial(_fill, response_id))
+        s.set_due(f"reply {response_id}", s.reply_s, partial(_go_on, response_id))
     s.batches[response_id].outputs[call_id] = None
     words = s.conversation.words_of(s.turn)
     arguments = raw.get("arguments") or ""
@@ -67,7 +66,6 @@ def _fill(response_id: str, s: CallState) -> None:
         "tool_choice": "none",
         "metadata": {"penny_say": phrase},
     }
-    s.journal("filler", phrase=phrase)
     s.wishes["filler"] = Wish("filler", params)
 
 

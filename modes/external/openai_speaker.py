@@ -1,15 +1,94 @@
-"""OpenAI Realtime (GA): the only file that knows how a context lives in its sessions."""
+"""OpenAI's servers, and OpenAI Realtime (GA): how a context lives in its sessions.
+
+Address and credentials are the SDK's. Its own connection is not used: a task and a future for every
+frame cost more than a bare relay does, its parsing validates nothing, and its reconnection would go
+on silently in an empty session.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
+import openai
+
+from config.credentials import OPENAI_API_KEY, read_secret
 from modes.external.speaker import Capabilities, Json, Step, Translator
-from modes.external.vendor import VendorProvider, end_if_terminal
-from modes.realtime import configure, set_up
+from modes.realtime import CONNECT_TIMEOUT_S, SEND_LIMIT_S, RealtimeSpeaker, configure, set_up
+from penny.aio.dial import HandshakeError, dial
+from penny.errors import ModeUnavailable, SpeakerLost
 from penny.ids import new_id
 from penny.session.mode import Speaker
+
+
+TERMINAL_CODES = (
+    "insufficient_quota",
+    "credit_balance_exhausted",
+    "billing_hard_limit_reached",
+    "invalid_api_key",
+    "account_deactivated",
+    "beta_api_shape_disabled",
+    "model_not_found",
+)
+
+
+def end_if_terminal(fault: Json) -> None:
+    """Raises SpeakerLost, not retryable, for an error that no second attempt mends."""
+    code = fault.get("code")
+    if code in TERMINAL_CODES:
+        raise SpeakerLost(fault.get("message") or code, code=code, retryable=False)
+
+
+class VendorProvider:
+    """What opens OpenAI's upstreams. ``base_url``: another server; then no key is needed."""
+
+    name = "openai"
+
+    def __init__(self, base_url: str | None) -> None:
+        self._base_url = base_url
+        self._client: openai.AsyncOpenAI | None = None
+
+    async def connect(self, path: str, query: Mapping[str, str], model: str) -> RealtimeSpeaker:
+        """Open the WebSocket at ``path`` below the base URL. Raises ModeUnavailable."""
+        if self._client is None:
+            key = read_secret(OPENAI_API_KEY, os.environ)
+            secret = key.get_secret_value() if key is not None else "none"
+            self._client = openai.AsyncOpenAI(api_key=secret, base_url=self._base_url)
+        base = urlsplit(str(self._client.base_url))
+        scheme, host = "ws" if base.scheme == "http" else "wss", base.hostname or ""
+        url = f"{scheme}://{base.netloc}{base.path.rstrip('/')}/{path}"
+        proxies = {} if proxy_bypass(host) else getproxies()
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                connection = await dial(
+                    f"{url}?{urlencode(query)}" if query else url,
+                    self._client.auth_headers,
+                    proxy=proxies.get("https" if scheme == "wss" else "http"),
+                    send_limit_s=SEND_LIMIT_S,
+                )
+        except (OSError, TimeoutError) as error:
+            raise _unreachable(error) from error
+        return RealtimeSpeaker(connection, {"model": model, "provider": self.name})
+
+    async def aclose(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+
+def _unreachable(error: Exception) -> ModeUnavailable:
+    status = error.status if isinstance(error, HandshakeError) else None
+    if status is None:
+        message = f"the speaker cannot be reached: {type(error).__name__}"
+        remedy = "see whether it runs and listens at the configured address"
+        return ModeUnavailable(message, remedy=remedy, retryable=True)
+    final = status in (401, 403, 404)
+    message = f"the speaker refused the connection: HTTP {status}"
+    remedy = "check the key and the model" if final else "try again in a moment"
+    return ModeUnavailable(message, remedy=remedy, retryable=not final)
 
 
 class OpenAIProvider(VendorProvider):
@@ -34,10 +113,7 @@ class OpenAIProvider(VendorProvider):
 
 class RealtimeUpstream(Translator):
     """A speaker that takes Realtime events. Answers to changes of the context stay inside.
-
-    Args:
-        seeded: ids of items that it was opened with.
-    """
+    ``seeded``: ids of items that it was opened with."""
 
     untouched = frozenset({"response.output_audio.delta"})
 
@@ -54,8 +130,6 @@ class RealtimeUpstream(Translator):
         self._quiet = set(seeded)
         """Items whose events stay here: seeds and notes."""
 
-    # -- writing ------------------------------------------------------------------------------
-
     def send(self, event: Json) -> None:
         if event["type"] == "session.update":
             event = {**event, "event_id": event.get("event_id") or new_id("event")}
@@ -65,15 +139,13 @@ class RealtimeUpstream(Translator):
     def change(self, step: Step) -> None:
         if step.act == "rewrite":
             session = {"type": "realtime", "instructions": step.text}
-            self.send(
-                {"type": "session.update", "event_id": self._note(step.id), "session": session}
-            )
+            event_id = self._note(step.id)
+            self.send({"type": "session.update", "event_id": event_id, "session": session})
         elif step.act == "append":
             item_id = self._notes[step.folios[0]] = new_id("item")
             content = [{"type": "input_text", "text": step.text}]
-            self._create(
-                {"id": item_id, "type": "message", "role": "system", "content": content}, step.id
-            )
+            message = {"type": "message", "role": "system", "content": content}
+            self._create({"id": item_id, **message}, step.id)
         else:
             self._delete(self._notes.pop(step.folios[0], ""), step.id)
 
@@ -99,8 +171,6 @@ class RealtimeUpstream(Translator):
         event_id = new_id("event")
         self._own[event_id] = step_id
         return event_id
-
-    # -- reading ------------------------------------------------------------------------------
 
     def translate(self, event: Json) -> Iterator[Json]:
         kind = event["type"]

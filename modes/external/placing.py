@@ -1,9 +1,8 @@
 """How a note reaches the speaker: appended, or written into the instructions. Pure.
 
-Rewriting the instructions changes the beginning of the prompt: everything behind it is read again
-at the full price, once. An appended note leaves the cache alone when it comes and costs what stands
-behind it when it goes. ``auto`` computes both from the price table and from what the provider's own
-usage says of the history's length and of how much of it really comes from the cache.
+After a rewrite of the instructions everything behind them is read again at the full price, once; an
+appended note costs what stands behind it when it goes. ``auto`` computes both from the price table
+and from what the provider's usage says of the history's length and of its share in the cache.
 """
 
 from __future__ import annotations

@@ -134,9 +134,6 @@ _HANDLERS: dict[str, Callable[[CallState, Json], None]] = {
 }
 
 
-# -- what comes back ------------------------------------------------------------------------------
-
-
 def answered(s: CallState, kind: str, item_id: str | None = None) -> Json | None:
     """The oldest request of a kind (about an item), which has its answer now."""
     for event_id, event in s.pending.items():

@@ -24,8 +24,7 @@ class SessionView:
     Args:
         tools: Penny's own function tools.
         answers_turns: whether Penny creates the responses to spoken turns.
-        transcription: what Penny asks for: the brain needs the words where the caller's side does
-            not.
+        transcription: what Penny asks for, whether the caller's side needs the words or not.
         shows_words: whether the caller's side gets transcription events from the start.
     """
 
@@ -90,7 +89,7 @@ class SessionView:
         """A client's fields hold from now on."""
         if "tools" in fields:
             self._client_tools = _names(fields["tools"] or ())
-        heard = _way(fields, "input")
+        heard = way_of(fields, "input")
         if "transcription" in heard:
             self._client_transcription = heard["transcription"]
         if "turn_detection" in heard:
@@ -103,17 +102,14 @@ class SessionView:
         kind = None if detection is None else detection.get("type", self._detection)
         if kind != self._detection:
             self._client_creates = True
-            _way(self.session, "input").pop("turn_detection", None)
+            way_of(self.session, "input").pop("turn_detection", None)
         if detection is not None:
             self._client_creates = bool(detection.get("create_response", self._client_creates))
         self._detection = kind
 
     def outward(self, session: Json, instructions: str | None) -> Json:
-        """A client's session fields as the upstream gets them.
-
-        ``instructions``: the whole context, in place of the client's own; None leaves it alone.
-        A model is the address's to choose: here the provider would refuse the whole update.
-        """
+        """A client's session fields as the upstream gets them, without a model, for which it would
+        refuse them all. ``instructions``: the whole context, in place of the client's own."""
         fields = copy.deepcopy(session)
         fields.pop("model", None)
         if instructions is not None and "instructions" in fields:
@@ -123,7 +119,7 @@ class SessionView:
             theirs = list({t.get("name") or id(t): t for t in fields["tools"] or ()}.values())
             names = _names(theirs)
             fields["tools"] = theirs + [tool for tool in self._tools if tool["name"] not in names]
-        heard = _way(fields, "input")
+        heard = way_of(fields, "input")
         if "transcription" in heard:
             heard["transcription"] = heard["transcription"] or self._transcription
         detection = heard.get("turn_detection")
@@ -140,7 +136,7 @@ class SessionView:
         own = self.own_tools
         if fields.get("tools"):
             fields["tools"] = [tool for tool in fields["tools"] if tool.get("name") not in own]
-        heard = _way(fields, "input")
+        heard = way_of(fields, "input")
         if self.answers_turns and heard.get("turn_detection"):
             heard["turn_detection"]["create_response"] = self._client_creates
         if "transcription" in heard and not self.shows_words:
@@ -157,14 +153,14 @@ def duration_ms(chunk: str, audio: AudioFormat) -> float:
     return audio.ms_of(len(chunk) * 3 // 4 - chunk.count("=", -2))
 
 
-def _way(session: Json, way: str) -> Json:
+def way_of(session: Json, way: str) -> Json:
     """A session's ``audio.input`` or ``audio.output``."""
     found: Json = (session.get("audio") or {}).get(way) or {}
     return found
 
 
 def _format_of(session: Json, way: str) -> AudioFormat:
-    told = _way(session, way).get("format") or {}
+    told = way_of(session, way).get("format") or {}
     return WIRE_FORMATS.get(str(told.get("type")), PCM24K)
 
 

@@ -7,6 +7,7 @@ it cannot do it declares in its ``Capabilities``.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -81,14 +82,13 @@ class UpstreamSpeaker(Speaker, Protocol):
 
     def change(self, step: Step) -> None:
         """Bring a change of the context on its way. Raises SpeakerLost."""
-        ...
 
     def seed(self, item: Json) -> None:
-        """Add an item that the conversation already has; nothing of it is told outside.
+        """Add an item that the conversation already has, in place of one of that id that was
+        seeded before; nothing of it is told outside. Raises SpeakerLost."""
 
-        An item of that id that was seeded before is replaced. Raises SpeakerLost.
-        """
-        ...
+    def unbilled(self) -> Sequence[Json]:
+        """Usage events of what was used since the provider last told its usage."""
 
 
 class SpeakerProvider(Protocol):
@@ -100,17 +100,13 @@ class SpeakerProvider(Protocol):
     """Of the speakers it opens."""
 
     async def open(self, model: str, session: Json, seed: Sequence[Json]) -> UpstreamSpeaker:
-        """Connect, configure, seed the conversation with GA items (their ids are kept).
-
-        Raises:
-            ModeUnavailable: with ``retryable`` telling whether another attempt may help.
-        """
-        ...
+        """Connect, configure, seed the conversation with GA items (their ids are kept). Raises
+        ModeUnavailable, ``retryable`` if another attempt may help."""
 
     async def aclose(self) -> None: ...
 
 
-class Translator:
+class Translator(ABC):
     """An upstream on a speaker's connection: its events are translated on their way."""
 
     untouched: frozenset[str] = frozenset()
@@ -137,9 +133,12 @@ class Translator:
         self._sink = None
         await self._speaker.aclose()
 
+    def unbilled(self) -> Sequence[Json]:
+        return ()
+
+    @abstractmethod
     def translate(self, event: Json) -> Iterable[Json]:
         """What an event of the provider's means outside. SpeakerLost ends the connection."""
-        raise NotImplementedError
 
     def tell(self, event: Json) -> None:
         if self._sink is not None:

@@ -32,8 +32,8 @@ Effect = tuple[str, Any]
 """What follows: ``send`` a client event, ``tell`` the session a server event, ``seed`` an item that
 is another text now, ``apply`` a ``Step``, ``look_up`` facts (item, turn, words; answered at once),
 ``run`` a ``Run``, ``abandon`` the upstream (why); ``partial``, ``final``, ``replied``, ``outcome``
-for the brain; ``journal`` (kind, fields), ``refusal`` (kind, fields), which is logged too, and
-``not_understood`` (type of an event)."""
+for the brain; ``refusal`` (kind, fields), which is logged, and ``not_understood`` (type of an
+event)."""
 
 
 Then: TypeAlias = "Callable[[CallState], None] | None"
@@ -66,12 +66,8 @@ WishKind = Literal["client", "answer", "say", "filler"]
 
 @dataclass(slots=True)
 class Wish:
-    """A response that is asked for and not yet created.
-
-    Args:
-        client_event_id: of the caller's side's own request.
-        item_id: the typed turn that it is to answer.
-    """
+    """A response that is asked for and not yet created. ``client_event_id``: of the caller's side's
+    own request; ``item_id``: the typed turn that it is to answer."""
 
     kind: WishKind
     params: Json | None = None
@@ -116,20 +112,6 @@ class Batch:
     """What its response was asked for, where nothing of it showed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """The times of a call, in seconds.
-
-    Args:
-        facts_s: most time between the end of a turn and its ``response.create``; 0 looks up none.
-        filler_s, reply_s: of a running tool: when a filler is said, when the speaker goes on.
-    """
-
-    facts_s: float = 0.06
-    filler_s: float = 1.5
-    reply_s: float = 4.0
-
-
 @dataclass(slots=True)
 class CallState:
     """All that one call knows; ``step`` alone changes it."""
@@ -138,13 +120,17 @@ class CallState:
     context: DeclaredContext
     placer: Placer
     view: SessionView
-    timing: Timing
     new_id: Callable[[str], str]
     fillers: list[str] = field(default_factory=list)
     """Phrases for a silence, none of them twice."""
     pending_output: str = "{}"
     """What a tool's call is answered with when the result comes later."""
     has_brain: bool = False
+    facts_s: float = 0.06
+    """Most time between the end of a turn and its ``response.create``; 0 looks up none."""
+    filler_s: float = 1.5
+    reply_s: float = 4.0
+    """Of a running tool: when a filler is said, when the speaker goes on."""
     now_s: float = 0.0
     able: Capabilities | None = None
     """None while there is no upstream."""
@@ -201,8 +187,9 @@ class CallState:
         """A server event of Penny's own making."""
         self.do("tell", {"type": kind, "event_id": self.new_id("event"), **fields})
 
-    def journal(self, kind: str, **fields: Any) -> None:
-        self.do("journal", (kind, fields))
+    def wish(self, wish: Wish) -> None:
+        """Wish for a response, unless one of its kind is wished for."""
+        self.wishes.setdefault(wish.kind, wish)
 
     def set_due(self, name: str, seconds: float, then: Then = None) -> None:
         """Set a deadline, in place of one of that name."""

@@ -6,7 +6,6 @@ from functools import partial
 
 from brain.folio import Folio
 from modes.external.conversation import ConversationItem
-from modes.external.responses import wish_again
 from modes.external.state import CallState, Json, Wish
 
 
@@ -81,10 +80,7 @@ def _speech_is_over(s: CallState) -> None:
     if item is not None and s.view.wants_answers:
         s.unanswered = item.id
         if s.view.creates:
-            wish_again(s, Wish("answer"))
-
-
-# -- words ----------------------------------------------------------------------------------------
+            s.wish(Wish("answer"))
 
 
 def words_so_far(s: CallState, event: Json) -> Json | None:
@@ -108,36 +104,35 @@ def words_final(s: CallState, event: Json) -> Json | None:
                 s.unanswered = ""  # a noise: a server may well have nothing to say to it
         if item.id in s.waiting:
             _look_up(s, item)
-        elif s.able is not None and s.able.answers_by_itself and s.timing.facts_s and s.has_brain:
+        elif s.able is not None and s.able.answers_by_itself and s.facts_s and s.has_brain:
             # No answer waits for them, but they are there before it has said much.
             s.do("look_up", (item.id, item.turn, item.words))
     if s.view.shows_words:
         return event
-    return None if failed else {"type": "penny.transcription_usage", "usage": event.get("usage")}
+    if failed:
+        return None
+    told = {name: event.get(name) for name in ("item_id", "transcript", "usage")}
+    return {"type": "penny.transcription_usage", **told}
 
 
 def turn_known(s: CallState, item: ConversationItem) -> None:
     """A turn's words are final."""
-    s.journal("turn", turn=item.turn, item_id=item.id, caller=item.words)
     s.do("final", (item.id, item.words, item.turn, s.now_s))
-
-
-# -- facts for the answer -------------------------------------------------------------------------
 
 
 def answer(s: CallState, item: ConversationItem, wish: Wish) -> None:
     """Ask for an answer to a turn, behind the facts for it if they are found in time."""
-    if not s.has_brain or not s.timing.facts_s:
+    if not s.has_brain or not s.facts_s:
         s.wishes[wish.kind] = wish
         return
     s.waiting[item.id] = wish
-    s.set_due(f"facts {item.id}", s.timing.facts_s * WORDS_SHARE, partial(_facts_due, item.id))
+    s.set_due(f"facts {item.id}", s.facts_s * WORDS_SHARE, partial(_facts_due, item.id))
     if item.is_final:
         _look_up(s, item)
 
 
 def _look_up(s: CallState, item: ConversationItem) -> None:
-    s.set_due(f"facts {item.id}", s.timing.facts_s, partial(_too_late, item.id))
+    s.set_due(f"facts {item.id}", s.facts_s, partial(_too_late, item.id))
     s.do("look_up", (item.id, item.turn, item.words))
 
 
@@ -150,7 +145,7 @@ def facts_found(s: CallState, found: tuple[str, Folio | None]) -> None:
     if folio is not None:
         s.context.offer(folio)
     if is_waiting:
-        waited_s = 0.0 if due is None else s.now_s - due[0] + s.timing.facts_s
+        waited_s = 0.0 if due is None else s.now_s - due[0] + s.facts_s
         _answer_now(s, item_id, "nothing_found" if folio is None else "placed", folio, waited_s)
 
 
@@ -164,7 +159,7 @@ def _facts_due(item_id: str, s: CallState) -> None:
 
 
 def _too_late(item_id: str, s: CallState) -> None:
-    _answer_now(s, item_id, "too_late", None, s.timing.facts_s)
+    _answer_now(s, item_id, "too_late", None, s.facts_s)
 
 
 def _answer_now(
@@ -174,17 +169,9 @@ def _answer_now(
     if wish is None:
         return
     s.wishes[wish.kind] = wish
-    item = s.conversation.get(item_id)
-    s.journal(
-        "facts",
-        turn=item.turn if item is not None else s.turn,
-        outcome=outcome,
-        passages=len(folio.passages) if folio is not None else 0,
-        waited_ms=round(1000 * waited_s, 1),
-    )
-
-
-# -- a replaced upstream --------------------------------------------------------------------------
+    passages, waited_ms = len(folio.passages) if folio is not None else 0, round(1000 * waited_s, 1)
+    about = {"outcome": outcome, "passages": passages, "waited_ms": waited_ms}
+    s.tell("penny.note", note="facts", item_id=item_id, **about)
 
 
 def _unheard(s: CallState) -> ConversationItem | None:
@@ -199,7 +186,7 @@ def lost(s: CallState) -> None:
     """Speech in progress will be heard by the next upstream, as another item."""
     for item_id, wish in s.waiting.items():
         s.drop_due(f"facts {item_id}")
-        wish_again(s, wish)
+        s.wish(wish)
     s.waiting.clear()
     again = _unheard(s)
     s.continued = s.speech_item or (again.id if again is not None else "")

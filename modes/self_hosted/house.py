@@ -16,14 +16,13 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from brain.action_runner import ActionRunner
 from brain.actions import SEARCH_TOOL, ActionDesk, choose_actions, offer_tools
 from brain.analysis import Excerpt
 from brain.brain import DAYS
 from brain.claims import Claims
-from brain.facts import Library, as_passages
-from brain.quoting import clean_text, dump_quoted, quote, quote_json
-from brain.tool_desk import ToolDesk
+from brain.render import clean_text, dump_quoted, quote, quote_json
+from brain.thinking import Library, as_passages
+from brain.tool_desk import ActionRunner, ToolDesk
 from config.brain import Action
 from kb import KnowledgeBase
 from kb.normal.months import MONTHS

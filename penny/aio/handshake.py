@@ -38,11 +38,13 @@ class Upgrade:
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         heartbeat_s: float | None = None,
         send_limit_s: float | None = None,
+        messages_per_s: float | None = None,
         subprotocols: Sequence[str] = (),
     ) -> None:
         self._request = request
         self._heartbeat_s = heartbeat_s
         self._send_limit_s = send_limit_s
+        self._messages_per_s = messages_per_s
 
         def choose(_codec: ServerProtocol, offered: Sequence[Any]) -> Any:
             return next((name for name in subprotocols if name in offered), None)
@@ -75,6 +77,7 @@ class Upgrade:
             max_message_bytes=self._max_message_bytes,
             heartbeat_s=self._heartbeat_s,
             send_limit_s=self._send_limit_s,
+            messages_per_s=self._messages_per_s,
             owner=transport.get_protocol(),
         )
         self._codec.send_response(self._answer)

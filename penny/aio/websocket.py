@@ -35,11 +35,14 @@ CLOSE_S = 2.0
 KEPT_MESSAGES = 256
 KEPT_BYTES = 262_144
 """Messages kept for a reader that has not come or has paused; past either no more is read."""
+CALLER_MESSAGES_PER_S = 1600.0
+"""That a caller's connection takes: 32 s of audio in a second."""
 STEP_BYTES = 4096
 SLICE_S, REST_S = 0.001, 0.004
-"""One read may bring thousands of tiny messages (256 KiB). They are taken ``STEP_BYTES`` at a time;
-past ``SLICE_S`` all other connections have their turn for ``REST_S``: one client has a fifth of the
-process at most. What a call sends, and 250 s of audio in a second, is less."""
+BURST_MESSAGES = 64
+"""Of a connection with ``messages_per_s``. One read may bring thousands of tiny messages (256 KiB):
+they are taken ``STEP_BYTES`` at a time, and after ``SLICE_S``, or past what it may send, all other
+connections have their turn for ``REST_S`` at least."""
 
 
 class SocketReceiver(Protocol):
@@ -66,6 +69,8 @@ class SocketConnection(asyncio.Protocol):
         heartbeat_s: a ping goes out after so long without a word of the other side; after half
             as long again it is lost.
         send_limit_s: a connection that stays full for so long is lost; None: it may.
+        messages_per_s: taken at most, more wait to be read; None: all. Fewer than that may still
+            have no more than a fifth of the process.
         owner: the protocol that had the transport, and is told when it is gone.
     """
 
@@ -75,6 +80,7 @@ class SocketConnection(asyncio.Protocol):
         max_message_bytes: int,
         heartbeat_s: float | None = None,
         send_limit_s: float | None = None,
+        messages_per_s: float | None = None,
         owner: asyncio.BaseProtocol | None = None,
     ) -> None:
         self._frames = FrameReader(max_message_bytes)
@@ -88,7 +94,9 @@ class SocketConnection(asyncio.Protocol):
         self._is_paused = False
         self._kept: deque[str | bytes] = deque()
         self._kept_bytes = 0
+        self._messages_per_s = messages_per_s
         self._unread = b""
+        self._allowed, self._allowed_at_s = float(BURST_MESSAGES), 0.0
         self._reader: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._silent = 0
@@ -266,35 +274,43 @@ class SocketConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._silent = 0
-        if len(data) <= STEP_BYTES and not self._unread:
+        if self._messages_per_s is None:
             self._take(data)
-            return
-        is_resting = bool(self._unread)
-        self._unread += data
-        if not is_resting:
-            self._take_slice()
+        elif self._unread:  # it rests
+            self._unread += data
+        else:
+            self._take_slice(data, self._messages_per_s)
 
-    def _take_slice(self) -> None:
+    def _take_slice(self, data: bytes, per_s: float) -> None:
         """Take what was read for as long as one client may, and the rest later."""
-        until_s = time.perf_counter() + SLICE_S  # uvloop's own clock stands still within a step
-        data, at = self._unread, 0
-        while at < len(data) and not (self._keeps_enough or self._gone.done()):
-            self._take(data[at : at + STEP_BYTES])
+        now_s = time.perf_counter()  # uvloop's own clock stands still within a step
+        allowed = min(BURST_MESSAGES, self._allowed + (now_s - self._allowed_at_s) * per_s)
+        at, size = 0, len(data)
+        while at < size and allowed >= 1 and not (self._keeps_enough or self._gone.done()):
+            allowed -= self._take(data[at : at + STEP_BYTES] if size > STEP_BYTES else data)
             at += STEP_BYTES
-            if time.perf_counter() >= until_s:
+            if at < size and time.perf_counter() >= now_s + SLICE_S:
                 break
-        self._unread = data[at:]
-        if self._unread and not self._gone.done():
+        self._allowed, self._allowed_at_s = allowed, now_s
+        if at < size and not self._gone.done():
+            self._unread = data[at:]
             self._transport.pause_reading()
-            self._loop.call_later(REST_S, self._take_slice)
-        elif not self._keeps_enough:
+            self._loop.call_later(max(REST_S, (1 - allowed) / per_s), self._take_rest, per_s)
+
+    def _take_rest(self, per_s: float) -> None:
+        data, self._unread = self._unread, b""
+        self._take_slice(data, per_s)
+        if not self._keeps_enough:
             self._read_on()
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: bytes) -> int:
+        """How many messages there were."""
+        taken = 0
         try:
             for opcode, payload in self._frames.feed(data):
                 if self._close_code is not None:
-                    return
+                    return taken
+                taken += 1
                 if opcode > BINARY:
                     self._on_control(opcode, payload)
                     continue
@@ -309,6 +325,7 @@ class SocketConnection(asyncio.Protocol):
             self._fail(error.code, str(error))
         except UnicodeDecodeError:
             self._fail(CloseCode.INVALID_DATA, "text must be UTF-8")
+        return taken
 
     def _on_control(self, opcode: int, payload: bytes) -> None:
         if opcode == PING and self.is_open:

@@ -25,7 +25,7 @@ EXTERNAL without a key. On this machine, and simulated:
   speaker: a second Penny at {address}, with the embedded ears and voice, in place of
            OpenAI Realtime (its log: {log})
   brain:   the knowledge base alone, in place of Claude: it finds and quotes, it does not think
-As with the vendors: session, interruptions, facts before the answer, folios, the journal.
+As with the vendors: session, interruptions, facts before the answer, folios, kept calls.
 Ctrl-C ends both.
 
 """

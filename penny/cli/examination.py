@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any, Literal
 
-from brain.models import find_fault
+from brain.claude import find_fault
 from config.credentials import PURPOSES, Problem, find_notice, find_problems, read_secret
 from config.schema import Config
 from runpod_worker.stages import EngineInfo

@@ -169,6 +169,15 @@ class Speaker(Protocol):
         ...
 
 
+@runtime_checkable
+class Settles(Protocol):
+    """A speaker that may have used more than it has told when its session ends."""
+
+    async def settle(self) -> list[Json]:
+        """Stop what still runs; returns the events that meter it. Before ``aclose``, once."""
+        ...
+
+
 class Mode(Protocol):
     """What can talk back: opens one Speaker for each session."""
 

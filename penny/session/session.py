@@ -16,7 +16,7 @@ import structlog
 
 from penny.errors import SpeakerLost
 from penny.session.edge import Edge
-from penny.session.mode import Speaker
+from penny.session.mode import Settles, Speaker
 from penny.session.observers import Observer, ObserverDispatch
 
 
@@ -207,11 +207,21 @@ class Session:
 
     async def _close(self, reason: str) -> None:
         now_s = self._clock()
+        for event in await self._settle():
+            self._observers.speaker_event(event, now_s)
         self._observers.ended(reason, now_s)
         await asyncio.sleep(0)  # what observers said last still goes out before the goodbye
         totals = {"duration_ms": round((now_s - self.state.started_s) * 1000), **self.state.totals}
         await self._edge.aclose(reason, totals)
         await self._speaker.aclose()
+
+    async def _settle(self) -> list[Json]:
+        """What the speaker has used and not told."""
+        try:
+            return await self._speaker.settle() if isinstance(self._speaker, Settles) else []
+        except Exception:
+            log.exception("accounts_not_settled", session_id=self.id)
+            return []
 
 
 _ACTIVITY = frozenset(

@@ -17,16 +17,13 @@ Verdict = Literal["open", "resume", "interruption"]
 
 HOLD_MS: Final = 400
 """Playback that was held for so long goes on as soon as the caller is quiet."""
-HELD_LEAST_MS: Final = 900
-"""Speech that interrupts by its length alone while playback is held: the caller has the floor
-meanwhile, so a long backchannel ("de acuerdo", "mmm") need not cost the rest of an answer."""
 AGAIN_MS: Final = 220
 """So much more speech interrupts once playback went on."""
 QUIET_MS: Final = 180
 """A shorter gap is between two words."""
 FAR_DB: Final = -8.0
 """Speech this much below the caller's usual level is spoken to another person."""
-FAR_LEAST_MS: Final = 200
+FAR_LEAST_MS: Final = 400
 """Speech whose level is worth something."""
 MAX_BACKCHANNEL_WORDS: Final = 4
 MIN_REPEATED_WORDS: Final = 2

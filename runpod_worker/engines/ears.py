@@ -14,7 +14,6 @@ import structlog
 
 from penny.errors import EngineError
 from penny.realtime.usage import estimate_tokens
-from runpod_worker.engines.second_ear import SecondEar, SecondHearing
 from runpod_worker.engines.spanish_phones import is_pronounceable
 from runpod_worker.engines.sphinx import SphinxPool, SphinxUtterance
 from runpod_worker.engines.sphinx_judgement import (
@@ -24,7 +23,7 @@ from runpod_worker.engines.sphinx_judgement import (
     PhraseBook,
     rate_english,
 )
-from runpod_worker.stages import EngineInfo, SttOptions, Transcript
+from runpod_worker.stages import EngineInfo, Stt, SttOptions, Transcript, Utterance
 
 
 log = structlog.get_logger()
@@ -44,10 +43,11 @@ class EmbeddedEars:
     """Stt for a closed set of phrases, on PocketSphinx, without weights of its own.
 
     Stt. ``start`` loads the decoders; ``phrases`` are written as transcripts shall have them.
+    ``second_ear`` hears every utterance that may be Spanish.
     """
 
     def __init__(
-        self, phrases: Sequence[str], *, children: int = 2, second_ear: SecondEar | None = None
+        self, phrases: Sequence[str], *, children: int = 2, second_ear: Stt | None = None
     ) -> None:
         self.info = EngineInfo(
             name="pocketsphinx", languages=_LANGUAGES, notice=NOTICE, closed_set=("es",)
@@ -71,7 +71,9 @@ class EmbeddedEars:
         """Raises EngineError when closed."""
         wanted = (options.language or "").lower()[:2]
         language = wanted if wanted in _LANGUAGES else "auto"
-        hearing = self._second_ear.begin() if self._second_ear and language != "en" else None
+        hearing = None
+        if self._second_ear is not None and language != "en":
+            hearing = self._second_ear.begin(SttOptions(language="es"))
         return EarsUtterance(self._book, self._pool.begin(language), hearing, language)
 
     def count_tokens(self, text: str) -> int:
@@ -80,7 +82,7 @@ class EmbeddedEars:
     async def aclose(self) -> None:
         await self._pool.aclose()
         if self._second_ear is not None:
-            self._second_ear.close()
+            await self._second_ear.aclose()
 
 
 class EarsUtterance:
@@ -93,7 +95,7 @@ class EarsUtterance:
         self,
         book: PhraseBook,
         sphinx: SphinxUtterance,
-        hearing: SecondHearing | None,
+        hearing: Utterance | None,
         language: str,
     ) -> None:
         self._book = book
@@ -142,7 +144,7 @@ class EarsUtterance:
         """The second ear only ever confirms: without it the turn goes on."""
         assert self._hearing is not None
         try:
-            return await self._hearing.finish()
+            return (await self._hearing.finish()).text
         except EngineError as error:
             log.warning("second_ear_failed", code=error.code)
             return None

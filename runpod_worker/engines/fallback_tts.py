@@ -6,15 +6,16 @@ breaker keeps later phrases from waiting for a dead engine.
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
 import structlog
 
 from penny.aio.breaker import CircuitBreaker
 from penny.errors import EngineError
+from runpod_worker.answering import closable
+from runpod_worker.reading import deadlined
 from runpod_worker.stages import TTS_RATE_HZ, EngineInfo, Tts, Voice
 
 
@@ -30,10 +31,10 @@ BYTES_PER_MS = TTS_RATE_HZ * 2 // 1000
 class FallbackTts:
     """Tts with another one behind it.
 
-    Speaks with ``first``; with ``second`` where ``first`` fails or is too slow to begin.
+    Speaks with ``first``; with ``second`` where ``first`` fails or stands still.
 
     Args:
-        first_audio_s: how long a phrase may take to its first audio before ``second`` takes it.
+        limit_s: how long ``first`` may take to a phrase's next piece before ``second`` takes it.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class FallbackTts:
         first: Tts,
         second: Tts,
         *,
-        first_audio_s: float,
+        limit_s: float,
         breaker: CircuitBreaker | None = None,
     ) -> None:
         self.info = EngineInfo(
@@ -52,7 +53,7 @@ class FallbackTts:
         )
         self._first = first
         self._second = second
-        self._first_audio_s = first_audio_s
+        self._limit_s = limit_s
         self.breaker = breaker or CircuitBreaker(MAX_FAILURES, REST_S, window=WINDOW)
         self.fallbacks = 0
         """Phrases that the second engine spoke, whole or from the break on."""
@@ -68,7 +69,9 @@ class FallbackTts:
             stream = self._first.synthesize(phrase, voice)
             succeeded: bool | None = None
             try:
-                async with aclosing(self._begin_in_time(stream)) as chunks:
+                async with aclosing(
+                    deadlined(stream, self._limit_s, self._limit_s, "tts")
+                ) as chunks:
                     async for pcm in chunks:
                         said += len(pcm)
                         yield pcm
@@ -87,7 +90,7 @@ class FallbackTts:
                     self.breaker.failed(time.monotonic())
         self.fallbacks += 1
         async with aclosing(
-            _closable(self._second.synthesize(_unsaid(phrase, said), voice))
+            closable(self._second.synthesize(_unsaid(phrase, said), voice))
         ) as rest:
             async for pcm in rest:
                 yield pcm
@@ -95,31 +98,6 @@ class FallbackTts:
     async def aclose(self) -> None:
         await self._first.aclose()
         await self._second.aclose()
-
-    async def _begin_in_time(self, stream: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-        async with aclosing(_closable(stream)) as chunks:
-            try:
-                async with asyncio.timeout(self._first_audio_s):
-                    first = await anext(chunks, None)
-            except TimeoutError:
-                raise EngineError(
-                    f"no audio within {self._first_audio_s:.1f} s", stage="tts", code="tts_timeout"
-                ) from None
-            if first is not None:
-                yield first
-                async for pcm in chunks:
-                    yield pcm
-
-
-async def _closable(stream: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """The stream as a generator: the Protocol promises an iterator, which need not have aclose."""
-    try:
-        async for pcm in stream:
-            yield pcm
-    finally:
-        close = getattr(stream, "aclose", None)
-        if close is not None:
-            await close()
 
 
 def _unsaid(phrase: str, said_bytes: int) -> str:

@@ -102,10 +102,6 @@ class FasterWhisper:
     def count_tokens(self, text: str) -> int:
         return self._decoder.count_tokens(text)
 
-    def close(self) -> None:
-        """Take nothing more; a run in progress ends by itself."""
-        self.batch.close()
-
     async def aclose(self) -> None:
-        """As ``close``, and wait for the run in progress."""
+        """Take nothing more, and wait for the run in progress."""
         await self.batch.aclose()

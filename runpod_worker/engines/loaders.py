@@ -26,8 +26,10 @@ log = structlog.get_logger()
 
 READ_FOR_HOT_WORDS = 200
 """Questions whose passages are read for names; a search takes half a millisecond."""
-FALLBACK_SHARE = 0.3
-"""Of the TTS's deadline: a caller should not hear silence for all of it before the fallback."""
+HUNG_S = 1.5
+"""A voice in another process that stands still so long is hung: the caller hears the other."""
+COMPUTING_S = 3.0
+"""One that computes a phrase whole, in this process, may take longer and cannot hang."""
 
 
 class Loading:
@@ -171,7 +173,7 @@ async def load_kokoro(loading: Loading) -> Tts:
     if folder.is_dir():
         chosen = chosen.model_copy(update={"model": folder})
     kokoro = await asyncio.to_thread(KokoroTts, chosen)
-    return await _stand_behind(kokoro, loading)
+    return await _stand_behind(kokoro, loading, COMPUTING_S)
 
 
 async def load_xtts(loading: Loading) -> Tts:
@@ -210,13 +212,11 @@ async def load_smart_turn(loading: Loading) -> TurnDetector | None:
     return await asyncio.to_thread(SmartTurn, settings.engines.smart_turn, settings.models)
 
 
-async def _stand_behind(first: Tts, loading: Loading) -> Tts:
+async def _stand_behind(first: Tts, loading: Loading, limit_s: float = HUNG_S) -> Tts:
     """The embedded voice takes a phrase that the natural one cannot say in time."""
     from runpod_worker.engines.fallback_tts import FallbackTts
 
-    limit_s = loading.settings.deadlines.tts_first_audio_ms / 1000
-    second = await load_espeak(loading)
-    return FallbackTts(first, second, first_audio_s=limit_s * FALLBACK_SHARE)
+    return FallbackTts(first, await load_espeak(loading), limit_s=limit_s)
 
 
 async def _find_hot_words(loading: Loading, limit: int) -> tuple[str, ...]:

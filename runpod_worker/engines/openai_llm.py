@@ -7,6 +7,7 @@ wanted: vLLM and llama.cpp then free the sequence at once. What a server turns o
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -44,6 +45,9 @@ WINDOW = 4096
 NARROWER = 0.75
 """After a refusal that names no smaller window: characters taken for a token, or the window."""
 TRIES = 6
+ONE_WORD = "Contesta solo con la palabra sí."
+THOUGHT_TOKENS, THOUGHT_S = 256, 20.0
+"""A model that does not think answers in three tokens; one that goes on for so many thinks."""
 _WINDOW_KEYS = (
     "max_model_len",  # vLLM
     "n_ctx",  # llama.cpp, in "meta"
@@ -141,9 +145,10 @@ class OpenAiLlm:
             log.warning("llm_not_primed", code=error.code)
 
     async def calibrate(self) -> None:
-        """Ask the server for its window, and one that has ``/tokenize`` (vLLM, llama.cpp) how it
-        counts; else estimate."""
+        """Learn the model: its window, whether its text begins within a thought, and of a server
+        that has ``/tokenize`` (vLLM, llama.cpp) how it counts; else that is estimated."""
         await self._find_window()
+        await self._find_thought()
         root = self._settings.base_url.rstrip("/").removesuffix("/v1")
         # vLLM reads "prompt", llama.cpp "content"; each ignores the other's key.
         body = {"model": self._settings.model, "prompt": CALIBRATION, "content": CALIBRATION}
@@ -178,6 +183,30 @@ class OpenAiLlm:
             window = next((told[key] for key in _WINDOW_KEYS if isinstance(told.get(key), int)), 0)
             self._window = window or None
         log.info("llm_window", tokens=self._window, taken_for=self._window or WINDOW)
+
+    async def _find_thought(self) -> None:
+        deltas, text = ChatDeltas(str), ""
+        try:
+            async with asyncio.timeout(THOUGHT_S):
+                with self._server.errors():
+                    stream = await self._chat.create(
+                        model=self._settings.model,
+                        messages=[{"role": "user", "content": ONE_WORD}],
+                        max_tokens=THOUGHT_TOKENS,
+                        extra_body=self._settings.extra_body,
+                        stream=True,
+                    )
+                    async with stream:
+                        async for chunk in stream:
+                            told = [one for one in deltas.feed(chunk) if isinstance(one, LlmText)]
+                            text += "".join(one.text for one in told)
+                            if deltas.began_in_thought is not None:
+                                break
+        except (EngineError, TimeoutError) as error:
+            log.info("llm_thought_unknown", reason=type(error).__name__)
+            return
+        begun = deltas.began_in_thought
+        self._opens_in_thought = bool(text and deltas.stop == "length") if begun is None else begun
 
     def _fit(self, request: LlmRequest) -> LlmRequest:
         window = self._window or WINDOW

@@ -16,7 +16,6 @@ import structlog
 
 from penny.errors import EngineError
 from runpod_worker.engines.faster_whisper import FasterWhisper, WhisperSettings
-from runpod_worker.stages import SttOptions
 
 
 log = structlog.get_logger()
@@ -24,45 +23,21 @@ log = structlog.get_logger()
 ARCHIVE = Path(__file__).resolve().parents[1] / "models" / "whisper-es-closed.tar.xz"
 
 
-class ClosedWhisper:
-    """SecondEar."""
-
-    def __init__(self, folder: Path) -> None:
-        """Raises EngineError if the model does not load."""
-        self._whisper = FasterWhisper(
-            WhisperSettings(
-                model=str(folder),
-                name="whisper-es-closed",
-                device="cpu",
-                compute_type="int8",
-                beam_size=1,
-                language="es",
-            )
+def load(folder: Path) -> FasterWhisper:
+    """The model of an unpacked folder. Raises EngineError if it does not load."""
+    return FasterWhisper(
+        WhisperSettings(
+            model=str(folder),
+            name="whisper-es-closed",
+            device="cpu",
+            compute_type="int8",
+            beam_size=1,
+            language="es",
         )
-
-    def begin(self) -> ClosedHearing:
-        return ClosedHearing(self._whisper)
-
-    def close(self) -> None:
-        self._whisper.close()
+    )
 
 
-class ClosedHearing:
-    """SecondHearing."""
-
-    def __init__(self, whisper: FasterWhisper) -> None:
-        self._utterance = whisper.begin(SttOptions(language="es"))
-        self.feed = self._utterance.feed
-        self.pause = self._utterance.pause
-        self.resume = self._utterance.resume
-        self.cancel = self._utterance.cancel
-
-    async def finish(self) -> str:
-        """Raises EngineError."""
-        return (await self._utterance.finish()).text
-
-
-def open_closed_whisper(models: Path, archive: Path = ARCHIVE) -> ClosedWhisper | None:
+def open_closed_whisper(models: Path, archive: Path = ARCHIVE) -> FasterWhisper | None:
     """Unpack (once) and load; None where the sources come without the archive.
 
     Raises:
@@ -71,7 +46,7 @@ def open_closed_whisper(models: Path, archive: Path = ARCHIVE) -> ClosedWhisper 
     if not archive.is_file():
         log.warning("whisper_closed_missing", archive=archive.name)
         return None
-    return ClosedWhisper(unpack(archive, models))
+    return load(unpack(archive, models))
 
 
 def unpack(archive: Path, models: Path) -> Path:

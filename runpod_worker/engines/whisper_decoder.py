@@ -21,7 +21,7 @@ from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import TranscriptionOptions, get_compression_ratio
 
-from runpod_worker.stages import STT_RATE_HZ, SttOptions, Transcript
+from runpod_worker.stages import STT_RATE_HZ, SttOptions, Transcript, has_words
 
 
 Floats = npt.NDArray[np.float32]
@@ -245,7 +245,8 @@ class WhisperDecoder:
         if self._is_silence(decoded):
             return True
         return (
-            decoded.avg_logprob >= decoding.log_prob_threshold
+            has_words(decoded.text)
+            and decoded.avg_logprob >= decoding.log_prob_threshold
             and get_compression_ratio(decoded.text) <= decoding.compression_ratio_threshold
         )
 

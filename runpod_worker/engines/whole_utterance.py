@@ -13,7 +13,7 @@ from typing import Protocol
 import structlog
 
 from penny.errors import EngineError
-from runpod_worker.stages import STT_RATE_HZ, SttOptions, Transcript
+from runpod_worker.stages import STT_RATE_HZ, SttOptions, Transcript, has_words
 
 
 log = structlog.get_logger()
@@ -110,7 +110,8 @@ class WholeUtterance:
             return
         failure = trial.exception()
         if failure is None:
-            self._words = trial.result().text
+            words = trial.result().text
+            self._words = words if has_words(words) else ""
         else:
             code = failure.code if isinstance(failure, EngineError) else type(failure).__name__
             log.warning("stt_trial_failed", code=code)

@@ -11,6 +11,13 @@ from __future__ import annotations
 from collections import deque
 
 from penny.audio.resample import Resampler
+from penny.realtime.commands import (
+    AudioDelta,
+    EngineReport,
+    GenerationDone,
+    GenerationFailed,
+    PhraseDelta,
+)
 from runpod_worker.stages import STT_RATE_HZ, TTS_RATE_HZ
 
 
@@ -40,15 +47,21 @@ class AgentVoice:
         self.words = ""
         """The last of what Penny said."""
 
+    def note(self, report: EngineReport, at_ms: float) -> None:
+        """A report of the answer in the conversation, before anything of it is sent."""
+        match report:
+            case AudioDelta(pcm=pcm):
+                self.sent(at_ms, pcm)
+            case PhraseDelta(text=text):
+                self.words = f"{self.words} {text}"[-LAST_CHARS:]
+            case GenerationDone() | GenerationFailed():
+                self.finish()
+
     def sent(self, at_ms: float, pcm24k: bytes) -> None:
         """More of Penny's voice went out; it plays after what is already queued."""
         self._until_ms = max(self._until_ms, at_ms) + len(pcm24k) / BYTES_PER_MS
         self._ahead.append(pcm24k)
         self.spoke = self._is_growing = True
-
-    def said(self, text: str) -> None:
-        """The words of the audio that follows."""
-        self.words = f"{self.words} {text}"[-LAST_CHARS:]
 
     def finish(self) -> None:
         """Nothing follows on what was sent."""

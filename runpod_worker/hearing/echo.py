@@ -27,8 +27,6 @@ LATE_BYTES: Final = 48 * STT_RATE_HZ * 2 // 1000
 """The line waits so long for its reference, whose moment is an estimate: an echo comes after it."""
 FIRST_LOOK_BYTES: Final = 4 * STT_RATE_HZ * 2 // 10
 """Of Penny's voice; two beginnings are alike."""
-TESTED_BYTES: Final = 3 * STT_RATE_HZ
-"""A second and a half."""
 LOOK_EVERY_BYTES: Final = STT_RATE_HZ * 2 // 10
 FOUND: Final = 12.0
 """Peak of the correlation over its RMS: 4 to 12 where a caller talks over Penny, 15 to 30 where
@@ -64,11 +62,6 @@ class EchoRemover:
     def is_on(self) -> bool:
         """Whether this line brings Penny back."""
         return self._canceller is not None
-
-    @property
-    def is_known(self) -> bool:
-        """Whether Penny was heard for long enough to know if this line brings it back."""
-        return self._played_bytes >= TESTED_BYTES
 
     def process(self, pcm: bytes, at_ms: float) -> bytes:
         """``pcm`` follows on what came before; ``at_ms`` is its place on the input audio clock."""

@@ -19,7 +19,7 @@ from penny.realtime.commands import IdleTimeout, SpeechStarted, SpeechStopped
 from penny.turns.completeness import judge_text
 from penny.turns.endpointing import Endpointing
 from penny.turns.levels import Levels
-from penny.turns.overlap import FAR_DB, HELD_LEAST_MS, Overlap
+from penny.turns.overlap import FAR_DB, Overlap
 from penny.turns.segmenter import Paused, Resumed, Segmenter, SegmenterSettings, Started, Stopped
 from runpod_worker.hearing.agent_voice import AgentVoice
 from runpod_worker.hearing.backlog import Backlog
@@ -59,7 +59,7 @@ class TurnListener:
         on_turn_decided: where speech ended, where that was decided, how much speech there was.
         on_words_at_pause: the words with which the turn may be over, once per pause and change;
             '' when the caller went on.
-        on_hold: whether Penny's playback is held now; only where the session says that it can be.
+        on_hold: whether Penny's playback is held now.
     """
 
     PARTIAL_EVERY_MS = 200
@@ -86,7 +86,7 @@ class TurnListener:
         self._on_turn_decided = on_turn_decided
         self._on_words_at_pause = on_words_at_pause
         self._on_hold = on_hold
-        self._can_hold = self._is_held = False
+        self._is_held = False
         self._overlap: Overlap | None = None
         self._started_ms = 0
         self._levels = Levels()
@@ -120,7 +120,6 @@ class TurnListener:
             prompt=transcription.get("prompt") or "",
             hot_words=tuple(transcription.get("keywords") or ()),
         )
-        self._can_hold = bool(session.get("penny_holds_playback"))
         detection = audio_in.get("turn_detection")
         if detection != self._detection:
             self._detection = detection
@@ -153,6 +152,13 @@ class TurnListener:
             self._take(take)
         else:
             self._backlog.put_mark(lambda: self._take(take))
+
+    def let_go(self) -> None:
+        """What is being said over Penny is as if it had not been; its playback goes on."""
+        if self._overlap is not None:
+            self._overlap = None
+            self._hold(False)
+            self._drop_utterance()
 
     def begin_apart(self, pcm24k: bytes) -> Utterance:
         """An utterance of its own for audio that is not part of the stream."""
@@ -254,14 +260,9 @@ class TurnListener:
         if not self._agent.is_audible(at_ms) or self._agent.is_ending(at_ms):
             self._report(SpeechStarted(start_ms))
             return
-        least_ms = self._turns.min_interruption_ms
-        if not self._echo.is_known:
-            least_ms = max(least_ms, HELD_LEAST_MS)
-        if self._can_hold:
-            # What is soft from its beginning is hardly the caller's own.
-            self._hold(self._levels.now_beside_usual_db > FAR_DB)
-            least_ms = max(least_ms, HELD_LEAST_MS)
-        self._overlap = Overlap(at_ms, least_ms)
+        # What is soft from its beginning is hardly the caller's own.
+        self._hold(self._levels.now_beside_usual_db > FAR_DB)
+        self._overlap = Overlap(at_ms, self._turns.min_interruption_ms)
 
     # -- speech over Penny --------------------------------------------------------------------
 
@@ -288,7 +289,7 @@ class TurnListener:
             self._take_floor()
         elif verdict == "resume":
             self._hold(False)
-        elif self._can_hold and self._overlap.resumed:
+        elif self._overlap.resumed:
             self._hold(not self._segmenter.quiet_ms)
 
     def _take_floor(self) -> None:
@@ -301,12 +302,6 @@ class TurnListener:
             self._hold(False)
         self._report(SpeechStarted(self._started_ms))
 
-    def _let_go(self) -> None:
-        """What was said over Penny is as if it had not been."""
-        self._overlap = None
-        self._hold(False)
-        self._drop_utterance()
-
     def _on_stopped(self, speech_end_ms: int) -> None:
         # GA counts the silence that ended the turn into audio_end_ms; the true end of speech
         # goes to the turn's timing, where a caller's wait begins.
@@ -315,7 +310,7 @@ class TurnListener:
         if self._overlap is not None and not self._agent.is_audible(speech_end_ms):
             self._take_floor()
         if self._overlap is not None:
-            self._let_go()
+            self.let_go()
             return
         self._on_turn_decided(speech_end_ms, now_ms, round(self._levels.speech_ms))
         self._report(SpeechStopped(now_ms, wants_answer=is_near))
@@ -346,7 +341,8 @@ class TurnListener:
         take(utterance, int(self._heard_ms - self._utterance_from_ms))
 
     def _clear(self) -> None:
-        self._let_go()
+        self.let_go()
+        self._drop_utterance()
         self._segmenter.reset()
         self._pre_roll.clear()
 
@@ -390,7 +386,8 @@ class TurnListener:
 
     def _replace_segmenter(self, settings: SegmenterSettings) -> None:
         """New rules from here on; the clock goes on and a turn in progress is forgotten."""
-        self._let_go()
+        self.let_go()
+        self._drop_utterance()
         self._segmenter = Segmenter(settings)
         self._segmenter.position_ms = round(self._heard_ms)
         self._segmenter.reset()

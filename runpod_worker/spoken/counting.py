@@ -21,7 +21,10 @@ _SIGNS = {
 }
 _FEMININE = re.compile(
     r"(?:\w*(?:ción|ciones|sión|siones|dad|dades|tud|tudes)|veces|noches?|leyes|llaves?|clases?|"
-    r"calles?|partes?|redes|tardes|fases?|bases?|señales|imágenes|órdenes|\w+as?)\Z",
+    r"calles?|partes?|redes?|tardes|fases?|bases?|señales|imágenes|órdenes|\w*[gnx]i(?:ón|ones)|"
+    r"manos?|fotos?|motos?|suites?|flor(?:es)?|lu[zc](?:es)?|vo[zc](?:es)?|cru[zc](?:es)?|"
+    r"pared(?:es)?|pieles|fuentes?|nubes?|carnes?|torres?|series?|superficies?|apps?|webs?|"
+    r"tablets?|labores|mujer(?:es)?|raz(?:ón|ones)|\w+as?)\Z",
     re.IGNORECASE,
 )
 _GREEK = re.compile(r"\w+(?:ema|ama|oma|ista)s?\Z", re.IGNORECASE)

@@ -103,6 +103,8 @@ def _time_range(m: re.Match[str]) -> str:
 
 
 def _fraction(m: re.Match[str]) -> str | None:
+    if m[0] == "50/50":
+        return "fifty-fifty"
     if int(m[1]) > 1 and int(m[2]) in (int(m[1]), 10):
         return f"{words(int(m[1]), 'en')} out of {words(int(m[2]), 'en')}"
     return _parts(int(m[1]), int(m[2]))
@@ -114,6 +116,14 @@ def _parts(top: int, bottom: int) -> str | None:
     one, many = _T.fractions[bottom]
     article = "a" if top == 1 and bottom in (2, 3, 4) else words(top, "en")
     return f"{article} {one if top == 1 else many}"
+
+
+def _fraction_of(m: re.Match[str]) -> str | None:
+    """``half a pound``, ``three quarters of a teaspoon``."""
+    unit = _T.units[m[3].lower()][0]
+    unit = f"{'an' if unit[0] in 'aeiou' else 'a'} {unit}"
+    part = _parts(int(m[1]), int(m[2]))
+    return part and (f"half {unit}" if part == "a half" else f"{part} of {unit}")
 
 
 def _mixed(m: re.Match[str]) -> str | None:
@@ -145,8 +155,10 @@ def _plain(m: re.Match[str]) -> str:
 
 
 def _range(m: re.Match[str]) -> str | None:
-    if m[1].startswith("0") and len(m[1]) > 1:
+    if re.match(r"0\d", m[1]) or re.match(r"0\d", m[2]):
         return None
+    if re.match(r"\s?=", m.string[m.end() :]):
+        return f"{decimal(m[1], 'en')} minus {decimal(m[2], 'en')}"
     low, high = (
         year(int(each), "en") if _YEAR.match(each) else decimal(each, "en") for each in (m[1], m[2])
     )
@@ -176,10 +188,20 @@ KINDS: tuple[Kind, ...] = (
     kind("time", rf"{_HOUR}(?<=:\d\d)(?::[0-5]\d)?()(?![\w:])", _time),
     kind("ordinal", r"(\d{1,3})(?:st|nd|rd|th)\b", lambda m: ordinal(int(m[1]), "en")),
     kind("mixed number", r"(\d{1,3})\s?([½¼¾⅓⅔]|(?<=\s)\d/\d(?![\w/]))", _mixed),
+    kind("fraction of a unit", r"([1-9])/([2-9])\s?(tsp|tbsp|oz|lb|gal|mi|kg|km)\b\.?",
+         _fraction_of),
     kind("fraction", r"(\d{1,2})/(\d{1,2})(?![\w/])", _fraction),
     kind("days", rf"({_DAY})\.?\s?[-–]\s?({_DAY})\b{_GOES_ON}",
          lambda m: f"{_T.days[m[1].lower()]} to {_T.days[m[2].lower()]}"),
     kind("range", rf"(?<![\w-])({_N})\s?[-–—]\s?({_N})(?![\w-])", _range),
+    kind("day", r"(Mon|Tues?|Wed|Thurs?|Fri|Sat|Sun)\.(?=,|\s[a-zA-Z])",
+         lambda m: _T.days[m[1].lower()], cased=True),
+    kind("month", rf"(?<=\b(?:in|of|by)\s)({any_of(_T.short_months)})\.",
+         lambda m: _T.month_name(m[1])),
+    kind("plus", r"(?<=\w)(?:\+|\s\+\s)(?=\w)", " plus "),
+    kind("control", r"ctrl(?=\s?\+)", "control"),
+    kind("times", r"(?<=\d)\sx\s(?=[€$£]?\d)", " times "),
+    kind("circa", r"c\.\s?(?=\d)", "circa ", cased=True),
     kind("saint", r"St\.(?=\s[A-Z])", _saint, cased=True),
     *kinds_of(_T),
     kind("plus", r"\+(?=\s?\d)", "plus "),

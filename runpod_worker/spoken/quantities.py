@@ -39,6 +39,8 @@ def quantities(speech: Speech) -> tuple[Kind, ...]:
     return (
         kind("per unit", rf"(?<=[^\W\d_])/({any_of(set(tables.per) & set(tables.units))})(?!\w)",
              lambda m: f" {tables.per[m[1].lower()]}"),
+        kind("per unit", rf"(?<=s)/({any_of(tables.per)})(?![\w/])",
+             lambda m: f" {tables.per[m[1].lower()]}"),
         kind("amount range", rf"({NUMBER})\s?(?:{after})?{to}({NUMBER})\s?{after}{per}",
              lambda m: _range(m[1], m[3], m[4], m[5], speech)),
         kind("amount range", rf"{before}\s?({NUMBER}){to}(?:{before})?\s?({NUMBER}){per}",
@@ -50,8 +52,11 @@ def quantities(speech: Speech) -> tuple[Kind, ...]:
              lambda m: _amount(m[1] or m[3], m[4], m[6] or m[2], m[5], m[7], speech)),
         kind("measure", rf"{_MINUS}{span}[\s-]?(?P<unit>{tables.unit})(?!\w){_POINT}"
              rf"{per}", partial(_measure, tables, speech)),
-        kind("size", rf"({NUMBER})\s?[x×]\s?({NUMBER})(?:\s?({tables.unit}))?(?!\w)",
-             partial(_size, tables, speech)),
+        kind("size", rf"(?P<sides>{NUMBER}(?:\s?[x×]\s?{NUMBER})+)(?:\s?(?P<unit>{tables.unit}))?"
+             r"(?!\w)(?:(?=(?P<sum>\s?[€$£]?\s?=)))?", partial(_size, tables, speech)),
+        kind("inches", rf"({NUMBER})\s?[\"″”](?!\w)", partial(_inches, speech)),
+        kind("less", r"<\s?(?=\d)", {"es": "menos de ", "en": "less than "}[speech]),
+        kind("more", r">\s?(?=\d)", {"es": "más de ", "en": "more than "}[speech]),
         kind("unit", rf"(?:{any_of(alone)})(?!\w)", partial(_unit_alone, tables), cased=True),
     )  # fmt: skip
 
@@ -79,7 +84,8 @@ def _amount(
         said = re.sub(r"(mill(?:ón|ones)) (?=\w+$)", r"\1 de ", said)
     if cents and (number := int(cents.ljust(2, "0"))):
         unit = hundredth if number == 1 else hundredths
-        said += f" {_AND[speech]} {_counted(number, unit, speech)} {unit}"
+        part = f"{_counted(number, unit, speech)} {unit}"
+        said = f"{said} {_AND[speech]} {part}" if int(whole) else part
     return signed(sign, said, speech) + tail
 
 
@@ -114,7 +120,7 @@ def _measure(tables: Tables, speech: Speech, m: re.Match[str]) -> str | None:
     unit = written.lower()
     if written not in _CASED.get(unit, written):
         return None
-    if unit == "a" and " " in m[0]:
+    if unit == "a" and " " in m[0] and not re.search(r"\d\s?k?[VW]\b|voltios", m.string):
         return None  # "3 A" may be a floor
     if unit in ("in", "ha") and _NO_UNIT_BEFORE.match(m.string, m.end()):
         return None  # "1204 ha salido", "5 in the morning"
@@ -129,9 +135,21 @@ def _measure(tables: Tables, speech: Speech, m: re.Match[str]) -> str | None:
 
 
 def _size(tables: Tables, speech: Speech, m: re.Match[str]) -> str:
-    by = "por" if speech == "es" else "by"
-    unit = f" {tables.units[m[3].lower()][1]}" if m[3] else ""
-    return f"{decimal(m[1], speech)} {by} {decimal(m[2], speech)}{unit}"
+    by = "por" if speech == "es" else "times" if m["sum"] else "by"
+    unit = f" {tables.units[m['unit'].lower()][1]}" if m["unit"] else ""
+    sides = re.split(r"\s?[x×]\s?", m["sides"])
+    return f" {by} ".join(decimal(side, speech) for side in sides) + unit
+
+
+def _inches(speech: Speech, m: re.Match[str]) -> str | None:
+    """``6.1"``, unless that closes what was quoted."""
+    if len(re.findall('["“”]', m.string[: m.start()])) % 2:
+        return None
+    one, many = ("pulgada", "pulgadas") if speech == "es" else ("inch", "inches")
+    said = decimal(m[1], speech)
+    said = before_noun(said, many) if speech == "es" and m[1].isdecimal() else said
+    is_beside_noun = speech == "en" and re.match(r"\s[a-z]", m.string[m.end() :])
+    return f"{said} {one if m[1] == '1' or is_beside_noun else many}"
 
 
 def _unit_alone(tables: Tables, m: re.Match[str]) -> str:

@@ -34,9 +34,13 @@ _SYMBOLS = {
 }  # fmt: skip
 PARTS = {"½": (1, 2), "¼": (1, 4), "¾": (3, 4), "⅓": (1, 3), "⅔": (2, 3)}
 _LETTERS = re.compile(r"\b[BCDFGHJKLMNPQRSTVWXYZ]{2,5}(?!\w)")
+_COUNTRY = r"[17](?=\D|\d{10})|20|27|3[0-46]|39|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]|[2-9]\d\d"
+"""Country codes of telephones, of which none begins another."""
+_EXTENSION = r"(?:\s?x\s?(?P<extension>\d{2,6}))?"
 _COPULA = r"(?:\s(?:es|son|será|is|number|número))?(?:\s(?:el|la|the))?:?\s"
 _ENDING = {"es": "terminada en", "en": "ending in"}
 _CENTURY = {"s.": "siglo"}
+_FILE = "pdf|docx?|xlsx?|pptx?|odt|jpe?g|png|gif|zip|csv|txt|mp[34]|xml|html?|json"
 _TLD = "com|es|org|net|info|eu|cat|gal|eus|mx|ar|co|cl|pe|io|app|ai|gob|gov|edu|uk|tv"
 
 
@@ -100,8 +104,8 @@ def _persons(speech: Speech) -> tuple[Kind, ...]:
         ),
         kind(
             "telephone",
-            r"\(?(?:\+|00(?=\d{2}[ .-]))(\d{1,3})\)?[ .-]?"
-            r"((?:\(?\d{1,4}\)?[ .-]?){1,5}\d{2,4})(?![\w-])",
+            rf"\(?(?:\+|00(?=\d{{2}}[ .-]))({_COUNTRY})\)?[ .-]?"
+            rf"((?:\(?\d{{1,4}}\)?[ .-]?){{1,5}}\d{{2,4}}){_EXTENSION}(?![\w-])",
             lambda m: _international(m, speech),
         ),
         kind(
@@ -111,8 +115,9 @@ def _persons(speech: Speech) -> tuple[Kind, ...]:
         ),
         kind(
             "telephone",
-            r"(?:1[ .-])?(?:\(\d{3}\)\s?|\d{3}[ .-])\d{3}[ .-]\d{4}(?![\w-])",
-            lambda m: groups(re.findall(r"\d+", m[0]), speech),
+            rf"((?:1[ .-])?(?:\(\d{{3}}\)\s?|\d{{3}}[ .-])\d{{3}}[ .-]\d{{4}})"
+            rf"{_EXTENSION}(?![\w-])",
+            lambda m: groups(re.findall(r"\d+", m[1]), speech) + _extension(m, speech),
         ),
         kind("telephone", r"\d{4}-\d{4}(?![\w-])", partial(_two_fours, speech)),
         kind("telephone", r"[6789]\d{8}(?!\w)", lambda m: _telephone(m[0], speech)),
@@ -125,29 +130,33 @@ def _codes(speech: Speech) -> tuple[Kind, ...]:
         kind("version", r"v?(\d+(?:\.\d+){2,3})(?![\w.,]\d)", lambda m: _version(m[1], speech)),
         kind(
             "version",
-            r"((?:versi[oó]n|art[ií]culo|apartado|secci[oó]n|section|art\.) |v)"
+            r"((?:versi[oó]n|art[ií]culo|apartado|secci[oó]n|section|art\.|tabla|table|figur[ae]|ejemplo|"
+            r"example|cap[ií]tulo|chapter|cuadro|anexo) |v)"
             r"(\d+(?:\.\d+)+)(?![\w.,]\d)",
-            lambda m: f"{_named(m[1], speech)}{_version(m[2], speech, is_named=True)}",
+            lambda m: f"{_named(m[1], speech)} {_version(m[2], speech, is_named=True)}",
         ),
         kind(
             "label",
             r"((?:listados?|figuras?|tablas?|cuadros?|gr[aá]ficos?|listings?|figures?|tables?|fig\.)\s)"
             r"(\d{1,3})-(\d{1,3})(?![\w-])",
-            lambda m: f"{m[1]}{spell(f'{m[2]}-', speech)} {words(int(m[3]), speech)}",
+            lambda m: (
+                m[1] + f" {_SYMBOLS[speech]['-']} ".join(words(int(m[i]), speech) for i in (2, 3))
+            ),
         ),
         kind(
             "path",
             r"(?<!\w)(?=[\w./-]*[a-z])(?:(?:/[\w.-]*\w){2,}/?|(?:[\w-]+/)+[\w-]+\.[a-z]{2,5}(?!\w))",
             lambda m: spell(m[0].rstrip("/"), speech),
         ),
+        kind("file", rf"[\w-]+(?:\.[\w-]+)*\.(?:{_FILE})(?!\w)", lambda m: spell(m[0], speech)),
         kind("dialled", r"(?:[*#]{2,}|\*)\d[\d*#]*|#\d+[*#][\d*#]*", lambda m: spell(m[0], speech)),
-        kind("key", r"[*#](?=[\s,.;:?!]|$)", lambda m: _SYMBOLS[speech][m[0]]),
+        kind("key", r"[*#](?=[\s,.;:?!]|$)(?!\s\d)", lambda m: _SYMBOLS[speech][m[0]]),
         kind("slash", r"(?<=\d)/(?=\d)", f" {_SYMBOLS[speech]['/']} "),
         kind("handle", r"@(?=\w)", f"{_SYMBOLS[speech]['@']} "),
         kind(
             "code",
             r"(?=[A-Z0-9/-]*\d)(?=[A-Z0-9/-]*[A-Z])[A-Z0-9]+(?:[-/][A-Z0-9]+)*(?!\w)",
-            lambda m: _code(m[0], speech),
+            partial(_bare_code, speech),
             cased=True,
         ),
         *_romans(speech),
@@ -171,11 +180,19 @@ def _romans(speech: Speech) -> tuple[Kind, ...]:
         kind(
             "roman",
             r"(siglos?|s\.|cap[ií]tulos?|tomos?|t[ií]tulos?|anexos?|chapters?|volumes?|parts?)\s"
-            r"((?-i:[IVXLCDM]+))(?!\w)",
-            lambda m: (said := _numeral(m[2], speech)) and f"{_CENTURY.get(m[1], m[1])} {said}",
+            r"((?-i:[IVXLCDM]+))(?:\s?[-–]\s?((?-i:[IVXLCDM]+)))?(?!\w)",
+            partial(_numbered, speech),
         ),
         kind("roman", r"[IVX]{2,}(?!\w)", lambda m: _numeral(m[0], speech), cased=True),
     )
+
+
+def _numbered(speech: Speech, m: re.Match[str]) -> str | None:
+    first, last = _numeral(m[2], speech), _numeral(m[3], speech) if m[3] else ""
+    if first is None or last is None:
+        return None
+    link = {"es": " a ", "en": " to "}[speech] if last else ""
+    return f"{_CENTURY.get(m[1], m[1])} {first}{link}{last}"
 
 
 def _numeral(written: str, speech: Speech) -> str | None:
@@ -232,7 +249,13 @@ def _international(match: re.Match[str], speech: Speech) -> str | None:
     if not 7 <= sum(map(len, written)) <= 12:
         return None
     plus = _SYMBOLS[speech]["+"]
-    return f"{plus} {words(int(match[1]), speech)}, {groups(_split(written), speech)}"
+    told = f"{words(int(match[1]), speech)}, {groups(_split(written), speech)}"
+    return f"{plus} {told}{_extension(match, speech)}"
+
+
+def _extension(match: re.Match[str], speech: Speech) -> str:
+    name = {"es": "extensión", "en": "extension"}[speech]
+    return f", {name} {digits(match['extension'], speech)}" if match["extension"] else ""
 
 
 def _telephone(text: str, speech: Speech) -> str | None:
@@ -240,9 +263,15 @@ def _telephone(text: str, speech: Speech) -> str | None:
     length = sum(map(len, written))
     if not 7 <= length <= 12 or (len(written) == 3 and _is_date(written)):
         return None
-    if "." in text and all(len(group) == 3 for group in written[1:]) and length != 9:
+    is_grouped = "." in text and all(len(group) == 3 for group in written[1:])
+    if is_grouped and (length != 9 or text[0] < "6" or written[-1] == "000"):
         return None  # a number grouped by points
-    if speech == "es" and len(written) > 1 and length not in (9, 10) and text[0] != "0":
+    sizes = [len(group) for group in written]
+    is_net = len(sizes) == 4 and text.count(".") == 3 and max(map(int, written)) < 256
+    if sizes == [4, 4] or (is_net and sizes != [2, 3, 2, 2]):
+        return None  # two years, or an address on the net
+    is_told = length in (9, 10) or len(sizes) > 4 or sizes == [3, 2, 2] or text[0] == "0"
+    if speech == "es" and len(written) > 1 and not is_told:
         return None
     return groups(_split(written), speech)
 
@@ -250,7 +279,9 @@ def _telephone(text: str, speech: Speech) -> str | None:
 def _two_fours(speech: Speech, match: re.Match[str]) -> str | None:
     """A telephone of Central and South America; two years are a span."""
     written = match[0].split("-")
-    is_span = all(group[:2] in ("19", "20") for group in written)
+    began, ended = map(int, written)
+    is_told = match.string[: match.start()].endswith("(")
+    is_span = 1000 <= began < ended <= 2100 and (is_told or ended - began <= 150)
     return None if is_span else groups(written, speech)
 
 
@@ -279,7 +310,7 @@ def _is_date(written: list[str]) -> bool:
 
 
 def _named(name: str, speech: Speech) -> str:
-    return "artículo " if speech == "es" and name.lower() == "art. " else name
+    return "artículo" if speech == "es" and name.lower() == "art. " else name.strip()
 
 
 def _version(text: str, speech: Speech, *, is_named: bool = False) -> str | None:
@@ -288,6 +319,14 @@ def _version(text: str, speech: Speech, *, is_named: bool = False) -> str | None
         return None  # a number grouped by points
     point = _SYMBOLS[speech]["."] if speech == "es" else "point"
     return f" {point} ".join(decimal(part, speech) for part in parts)
+
+
+def _bare_code(speech: Speech, m: re.Match[str]) -> str | None:
+    """A code, unless it begins as a number with its unit: ``16GB``, ``110-220V``."""
+    found = re.match(r"\d+(?:-\d+)?([A-Z]+)(?![A-Z0-9-])", m[0])
+    unit = found[1] if found else ""
+    is_unit = unit in ("V", "W") or (len(unit) > 1 and unit.lower() in load_tables(speech).units)
+    return None if is_unit else _code(m[0], speech)
 
 
 def _code(text: str, speech: Speech, *, spelled: bool = False) -> str:

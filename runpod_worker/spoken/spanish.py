@@ -118,6 +118,9 @@ def _time(m: re.Match[str]) -> str:
 
 
 def _time_range(m: re.Match[str]) -> str:
+    low, high = int(m[1]), int(m[3])
+    if not (m[2] or m[4]) and low < high <= low + 2:  # so short a span is how long it takes
+        return f"{_feminine(low)} a {_feminine(high)} horas"
     return f"{_hour(int(m[1]), int(m[2] or 0))} a {_hour(int(m[3]), int(m[4] or 0))}"
 
 
@@ -156,6 +159,8 @@ def _ordinal(m: re.Match[str]) -> str | None:
 
 def _fraction(m: re.Match[str]) -> str | None:
     top, bottom = int(m[1]), int(m[2])
+    if top == bottom == 50:
+        return "cincuenta cincuenta"
     if top > 1 and (top == bottom or bottom == 10):
         return f"{words(top, 'es')} de {words(bottom, 'es')}"
     if bottom not in _T.fractions or top > 20 or top == 0:
@@ -168,6 +173,23 @@ def _fraction(m: re.Match[str]) -> str | None:
     if (top, bottom) == (1, 2) and noun:
         return "media" if is_feminine(noun) else "medio"
     return f"un {one}" if top == 1 else f"{words(top, 'es')} {many}"
+
+
+def _fraction_of(m: re.Match[str]) -> str | None:
+    """``medio kilo``, ``tres cuartos de hora``."""
+    unit = "hora" if m[3].lower() == "h" else _T.units[m[3].lower()][0]
+    if m[1] == "1" and m[2] == "2":
+        return f"{'media' if is_feminine(unit) else 'medio'} {unit}"
+    part = _fraction(m)
+    return part and f"{part} de {unit}"
+
+
+def _minutes(m: re.Match[str]) -> str | None:
+    """``15'``, unless that closes what was quoted."""
+    if len(re.findall(r"(?<!\w)['‘]|['’](?!\w)", m.string[: m.start()])) % 2:
+        return None
+    noun = "minuto" if m[1] == "1" else "minutos"
+    return f"{before_noun(words(int(m[1]), 'es'), noun)} {noun}"
 
 
 def _mixed(m: re.Match[str]) -> str | None:
@@ -190,6 +212,12 @@ def _postcode(m: re.Match[str]) -> str | None:
     return digits(m[1], "es") if 1 <= int(m[1][:2]) <= 52 else None
 
 
+def _crossing(m: re.Match[str]) -> str:
+    """``Carrera 7 # 12-34`` of Colombia."""
+    first, last = words(int(m[1]), "es"), words(int(m[3]), "es")
+    return f"número {first} {m[2]}".strip() + f", {last}"
+
+
 def _plain(m: re.Match[str]) -> str:
     written = m[2]
     whole, tail = parse(written, "es")
@@ -210,8 +238,10 @@ def _plain(m: re.Match[str]) -> str:
 
 
 def _range(m: re.Match[str]) -> str | None:
-    if m[1].startswith("0") and len(m[1]) > 1:
+    if re.match(r"0\d", m[1]) or re.match(r"0\d", m[2]):
         return None
+    if re.match(r"\s?=", m.string[m.end() :]):
+        return f"{decimal(m[1], 'es')} menos {decimal(m[2], 'es')}"
     noun = m["noun"] or ""
     first, last = decimal(m[1], "es"), decimal(m[2], "es")
     return first + link(m, "es") + (before_noun(last, noun) if noun.endswith("s") else last)
@@ -229,7 +259,8 @@ KINDS: tuple[Kind, ...] = (
     *shared.identifiers("es"),
     kind("plate", r"(\d{4})[ -]?([BCDFGHJ-NPR-TV-Z]{3})(?!\w)",
          lambda m: f"{digits(m[1], 'es')}, {letters(m[2], 'es')}", cased=True),
-    kind("ordinal", r"(\d{1,3})(?:\.?([ºª°])|\.?(er|[rdtmvn][oa]s?)\b|\.([oa]s?)\b)", _ordinal),
+    kind("ordinal", r"(\d{1,3})(?:\.?([ºª°])|\.?(er|[rdtmvn][oa]s?)\b(?:\.(?=\s[a-z]))?|"
+         r"\.([oa]s?)\b)", _ordinal),
     *quantities("es"),
     kind("time range", rf"{_HOUR}(?:[:.]([0-5]\d))?\s?(?:h\s?)?[-–—]\s?{_HOUR}"
          rf"(?:[:.]([0-5]\d))?\s?{_H}", _time_range),
@@ -238,6 +269,9 @@ KINDS: tuple[Kind, ...] = (
          lambda m: _hour(int(m[1]), int(m[2] or 0), _half(m[3], int(m[1])))),
     kind("time", rf"{_HOUR}(?::|(?=\.\d\d\s?h)\.|h)([0-5]\d)(?::([0-5]\d))?(?:\s?{_H})?(?![\w:])",
          _time),
+    kind("time", rf"(?<=\blas ){_HOUR}\.([0-5]\d)()(?!\w|[.,]\d|\s?[%€])", _time),
+    kind("minutes", r"(\d{1,3})\s?['’′](?!\w)", _minutes),
+    kind("decade", r"(\d0)['’]s\b", lambda m: words(int(m[1]), "es")),
     kind("hours", rf"(\d{{1,3}})\s?[-–—]\s?(\d{{1,3}})\s?{_H}",
          lambda m: f"{words(int(m[1]), 'es')} a {_feminine(int(m[2]))} horas"),
     kind("hours", rf"(\d{{1,3}},\d{{1,2}})\s?{_H}", lambda m: f"{decimal(m[1], 'es')} horas"),
@@ -245,16 +279,21 @@ KINDS: tuple[Kind, ...] = (
     kind("mixed number", r"(\d{1,3})\s?([½¼¾⅓⅔]|(?<=\s)\d/\d(?![\w/]))(?:\s([a-záéíóúñ]+s)\b)?",
          _mixed),
     kind("fraction", r"(\d{1,2})/(\d{1,2})(?![\w/])", _fraction),
+    kind("fraction of a unit", r"([1-9])/([2-9])\s?(kg|km|l|m|h)(?!\w)", _fraction_of),
     kind("fraction", r"½(?=\s[a-z])", lambda m: "media" if is_feminine(_following(m)) else "medio"),
     kind("postcode", r"(?:C\. ?P\.|CP|c[oó]digo postal):?\s?(\d{5})(?!\d)",
          lambda m: f"código postal {digits(m[1], 'es')}"),
     kind("postcode", r"(\d{5})(?=\s[A-ZÁÉÍÓÚ][a-záéíóú])", _postcode, cased=True),
+    kind("postcode", r"(?<=[a-záéíóúñ], )(\d{5})(?=\.?\s*$)", _postcode),
+    kind("crossing", r"(?<!\w)#\s?(\d{1,3})([A-Z]?)\s?-\s?(\d{1,3})(?![\w-])", _crossing),
     kind("days", rf"({_DAY})\.?\s?(?:[-–]|(?<=\s)a\s)\s?({_DAY})(?!\w)(?:\.(?=\s?[,\d]))?",
          lambda m: f"{_T.days[m[1].lower()]} a {_T.days[m[2].lower()]}"),
     kind("range", rf"(?<![\w-])({_N})\s?[-–—]\s?({_N})(?![\w-])(?=(?:\s(?P<noun>[^\W\d_]+))?)",
          _range),
     *kinds_of(_T),
     kind("plus", r"\+(?=\s?\d)", "más "),
+    kind("plus", r"(?<=\w)(?:\+|\s\+\s)(?=\w)", " más "),
+    kind("control", r"ctrl(?=\s?\+)", "control"),
     kind("equals", r"\s=\s", " igual a "),
     kind("either ending", r"([^\W\d_]+)o(s?)/as?(?!\w)",
          lambda m: f"{m[1]}o{m[2]} o {m[1].lower()}a{m[2]}"),

@@ -73,7 +73,9 @@ class Tables:
         for forms in (self.cased, self.titles, self.abbreviations, self.before_name):
             for form in (each.lower() for written in forms.values() for each in written):
                 yield from (word for word in [*form.split(), form.replace(" ", "")] if "." in word)
-        yield from (f"{month}." for month in self.short_months)
+        for short in (*self.short_months, *self.days, "tsp", "tbsp"):
+            if len(short) > 2:  # "m." is a measure that ends a sentence
+                yield f"{short}."
 
     def pointed_before_number(self) -> Iterator[str]:
         """Written forms that are words, and end no sentence only before a number."""
@@ -107,6 +109,7 @@ def kinds_of(tables: Tables) -> Iterable[Kind]:
     yield kind(
         "month", rf"({short})\.(?=\s(?:de\s)?\d{{4}}|\s?[-–,])", lambda m: tables.month_name(m[1])
     )
+    yield kind("month", rf"(?<=\ben )({short})\.", lambda m: tables.month_name(m[1]))
     for sign, said in tables.alone.items():
         end = r"(?!\w)" if sign[-1].isalnum() else ""
         yield kind(sign, re.escape(sign) + end, f" {said} ", cased=True)

@@ -161,7 +161,6 @@ async def external(folder: Path, **sections: Json) -> AsyncIterator[House]:
                 },
             },
             "models": {"prices": {"gpt-realtime-2.1": price | {"text_out": 0, "audio_in": 0}}},
-            "brain": {"journal": {"enabled": False}},
             "keys": {"file": str(file), "required": "always"},
             "tenants": tenants(),
             "actions": {"table": {"refund": REFUND}},

@@ -2,8 +2,8 @@
 
 Four callers ask by text, one question after the other, by turns alone (the attack is frozen) and
 beside it, so that whatever else the machine does falls upon both. Bar: the gateway's memory grows
-by at most ``GROWTH_MB``, the 99th percentile of the others' first audio by at most ``LATER``; the
-short forms, of some 50 answers, hold their median to it.
+by at most ``GROWTH_MB``, the 99th percentile of the others' first audio by at most ``LATER``. The
+short forms hold the first alone: times are figures of a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ async def measure(house: House, name: str, hurt: Hurt, *, short: bool) -> str:
         f"+{most_mb - before_mb:.0f} MB, {'p50' if short else 'p99'} {was_ms:.0f} -> {is_ms:.0f} ms"
     )
     assert most_mb - before_mb <= GROWTH_MB, told
-    assert is_ms <= max(was_ms * LATER, was_ms + SLACK_MS), told
+    assert short or is_ms <= max(was_ms * LATER, was_ms + SLACK_MS), told
     return told
 
 
@@ -103,11 +103,11 @@ def loaded(name: str, title: str) -> Callable[[Hurt], Hurt]:
 
         short.__name__, short.__doc__ = f"{name}_short", f"{title}, {SHORT_ROUNDS} short rounds"
         whole.__name__, whole.__doc__ = name, f"{title}, {ROUNDS} rounds"
-        held = f"memory +{GROWTH_MB:g} MB at most, others' first audio"
+        held = f"memory +{GROWTH_MB:g} MB at most, beside callers"
         if name in SHORT:
-            attack("one caller", f"{held} p50 +20 % at most")(short)
+            attack("one caller", held)(short)
         HURTS[hurt.__name__] = hurt
-        attack("one caller", f"{held} p99 +20 % at most", measured=True)(whole)
+        attack("one caller", f"{held}, whose first audio p99 +20 % at most", measured=True)(whole)
         return hurt
 
     return enter

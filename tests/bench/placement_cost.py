@@ -1,4 +1,6 @@
-"""What a call costs by placement, from the price table: ``python -m tests.bench.placement_cost``.
+"""What a call costs by placement, from the price table.
+
+``python -m tests.bench.placement_cost`` writes the table of ``modes/external/README.md``.
 
 A simulated support call, with the vendors' own token rates: a caller's second of speech is 10
 tokens, the speaker's 20. The notes go where the call's own ``DeclaredContext`` and ``Placer`` put
@@ -9,9 +11,9 @@ the real usage; this table only compares.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 
 from brain.folio import Folio, SectionName
 from config.prices import PRICES, ModelPrices
@@ -20,6 +22,7 @@ from modes.external.placing import CHARS_PER_TOKEN, NOTE_OVERHEAD_TOKENS, Placer
 from modes.external.speaker import Capabilities, Step
 
 
+README = Path(__file__).parents[2] / "modes/external/README.md"
 USER_TOKENS_PER_S = 10
 SPEAKER_TOKENS_PER_S = 20
 TEXT_TOKENS_PER_S = 4
@@ -164,5 +167,12 @@ def make_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def write_table() -> None:
+    """Put the table in the place of the one that is there."""
+    before, _, rest = README.read_text(encoding="utf-8").partition("| speaker | brain |")
+    _, _, after = rest.partition("\n\n")
+    README.write_text(f"{before}{make_table()}\n{after}", encoding="utf-8")
+
+
 if __name__ == "__main__":
-    sys.stdout.write(make_table())
+    write_table()

@@ -6,15 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from brain.analysis import ActionRecord, Exchange
+from brain.analysis import ActionRecord, BrainProfile, Exchange, Reply
 from brain.brain import SessionBrain
 from brain.claude import Claude
 from brain.folio import Folio, Outcome, SectionName
-from brain.host import BrainProfile, Reply
-from brain.journal import Journal
 from brain.service import BrainCounts, BrainService
 from config.brain import BrainSection, Depth
 from config.schema import ModelsSection
@@ -81,6 +78,9 @@ class Host:
     def tell(self, event: Json) -> None:
         self.told.append(event)
 
+    def note(self, kind: str, **fields: object) -> None:
+        self.tell({"type": "penny.note", "note": kind, **fields})
+
     def all(self, kind: str) -> list[Json]:
         return [event for event in self.told if event["type"] == kind]
 
@@ -101,7 +101,6 @@ async def thinking(
     depth: Depth | None = None,
     settings: BrainSection | None = None,
     service: BrainService | None = None,
-    journal: Path | None = None,
     **wishes: Any,
 ) -> AsyncIterator[tuple[SessionBrain, Host, BrainService]]:
     """A session's brain, its host and the service behind it."""
@@ -123,12 +122,10 @@ async def thinking(
         settings=service.settings.model_copy(update=wishes),
         session={"acciones": ["consultar_factura"]},
     )
-    book = Journal(journal, clock)
-    brain = host.brain = SessionBrain(service, profile, book, host)
+    brain = host.brain = SessionBrain(service, profile, host)
     try:
         yield brain, host, service
     finally:
         await brain.aclose()
-        await book.aclose()
         if own:
             await service.aclose()

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from brain.action_runner import MAX_RESULT_BYTES, ActionFailed, ActionRunner
 from brain.actions import ActionCall
+from brain.tool_desk import MAX_RESULT_BYTES, ActionFailed, ActionRunner
 from config.brain import Action
 
 

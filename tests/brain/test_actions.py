@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from brain.actions import CONSENT_TURNS, ActionDesk, Judged, offer_tools
-from brain.consent import read_consent
+from brain.actions import CONSENT_TURNS, ActionDesk, Judged, offer_tools, read_consent
 from config.brain import Action
 
 

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 from anthropic.types import Model
 
-from brain.models import FACTS, THINKING_TOKENS, find_fault, request_parameters
+from brain.claude import FACTS, THINKING_TOKENS, find_fault, request_parameters
 from config.brain import Depth, Depths
 from config.schema import ModelsSection
 from tests.doubles.anthropic_server import refuse_model

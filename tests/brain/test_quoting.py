@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from brain.analysis import ActionRecord, AnalysisRequest, Excerpt, Exchange
 from brain.folio import ContextUpdate, CorrectionNote
 from brain.prompt import build_blocks
-from brain.quoting import clean_text, dump_quoted, quote
 from brain.render import (
+    clean_text,
+    dump_quoted,
+    quote,
     render_correction,
     render_facts,
     render_passages,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from brain.schedule import Schedule
+from brain.brain import Schedule
 from config.brain import BrainSection
 
 

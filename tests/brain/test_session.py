@@ -5,15 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 import pytest
 
 from brain.analysis import ActionRecord, Exchange
-from brain.journal import read_journal
-from brain.metrics import health_checks
-from brain.models import FACTS
-from brain.replay import replay_journal
+from brain.claude import FACTS
 from config.brain import BrainSection, Depth
 from kb import KnowledgeBase
 from kb.settings import KbSettings
@@ -132,7 +128,8 @@ async def test_several_corrections_each_with_its_evidence(
     assert "correcciones_dichas" in request["messages"][0]["content"][-1]["text"] or (
         "correcciones_pendientes" in request["messages"][0]["content"][-1]["text"]
     )
-    assert brain.effectiveness.corrections_confirmed == 2
+    told_last = host.all("penny.effectiveness")[-1]["effectiveness"]
+    assert told_last["corrections_confirmed"] == 2
 
 
 async def test_words_that_were_not_heard_are_neither_reviewed_nor_corrected(
@@ -201,7 +198,7 @@ async def test_a_refused_request_is_told_and_silences_no_other_session(
         assert host.offered[0].source == "kb"
         assert len(host.all("penny.warning")) == 1
         assert "HTTP 400" in service.counts.refused[MODEL]
-        told = health_checks(service.counts)[0]()
+        told = service.counts.fault()
         assert told.startswith(f"brain: {MODEL} refuses: HTTP 400")
         async with thinking(None, service=service) as (other, its_host, _):
             other.final("item_9", "¿Cuánto cuesta la baja?", 9, 0.0)
@@ -317,19 +314,19 @@ async def test_a_budget_that_is_spent_ends_the_asking(vendor: AnthropicDouble) -
     assert len(vendor.requests) == 1
 
 
-async def test_the_journal_replays(
-    vendor: AnthropicDouble, base: KnowledgeBase, tmp_path: Path
+async def test_an_analysis_is_kept_with_its_model_and_its_cost(
+    vendor: AnthropicDouble, base: KnowledgeBase
 ) -> None:
-    vendor.on("turn", 1, times=2, answer=folio("Consulta sobre la baja", {"coste": 150}))
-    path = tmp_path / "call.jsonl"
-    async with thinking(vendor.base_url, base, journal=path) as (brain, host, _):
+    vendor.on("turn", 1, answer=folio("Consulta sobre la baja", {"coste": 150}))
+    async with thinking(vendor.base_url, base) as (brain, host, _):
         brain.final("item_1", "¿Cuánto cuesta la baja?", 1, 0.0)
         await until(lambda: host.offered)
-    kinds = [entry["kind"] for entry in read_journal(path)]
-    assert kinds == ["search", "analysis", "folio", "effectiveness"]
-    [again] = [each async for each in replay_journal(path, vendor.base_url)]
-    assert (again.failure, again.differences) == ("", {})
-    assert again.usd > 0
+    assert [e["note"] for e in host.all("penny.note")] == ["search", "analysis", "folio"]
+    kept = host.all("penny.note")[1]
+    assert (kept["item_id"], kept["purpose"], kept["model"]) == ("item_1", "turn", MODEL)
+    assert kept["passages"]
+    assert kept["update"]["relevant_data"] == {"coste": 150}
+    assert kept["usd"] == round(host.offered[0].usd, 6) > 0
 
 
 async def test_a_short_passage_is_read_with_what_stands_beside_it(

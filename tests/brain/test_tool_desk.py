@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from brain.action_runner import ActionFailed, ActionRunner
 from brain.actions import ActionCall, ActionDesk
-from brain.tool_desk import ToolDesk
+from brain.tool_desk import ActionFailed, ActionRunner, ToolDesk
 from config.brain import Action
 
 

@@ -88,8 +88,8 @@ class ChatServer:
 
     @property
     def asked(self) -> list[Json]:
-        """Answers asked for; a prompt's head computed ahead is none."""
-        return [body for body in self.seen if body.get("stream")]
+        """Answers asked for: no prompt's head computed ahead, no question about the model."""
+        return [body for body in self.seen if body.get("stream_options")]
 
     def routes(self) -> dict[str, Any]:
         return {
@@ -123,7 +123,8 @@ class ChatServer:
         await response.prepare(request)
         for delta in deltas:
             await _send(response, {"choices": [{"index": 0, "delta": delta}]})
-        reason = "tool_calls" if is_call else "stop"
+        is_cut = len(deltas) >= body.get("max_tokens", len(deltas) + 1)
+        reason = "tool_calls" if is_call else "length" if is_cut else "stop"
         await _send(response, {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
         usage = {"prompt_tokens": tokens, "completion_tokens": len(deltas)}
         await _send(response, {"choices": [], "usage": usage})

@@ -16,12 +16,11 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from itertools import count
-from types import TracebackType
 from typing import Any
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import web
 
+from tests.doubles.vendor_server import WAIT_S, UnexpectedStep, VendorConnection, VendorServer
 from tests.doubles.vendor_types import (
     REALTIME,
     Refusal,
@@ -34,41 +33,35 @@ from tests.doubles.vendor_types import (
 
 Json = dict[str, Any]
 
-WAIT_S = 5.0
 AUDIO_MS = 40
 """One ``output_audio.delta``."""
 MS_PER_WORD = 300
 SILENT = b64encode(bytes(AUDIO_MS * 48)).decode()
 
 
-class UnexpectedStep(AssertionError):
-    """The client did not do what the script says."""
-
-
-class Connection:
+class Connection(VendorConnection):
     """One upstream session as the server sees it."""
 
     def __init__(self, server: RealtimeDouble, socket: web.WebSocketResponse, model: str) -> None:
+        super().__init__(server, socket)
         self._server = server
-        self._socket = socket
         self.model = model
-        self.session: Json = _default_session(model)
+        self.session = _default_session(model)
         if server.expires_at is not None:
             self.session["expires_at"] = server.expires_at
         self.items: dict[str, Json] = {}
         self.durations: dict[str, float] = {}
-        self.received: list[Json] = []
         self.requests: asyncio.Queue[Json] = asyncio.Queue()
         self.active = ""
         self.audio_ms = 0.0
-        self.closed = asyncio.Event()
-        self._changed = asyncio.Event()
-        self._ids = count(1)
         self.refuse_items = False
         self.lose_items = False
         """Items are taken and never acknowledged."""
         self.asides: set[str] = set()
         self.metadata: dict[str, Json | None] = {}
+
+    def is_begun(self) -> bool:
+        return any(event["type"] == "session.update" for event in self.received)
 
     # -- the script ---------------------------------------------------------------------------
 
@@ -231,10 +224,6 @@ class Connection:
         }
         await self.send("response.done", response=response)
 
-    async def drop(self, code: int = WSCloseCode.INTERNAL_ERROR) -> None:
-        """Break the connection."""
-        await self._socket.close(code=code)
-
     async def fail(self, code: str, message: str = "scripted") -> None:
         fault = {"type": "invalid_request_error", "code": code, "message": message}
         await self.send("error", error={**fault, "param": None, "event_id": None})
@@ -247,38 +236,13 @@ class Connection:
             if item.get("role") == "system"
         ]
 
-    async def until(self, what: str, ready: Any) -> None:
-        """Wait for a state of this connection; fails the test when it does not come."""
-        try:
-            async with asyncio.timeout(WAIT_S):
-                while not ready():
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            raise UnexpectedStep(f"waited in vain for {what}") from None
-
     # -- the protocol -------------------------------------------------------------------------
-
-    def new_id(self, prefix: str) -> str:
-        return f"{prefix}_{self._server.serial()}"
-
-    async def send(self, kind: str, **fields: Any) -> None:
-        event = {"type": kind, "event_id": self.new_id("event"), **fields}
-        if not self._socket.closed:
-            await self._socket.send_str(json.dumps(event))
 
     async def serve(self) -> None:
         await self.send("session.created", session=self.session)
-        async for message in self._socket:
-            if message.type is not WSMsgType.TEXT:
-                break
-            event = json.loads(message.data)
-            self.received.append(event)
-            await self._take(event)
-            self._changed.set()
-        self.closed.set()
+        await super().serve()
 
-    async def _take(self, event: Json) -> None:
+    async def take(self, event: Json) -> None:
         refusal = refuse(event, REALTIME) or self._refuse(event)
         if refusal is not None:
             await self._break(event, *refusal)
@@ -461,12 +425,13 @@ class Connection:
         }
 
 
-class RealtimeDouble:
+class RealtimeDouble(VendorServer[Connection]):
     """The server: ``async with RealtimeDouble() as vendor``."""
 
+    path = "/v1/realtime"
+
     def __init__(self) -> None:
-        self.violations: list[str] = []
-        self.connections: list[Connection] = []
+        super().__init__()
         self.keys: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.refuse_with: int | None = None
@@ -475,78 +440,27 @@ class RealtimeDouble:
         self.expires_at: int | None = None
         """Unix seconds that ``session.created`` tells."""
         self.on_audio: Any = lambda event: None
-        self._arrived = asyncio.Event()
-        self._ids = count(1)
-        self._runner: web.AppRunner | None = None
-        self.base_url = ""
-        self._taken = 0
-
-    def serial(self) -> int:
-        return next(self._ids)
-
-    async def connection(self) -> Connection:
-        """The next connection, configured."""
-        try:
-            async with asyncio.timeout(WAIT_S):
-                while len(self.connections) <= self._taken:
-                    self._arrived.clear()
-                    await self._arrived.wait()
-        except TimeoutError:
-            raise UnexpectedStep("no connection came") from None
-        self._taken += 1
-        found = self.connections[self._taken - 1]
-        await found.until(
-            "session.update", lambda: any(e["type"] == "session.update" for e in found.received)
-        )
-        return found
-
-    async def __aenter__(self) -> RealtimeDouble:
-        app = web.Application()
-        app.router.add_get("/v1/realtime", self._serve)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        self.base_url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1"
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for each in self.connections:
-            await each.drop(WSCloseCode.OK)
-        assert self._runner is not None
-        await self._runner.cleanup()
-        if kind is None:
-            self.check()
 
     def check(self) -> None:
-        """Fail on violations and on requests that no step took."""
-        if self.violations:
-            raise UnexpectedStep(f"the client broke the protocol: {self.violations}")
+        """Fail on violations, and on requests and connections that no step took."""
+        super().check()
         left = sum(each.requests.qsize() for each in self.connections)
         if left:
             raise UnexpectedStep(f"{left} response.create were taken by no step")
         if self._taken < len(self.connections):
             raise UnexpectedStep("a connection was opened that no step took")
 
-    async def _serve(self, request: web.Request) -> web.StreamResponse:
+    def refuse(self, request: web.Request) -> web.Response | None:
         self.keys.append(request.headers.get("Authorization", ""))
         self.headers.append(dict(request.headers))
         if "OpenAI-Beta" in request.headers:
             self.violations.append("the beta header was sent")
-        if self.refuse_with is not None:
-            return web.json_response({"error": {"code": "scripted"}}, status=self.refuse_with)
-        socket = web.WebSocketResponse(max_msg_size=20 * 1024 * 1024)
-        await socket.prepare(request)
-        connection = Connection(self, socket, request.query.get("model", ""))
-        self.connections.append(connection)
-        self._arrived.set()
-        await connection.serve()
-        return socket
+        if self.refuse_with is None:
+            return None
+        return web.json_response({"error": {"code": "scripted"}}, status=self.refuse_with)
+
+    def accept(self, request: web.Request, socket: web.WebSocketResponse) -> Connection:
+        return Connection(self, socket, request.query.get("model", ""))
 
 
 @asynccontextmanager

@@ -27,7 +27,7 @@ def demo(folder: Path, port: int = 0) -> Iterator[subprocess.Popen[str]]:
     """The command with what it writes in ``folder``; ended by SIGTERM with the test."""
     front = yaml.safe_load((ROOT / "modes/external/offline.yaml").read_text())
     front["kb"] = {"documents": str(ROOT / "kb/documents"), "index": str(folder / "front-kb")}
-    front["brain"]["journal"]["folder"] = str(folder / "journal")
+    front["calls"] = {"folder": str(folder / "calls"), "url": f"sqlite:///{folder}/calls.sqlite"}
     front["keys"]["file"] = str(folder / "keys.sqlite")
     (folder / "front.yaml").write_text(yaml.safe_dump(front))
     files = ("--config", str(folder / "front.yaml"), "--speaker-config", str(write_config(folder)))

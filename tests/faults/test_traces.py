@@ -129,7 +129,6 @@ async def test_a_turn_of_the_brain_is_in_the_same_tree_and_no_vendor_is_told(
                 "modes": {"SELF_HOSTED": {"enabled": False}, "EXTERNAL": external},
             },
             "kb": {"documents": str(ROOT / "kb/documents"), "index": str(tmp_path / "kb")},
-            "brain": {"journal": {"folder": str(tmp_path / "journal")}},
             "tracing": {"enabled": True, "endpoint": endpoint},
         }
         keys = {"OPENAI_API_KEY": "sk-test", "ANTHROPIC_API_KEY": "sk-ant-test"}

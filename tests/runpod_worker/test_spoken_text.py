@@ -16,7 +16,7 @@ pytestmark = pytest.mark.pure
         ("Son 1.500,00 EUR.", "Son mil quinientos euros."),
         ("Son 84,35 €.", "Son ochenta y cuatro euros con treinta y cinco céntimos."),
         ("Cuesta 1 € y 21 $.", "Cuesta un euro y veintiún dólares."),
-        ("a 0,15 €/kWh", "a cero euros con quince céntimos el kilovatio hora"),
+        ("a 0,15 €/kWh", "a quince céntimos el kilovatio hora"),
         ("un 3,5 % más", "un tres coma cinco por ciento más"),
         ("vence el 2025-01-15.", "vence el quince de enero de dos mil veinticinco."),
         ("el 1/3/2025", "el uno de marzo de dos mil veinticinco"),

@@ -55,6 +55,16 @@ async def test_an_answer_waits_for_the_words_it_answers_to() -> None:
     assert found.understood
 
 
+async def test_marks_without_a_word_are_nothing_heard() -> None:
+    house = House(FixedStt("¿¡¡¡"))
+    house.hear("item_1")
+    await house.transcripts.wait(("item_1",))
+    assert house.reports == [TranscriptDone("item_1", "", 300, 0, "es")]
+    found = house.transcripts.find("item_1")
+    assert found is not None
+    assert not found.understood
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 import structlog
 
-from penny.aio.websocket import SocketReceiver
+from penny.aio.websocket import CALLER_MESSAGES_PER_S, SocketReceiver
+from penny.trust.limits import MessageRate
 from penny.writable import dump_json
 
 
@@ -37,6 +39,8 @@ class ChannelConnection:
         self._channel: webrtc.RTCDataChannel | None = None
         self._receiver: SocketReceiver | None = None
         self._kept: list[str | bytes] = []
+        # A channel cannot be paused: who writes faster is closed.
+        self._rate = MessageRate(CALLER_MESSAGES_PER_S, burst_s=1.0)
         self._is_paused = False
         self._is_closing = False
         self.close_code: int | None = None
@@ -106,13 +110,17 @@ class ChannelConnection:
     def _take(self, message: str | bytes | webrtc.Blob) -> None:
         if self._is_closing or not isinstance(message, str | bytes):
             return
-        if self._receiver is not None and not self._is_paused:
-            self._receiver.on_message(message)
-        elif len(self._kept) < KEPT_MESSAGES:
-            self._kept.append(message)
-        else:
-            log.warning("client_writes_too_much", kept=KEPT_MESSAGES)
+        is_read = self._receiver is not None and not self._is_paused
+        if self._rate.take(time.monotonic()) > 0 or (
+            not is_read and len(self._kept) >= KEPT_MESSAGES
+        ):
+            log.warning("client_writes_too_much", kept=len(self._kept))
+            self._is_closing = True
             self._on_close(1009)
+        elif is_read and self._receiver is not None:
+            self._receiver.on_message(message)
+        else:
+            self._kept.append(message)
 
     def _on_low(self) -> None:
         if self._is_closing:

@@ -21,8 +21,10 @@ from tests.bench.turns.sounds import TICK_MS, Said
 
 ASKED_S = 0.6
 GIVE_UP_S = 4.0
-HELD_S = 1.0
+HELD_S = 0.5
 """The longest silence within an answer that still counts as holding it: its length is told, too."""
+BACKCHANNEL_S = 0.75
+"""The same beside a backchannel, whose own half a second the caller has the floor for."""
 LONG = " ".join(
     "Su contrato incluye la línea de casa, la fibra y dos móviles con llamadas sin límite. "
     "La factura llega el día cinco de cada mes y se paga con tarjeta o por el banco. "
@@ -142,13 +144,15 @@ def interruption(door: str, index: int) -> Trial:
     return Trial(script, judge)
 
 
-def held(script: Script, at_s: float) -> Callable[[Heard], Score]:
-    """Right when the answer goes on to its end without a long silence, and nothing else is said."""
+def held(script: Script, at_s: float, most_s: float = HELD_S) -> Callable[[Heard], Score]:
+    """Right when the answer goes on without a long silence and still does at the end of the call,
+    and nothing else is said."""
 
     def judge(heard: Heard) -> Score:
         ends = [e["response"]["status"] for _, e in heard.events if e["type"] == "response.done"]
         longest = longest_gap(heard, at_s)
-        whole = ends == ["completed"] and longest <= HELD_S and not was_cut(heard)
+        goes_on = ends in ([], ["completed"]) and any(heard.agent[-_at(most_s) :])
+        whole = goes_on and longest <= most_s and not was_cut(heard)
         return Score(whole, longest)
 
     return judge
@@ -160,7 +164,7 @@ def backchannel(door: str, index: int) -> Trial:
         text, voice=("marin", "cedar")[index % 2], speed=(1.0, 0.85, 1.15)[index % 3]
     )
     script, at_s = _over(door, index, said, f"{text.capitalize()}.")
-    return Trial(script, held(script, at_s))
+    return Trial(script, held(script, at_s, BACKCHANNEL_S))
 
 
 def side_talk(door: str, index: int) -> Trial:
@@ -179,7 +183,7 @@ def noise(door: str, index: int) -> Trial:
 def pause(pause_s: float) -> Callable[[str, int], Trial]:
     def trial(door: str, index: int) -> Trial:
         said = _pick(index)
-        first, second = sounds.halves(said)
+        first, second = sounds.halves_of(said.samples)
         seconds = ASKED_S + (len(first) + len(second)) / sounds.RATE_HZ + pause_s + GIVE_UP_S
         script = Script(seconds, door=door)  # type: ignore[arg-type]
         script.say(ASKED_S, first, said.parts[0])

@@ -6,8 +6,10 @@ repository); where there are none, and for what nobody recorded, eSpeak NG speak
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -30,37 +32,10 @@ BACKCHANNELS = (
 )  # fmt: skip
 
 
-WRITTEN = {
-    "en_LJ001-0002": ("in being comparatively modern.", "in being compared", "Tivoli modern"),
-    "en_LJ001-0008": ("has never been surpassed.", "has never been surprised.", "Past"),
-    "en_weather_question": (
-        "What is the weather in Paris?",
-        "What is",
-        "The weather in Paris.",
-    ),
-    "es_conf-waitforleader": (
-        "La conferencia comenzará cuando llegue en líder.",
-        "La Conferencia commensera",
-        "cuando llegue en líder",
-    ),
-    "es_priv-callpending": (
-        "Tengo una persona esperando el que se llama.",
-        "Tengo una persona F",
-        "Parando que se llama.",
-    ),
-    "es_queue-thankyou": (
-        "Muchis gracias por su paciencia.",
-        "Muchas gracias.",
-        "por su paciencia.",
-    ),
-    "es_tt-somethingwrong": ("algo esta terriblemente mal", "algo ésta", "terriblemente mal"),
-    "es_vm-repeat": (
-        "Marque número 5 para repetir el mensaje.",
-        "Mark numr 5",
-        "For the repetitive, the message.",
-    ),
-}
-"""What Whisper base wrote of the recordings: whole, and of each half that ``halves`` makes."""
+WRITTEN = "written.json"
+"""Of a folder of recordings: what Whisper base wrote of each, whole and of its two halves."""
+OWN = Path(__file__).with_name(WRITTEN)
+"""The same of ``../shared/speech``, in which nothing is written."""
 
 
 @dataclass(frozen=True)
@@ -84,23 +59,25 @@ def at_level(samples: Samples, dbfs: float) -> Samples:
     return samples * (32768 * 10 ** (dbfs / 20) / np.sqrt(active.mean()))
 
 
-def _samples(pcm: bytes) -> Samples:
+def samples_of(pcm: bytes) -> Samples:
     return np.frombuffer(pcm, "<i2").astype(np.float64)
 
 
 @cache
 def sentences() -> tuple[Said, ...]:
     """Whole sentences: of people where there are recordings, else made."""
-    found = []
-    for path in sorted([*speech.FOLDER.glob("*.wav"), *speech.FOLDER.glob("*.flac")]):
-        one = speech.load(path, RATE_HZ)
-        if path.stem in WRITTEN and speech.is_one_sentence(one):
-            found.append((one, *WRITTEN[path.stem]))
+    beside = speech.FOLDER / WRITTEN
+    written = json.loads((beside if beside.exists() else OWN).read_text(encoding="utf-8"))
+    found = [
+        (speech.load(path, RATE_HZ), *texts)
+        for stem, texts in written.items()
+        for path in speech.FOLDER.glob(f"{stem}.*")
+    ]
     if not found:
         whole = "Quiero cambiar mi contrato."
         found = [(one, whole, whole, "De la casa.") for one in speech.made(RATE_HZ)]
     return tuple(
-        Said(at_level(_samples(b"".join(one.chunks)), LEVEL_DBFS), text, (first, second))
+        Said(at_level(samples_of(b"".join(one.chunks)), LEVEL_DBFS), text, (first, second))
         for one, text, first, second in found
     )
 
@@ -109,20 +86,20 @@ def sentences() -> tuple[Said, ...]:
 def spoken(text: str, *, voice: str = "marin", speed: float = 1.0) -> Said:
     language = "en" if text in BACKCHANNELS[10:] else "es"
     pcm = b"".join(speech.cut(speak(text, language, voice, speed), RATE_HZ).chunks)
-    return Said(at_level(_samples(pcm), LEVEL_DBFS), text)
+    return Said(at_level(samples_of(pcm), LEVEL_DBFS), text)
 
 
 def silence(seconds: float) -> Samples:
     return np.zeros(round(seconds * RATE_HZ))
 
 
-def halves(said: Said) -> tuple[Samples, Samples]:
+def halves_of(samples: Samples) -> tuple[Samples, Samples]:
     """A sentence cut where it is quietest, between a third and two thirds of its length."""
-    frames = said.samples[: len(said.samples) // TICK * TICK].reshape(-1, TICK)
+    frames = samples[: len(samples) // TICK * TICK].reshape(-1, TICK)
     power = (frames**2).mean(axis=1)
     low, high = len(power) // 3, len(power) * 2 // 3
     at = (low + int(np.argmin(power[low:high]))) * TICK
-    return said.samples[:at], said.samples[at:]
+    return samples[:at], samples[at:]
 
 
 def babble(seconds: float, talkers: int = 10, seed: int = 1) -> Samples:

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from brain.journal import read_journal
 from config.schema import Config
 from kb import KnowledgeBase
 from modes.external.call import ExternalCall
@@ -29,13 +28,12 @@ WAIT_S = 5.0
 class Caller:
     """Reads the call's events into ``heard`` (a SpeakerSink)."""
 
-    def __init__(self, call: ExternalCall, mode: ExternalMode, journal: Path) -> None:
+    def __init__(self, call: ExternalCall, mode: ExternalMode) -> None:
         self.call = call
         self.mode = mode
         self.heard: list[Json] = []
         self.faults: list[str] = []
         """Events that the SDK's types do not describe."""
-        self._journal = journal
         self._news = asyncio.Event()
         self.ended: BaseException | None = None
         call.start(self)
@@ -90,11 +88,9 @@ class Caller:
         for _ in range(40):
             await asyncio.sleep(0.002)
 
-    def journal(self) -> list[Json]:
-        """What the journal holds; only after the call was closed."""
-        files = list(self._journal.rglob("*.jsonl"))
-        assert len(files) == 1, files
-        return list(read_journal(files[0]))
+    def notes(self, kind: str) -> list[Json]:
+        """What is kept of the call beside what clients are told."""
+        return [event for event in self.all("penny.note") if event["note"] == kind]
 
     async def aclose(self) -> None:
         await self.call.aclose()
@@ -103,12 +99,10 @@ class Caller:
 
 def configure(tmp_path: Path, speaker_url: str, brain_url: str | None, **sections: Json) -> Config:
     external: Json = {"portavoz_base_url": speaker_url, "cerebro_base_url": brain_url}
-    brain = {"journal": {"folder": str(tmp_path / "journal")}, **sections.pop("brain", {})}
     return Config.model_validate(
         {
             "penny": {"modes": {"EXTERNAL": {**external, **sections.pop("external", {})}}},
             "kb": {"documents": str(ROOT / "kb/documents"), "index": str(KB_INDEX)},
-            "brain": brain,
             **sections,
         }
     )
@@ -156,7 +150,7 @@ async def calling(
                 **spec,
             )
         )
-        caller = Caller(call, mode, tmp_path / "journal")
+        caller = Caller(call, mode)
         try:
             yield caller
         finally:

@@ -36,7 +36,7 @@ async def test_a_folio_of_turn_1_is_in_force_at_turn_2(
             "penny.context_update",
             lambda e: e["context_update"]["user_intent"] == "Consulta sobre pagos",
         )
-    active = [e for e in caller.journal() if e["kind"] == "folio" and e["status"] == "used"]
+    active = [e for e in caller.notes("folio") if e["status"] == "used"]
     assert any(entry["section"] == "folio" and entry["turn"] == 1 for entry in active)
     assert caller.mode.counts.effectiveness.in_time >= 1
 
@@ -59,6 +59,6 @@ async def test_same_turn_facts_stand_before_the_response(
         await upstream.speak("Vence el quince de enero.")
         await caller.until("penny.context_update")
         await claude.until(2)
-    facts = next(e for e in caller.journal() if e["kind"] == "facts")
+    [facts] = caller.notes("facts")
     assert facts["outcome"] == "placed"
     assert facts["waited_ms"] < 60

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,26 @@ async def test_a_client_sees_the_folio_the_cost_and_what_the_brain_was_worth(
         assert ended["details"]["brain"]["folios"] >= 1
         assert 'penny_folios_total{outcome="written"}' in shown
         assert 'penny_brain_analyses_total{outcome="ok"} 1.0' in shown
+
+
+async def test_what_the_end_of_a_session_cuts_off_is_billed(
+    speaker: RealtimeDouble, claude: AnthropicDouble, tmp_path: Path
+) -> None:
+    claude.on("turn", 1, answer=folio("Consulta"), gate=asyncio.Event(), started=True)
+    config = configure(tmp_path, speaker.base_url, claude.base_url)
+    async with connected(Gateway(external_only(config))) as client:
+        upstream = await speaker.connection()
+        await client.socket.send_json(
+            {"type": "text_input", "text": "Cómo se paga esto, por favor"}
+        )
+        await upstream.answer("Se paga por banco, con tarjeta o en la web.", stop_after=4)
+        await claude.until(1)
+        await client.until("audio_started")
+        assert client.all("cost") == []
+        await client.socket.send_json({"type": "session_end"})
+        ended = await client.until("session_ended")
+    assert ended["totals"]["usd_by"].keys() == {"portavoz", "cerebro"}
+    assert min(ended["totals"]["usd_by"].values()) > 0
 
 
 async def test_a_hand_over_ends_the_session_when_the_goodbye_was_heard(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -103,6 +104,9 @@ async def test_its_seconds_are_billed_and_its_audio_is_relayed(
         done = await caller.until("response.done")
         assert done["response"]["output"][0]["content"][0]["transcript"].strip() == "Hola, dígame."
         assert [e["type"] for e in upstream.received][1] == "session.input_audio.append"
+        await asyncio.sleep(0.1)
+        [rest] = await caller.call.settle()
+        assert rest["usage"]["seconds"] >= 0.1, "since the provider told its seconds last"
         assert caller.call.info["capabilities"]["tools"] is False
 
 

@@ -134,7 +134,7 @@ async def test_a_placement_is_in_force_only_when_it_is_acknowledged(
         wanted = "instructions" if placement == "rewrite" else "system_item"
         assert update["placement"] == wanted
         assert ("Turno 1" in upstream.session["instructions"]) == (placement == "rewrite")
-    moves = [e["status"] for e in caller.journal() if e["kind"] == "folio"]
+    moves = [e["status"] for e in caller.notes("folio")]
     assert moves[0] == "in_force"
     assert caller.all("session.updated") == []
 
@@ -155,7 +155,7 @@ async def test_a_refused_placement_is_dropped_and_shown_to_nobody(
         await upstream.until("the note", creates)
         await caller.settle()
     assert caller.all("error") == []
-    last = [e for e in caller.journal() if e["kind"] == "folio"][-1]
+    last = caller.notes("folio")[-1]
     assert (last["status"], last["reason"]) == ("gone", "refused")
 
 
@@ -188,7 +188,7 @@ async def test_a_transcript_that_lags_behind_the_audio_delays_the_answer_by_the_
         await upstream.speak("Un momento.")
         await upstream.final(item_id, "¿Cuándo vence la factura F-2024-1234?")
         await caller.until("penny.context_update")
-    facts = next(e for e in caller.journal() if e["kind"] == "facts")
+    [facts] = caller.notes("facts")
     assert facts["outcome"] in ("nothing_found", "too_late")
 
 
@@ -357,10 +357,10 @@ async def test_correction_ignored_twice_is_raised_once_by_a_rewrite_and_then_rep
         await upstream.hear("Y nada más por hoy")
         await upstream.answer("Adiós.")
         await caller.settle()
-    journal = caller.journal()
-    checked = [e["progress"] for e in journal if e["kind"] == "correction_checked"]
+    checked = [e["progress"] for e in caller.notes("correction_checked")]
     assert checked == ["raise", "reported"]
-    assert journal[-2]["effectiveness"]["corrections_ignored"] == 1
+    told = caller.all("penny.effectiveness")[-1]["effectiveness"]
+    assert told["corrections_ignored"] == 1
 
 
 async def test_a_terminal_error_stops_the_attempts_and_goes_over_to_the_fallback(
@@ -467,8 +467,7 @@ async def test_only_the_brain_itself_is_shown_what_is_merely_likely(
         await caller.settle()  # until it has done what it does without Claude
         shown = claude.requests[0]["messages"][-1]["content"][-1]["text"]
         assert "facturas.md#duplicado-de-una-factura" in shown
-    searches = [each for each in caller.journal() if each["kind"] == "search"]
-    found = {each["by"]: each["found"] for each in searches}
+    found = {each["by"]: each["found"] for each in caller.notes("search")}
     assert found["words"]
     assert (found["facts"], found["kb"]) == ([], []), "nobody judges there"
     assert caller.mode.counts.kb_only == 0

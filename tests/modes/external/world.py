@@ -21,7 +21,7 @@ from modes.external.placing import Placer
 from modes.external.reducer import next_deadline_s, step
 from modes.external.session_view import SessionView
 from modes.external.speaker import Capabilities, Step
-from modes.external.state import CallState, Timing, ToolEnded, What
+from modes.external.state import CallState, ToolEnded, What
 
 
 Json = dict[str, Any]
@@ -46,7 +46,7 @@ def make_state(*, answers_turns: bool = True, policy: str = "append") -> CallSta
         context=DeclaredContext("base", "rules", placer, new_id),
         placer=placer,
         view=view,
-        timing=Timing(0.06 if answers_turns else 0.0),
+        facts_s=0.06 if answers_turns else 0.0,
         new_id=new_id,
         fillers=["un momento", "sigo en ello"],
         has_brain=True,

@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penny.turns.overlap import HELD_LEAST_MS, Overlap, takes_floor
+from penny.turns.overlap import Overlap, takes_floor
 
 
 pytestmark = pytest.mark.pure
 
+LEAST_MS = 900
 SPOKEN = "Su factura vence el quince de enero y suma ochenta euros."
 
 
@@ -16,7 +17,7 @@ def judged(
     speech_ms: int, quiet_ms: int = 0, words: str = "", level_db: float = 0.0, at_ms: int = 0
 ) -> str:
     now_ms = at_ms or speech_ms + quiet_ms
-    return Overlap(96, HELD_LEAST_MS).judge(now_ms, speech_ms, quiet_ms, level_db, words, SPOKEN)
+    return Overlap(96, LEAST_MS).judge(now_ms, speech_ms, quiet_ms, level_db, words, SPOKEN)
 
 
 @pytest.mark.parametrize("words", ["Ajá.", "sí, sí", "Mmm...", "Vale", "De acuerdo.", "uh-huh", ""])
@@ -41,8 +42,8 @@ def test_a_short_sound_is_decided_once_the_caller_is_quiet() -> None:
 
 
 def test_speech_interrupts_by_its_length_or_by_its_words() -> None:
-    assert judged(HELD_LEAST_MS - 32) == "open"
-    assert judged(HELD_LEAST_MS) == "interruption"
+    assert judged(LEAST_MS - 32) == "open"
+    assert judged(LEAST_MS) == "interruption"
     assert judged(350, 320, "Espera.") == "interruption"
     assert judged(350, 320, "Ajá.") == "resume"
 
@@ -53,7 +54,7 @@ def test_speech_far_from_the_telephone_never_interrupts() -> None:
 
 
 def test_who_goes_on_after_a_backchannel_interrupts_sooner() -> None:
-    overlap = Overlap(96, HELD_LEAST_MS)
+    overlap = Overlap(96, LEAST_MS)
     assert overlap.judge(700, 300, 300, 0.0, "Sí.", SPOKEN) == "resume"
     assert overlap.judge(800, 400, 0, 0.0, "Sí.", SPOKEN) == "open"
     assert overlap.judge(1000, 560, 0, 0.0, "Sí.", SPOKEN) == "interruption"

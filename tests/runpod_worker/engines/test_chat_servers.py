@@ -148,3 +148,25 @@ async def test_what_is_thought_in_a_block_that_the_template_opened_is_left_out_n
 
     assert not text_of(first).startswith("<think>")
     assert text_of(second).startswith("<think>Pienso.")
+
+
+@pytest.mark.parametrize(
+    ("answer", "thinks"),
+    [
+        (words("Pienso. </think> Sí."), True),
+        ([{"content": "x "}] * 300, True),  # cut by its limit within the thought
+        (words("<think> Pienso. </think> Sí."), False),
+        ([{"reasoning_content": "x "}] * 300, False),
+        (words("Sí."), False),
+    ],
+)
+async def test_a_template_that_opens_a_thought_is_known_before_the_first_answer(
+    answer: list[Json], thinks: bool
+) -> None:
+    server = ChatServer(lambda body: answer[: body["max_tokens"]])
+    async with connected(server) as llm:
+        await llm.calibrate()
+        server.answer = lambda _: words("Pienso. </think> Sí.")
+        first = await ask(llm, LlmRequest("", (said("user", "hola"),)))
+
+    assert text_of(first).startswith("<think>") == thinks

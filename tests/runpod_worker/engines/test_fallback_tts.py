@@ -47,7 +47,7 @@ async def speak(tts: FallbackTts, phrase: str = PHRASE) -> int:
 
 async def test_a_healthy_engine_speaks_alone() -> None:
     second = FixedTts()
-    tts = FallbackTts(FixedTts(), second, first_audio_s=1)
+    tts = FallbackTts(FixedTts(), second, limit_s=1)
 
     assert await speak(tts) == pytest.approx(len(PHRASE) * FixedTts.MS_PER_CHARACTER, abs=100)
     assert (second.phrases, tts.fallbacks) == ([], 0)
@@ -55,7 +55,7 @@ async def test_a_healthy_engine_speaks_alone() -> None:
 
 async def test_a_phrase_that_never_sounded_is_spoken_whole_by_the_other() -> None:
     second = FixedTts()
-    tts = FallbackTts(FailingTts(), second, first_audio_s=1)
+    tts = FallbackTts(FailingTts(), second, limit_s=1)
     await speak(tts)
 
     assert second.phrases == [PHRASE]
@@ -63,7 +63,7 @@ async def test_a_phrase_that_never_sounded_is_spoken_whole_by_the_other() -> Non
 
 async def test_a_phrase_that_broke_off_goes_on_at_the_next_word() -> None:
     second = FixedTts()
-    tts = FallbackTts(FailingTts(good_ms=12 * MS_PER_CHARACTER), second, first_audio_s=1)
+    tts = FallbackTts(FailingTts(good_ms=12 * MS_PER_CHARACTER), second, limit_s=1)
     await speak(tts)
 
     assert second.phrases == [" de enero vence el día quince."]
@@ -71,16 +71,27 @@ async def test_a_phrase_that_broke_off_goes_on_at_the_next_word() -> None:
 
 async def test_an_engine_too_slow_to_begin_is_not_waited_for() -> None:
     slow, second = FixedTts(first_s=60), FixedTts()
-    tts = FallbackTts(slow, second, first_audio_s=0.02)
+    tts = FallbackTts(slow, second, limit_s=0.02)
     await speak(tts)
 
     assert second.phrases == [PHRASE]
     assert slow.stopped == 1
 
 
+async def test_an_engine_that_stands_still_in_the_middle_is_not_waited_for() -> None:
+    class Hanging(FixedTts):
+        async def synthesize(self, phrase: str, voice: Voice) -> AsyncIterator[bytes]:
+            yield tone(10 * MS_PER_CHARACTER)
+            await asyncio.sleep(60)
+
+    second = FixedTts()
+    await speak(FallbackTts(Hanging(), second, limit_s=0.02))
+    assert second.phrases == [" de enero vence el día quince."]
+
+
 async def test_after_two_failures_the_dead_engine_is_left_alone_and_later_tried_again() -> None:
     first, second = FailingTts(), FixedTts()
-    tts = FallbackTts(first, second, first_audio_s=1, breaker=CircuitBreaker(2, 0.05, window=5))
+    tts = FallbackTts(first, second, limit_s=1, breaker=CircuitBreaker(2, 0.05, window=5))
     for _ in range(3):
         await speak(tts)
     assert (len(first.phrases), len(second.phrases), tts.fallbacks) == (2, 3, 3)
@@ -94,7 +105,7 @@ async def test_after_two_failures_the_dead_engine_is_left_alone_and_later_tried_
 
 async def test_an_interruption_stops_the_engine_and_is_no_failure() -> None:
     first = FixedTts()
-    tts = FallbackTts(first, FixedTts(), first_audio_s=1)
+    tts = FallbackTts(first, FixedTts(), limit_s=1)
     for _ in range(5):
         async with aclosing(tts.synthesize(PHRASE, Voice())) as chunks:  # type: ignore[type-var]
             await anext(chunks)

@@ -8,7 +8,7 @@ import pytest
 
 from penny.errors import EngineError
 from runpod_worker.engines.faster_whisper import FasterWhisper, WhisperSettings
-from runpod_worker.engines.whisper_closed import ARCHIVE, ClosedWhisper, open_closed_whisper, unpack
+from runpod_worker.engines.whisper_closed import ARCHIVE, load, open_closed_whisper, unpack
 from runpod_worker.stages import SttOptions, Voice
 from tests.runpod_worker.engines.speech import speak
 
@@ -23,16 +23,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 async def test_small_whisper_hears_its_phrase_and_leaves_silence_empty(folder: Path) -> None:
-    whisper = ClosedWhisper(folder)
-    hearing = whisper.begin()
+    whisper = load(folder)
+    hearing = whisper.begin(SttOptions())
     hearing.feed(await speak(PHRASE, Voice(name="coral")))
     hearing.pause()
-    assert await hearing.finish() == PHRASE
+    assert (await hearing.finish()).text == PHRASE
 
-    silent = whisper.begin()
+    silent = whisper.begin(SttOptions())
     silent.feed(bytes(32_000))
-    assert await silent.finish() == ""
-    whisper.close()
+    assert (await silent.finish()).text == ""
+    await whisper.aclose()
 
 
 async def test_speculation_is_thrown_away_when_the_caller_goes_on(folder: Path) -> None:

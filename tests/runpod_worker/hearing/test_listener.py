@@ -33,7 +33,7 @@ def quiet(ms: int) -> bytes:
 class Ears:
     """A listener and what it told, in order."""
 
-    def __init__(self, *, words: str = "", holds: bool = True) -> None:
+    def __init__(self, *, words: str = "") -> None:
         self.told: list[Any] = []
         self.agent = AgentVoice()
         self.stt = FixedStt()
@@ -52,11 +52,11 @@ class Ears:
             on_words_at_pause=lambda _words: None,
             on_hold=lambda held: self.told.append(HELD if held else RESUMED),
         )
-        self.detect(DETECTION, holds=holds)
+        self.detect(DETECTION)
 
-    def detect(self, detection: dict[str, Any] | None, *, holds: bool = True) -> None:
+    def detect(self, detection: dict[str, Any] | None) -> None:
         audio = {"input": {"turn_detection": detection}}
-        self.listener.configure({"audio": audio, "penny_holds_playback": holds})
+        self.listener.configure({"audio": audio})
 
     def _take(self, report: Any) -> None:
         self.told.append(report)
@@ -104,13 +104,6 @@ async def test_who_goes_on_after_an_aja_is_held_for_again_and_interrupts() -> No
     ears.speak(20_000)
     told = await ears.hear(quiet(2500), voice(300), quiet(500), voice(1500), quiet(1500))
     assert told == [HELD, RESUMED, HELD, *TURN]
-
-
-async def test_where_playback_cannot_be_held_only_an_interruption_is_told() -> None:
-    ears = Ears(holds=False)
-    ears.speak(20_000)
-    assert await ears.hear(quiet(2500), voice(300), quiet(2500)) == []
-    assert await ears.hear(voice(600), quiet(1500)) == TURN
 
 
 async def test_side_talk_takes_no_floor_and_wants_no_answer() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from base64 import b64decode
 
 import pytest
 
@@ -87,7 +88,11 @@ async def test_an_interruption_closes_the_answer_and_truncate_keeps_what_was_hea
     llm = FixedLlm("Primera frase de la respuesta. " + "Otra que nadie escucha. " * 20, gap_s=0.01)
     async with running_penny(make_engines(llm=llm)) as url, connected_to(url) as client:
         await client.stream(question())
-        first = await client.until("response.output_audio.delta")
+        first = delta = await client.until("response.output_audio.delta")
+        heard_ms = 0
+        while (heard_ms := heard_ms + len(b64decode(delta["delta"])) // 48) < 1000:
+            await client.stream(silence(40))  # a line that is open gets the answer as it is heard
+            delta = await client.until("response.output_audio.delta")
         since = len(client.events)
         await client.stream(silence(100) + speak("Espera un momento, por favor"))
         await client.until("input_audio_buffer.speech_started")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from penny.aio.websocket import CALLER_MESSAGES_PER_S
 from penny.audio.format import PCM24K, AudioFormat
 from penny.edges.realtime.edge import RealtimeEdge
+from penny.edges.webrtc import channel
 from penny.edges.webrtc.channel import ChannelConnection
 from penny.edges.webrtc.edge import SILENCE, WebRtcEdge, without_formats
 from tests.virtual_time import VirtualTimeLoop
@@ -84,7 +87,13 @@ class Call:
     def __init__(self, detection: Json | None = DETECTION) -> None:
         self.connection = ChannelConnection()
         session: Json = {"audio": {"input": {"turn_detection": detection}}}
-        events = RealtimeEdge(self.connection, model="penny", expires_at=0, penny_events=False)
+        events = RealtimeEdge(
+            self.connection,
+            session_id="sess_1",
+            model="penny",
+            expires_at=0,
+            penny_events=False,
+        )
         self.voice, self.sink, self.channel = Voice(), Sink(), Channel()
         clock = asyncio.get_running_loop().time
         self.edge = WebRtcEdge(self.connection, events, session, self.voice, clock)
@@ -296,3 +305,15 @@ class Message:
 
     def __init__(self, data: str) -> None:
         self.data = data
+
+
+async def test_a_flood_on_the_channel_ends_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "time", SimpleNamespace(monotonic=lambda: 5.0))
+    call = Call()
+    call.open()
+    append = SimpleNamespace(data='{"type": "input_audio_buffer.append", "audio": "AAAA"}')
+    for _ in range(round(2 * CALLER_MESSAGES_PER_S)):
+        call.channel.handlers["message"](append)
+    assert len(call.sink.events) == CALLER_MESSAGES_PER_S
+    assert call.sink.closed == 1
+    assert call.connection.close_code == 1009
