@@ -46,8 +46,8 @@ _NEAR_ODDS = 2.0
 # What is not among the nearest stands so much behind the last of them.
 _BEHIND = 0.2
 # Log-odds of the trust for each deviation that the first's cosine is beyond the best that questions
-# about anything find there: fitted on six companies, each judged by the weight of the five others.
-_BEYOND_ODDS = 0.4
+# about anything find there, from the second on: with one, what words alone say stands.
+_BEYOND_ODDS, _BEYOND_MIDDLE = 0.5, 1.0
 # Among fewer windows such questions tell little: there, words alone are trusted.
 _LEAST_WINDOWS = 50
 # A filter says what a caller would tell in so many words.
@@ -196,7 +196,7 @@ def _judge(
         else JUDGE.trust(
             each.evidence,
             standing,
-            _BEYOND_ODDS * beyond.get(each.stored.id, least) if beyond else 0.0,
+            _BEYOND_ODDS * (beyond.get(each.stored.id, least) - _BEYOND_MIDDLE) if beyond else 0.0,
         )
         for each, standing in zip(best[:most], stands, strict=False)
     ]
