@@ -3,25 +3,82 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from config.modes import HttpUrl, Text
+from kb.settings import ZoneName
 from penny.aio.allow_list import AllowList
-from penny.section import Section
+from penny.localized import Localized
+from penny.section import Section, key_error
+
+
+ASKING = ("ask", "announce")
+"""Policies under which the caller is told before anything is kept of the sound."""
+
+
+class NoticeSection(Section):
+    """``calls.notice`` and ``tenants.NAME.calls.notice``: what callers are told of recording."""
+
+    controller: str = Field("", description="who answers for what is kept")
+    purpose: Text = Field(
+        Localized(en="to improve the service", es="mejorar el servicio"),
+        description="what it is kept for; {es, en}, or one for both",
+    )
+    contact: str = Field("", description="where a caller turns to read or erase it")
+
+    @property
+    def missing(self) -> str:
+        """The first field that is still empty; '' where the notice is whole."""
+        return next((name for name in ("controller", "contact") if not getattr(self, name)), "")
 
 
 class TenantCallsSection(Section):
     """``tenants.NAME.calls``: what a tenant wants otherwise; null is as ``calls`` says."""
 
-    recording: Literal["off", "on"] | None = Field(
+    recording: Literal["off", "ask", "announce", "on"] | None = Field(
         None, description="whether the sound of its calls is kept"
+    )
+    notice: NoticeSection | None = Field(None, description="what its callers are told of recording")
+    timezone: ZoneName | None = Field(
+        None, description="in which its days begin and end, in lists and exports"
     )
     keep_sound_days: int | None = Field(None, ge=0, description="days that sound is kept")
     keep_record_days: int | None = Field(
         None, ge=0, description="days that records and texts are kept"
     )
+
+
+class S3Section(Section):
+    """``calls.s3``: the bucket. Its credentials are ``AWS_ACCESS_KEY_ID`` and
+    ``AWS_SECRET_ACCESS_KEY`` of the environment, or the machine's role."""
+
+    bucket: str = Field(min_length=3, description="its name")
+    region: str = Field("us-east-1", description="where it is")
+    endpoint: HttpUrl | None = Field(
+        None, description="a server of S3's kind that is not Amazon's; null for Amazon's"
+    )
+    prefix: str = Field("", description="what the names in it begin with")
+    encryption: Literal["AES256", "aws:kms"] | None = Field(
+        None, description="asked of the server for each file; null as the bucket has it"
+    )
+    kms_key_id: str | None = Field(None, description="key of aws:kms; null for S3's own")
+    checksums: bool = Field(
+        True, description="send SHA-256 along; false for servers that do not know it"
+    )
+
+    @property
+    def host(self) -> str:
+        """Where the sound goes."""
+        told = urlsplit(self.endpoint or "").hostname
+        return told or f"s3.{self.region}.amazonaws.com"
+
+    @property
+    def port(self) -> int:
+        parts = urlsplit(self.endpoint or "")
+        return parts.port or (80 if parts.scheme == "http" else 443)
 
 
 class CallsSection(Section):
@@ -36,9 +93,18 @@ class CallsSection(Section):
     folder: Path = Field(
         Path("var/calls"), description="spool of live calls, and the sound of ended ones"
     )
-    recording: Literal["off", "auto", "on"] = Field(
+    storage: Literal["local", "s3", "both"] = Field(
+        "local", description="where the sound of ended calls lies"
+    )
+    s3: S3Section | None = Field(None, description="the bucket of storage s3 and both")
+    recording: Literal["off", "auto", "ask", "announce", "on"] = Field(
         "auto",
-        description="keep the sound; auto: only of callers on this machine while no key exists",
+        description="keep the sound; auto: only of callers on this machine while no key exists; "
+        "ask: nothing before the caller's yes; announce: they are told first",
+    )
+    notice: NoticeSection = Field(NoticeSection(), description="what callers are told of recording")
+    timezone: ZoneName = Field(
+        "Europe/Madrid", description="in which days begin and end, in lists and exports"
     )
     keep_sound_days: int | None = Field(
         90, ge=0, description="days that sound is kept; null for ever"
@@ -47,12 +113,41 @@ class CallsSection(Section):
         365, ge=0, description="days that records and texts are kept; null for ever"
     )
 
-    def refusal(self, allowed_hosts: tuple[str, ...]) -> str:
-        """Why private calls may not be kept in this database; '' where they may."""
-        host = urlsplit(self.url).hostname
-        if host is None or AllowList(allowed_hosts).allows(host, urlsplit(self.url).port or 5432):
-            return ""
-        return (
-            f"private calls would be written to {host}; put it into privacy.allowed_hosts, or keep "
-            "calls on this machine"
-        )
+    @model_validator(mode="after")
+    def _a_bucket_is_named(self) -> Self:
+        if self.storage != "local" and self.s3 is None:
+            raise key_error("s3", f"storage '{self.storage}' needs a bucket: write s3.bucket")
+        return self
+
+    @property
+    def bucket(self) -> S3Section | None:
+        """Where sound goes beyond this machine; None where it stays."""
+        return self.s3 if self.storage != "local" else None
+
+    def refusal(self, allowed_hosts: tuple[str, ...]) -> tuple[str, str]:
+        """Which key would take private calls to a host they may not reach, and why; '' for none."""
+        database, allowed = urlsplit(self.url), AllowList(allowed_hosts)
+        hosts = [("url", database.hostname, database.port or 5432)]
+        if self.bucket is not None:
+            hosts.append(("s3", self.bucket.host, self.bucket.port))
+        for key, host, port in hosts:
+            if host is not None and not allowed.allows(host, port):
+                return key, (
+                    f"private calls would be written to {host}; put it into "
+                    "privacy.allowed_hosts, or keep calls on this machine"
+                )
+        return "", ""
+
+    def timezone_of(self, own: TenantCallsSection) -> str:
+        """The time zone of a tenant with that section."""
+        return own.timezone or self.timezone
+
+    def policy(self, own: TenantCallsSection) -> str:
+        """The recording policy of a tenant with that section."""
+        return own.recording or self.recording
+
+    def unannounced(self, own: TenantCallsSection) -> str:
+        """What is missing of the notice that this policy needs, as a key; '' where it is whole."""
+        notice = own.notice or self.notice
+        missing = notice.missing if self.policy(own) in ASKING else ""
+        return f"notice.{missing}" if missing else ""

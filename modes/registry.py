@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import aiohttp
 
+from brain.actions import Consent, read_consent
 from config.credentials import REDIS_PASSWORD, RUNPOD_API_KEY, read_secret
 from config.schema import Config
 from config.worker import AUTO
@@ -65,6 +66,11 @@ def build_modes(
         else:
             modes[name] = ExternalMode(config, fallback=modes.get("SELF_HOSTED"), kb=kb)
     return modes
+
+
+def read_answer(words: str) -> Consent:
+    """Whether what a caller said agrees to their call being recorded."""
+    return read_consent(words, "grabar grabación llamada record recording call")
 
 
 def find_lease_registry(modes: Mapping[str, Mode]) -> LeaseRegistry | None:

@@ -29,7 +29,7 @@ def step(s: CallState, what: What, about: Any, now_s: float) -> list[Effect]:
     for outcome in s.context.drain(s.turn, s.now_s):
         s.do("outcome", outcome)
         if outcome.state == "in_force" and outcome.folio.kind == "speakable" and s.able is not None:
-            responses.wish_again(s, Wish("say"))
+            s.wish(Wish("say"))
             responses.settle(s)
     return s.effects
 

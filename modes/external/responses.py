@@ -1,8 +1,7 @@
 """One response at a time: when ``response.create`` goes out, and what ends a response. Pure.
 
-Servers refuse a second response while one is active, and a creation right behind a cancellation:
-a response is *requested* when it is asked for, not when it is confirmed, and whatever else is
-wished for waits. Each phase has its watchdog, so no lost event leaves a call mute.
+Servers refuse a second response while one is active, and a creation right behind a cancellation: it
+is *requested* when it is asked for, and what else is wished for waits. Each phase has its watchdog.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def settle(s: CallState) -> None:
     if not s.unanswered or not s.is_safe or s.is_speaking or s.waiting or s.wishes:
         s.drop_due("answer")
     elif "answer" not in s.deadlines:
-        s.set_due("answer", ANSWER_S, lambda s: wish_again(s, Wish("answer")))
+        s.set_due("answer", ANSWER_S, lambda s: s.wish(Wish("answer")))
 
 
 def _ask_next(s: CallState) -> None:
@@ -65,11 +64,6 @@ def _ask_next(s: CallState) -> None:
         s.set_due("request", REQUEST_S, _unanswered)
         s.send(event)
         return
-
-
-def wish_again(s: CallState, wish: Wish) -> None:
-    """Wish for a response, unless one of its kind is wished for."""
-    s.wishes.setdefault(wish.kind, wish)
 
 
 def create(s: CallState, event: Json) -> Wish | None:
@@ -149,21 +143,19 @@ def created(s: CallState, event: Json) -> Json | None:
 def show(s: CallState, event: Json) -> None:
     """Before the first event of a response that shows, tell that it began. One that only calls
     Penny's own tools does not show: a client would take its end for that of the answer."""
-    untold, s.slot.untold = s.slot.untold, None
-    if untold is not None and event.get("response_id") == s.slot.response_id:
-        s.do("tell", untold)
-    else:
-        s.slot.untold = untold
+    if s.slot.untold is not None and event.get("response_id") == s.slot.response_id:
+        s.do("tell", s.slot.untold)
+        s.slot.untold = None
 
 
 def running(s: CallState, event: Json) -> None:
     """An event of a response came: it runs, whatever was lost before."""
     response_id = event["response_id"]
     if s.slot.phase == "requested" and response_id not in (*s.asides, *s.finished):
-        response = {"id": response_id, "object": "realtime.response", "status": "in_progress"}
-        shown = {**response, "output": [], "status_details": None, "usage": None}
-        s.tell("response.created", response=shown)
-        created(s, {"response": shown})
+        response: Json = {"id": response_id, "object": "realtime.response", "output": []}
+        response |= {"status": "in_progress", "status_details": None, "usage": None}
+        s.tell("response.created", response=response)
+        created(s, {"response": response})
         s.slot.untold = None
     if response_id == s.slot.response_id:
         s.slot.heard_from_s = s.now_s
@@ -180,8 +172,8 @@ def done(s: CallState, event: Json) -> Json | None:
     s.finished.append(response_id)
     if slot.phase == "idle" or slot.response_id not in ("", response_id):
         return event
-    output = response.get("output") or ()
-    output = [raw for raw in output if not s.conversation.is_hidden(raw["id"])]
+    hidden = s.conversation.is_hidden
+    output = [raw for raw in response.get("output") or () if not hidden(raw["id"])]
     s.placer.measure(response.get("usage") or {})
     closing.review(s, response, output)
     closing.end(s)
@@ -196,6 +188,7 @@ def done(s: CallState, event: Json) -> Json | None:
         batch = s.batches.get(response_id)
         if batch is not None and response.get("status") == "completed":
             batch.wish = slot.wish  # the answer with its result is the one that was asked for
+            s.tell("penny.usage", component="portavoz", usage=response.get("usage") or {})
             return None
         s.do("tell", slot.untold)
     return {**event, "response": {**response, "output": output}}
@@ -205,7 +198,7 @@ def owe(s: CallState, slot: Slot) -> None:
     """The answer that did not come is wished for again; a filler is not missed."""
     wish = slot.wish or Wish("answer")
     if wish.kind != "filler":
-        wish_again(s, Wish("answer") if wish.kind == "client" and wish.params is None else wish)
+        s.wish(Wish("answer") if wish.kind == "client" and wish.params is None else wish)
 
 
 def error(s: CallState, event: Json) -> Json | None:
@@ -242,7 +235,7 @@ def _refused(s: CallState, fault: Json, code: str) -> None:
     elif wish.kind == "client":
         s.tell("error", error={**fault, "event_id": wish.client_event_id})
     else:
-        wish_again(s, wish)
+        s.wish(wish)
         _count_refusal(s, "refused")
 
 
@@ -251,7 +244,7 @@ def _after_it(s: CallState, wish: Wish, fault: Json) -> None:
     if wish.kind == "client" and not wish.item_id:
         s.tell("error", error={**fault, "event_id": wish.client_event_id})
     else:
-        wish_again(s, wish)
+        s.wish(wish)
 
 
 def _count_refusal(s: CallState, why: str) -> None:
@@ -263,8 +256,7 @@ def _count_refusal(s: CallState, why: str) -> None:
         s.refusals, s.unanswered = 0, ""
         s.wishes.clear()
         s.do("refusal", ("given_up", {"what": "response", "reason": why}))
-        message = "the speaker did not answer this turn"
-        s.tell("penny.warning", code="degraded", message=message)
+        s.tell("penny.warning", code="degraded", message="the speaker did not answer this turn")
     s.set_due("retry", RETRY_S)
 
 
@@ -273,7 +265,7 @@ def _unanswered(s: CallState) -> None:
     wish, is_cancelled = s.slot.wish, s.slot.phase == "cancelling"
     closing.end(s)
     if wish is not None and not is_cancelled and wish.kind != "filler":
-        wish_again(s, wish)
+        s.wish(wish)
         _count_refusal(s, "silent")
 
 

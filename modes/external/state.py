@@ -187,6 +187,10 @@ class CallState:
         """A server event of Penny's own making."""
         self.do("tell", {"type": kind, "event_id": self.new_id("event"), **fields})
 
+    def wish(self, wish: Wish) -> None:
+        """Wish for a response, unless one of its kind is wished for."""
+        self.wishes.setdefault(wish.kind, wish)
+
     def set_due(self, name: str, seconds: float, then: Then = None) -> None:
         """Set a deadline, in place of one of that name."""
         self.deadlines[name] = (self.now_s + seconds, then)

@@ -6,7 +6,6 @@ from functools import partial
 
 from brain.folio import Folio
 from modes.external.conversation import ConversationItem
-from modes.external.responses import wish_again
 from modes.external.state import CallState, Json, Wish
 
 
@@ -81,7 +80,7 @@ def _speech_is_over(s: CallState) -> None:
     if item is not None and s.view.wants_answers:
         s.unanswered = item.id
         if s.view.creates:
-            wish_again(s, Wish("answer"))
+            s.wish(Wish("answer"))
 
 
 def words_so_far(s: CallState, event: Json) -> Json | None:
@@ -110,7 +109,10 @@ def words_final(s: CallState, event: Json) -> Json | None:
             s.do("look_up", (item.id, item.turn, item.words))
     if s.view.shows_words:
         return event
-    return None if failed else {"type": "penny.transcription_usage", "usage": event.get("usage")}
+    if failed:
+        return None
+    told = {name: event.get(name) for name in ("item_id", "transcript", "usage")}
+    return {"type": "penny.transcription_usage", **told}
 
 
 def turn_known(s: CallState, item: ConversationItem) -> None:
@@ -184,7 +186,7 @@ def lost(s: CallState) -> None:
     """Speech in progress will be heard by the next upstream, as another item."""
     for item_id, wish in s.waiting.items():
         s.drop_due(f"facts {item_id}")
-        wish_again(s, wish)
+        s.wish(wish)
     s.waiting.clear()
     again = _unheard(s)
     s.continued = s.speech_item or (again.id if again is not None else "")

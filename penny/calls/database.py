@@ -85,6 +85,25 @@ class Database:
         async with _Transaction(self._engine) as connection:
             yield connection
 
+    async def forget(self) -> None:
+        """Take what was deleted out of SQLite's index of words and its log too.
+
+        PostgreSQL does so by itself, later.
+
+        Raises:
+            StoreUnavailable.
+        """
+        if not self.is_postgres:
+            async with self.begin() as connection:
+                await connection.exec_driver_sql(
+                    "INSERT INTO call_text (call_text) VALUES ('optimize')"
+                )
+            try:
+                async with self._engine.connect() as connection:
+                    await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            except SQLAlchemyError as error:
+                raise _unavailable(error) from error
+
 
 class _Transaction:
     """``engine.begin()`` whose faults are StoreUnavailable."""
@@ -126,7 +145,12 @@ def _open_engine(url: str) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "busy_timeout=5000", "foreign_keys=ON"):
+        for pragma in (
+            "journal_mode=WAL",
+            "busy_timeout=5000",
+            "foreign_keys=ON",
+            "secure_delete=ON",
+        ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

@@ -19,10 +19,14 @@ import structlog
 
 from penny.aio.tasks import TaskOwner
 from penny.calls.database import StoreUnavailable
+from penny.calls.masking import mask_secrets, silenced
+from penny.calls.query import MOST, CallQuery
 from penny.calls.record import Call, Turn, measure
+from penny.calls.rows import to_ms
+from penny.calls.shelf import SUFFIX, Shelf, ShelfUnavailable
 from penny.calls.sound import place, write_sound
 from penny.calls.spool import CALLER, PENNY, Spool, read_log
-from penny.calls.store import MOST, CallQuery, CallStore
+from penny.calls.store import CallStore
 from penny.errors import PennyError
 
 
@@ -33,6 +37,9 @@ Json = dict[str, Any]
 RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Between attempts while the database or the disk refuses; the last one repeats."""
 LET_GO_EVERY_S = 3600.0
+SWEEP_EVERY = 24
+"""Files and rows are compared once in so many of those: a bucket is listed whole."""
+SETTLED = timedelta(days=1)
 UNREADABLE = "unreadable"
 """Where folders go that make no call: for a person to look at."""
 
@@ -49,7 +56,7 @@ class CallKeeper:
     """Keeps the calls of one gateway process.
 
     Args:
-        sounds: the folder of finished sound files.
+        shelf: where finished sound lies.
         retention: by tenant.
         wall_clock: Unix time in seconds.
     """
@@ -57,13 +64,14 @@ class CallKeeper:
     def __init__(
         self,
         store: CallStore,
+        shelf: Shelf,
         root: Path,
         retention: Callable[[str], Retention],
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
     ) -> None:
         self.store = store
-        self.sounds = root / "sound"
+        self.shelf = shelf
         self.spool = Spool(root / "spool", clock, self._take)
         self._root = root
         self._retention = retention
@@ -119,7 +127,7 @@ class CallKeeper:
             while self._waiting:
                 try:
                     await self._keep(self._waiting[0])
-                except (StoreUnavailable, OSError) as error:
+                except (StoreUnavailable, ShelfUnavailable, OSError) as error:
                     self._note_fault(error)
                     await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
                     attempt += 1
@@ -145,35 +153,32 @@ class CallKeeper:
             log.error("call_unreadable", call_id=folder.name)
             await asyncio.to_thread(self._set_aside, folder)
             return
-        call.sound = await asyncio.to_thread(self._keep_sound, folder, lines, call)
+        call.sound = await self._keep_sound(folder, lines, call)
         call.metrics = measure(call)
         await self.store.put(call)
         await asyncio.to_thread(self.spool.forget, folder)
         self.kept += 1
 
-    def _keep_sound(self, folder: Path, lines: list[Json], call: Call) -> Json:
-        target = self.path_of(call)
-        unfinished = target.with_suffix(".part")
+    async def _keep_sound(self, folder: Path, lines: list[Json], call: Call) -> Json:
+        name = f"{call.tenant}/{call.started_at:%Y-%m-%d}/{call.id}{SUFFIX}"
+        unfinished = (self.shelf.folder / name).with_suffix(".part")
         try:
-            sound = write_sound(folder, lines, unfinished)
+            silent = silenced(call.turns)
+            sound = await asyncio.to_thread(write_sound, folder, lines, unfinished, silent)
         except soundfile.LibsndfileError as error:
             raise OSError(5, f"the sound cannot be written: {error}") from error
         if sound is None:
             return {"state": "absent"}
-        unfinished.replace(target)
+        await self.shelf.keep(unfinished, name)
         return {
             "state": "stored",
-            "path": str(target.relative_to(self.sounds)),
+            "path": name,
             "sha256": sound.sha256,
             "bytes": sound.size_bytes,
             "duration_ms": sound.duration_ms,
             "rate_hz": sound.rate_hz,
             "channels": ["caller", "penny"],
         }
-
-    def path_of(self, call: Call) -> Path:
-        """Where a call's sound lies."""
-        return self.sounds / call.tenant / f"{call.started_at:%Y-%m-%d}" / f"{call.id}.flac"
 
     def _set_aside(self, folder: Path) -> None:
         place_for = self._root / UNREADABLE
@@ -183,42 +188,78 @@ class CallKeeper:
     # -- letting go ---------------------------------------------------------------------------
 
     async def _let_go_on(self) -> None:
+        hours = 0
         while True:
             await asyncio.sleep(LET_GO_EVERY_S)
+            hours += 1
             try:
                 await self.let_go()
-            except (StoreUnavailable, OSError) as error:
+                if hours % SWEEP_EVERY == 0:
+                    await self.sweep()
+            except (StoreUnavailable, ShelfUnavailable, OSError) as error:
                 log.warning("retention_postponed", reason=type(error).__name__)
 
     async def let_go(self) -> dict[str, int]:
         """Remove what its tenant keeps no longer, legal holds apart; how much of each."""
         done = {"records": 0, "sounds": 0}
         now = datetime.fromtimestamp(self._wall_clock(), UTC)
+        await self.store.purge(await self.store.half_erased())
         for tenant in await self.store.tenants():
             kept = self._retention(tenant)
             if kept.record_days is not None:
                 before = now - timedelta(days=kept.record_days)
-                while old := await self.store.expired(tenant, _ms(before)):
+                while old := await self.store.expired(tenant, to_ms(before)):
                     done["records"] += len(await self.erase(tenant, old))
             if kept.sound_days is not None:
                 until = now - timedelta(days=kept.sound_days)
-                async for call in self.store.stream(tenant, CallQuery(until=until, limit=MOST)):
-                    if call.sound.get("state") == "stored" and not call.held:
-                        await asyncio.to_thread(self.path_of(call).unlink, missing_ok=True)
+                old_sound = CallQuery(until=until, sound="stored", limit=MOST)
+                async for call in self.store.stream(tenant, old_sound):
+                    if not call.held:
+                        await self.shelf.remove(call.sound["path"])
                         await self.store.set_sound(call.id, {"state": "deleted"})
                         done["sounds"] += 1
         return done
 
+    async def sweep(self) -> dict[str, int]:
+        """Files that no call has are removed; calls whose file is gone say ``lost``.
+
+        A file younger than ``SETTLED`` is left alone: its call may be on its way to the database.
+        """
+        done = {"orphans": 0, "lost": 0}
+        settled = datetime.fromtimestamp(self._wall_clock(), UTC) - SETTLED
+        names = set()
+        async for each in self.shelf.lying():
+            names.add(each.name)
+            if each.written_at < settled:
+                call = await self.store.get(None, Path(each.name).stem)
+                if call is None or call.sound.get("path") != each.name:
+                    await self.shelf.remove(each.name)
+                    log.warning("orphan_sound_removed", name=each.name)
+                    done["orphans"] += 1
+        async for call in self.store.stream(None, CallQuery(sound="stored", limit=MOST)):
+            if call.sound["path"] not in names and call.ended_at < settled:
+                await self.store.set_sound(call.id, {**call.sound, "state": "lost"})
+                log.error("sound_lost", call_id=call.id)
+                done["lost"] += 1
+        return done
+
     async def erase(self, tenant: str | None, ids: list[str]) -> list[str]:
-        """Remove calls for good, rows and sound; those under hold stay. Returns what went."""
-        found = [call for each in ids if (call := await self.store.get(tenant, each)) is not None]
+        """Remove calls for good, rows and sound; those under hold stay. Returns what went.
+
+        Raises:
+            StoreUnavailable, ShelfUnavailable, OSError: some of it may be gone; repeat it.
+        """
         gone = []
-        for call in found:
+        for each in ids:
+            call = await self.store.get(tenant, each)
+            if call is None:
+                continue
             marked = await self.store.delete(
                 call.tenant, [call.id], round(self._wall_clock() * 1000)
             )
             if marked:
-                await asyncio.to_thread(self.path_of(call).unlink, missing_ok=True)
+                if "path" in call.sound:
+                    await self.shelf.remove(call.sound["path"])
                 gone += marked
         await self.store.purge(gone)
         return gone
@@ -230,7 +271,9 @@ def make_call(lines: list[Json], sizes: dict[str, int]) -> Call | None:
         return None
     header = lines[0]["call"]
     end = next((line for line in lines if line["kind"] == "end"), None)
-    turns = [Turn.model_validate(line["turn"]) for line in lines if line["kind"] == "turn"]
+    turns = mask_secrets(
+        [Turn.model_validate(line["turn"]) for line in lines if line["kind"] == "turn"]
+    )
     modes = [header["mode"], *(line["mode"] for line in lines if line["kind"] == "mode")]
     started_at = datetime.fromisoformat(header["started_at"])
     if end is not None:
@@ -240,8 +283,16 @@ def make_call(lines: list[Json], sizes: dict[str, int]) -> Call | None:
         last_ms = max([*sounds, *(line.get("at_ms", 0.0) for line in lines)])
         ended_at = started_at + timedelta(milliseconds=last_ms)
     totals = (end or {}).get("totals", {})
+    told = [
+        {name: value for name, value in line.items() if name != "kind"}
+        for line in lines
+        if line["kind"] in ("announced", "consent")
+    ]
+    consent = {**header.get("consent", {}), **({"told": told} if told else {})}
+    plain = {name: header[name] for name in header.keys() - {"mode", "started_at", "consent"}}
     return Call(
-        **{name: value for name, value in header.items() if name not in ("mode", "started_at")},
+        **plain,
+        consent=consent,
         modes=modes,
         started_at=started_at,
         ended_at=ended_at,
@@ -257,7 +308,3 @@ def make_call(lines: list[Json], sizes: dict[str, int]) -> Call | None:
 def _sizes(folder: Path) -> dict[str, int]:
     names = {"caller": folder / CALLER, "penny": folder / PENNY}
     return {side: path.stat().st_size if path.exists() else 0 for side, path in names.items()}
-
-
-def _ms(moment: datetime) -> int:
-    return round(moment.timestamp() * 1000)

@@ -1,39 +1,37 @@
-"""Digits that must not be kept, written or spoken, taken out of a turn. Pure.
+"""Numbers that must not be kept, written or spoken, taken out of a call. Pure.
 
-While a card number is given the sound is not kept; what was recognised then is kept without its
-numbers, in Spanish and English: "4111", "cuatro uno uno", "cuarenta y uno doce", "double four".
+A card's number is thirteen digits or more in a row, over words, pauses and turns, whether or not
+its check digit holds. A security code is any number that is asked for or said by its name. While a
+recording is paused every number goes. The sound of what is masked is silence.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from penny.calls.numbers import Word, read_words
 from penny.calls.record import Turn
 
 
 MASK = "•"
-
-_ES = (
-    "cero uno una un dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce"
-    " quince dieciseis diecisiete dieciocho diecinueve veinte veintiuno veintiun veintidos"
-    " veintitres veinticuatro veinticinco veintiseis veintisiete veintiocho veintinueve treinta"
-    " cuarenta cincuenta sesenta setenta ochenta noventa cien ciento doscientos trescientos"
-    " cuatrocientos quinientos seiscientos setecientos ochocientos novecientos mil doble triple"
+CARD_DIGITS = 13
+"""Fewest of a card (ISO/IEC 7812); a telephone number with its country's code has twelve."""
+GAP_WORDS = 3
+"""Between two numbers of one run: "a ver, espere"."""
+REPEATED_DIGITS = 4
+"""Of a masked number, where the other side says them again."""
+_SECRET = re.compile(
+    r"\b(cvv2?|cvc|pin|ccv|c[oó]digo de seguridad|clave|contrase[nñ]a"
+    r"|security code|pass(word|code))\b",
+    re.IGNORECASE,
 )
-_EN = (
-    "zero oh one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
-    " fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty"
-    " ninety hundred thousand double triple"
-)
-NUMBER_WORDS = frozenset((_ES + " " + _EN).split())
-_WORD = re.compile(r"[^\W\d_]+|\d+")
 
 
 def mask_text(text: str) -> str:
     """``text`` with every digit and every word that stands for a number masked."""
-    return _WORD.sub(_mask_word, text)
+    return _cover(text, [word for word in read_words(text) if word.is_number])
 
 
 def mask_json(value: Any) -> Any:
@@ -55,28 +53,94 @@ def mask_json(value: Any) -> Any:
 
 def mask_digits(turn: Turn) -> Turn:
     """The turn without the numbers of either side, in words, answers and actions."""
-    return turn.model_copy(
-        update={
-            "words": None if turn.words is None else mask_text(turn.words),
-            "text": mask_text(turn.text),
-            "heard_text": mask_text(turn.heard_text),
-            "items": [
-                item.model_copy(
-                    update={
-                        "text": mask_text(item.text),
-                        "heard_text": mask_text(item.heard_text),
-                    }
-                )
-                for item in turn.items
-            ],
-            "marks": [{**mark, "fields": mask_json(mark["fields"])} for mark in turn.marks],
-        }
-    )
+    items = []
+    for item in turn.items:
+        text, heard = mask_text(item.text), mask_text(item.heard_text)
+        told = {"text": text, "heard_text": heard, "is_masked": text != item.text}
+        items.append(item.model_copy(update=told))
+    said = {
+        "is_masked": True,
+        "words": None if turn.words is None else mask_text(turn.words),
+        "text": mask_text(turn.text),
+        "heard_text": mask_text(turn.heard_text),
+        "items": items,
+        "marks": [{**mark, "fields": mask_json(mark["fields"])} for mark in turn.marks],
+    }
+    return turn.model_copy(update=said)
 
 
-def _mask_word(found: re.Match[str]) -> str:
-    word = found.group()
-    if word.isdigit():
-        return MASK * len(word)
-    plain = unicodedata.normalize("NFKD", word.lower()).encode("ascii", "ignore").decode()
-    return MASK if plain in NUMBER_WORDS else word
+def without_words(turn: Turn) -> Turn:
+    """The turn with its times alone: nothing that either side said."""
+    items = [item.model_copy(update={"text": "", "heard_text": ""}) for item in turn.items]
+    marks = [{**mark, "fields": {}} for mark in turn.marks]
+    said = {"words": None, "text": "", "heard_text": "", "items": items, "marks": marks}
+    return turn.model_copy(update=said)
+
+
+def mask_secrets(turns: list[Turn]) -> list[Turn]:
+    """The turns without cards' numbers and security codes.
+
+    A turn that has part of one loses all its numbers, of both sides: what is said again too.
+    """
+    said = [turn.words or "" for turn in turns]
+    heard = [turn.text for turn in turns]
+    hit = {position for run in _runs(said) for position in run}
+    hit |= {position for run in _runs(heard) for position in run}
+    for position, words in enumerate(said):
+        asked = heard[position - 1] if position else ""
+        if _has_number(words) and (_SECRET.search(words) or _SECRET.search(asked)):
+            hit.add(position)
+    # A confirmation of the last ones comes with the turn itself or the next.
+    again = {position + 1 for position in hit if position + 1 < len(turns)}
+    hit |= {position for position in again if _digits(heard[position]) >= REPEATED_DIGITS}
+    return [mask_digits(turn) if at in hit else turn for at, turn in enumerate(turns)]
+
+
+def silenced(turns: Iterable[Turn]) -> dict[str, list[tuple[float, float]]]:
+    """By side, from when to when (ms) the sound of what is masked lies."""
+    spans: dict[str, list[tuple[float, float]]] = {"caller": [], "penny": []}
+    for turn in turns:
+        if turn.is_masked:
+            spans["caller"].append((turn.from_ms, turn.until_ms))
+        spans["penny"] += [
+            (item.starts_ms, item.starts_ms + item.heard_ms)
+            for item in turn.items
+            if item.is_masked and item.starts_ms is not None
+        ]
+    return spans
+
+
+def _runs(texts: Iterable[str]) -> Iterator[set[int]]:
+    """For each number of a card's length, the positions of the texts that it is said in."""
+    positions: set[int] = set()
+    digits = gap = 0
+    for position, text in enumerate(texts):
+        for word in read_words(text):
+            if word.is_number:
+                positions.add(position)
+                digits, gap = digits + word.digits, 0
+                continue
+            gap += 1
+            if gap > GAP_WORDS:
+                if digits >= CARD_DIGITS:
+                    yield positions
+                positions, digits, gap = set(), 0, 0
+    if digits >= CARD_DIGITS:
+        yield positions
+
+
+def _has_number(text: str) -> bool:
+    return any(word.is_number and word.digits for word in read_words(text))
+
+
+def _digits(text: str) -> int:
+    return sum(word.digits for word in read_words(text))
+
+
+def _cover(text: str, words: Iterable[Word]) -> str:
+    covered, at = [], 0
+    for word in words:
+        shown = text[word.start : word.end]
+        covered += [text[at : word.start], MASK * len(shown) if shown.isdigit() else MASK]
+        at = word.end
+    return "".join([*covered, text[at:]])

@@ -20,7 +20,8 @@ Json = dict[str, Any]
 
 Status = Literal["completed", "interrupted"]
 """``interrupted``: the gateway ended before the call did; what was finished by then is kept."""
-SoundState = Literal["absent", "stored", "deleted"]
+SoundState = Literal["absent", "stored", "deleted", "lost"]
+"""``lost``: its file is not where it was put."""
 
 
 class _Kept(BaseModel):
@@ -38,6 +39,7 @@ class Heard(_Kept):
     heard_ms: float = 0.0
     text: str = ""
     heard_text: str = ""
+    is_masked: bool = False
 
 
 class Turn(_Kept):
@@ -64,8 +66,32 @@ class Turn(_Kept):
     latency_ms: dict[str, int | None] = Field(default_factory=dict)
     items: list[Heard] = Field(default_factory=list)
     marks: list[Json] = Field(default_factory=list)
-    """Actions, folios, corrections, changes of mode: ``kind``, ``at_ms``, ``fields``."""
+    """Actions, folios, corrections, changes of mode, and what the brain notes of its own work
+    (kind ``note``): ``kind``, ``at_ms``, ``fields``."""
+    is_masked: bool = False
+    """Its numbers were taken out, and its sound is silence."""
     derived: Json = Field(default_factory=dict)
+
+
+class Metrics(_Kept):
+    """The metrics of a call by the names the user's documents give them.
+
+    What only a later analysis knows (sentiment, outcome, topics, quality) is None until then.
+    """
+
+    conversation_id: str
+    duration_seconds: float
+    total_turns: int
+    avg_stt_latency_ms: float | None
+    avg_llm_latency_ms: float | None
+    avg_tts_latency_ms: float | None
+    total_latency_ms: float | None
+    interruptions_count: int
+    sentiment_trend: list[float] | None = None
+    final_sentiment: str | None = None
+    outcome: str | None = None
+    topics: list[str] | None = None
+    quality_score: float | None = None
 
 
 class Call(_Kept):
@@ -78,6 +104,8 @@ class Call(_Kept):
     edge: str
     modes: list[str]
     caller: str = ""
+    user_id: str = ""
+    """The application's own name for the caller."""
     callee: str = ""
     language: str = ""
     started_at: datetime
@@ -88,7 +116,8 @@ class Call(_Kept):
     versions: Json = Field(default_factory=dict)
     cost: Json = Field(default_factory=dict)
     consent: Json = Field(default_factory=dict)
-    """How the sound came to be kept: ``policy`` and, where it was asked for, what was answered."""
+    """How the sound came to be kept: ``policy``, and ``told``: when, what of the announcement was
+    heard, and the caller's ``answer`` in their words (``said``)."""
     processed: bool = False
     processing_mode: Literal["online", "offline"] = "online"
     sound: Json = Field(default_factory=lambda: {"state": "absent"})
@@ -136,10 +165,7 @@ def keep_turn(turn: TurnRecord) -> Turn:
 
 
 def measure(call: Call) -> Json:
-    """The metrics of a call by the names the user's documents give them.
-
-    What only a later analysis knows (sentiment, outcome, topics, quality) is None until then.
-    """
+    """The ``Metrics`` of a call, as JSON."""
     spoken = [turn for turn in call.turns if turn.number > 0]
     stt: list[int] = []
     llm: list[int] = []
@@ -157,21 +183,17 @@ def measure(call: Call) -> Json:
             tts.append(max(0, audio - token))
         if audio is not None:
             total.append(audio)
-    return {
-        "conversation_id": call.id,
-        "duration_seconds": round((call.ended_at - call.started_at).total_seconds(), 3),
-        "total_turns": len({turn.number for turn in spoken}),
-        "avg_stt_latency_ms": _mean(stt),
-        "avg_llm_latency_ms": _mean(llm),
-        "avg_tts_latency_ms": _mean(tts),
-        "total_latency_ms": _mean(total),
-        "interruptions_count": sum(turn.is_interrupted for turn in call.turns),
-        "sentiment_trend": None,
-        "final_sentiment": None,
-        "outcome": None,
-        "topics": None,
-        "quality_score": None,
-    }
+    metrics = Metrics(
+        conversation_id=call.id,
+        duration_seconds=round((call.ended_at - call.started_at).total_seconds(), 3),
+        total_turns=len({turn.number for turn in spoken}),
+        avg_stt_latency_ms=_mean(stt),
+        avg_llm_latency_ms=_mean(llm),
+        avg_tts_latency_ms=_mean(tts),
+        total_latency_ms=_mean(total),
+        interruptions_count=sum(turn.is_interrupted for turn in call.turns),
+    )
+    return metrics.model_dump(mode="json")
 
 
 def _mean(values: Sequence[float]) -> float | None:

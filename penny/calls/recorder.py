@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from penny.audio.format import PCM24K, AudioFormat
-from penny.calls.masking import mask_digits
+from penny.calls.masking import mask_digits, without_words
+from penny.calls.notice import Consent
 from penny.calls.record import keep_turn
 from penny.calls.spool import SpooledCall
 from penny.session.observers import MODE_CHANGED
@@ -19,6 +20,12 @@ Json = dict[str, Any]
 DRIFT_MS = 200.0
 """Audio that arrives so much later than what came before lets on begins a new stretch: the caller
 was muted or away. Less is the jitter of a network."""
+KEY = "input_audio_buffer.dtmf_event_received"
+_HEARD = (
+    "conversation.item.input_audio_transcription.completed",
+    "penny.transcript",
+    "penny.transcription_usage",
+)
 _FORMATS = {"audio/pcm": "pcm16", "audio/pcmu": "pcmu", "audio/pcma": "pcma"}
 
 
@@ -27,7 +34,7 @@ class CallRecorder(TurnReader):
 
     Args:
         started_s: when the session began, on the loop's clock.
-        keeps_sound: whether the sound is kept, or the record alone.
+        consent: whether the sound may be kept, or the record alone.
         totals: the session's, complete when it has ended.
         wall_clock: Unix time in seconds.
         on_ended: called once, last.
@@ -39,7 +46,7 @@ class CallRecorder(TurnReader):
         "penny.speaker",
         MODE_CHANGED,
     )
-    """And the pieces of audio, a hundred a second, where sound is kept."""
+    """And the pieces of audio, a hundred a second, where sound may be kept."""
 
     def __init__(
         self,
@@ -49,18 +56,22 @@ class CallRecorder(TurnReader):
         totals: Json,
         wall_clock: Callable[[], float],
         *,
-        keeps_sound: bool,
+        consent: Consent,
         on_ended: Callable[[], object],
     ) -> None:
         self._spooled = spooled
         self._started_s = started_s
         self._totals = totals
         self._wall_clock = wall_clock
-        self._keeps_sound = keeps_sound
-        if keeps_sound:
+        self._consent = consent
+        if consent.policy != "off":
             self.listens_to += ("input_audio_buffer.append", "response.output_audio.delta")
+        if consent.policy == "ask":
+            self.listens_to += (*_HEARD, KEY, "conversation.item.create")
+        self._keeps = consent.keeps_sound
         self._on_ended = on_ended
         self._formats = {"caller": PCM24K, "penny": PCM24K}
+        self._chars_per_ms = PCM24K.bytes_per_ms * 4 / 3
         self._caller_until_ms = float("-inf")
         self._item_id = ""
         self._pauses: list[tuple[float, float]] = []
@@ -74,6 +85,7 @@ class CallRecorder(TurnReader):
         """Keep no sound until ``resume``, and no digit of what is said meanwhile. Idempotent."""
         if self._paused_ms is None:
             self._paused_ms = self._ms(at_s)
+            self._keeps = False
             self._spooled.note("paused", at_ms=self._paused_ms)
 
     def resume(self, at_s: float) -> None:
@@ -82,27 +94,29 @@ class CallRecorder(TurnReader):
             self._pauses.append((self._paused_ms, self._ms(at_s)))
             self._paused_ms = None
             self._spooled.note("resumed", at_ms=self._ms(at_s))
-        self._caller_until_ms = float("-inf")
-        self._item_id = ""
+        self._keep_sound()
 
     # -- events -------------------------------------------------------------------------------
 
     def caller_event(self, event: Json, at_s: float) -> None:
-        if event["type"] != "input_audio_buffer.append" or not self._is_kept:
-            return
-        audio, form = event["audio"], self._formats["caller"]
-        at_ms = self._ms(at_s)
-        length_ms = len(audio) * 0.75 / form.bytes_per_ms
-        position = self._spooled.add("caller", audio)
-        if at_ms - length_ms - self._caller_until_ms > DRIFT_MS:
-            self._caller_until_ms = max(0.0, at_ms - length_ms)
-            self._note_sound("caller", position, self._caller_until_ms)
-        self._caller_until_ms += length_ms
+        if event["type"] != "input_audio_buffer.append":
+            self._typed(event.get("item"), at_s)
+        elif self._keeps:
+            audio, at_ms = event["audio"], (at_s - self._started_s) * 1000
+            length_ms = len(audio) / self._chars_per_ms
+            position = self._spooled.add("caller", audio)
+            if at_ms - length_ms - self._caller_until_ms > DRIFT_MS:
+                self._caller_until_ms = max(0.0, at_ms - length_ms)
+                self._note_sound("caller", position, round(self._caller_until_ms, 1))
+            self._caller_until_ms += length_ms
 
     def speaker_event(self, event: Json, at_s: float) -> None:
         kind = event["type"]
         if kind == "response.output_audio.delta":
-            if self._is_kept:
+            if not self._keeps and self._consent.policy == "announce":
+                self._consent.speaks()
+                self._keep_sound()
+            if self._keeps:
                 position = self._spooled.add("penny", event["delta"])
                 if event["item_id"] != self._item_id:
                     self._item_id = event["item_id"]
@@ -111,6 +125,11 @@ class CallRecorder(TurnReader):
             self._take_formats(event["session"])
         elif kind == MODE_CHANGED:
             self._spooled.note("mode", at_ms=self._ms(at_s), mode=event["mode"])
+        elif kind == KEY:
+            self._answered(self._consent.press(str(event.get("event"))), str(event["event"]), at_s)
+        else:
+            words = str(event.get("transcript") or event.get("text") or "")
+            self._answered(self._consent.hear(event.get("item_id", ""), words), words, at_s)
 
     def ended(self, reason: str, at_s: float) -> None:
         """Added after those who write the totals, and after the recorder of turns."""
@@ -122,15 +141,33 @@ class CallRecorder(TurnReader):
 
     def turn_finished(self, turn: TurnRecord) -> None:
         kept = keep_turn(turn)
-        if self._was_paused(turn):
+        if turn.number == 0 and self._consent.policy in ("announce", "ask"):
+            self._spooled.note("announced", at_ms=kept.from_ms, heard=kept.heard_text)
+        if not self._consent.keeps_words:
+            kept = without_words(kept)
+        elif self._was_paused(turn):
             kept = mask_digits(kept)
         self._spooled.note("turn", at_ms=kept.finished_ms, turn=kept.model_dump(mode="json"))
 
     # -- inside -------------------------------------------------------------------------------
 
-    @property
-    def _is_kept(self) -> bool:
-        return self._keeps_sound and self._paused_ms is None
+    def _keep_sound(self) -> None:
+        """Begin a new stretch of both sides, where sound may be kept now."""
+        self._keeps = self._paused_ms is None and self._consent.keeps_sound
+        self._caller_until_ms = float("-inf")
+        self._item_id = ""
+
+    def _typed(self, item: Any, at_s: float) -> None:
+        if isinstance(item, dict) and item.get("role") == "user":
+            parts = (part.get("text") for part in item.get("content") or ())
+            words = " ".join(part for part in parts if part)
+            self._answered(self._consent.hear(item.get("id") or words, words), words, at_s)
+
+    def _answered(self, is_answer: bool, said: str, at_s: float) -> None:
+        if is_answer:
+            fields = {"answer": self._consent.answer, "said": said}
+            self._spooled.note("consent", at_ms=self._ms(at_s), **fields)
+            self._keep_sound()
 
     def _ms(self, at_s: float) -> float:
         return round((at_s - self._started_s) * 1000, 1)
@@ -158,6 +195,7 @@ class CallRecorder(TurnReader):
             form = AudioFormat(encoding, rate_hz)  # type: ignore[arg-type]  # one of its names
             if form != self._formats[side]:
                 self._formats[side] = form
+                self._chars_per_ms = self._formats["caller"].bytes_per_ms * 4 / 3
                 self._caller_until_ms = float("-inf")
                 self._item_id = ""
 

@@ -27,6 +27,7 @@ def row_of(call: Call) -> Json:
         "edge": call.edge,
         "direction": call.direction,
         "caller": call.caller,
+        "user_id": call.user_id,
         "status": call.status,
         "end_reason": call.end_reason,
         "language": call.language,

@@ -7,7 +7,7 @@ the caller cut it, and silence is where nothing played.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,8 +93,16 @@ def place(lines: Iterable[Json], sizes: dict[str, int]) -> dict[str, list[Piece]
     return pieces
 
 
-def write_sound(folder: Path, lines: Iterable[Json], target: Path) -> Sound | None:
+def write_sound(
+    folder: Path,
+    lines: Iterable[Json],
+    target: Path,
+    silent: Mapping[str, Sequence[tuple[float, float]]] | None = None,
+) -> Sound | None:
     """Write a call's sound as FLAC; None where there was none.
+
+    Args:
+        silent: by side, stretches (from, until; ms) of which nothing is kept.
 
     Raises:
         OSError, soundfile.LibsndfileError: it cannot be written; the spool is as it was.
@@ -116,6 +124,9 @@ def write_sound(folder: Path, lines: Iterable[Json], target: Path) -> Sound | No
             for channel, (side, path) in enumerate(names.items()):
                 for piece in pieces[side]:
                     _lay(piece, path, block[:, channel], begin, rate_hz)
+                for from_ms, until_ms in (silent or {}).get(side, ()):
+                    first, last = (round(ms * rate_hz / 1000) - begin for ms in (from_ms, until_ms))
+                    block[max(0, first) : max(0, last), channel] = 0
             file.write(block)
     target.chmod(0o600)
     return Sound(target, _digest(target), target.stat().st_size, round(until_ms), rate_hz)

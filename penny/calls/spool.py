@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from binascii import a2b_base64
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 import orjson
 import structlog
 from filelock import FileLock, Timeout
+from pybase64 import b64decode
 
 from penny.aio.tasks import TaskOwner
 from penny.audio.format import count_base64_bytes
@@ -150,6 +150,20 @@ class Spool:
                 except (Timeout, OSError):
                     continue  # it lives, or is not ours to read
 
+    def folders(self) -> Iterator[tuple[Path, bool]]:
+        """Every call's folder of every process, and whether its process lives."""
+        for own in sorted(self._root.glob("proc_*")):
+            lock = FileLock(own / _LOCK)
+            try:
+                lock.acquire(timeout=0)
+            except (Timeout, OSError):
+                yield from ((folder, True) for folder in _calls_in(own))
+                continue
+            try:
+                yield from ((folder, False) for folder in _calls_in(own))
+            finally:
+                lock.release()
+
     def forget(self, folder: Path) -> None:
         """Remove a call's folder, once it is kept elsewhere; the last one's owner goes too."""
         shutil.rmtree(folder, ignore_errors=True)
@@ -197,7 +211,7 @@ def _decode(audio: str) -> bytes:
     """The bytes of base64; of what is none, which the speaker refuses, as much silence."""
     size = count_base64_bytes(audio)
     try:
-        data = a2b_base64(audio, strict_mode=True)
+        data = b64decode(audio, validate=True)
     except ValueError:
         data = b""
     return data.ljust(size, b"\0")

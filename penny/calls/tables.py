@@ -58,8 +58,10 @@ calls = Table(
     Column("deleted_ms", BigInteger),
     Column("record", Json, nullable=False),  # the call without its turns
     Column("folded", Text, nullable=False),  # what was said by both, as it is searched
+    Column("user_id", String(256), nullable=False, server_default=""),
     Index("calls_of_tenant", "tenant", "started_ms", "id"),
     Index("calls_of_caller", "tenant", "caller"),
+    Index("calls_of_user", "tenant", "user_id"),
     Index("calls_by_start", "started_ms", "id"),
     Index("calls_deleted", "deleted_ms"),
 )

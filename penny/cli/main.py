@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from penny import __version__
 from penny.cli import (
+    calls,
     check,
     demo,
     kb,
@@ -25,7 +26,7 @@ from penny.errors import ConfigErrors, PennyError
 FAILED = 1
 
 
-_COMMANDS = (serve, demo, talk, check, worker, kb, keys, sessions, models, voices)
+_COMMANDS = (serve, demo, talk, check, worker, kb, keys, calls, sessions, models, voices)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -24,7 +24,6 @@ from aiohttp import web
 
 from penny.aio.channel import Channel, ChannelClosed
 from penny.gateway.guard import WHO
-from penny.gateway.routes import WEB_ROOT
 from penny.gateway.trust import Trust
 from penny.trust.rights import allows
 
@@ -60,14 +59,10 @@ class AdminRoutes:
         self._show_transcripts = show_transcripts
 
     def add_to(self, app: web.Application) -> None:
-        app.router.add_get("/admin", self._page)
         app.router.add_get("/admin/v1/overview", self._overview)
         app.router.add_get("/admin/v1/sessions", self._list)
         app.router.add_get("/admin/v1/sessions/{id}/events", self._events)
         app.router.add_post("/admin/v1/sessions/{id}/hang-up", self._hang_up)
-
-    async def _page(self, _request: web.Request) -> web.FileResponse:
-        return web.FileResponse(WEB_ROOT / "admin.html")
 
     async def _overview(self, _request: web.Request) -> web.Response:
         return web.json_response(self._describe())

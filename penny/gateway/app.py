@@ -19,6 +19,7 @@ from modes.registry import (
     find_hosts,
     find_lease_registry,
     find_spending,
+    read_answer,
 )
 from modes.self_hosted.runpod.door import WorkerDoor
 from penny.aio.tasks import TaskOwner
@@ -31,10 +32,13 @@ from penny.gateway.kb_desk import KbDeskRoutes
 from penny.gateway.kept_calls import KeptCalls
 from penny.gateway.listener import Listener, load_tls
 from penny.gateway.metrics import Metrics, tell_egress, tell_house, tell_spans, tell_trust
+from penny.gateway.openapi import serve_document
 from penny.gateway.overview import Overview
+from penny.gateway.pages import PageRoutes
 from penny.gateway.realtime import RealtimeDoor
 from penny.gateway.routes import Routes
 from penny.gateway.session_observers import attach_observers
+from penny.gateway.set_up import SetUpRoutes
 from penny.gateway.sibling_processes import SiblingProcesses
 from penny.gateway.sign_in import SignInRoutes
 from penny.gateway.socket import SocketDoor
@@ -186,11 +190,12 @@ class Gateway:
         )
         app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[make_guard(trust.gate)])
         self.routes.add_to(app)
+        notice = self._kept.notice if self._kept is not None else lambda _tenant, _language: ""
         peers = Peers(config, self.host) if config.gateway.webrtc.enabled else None
-        door = SocketDoor(broker, config, trust.gate, clock, self._siblings, peers)
+        door = SocketDoor(broker, config, trust.gate, clock, self._siblings, peers, notice)
         app.router.add_get("/ws", door.connect)
         broker.give_up_lost = lambda: door.held.give_up_longest_lost(clock())
-        realtime = RealtimeDoor(broker, config, trust.gate, trust.secrets, time.time)
+        realtime = RealtimeDoor(broker, config, trust.gate, trust.secrets, time.time, notice)
         realtime.add_to(app)
         if peers is not None:
             self._webrtc = WebRtcDoor(realtime, peers)
@@ -204,9 +209,7 @@ class Gateway:
             lambda: {**routes.describe_operation(), **overview.describe()},
             show_transcripts=config.admin.show_transcripts,
         ).add_to(app)
-        if self._kept is not None:
-            CallRoutes(self._kept, time.time).add_to(app)
-            metrics.figures.append(CallsCollector(self._kept.keeper).collect)
+        self._add_pages(app, routes, trust, metrics)
         metrics.figures.append(partial(tell_trust, trust, door.held))
         hosts, leases = find_hosts(broker.modes), find_lease_registry(broker.modes)
         if hosts is not None:
@@ -216,10 +219,28 @@ class Gateway:
         app.router.add_route("*", "/v1/{path:.*}", RealtimeDoor.refuse_path)  # what nothing took
         return app
 
+    def _add_pages(
+        self, app: web.Application, routes: Routes, trust: Trust, metrics: Metrics
+    ) -> None:
+        """The pages, what they show of the house, and of its calls."""
+        kept = self._kept
+        told = (routes.describe_operation, self.describe_engines, self._tell_of_calls)
+        SetUpRoutes(self._config, *told).add_to(app)
+        PageRoutes(trust.gate, lambda path: path != "/calls" or kept is not None).add_to(app)
+        app.router.add_get("/openapi.json", serve_document)
+        if kept is not None:
+            CallRoutes(kept, time.time).add_to(app)
+            metrics.figures.append(CallsCollector(kept.keeper).collect)
+
     async def _keep_calls(self, broker: Broker, trust: Trust, clock: Callable[[], float]) -> None:
         """Keep every call from now on. A gateway talks where nothing can be kept; it says so."""
         kept = KeptCalls(
-            self._config, trust.watches, clock, time.time, is_open=not trust.gate.needs_key
+            self._config,
+            trust.watches,
+            clock,
+            time.time,
+            read_answer,
+            is_open=not trust.gate.needs_key,
         )
         try:
             await kept.keeper.start()

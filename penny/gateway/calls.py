@@ -1,12 +1,13 @@
 """Kept calls over HTTP: found, read, heard, exported, held and erased.
 
     GET    /v1/calls                       filters, ``cursor``, ``limit``, ``order``
-    GET    /v1/calls/export?format=csv     every call that is found, as a stream (csv, jsonl)
+    GET    /v1/calls/export?format=csv     every call that is found (csv, xlsx, jsonl, parquet)
     GET    /v1/calls/{id}                  the whole record
     GET    /v1/calls/{id}/metrics          by the names of the user's documents;
                                            ``/conversations/{id}/metrics`` too
     GET    /v1/calls/{id}/transcript       ``?format=json|vtt|text``
-    GET    /v1/calls/{id}/audio            FLAC, the caller left, Penny right; ranges
+    GET    /v1/calls/{id}/audio            FLAC, the caller left, Penny right; ranges;
+                                           ``?link=true``: where it lies in S3
     POST   /v1/calls/{id}/hold             {"held": true}: not deleted while it holds
     POST   /v1/calls/{id}/recording        {"paused": true}, of a live call
     DELETE /v1/calls/{id}                  for good
@@ -18,34 +19,30 @@ Every reading, hearing, exporting and erasing is written into the audit log.
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from pydantic import ValidationError
 
 from penny.calls.database import StoreUnavailable
+from penny.calls.export import FORMATS, KINDS, export
 from penny.calls.keeper import CallKeeper
+from penny.calls.query import CallQuery
 from penny.calls.record import Call
-from penny.calls.rows import row_of
-from penny.calls.store import SHOWN, CallQuery
+from penny.calls.shelf import LINK_S, ShelfUnavailable
 from penny.calls.transcript import as_text, as_vtt
 from penny.errors import PennyError, ProtocolError
 from penny.gateway.guard import WHO, refusal
 from penny.gateway.kept_calls import KeptCalls
-from penny.gateway.routes import WEB_ROOT
 from penny.trust.identity import Identity
 from penny.writable import dump_json
 
 
 Json = dict[str, Any]
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A cell that begins so is a formula to a spreadsheet (OWASP, CSV injection)."""
 
 
 class CallRoutes:
@@ -63,7 +60,6 @@ class CallRoutes:
 
     def add_to(self, app: web.Application) -> None:
         router = app.router
-        router.add_get("/calls", self._page)
         router.add_get("/v1/calls", _told(self._find))
         router.add_get("/v1/calls/export", _told(self._export))
         router.add_get("/v1/calls/{id}", _told(self._show))
@@ -76,13 +72,11 @@ class CallRoutes:
         router.add_get("/conversations/{id}/metrics", _told(self._metrics))
         router.add_get("/storage/stats", _told(self._stats))
 
-    async def _page(self, _request: web.Request) -> web.FileResponse:
-        return web.FileResponse(WEB_ROOT / "calls.html")
-
     async def _find(self, request: web.Request) -> web.StreamResponse:
-        query = read_query(request)
+        zone = self._zone(request)
+        query = read_query(request, zone)
         found, cursor = await self._store.find(_whose(request), query)
-        return _json({"calls": found, "cursor": cursor})
+        return _json({"calls": found, "cursor": cursor, "timezone": zone.key})
 
     async def _show(self, request: web.Request) -> web.StreamResponse:
         call = await self._get(request, "read")
@@ -104,14 +98,21 @@ class CallRoutes:
         return web.Response(text=text, content_type=kind, charset="utf-8")
 
     async def _audio(self, request: web.Request) -> web.StreamResponse:
+        """The file in ranges; ``?link=true``: an address in the bucket, for five minutes."""
         call = await self._get(request, "heard")
-        path = self._keeper.path_of(call)
-        if call.sound.get("state") != "stored" or not await asyncio.to_thread(path.exists):
+        shelf, name = self._keeper.shelf, str(call.sound.get("path"))
+        size = await shelf.size(name) if call.sound.get("state") == "stored" else None
+        if size is None:
             raise ProtocolError(
                 f"the sound of this call is {call.sound.get('state')}", code="sound_absent"
             )
+        if request.query.get("link") == "true":
+            return _json({"url": await shelf.link(name), "expires_in_s": LINK_S})
         headers = {"Content-Type": "audio/flac", "Cache-Control": "private, no-store"}
-        return web.FileResponse(path, headers=headers)
+        path = await asyncio.to_thread(shelf.local, name)
+        if path is not None:
+            return web.FileResponse(path, headers=headers)
+        return await _send_range(request, size, partial(shelf.read, name), headers)
 
     async def _hold(self, request: web.Request) -> web.StreamResponse:
         held = await _read_flag(request, "held")
@@ -140,28 +141,36 @@ class CallRoutes:
         return _json({"id": call_id, "paused": paused})
 
     async def _stats(self, request: web.Request) -> web.StreamResponse:
-        tenant, folder = _whose(request), self._keeper.sounds
+        tenant = _whose(request)
         counts = await self._store.count(tenant)
-        sound = await asyncio.to_thread(_measure_folder, folder / tenant if tenant else folder)
         spool = {} if tenant else {"in_spool": self._keeper.waiting}
-        return _json({**counts, **sound, **spool})
+        return _json({**counts, **spool})
 
     async def _export(self, request: web.Request) -> web.StreamResponse:
-        query = read_query(request, ignore=("format",))
         form = request.query.get("format", "csv")
-        if form not in ("csv", "jsonl"):
-            raise ProtocolError("format: use csv or jsonl", field="format")
-        who = request[WHO]
+        if form not in FORMATS:
+            raise ProtocolError(f"format: use one of {', '.join(FORMATS)}", field="format")
+        who, zone = request[WHO], self._zone(request)
+        query = read_query(request, zone, ignore=("format",))
+        pieces = export(self._store, _whose(request), query, form, zone)
+        first = await anext(pieces, b"")  # what is wrong is told by its status
         await self._note(who, "exported", "")
-        kind = "text/csv" if form == "csv" else "application/x-ndjson"
-        headers = {"Content-Disposition": f'attachment; filename="calls.{form}"'}
-        answer = web.StreamResponse(headers={**headers, "Content-Type": f"{kind}; charset=utf-8"})
+        headers = {
+            "Content-Disposition": f'attachment; filename="calls.{form}"',
+            "Content-Type": KINDS[form],
+            "X-Penny-Calls": str(await self._store.count_found(_whose(request), query)),
+        }
+        answer = web.StreamResponse(headers=headers)
         await answer.prepare(request)
-        calls = self._store.stream(_whose(request), query)
-        async for piece in _as_csv(calls) if form == "csv" else _as_lines(calls):
+        await answer.write(first)
+        async for piece in pieces:
             await answer.write(piece)
         await answer.write_eof()
         return answer
+
+    def _zone(self, request: web.Request) -> ZoneInfo:
+        """The time zone of the tenant that asks."""
+        return self._kept.zone(request[WHO].tenant)
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -198,11 +207,15 @@ class CallsCollector:
         )
 
 
-def read_query(request: web.Request, ignore: tuple[str, ...] = ()) -> CallQuery:
-    """The filters of an address. Raises ProtocolError, naming the first that is wrong."""
+def read_query(request: web.Request, zone: ZoneInfo, ignore: tuple[str, ...] = ()) -> CallQuery:
+    """The filters of an address. Raises ProtocolError, naming the first that is wrong.
+
+    Args:
+        zone: of days and moments that name none.
+    """
     given = {k: v for k, v in request.query.items() if k not in ("api_key", *ignore)}
     try:
-        return CallQuery.model_validate(given)
+        return CallQuery.model_validate(given).in_zone(zone)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
@@ -215,7 +228,7 @@ def _told(handler: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)  # type: ignore[no-any-return]
-        except StoreUnavailable as error:
+        except (StoreUnavailable, ShelfUnavailable) as error:
             return refusal(error, 503)
         except PennyError as error:
             status = {"call_not_found": 404, "sound_absent": 404, "held": 409}
@@ -245,32 +258,31 @@ def _json(body: Any) -> web.Response:
     return web.Response(body=dump_json(body), content_type="application/json")
 
 
-async def _as_lines(calls: AsyncIterator[Call]) -> AsyncIterator[bytes]:
-    async for call in calls:
-        yield dump_json(call.model_dump(mode="json")) + b"\n"
-
-
-async def _as_csv(calls: AsyncIterator[Call]) -> AsyncIterator[bytes]:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(SHOWN)
-    async for call in calls:
-        row = row_of(call)
-        writer.writerow([_safe(row[name]) for name in SHOWN])
-        yield text.getvalue().encode()
-        text.seek(0)
-        text.truncate()
-    if text.tell():
-        yield text.getvalue().encode()
-
-
-def _safe(value: Any) -> Any:
-    """A cell that no spreadsheet runs."""
-    if isinstance(value, str) and value.startswith(FORMULA):
-        return "'" + value
-    return "" if value is None else value
-
-
-def _measure_folder(folder: Path) -> dict[str, int]:
-    files = [path.stat().st_size for path in folder.rglob("*.flac")] if folder.exists() else []
-    return {"sounds": len(files), "sound_bytes": sum(files)}
+async def _send_range(
+    request: web.Request,
+    size: int,
+    read: Callable[[int, int], AsyncIterator[bytes]],
+    headers: dict[str, str],
+) -> web.StreamResponse:
+    """A file that lies elsewhere, or the part of it that ``Range`` names."""
+    try:
+        wanted = request.http_range
+        start, end, _ = slice(wanted.start, wanted.stop).indices(size)
+    except ValueError:
+        start, end = size, size
+    if start >= end:
+        raise web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{size}"})
+    is_part = "Range" in request.headers
+    answer = web.StreamResponse(status=206 if is_part else 200, headers=headers)
+    answer.headers["Accept-Ranges"] = "bytes"
+    answer.content_length = end - start
+    if is_part:
+        answer.headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    pieces = read(start, end)
+    first = await anext(pieces, b"")  # what is wrong is told by its status
+    await answer.prepare(request)
+    await answer.write(first)
+    async for piece in pieces:
+        await answer.write(piece)
+    await answer.write_eof()
+    return answer

@@ -43,6 +43,11 @@ ROUTES: dict[str, str] = {
     "POST /v1/realtime/calls/{call_id}/reject": OWN,
     "POST /v1/realtime/calls/{call_id}/refer": OWN,
     "GET /kb": OPEN,
+    "GET /set-up": OPEN,
+    "GET /docs": OPEN,
+    "GET /openapi.json": OPEN,
+    "GET /v1/rooms": OPEN,  # those that who asks may use
+    "GET /v1/set-up": "house:read",
     "GET /v1/kb/search": "kb:read",
     "GET /v1/kb/collections": "kb:write",
     "GET /v1/kb/passages": "kb:write",

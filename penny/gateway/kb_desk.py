@@ -30,7 +30,6 @@ from penny.errors import PennyError, ProtocolError
 from penny.gateway.gate import Gate
 from penny.gateway.guard import WHO, refusal
 from penny.gateway.kb import SharedKb
-from penny.gateway.routes import WEB_ROOT
 
 
 log = structlog.get_logger()
@@ -51,16 +50,12 @@ class KbDeskRoutes:
         self._gate = gate
 
     def add_to(self, app: web.Application) -> None:
-        app.router.add_get("/kb", self._page)
         app.router.add_get("/v1/kb/collections", self._answering(self._collections))
         app.router.add_get("/v1/kb/passages", self._answering(self._passages))
         app.router.add_put("/v1/kb/document", self._answering(self._put))
         app.router.add_delete("/v1/kb/document", self._answering(self._remove))
         app.router.add_get("/v1/kb/unanswered", self._answering(self._unanswered))
         app.router.add_delete("/v1/kb/unanswered", self._answering(self._forget))
-
-    async def _page(self, _request: web.Request) -> web.FileResponse:
-        return web.FileResponse(WEB_ROOT / "kb.html")
 
     def _answering(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def answer(request: web.Request) -> web.Response:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from functools import partial
+from zoneinfo import ZoneInfo
 
 import structlog
 
-from config.calls import CallsSection, TenantCallsSection
 from config.schema import Config
 from penny import __version__
 from penny.calls.keeper import CallKeeper, Retention
+from penny.calls.last_words import LastWords
+from penny.calls.notice import Answer, Consent, write_notice
 from penny.calls.recorder import CallRecorder
+from penny.calls.shelf import Shelf
 from penny.calls.store import CallStore
 from penny.gateway.session_watch import SessionWatches
 from penny.session.broker import Broker
+from penny.session.edge import Edge
+from penny.session.mode import SessionSpec
 from penny.session.session import Session
 from penny.session.turn_recorder import TurnRecorder
 
@@ -28,6 +35,7 @@ class KeptCalls:
         watches: what was admitted: whose key and by which edge a session came.
         is_open: whether callers on this machine need no key.
         wall_clock: Unix time in seconds.
+        read_answer: an answer to "may this call be recorded?".
     """
 
     def __init__(
@@ -36,6 +44,7 @@ class KeptCalls:
         watches: SessionWatches,
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
+        read_answer: Callable[[str], Answer],
         *,
         is_open: bool,
     ) -> None:
@@ -43,25 +52,33 @@ class KeptCalls:
         self._watches = watches
         self._clock = clock
         self._wall_clock = wall_clock
+        self._read_answer = read_answer
         self._is_open = is_open
         self._live: dict[str, CallRecorder] = {}
-        section = config.calls
-        store = CallStore(config.resolve_url(section.url))
-        folder = config.resolve(section.folder)
-        self.keeper = CallKeeper(store, folder, self.retention, clock, wall_clock)
+        self._asked: SessionSpec | None = None
+        self.keeper = open_keeper(config, clock, wall_clock)
 
     def attach(self, broker: Broker) -> None:
         """Keep every session that opens from now on. Call it after those who write the totals."""
         broker.add_observer(self._record)
+        broker.wrap_edge = self._wrap
 
-    def retention(self, tenant: str) -> Retention:
-        """How long a tenant's calls are kept."""
-        house, own = self._config.calls, self._of(tenant)
-        sound, record = own.keep_sound_days, own.keep_record_days
-        return Retention(
-            house.keep_sound_days if sound is None else sound,
-            house.keep_record_days if record is None else record,
-        )
+    def _wrap(self, spec: SessionSpec, edge: Edge) -> Edge:
+        """What stands between a session and its caller; the session begins in the same step."""
+        self._asked = spec
+        return LastWords(edge, asyncio.get_running_loop())
+
+    def notice(self, tenant: str, language: str) -> str:
+        """What this tenant's callers are told first; '' where they are told nothing."""
+        own = self._config.tenant_calls(tenant)
+        told = own.notice or self._config.calls.notice
+        days = retention_of(self._config, tenant).sound_days
+        policy = self._config.calls.policy(own)
+        return write_notice(policy, told.controller, told.purpose, told.contact, days, language)
+
+    def zone(self, tenant: str) -> ZoneInfo:
+        """In which a tenant's days begin and end."""
+        return ZoneInfo(self._config.calls.timezone_of(self._config.tenant_calls(tenant)))
 
     def find_live(self, tenant: str | None, call_id: str) -> CallRecorder | None:
         """The recorder of a live call of this tenant; of any where it is None."""
@@ -71,7 +88,8 @@ class KeptCalls:
         return self._live.get(call_id)
 
     def _record(self, session: Session, turns: TurnRecorder) -> CallRecorder:
-        record = self._watches.live[session.id].record
+        record, spec = self._watches.live[session.id].record, self._asked
+        assert spec is not None
         tenant = record["tenant"]
         policy = self._policy(tenant, keyed=bool(record.get("key_id")))
         header = {
@@ -80,7 +98,9 @@ class KeptCalls:
             "key_id": record.get("key_id") or "",
             "edge": record["edge"],
             "mode": session.mode,
-            "language": self._config.session.language,
+            "caller": str(spec.context.get("caller") or "")[:128],
+            "user_id": str(spec.context.get("user_id") or "")[:256],
+            "language": spec.language,
             "versions": {"penny": __version__},
             "consent": {"policy": policy},
         }
@@ -90,7 +110,7 @@ class KeptCalls:
             session.state.started_s,
             session.state.totals,
             self._wall_clock,
-            keeps_sound=policy == "on",
+            consent=Consent(policy, self._read_answer),
             on_ended=lambda: self._live.pop(session.id, None),
         )
         self._live[session.id] = recorder
@@ -98,14 +118,29 @@ class KeptCalls:
         return recorder
 
     def _policy(self, tenant: str, *, keyed: bool) -> str:
-        house: CallsSection = self._config.calls
-        own = self._of(tenant).recording
-        if own is not None:
-            return own
-        if house.recording != "auto":
-            return house.recording
+        policy = self._config.calls.policy(self._config.tenant_calls(tenant))
+        if policy != "auto":
+            return policy
         return "on" if self._is_open and not keyed else "off"
 
-    def _of(self, tenant: str) -> TenantCallsSection:
-        section = self._config.tenants.get(tenant)
-        return section.calls if section is not None else TenantCallsSection()
+
+def open_keeper(
+    config: Config, clock: Callable[[], float], wall_clock: Callable[[], float]
+) -> CallKeeper:
+    """What keeps the calls of this configuration; it is not started."""
+    section = config.calls
+    folder = config.resolve(section.folder)
+    shelf = Shelf(folder / "sound", section.bucket, keeps_local=section.storage != "s3")
+    store = CallStore(config.resolve_url(section.url))
+    retention = partial(retention_of, config)
+    return CallKeeper(store, shelf, folder, retention, clock, wall_clock)
+
+
+def retention_of(config: Config, tenant: str) -> Retention:
+    """How long a tenant's calls are kept."""
+    house, own = config.calls, config.tenant_calls(tenant)
+    sound, record = own.keep_sound_days, own.keep_record_days
+    return Retention(
+        house.keep_sound_days if sound is None else sound,
+        house.keep_record_days if record is None else record,
+    )

@@ -29,6 +29,8 @@ from penny.session.mode import Elsewhere, Json, Mode, SessionSpec, Speaker
 
 log = structlog.get_logger()
 
+Notice = Callable[[str, str], str]
+"""By tenant and language, what a caller is told before all else; '' for nothing."""
 OTHER_MODE = "EXTERNAL"
 
 
@@ -144,6 +146,13 @@ async def _keep_company(connection: SocketConnection, cold: asyncio.Event) -> No
     await cold.wait()
     while True:
         _answer(connection, await connection.receive())
+
+
+def say_exactly(line: str) -> Json:
+    """The event that has a speaker say a line of ours, in its own voice."""
+    instructions = f"Saluda diciendo exactamente: «{line}»"
+    response = {"instructions": instructions, "metadata": {"penny_say": line}}
+    return {"type": "response.create", "response": response}
 
 
 def _answer(connection: SocketConnection, message: str | bytes | None) -> None:

@@ -27,7 +27,7 @@ from penny.errors import (
     Unauthorized,
 )
 from penny.gateway.gate import Gate
-from penny.gateway.opening import Opener
+from penny.gateway.opening import Notice, Opener, say_exactly
 from penny.ids import new_id
 from penny.realtime.session_config import TRANSCRIPTION
 from penny.session.broker import Broker
@@ -98,8 +98,10 @@ class RealtimeDoor:
         gate: Gate,
         secrets: ClientSecrets,
         wall_clock: Callable[[], float],
+        notice: Notice = lambda _tenant, _language: "",
     ) -> None:
         self._broker = broker
+        self._notice = notice
         self._opener = Opener(broker, config)
         self._config = config
         self._gate = gate
@@ -191,6 +193,7 @@ class RealtimeDoor:
         limits = self._gate.session_limits(asked.policy)
         return RealtimeEdge(
             connection,
+            session_id=asked.spec.session_id,
             model=asked.model or DEFAULT_MODEL,
             may_rename=None if asked.model else lambda name: name not in MODEL_MODES,
             expires_at=int(self._wall_clock() + limits.max_s),
@@ -203,6 +206,9 @@ class RealtimeDoor:
     async def run(self, asked: Asked, edge: Edge, speaker: Speaker) -> None:
         """Carry the session until it ends."""
         limits = self._gate.session_limits(asked.policy)
+        line = self._notice(asked.spec.tenant, asked.spec.language)
+        if line and asked.spec.kind != TRANSCRIPTION:  # in which nothing is said
+            speaker.send(say_exactly(line))
         await self._broker.run(asked.mode, asked.spec, edge, speaker, limits)
 
     async def _join(self, request: web.Request, call_id: str) -> web.StreamResponse:

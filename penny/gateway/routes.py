@@ -1,4 +1,4 @@
-"""HTTP routes: health, modes, metrics, and the page."""
+"""HTTP routes: health, modes, metrics, and the files of the pages."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ WEB_ROOT = Path(__file__).resolve().parent.parent / "web"
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        "connect-src 'self'; worker-src 'self'; media-src 'self'; base-uri 'none'; "
-        "form-action 'none'; frame-ancestors 'none'"
+        "connect-src 'self'; worker-src 'self'; media-src 'self'; manifest-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -68,7 +68,6 @@ class Routes:
         self._siblings = siblings
 
     def add_to(self, app: web.Application) -> None:
-        app.router.add_get("/", self._page)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/v1/modes", self._modes)
@@ -76,9 +75,6 @@ class Routes:
             app.router.add_get("/metrics", self._metrics_page)
         app.router.add_static("/web", WEB_ROOT, show_index=False, follow_symlinks=False)
         app.on_response_prepare.append(_add_security_headers)
-
-    async def _page(self, _request: web.Request) -> web.FileResponse:
-        return web.FileResponse(WEB_ROOT / "index.html")
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "version": __version__})

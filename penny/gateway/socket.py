@@ -24,7 +24,7 @@ from penny.errors import (
 )
 from penny.gateway.gate import Gate, dead_secret_of
 from penny.gateway.held_sessions import HeldSessions
-from penny.gateway.opening import CallerLeft, Opener, Opening
+from penny.gateway.opening import CallerLeft, Opener, Opening, say_exactly
 from penny.gateway.sibling_processes import SiblingProcesses
 from penny.gateway.webrtc import Peers, SocketMedia
 from penny.ids import new_id
@@ -68,8 +68,10 @@ class SocketDoor:
         clock: Callable[[], float],
         siblings: SiblingProcesses | None = None,
         peers: Peers | None = None,
+        notice: Callable[[str, str], str] = lambda _tenant, _language: "",
     ) -> None:
         self._broker = broker
+        self._notice = notice
         self._config = config
         self._gate = gate
         self._clock = clock
@@ -245,7 +247,9 @@ class SocketDoor:
         for warning in [*opened.warnings, *self._warnings(start, mode)]:
             edge.post(warning)
         try:
-            self._greet(speaker, self._greeting(start))
+            told = self._notice(spec.tenant, spec.language)
+            if line := " ".join(filter(None, (told, self._greeting(start)))):
+                speaker.send(say_exactly(line))
             await self._broker.run(mode, spec, edge, speaker, limits)
         finally:
             if token is not None:
@@ -280,12 +284,6 @@ class SocketDoor:
 
     def _greeting(self, start: SessionStart) -> str:
         return self._config.session.greeting if start.greeting is None else start.greeting
-
-    def _greet(self, speaker: Speaker, greeting: str) -> None:
-        if greeting:
-            instructions = f"Saluda diciendo exactamente: «{greeting}»"
-            response = {"instructions": instructions, "metadata": {"penny_say": greeting}}
-            speaker.send({"type": "response.create", "response": response})
 
     def _started(
         self,

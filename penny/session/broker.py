@@ -82,6 +82,8 @@ class Broker:
         self._place_free = asyncio.Event()
         self.give_up_lost: Callable[[], bool] = lambda: False
         """Ends one session whose client is lost, if there is one."""
+        self.wrap_edge: Callable[[SessionSpec, Edge], Edge] = lambda _spec, edge: edge
+        """What stands between a session and its edge, where something does."""
         self._draining = False
         self._empty = asyncio.Event()
         self._empty.set()
@@ -195,6 +197,7 @@ class Broker:
             limits: of this session, where they are not the gateway's own.
         """
         limits = limits or self._settings.limits
+        edge = self.wrap_edge(spec, edge)
         session = Session(spec.session_id, mode.name, edge, speaker, (), limits, self._clock)
         turns = TurnRecorder(session.state.started_s, silence_ms=self._settings.silence_ms)
         made = [make(session, turns) for make in self._observers]

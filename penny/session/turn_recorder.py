@@ -191,6 +191,9 @@ class TurnRecorder:
         if turn is not None:
             turn.is_understood = bool(event["understood"])
             turn.language = event.get("language") or ""
+            if turn.transcript_ms is None and event.get("text"):  # all that is told of the words
+                turn.words = event["text"]
+                turn.transcript_ms = turn.last_ms = now_ms
 
     def _transcribed(self, event: Json, now_ms: float) -> None:
         turn = self._by_item.get(event["item_id"])
@@ -369,6 +372,7 @@ _HANDLERS: dict[str, Callable[[TurnRecorder, Json, float], None]] = {
     "penny.transcript": TurnRecorder._understood,
     "conversation.item.input_audio_transcription.completed": TurnRecorder._transcribed,
     "conversation.item.input_audio_transcription.failed": TurnRecorder._transcribed,
+    "penny.transcription_usage": TurnRecorder._transcribed,  # of a client that asked for no words
     "response.created": TurnRecorder._created,
     "penny.response.first_token": TurnRecorder._token,
     "response.output_audio_transcript.delta": TurnRecorder._token,

@@ -1,58 +1,26 @@
 // Kept calls: found by filters, read turn by turn, heard with both voices on one line.
 
+import { ask, openDesk } from "./desk.js";
 import { element, find } from "./element.js";
-import { asSignedIn, signIn } from "./sign-in.js";
-import { changeTheme, currentTheme, showTheme } from "./theme.js";
+import { asSignedIn } from "./sign-in.js";
 import { clock, dollars } from "./ticker.js";
-import { currentLanguage, speak, words } from "./words.js";
+import { currentLanguage, words } from "./words.js";
 
 const DRAWN_MS = 30 * 60_000; // a longer call is heard and read; its waves would fill the memory
 
-let found = null;
+let found = [];
 let cursor = null;
+let timeZone; // in which the house's days begin and end
 let call = null;
 let lines = [];
 let waves = null;
 
-async function ask(path, options) {
-  const response = await asSignedIn(path, options);
-  if (response.ok) return response.json();
-  const { error } = await response.json().catch(() => ({}));
-  throw Object.assign(new Error(error?.message ?? `${path}: ${response.status}`), { status: response.status, code: error?.code });
-}
-
-function complain(error) {
-  const asksKey = error.status === 401 || (error.code === "forbidden" && found === null);
-  find("#problem").hidden = asksKey && document.body.dataset.state === "loading";
-  find("#problem p").textContent = error.status ? error.message : words().admin.unreachable;
-  if (!asksKey) return;
-  document.body.dataset.state = "locked";
-  find("#entry").hidden = false;
-  find("#desk").hidden = true;
-}
-
-/** Run what a person asked for; what goes wrong is shown until the next. */
-async function act(work) {
-  try {
-    find("#problem").hidden = true;
-    await work();
-  } catch (error) {
-    complain(error);
-  }
-}
-
-const moment = (at) => new Intl.DateTimeFormat(currentLanguage(), { dateStyle: "medium", timeStyle: "short" }).format(new Date(at));
+const moment = (at) => new Intl.DateTimeFormat(currentLanguage(), { dateStyle: "medium", timeStyle: "short", timeZone }).format(new Date(at));
 
 function wanted() {
   const given = new FormData(find("#filters"));
   const facts = {};
-  for (const name of ["text", "mode"]) if (given.get(name)) facts[name] = given.get(name);
-  if (given.get("since")) facts.since = new Date(`${given.get("since")}T00:00`).toISOString();
-  if (given.get("until")) {
-    const day = new Date(`${given.get("until")}T00:00`);
-    day.setDate(day.getDate() + 1);
-    facts.until = day.toISOString();
-  }
+  for (const name of ["text", "mode", "since", "until"]) if (given.get(name)) facts[name] = given.get(name);
   return facts;
 }
 
@@ -61,10 +29,12 @@ async function search(next = null) {
   const page = await ask(`/v1/calls?${new URLSearchParams(facts)}`);
   found = next ? [...found, ...page.calls] : page.calls;
   cursor = page.cursor;
-  document.body.dataset.state = "open";
-  find("#entry").hidden = true;
-  find("#desk").hidden = false;
-  draw();
+  timeZone = page.timezone;
+}
+
+async function searchAgain(next) {
+  await search(next);
+  draw(true);
 }
 
 function row(each) {
@@ -182,10 +152,13 @@ function peaks(samples, count) {
 function drawWaves() {
   const canvas = find("#waves");
   const pen = canvas.getContext("2d");
-  const style = getComputedStyle(document.documentElement);
+  const colourOf = (name) => {
+    canvas.style.color = `var(${name})`; // a canvas does not know light-dark()
+    return getComputedStyle(canvas).color;
+  };
   pen.clearRect(0, 0, canvas.width, canvas.height);
   if (waves === null) return;
-  const colours = [style.getPropertyValue("--verdigris"), style.getPropertyValue("--copper")];
+  const colours = [colourOf("--verdigris"), colourOf("--copper")];
   const width = canvas.width / waves[0].length;
   waves.forEach((side, channel) => {
     pen.fillStyle = colours[channel];
@@ -197,7 +170,7 @@ function drawWaves() {
   });
   const player = find("#player");
   if (player.duration) {
-    pen.fillStyle = style.getPropertyValue("--ink");
+    pen.fillStyle = colourOf("--ink");
     pen.fillRect((player.currentTime / player.duration) * canvas.width, 0, 2, canvas.height);
   }
 }
@@ -209,7 +182,7 @@ const open = (id) =>
     const player = find("#player");
     if (call.sound.state === "stored") player.src = `/v1/calls/${encodeURIComponent(id)}/audio`;
     else player.removeAttribute("src");
-    draw();
+    draw(true);
     find("#call-title").focus();
     if (call.sound.state === "stored" && call.sound.duration_ms <= DRAWN_MS) await decode(id);
   });
@@ -228,58 +201,33 @@ const erase = () =>
     await ask(`/v1/calls/${encodeURIComponent(call.id)}`, { method: "DELETE" });
     call = null;
     find("#player").removeAttribute("src");
-    await search();
+    await searchAgain();
   });
 
-function draw() {
+function draw(isOpen) {
   const say = words();
   document.title = `Penny · ${say.calls.title}`;
-  find("#theme").setAttribute("aria-label", say.themes[currentTheme()]);
-  find("#theme").title = say.themes[currentTheme()];
   const mode = find("[name='mode']");
   const chosen = mode.value;
   mode.replaceChildren(...["", "SELF_HOSTED", "EXTERNAL"].map((each) => element("option", { value: each, text: each ? say.calls.modes[each] : say.calls.any, selected: each === chosen })));
-  if (found === null) return;
+  if (!isOpen) return;
   find("#count").textContent = say.calls.count(found.length, cursor !== null);
   find("#calls").replaceChildren(...found.map(row));
   find("#more").hidden = cursor === null;
   drawCall();
+  drawWaves();
 }
 
-find("#entry").addEventListener("submit", (submit) => {
-  submit.preventDefault();
-  const key = find("#key").value;
-  find("#key").value = "";
-  act(async () => {
-    const response = await signIn(key);
-    if (!response.ok) throw Object.assign(new Error((await response.json()).error.message), { status: response.status });
-    await search();
-  });
-});
 find("#filters").addEventListener("submit", (submit) => {
   submit.preventDefault();
-  act(() => search());
+  act(() => searchAgain());
 });
-find("#more").addEventListener("click", () => act(() => search(cursor)));
+find("#more").addEventListener("click", () => act(() => searchAgain(cursor)));
 find("#player").addEventListener("timeupdate", follow);
 find("#waves").addEventListener("click", (click) => {
   const box = click.currentTarget.getBoundingClientRect();
   const player = find("#player");
   if (player.duration) seek(((click.clientX - box.left) / box.width) * player.duration);
 });
-for (const button of document.querySelectorAll("[data-language]")) {
-  button.addEventListener("click", () => {
-    speak(button.dataset.language);
-    draw();
-  });
-}
-find("#theme").addEventListener("click", () => {
-  changeTheme();
-  draw();
-  drawWaves();
-});
 
-showTheme();
-speak(currentLanguage());
-draw();
-act(() => search());
+const act = openDesk({ load: search, draw });

@@ -13,7 +13,10 @@ export async function signIn(key) {
     body: JSON.stringify({ key: key.trim() }),
     cache: "no-store",
   });
-  if (response.ok) token = (await response.clone().json()).csrf;
+  if (response.ok) {
+    token = (await response.clone().json()).csrf;
+    document.dispatchEvent(new Event("signed-in"));
+  }
   return response;
 }
 

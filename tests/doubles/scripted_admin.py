@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
+from penny.gateway.pages import render
 from penny.gateway.routes import SECURITY_HEADERS, WEB_ROOT
 
 
@@ -216,14 +217,18 @@ class ScriptedAdmin:
 async def serve(admin: ScriptedAdmin) -> AsyncIterator[ScriptedAdmin]:
     """Serve page and API on a free loopback port; ``admin.url`` says where."""
 
-    async def page(_: web.Request) -> web.FileResponse:
-        return web.FileResponse(WEB_ROOT / "admin.html")
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(body=render("/admin"), content_type="text/html", charset="utf-8")
+
+    async def rooms(_: web.Request) -> web.Response:
+        return web.json_response({"rooms": []})
 
     async def secure(_: web.Request, response: web.StreamResponse) -> None:
         response.headers.update(SECURITY_HEADERS)
 
     app = web.Application()
     app.router.add_get("/admin", page)
+    app.router.add_get("/v1/rooms", rooms)
     app.router.add_static("/web", WEB_ROOT)
     app.router.add_route("*", "/v1/sign-in", admin.sign_in)
     app.router.add_get("/admin/v1/overview", admin.describe)

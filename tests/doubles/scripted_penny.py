@@ -16,6 +16,7 @@ import numpy as np
 from aiohttp import WSMsgType, web
 
 from penny.errors import ProtocolError
+from penny.gateway.pages import render
 from penny.gateway.routes import SECURITY_HEADERS, WEB_ROOT
 from penny.protocol.codec import check_audio, dump, parse_client_message
 from penny.protocol.conversation import (
@@ -378,8 +379,12 @@ def _in_english(value: Any) -> Any:
     return value
 
 
-async def _serve_page(_: web.Request) -> web.FileResponse:
-    return web.FileResponse(WEB_ROOT / "index.html")
+async def _serve_page(_: web.Request) -> web.Response:
+    return web.Response(body=render("/"), content_type="text/html", charset="utf-8")
+
+
+async def _serve_rooms(_: web.Request) -> web.Response:
+    return web.json_response({"rooms": []})
 
 
 async def _secure(_: web.Request, response: web.StreamResponse) -> None:
@@ -409,6 +414,7 @@ async def serve(penny: ScriptedPenny) -> AsyncIterator[ScriptedPenny]:
 
     app = web.Application()
     app.router.add_get("/", _serve_page)
+    app.router.add_get("/v1/rooms", _serve_rooms)
     app.router.add_static("/web", WEB_ROOT)
     app.on_response_prepare.append(_secure)
     app.router.add_get("/v1/modes", list_modes)

@@ -15,9 +15,12 @@ import soundfile
 
 from penny.calls.database import StoreUnavailable
 from penny.calls.keeper import CallKeeper, Retention
+from penny.calls.notice import Consent
+from penny.calls.query import CallQuery
 from penny.calls.recorder import CallRecorder
+from penny.calls.shelf import Shelf
 from penny.calls.spool import read_log
-from penny.calls.store import CallQuery, CallStore
+from penny.calls.store import CallStore
 from penny.session.turn_recorder import TurnRecorder
 from tests.penny.calls.test_sound import tone
 
@@ -37,7 +40,10 @@ asyncio.run(talk_for_ever(Path(sys.argv[1])))
 def keeper_of(folder: Path, url: str = "") -> CallKeeper:
     loop = asyncio.get_running_loop()
     store = CallStore(url or f"sqlite:///{folder / 'calls.sqlite'}")
-    return CallKeeper(store, folder, lambda _: Retention(None, None), loop.time, lambda: 1.8e9)
+    shelf = Shelf(folder / "sound")
+    return CallKeeper(
+        store, shelf, folder, lambda _: Retention(None, None), loop.time, lambda: 1.8e9
+    )
 
 
 class Talk:
@@ -50,7 +56,7 @@ class Talk:
         self.turns = TurnRecorder(started_s)
         header = {"id": name, "tenant": "default", "edge": "socket", "mode": "SELF_HOSTED"}
         self.recorder = CallRecorder(
-            self.spooled, header, started_s, {}, lambda: 1.8e9, keeps_sound=True,
+            self.spooled, header, started_s, {}, lambda: 1.8e9, consent=Consent("on"),
             on_ended=lambda: None,
         )  # fmt: skip
         self.turns.add_reader(self.recorder)
@@ -133,7 +139,7 @@ async def test_what_a_killed_gateway_had_of_its_calls_is_kept(tmp_path: Path) ->
         assert len(numbers) >= spoken - 14
         lost_ms = spoken * 100 - call.sound["duration_ms"]
         assert lost_ms <= 1000
-        path = keeper.path_of(call)
+        path = keeper.shelf.folder / call.sound["path"]
         assert soundfile.info(path).frames > 0
     await store.aclose()
     assert not list((tmp_path / "spool").glob("*/sess_*"))

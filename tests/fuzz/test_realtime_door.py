@@ -244,6 +244,7 @@ class House:
         """Whether answers end in the middle, with no end told."""
         self.edge = RealtimeEdge(
             cast(Any, self),
+            session_id="sess_1",
             model="m",
             expires_at=0,
             penny_events=True,

@@ -90,6 +90,7 @@ class RealtimeEdge:
     """One Realtime client on its connection.
 
     Args:
+        session_id: every session object it sees carries it: by it a kept call is found.
         model: the name the client asked for; every session object it sees carries it.
         may_rename: whether a ``session.model`` may take that name's place; None: no other may,
             because the address named one. Any other is left out, and the rest of its update holds.
@@ -107,6 +108,7 @@ class RealtimeEdge:
         self,
         connection: EventConnection,
         *,
+        session_id: str,
         model: str,
         expires_at: int,
         penny_events: bool,
@@ -117,6 +119,7 @@ class RealtimeEdge:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._connection = connection
+        self._session_id = session_id
         self._model = model
         self._may_rename = may_rename
         self._expires_at = expires_at
@@ -235,6 +238,7 @@ class RealtimeEdge:
         """The session as this client should see it: its model, its end, nothing of Penny's own."""
         session = {k: v for k, v in event["session"].items() if not k.startswith("penny_")}
         expires_at = min(self._expires_at, session.get("expires_at") or self._expires_at)
+        session["id"] = self._session_id
         session["expires_at"] = expires_at
         if session.get("type") != TRANSCRIPTION:  # whose object has the recogniser's model alone
             session["model"] = self._model

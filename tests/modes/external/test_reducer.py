@@ -381,8 +381,11 @@ def test_a_response_that_only_calls_a_tool_of_pennys_shows_as_the_answer_that_fo
     play.client("response.create", response=asked)
     play.begin()
     play.call("call_1")
-    play.end()
+    usage = {"input_token_details": {"text_tokens": 900}, "output_tokens": 20}
+    play.end(usage=usage)
     assert [kind for kind in play.kinds() if kind.startswith("response.")] == []
+    billed = [event for event in play.told if event["type"] == "penny.usage"]
+    assert [(e["component"], e["usage"]) for e in billed] == [("portavoz", usage)]
     play.happen("tool", ToolEnded("call_1", "{}"))
     assert play.creates()[-1]["response"] == asked
     play.begin("resp_2")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from brain.actions import read_consent
 from penny.audio import g711
 from penny.calls.keeper import make_call
+from penny.calls.masking import silenced
+from penny.calls.notice import Consent
+from penny.calls.record import Call
 from penny.calls.recorder import CallRecorder
 from penny.calls.sound import write_sound
 from penny.calls.spool import CALLER, LOG, SpooledCall, read_log
@@ -29,7 +34,7 @@ PIECE = 960
 class Kept:
     """A call that a test plays into a recorder; ``ms`` is the loop's clock."""
 
-    def __init__(self, folder: Path, *, keeps_sound: bool = True) -> None:
+    def __init__(self, folder: Path, policy: str = "on") -> None:
         self.spooled = SpooledCall(folder, lambda: 0.0)
         self.turns = TurnRecorder(0.0)
         header = {"id": "sess_1", "tenant": "default", "edge": "socket", "mode": "SELF_HOSTED"}
@@ -39,7 +44,7 @@ class Kept:
             0.0,
             {"usd": 0.5},
             lambda: 1_800_000_000.0,
-            keeps_sound=keeps_sound,
+            consent=Consent(policy, partial(read_consent, about="grabar")),
             on_ended=lambda: None,
         )
         self.turns.add_reader(self.recorder)
@@ -72,6 +77,21 @@ class Kept:
         self.turns.ended("client_ended", ms / 1000)
         self.recorder.ended("client_ended", ms / 1000)
         self.spooled.write()
+
+    def hears(self, words: str, from_ms: int, item_id: str) -> None:
+        """A spoken turn, recognised 200 ms after its last sound."""
+        begun = {"item_id": item_id, "audio_start_ms": from_ms}
+        self.speaker({"type": "input_audio_buffer.speech_started", **begun}, from_ms)
+        self.says(from_ms, from_ms + 1000, 100)
+        over = {"item_id": item_id, "audio_end_ms": from_ms + 1000}
+        self.speaker({"type": "input_audio_buffer.speech_stopped", **over}, from_ms + 1000)
+        kind = "conversation.item.input_audio_transcription.completed"
+        self.speaker({"type": kind, "item_id": item_id, "transcript": words}, from_ms + 1200)
+
+    def call(self) -> Call:
+        call = make_call(read_log(self.folder), {"caller": 0, "penny": 0})
+        assert call is not None
+        return call
 
     def sound(self) -> tuple[np.ndarray[Any, Any], int]:
         target = self.folder / "sound.flac"
@@ -189,8 +209,92 @@ def test_a_pause_keeps_silence_and_no_number(tmp_path: Path) -> None:
     assert turn.words == "mi tarjeta es • • • •, •••• y caduca en mayo"
 
 
+def test_nothing_is_kept_before_a_yes(tmp_path: Path) -> None:
+    kept = Kept(tmp_path, policy="ask")
+    kept.answers(0, 1000, 200)
+    kept.hears("mi clave es secreta", 1000, "i1")
+    kept.hears("sí, de acuerdo", 3000, "i2")
+    kept.says(4000, 6000, 300)
+    kept.hears("quiero mi factura", 6000, "i3")
+    kept.end(12_000)
+    samples, rate_hz = kept.sound()
+    assert {tuple(each) for each in samples[: 3990 * 24]} == {(0, 0)}
+    assert level_at(samples, rate_hz, 5000) == [300, 0]
+    call = kept.call()
+    assert [turn.words for turn in call.turns if turn.number] == [
+        None,
+        "sí, de acuerdo",
+        "quiero mi factura",
+    ]
+    (answer,) = [line for line in call.consent["told"] if "answer" in line]
+    assert answer == {"at_ms": 4200.0, "answer": "yes", "said": "sí, de acuerdo"}
+
+
+@pytest.mark.parametrize("words", ["no", "no quiero que me graben"])
+def test_a_no_leaves_neither_sound_nor_words(tmp_path: Path, words: str) -> None:
+    kept = Kept(tmp_path, policy="ask")
+    kept.hears(words, 0, "i1")
+    kept.hears("sí", 3000, "i2")
+    kept.says(4000, 6000, 300)
+    kept.end(12_000)
+    assert not (tmp_path / CALLER).exists()
+    call = kept.call()
+    assert [turn.words for turn in call.turns] == [None, None]
+    assert [line["answer"] for line in call.consent["told"]] == ["no"]
+
+
+def test_a_yes_to_another_question_is_no_consent(tmp_path: Path) -> None:
+    kept = Kept(tmp_path, policy="ask")
+    for number, words in enumerate(("¿cuánto debo?", "¿y cuándo vence?", "sí")):
+        kept.hears(words, 3000 * number, f"i{number}")
+    kept.end(12_000)
+    assert not (tmp_path / CALLER).exists()
+    assert {turn.words for turn in kept.call().turns} == {None}
+
+
+@pytest.mark.parametrize(("key", "answer"), [("1", "yes"), ("2", "no")])
+def test_a_key_answers_too(tmp_path: Path, key: str, answer: str) -> None:
+    kept = Kept(tmp_path, policy="ask")
+    kept.speaker({"type": "input_audio_buffer.dtmf_event_received", "event": key}, 500)
+    kept.says(1000, 2000, 300)
+    kept.end(9000)
+    assert (tmp_path / CALLER).exists() == (answer == "yes")
+    assert [line["answer"] for line in kept.call().consent["told"] if "answer" in line] == [answer]
+
+
+def test_an_announcement_is_kept_with_what_follows_and_noted_as_heard(tmp_path: Path) -> None:
+    kept = Kept(tmp_path, policy="announce")
+    kept.says(0, 1000, 300)
+    kept.answers(1000, 2000, 200)
+    kept.says(1000, 5000, 300)
+    kept.end(9000)
+    samples, rate_hz = kept.sound()
+    assert level_at(samples, rate_hz, 500) == [0, 0]
+    assert level_at(samples, rate_hz, 1500) == [300, 200]
+    assert [sorted(line) for line in kept.call().consent["told"]] == [["at_ms", "heard"]]
+
+
+def test_a_card_is_silence_in_both_voices(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    kept.hears("hola", 0, "i0")
+    kept.hears("4111 1111 1111 1111", 3000, "i1")
+    kept.answers(4500, 500, 200)
+    kept.hears("gracias", 8000, "i2")
+    kept.end(12_000)
+    lines = read_log(tmp_path)
+    call = kept.call()
+    assert [turn.is_masked for turn in call.turns] == [False, True, False]
+    target = tmp_path / "sound.flac"
+    assert write_sound(tmp_path, lines, target, silenced(call.turns)) is not None
+    samples, rate_hz = soundfile.read(target, dtype="int16")
+    assert level_at(samples, rate_hz, 500) == [100, 0]
+    assert {tuple(each) for each in samples[3010 * 24 : 3490 * 24]} == {(0, 0)}
+    assert level_at(samples, rate_hz, 4600) == [0, 200]
+    assert level_at(samples, rate_hz, 8100) == [100, 0]
+
+
 def test_a_record_alone_holds_no_sound(tmp_path: Path) -> None:
-    kept = Kept(tmp_path, keeps_sound=False)
+    kept = Kept(tmp_path, policy="off")
     kept.says(0, 1000, 100)
     kept.answers(1000, 500, 200)
     kept.end(5000)

@@ -7,10 +7,16 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from penny.calls.database import StoreUnavailable
+from penny.calls.query import CallQuery
 from penny.calls.rows import fold
-from penny.calls.store import CallQuery, CallStore
+from penny.calls.store import CallStore
+from penny.calls.tables import metadata
 from penny.errors import ProtocolError
 from tests.penny.calls.calls import BEGAN, a_call, a_turn
 
@@ -30,6 +36,21 @@ async def store(url: str) -> AsyncIterator[CallStore]:
 def tenant() -> str:
     """A tenant of this test's own: the PostgreSQL database is shared."""
     return f"t{uuid4().hex[:12]}"
+
+
+async def test_the_steps_lead_to_the_tables_that_are_used(url: str) -> None:
+    store = CallStore(url)
+    await store.start()
+    await store.aclose()
+    driver = "postgresql+asyncpg" if url.startswith("postgresql") else "sqlite+aiosqlite"
+    engine = create_async_engine(make_url(url).set(drivername=driver))
+    async with engine.connect() as connection:
+        differs = await connection.run_sync(
+            lambda sync: compare_metadata(MigrationContext.configure(sync), metadata)
+        )
+    await engine.dispose()
+    of_ours = [each for each in differs if "call_text" not in str(each)]  # SQLite's index of words
+    assert [each for each in of_ours if "calls_said" not in str(each)] == []
 
 
 async def ids(store: CallStore, tenant: str | None, **filters: object) -> list[str]:

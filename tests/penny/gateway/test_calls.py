@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 import soundfile
+from pydantic import ValidationError
 
 from penny.calls.store import CallStore
 from tests.doubles.engines import FixedStt
@@ -43,6 +44,9 @@ async def ask(url: str, path: str, method: str = "GET", **options: Any) -> tuple
     ):
         is_json = answer.content_type == "application/json"
         return answer.status, await (answer.json() if is_json else answer.read())
+
+
+NOTICE = {"controller": "Ejemplo S.A.", "contact": "datos@ejemplo.es"}
 
 
 async def talk(client: RealtimeClient) -> None:
@@ -100,6 +104,52 @@ async def test_a_newcomers_call_is_found_read_and_heard(tmp_path: Path) -> None:
         _, found = await ask(url, "/v1/calls?text=CUANDO%20vence")
         assert [each["id"] for each in found["calls"]] == [row["id"]]
         assert not list((tmp_path / "spool").glob("*/sess_*"))
+
+
+async def test_a_client_that_asked_for_no_words_leaves_them_by_the_id_it_saw(
+    tmp_path: Path,
+) -> None:
+    async with house(tmp_path) as url:
+        async with connected_to(url) as client:
+            session = (await client.until("session.created"))["session"]
+            await client.stream(silence(300) + speak("¿Cuándo vence mi factura?") + silence(1000))
+            await client.until("response.done")
+            assert not [e for e in client.events if "input_audio_transcription" in e["type"]]
+        await kept_calls(url)
+        status, call = await ask(url, f"/v1/calls/{session['id']}")
+        assert status == 200
+        assert call["turns"][0]["words"] == "cuándo vence mi factura"
+
+
+async def test_words_in_flight_at_hang_up_are_in_the_record(tmp_path: Path) -> None:
+    async with house(tmp_path) as url:
+        async with connected_to(url) as client:
+            await client.stream(silence(300) + speak("¿Cuándo vence mi factura?"))
+            await client.until("input_audio_buffer.speech_started")
+        (row,) = await kept_calls(url)
+        _, call = await ask(url, f"/v1/calls/{row['id']}")
+        assert call["turns"][-1]["words"] == "cuándo vence mi factura"
+
+
+async def test_callers_are_told_before_anything_is_kept(tmp_path: Path) -> None:
+    async with house(tmp_path, recording="announce", notice=NOTICE) as url:
+        async with connected_to(url) as client:
+            told = (await client.until("response.done"))["response"]["output"][0]["content"][0]
+            assert told["transcript"].startswith("Ejemplo S.A. graba esta llamada para mejorar")
+            await talk(client)
+        (row,) = await kept_calls(url)
+        _, call = await ask(url, f"/v1/calls/{row['id']}")
+        assert call["sound"]["state"] == "stored"
+        assert call["consent"]["policy"] == "announce"
+        heard = call["consent"]["told"][0]["heard"]  # the client speaks into it
+        assert heard.startswith("Ejemplo S.A.")
+        assert told["transcript"].startswith(heard)
+
+
+async def test_a_notice_without_whom_to_ask_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="tells callers of it"):
+        async with house(tmp_path, recording="ask", notice={"controller": "Ejemplo S.A."}):
+            pass
 
 
 async def test_reading_hearing_and_erasing_are_in_the_audit_log(tmp_path: Path) -> None:

@@ -204,7 +204,9 @@ async def test_a_huge_item_is_retrieved_but_not_multiplied() -> None:
     connection = SocketConnection(max_message_bytes=1_000)
     transport = FullTransport()
     connection.connection_made(transport)
-    edge = RealtimeEdge(connection, model="penny", expires_at=0, penny_events=False)
+    edge = RealtimeEdge(
+        connection, session_id="sess_1", model="penny", expires_at=0, penny_events=False
+    )
     item = {"type": "conversation.item.retrieved", "item": {"audio": "A" * (7_800_000)}}
     edge.deliver(item)
     assert transport.waiting > 7_800_000

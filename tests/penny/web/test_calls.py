@@ -43,7 +43,11 @@ def with_sound(folder: Path, call: Call) -> Call:
     at = np.arange(6 * RATE_HZ) / RATE_HZ
     tones = [0.4 * np.sin(2 * np.pi * hz * at) for hz in (220, 440)]
     soundfile.write(path, np.column_stack(tones), RATE_HZ, format="FLAC")
-    call.sound = {"state": "stored", "duration_ms": 6000, "path": str(path)}
+    call.sound = {
+        "state": "stored",
+        "duration_ms": 6000,
+        "path": str(path.relative_to(folder / "sound")),
+    }
     return call
 
 
@@ -102,11 +106,12 @@ async def test_a_call_is_found_read_heard_held_and_erased_by_keyboard_too(ledger
 
     await page.get_by_role("button", name="Retener").click()
     await expect(page.get_by_role("button", name="Dejar de retener")).to_be_visible()
-    page.on("dialog", lambda dialog: dialog.accept())
+    page.once("dialog", lambda dialog: dialog.accept())
     await page.get_by_role("button", name="Borrar").click()
     await expect(page.locator("#problem")).to_contain_text("legal hold")
     await page.get_by_role("button", name="Dejar de retener").click()
     await expect(page.get_by_role("button", name="Retener", exact=True)).to_be_visible()
+    page.once("dialog", lambda dialog: dialog.accept())
     await page.get_by_role("button", name="Borrar").click()
     await expect(page.locator("#count")).to_have_text("No hay llamadas.")
     assert not list(ledger.folder.rglob("*.flac"))

@@ -87,7 +87,13 @@ class Call:
     def __init__(self, detection: Json | None = DETECTION) -> None:
         self.connection = ChannelConnection()
         session: Json = {"audio": {"input": {"turn_detection": detection}}}
-        events = RealtimeEdge(self.connection, model="penny", expires_at=0, penny_events=False)
+        events = RealtimeEdge(
+            self.connection,
+            session_id="sess_1",
+            model="penny",
+            expires_at=0,
+            penny_events=False,
+        )
         self.voice, self.sink, self.channel = Voice(), Sink(), Channel()
         clock = asyncio.get_running_loop().time
         self.edge = WebRtcEdge(self.connection, events, session, self.voice, clock)

@@ -1,0 +1,85 @@
+"""Numbers in what was said, written or spoken: where they stand, and how many digits they have.
+
+Spanish and English: "4111", "cuatro uno uno uno", "cuarenta y uno once", "triple cero". Pure.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+_UNITS = (
+    "cero un uno una dos tres cuatro cinco seis siete ocho nueve"
+    " zero oh one two three four five six seven eight nine"
+)
+_TEENS = (
+    "diez once doce trece catorce quince dieciseis diecisiete dieciocho diecinueve veinte veintiun"
+    " veintiuno veintiuna veintidos veintitres veinticuatro veinticinco veintiseis veintisiete"
+    " veintiocho veintinueve ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen"
+    " nineteen"
+)
+_TENS = (
+    "treinta cuarenta cincuenta sesenta setenta ochenta noventa"
+    " twenty thirty forty fifty sixty seventy eighty ninety"
+)
+_HUNDREDS = (
+    "cien ciento doscientos doscientas trescientos trescientas cuatrocientos cuatrocientas"
+    " quinientos quinientas seiscientos seiscientas setecientos setecientas ochocientos ochocientas"
+    " novecientos novecientas hundred"
+)
+_WIDTHS = {
+    **dict.fromkeys(_UNITS.split(), (1, 0)),
+    **dict.fromkeys(_TEENS.split(), (2, 0)),
+    **dict.fromkeys(_TENS.split(), (2, 1)),
+    **dict.fromkeys(_HUNDREDS.split(), (3, 2)),
+    "mil": (4, 3),
+    "thousand": (4, 3),
+}
+"""Digits of a word that stands for a number, and of what may still belong to the same number."""
+_TIMES = {"doble": 2, "double": 2, "triple": 3}
+_JOINS = frozenset({"y", "and"})
+_WORD = re.compile(r"[^\W\d_]+|\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a text: where it stands, whether it belongs to a number, and the digits it adds.
+
+    A word of a number may add none: "cuarenta y uno" has two digits.
+    """
+
+    start: int
+    end: int
+    is_number: bool = False
+    digits: int = 0
+
+
+def read_words(text: str) -> Iterator[Word]:
+    """The words of a text, in order."""
+    room = times = 0  # digits that a next word may add to the same number; how often it is said
+    follows = False
+    for found in _WORD.finditer(text):
+        word, place = found.group(), found.span()
+        plain = unicodedata.normalize("NFKD", word.lower()).encode("ascii", "ignore").decode()
+        if plain in _JOINS and room:
+            yield Word(*place, is_number=True)
+            continue
+        if plain in _TIMES:
+            room, times, follows = 0, _TIMES[plain], False
+            yield Word(*place, is_number=True)
+            continue
+        width, more = (len(word), 0) if word.isdigit() else _WIDTHS.get(plain, (0, 0))
+        if not width:
+            room, times, follows = 0, 0, False
+            yield Word(*place)
+            continue
+        is_scale = plain in _SCALES and follows  # "dos mil", "one hundred"
+        digits = width - 1 if is_scale else 0 if width <= room else width
+        yield Word(*place, is_number=True, digits=digits * (times or 1))
+        room, times, follows = more, 0, True
+
+
+_SCALES = frozenset({"mil", "thousand", "hundred"})

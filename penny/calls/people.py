@@ -1,0 +1,144 @@
+"""One person over everything that is kept: erased, or copied out whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import zipfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from penny.calls.keeper import CallKeeper
+from penny.calls.query import CallQuery
+from penny.calls.record import Call
+from penny.calls.spool import Spool, read_log
+from penny.calls.transcript import as_text
+
+
+Json = dict[str, Any]
+
+MANIFEST = "manifest.json"
+EXPORTS = "exports"
+"""Folder beside the sound: copies that were made of persons are erased with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whose calls: of a number or name that the edge knew, or by the application's own name."""
+
+    caller: str = ""
+    user_id: str = ""
+
+    @property
+    def query(self) -> CallQuery:
+        """The calls of theirs that are kept."""
+        return CallQuery(caller=self.caller or None, user_id=self.user_id or None)
+
+    def is_of(self, header: Json) -> bool:
+        """Whether a call with that header is theirs."""
+        names = {"caller": self.caller, "user_id": self.user_id}
+        return all(header.get(name) == value for name, value in names.items() if value)
+
+
+@dataclass(slots=True)
+class Erased:
+    """What went, and what stayed."""
+
+    calls: list[str] = field(default_factory=list)
+    sounds: int = 0
+    sound_bytes: int = 0
+    waiting: list[str] = field(default_factory=list)
+    """Ended calls that were not in the database yet."""
+    exports: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
+    """Under legal hold: they stay."""
+    live: list[str] = field(default_factory=list)
+    """They go on just now: erase again when they have ended."""
+
+
+async def erase_person(
+    keeper: CallKeeper, root: Path, tenant: str | None, person: Person
+) -> Erased:
+    """Remove what is kept of a person: rows, sound, texts, spool and copies.
+
+    Args:
+        root: the folder of kept calls, with its spool.
+
+    Raises:
+        StoreUnavailable, ShelfUnavailable, OSError: some of it may be gone; repeat it.
+    """
+    done = Erased()
+    found = [call async for call in keeper.store.stream(tenant, person.query)]
+    gone = await keeper.erase(tenant, [call.id for call in found])
+    for call in found:
+        if call.id not in gone:
+            done.held.append(call.id)
+            continue
+        done.calls.append(call.id)
+        if call.sound.get("state") == "stored":
+            done.sounds += 1
+            done.sound_bytes += call.sound.get("bytes", 0)
+    _erase_waiting(keeper.spool, tenant, person, done)
+    for copy in sorted((root / EXPORTS).glob("*.zip")):
+        if {each["id"] for each in _manifest_of(copy)} & {*gone, *done.waiting}:
+            copy.unlink()
+            done.exports.append(str(copy))
+    return done
+
+
+def _erase_waiting(spool: Spool, tenant: str | None, person: Person, done: Erased) -> None:
+    for folder, is_live in spool.folders():
+        header = (read_log(folder) or [{}])[0].get("call", {})
+        if not person.is_of(header) or tenant not in (None, header.get("tenant")):
+            continue
+        if is_live:
+            done.live.append(folder.name)
+        else:
+            shutil.rmtree(folder)
+            done.waiting.append(folder.name)
+
+
+def _manifest_of(copy: Path) -> list[Json]:
+    with zipfile.ZipFile(copy) as archive:
+        return list(json.loads(archive.read(MANIFEST))["calls"])
+
+
+async def copy_person(
+    keeper: CallKeeper, tenant: str | None, person: Person, target: IO[bytes]
+) -> AsyncIterator[Call]:
+    """Write all that is kept of a person as a ZIP: records, texts, sound, and the SHA-256 of each.
+
+    Yields each call once it is in.
+
+    Raises:
+        StoreUnavailable, ShelfUnavailable, OSError.
+    """
+    told: list[Json] = []
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        async for call in keeper.store.stream(tenant, person.query):
+            files = {
+                f"{call.id}/record.json": call.model_dump_json(indent=1).encode(),
+                f"{call.id}/transcript.txt": as_text(call).encode(),
+            }
+            sums = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+            for name, data in files.items():
+                archive.writestr(name, data)
+            if call.sound.get("state") == "stored":
+                name = f"{call.id}/audio.flac"
+                sums[name] = await _copy_sound(keeper, call, archive, name)
+            told.append({"id": call.id, "started_at": call.started_at.isoformat(), "sha256": sums})
+            yield call
+        archive.writestr(MANIFEST, json.dumps({"calls": told}, indent=1))
+
+
+async def _copy_sound(keeper: CallKeeper, call: Call, archive: zipfile.ZipFile, name: str) -> str:
+    digest, path = hashlib.sha256(), call.sound["path"]
+    size = await keeper.shelf.size(path) or 0
+    with archive.open(name, "w", force_zip64=True) as file:
+        async for piece in keeper.shelf.read(path, 0, size):
+            digest.update(piece)
+            file.write(piece)
+    return digest.hexdigest()

@@ -1,0 +1,168 @@
+"""What the REST routes answer, as models: for the document at ``/openapi.json``, and its test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+Json = dict[str, Any]
+
+
+class _Answer(BaseModel):
+    """Base of what a route answers: fields of a later version may come."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Fault(_Answer):
+    """What is wrong. ``param`` names the field; ``retryable``: the same may work later."""
+
+    code: str
+    message: str
+    param: str | None = None
+    retryable: bool = False
+
+
+class ErrorAnswer(_Answer):
+    """The body of every refusal."""
+
+    error: Fault
+
+
+class Mode(_Answer):
+    """What can talk back, as a page shows it before a session."""
+
+    name: str
+    label: str
+    description: str
+    privacy: str
+    cost_per_minute_usd: float
+    available: bool
+    reason: str | None
+    remedy: str | None
+    selectable: bool
+    default: bool
+    latency_ms: Json | None
+    hears: Json | None
+    notice: Json | None
+
+
+class Modes(_Answer):
+    """``GET /v1/modes``."""
+
+    default_mode: str
+    allow_user_selection: bool
+    examples: list[str]
+    modes: list[Mode]
+
+
+class RoomName(_Answer):
+    """A page, and where it is."""
+
+    name: str
+    path: str
+
+
+class Rooms(_Answer):
+    """``GET /v1/rooms``."""
+
+    rooms: list[RoomName]
+
+
+class Secret(_Answer):
+    """A client secret; ``expires_at`` is Unix time."""
+
+    value: str
+    expires_at: int
+    session: Json
+
+
+class SignedIn(_Answer):
+    """Who asks. ``csrf`` is null for who sends a key instead of the page's cookie."""
+
+    signed_in: bool
+    tenant: str
+    key_id: str
+    rights: list[str]
+    csrf: str | None
+
+
+class Sessions(_Answer):
+    """``GET /admin/v1/sessions``."""
+
+    sessions: list[Json]
+
+
+class CallRow(_Answer):
+    """A kept call as lists show it; ``started_ms`` is Unix time."""
+
+    id: str
+    tenant: str
+    started_ms: int
+    duration_ms: int
+    mode: str
+    edge: str
+    direction: str
+    caller: str
+    user_id: str
+    status: str
+    end_reason: str
+    language: str
+    turns: int
+    interruptions: int
+    cost_usd: float | None
+    processed: bool
+    outcome: str | None
+    sentiment: str | None
+    intent: str | None
+    topics: list[str] | None
+    alert: bool
+    sound_state: str
+    held: bool
+
+
+class CallPage(_Answer):
+    """A page of kept calls; ``cursor`` asks for the next, null where there is none."""
+
+    calls: list[CallRow]
+    cursor: str | None
+    timezone: str
+
+
+class Erased(_Answer):
+    """The calls that went."""
+
+    erased: list[str]
+
+
+class Held(_Answer):
+    """Whether a call is under legal hold."""
+
+    held: bool
+
+
+class Paused(_Answer):
+    """Whether a live call's recording is paused."""
+
+    paused: bool
+
+
+class Link(_Answer):
+    """An address that opens a file for a while."""
+
+    url: str
+    expires_in_s: int
+
+
+class Stats(_Answer):
+    """How much is kept."""
+
+    calls: int
+    deleted: int
+    held: int
+    sounds: int
+    sound_bytes: int
+    in_spool: int | None = None
+    """Told to those who see every tenant's."""

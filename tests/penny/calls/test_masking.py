@@ -1,0 +1,186 @@
+"""Cards and codes as they are spoken in Spanish: none of a hundred leaks, and nothing else goes.
+
+The words of each number are made by another hand (num2words), not by what reads them here.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import unicodedata
+from collections.abc import Callable
+
+import pytest
+from num2words import num2words
+
+from penny.calls.masking import mask_secrets
+from penny.calls.record import Turn
+from tests.penny.calls.calls import a_turn
+
+
+pytestmark = pytest.mark.pure
+
+chance = random.Random(23)
+CARDS = [
+    "4111111111111111", "5500005555555559", "4000123412341234", "371449635398431",
+    "6011000990139424", "4532015112830366", "5105105105105100", "30569309025904",
+    "4222222222222", "5018271093645120",
+]  # fmt: skip
+"""Of thirteen to sixteen digits; some with a wrong check digit."""
+
+
+def in_words(number: int) -> str:
+    return str(num2words(number, lang="es"))
+
+
+def one_by_one(card: str) -> list[str]:
+    return [" ".join(in_words(int(digit)) for digit in card)]
+
+
+def in_pairs(card: str) -> list[str]:
+    pairs = [card[at : at + 2] for at in range(0, len(card), 2)]
+    said = (
+        f"cero {in_words(int(p[1]))}" if p[0] == "0" and len(p) == 2 else in_words(int(p))
+        for p in pairs
+    )
+    return [", ".join(said)]
+
+
+def in_threes(card: str) -> list[str]:
+    parts = [card[at : at + 3] for at in range(0, len(card), 3)]
+    return [
+        " ".join(
+            " ".join(["cero"] * (len(p) - len(str(int(p))))) + " " + in_words(int(p)) for p in parts
+        )
+    ]
+
+
+def in_fours(card: str) -> list[str]:
+    parts = [card[at : at + 4] for at in range(0, len(card), 4)]
+    return [
+        "; ".join(
+            " ".join(["cero"] * (len(p) - len(str(int(p))))) + " " + in_words(int(p)) for p in parts
+        )
+    ]
+
+
+def written(card: str) -> list[str]:
+    return ["Es la " + " ".join(card[at : at + 4] for at in range(0, len(card), 4)) + "."]
+
+
+def mixed(card: str) -> list[str]:
+    return [
+        f"Apunte: {card[:4]}, " + " ".join(in_words(int(d)) for d in card[4:8]) + f" y {card[8:]}"
+    ]
+
+
+def with_doubles(card: str) -> list[str]:
+    said = re.sub(r"(\d)\1", lambda found: f" doble {in_words(int(found[1]))} ", card)
+    return [re.sub(r"\d", lambda found: f" {in_words(int(found[0]))} ", said)]
+
+
+def hesitating(card: str) -> list[str]:
+    return [
+        " eh... espere ".join(
+            " ".join(in_words(int(d)) for d in card[at : at + 4]) for at in range(0, len(card), 4)
+        )
+    ]
+
+
+def over_turns(card: str) -> list[str]:
+    return [" ".join(in_words(int(d)) for d in card[at : at + 4]) for at in range(0, len(card), 4)]
+
+
+def over_turns_with_words(card: str) -> list[str]:
+    return [f"luego {card[at : at + 5]}, ¿sí?" for at in range(0, len(card), 5)]
+
+
+MANNERS: list[Callable[[str], list[str]]] = [
+    one_by_one, in_pairs, in_threes, in_fours, written, mixed, with_doubles, hesitating,
+    over_turns, over_turns_with_words,
+]  # fmt: skip
+
+
+def plain(text: str) -> set[str]:
+    folded = unicodedata.normalize("NFKD", text.lower()).encode("ascii", "ignore").decode()
+    return set(re.findall(r"[a-z]+|\d+", folded))
+
+
+NUMBER_WORDS = {
+    word for number in (*range(100), 200, 345, 567, 789, 1000) for word in plain(in_words(number))
+}
+NUMBER_WORDS = {
+    *NUMBER_WORDS,
+    "cuatrocientos",
+    "seiscientos",
+    "ochocientos",
+    "novecientos",
+    "ciento",
+    "doble",
+} - {"y"}
+
+
+@pytest.mark.parametrize("manner", MANNERS)
+@pytest.mark.parametrize("card", CARDS)
+def test_no_digit_of_a_card_is_kept(card: str, manner: Callable[[str], list[str]]) -> None:
+    said = manner(card)
+    around = ["Quiero pagar la factura.", *said, "Nada más, gracias."]
+    turns = [a_turn(words, heard="Siga, por favor.") for words in around]
+    masked = mask_secrets(turns)
+    changed = [at for at, turn in enumerate(masked) if turn.is_masked]
+    for turn in masked:
+        left = plain(turn.words or "")
+        assert not left & NUMBER_WORDS, turn.words
+        assert not {word for word in left if word.isdigit()}, turn.words
+    assert changed == list(range(1, len(said) + 1))
+    assert masked[0] == turns[0]
+    assert masked[-1] == turns[-1]
+
+
+def test_what_penny_says_again_goes_too() -> None:
+    turns = [
+        a_turn("4111 1111 1111 1111", heard="¿Termina en once once?"),
+        a_turn("sí", heard="Gracias: tarjeta terminada en 1111."),
+    ]
+    masked = mask_secrets(turns)
+    changed = [at for at, turn in enumerate(masked) if turn.is_masked]
+    assert changed == [0, 1]
+    assert "once" not in masked[0].text
+    assert masked[1].heard_text == "Gracias: tarjeta terminada en ••••."
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("", "el CVV es 123"),
+        ("", "mi pin es cuatro cinco uno dos"),
+        ("¿Me dice el código de seguridad?", "novecientos doce"),
+        ("Necesito la clave.", "dos dos siete uno"),
+        ("", "la contraseña es cero cero siete"),
+        ("What is the security code?", "one two three"),
+    ],
+)
+def test_a_security_code_is_never_kept(asked: str, words: str) -> None:
+    masked = mask_secrets([a_turn("hola", heard=asked), a_turn(words, heard="Gracias.")])
+    assert not plain(masked[1].words or "") & (
+        NUMBER_WORDS | {"123", "one", "two", "three", "novecientos"}
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Mi teléfono es el 600 123 456.",
+        "Es el treinta y cuatro, seiscientos doce, treinta y cuatro, cincuenta y seis, siete ocho.",
+        "Son mil doscientos treinta y cuatro euros con cincuenta.",
+        "El quince de enero de dos mil veintiséis a las diez y media.",
+        "El contrato 2024001234.",
+        "Mi DNI es 12345678 zeta.",
+        "Páseme con el 902 del departamento de facturas.",
+        "Un momento, que somos dos y tenemos tres líneas.",
+        "Ponga 48.50 en la factura 15 y 62.30 en la 16.",
+    ],
+)
+def test_what_is_no_card_stays_readable(words: str) -> None:
+    turns: list[Turn] = [a_turn("Buenos días."), a_turn(words), a_turn("Gracias.")]
+    assert mask_secrets(turns) == turns
