@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from penny.section import Section, key_error
+
+
+def _check_ice_url(url: str) -> str:
+    if not url.startswith(("stun:", "stuns:", "turn:", "turns:")):
+        raise ValueError("write stun:HOST:PORT or turn:HOST:PORT")
+    return url
+
+
+IceUrl = Annotated[str, AfterValidator(_check_ice_url)]
 
 
 class IceServer(Section):
     """One entry of ``gateway.webrtc.ice_servers``."""
 
-    urls: tuple[str, ...] = Field(description="stun:, turn: or turns: addresses")
+    urls: tuple[IceUrl, ...] = Field(description="stun:, turn: or turns: addresses")
     username: str | None = Field(None, description="of a TURN server")
     credential_env: str = Field("", description="variable that holds the TURN server's password")
-
-    @field_validator("urls")
-    @classmethod
-    def _are_addresses(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
-        for url in urls:
-            if not url.startswith(("stun:", "stuns:", "turn:", "turns:")):
-                raise ValueError(f"{url!r}: write stun:HOST:PORT or turn:HOST:PORT")
-        return urls
 
 
 class WebRtcSection(Section):

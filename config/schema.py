@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from config.brain import ActionsSection, BrainSection, CostsSection, SpeakerSection
 from config.calls import CallsSection, TenantCallsSection
@@ -24,7 +24,7 @@ from config.worker import AUTO, EMBEDDED, Profile, WorkerSection, default_profil
 from kb import KbSettings
 from kb.settings import KbSection
 from penny.aio.allow_list import AllowList
-from penny.section import Section, key_error
+from penny.section import Section, key_error, over
 from penny.tracing.settings import TracingSettings
 from runpod_worker.settings import WorkerSettings
 
@@ -68,22 +68,12 @@ class SessionSection(Section):
 class ModelsSection(Section):
     """``models``: names and prices of the vendors' models."""
 
-    aliases: dict[str, str] = Field(
+    aliases: Annotated[dict[str, str], over(ALIASES)] = Field(
         default_factory=lambda: dict(ALIASES), description="retired name: the model used instead"
     )
-    prices: dict[str, ModelPrices] = Field(
+    prices: Annotated[dict[str, ModelPrices], over(PRICES)] = Field(
         default_factory=lambda: dict(PRICES), description="USD per 1M tokens, by model and modality"
     )
-
-    @field_validator("aliases", mode="before")
-    @classmethod
-    def _own_aliases_extend_the_table(cls, value: object) -> object:
-        return {**ALIASES, **value} if isinstance(value, dict) else value
-
-    @field_validator("prices", mode="before")
-    @classmethod
-    def _own_prices_extend_the_table(cls, value: object) -> object:
-        return {**PRICES, **value} if isinstance(value, dict) else value
 
     def current(self, model: str) -> str:
         """The model to use for a name that a client or the file gives."""
@@ -121,7 +111,7 @@ class Config(Section):
     session: SessionSection = Field(
         SessionSection(), description="what a session is unless it says otherwise"
     )
-    profiles: dict[str, Profile] = Field(
+    profiles: Annotated[dict[str, Profile], over(default_profiles())] = Field(
         default_factory=default_profiles, description="named sets of engines for the worker"
     )
     worker: WorkerSection = Field(
@@ -164,11 +154,6 @@ class Config(Section):
     )
 
     _origin: Origin = PrivateAttr(default_factory=lambda: Origin())
-
-    @field_validator("profiles", mode="before")
-    @classmethod
-    def _own_profiles_extend_the_table(cls, value: object) -> object:
-        return {**default_profiles(), **value} if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _profile_exists(self) -> Self:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 from pydantic_core import PydanticCustomError
 
 
@@ -19,6 +20,11 @@ class Section(BaseModel):
 def key_error(key: str, reason: str) -> PydanticCustomError:
     """What a section's own check raises: ``key`` is dotted, seen from that section."""
     return PydanticCustomError("key_error", "{reason}", {"key": key, "reason": reason})
+
+
+def over(table: Mapping[str, object]) -> BeforeValidator:
+    """Validator of a table whose own rows extend, or replace, those of ``table``."""
+    return BeforeValidator(lambda value: {**table, **value} if isinstance(value, dict) else value)
 
 
 def check_http_address(url: str, sample: str, secret_place: str) -> str:

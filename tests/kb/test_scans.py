@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import pypdfium2
 import pytest
 
 from kb.sources.front_matter import FrontMatter, UnreadableFile
@@ -19,6 +21,20 @@ RECOGNISER = """#!/bin/sh
 """
 
 
+def scanned_pdf() -> bytes:
+    """A page that is one picture."""
+    document = pypdfium2.PdfDocument.new()
+    image = pypdfium2.PdfImage.new(document)
+    image.set_bitmap(pypdfium2.PdfBitmap.new_native(40, 40, pypdfium2.raw.FPDFBitmap_BGR))
+    image.set_matrix(pypdfium2.PdfMatrix().scale(400, 400))
+    page = document.new_page(400, 400)
+    page.insert_obj(image)
+    page.gen_content()
+    out = io.BytesIO()
+    document.save(out)
+    return out.getvalue()
+
+
 def test_a_page_without_text_is_read_by_tesseract(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -27,12 +43,14 @@ def test_a_page_without_text_is_read_by_tesseract(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
-    content = read_pdf(build_pdf([]), FrontMatter())
+    content = read_pdf(scanned_pdf(), FrontMatter())
 
     assert [(b.text, b.position) for b in content.blocks] == [
         ("Leído con stdin stdout -l spa+eng", "page 1")
     ]
     assert content.lacking == ""
+    with pytest.raises(UnreadableFile):
+        read_pdf(build_pdf([]), FrontMatter())  # nothing is drawn on it
 
 
 def test_without_tesseract_the_file_is_named_with_the_remedy(
@@ -41,4 +59,4 @@ def test_without_tesseract_the_file_is_named_with_the_remedy(
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(UnreadableFile, match="install tesseract"):
-        read_pdf(build_pdf([]), FrontMatter())
+        read_pdf(scanned_pdf(), FrontMatter())
