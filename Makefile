@@ -61,7 +61,7 @@ test: $(DEV_STAMP) setup-browser ## set everything up and pass the tests
 
 .PHONY: test-fast
 test-fast: $(DEV_STAMP) ## the tests that leave the process neither by sockets nor by time: under 30 s
-	@$(BIN)/python -m pytest -q -n 2 -m "(pure or virtual_time) and not slow" \
+	@$(BIN)/python -m pytest -q -n 2 --hypothesis-profile=fast -m "(pure or virtual_time) and not slow" \
 	  $$(grep -rlE "mark\.(pure|virtual_time)" tests --include="test_*.py" --exclude-dir=worker_torch)
 
 .PHONY: coverage

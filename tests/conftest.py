@@ -30,6 +30,7 @@ os.environ["PENNY_ADMIN_API_KEY"] = HOUSE_KEY
 
 # A busy machine is no failure: how long one example takes is not what these tests are about.
 hypothesis.settings.register_profile("penny", deadline=None)
+hypothesis.settings.register_profile("fast", deadline=None, max_examples=20)  # make test-fast
 hypothesis.settings.load_profile("penny")
 
 

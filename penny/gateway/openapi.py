@@ -42,8 +42,9 @@ Json = dict[str, Any]
 NOT_REST = frozenset(
     {"GET /", "GET /admin", "GET /web", "GET /kb", "GET /calls", "GET /set-up", "GET /docs"}
     | {"GET /ws", "GET /v1/realtime", "GET /worker"}
+    | {route for route in ROUTES if route.startswith("OPTIONS ")}
 )
-"""Pages, and what upgrades to a WebSocket."""
+"""Pages, what upgrades to a WebSocket, and what browsers ask before they ask."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,22 +101,20 @@ class EarsUtterance:
         self._book = book
         self._sphinx = sphinx
         self._hearing = hearing
+        self._both = (sphinx,) if hearing is None else (sphinx, hearing)
         self._language = language
 
     def feed(self, pcm: bytes) -> None:
-        self._sphinx.feed(pcm)
-        if self._hearing is not None:
-            self._hearing.feed(pcm)
+        for each in self._both:
+            each.feed(pcm)
 
     def pause(self) -> None:
-        self._sphinx.pause()
-        if self._hearing is not None:
-            self._hearing.pause()
+        for each in self._both:
+            each.pause()
 
     def resume(self) -> None:
-        self._sphinx.resume()
-        if self._hearing is not None:
-            self._hearing.resume()
+        for each in self._both:
+            each.resume()
 
     def partial(self) -> str:
         """English as it comes when the session is English; else what the last pause told."""
@@ -136,9 +134,8 @@ class EarsUtterance:
             self.cancel()
 
     def cancel(self) -> None:
-        self._sphinx.cancel()
-        if self._hearing is not None:
-            self._hearing.cancel()
+        for each in self._both:
+            each.cancel()
 
     async def _second(self) -> str | None:
         """The second ear only ever confirms: without it the turn goes on."""

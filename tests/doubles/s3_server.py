@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from types import TracebackType
 from typing import Self
 
@@ -45,11 +46,9 @@ class S3Server:
                     break
             assert time.monotonic() < give_up, "moto does not listen"
             time.sleep(0.05)
-        import boto3
-
-        boto3.client("s3", endpoint_url=self.url, region_name="us-east-1").create_bucket(
-            Bucket="calls"
-        )
+        make = urllib.request.Request(f"{self.url}/calls", method="PUT")
+        with urllib.request.urlopen(make, timeout=60) as answer:
+            assert answer.status == 200
 
     def stop(self) -> None:
         """End it, at once."""

@@ -38,9 +38,9 @@ OUTBOUND_BYTES = 16 * 1024 * 1024
 long by itself: the longest (an item with its audio, retrieved) is sent alone."""
 EVENT_COST_BYTES = 64
 """Of a waiting event beyond its text: tiny ones count too."""
-RETRIEVED_BYTES = 2 * 1024 * 1024
-"""What a retrieve counts as when it is asked, so that not hundreds are under way; its answer, an
-item with up to a minute of audio, counts as it comes."""
+LEAST_BYTES = {"conversation.item.retrieve": 2 * 1024 * 1024, "session.update": 256 * 1024}
+"""What an event counts as at least, for its rate: an item may hold a minute of audio, and an update
+sets up a worker anew. What the answer is longer counts as it comes."""
 ANSWER_AUDIO = "response.output_audio.delta"
 
 MAX_MODEL_CHARS = 128
@@ -191,9 +191,8 @@ class RealtimeEdge:
         # Audio is paced by the session itself; counting its pieces would punish small ones.
         if message["type"] == AUDIO:
             return
-        if message["type"] == "conversation.item.retrieve":
-            size_bytes = RETRIEVED_BYTES
-        wait_s = self._rate.take(self._clock(), size_bytes)
+        counted = max(size_bytes, LEAST_BYTES.get(message["type"], 0))
+        wait_s = self._rate.take(self._clock(), counted)
         if wait_s > 0:
             raise ClientError("rate_limited", f"Too many messages; try again in {wait_s:.1f} s.")
 

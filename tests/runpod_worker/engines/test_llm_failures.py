@@ -23,7 +23,7 @@ from tests.doubles.engines import FixedTts
 from tests.doubles.http import serving
 
 
-pytestmark = pytest.mark.virtual_time
+pytestmark = [pytest.mark.virtual_time, pytest.mark.slow]
 
 Json = dict[str, Any]
 

@@ -1,0 +1,62 @@
+"""One navigation over all pages: what a key may do; set-up and the API before a real house."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, expect
+
+from tests.doubles.house import running_penny
+from tests.doubles.operator import HOUSE_KEY
+from tests.penny.web.conftest import Tab
+from tests.penny.web.test_accessibility import find_violations
+
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(300),
+]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(tab: Tab, tmp_path: Path) -> AsyncIterator[Page]:
+    section = {"folder": str(tmp_path), "url": f"sqlite:///{tmp_path / 'calls.sqlite'}"}
+    async with running_penny(calls=section) as base:
+        await tab.open(f"{base}/set-up")
+        yield tab.page
+        await tab.close()
+
+
+async def look_at(page: Page) -> None:
+    """Both widths, both themes: nothing wider than the window, no violation."""
+    for width in (390, 1280):
+        await page.set_viewport_size({"width": width, "height": 900})
+        for _ in range(2):
+            assert await find_violations(page) == []
+            wider = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+            assert not await page.evaluate(wider)
+            await page.locator("#theme").click()
+
+
+async def test_rooms_are_those_of_the_key_and_lead_on_by_keyboard(page: Page) -> None:
+    await expect(page.locator("#entry")).to_be_visible(timeout=30_000)
+    await expect(page.locator("#rooms a")).to_have_text(["Hablar", "API"])
+    await page.get_by_label("Clave").fill(HOUSE_KEY)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#parts li")).to_have_count(6, timeout=30_000)
+    await expect(page.locator("#rooms a")).to_have_text(
+        ["Puesta a punto", "Hablar", "Centralita", "Llamadas", "Documentos", "API"]
+    )
+    await expect(page.locator("#rooms [aria-current]")).to_have_text("Puesta a punto")
+    await look_at(page)
+    await page.locator("#rooms a", has_text="API").press("Enter")
+    await expect(page.locator(".route").first).to_be_visible(timeout=30_000)
+    await page.get_by_role("button", name="English").click()
+    await expect(page.locator("#rooms [aria-current]")).to_have_text("API")
+    await page.locator("summary", has_text="/v1/calls/{id}/metrics").press("Enter")
+    await expect(page.locator("details[open]")).to_contain_text("avg_stt_latency_ms")
+    await look_at(page)
