@@ -181,8 +181,9 @@ async def test_a_refusal_leaves_a_single_use_secret_as_it_was(
             await first.send("session_start")
             await first.until("session_started")
             headers = {"Authorization": f"Bearer {secret}"}
-            async with http.get(f"{url}/v1/realtime", headers=headers) as full:
-                assert full.status == 503
+            with pytest.raises(aiohttp.WSServerHandshakeError) as full:
+                await http.ws_connect(f"{url}/v1/realtime", headers=headers)
+            assert full.value.status == 503
             async with calling(url, key=secret) as caller:
                 await caller.send("session_start", mode="FAST")
                 assert (await caller.until("error"))["code"] == "mode_unknown"
@@ -297,8 +298,10 @@ async def test_limits_are_named_with_when_to_come_back(tmp_path: Path, keys: Key
                 assert (error["code"], code) == ("too_many_sessions", 4429)
                 assert error["retry_after_ms"] == 5000
             headers = {"Authorization": f"Bearer {value}"}
-            async with http.get(f"{url}/v1/realtime", headers=headers) as refused:
-                assert (refused.status, refused.headers["Retry-After"]) == (429, "5")
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await http.ws_connect(f"{url}/v1/realtime", headers=headers)
+            assert refused.value.headers is not None
+            assert (refused.value.status, refused.value.headers["Retry-After"]) == (429, "5")
             async with calling(url, key=other) as third:
                 await third.send("session_start")
                 await third.until("session_started")
