@@ -180,6 +180,10 @@ class Server:
     def seed(self, item: Json) -> None:
         self.send({"type": "conversation.item.create", "item": item})
 
+    def unbilled(self) -> tuple[Json, ...]:
+        """Nothing: its usage comes with each answer."""
+        return ()
+
     async def drain(self) -> None:
         """There is always room."""
 
