@@ -1,8 +1,10 @@
 """Numbers that must not be kept, written or spoken, taken out of a call. Pure.
 
 A card's number is thirteen digits or more in a row, over words, pauses and turns, whether or not
-its check digit holds. A security code is any number that is asked for or said by its name. While a
-recording is paused every number goes. The sound of what is masked is silence.
+its check digit holds. From one turn to the next a row goes on only where nothing but
+``BESIDE_DIGITS`` is said between: in many turns of a call there are small numbers that are none of
+a card. A security code is any number that is asked for or said by its name. While a recording is
+paused every number goes. The sound of what is masked is silence.
 """
 
 from __future__ import annotations
@@ -19,7 +21,18 @@ MASK = "•"
 CARD_DIGITS = 13
 """Fewest of a card (ISO/IEC 7812); a telephone number with its country's code has twelve."""
 GAP_WORDS = 3
-"""Between two numbers of one run: "a ver, espere"."""
+"""Between two numbers of one run in one turn: "a ver, espere"."""
+_BESIDE = (
+    "a ah ahora al apunta apunte aqui bien bueno cifra cifras claro como con continuo correcto"
+    " de del despues digito digitos digo e eh el ella em en entonces es eso espera espere esta"
+    " este exacto favor fin final finalmente gracias hasta la las le les listo lo los luego mas"
+    " mastercard me mi momento no numero numeros ok okay perdon por pues que se seguido si sigo"
+    " sigue siguientes son tarjeta termina tiene ultimas ultimos va vale van ver visa y ya"
+    " after again and are card correct digits ends er go hold in is it last my next now number"
+    " of on please right s so sorry sure thanks that the then uh um wait well with yeah yes"
+)
+BESIDE_DIGITS = frozenset(_BESIDE.split())
+"""Filler, confirmation and what introduces a card, Spanish and English, without accents."""
 REPEATED_DIGITS = 4
 """Of a masked number, where the other side says them again."""
 _SECRET = re.compile(
@@ -112,21 +125,23 @@ def silenced(turns: Iterable[Turn]) -> dict[str, list[tuple[float, float]]]:
 
 def _runs(texts: Iterable[str]) -> Iterator[set[int]]:
     """For each number of a card's length, the positions of the texts that it is said in."""
-    positions: set[int] = set()
+    run: set[int] = set()
     digits = gap = 0
+    is_other = False  # whether a word that does not go with digits came since the last number
     for position, text in enumerate(texts):
         for word in read_words(text):
-            if word.is_number:
-                positions.add(position)
-                digits, gap = digits + word.digits, 0
+            if not word.is_number:
+                gap += 1
+                is_other |= word.plain not in BESIDE_DIGITS
                 continue
-            gap += 1
-            if gap > GAP_WORDS:
+            if gap > GAP_WORDS if position in run else is_other:
                 if digits >= CARD_DIGITS:
-                    yield positions
-                positions, digits, gap = set(), 0, 0
+                    yield run
+                run, digits = set(), 0
+            run.add(position)
+            digits, gap, is_other = digits + word.digits, 0, False
     if digits >= CARD_DIGITS:
-        yield positions
+        yield run
 
 
 def _has_number(text: str) -> bool:

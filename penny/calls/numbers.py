@@ -48,11 +48,13 @@ _WORD = re.compile(r"[^\W\d_]+|\d+")
 class Word:
     """A word of a text: where it stands, whether it belongs to a number, and the digits it adds.
 
-    A word of a number may add none: "cuarenta y uno" has two digits.
+    ``plain`` is in lower case and without accents. A word of a number may add no digit: "cuarenta
+    y uno" has two.
     """
 
     start: int
     end: int
+    plain: str
     is_number: bool = False
     digits: int = 0
 
@@ -62,8 +64,9 @@ def read_words(text: str) -> Iterator[Word]:
     room = times = 0  # digits that a next word may add to the same number; how often it is said
     follows = False
     for found in _WORD.finditer(text):
-        word, place = found.group(), found.span()
+        word = found.group()
         plain = unicodedata.normalize("NFKD", word.lower()).encode("ascii", "ignore").decode()
+        place = (*found.span(), plain)
         if plain in _JOINS and room:
             yield Word(*place, is_number=True)
             continue

@@ -8,6 +8,8 @@ import os
 import random
 import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -37,13 +39,18 @@ asyncio.run(talk_for_ever(Path(sys.argv[1])))
 """
 
 
-def keeper_of(folder: Path, url: str = "") -> CallKeeper:
+@asynccontextmanager
+async def keeper_of(folder: Path) -> AsyncIterator[CallKeeper]:
+    """A started keeper; closed with its store whatever a test finds, so no other test pays."""
     loop = asyncio.get_running_loop()
-    store = CallStore(url or f"sqlite:///{folder / 'calls.sqlite'}")
+    store = CallStore(f"sqlite:///{folder / 'calls.sqlite'}")
     shelf = Shelf(folder / "sound")
-    return CallKeeper(
+    keeper = CallKeeper(
         store, shelf, folder, lambda _: Retention(None, None), loop.time, lambda: 1.8e9
     )
+    await keeper.start()
+    async with aclosing(keeper):
+        yield keeper
 
 
 class Talk:
@@ -81,16 +88,15 @@ class Talk:
 
 async def talk_for_ever(folder: Path) -> None:
     """Five calls at once, in a process that somebody kills."""
-    keeper = keeper_of(folder)
-    await keeper.start()
-    talks = [Talk(keeper, f"sess_{os.getpid()}_{number}") for number in range(CALLS)]
-    number = 0
-    while True:
-        number += 1
-        for talk in talks:
-            talk.say(number)
-        print(number, flush=True)
-        await asyncio.sleep(0.1)
+    async with keeper_of(folder) as keeper:
+        talks = [Talk(keeper, f"sess_{os.getpid()}_{number}") for number in range(CALLS)]
+        number = 0
+        while True:
+            number += 1
+            for talk in talks:
+                talk.say(number)
+            print(number, flush=True)
+            await asyncio.sleep(0.1)
 
 
 async def talk_until_killed(folder: Path, seconds: float) -> tuple[int, int]:
@@ -122,26 +128,25 @@ async def test_what_a_killed_gateway_had_of_its_calls_is_kept(tmp_path: Path) ->
     for _ in range(KILLS // 5):
         moments = [chance.uniform(1, 3) for _ in range(5)]
         told |= dict(await asyncio.gather(*(talk_until_killed(tmp_path, s) for s in moments)))
-    keeper = keeper_of(tmp_path)
-    await keeper.start()
-    await keeper.aclose()
-    store = keeper_of(tmp_path).store
-    found, _ = await store.find(None, CallQuery(limit=500))
-    assert len(found) == KILLS * CALLS
-    assert {row["status"] for row in found} == {"interrupted"}
-    for row in found:
-        call = await store.get(None, row["id"])
-        assert call is not None
-        spoken = told[int(call.id.split("_")[1])]
-        # A turn is finished when the next begins, and on the disk a flush later.
-        numbers = [int((turn.words or "0").split()[-1]) for turn in call.turns]
-        assert numbers == list(range(1, len(numbers) + 1))
-        assert len(numbers) >= spoken - 14
-        lost_ms = spoken * 100 - call.sound["duration_ms"]
-        assert lost_ms <= 1000
-        path = keeper.shelf.folder / call.sound["path"]
-        assert soundfile.info(path).frames > 0
-    await store.aclose()
+    async with keeper_of(tmp_path):
+        pass  # a keeper that closes at once keeps what it found first
+    async with keeper_of(tmp_path) as keeper:
+        store = keeper.store
+        found, _ = await store.find(None, CallQuery(limit=500))
+        assert len(found) == KILLS * CALLS
+        assert {row["status"] for row in found} == {"interrupted"}
+        for row in found:
+            call = await store.get(None, row["id"])
+            assert call is not None
+            spoken = told[int(call.id.split("_")[1])]
+            # A turn is finished when the next begins, and on the disk a flush later.
+            numbers = [int((turn.words or "0").split()[-1]) for turn in call.turns]
+            assert numbers == list(range(1, len(numbers) + 1))
+            assert len(numbers) >= spoken - 14
+            lost_ms = spoken * 100 - call.sound["duration_ms"]
+            assert lost_ms <= 1000
+            path = keeper.shelf.folder / call.sound["path"]
+            assert soundfile.info(path).frames > 0
     assert not list((tmp_path / "spool").glob("*/sess_*"))
 
 
@@ -149,76 +154,72 @@ async def test_what_a_killed_gateway_had_of_its_calls_is_kept(tmp_path: Path) ->
 async def test_calls_follow_in_order_when_the_database_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keeper = keeper_of(tmp_path)
-    put = keeper.store.put
-    order: list[str] = []
+    async with keeper_of(tmp_path) as keeper:
+        put = keeper.store.put
+        order: list[str] = []
 
-    async def away(call: object) -> None:
-        raise StoreUnavailable("the database is away")
+        async def away(call: object) -> None:
+            raise StoreUnavailable("the database is away")
 
-    monkeypatch.setattr(keeper.store, "put", away)
-    monkeypatch.setattr("penny.calls.keeper.RETRY_S", (0.05,))
-    await keeper.start()
-    names = [f"sess_{number:03}" for number in range(200)]
-    for name in names:
-        talk = Talk(keeper, name)
-        talk.say(1)
-        talk.end()
-    async with asyncio.timeout(200):
-        while keeper.waiting < 200 or not keeper.fault:
-            await asyncio.sleep(0.05)
-    assert keeper.fault == "the database is away"
+        monkeypatch.setattr(keeper.store, "put", away)
+        monkeypatch.setattr("penny.calls.keeper.RETRY_S", (0.05,))
+        names = [f"sess_{number:03}" for number in range(200)]
+        for name in names:
+            talk = Talk(keeper, name)
+            talk.say(1)
+            talk.end()
+        async with asyncio.timeout(200):
+            while keeper.waiting < 200 or not keeper.fault:
+                await asyncio.sleep(0.05)
+        assert keeper.fault == "the database is away"
 
-    async def back(call: object) -> None:
-        order.append(call.id)  # type: ignore[attr-defined]
-        await put(call)  # type: ignore[arg-type]
+        async def back(call: object) -> None:
+            order.append(call.id)  # type: ignore[attr-defined]
+            await put(call)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(keeper.store, "put", back)
-    async with asyncio.timeout(400):
-        while keeper.kept < 200:
-            await asyncio.sleep(0.05)
-    assert (order, keeper.waiting, keeper.fault) == (names, 0, "")
-    found, _ = await keeper.store.find(None, CallQuery(limit=500))
-    assert len(found) == 200
-    await keeper.aclose()
+        monkeypatch.setattr(keeper.store, "put", back)
+        async with asyncio.timeout(400):
+            while keeper.kept < 200:
+                await asyncio.sleep(0.05)
+        assert (order, keeper.waiting, keeper.fault) == (names, 0, "")
+        found, _ = await keeper.store.find(None, CallQuery(limit=500))
+        assert len(found) == 200
     assert not list((tmp_path / "spool").glob("*/sess_*"))
 
 
 async def test_a_full_disk_loses_what_comes_and_harms_nothing_that_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keeper = keeper_of(tmp_path)
-    await keeper.start()
-    talk = Talk(keeper, "sess_full")
-    number = 0
-    async with asyncio.timeout(200):
-        while not any("turno 2" in str(line) for line in read_log(talk.spooled.folder)):
-            number += 1
-            talk.say(number)
-            await asyncio.sleep(0.05)
-    write = os.write
+    async with keeper_of(tmp_path) as keeper:
+        talk = Talk(keeper, "sess_full")
+        number = 0
+        async with asyncio.timeout(200):
+            while not any("turno 2" in str(line) for line in read_log(talk.spooled.folder)):
+                number += 1
+                talk.say(number)
+                await asyncio.sleep(0.05)
+        write = os.write
 
-    def full(file: int, data: bytes) -> int:
-        if file > 2:
-            write(file, bytes(data)[: len(data) // 2])
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return write(file, data)
+        def full(file: int, data: bytes) -> int:
+            if file > 2:
+                write(file, bytes(data)[: len(data) // 2])
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return write(file, data)
 
-    monkeypatch.setattr("penny.calls.spool.os.write", full)
-    talk.say(number + 1)
-    async with asyncio.timeout(30):
-        while not keeper.spool.fault:
-            await asyncio.sleep(0.05)
-    assert keeper.spool.fault == "No space left on device"
-    monkeypatch.setattr("penny.calls.spool.os.write", write)
-    talk.say(number + 2)
-    talk.end()
-    async with asyncio.timeout(30):
-        while keeper.kept < 1:
-            await asyncio.sleep(0.05)
-    assert keeper.spool.fault == ""
-    call = await keeper.store.get(None, "sess_full")
-    assert call is not None
-    assert [turn.words for turn in call.turns][:2] == ["turno 1", "turno 2"]
-    assert call.turns[-1].words == f"turno {number + 2}"
-    await keeper.aclose()
+        monkeypatch.setattr("penny.calls.spool.os.write", full)
+        talk.say(number + 1)
+        async with asyncio.timeout(30):
+            while not keeper.spool.fault:
+                await asyncio.sleep(0.05)
+        assert keeper.spool.fault == "No space left on device"
+        monkeypatch.setattr("penny.calls.spool.os.write", write)
+        talk.say(number + 2)
+        talk.end()
+        async with asyncio.timeout(30):
+            while keeper.kept < 1:
+                await asyncio.sleep(0.05)
+        assert keeper.spool.fault == ""
+        call = await keeper.store.get(None, "sess_full")
+        assert call is not None
+        assert [turn.words for turn in call.turns][:2] == ["turno 1", "turno 2"]
+        assert call.turns[-1].words == f"turno {number + 2}"

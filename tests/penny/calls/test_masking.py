@@ -184,3 +184,38 @@ def test_a_security_code_is_never_kept(asked: str, words: str) -> None:
 def test_what_is_no_card_stays_readable(words: str) -> None:
     turns: list[Turn] = [a_turn("Buenos días."), a_turn(words), a_turn("Gracias.")]
     assert mask_secrets(turns) == turns
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [f"turno {number}" for number in range(1, 30)],
+        [f"el turno {in_words(number)}" for number in range(1, 30)],
+        [f"Pase al punto {number}, por favor." for number in range(1, 30)],
+        [f"{number} cajas" for number in range(1, 30)],
+        ["Mi teléfono es el 600 123 456.", "Mi DNI es 12345678 zeta.", "El contrato 2024001234."],
+        ["Somos 2 personas.", "El día 14.", "Entramos a las 21.", "Habitación 305.", "3 noches.",
+         "Vuelo 3412.", "Sí.", "Asiento 14."],
+        ["I have 2 children.", "Room 305.", "We come on May 14.", "Flight 3412.", "Order 55021."],
+    ],
+)  # fmt: skip
+def test_small_numbers_of_many_turns_are_no_card(said: list[str]) -> None:
+    turns = [a_turn(words, heard="Vale.") for words in said]
+    assert mask_secrets(turns) == turns
+    # Nor where it is the other side that says them.
+    turns = [a_turn("sí", heard=words) for words in said]
+    assert mask_secrets(turns) == turns
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ["Quiero pagar con la 4111 1111", "1111", "1111 y ya está, ¿cuánto tarda?"],
+        ["Mi tarjeta es la 4111", "Sí, 1111", "vale", "después 1111", "y al final, perdón, 1111"],
+        ["It's 4111", "then 1111", "okay, 1111", "and the last: 1111, right?"],
+        list("4111111111111111"),
+    ],
+)
+def test_a_card_over_turns_goes_with_the_words_beside_it(said: list[str]) -> None:
+    masked = mask_secrets([a_turn(words, heard="¿Sí?") for words in said])
+    assert not any(character.isdigit() for turn in masked for character in turn.words or "")
