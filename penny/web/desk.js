@@ -65,7 +65,6 @@ export function openDesk({ load, draw }) {
       await show();
     });
   });
-  find("#problem button").addEventListener("click", () => (find("#problem").hidden = true));
   for (const button of document.querySelectorAll("[data-language]")) {
     button.addEventListener("click", () => {
       speak(button.dataset.language);

@@ -239,7 +239,7 @@ mute.addEventListener("click", () => {
   penny.muted = !penny.muted;
   drawControls();
 });
-problem.querySelector("button").addEventListener("click", () => complain(""));
+
 /** Say it in writing; begins a call without a microphone where there is none. */
 async function ask(written) {
   const said = written.trim();

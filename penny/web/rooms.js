@@ -1,4 +1,4 @@
-// The navigation over all pages: the rooms that this person may use.
+// What works alike on every page: the navigation to the rooms that this person may use, a notice's closing.
 
 import { element, find } from "./element.js";
 import { words } from "./words.js";
@@ -16,5 +16,6 @@ async function showRooms() {
   find("#rooms").hidden = links.length < 2;
 }
 
+find("#problem button").addEventListener("click", () => (find("#problem").hidden = true));
 document.addEventListener("signed-in", showRooms);
 showRooms();

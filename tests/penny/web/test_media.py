@@ -8,14 +8,20 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page
 
+from penny.audio.wav import write_wav
+from tests.doubles.chromium import launch_chromium
 from tests.doubles.engines import FixedStt
 from tests.doubles.house import make_engines, running_penny
+from tests.doubles.speech import silence, speak
 from tests.penny.web.conftest import TAP
 
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+QUESTION = "¿Cuándo vence mi factura de la luz?"
 
 START = """async ({ webrtc, wishes }) => {
   const { PennyClient } = await import("/web/client.js");
@@ -45,6 +51,19 @@ window.WebSocket = class extends Socket {
 NO_ANSWER = """
 RTCPeerConnection.prototype.setRemoteDescription = () => Promise.reject(new Error("no answer"));
 """
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
+    """A browser whose microphone asks a question every few seconds.
+
+    It is spoken: Silero, which hears it, takes a buzz for speech at its first appearance at most,
+    and that may be before the session.
+    """
+    path = tmp_path_factory.mktemp("microphone") / "question.wav"
+    write_wav(path, silence(500) + speak(QUESTION) + silence(3500), 24_000)
+    async with launch_chromium(path) as browser:
+        yield browser
 
 
 @asynccontextmanager

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
+from penny.gateway.pages import ROOMS
 from tests.doubles.house import running_penny
 from tests.doubles.operator import HOUSE_KEY
 from tests.penny.web.conftest import Tab
@@ -60,3 +62,13 @@ async def test_rooms_are_those_of_the_key_and_lead_on_by_keyboard(page: Page) ->
     await page.locator("summary", has_text="/v1/calls/{id}/metrics").press("Enter")
     await expect(page.locator("details[open]")).to_contain_text("avg_stt_latency_ms")
     await look_at(page)
+
+
+async def test_notice_is_closed_on_every_page_that_asks_for_a_key(page: Page) -> None:
+    for path in [room.path for room in ROOMS if room.asks_key]:
+        await page.goto(urljoin(page.url, path))
+        await page.get_by_label("Clave").fill("penny_wrong")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("alert")).to_be_visible()
+        await page.get_by_role("button", name="Cerrar el aviso").click()
+        await expect(page.get_by_role("alert")).to_be_hidden()
