@@ -112,6 +112,7 @@ async def test_a_lost_client_is_carried_to_the_process_that_has_its_session(
         gateway_process(tmp_path, worker.port, gateway=TWO) as gateway,
         AsyncExitStack() as stack,
     ):
+        await listening(gateway, 2)
         caller, token = await begin(stack, gateway.url)
         # The kernel decides who gets each connection; sooner or later it is the other one.
         async with asyncio.timeout(30):
