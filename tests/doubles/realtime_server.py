@@ -51,6 +51,8 @@ class Connection(VendorConnection):
             self.session["expires_at"] = server.expires_at
         self.items: dict[str, Json] = {}
         self.durations: dict[str, float] = {}
+        self.sounded_ms: dict[str, float] = {}
+        """Of each response, in audio time."""
         self.requests: asyncio.Queue[Json] = asyncio.Queue()
         self.active = ""
         self.audio_ms = 0.0
@@ -144,6 +146,7 @@ class Connection(VendorConnection):
             for _ in range(MS_PER_WORD // AUDIO_MS):
                 await self.send("response.output_audio.delta", **place, delta=SILENT)
                 self.durations[item_id] = self.durations.get(item_id, 0.0) + AUDIO_MS
+                self.sounded_ms[response_id] = self.sounded_ms.get(response_id, 0.0) + AUDIO_MS
         if stop_after is None:
             await self.send("response.output_audio.done", **place)
             await self.send("response.output_audio_transcript.done", **place, transcript=text)
@@ -220,7 +223,7 @@ class Connection(VendorConnection):
             "conversation_id": None if aside else "conv_1",
             "metadata": self.metadata.pop(response_id, None),
             "output": output or [],
-            "usage": self._usage(),
+            "usage": self._usage(response_id, status),
         }
         await self.send("response.done", response=response)
 
@@ -403,13 +406,19 @@ class Connection(VendorConnection):
     def _interrupts(self) -> bool:
         return bool(self._detection().get("interrupt_response", True))
 
-    def _usage(self) -> Json:
+    def _usage(self, response_id: str, status: str) -> Json:
+        """Of a whole answer; of one that was cut, what had been made of it."""
+        made = {"text_tokens": 20, "audio_tokens": 40}
+        if status == "cancelled":
+            sounded_ms = self.sounded_ms.get(response_id, 0.0)
+            made = {"text_tokens": 0, "audio_tokens": min(40, round(sounded_ms / 50))}
+        out = made["text_tokens"] + made["audio_tokens"]
         text = 500 + sum(len(str(item)) // 20 for item in self.items.values())
         audio = round(sum(self.durations.values()) / 50) + 20
         return {
-            "total_tokens": text + audio + 60,
+            "total_tokens": text + audio + out,
             "input_tokens": text + audio,
-            "output_tokens": 60,
+            "output_tokens": out,
             "input_token_details": {
                 "text_tokens": text,
                 "audio_tokens": audio,
@@ -421,7 +430,7 @@ class Connection(VendorConnection):
                     "image_tokens": 0,
                 },
             },
-            "output_token_details": {"text_tokens": 20, "audio_tokens": 40},
+            "output_token_details": made,
         }
 
 
