@@ -160,13 +160,7 @@ class CallRoutes:
             "Content-Type": KINDS[form],
             "X-Penny-Calls": str(await self._store.count_found(_whose(request), query)),
         }
-        answer = web.StreamResponse(headers=headers)
-        await answer.prepare(request)
-        await answer.write(first)
-        async for piece in pieces:
-            await answer.write(piece)
-        await answer.write_eof()
-        return answer
+        return await _send(request, web.StreamResponse(headers=headers), first, pieces)
 
     def _zone(self, request: web.Request) -> ZoneInfo:
         """The time zone of the tenant that asks."""
@@ -280,6 +274,13 @@ async def _send_range(
         answer.headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     pieces = read(start, end)
     first = await anext(pieces, b"")  # what is wrong is told by its status
+    return await _send(request, answer, first, pieces)
+
+
+async def _send(
+    request: web.Request, answer: web.StreamResponse, first: bytes, pieces: AsyncIterator[bytes]
+) -> web.StreamResponse:
+    """Send a body piece by piece; its first is known, so what is wrong was told by the status."""
     await answer.prepare(request)
     await answer.write(first)
     async for piece in pieces:
