@@ -199,7 +199,7 @@ class PhoneEdge:
             self._sink.on_event(event)
 
     def _end(self) -> None:
-        """The caller is gone: nothing more is sent, and nobody waits for the last word."""
+        """The caller is gone: nothing more is sent, and the last word is not waited for."""
         if self._is_gone:
             return
         self._is_gone = True
