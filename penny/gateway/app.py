@@ -42,6 +42,7 @@ from penny.gateway.set_up import SetUpRoutes
 from penny.gateway.sibling_processes import SiblingProcesses
 from penny.gateway.sign_in import SignInRoutes
 from penny.gateway.socket import SocketDoor
+from penny.gateway.telephony import Telephony
 from penny.gateway.trust import Trust, build_trust
 from penny.gateway.webrtc import Peers, WebRtcDoor
 from penny.logs import LossyStream
@@ -86,6 +87,7 @@ class Gateway:
         self._tasks = TaskOwner("gateway")
         self._descriptors = DescriptorWatch()
         self._webrtc: WebRtcDoor | None = None
+        self._telephony: Telephony | None = None
         self._kept: KeptCalls | None = None
         self._calls_fault = ""
         self.broker: Broker | None = None
@@ -200,6 +202,8 @@ class Gateway:
         if peers is not None:
             self._webrtc = WebRtcDoor(realtime, peers)
             self._webrtc.add_to(app)
+        self._telephony = Telephony(broker, config, trust.gate, clock, notice, metrics)
+        self._telephony.add_to(app)
         SignInRoutes(trust.gate, trust.sign_ins).add_to(app)
         KbRoutes(kb, trust.gate, config.kb.default_ref).add_to(app)
         KbDeskRoutes(kb, trust.gate).add_to(app)
@@ -272,6 +276,8 @@ class Gateway:
             await self.broker.drain(drain_s)
         if self._webrtc is not None:
             await self._webrtc.aclose()
+        if self._telephony is not None:
+            await self._telephony.aclose()
         if self.broker is not None:
             # While the doors still stand: rented workers are told that their lease is over.
             for mode in self.broker.modes.values():

@@ -75,6 +75,9 @@ ROUTES: dict[str, str] = {
     "GET /storage/stats": "calls:read",
     "GET /calls": OPEN,
     "GET /worker": OWN,  # a lease's token
+    "POST /twilio/voice": OWN,  # the carrier's signature, as all of these
+    "GET /twilio/stream": OWN,
+    "POST /twilio/status": OWN,
 }
 """Method and path, as it was added to the router -> the right it needs, ``OPEN`` or ``OWN``."""
 

@@ -41,7 +41,7 @@ Json = dict[str, Any]
 
 NOT_REST = frozenset(
     {"GET /", "GET /admin", "GET /web", "GET /kb", "GET /calls", "GET /set-up", "GET /docs"}
-    | {"GET /ws", "GET /v1/realtime", "GET /worker"}
+    | {"GET /ws", "GET /v1/realtime", "GET /worker", "GET /twilio/stream"}
     | {route for route in ROUTES if route.startswith("OPTIONS ")}
 )
 """Pages, what upgrades to a WebSocket, and what browsers ask before they ask."""
@@ -137,6 +137,8 @@ TOLD: dict[str, Told] = {
     ),
     "GET /conversations/{id}/metrics": Told("A call's metrics", answers=Metrics),
     "GET /storage/stats": Told("How much is kept", answers=Stats),
+    "POST /twilio/voice": Told("An incoming call, told by Twilio", answers="text/xml"),
+    "POST /twilio/status": Told("What became of a call, told by Twilio", status=204),
 }
 
 
