@@ -2,7 +2,7 @@
 
 Pure but for reading its lists once. Clauses are judged one by one. One is small talk when every
 word of it is of its kind's own classes or carries no subject ("hola, la factura" is a question), or
-when it only goes on with a courtesy: what somebody is thanked for, a name, the reason for hanging
+when it only goes on with a courtesy: what it thanks for, a name, the reason for hanging
 up. A clause that asks for something never does. The classes are closed ones of each language; no
 sentence is listed.
 """
@@ -23,10 +23,9 @@ from runpod_worker.commands import SPANISH_COMMANDS, Intent
 
 
 Kind = Literal[
-    Intent,
-    *("wellbeing", "identity", "presence", "praise", "intro", "mistake", "open", "hours"),
+    Intent, "wellbeing", "identity", "presence", "praise", "intro", "mistake", "open", "hours",
     "question",
-]
+]  # fmt: skip
 """``open``: words without a subject ("quería preguntar una cosa"). ``intro``: the caller's name."""
 ASKED: frozenset[Kind] = frozenset({"question", "hours", "person", "intro"})
 """Kinds that the documents are asked before the reader says anything of its own."""
@@ -96,7 +95,7 @@ class Lists:
     farewells: frozenset[str] = frozenset()
     """Words that end a call whatever stands by them."""
     reasons: frozenset[str] = frozenset()
-    """Before what somebody is thanked for."""
+    """Before what it thanks for."""
     origins: frozenset[str] = frozenset()
     """Before where a caller is from."""
     continuing: frozenset[str] = frozenset()
@@ -139,8 +138,10 @@ def kind_of(text: str, language: Language) -> Kind:
 
 
 def find_courtesy(text: str, language: Language) -> Kind | None:
-    """Return ``leave`` or ``thank`` when one is there and nothing in the text asks for anything:
-    what an utterance is whose other clauses nobody can answer ("adiós, que sale el autobús")."""
+    """Return ``leave`` or ``thank`` when one is there and no clause asks for anything.
+
+    That is what an utterance is whose other clauses no document answers: "adiós, sale el autobús".
+    """
     clauses = _read_clauses(text, language)
     kinds = {clause.kind for clause in clauses}
     found: Kind | None = "leave" if "leave" in kinds else "thank" if "thank" in kinds else None
@@ -148,8 +149,7 @@ def find_courtesy(text: str, language: Language) -> Kind | None:
 
 
 def cut_small_talk(text: str, language: Language) -> str:
-    """Return the clauses that are no small talk of their own: "No tengo agua, ¿qué hago?" without
-    its end."""
+    """Return the clauses that are no small talk of their own: of "hola, no hay luz" the second."""
     clauses = _read_clauses(text, language)
     if not any(clause.kind is not None and not clause.goes_on for clause in clauses):
         return text
