@@ -167,10 +167,10 @@ class PhraseSplitter:
 
     def _may_cut_at(self, i: int) -> bool:
         """Whether it is white space that does not part a number from what it counts."""
-        before, space, after = self._text[i - 1 : i + 2]
-        if not space.isspace() or after.isdigit():
+        text = self._text
+        if not text[i].isspace() or text[i + 1].isdigit():
             return False
-        return not before.isdigit() or _next_word(self._text, i) in _JOINING_WORDS
+        return not text[i - 1].isdigit() or _next_word(text, i) in _JOINING_WORDS
 
     def _after_space(self, end: int) -> int:
         """White space that is there already belongs to the phrase before it."""
