@@ -30,7 +30,7 @@ class Timing:
 
 
 class Silence(Exception):
-    """Nobody answered. ``code``: ``no_answer``, ``port_closed``, ``certificate_refused``."""
+    """There was no answer. ``code``: ``no_answer``, ``port_closed``, ``certificate_refused``."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
