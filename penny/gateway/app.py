@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -25,6 +26,7 @@ from modes.self_hosted.runpod.door import WorkerDoor
 from penny.aio.tasks import TaskOwner
 from penny.gateway.admin import AdminRoutes
 from penny.gateway.calls import CallRoutes, CallsCollector
+from penny.gateway.carriers import Carriers
 from penny.gateway.guard import make_guard
 from penny.gateway.health import DescriptorWatch, LoopLag
 from penny.gateway.kb import KbRoutes, SharedKb
@@ -42,7 +44,7 @@ from penny.gateway.set_up import SetUpRoutes
 from penny.gateway.sibling_processes import SiblingProcesses
 from penny.gateway.sign_in import SignInRoutes
 from penny.gateway.socket import SocketDoor
-from penny.gateway.telephony import Telephony
+from penny.gateway.telephony import TelephonyRoutes
 from penny.gateway.trust import Trust, build_trust
 from penny.gateway.webrtc import Peers, WebRtcDoor
 from penny.logs import LossyStream
@@ -50,6 +52,8 @@ from penny.session.broker import Broker, BrokerSettings
 from penny.session.endings import GRACE_S
 from penny.session.mode import Mode
 from penny.session.session import SessionLimits
+from penny.telephony.probe import Probe
+from penny.telephony.store import TelephonyStore
 
 
 if TYPE_CHECKING:
@@ -87,7 +91,7 @@ class Gateway:
         self._tasks = TaskOwner("gateway")
         self._descriptors = DescriptorWatch()
         self._webrtc: WebRtcDoor | None = None
-        self._telephony: Telephony | None = None
+        self._carriers: Carriers | None = None
         self._kept: KeptCalls | None = None
         self._calls_fault = ""
         self.broker: Broker | None = None
@@ -202,8 +206,8 @@ class Gateway:
         if peers is not None:
             self._webrtc = WebRtcDoor(realtime, peers)
             self._webrtc.add_to(app)
-        self._telephony = Telephony(broker, config, trust.gate, clock, notice, metrics)
-        self._telephony.add_to(app)
+        self._carriers = Carriers(broker, config, trust.gate, clock, notice, metrics)
+        self._carriers.add_to(app)
         SignInRoutes(trust.gate, trust.sign_ins).add_to(app)
         KbRoutes(kb, trust.gate, config.kb.default_ref).add_to(app)
         KbDeskRoutes(kb, trust.gate).add_to(app)
@@ -228,8 +232,13 @@ class Gateway:
     ) -> None:
         """The pages, what they show of the house, and of its calls."""
         kept = self._kept
+        section = self._config.telephony
+        lines = TelephonyStore(self._config.resolve(section.folder), section, os.environ)
+        probe = Probe(time.monotonic, allow_loopback=section.probe_loopback)
+        telephony = TelephonyRoutes(lines, probe)
+        telephony.add_to(app)
         told = (routes.describe_operation, self.describe_engines, self._tell_of_calls)
-        SetUpRoutes(self._config, *told).add_to(app)
+        SetUpRoutes(self._config, *told, telephony.describe).add_to(app)
         PageRoutes(trust.gate, lambda path: path != "/calls" or kept is not None).add_to(app)
         app.router.add_get("/openapi.json", serve_document)
         if kept is not None:
@@ -276,8 +285,8 @@ class Gateway:
             await self.broker.drain(drain_s)
         if self._webrtc is not None:
             await self._webrtc.aclose()
-        if self._telephony is not None:
-            await self._telephony.aclose()
+        if self._carriers is not None:
+            await self._carriers.aclose()
         if self.broker is not None:
             # While the doors still stand: rented workers are told that their lease is over.
             for mode in self.broker.modes.values():
