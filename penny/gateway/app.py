@@ -206,8 +206,7 @@ class Gateway:
         if peers is not None:
             self._webrtc = WebRtcDoor(realtime, peers)
             self._webrtc.add_to(app)
-        self._carriers = Carriers(broker, config, trust.gate, clock, notice, metrics)
-        self._carriers.add_to(app)
+        self._carriers = Carriers(broker, config, trust.gate, clock, notice, metrics, app)
         SignInRoutes(trust.gate, trust.sign_ins).add_to(app)
         KbRoutes(kb, trust.gate, config.kb.default_ref).add_to(app)
         KbDeskRoutes(kb, trust.gate).add_to(app)

@@ -21,7 +21,7 @@ from penny.session.broker import Broker
 
 
 class Carriers:
-    """Opens what ``telephony`` of the configuration names.
+    """Opens what ``telephony`` of the configuration names, and adds its routes to ``app``.
 
     Args:
         clock: the loop's, seconds.
@@ -39,6 +39,7 @@ class Carriers:
         clock: Callable[[], float],
         notice: Notice,
         metrics: Metrics,
+        app: web.Application,
     ) -> None:
         self.phones = Phones(broker, config, gate, clock, notice, metrics.phone_late.observe)
         self.twilio: TwilioDoor | None = None
@@ -54,9 +55,6 @@ class Carriers:
                 )
             self.twilio = TwilioDoor(self.phones, config, token.get_secret_value(), time.time)
             metrics.figures.append(self.twilio.collect)
-
-    def add_to(self, app: web.Application) -> None:
-        if self.twilio is not None:
             self.twilio.add_to(app)
 
     async def aclose(self) -> None:
