@@ -74,6 +74,12 @@ ROUTES: dict[str, str] = {
     "GET /conversations/{id}/metrics": "calls:read",
     "GET /storage/stats": "calls:read",
     "GET /calls": OPEN,
+    "GET /webhooks": OPEN,
+    "GET /v1/webhooks": "webhooks:write",
+    "GET /v1/webhooks/deliveries": "webhooks:write",
+    "POST /v1/webhooks/replay": "webhooks:write",
+    "POST /v1/webhooks/{name}/test": "webhooks:write",
+    "POST /v1/webhooks/{name}/enable": "webhooks:write",
     "GET /worker": OWN,  # a lease's token
 }
 """Method and path, as it was added to the router -> the right it needs, ``OPEN`` or ``OWN``."""
