@@ -96,6 +96,9 @@ class WebhooksSection(Section):
     def all(self) -> Iterator[tuple[str, EndpointSection]]:
         """Every endpoint with its name."""
         if self.url:
-            told = {"secret": self.secret, "legacy_signature": self.legacy_signature}
-            yield DEFAULT, EndpointSection(url=self.url, **told)
+            legacy = self.legacy_signature
+            yield (
+                DEFAULT,
+                EndpointSection(url=self.url, secret=self.secret, legacy_signature=legacy),
+            )
         yield from self.endpoints.items()

@@ -18,6 +18,7 @@ from penny.cli import (
     sessions,
     talk,
     voices,
+    webhooks,
     worker,
 )
 from penny.errors import ConfigErrors, PennyError
@@ -26,7 +27,7 @@ from penny.errors import ConfigErrors, PennyError
 FAILED = 1
 
 
-_COMMANDS = (serve, demo, talk, check, worker, kb, keys, calls, sessions, models, voices)
+_COMMANDS = (serve, demo, talk, check, worker, kb, keys, calls, webhooks, sessions, models, voices)
 
 
 def build_parser() -> argparse.ArgumentParser:

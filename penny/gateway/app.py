@@ -249,7 +249,7 @@ class Gateway:
             read_answer,
             is_open=not trust.gate.needs_key,
         )
-        webhooks = Webhooks(self._config, kept, time.time)
+        webhooks = Webhooks(self._config, kept, clock, time.time)
         try:
             await kept.keeper.start()
         except OSError as error:

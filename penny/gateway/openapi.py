@@ -48,7 +48,16 @@ from penny.webhooks.sample import Test
 Json = dict[str, Any]
 
 NOT_REST = frozenset(
-    {"GET /", "GET /admin", "GET /web", "GET /kb", "GET /calls", "GET /webhooks", "GET /set-up", "GET /docs"}
+    {
+        "GET /",
+        "GET /admin",
+        "GET /web",
+        "GET /kb",
+        "GET /calls",
+        "GET /webhooks",
+        "GET /set-up",
+        "GET /docs",
+    }
     | {"GET /ws", "GET /v1/realtime", "GET /worker"}
     | {route for route in ROUTES if route.startswith("OPTIONS ")}
 )

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from config.schema import Config
 from penny.calls.database import StoreUnavailable
@@ -53,7 +53,13 @@ class Webhooks:
         ConfigError: an endpoint cannot be used.
     """
 
-    def __init__(self, config: Config, kept: KeptCalls, wall_clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        kept: KeptCalls,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+    ) -> None:
         receivers = read_endpoints(config, os.environ)
         self.wall_clock = wall_clock
         self._kept = kept
@@ -62,6 +68,7 @@ class Webhooks:
         self.deliverer = Deliverer(
             self.outbox,
             self.sender,
+            clock,
             wall_clock,
             keep_s=config.webhooks.keep_days * DAY_S,
             overdue_s=config.gateway.session_max_s + OVERDUE_S,

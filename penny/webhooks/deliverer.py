@@ -1,7 +1,7 @@
 """Delivers what waits in the outbox: a task for each endpoint, so that none waits for another.
 
 Any number of processes may deliver from one outbox. What is on its way when this one ends is sent
-again by whoever lives, after the lease.
+again by another, after the lease.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from penny.aio.breaker import CircuitBreaker
 from penny.aio.tasks import TaskOwner
 from penny.calls.database import StoreUnavailable
 from penny.webhooks.endpoints import Endpoint
-from penny.webhooks.outbox import Backlog, Delivery, Outbox, Outcome
+from penny.webhooks.outbox import Outbox
 from penny.webhooks.policy import LONGEST_WAIT_S, Answer, decide
+from penny.webhooks.rows import Backlog, Delivery, Outcome
 from penny.webhooks.sender import TIMEOUT_S
 from penny.webhooks.signing import sign, write_body
 
@@ -62,6 +63,7 @@ class Deliverer:
     """Delivers to every endpoint of an outbox, in this process.
 
     Args:
+        clock: monotonic, seconds.
         wall_clock: Unix time in seconds.
         keep_s: events older than this are removed.
         overdue_s: a call that began so long ago and has no end is lost.
@@ -73,6 +75,7 @@ class Deliverer:
         self,
         outbox: Outbox,
         sender: Posts,
+        clock: Callable[[], float],
         wall_clock: Callable[[], float],
         *,
         keep_s: float,
@@ -83,6 +86,7 @@ class Deliverer:
     ) -> None:
         self.outbox = outbox
         self._sender = sender
+        self._now_s = clock
         self._wall_clock = wall_clock
         self._keep_s = keep_s
         self._overdue_s = overdue_s
@@ -112,11 +116,16 @@ class Deliverer:
             self._tasks.spawn(self._look_on(), name="webhook backlog")
 
     async def aclose(self) -> None:
-        """Stop. What is on its way may still arrive; else whoever delivers next sends it again."""
+        """Stop. What is on its way may still arrive; else the next process sends it again."""
         await self._tasks.aclose()
-        ends_s = self._now_s() + GRACE_S
-        while any(lane.under_way for lane in self._lanes.values()) and self._now_s() < ends_s:
-            await asyncio.sleep(GRACE_S / 50)
+        try:
+            async with asyncio.timeout(GRACE_S):
+                for lane in self._lanes.values():
+                    while lane.under_way:
+                        lane.news.clear()
+                        await lane.news.wait()
+        except TimeoutError:
+            pass  # their lease ends, and they are sent again
         await self._attempts.aclose()
         if self._done:
             try:
@@ -229,6 +238,7 @@ class Deliverer:
 
     async def _tidy_on(self) -> None:
         while True:
+            await asyncio.sleep(TIDY_S)  # first, records that wait in the spool come in
             now_s = self._wall_clock()
             try:
                 await self.outbox.close_lost(
@@ -237,7 +247,6 @@ class Deliverer:
                 await self.outbox.let_go(round((now_s - self._keep_s) * 1000))
             except StoreUnavailable as error:
                 self._note_fault(error.message)
-            await asyncio.sleep(TIDY_S)
 
     async def _look_on(self) -> None:
         while True:
@@ -253,9 +262,6 @@ class Deliverer:
         elif self.fault and not reason:
             log.info("webhooks_go_on")
         self.fault = reason
-
-    def _now_s(self) -> float:
-        return asyncio.get_running_loop().time()
 
 
 async def _wait(news: asyncio.Event, seconds: float) -> None:

@@ -41,7 +41,7 @@ class Endpoint:
         return (not self.types or event.type in self.types) and self.serves(event.tenant)
 
     def serves(self, tenant: str) -> bool:
-        """Whether it is told of that tenant's calls; what is nobody's ('') goes to all."""
+        """Whether it is told of that tenant's calls; what is of no tenant ('') goes to all."""
         return not self.tenants or not tenant or tenant in self.tenants
 
     def meets(self, other: Endpoint) -> bool:
@@ -49,9 +49,7 @@ class Endpoint:
         return not self.tenants or not other.tenants or bool(self.tenants & other.tenants)
 
 
-def read_endpoints(
-    config: Config, environment: Mapping[str, str]
-) -> dict[str, Endpoint]:
+def read_endpoints(config: Config, environment: Mapping[str, str]) -> dict[str, Endpoint]:
     """The endpoints of a configuration, by name.
 
     An address in the house's own network is one of this machine as it is written, or one whose
@@ -65,8 +63,9 @@ def read_endpoints(
     for name, section in config.webhooks.all():
         place = "webhooks.url" if name == "default" else f"webhooks.endpoints.{name}.url"
         host, port = name_of(section.url)
-        is_allowed = allowed.allows(host, port)
-        if not is_allowed and host not in LOOPBACK:
+        is_named = allowed.allows(host, port) and not AllowList().allows(host, port)
+        is_allowed = is_named or host in LOOPBACK
+        if not is_allowed:
             try:
                 check_address(section.url, place)
             except ProtocolError as error:

@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from config.webhooks import EventType
 
@@ -19,7 +20,7 @@ Json = dict[str, Any]
 
 LONGEST = 4_000
 """Characters of a text in a payload: an event stays below 20 kB."""
-FULL = {"x-payload": "full"}
+FULL: JsonDict = {"x-payload": "full"}
 
 
 def full(about: str, default: Any = None) -> Any:

@@ -73,7 +73,7 @@ class _LiveCall(Observer):
     def __init__(
         self, recorder: CallRecorder, started_s: float, tell: Callable[[Event], None]
     ) -> None:
-        call = make_call([{"kind": "call", "call": recorder.header}], {})
+        call = make_call([{"kind": "call", "call": recorder.header}], {"caller": 0, "penny": 0})
         assert call is not None
         self._call = call
         self._consent = recorder.consent

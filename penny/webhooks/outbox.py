@@ -8,20 +8,29 @@ takes it. So an event comes at least once, and twice with the same id.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, select, true, update
+from sqlalchemy import and_, delete, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from penny.calls.database import Database
-from penny.calls.tables import deliveries, endpoints, events
+from penny.calls.tables import calls, deliveries, endpoints, events
 from penny.webhooks.endpoints import Endpoint
 from penny.webhooks.events import TERMINAL, EndpointDisabled, Event, make_id, tell
-from penny.webhooks.policy import FAILING_S, GONE, Answer, State
+from penny.webhooks.policy import FAILING_S, GONE
 from penny.webhooks.query import DeliveryQuery, Replay
+from penny.webhooks.rows import (
+    Backlog,
+    Delivery,
+    Outcome,
+    delivery_row,
+    event_row,
+    log_line,
+    of_tenant,
+    read_event,
+)
 from penny.webhooks.telling import lost
 
 
@@ -31,39 +40,6 @@ KEPT_ATTEMPTS = 16
 """Of a delivery's log; a replay goes on with it."""
 BATCH = 200
 """Rows of one clean-up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A claimed delivery. ``attempts`` counts the one it was claimed for."""
-
-    id: int
-    event: Event
-    attempts: int
-    log: list[Json]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a claimed delivery."""
-
-    delivery: Delivery
-    endpoint: str
-    answer: Answer
-    state: State
-    due_ms: int
-    at_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """How an endpoint fares. ``oldest_ms`` (Unix): since when the oldest waits."""
-
-    waiting: int = 0
-    oldest_ms: int | None = None
-    failing_since_ms: int | None = None
-    disabled_ms: int | None = None
-    reason: str = ""
 
 
 class Outbox:
@@ -88,21 +64,27 @@ class Outbox:
 
     async def write(self, connection: AsyncConnection, told: Sequence[Event]) -> None:
         """Put events in, within the caller's transaction; one that is there stays as it is."""
-        told = [event for event in told if any(e.wants(event) for e in self.receivers.values())]
+        await self._put(
+            connection,
+            [event for event in told if any(e.wants(event) for e in self.receivers.values())],
+        )
+
+    async def _put(self, connection: AsyncConnection, told: Sequence[Event]) -> None:
         if not told:
             return
         put = postgresql.insert if self._database.is_postgres else sqlite.insert
-        await connection.execute(
-            put(events).on_conflict_do_nothing(), [_row(event) for event in told]
-        )
+        new = put(events).on_conflict_do_nothing().returning(events.c.id)
+        added = await connection.execute(new, [event_row(event) for event in told])
+        ids = set(added.scalars())
         rows = [
-            _delivery(event, endpoint)
+            delivery_row(event, endpoint)
             for event in told
             for endpoint in self.receivers.values()
-            if endpoint.wants(event)
+            if event.id in ids and endpoint.wants(event)
         ]
-        await connection.execute(put(deliveries).on_conflict_do_nothing(), rows)
-        self.on_news()
+        if rows:
+            await connection.execute(put(deliveries).on_conflict_do_nothing(), rows)
+            self.on_news()
 
     async def add(self, told: Sequence[Event]) -> None:
         """Put events in. Raises StoreUnavailable."""
@@ -111,23 +93,24 @@ class Outbox:
         self.on_news()
 
     async def close_lost(self, before_ms: int, now_ms: int) -> int:
-        """Give calls that began before then and have no end their terminal event; how many."""
+        """Give calls that began before then, and have no record and no end, their terminal
+        event; how many."""
         ends = events.alias("ends")
         has_end = exists().where(ends.c.call_id == events.c.call_id, ends.c.type.in_(TERMINAL))
-        open_ones = and_(events.c.type == "call.started", events.c.at_ms < before_ms, ~has_end)
+        is_kept = exists().where(calls.c.id == events.c.call_id)
+        began = and_(events.c.type == "call.started", events.c.at_ms < before_ms)
+        open_ones = and_(began, ~has_end, ~is_kept)
         async with self._database.begin() as connection:
             found = await connection.execute(select(events).where(open_ones).limit(BATCH))
             at = datetime.fromtimestamp(now_ms / 1000, UTC)
-            ended = [lost(_event(row._mapping), at) for row in found]
-            await self.write(connection, ended)
+            ended = [lost(read_event(row._mapping), at) for row in found]
+            await self._put(connection, ended)
         return len(ended)
 
     # -- delivering ---------------------------------------------------------------------------
 
-    async def claim(
-        self, endpoint: str, limit: int, now_ms: int, lease_ms: int
-    ) -> list[Delivery]:
-        """Take due deliveries of an endpoint, the oldest first; nobody else has them until
+    async def claim(self, endpoint: str, limit: int, now_ms: int, lease_ms: int) -> list[Delivery]:
+        """Take due deliveries of an endpoint, the oldest first; no other has them until
         the lease is over. None of a disabled endpoint. Raises StoreUnavailable."""
         is_off = exists().where(endpoints.c.name == endpoint, endpoints.c.disabled_ms.is_not(None))
         due = (
@@ -154,7 +137,7 @@ class Outbox:
         async with self._database.begin() as connection:
             rows = {row.event_id: row for row in await connection.execute(taken)}
             found = await connection.execute(select(events).where(events.c.id.in_(list(rows))))
-            told = {row.id: _event(row._mapping) for row in found}
+            told = {row.id: read_event(row._mapping) for row in found}
         return [
             Delivery(row.id, told[row.event_id], row.attempts, row.log)
             for row in sorted(rows.values(), key=lambda row: row.id)
@@ -181,7 +164,7 @@ class Outbox:
                         state=each.state,
                         due_ms=each.due_ms,
                         tried_ms=each.at_ms,
-                        log=[*each.delivery.log, _log_line(each)][-KEPT_ATTEMPTS:],
+                        log=[*each.delivery.log, log_line(each)][-KEPT_ATTEMPTS:],
                     )
                 )
             for name in sorted({each.endpoint for each in outcomes}):
@@ -273,9 +256,7 @@ class Outbox:
     async def replay(self, wanted: Replay, tenant: str | None, now_ms: int) -> int:
         """Send events again, with their ids; how many deliveries that makes."""
         chosen = [
-            endpoint
-            for name, endpoint in self.receivers.items()
-            if wanted.endpoint in (None, name)
+            endpoint for name, endpoint in self.receivers.items() if wanted.endpoint in (None, name)
         ]
         count = 0
         put = postgresql.insert if self._database.is_postgres else sqlite.insert
@@ -284,19 +265,19 @@ class Outbox:
             while True:
                 page = (
                     select(events)
-                    .where(wanted.where(), _of(tenant), events.c.id > after)
+                    .where(wanted.where(), of_tenant(tenant), events.c.id > after)
                     .order_by(events.c.id)
                     .limit(BATCH)
                 )
-                found = [_event(row._mapping) for row in await connection.execute(page)]
+                found = [read_event(row._mapping) for row in await connection.execute(page)]
                 if not found:
                     break
                 after = found[-1].id
                 for event in found:
                     for endpoint in chosen:
-                        if not endpoint.wants(event):
+                        row = {**delivery_row(event, endpoint), "due_ms": now_ms}
+                        if not endpoint.wants(event) or row["state"] == "withheld":
                             continue
-                        row = {**_delivery(event, endpoint), "due_ms": now_ms}
                         again = put(deliveries).values(row)
                         states = ["dead", "withheld"] + ["delivered"] * wanted.delivered
                         done = await connection.execute(
@@ -328,7 +309,7 @@ class Outbox:
         wanted = (
             select(*columns)
             .join(events, events.c.id == deliveries.c.event_id)
-            .where(query.where(), _of(tenant))
+            .where(query.where(), of_tenant(tenant))
             .order_by(deliveries.c.id.desc())
             .limit(query.limit)
         )
@@ -343,7 +324,7 @@ class Outbox:
             .where(
                 deliveries.c.endpoint.in_(list(self.receivers)),
                 deliveries.c.state == "waiting",
-                _of(tenant),
+                of_tenant(tenant),
             )
             .group_by(deliveries.c.endpoint)
         )
@@ -360,40 +341,3 @@ class Outbox:
         async with self._database.begin() as connection:
             done = await connection.execute(delete(events).where(events.c.at_ms < before_ms))
             return int(done.rowcount)
-
-
-def _of(tenant: str | None) -> ColumnElement[bool]:
-    return true() if tenant is None else events.c.tenant == tenant
-
-
-def _row(event: Event) -> Json:
-    fields = event.model_dump(mode="json", exclude={"at"})
-    return {**fields, "at_ms": round(event.at.timestamp() * 1000)}
-
-
-def _event(row: Mapping[str, Any]) -> Event:
-    fields = {name: row[name] for name in Event.model_fields if name != "at"}
-    return Event(**fields, at=datetime.fromtimestamp(row["at_ms"] / 1000, UTC))
-
-
-def _delivery(event: Event, endpoint: Endpoint) -> Json:
-    is_withheld = event.is_private and not endpoint.may_hear_private
-    return {
-        "event_id": event.id,
-        "endpoint": endpoint.name,
-        "state": "withheld" if is_withheld else "waiting",
-        "due_ms": 0,
-        "attempts": 0,
-        "log": [],
-    }
-
-
-def _log_line(outcome: Outcome) -> Json:
-    answer = outcome.answer
-    return {
-        "at_ms": outcome.at_ms,
-        "status": answer.status,
-        "error": answer.error,
-        "took_ms": answer.took_ms,
-        "answer": answer.body,
-    }

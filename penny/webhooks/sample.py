@@ -74,7 +74,9 @@ def _call(now: datetime, status: str) -> Call:
         consent={"policy": "on"},
         sound={"state": "stored", "duration_ms": 30_000, "bytes": 480_000, "sha256": "0" * 64},
         turns=[turn],
-        derived={"alerts": [{"kind": "sentiment", "reason": "enfado", "turns": [1], "score": -0.8}]},
+        derived={
+            "alerts": [{"kind": "sentiment", "reason": "enfado", "turns": [1], "score": -0.8}]
+        },
     )
     call.metrics = measure(call)
     return call

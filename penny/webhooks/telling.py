@@ -49,7 +49,7 @@ def handed_over(call: Call, fields: Json, at_ms: float, number: int, *, keeps_wo
         fields: of ``penny.handoff``.
         keeps_words: whether what was said may be told.
     """
-    said = {name: _plain(fields.get(name)) for name in ("reason", "summary")}
+    said: Json = {name: _plain(fields.get(name)) for name in ("reason", "summary")}
     if not keeps_words:
         said = dict.fromkeys(said, None)
     return _event(
@@ -98,9 +98,7 @@ def _turns(call: Call) -> Iterator[Event]:
         for mark in turn.marks:
             if mark["kind"] == "handoff":
                 keeps = bool(mark["fields"])
-                yield handed_over(
-                    call, mark["fields"], mark["at_ms"], handoffs, keeps_words=keeps
-                )
+                yield handed_over(call, mark["fields"], mark["at_ms"], handoffs, keeps_words=keeps)
                 handoffs += 1
         if turn.number > 0:
             yield _event(
@@ -152,9 +150,8 @@ def _recording(call: Call) -> Iterator[Event]:
 
 def _recording_event(call: Call, status: str, reason: str | None, number: int = 0) -> Event:
     sound = call.sound if status == "ready" else {}
-    not_there = {
-        name: f"the recording is {status}" for name in ("path", "duration_ms", "bytes", "sha256")
-    }
+    facts = ("path", "duration_ms", "bytes", "sha256")
+    not_there = dict.fromkeys(facts, f"the recording is {status}")
     return _event(
         call,
         RecordingReady,
@@ -163,7 +160,9 @@ def _recording_event(call: Call, status: str, reason: str | None, number: int = 
         status=status,
         reason=reason,
         path=f"/v1/calls/{call.id}/audio" if sound else None,
-        **{name: sound.get(name) for name in ("duration_ms", "bytes", "sha256")},
+        duration_ms=sound.get("duration_ms"),
+        bytes=sound.get("bytes"),
+        sha256=sound.get("sha256"),
     )
 
 
