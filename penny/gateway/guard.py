@@ -80,6 +80,10 @@ ROUTES: dict[str, str] = {
     "POST /v1/webhooks/replay": "webhooks:write",
     "POST /v1/webhooks/{name}/test": "webhooks:write",
     "POST /v1/webhooks/{name}/enable": "webhooks:write",
+    "GET /telephony": OPEN,
+    "GET /api/config/telephony": "telephony:read",
+    "POST /api/config/telephony/save": "telephony:write",
+    "POST /api/config/telephony/test": "telephony:write",
     "GET /worker": OWN,  # a lease's token
 }
 """Method and path, as it was added to the router -> the right it needs, ``OPEN`` or ``OWN``."""

@@ -38,9 +38,12 @@ from penny.gateway.answers import (
     Sessions,
     SignedIn,
     Stats,
+    Telephony,
+    TelephonyState,
     Tested,
 )
 from penny.gateway.guard import OPEN, OWN, ROUTES
+from penny.telephony.reception import TelephonyReception
 from penny.webhooks.query import DeliveryQuery, Replay
 from penny.webhooks.sample import Test
 
@@ -48,16 +51,8 @@ from penny.webhooks.sample import Test
 Json = dict[str, Any]
 
 NOT_REST = frozenset(
-    {
-        "GET /",
-        "GET /admin",
-        "GET /web",
-        "GET /kb",
-        "GET /calls",
-        "GET /webhooks",
-        "GET /set-up",
-        "GET /docs",
-    }
+    {"GET /", "GET /admin", "GET /web", "GET /kb", "GET /calls", "GET /set-up", "GET /docs"}
+    | {"GET /telephony", "GET /webhooks"}
     | {"GET /ws", "GET /v1/realtime", "GET /worker"}
     | {route for route in ROUTES if route.startswith("OPTIONS ")}
 )
@@ -163,6 +158,13 @@ TOLD: dict[str, Told] = {
     ),
     "POST /v1/webhooks/{name}/enable": Told(
         "Tell a disabled endpoint again", takes=Enable, answers=Enabled
+    ),
+    "GET /api/config/telephony": Told("How phone calls are received", answers=Telephony),
+    "POST /api/config/telephony/save": Told(
+        "Receive phone calls in another way", takes=TelephonyReception, answers=Telephony
+    ),
+    "POST /api/config/telephony/test": Told(
+        "Whether the saved gateway or carrier is there", answers=TelephonyState
     ),
     "GET /storage/stats": Told("How much is kept", answers=Stats),
 }
