@@ -104,7 +104,9 @@ async def _list(arguments: argparse.Namespace, config: Config) -> int:
     async with _kept(config) as kept:
         table = await (_log(arguments, kept) if arguments.deliveries else _endpoints(kept))
     console = Console(highlight=False)
-    console.print(table, width=None if console.is_terminal else WIDE)
+    if not console.is_terminal:
+        console.width = WIDE
+    console.print(table)
     return 0
 
 
