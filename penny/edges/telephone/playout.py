@@ -19,6 +19,10 @@ from penny.edges.telephone.wire import Wire
 
 Json = dict[str, Any]
 
+FRAME_S = FRAME_MS / 1000
+DRY_S = 2 * FRAME_S
+"""Silence flows once the far side has no more than this: more of it would delay each next answer
+by the lead."""
 MARK_EVERY_MS = 200
 """Between two marks the position is told by the clock."""
 
@@ -47,6 +51,8 @@ class Playout:
         self._sent_ms: dict[str, float] = {}
         """Of items whose last mark is not sent."""
         self._marked_ms = 0.0
+        self._dry_at_s = 0.0
+        """When the far side has played all that was sent."""
         self._number = 0
         self._is_told = False
         """Whether the far side returns marks at all."""
@@ -76,14 +82,18 @@ class Playout:
             match due:
                 case Frame(data=data, item_id=item_id, audio_ms=audio_ms):
                     is_silent = False
-                    self._wire.play(data + self._silence[len(data) : self._frame_bytes])
+                    self._send(data + self._silence[len(data) : self._frame_bytes], slot_s)
                     self._note_sent(item_id, audio_ms)
                 case ItemSent(item_id=item_id):
                     self._mark(item_id, self._sent_ms.pop(item_id, 0.0), ends=True)
                 case _:
                     pass
-        if is_silent and self._wire.needs_audio:
-            self._wire.play(self._silence)
+        if is_silent and self._wire.needs_audio and self._dry_at_s - slot_s < DRY_S:
+            self._send(self._silence, slot_s)
+
+    def _send(self, frame: bytes, slot_s: float) -> None:
+        self._dry_at_s = max(self._dry_at_s, slot_s) + FRAME_S
+        self._wire.play(frame)
 
     def marked(self, name: str, now_s: float) -> None:
         """A mark came back."""
@@ -116,6 +126,7 @@ class Playout:
             self._marks.clear()
             self._sent_ms.clear()
             self._wire.flush()
+            self._dry_at_s = 0.0
         return cuts
 
     def _settle(self, now_s: float) -> None:

@@ -92,6 +92,32 @@ async def test_the_position_is_what_the_far_side_played(
     assert call.far.played_ms() - truth <= 40 + 1000 * latency_s, "the sound stopped"
 
 
+async def test_a_far_side_with_a_buffer_is_kept_from_running_dry_and_answers_are_not_late() -> None:
+    call = PhoneCall(FarSide(lead_ms=200, needs_audio=True))
+    loop = asyncio.get_running_loop()
+    for number in range(5):
+        await asyncio.sleep(1.0)
+        asked_s = loop.time()
+        first = len(call.far.sent)
+        call.answer(400, f"resp_{number}", f"item_{number}")
+        await asyncio.sleep(1.0)
+        heard_s = next(
+            start
+            for (_, frame), (start, _) in zip(
+                call.far.sent[first:], call.far.played_until_s[first:], strict=True
+            )
+            if frame != SILENCE
+        )
+        assert heard_s - asked_s <= 0.065
+    gaps = [
+        after - before
+        for (_, before), (after, _) in zip(
+            call.far.played_until_s, call.far.played_until_s[1:], strict=False
+        )
+    ]
+    assert max(gaps) <= 0.021  # it never had nothing to play
+
+
 async def test_marks_of_what_was_cleared_say_nothing_of_the_next_answer() -> None:
     call = PhoneCall(FarSide(latency_s=0.03))
     call.answer(4000)
