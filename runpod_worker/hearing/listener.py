@@ -157,8 +157,7 @@ class TurnListener:
             self._backlog.put_mark(lambda: self._take(take))
 
     def give_up(self) -> None:
-        """No more audio comes: when all that came is heard, nothing will tell what was said over
-        Penny."""
+        """No more audio comes: what all of it has not decided by its end is let go."""
         self._backlog.put_mark(self._let_go)
 
     def _let_go(self) -> None:
