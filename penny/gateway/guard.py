@@ -74,11 +74,20 @@ ROUTES: dict[str, str] = {
     "GET /conversations/{id}/metrics": "calls:read",
     "GET /storage/stats": "calls:read",
     "GET /calls": OPEN,
+    "GET /webhooks": OPEN,
+    "GET /v1/webhooks": "webhooks:write",
+    "GET /v1/webhooks/deliveries": "webhooks:write",
+    "POST /v1/webhooks/replay": "webhooks:write",
+    "POST /v1/webhooks/{name}/test": "webhooks:write",
+    "POST /v1/webhooks/{name}/enable": "webhooks:write",
     "GET /telephony": OPEN,
     "GET /api/config/telephony": "telephony:read",
     "POST /api/config/telephony/save": "telephony:write",
     "POST /api/config/telephony/test": "telephony:write",
     "GET /worker": OWN,  # a lease's token
+    "POST /twilio/voice": OWN,  # the carrier's signature, as all of these
+    "GET /twilio/stream": OWN,
+    "POST /twilio/status": OWN,
 }
 """Method and path, as it was added to the router -> the right it needs, ``OPEN`` or ``OWN``."""
 
