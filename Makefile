@@ -20,8 +20,8 @@ NODE_STAMP := $(NODE)/node_modules/.made
 LOCK := .venv-lock
 LOCK_STAMP := $(LOCK)/.made
 TORCH ?=
-# Tests at a time: three on two cores, since most of a test is waiting. JOBS=0: one after the other.
-JOBS ?= 3
+# Tests at a time: four on two cores, since most of a test is waiting. JOBS=0: one after the other.
+JOBS ?= 4
 # The floors whose every branch their own tests take.
 PURE := realtime protocol audio turns
 

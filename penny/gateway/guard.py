@@ -82,6 +82,9 @@ ROUTES: dict[str, str] = {
     "POST /asterisk/next": OWN,
     "GET /asterisk/media": OWN,  # an announced call
     "GET /worker": OWN,  # a lease's token
+    "POST /twilio/voice": OWN,  # the carrier's signature, as all of these
+    "GET /twilio/stream": OWN,
+    "POST /twilio/status": OWN,
 }
 """Method and path, as it was added to the router -> the right it needs, ``OPEN`` or ``OWN``."""
 
