@@ -126,6 +126,10 @@ bench-pipeline: $(DEV_STAMP) $(PEER_STAMP) ## what the pipeline adds to its engi
 bench-webrtc: $(DEV_STAMP) ## a call over WebRTC beside the socket, on networks that lose and delay (root)
 	@$(BIN)/python -m tests.bench.webrtc --write --speech $(SPEECH)
 
+.PHONY: bench-phone
+bench-phone: $(DEV_STAMP) ## telephone wires before peers of ours: interruptions, positions, last words, keys; about 2 min
+	@$(BIN)/python -m tests.bench.phone
+
 .PHONY: bench-gpu
 bench-gpu: $(WORKER_STAMP) ## full-size models of random weights on a GPU
 	@$(WORKER)/bin/python -m tests.bench.gpu

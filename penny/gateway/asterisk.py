@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from uuid import UUID
 
 import structlog
 from aiohttp import web
+from prometheus_client.core import CounterMetricFamily, Metric
 
 from config.schema import Config
+from config.telephony import NumberSection
 from penny.aio.handshake import Upgrade
 from penny.aio.tasks import TaskOwner
 from penny.edges.asterisk.announced import Announced, Announcements
@@ -60,6 +62,11 @@ class AsteriskDoor:
         """Where AudioSocket listens."""
         self.refused = 0
         """Connections that named no announced call, and announcements without the token."""
+
+    def collect(self) -> Iterator[Metric]:
+        """What was refused, for the operator."""
+        told = "Connections and announcements in Asterisk's name that were refused"
+        yield CounterMetricFamily("penny_asterisk_refused", told, value=self.refused)
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_post("/asterisk/announce", self._announce)
@@ -189,11 +196,15 @@ class AsteriskDoor:
             self._announced.end(call.id, wire.then, self._clock())
 
     def _describe(self, call: Announced) -> PhoneCall:
+        number = self._config.telephony.numbers.get(call.did, NumberSection())
         return PhoneCall(
             tenant=call.tenant,
             caller=call.caller,
             callee=call.did,
-            mode=self._section.mode,
+            mode=number.mode or self._section.mode,
+            language=number.language or "",
+            greeting=number.greeting,
+            actions=number.actions,
             context={"line": call.line},
         )
 

@@ -46,6 +46,7 @@ NOT_REST = frozenset(
     {"GET /", "GET /admin", "GET /web", "GET /kb", "GET /calls", "GET /set-up", "GET /docs"}
     | {"GET /telephony"}
     | {"GET /ws", "GET /v1/realtime", "GET /worker", "GET /twilio/stream"}
+    | {"GET /asterisk/media"}
     | {route for route in ROUTES if route.startswith("OPTIONS ")}
 )
 """Pages, what upgrades to a WebSocket, and what browsers ask before they ask."""
@@ -148,6 +149,8 @@ TOLD: dict[str, Told] = {
         "Whether the saved gateway or carrier is there", answers=TelephonyState
     ),
     "GET /storage/stats": Told("How much is kept", answers=Stats),
+    "POST /asterisk/announce": Told("A call, told by Asterisk's dialplan", answers="text/plain"),
+    "POST /asterisk/next": Told("What the dialplan does after a call", answers="text/plain"),
     "POST /twilio/voice": Told("An incoming call, told by Twilio", answers="text/xml"),
     "POST /twilio/status": Told("What became of a call, told by Twilio", status=204),
 }
