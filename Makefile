@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 # onnxruntime tells its vendor of every start unless this is set before it is imported.
 export ORT_DISABLE_TELEMETRY := 1
+# Where this is set, each of the hundreds of processes that tests start compiles every library anew.
+unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 BIN := $(VENV)/bin
 RUNPOD_VENV := .venv-runpod
@@ -240,6 +242,10 @@ test-private: $(DEV_STAMP) $(WORKER_STAMP) ## private calls of each engine for 3
 	@$(BIN)/python -m penny models pull natural
 	@$(WORKER)/bin/python -m tests.worker_torch.checkpoints
 	@PENNY_PRIVATE_ENGINES=embedded,natural,xtts PENNY_PRIVATE_SECONDS=180 $(BIN)/python -m pytest -q tests/private
+
+.PHONY: test-webhooks
+test-webhooks: $(DEV_STAMP) ## 1,000 events to receivers that fail in every way, by a gateway killed 20 times; minutes
+	@$(BIN)/python -m tests.faults.webhook_run --events 1000 --kills 20
 
 .PHONY: soak
 soak: $(DEV_STAMP) ## minutes of paced calls beside injected faults, then 25,000 short sessions

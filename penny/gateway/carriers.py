@@ -23,7 +23,7 @@ from penny.telephony.store import TelephonyStore
 
 
 class Carriers:
-    """Opens what ``telephony`` of the configuration names.
+    """Opens what ``telephony`` of the configuration names, and adds its routes to ``app``.
 
     Args:
         clock: the loop's, seconds.
@@ -41,6 +41,7 @@ class Carriers:
         clock: Callable[[], float],
         notice: Notice,
         metrics: Metrics,
+        app: web.Application,
     ) -> None:
         self.phones = Phones(broker, config, gate, clock, notice, metrics.phone_late.observe)
         self.twilio: TwilioDoor | None = None

@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from twilio.request_validator import RequestValidator, get_signature_algorithm
+from twilio.request_validator import (  # type: ignore[import-untyped]
+    RequestValidator,
+    get_signature_algorithm,
+)
 
 
 SIGNATURE = "X-Twilio-Signature"

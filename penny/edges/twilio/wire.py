@@ -17,6 +17,7 @@ from pybase64 import b64decode, b64encode
 from penny.aio.websocket import SocketConnection
 from penny.audio.format import AudioFormat
 from penny.edges.telephone.edge import PhoneEdge
+from penny.edges.telephone.tones import write_keys
 
 
 log = structlog.get_logger()
@@ -42,7 +43,7 @@ class TwilioWire:
     lead_ms = LEAD_MS
     tells_played = True
     needs_audio = False
-    dead_after_s = None
+    dead_after_s: float | None = None
 
     def __init__(
         self,
@@ -72,6 +73,11 @@ class TwilioWire:
 
     def flush(self) -> None:
         self._send({"event": "clear", "streamSid": self._sid})
+
+    def send_keys(self, digits: str) -> None:
+        """As tones: ``<Play digits>`` would end the stream."""
+        for frame in write_keys(digits, self.format):
+            self.play(frame)
 
     async def transfer(self, destination: str) -> bool:
         if self._has_stopped or not await self._transfer(destination):
@@ -113,6 +119,7 @@ class TwilioWire:
         """The player keeps what is not sent; nothing waits here."""
 
     def on_closed(self) -> None:
+        self._has_stopped = True  # Twilio has gone on with the call by itself
         self.edge.lost()
 
     def _media(self, event: Json) -> None:

@@ -16,7 +16,7 @@ from streamdouble.session import Session, SessionConfig
 from penny.audio.convert import Converter
 from penny.audio.format import PCM24K, AudioFormat
 from penny.edges.twilio.tokens import VALID_S, SeenOnce, StreamTokens
-from runpod_worker.stages import LlmDelta, LlmRequest, LlmToolCall
+from runpod_worker.stages import EngineInfo, LlmDelta, LlmRequest, LlmToolCall
 from tests.doubles.engines import FixedLlm, FixedStt
 from tests.doubles.house import make_engines, running_penny
 from tests.doubles.operator import OPERATOR
@@ -71,6 +71,10 @@ async def line(
 
 class HandingOver(FixedLlm):
     """Calls for a person first, then says goodbye."""
+
+    def __init__(self, answer: str) -> None:
+        super().__init__(answer)
+        self.info = EngineInfo("handing-over", ("es", "en"), reads=True)
 
     async def generate(self, request: LlmRequest) -> AsyncIterator[LlmDelta]:
         is_first = not self.requests
