@@ -57,17 +57,14 @@ class Carriers:
                 )
             self.twilio = TwilioDoor(self.phones, config, token.get_secret_value(), time.time)
             metrics.figures.append(self.twilio.collect)
+            self.twilio.add_to(app)
         self.asterisk: AsteriskDoor | None = None
         if config.telephony.asterisk.enabled:
             folder = config.resolve(config.telephony.folder)
             store = TelephonyStore(folder, config.telephony, os.environ)
             self.asterisk = AsteriskDoor(config, self.phones, store, clock)
             metrics.figures.append(self.asterisk.collect)
-
-    def add_to(self, app: web.Application) -> None:
-        for door in (self.twilio, self.asterisk):
-            if door is not None:
-                door.add_to(app)
+            self.asterisk.add_to(app)
 
     async def start(self) -> None:
         """Listen where HTTP is not the way. Raises ConfigError."""
