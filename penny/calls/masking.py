@@ -21,7 +21,17 @@ MASK = "•"
 CARD_DIGITS = 13
 """Fewest of a card (ISO/IEC 7812); a telephone number with its country's code has twelve."""
 GAP_WORDS = 3
-"""Between two numbers of one run in one turn: "a ver, espere"."""
+"""Between two numbers of one run in one turn; more where all of them but one are filler: "espere
+que lo lea bien"."""
+_COUNTED = (
+    "euro euros centimo centimos peso pesos sol soles dolar dolares ano anos mes meses dia dias"
+    " hora horas ciento enero febrero marzo abril mayo junio julio agosto septiembre octubre"
+    " noviembre diciembre dollar dollars pound pounds cent cents percent year years month months"
+    " day days hour hours january february april june july august september october november"
+    " december"
+)
+COUNTED = frozenset(_COUNTED.split())
+"""What makes the number before it a quantity or a date: a card ends before."""
 _BESIDE = (
     "a ah ahora al apunta apunte aqui bien bueno cifra cifras claro como con continuo correcto"
     " de del despues digito digitos digo e eh el ella em en entonces es eso espera espere esta"
@@ -36,8 +46,11 @@ BESIDE_DIGITS = frozenset(_BESIDE.split())
 REPEATED_DIGITS = 4
 """Of a masked number, where the other side says them again."""
 _SECRET = re.compile(
-    r"\b(cvv2?|cvc|pin|ccv|c[oó]digo de seguridad|clave|contrase[nñ]a"
-    r"|security code|pass(word|code))\b",
+    r"\b(cvv2?|cvc2?|pin|ccv|ce ?u?v[eé]? ?u?v[eé]|clave|contrase[nñ]a"
+    r"|c[oó]digo (de )?(seguridad|verificaci[oó]n)|(security|verification) code|pass(word|code)"
+    r"|(c[oó]digo|n[uú]meros?|d[ií]gitos?|cifras?)\b[^.?!]{0,40}"
+    r"\b(atr[aá]s|detr[aá]s|reverso|dorso|trasera|posterior)"
+    r"|(code|numbers?|digits?) (on|at) the back)\b",
     re.IGNORECASE,
 )
 
@@ -126,20 +139,25 @@ def silenced(turns: Iterable[Turn]) -> dict[str, list[tuple[float, float]]]:
 def _runs(texts: Iterable[str]) -> Iterator[set[int]]:
     """For each number of a card's length, the positions of the texts that it is said in."""
     run: set[int] = set()
-    digits = gap = 0
-    is_other = False  # whether a word that does not go with digits came since the last number
+    digits = last = gap = others = 0  # ``others``: words since the last number that are no filler
+    is_over = False  # whether what came since ends any card
     for position, text in enumerate(texts):
         for word in read_words(text):
             if not word.is_number:
                 gap += 1
-                is_other |= word.plain not in BESIDE_DIGITS
+                others += word.plain not in BESIDE_DIGITS
+                if word.plain in COUNTED and not is_over:
+                    is_over, digits = True, digits - (last if gap == 1 else 0)
                 continue
-            if gap > GAP_WORDS if position in run else is_other:
+            in_turn = position in run and (gap <= GAP_WORDS or others == 1)
+            goes_on = not others or in_turn
+            if is_over or not goes_on:
                 if digits >= CARD_DIGITS:
                     yield run
-                run, digits = set(), 0
+                run, digits, is_over = set(), 0, False
             run.add(position)
-            digits, gap, is_other = digits + word.digits, 0, False
+            digits, gap, others = digits + word.digits, 0, 0
+            last = word.digits or last
     if digits >= CARD_DIGITS:
         yield run
 
