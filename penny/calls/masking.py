@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from penny.calls.numbers import Word, read_words
-from penny.calls.record import Turn
+from penny.calls.record import TimedWord, Turn
 
 
 MASK = "•"
@@ -45,6 +45,7 @@ BESIDE_DIGITS = frozenset(_BESIDE.split())
 """Filler, confirmation and what introduces a card, Spanish and English, without accents."""
 REPEATED_DIGITS = 4
 """Of a masked number, where the other side says them again."""
+_WRITTEN = re.compile(r"(?<![\w.])\d(?:[ .-]?\d){12,18}(?![\w.])")
 _SECRET = re.compile(
     r"\b(cvv2?|cvc2?|pin|ccv|ce ?u?v[eé]? ?u?v[eé]|clave|contrase[nñ]a"
     r"|c[oó]digo (de )?(seguridad|verificaci[oó]n)|(security|verification) code|pass(word|code)"
@@ -87,6 +88,7 @@ def mask_digits(turn: Turn) -> Turn:
     said = {
         "is_masked": True,
         "words": None if turn.words is None else mask_text(turn.words),
+        "timed_words": _mask_words(turn.timed_words),
         "text": mask_text(turn.text),
         "heard_text": mask_text(turn.heard_text),
         "items": items,
@@ -99,7 +101,10 @@ def without_words(turn: Turn) -> Turn:
     """The turn with its times alone: nothing that either side said."""
     items = [item.model_copy(update={"text": "", "heard_text": ""}) for item in turn.items]
     marks = [{**mark, "fields": {}} for mark in turn.marks]
-    said = {"words": None, "text": "", "heard_text": "", "items": items, "marks": marks}
+    said = {
+        "words": None, "timed_words": [], "text": "", "heard_text": "", "items": items,
+        "marks": marks,
+    }  # fmt: skip
     return turn.model_copy(update=said)
 
 
@@ -119,7 +124,32 @@ def mask_secrets(turns: list[Turn]) -> list[Turn]:
     # A confirmation of the last ones comes with the turn itself or the next.
     again = {position + 1 for position in hit if position + 1 < len(turns)}
     hit |= {position for position in again if _digits(heard[position]) >= REPEATED_DIGITS}
-    return [mask_digits(turn) if at in hit else turn for at, turn in enumerate(turns)]
+    return [
+        mask_digits(turn) if at in hit else _without_written_cards(turn)
+        for at, turn in enumerate(turns)
+    ]
+
+
+def _without_written_cards(turn: Turn) -> Turn:
+    """An action may come turns after the card that it is called with was said."""
+    marks = [{**mark, "fields": _mask_written(mark["fields"])} for mark in turn.marks]
+    return turn if marks == turn.marks else turn.model_copy(update={"marks": marks})
+
+
+def _mask_written(value: Any) -> Any:
+    match value:
+        case str():
+            return _WRITTEN.sub(MASK, value)
+        case bool() | None | float():
+            return value
+        case int():
+            return MASK if _WRITTEN.fullmatch(str(value)) else value
+        case dict():
+            return {key: _mask_written(inner) for key, inner in value.items()}
+        case list():
+            return [_mask_written(inner) for inner in value]
+        case _:
+            return value
 
 
 def silenced(turns: Iterable[Turn]) -> dict[str, list[tuple[float, float]]]:
@@ -160,6 +190,19 @@ def _runs(texts: Iterable[str]) -> Iterator[set[int]]:
             last = word.digits or last
     if digits >= CARD_DIGITS:
         yield run
+
+
+def _mask_words(words: list[TimedWord]) -> list[TimedWord]:
+    """Those of numbers masked, read as the sentence they are: "cuarenta y uno" goes whole."""
+    said = " ".join(word.text for word in words)
+    numbers = [(word.start, word.end) for word in read_words(said) if word.is_number]
+    masked, at = [], 0
+    for word in words:
+        end = at + len(word.text)
+        hidden = any(start < end and at < until for start, until in numbers)
+        masked.append(word.model_copy(update={"text": MASK}) if hidden else word)
+        at = end + 1
+    return masked
 
 
 def _has_number(text: str) -> bool:

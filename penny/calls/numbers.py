@@ -42,8 +42,8 @@ _WIDTHS = {
 """Digits of a word that stands for a number, and of what may still belong to the same number."""
 _TIMES = {"doble": 2, "double": 2, "triple": 3}
 _OFTEN = frozenset({"veces", "times"})
-_COUNTS = {word: count for count, word in enumerate("dos tres cuatro cinco seis".split(), 2)}
-_COUNTS |= {word: count for count, word in enumerate("two three four five six".split(), 2)}
+_COUNTS = {word: count for count, word in enumerate(["dos", "tres", "cuatro", "cinco", "seis"], 2)}
+_COUNTS |= {word: count for count, word in enumerate(["two", "three", "four", "five", "six"], 2)}
 """In "cuatro veces cero"."""
 _JOINS = frozenset({"y", "and"})
 _WORD = re.compile(r"[^\W\d_]+|\d+")

@@ -42,6 +42,16 @@ class Heard(_Kept):
     is_masked: bool = False
 
 
+class TimedWord(_Kept):
+    """A word as recognised. Times are of the call's line; None where the engine tells none, as
+    ``confidence`` (0..1) is."""
+
+    text: str
+    start_ms: int | None = None
+    end_ms: int | None = None
+    confidence: float | None = None
+
+
 class Turn(_Kept):
     """One turn: what the caller said, what was answered, what of the answer was heard.
 
@@ -55,6 +65,8 @@ class Turn(_Kept):
     finished_ms: float
     input: Literal["speech", "text"] = "speech"
     words: str | None = None
+    confidence: float | None = None
+    timed_words: list[TimedWord] = Field(default_factory=list)
     is_understood: bool | None = None
     language: str = ""
     text: str = ""
@@ -137,6 +149,8 @@ def keep_turn(turn: TurnRecord) -> Turn:
         finished_ms=round(turn.finished_ms or turn.last_ms, 1),
         input=turn.input,
         words=turn.words,
+        confidence=turn.confidence,
+        timed_words=[TimedWord.model_validate(word) for word in turn.timed_words],
         is_understood=turn.is_understood,
         language=turn.language,
         text=turn.text,

@@ -20,6 +20,8 @@ Json = dict[str, Any]
 DRIFT_MS = 200.0
 """Audio that arrives so much later than what came before lets on begins a new stretch: the caller
 was muted or away. Less is the jitter of a network."""
+RECORDING = "penny.recording"
+"""An action of the call: ``paused``."""
 KEY = "input_audio_buffer.dtmf_event_received"
 _HEARD = (
     "conversation.item.input_audio_transcription.completed",
@@ -45,6 +47,7 @@ class CallRecorder(TurnReader):
         "penny.session",
         "penny.speaker",
         MODE_CHANGED,
+        RECORDING,
     )
     """And the pieces of audio, a hundred a second, where sound may be kept."""
 
@@ -123,6 +126,8 @@ class CallRecorder(TurnReader):
                     self._note_sound("penny", position, self._ms(at_s), item_id=self._item_id)
         elif kind in ("session.updated", "penny.session"):
             self._take_formats(event["session"])
+        elif kind == RECORDING:
+            (self.pause if event["paused"] else self.resume)(at_s)
         elif kind == MODE_CHANGED:
             self._spooled.note("mode", at_ms=self._ms(at_s), mode=event["mode"])
         elif kind == KEY:

@@ -2,7 +2,8 @@
 
 A call's row holds what lists filter and sort by, and the record itself as JSON beside it; turns
 are rows of their own so that derived data is replaced without touching what was said. Text is
-searched folded (no accents, lower case), so that both databases find the same.
+searched folded (no accents, lower case), so that both databases find the same: SQLite in its FTS5
+table ``call_text``, PostgreSQL in the column ``said_words``, which it makes of ``folded``.
 """
 
 from __future__ import annotations
@@ -59,6 +60,8 @@ calls = Table(
     Column("record", Json, nullable=False),  # the call without its turns
     Column("folded", Text, nullable=False),  # what was said by both, as it is searched
     Column("user_id", String(256), nullable=False, server_default=""),
+    Column("text_row", BigInteger),  # of SQLite's index of words
+    Index("calls_of_text", "text_row"),
     Index("calls_of_tenant", "tenant", "started_ms", "id"),
     Index("calls_of_caller", "tenant", "caller"),
     Index("calls_of_user", "tenant", "user_id"),

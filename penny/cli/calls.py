@@ -22,7 +22,7 @@ from config.schema import Config
 from penny.calls.export import FORMATS, export
 from penny.calls.journals import import_journals
 from penny.calls.keeper import CallKeeper
-from penny.calls.people import EXPORTS, Person, copy_person, erase_person
+from penny.calls.people import EXPORTS, Person, copy_calls, erase_person
 from penny.calls.query import CallQuery
 from penny.calls.record import Call
 from penny.calls.transcript import as_text
@@ -178,14 +178,18 @@ async def _export_person(arguments: argparse.Namespace, config: Config, keeper: 
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}.zip"
     target = arguments.to or config.resolve(config.calls.folder) / EXPORTS / name
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    count = 0
+    copied: list[str] = []
+
+    async def note(call: Call) -> None:
+        copied.append(call.id)
+        await _note(keeper, "exported", call)
+        print(call.id, file=sys.stderr)
+
     with target.open("wb") as file:
         target.chmod(0o600)
-        async for call in copy_person(keeper, arguments.tenant, person, file):
-            count += 1
-            await _note(keeper, "exported", call)
-            print(call.id, file=sys.stderr)
-    print(f"{count} calls in {target}", file=sys.stderr)
+        async for piece in copy_calls(keeper, arguments.tenant, person.query, note):
+            file.write(piece)
+    print(f"{len(copied)} calls in {target}", file=sys.stderr)
     return 0
 
 

@@ -18,7 +18,6 @@ import json
 import multiprocessing
 import os
 import random
-import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -30,6 +29,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import psutil
 from sqlalchemy import text
 
 from penny.calls.export import FORMATS, export
@@ -90,9 +90,8 @@ async def fill(store: CallStore, count: int) -> None:
                 said = [row for each in batch for row in turn_rows(each)]
                 await connection.execute(turns.insert(), said)
                 if not store._is_postgres:
-                    await connection.execute(
-                        text("INSERT INTO call_text (call_id, folded) VALUES (:id, :folded)"), rows
-                    )
+                    for row in rows:
+                        await store._index(connection, row["id"], row["folded"])
             batch.clear()
     if store._is_postgres:
         async with store._begin() as connection:
@@ -123,7 +122,9 @@ async def measure_searches(store: CallStore, rounds: int) -> Json:
         found, _ = await store.find("t1", query)
         took["store"].append((time.perf_counter() - began) * 1000)
         columns = [calls.c[name] for name in SHOWN]
-        wanted = find_calls(columns, "t1", query, is_postgres=store._is_postgres).limit(51)
+        async with store._begin() as connection:
+            said = await store._said(connection, query)
+        wanted = find_calls(columns, "t1", query, said).limit(51)
         dialect = store._database._engine.dialect
         bare = str(wanted.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
         async with store._begin() as connection:
@@ -147,15 +148,24 @@ async def _export(url: str, tenant: str | None, form: Any) -> Json:
     await store.start()
     await store.find(tenant, CallQuery())
     before, began, size = _rss_mb(), time.perf_counter(), 0
+    watching = asyncio.create_task(_watch(peak := [before]))
     async for piece in export(store, tenant, CallQuery(), form, ZoneInfo("Europe/Madrid")):
         size += len(piece)
     took_s = time.perf_counter() - began
+    watching.cancel()
     await store.aclose()
     return {
         "s": round(took_s, 1),
         "mb": round(size / 1e6, 1),
-        "grew_mb": round(_rss_mb() - before, 1),
+        "grew_mb": round(peak[0] - before, 1),
     }
+
+
+async def _watch(peak: list[float]) -> None:
+    """Twenty times a second."""
+    while True:
+        peak[0] = max(peak[0], _rss_mb())
+        await asyncio.sleep(0.05)
 
 
 def measure_exports(url: str) -> Json:
@@ -172,7 +182,7 @@ def measure_exports(url: str) -> Json:
 
 
 def _rss_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return float(psutil.Process().memory_info().rss) / 1e6
 
 
 async def measure(url: str, arguments: argparse.Namespace) -> Json:

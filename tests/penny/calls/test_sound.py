@@ -183,10 +183,14 @@ def test_telephone_audio_is_kept_at_its_own_rate(tmp_path: Path) -> None:
     assert level_at(samples, rate_hz, 500)[0] == pytest.approx(8000, rel=0.05)
 
 
-def test_a_pause_keeps_silence_and_no_number(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by_action", [False, True])
+def test_a_pause_keeps_silence_and_no_number(tmp_path: Path, by_action: bool) -> None:
     kept = Kept(tmp_path)
     kept.says(0, 1000, 100)
-    kept.recorder.pause(1.0)
+    if by_action:
+        kept.speaker({"type": "penny.recording", "paused": True}, 1000)
+    else:
+        kept.recorder.pause(1.0)
     started = {"type": "input_audio_buffer.speech_started", "item_id": "i", "audio_start_ms": 1000}
     kept.speaker(started, 1000)
     kept.says(1000, 3000, 500)
@@ -196,7 +200,10 @@ def test_a_pause_keeps_silence_and_no_number(tmp_path: Path) -> None:
     }
     kind = "conversation.item.input_audio_transcription.completed"
     kept.speaker({"type": kind, **heard}, 3000)
-    kept.recorder.resume(3.0)
+    if by_action:
+        kept.speaker({"type": "penny.recording", "paused": False}, 3000)
+    else:
+        kept.recorder.resume(3.0)
     kept.says(3000, 4000, 100)
     kept.end(9000)
     samples, rate_hz = kept.sound()
@@ -205,7 +212,7 @@ def test_a_pause_keeps_silence_and_no_number(tmp_path: Path) -> None:
     assert level_at(samples, rate_hz, 3500) == [100, 0]
     call = make_call(read_log(tmp_path), {"caller": 0, "penny": 0})
     assert call is not None
-    (turn,) = call.turns
+    *_, turn = [turn for turn in call.turns if turn.number == 1]
     assert turn.words == "mi tarjeta es • • • •, •••• y caduca en mayo"
 
 
