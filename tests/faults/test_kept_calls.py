@@ -30,7 +30,8 @@ from tests.penny.calls.test_sound import tone
 pytestmark = pytest.mark.process
 
 CALLS = 5
-KILLS = 10
+KILLS = int(os.environ.get("PENNY_KILLS", "10"))
+"""Twenty in `make test-kept-calls`, the bar."""
 TALKER = """
 import asyncio, sys, time
 from pathlib import Path
