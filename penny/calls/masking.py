@@ -153,11 +153,13 @@ def _mask_written(value: Any) -> Any:
 
 
 def silenced(turns: Iterable[Turn]) -> dict[str, list[tuple[float, float]]]:
-    """By side, from when to when (ms) the sound of what is masked lies."""
-    spans: dict[str, list[tuple[float, float]]] = {"caller": [], "penny": []}
+    """By side, from when to when (ms) the sound of what is masked lies on the call's line; under
+    ``stream`` on that of the caller's audio, which a network may bring late and all at once."""
+    spans: dict[str, list[tuple[float, float]]] = {"caller": [], "penny": [], "stream": []}
     for turn in turns:
         if turn.is_masked:
             spans["caller"].append((turn.from_ms, turn.until_ms))
+            spans["stream"] += [turn.stream_ms] if turn.stream_ms else []
         spans["penny"] += [
             (item.starts_ms, item.starts_ms + item.heard_ms)
             for item in turn.items

@@ -63,6 +63,9 @@ class Turn(_Kept):
     from_ms: float
     until_ms: float
     finished_ms: float
+    stream_ms: tuple[float, float] | None = None
+    """From when to when it was spoken, on the line of the caller's audio alone; None where only the
+    client knows."""
     input: Literal["speech", "text"] = "speech"
     words: str | None = None
     confidence: float | None = None
@@ -147,6 +150,7 @@ def keep_turn(turn: TurnRecord) -> Turn:
         from_ms=round(turn.from_ms, 1),
         until_ms=round(turn.until_ms, 1),
         finished_ms=round(turn.finished_ms or turn.last_ms, 1),
+        stream_ms=turn.stream_ms,
         input=turn.input,
         words=turn.words,
         confidence=turn.confidence,

@@ -124,6 +124,8 @@ class TurnRecord:
     input: Input = "speech"
     until_ms: float = 0.0
     """When the end of the speech, or the typed text, had arrived: latencies count from here."""
+    stream_ms: tuple[float, float] | None = None
+    """Where it lies in the caller's audio (``audio_start_ms`` to its end), whenever that came."""
     speech_ms: int | None = None
     decided_ms: float | None = None
     transcript_ms: float | None = None

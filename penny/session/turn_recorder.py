@@ -179,6 +179,7 @@ class TurnRecorder:
     def _end_speech(self, turn: TurnRecord, position_ms: float, now_ms: float) -> None:
         turn.until_ms = self._arrival_ms(position_ms, now_ms)
         turn.speech_ms = round(max(0, position_ms - self._speech_from_ms))
+        turn.stream_ms = (self._speech_from_ms, position_ms)
         turn.last_ms = now_ms
 
     def _continued(self, event: Json, now_ms: float) -> None:
