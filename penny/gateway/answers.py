@@ -156,6 +156,25 @@ class Link(_Answer):
     expires_in_s: int
 
 
+class TelephonyState(_Answer):
+    """What the last test of a line told. ``status``: connected, disconnected or error."""
+
+    status: str
+    code: str
+    steps: list[Json]
+    at_ms: int | None = None
+
+
+class Telephony(_Answer):
+    """How phone calls are received; a password is told as ``password_state``: set or unset."""
+
+    method: str
+    fxo_gateway: Json | None
+    carrier_grade: Json | None
+    state: TelephonyState
+    warnings: list[str]
+
+
 class Stats(_Answer):
     """How much is kept."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -42,6 +43,7 @@ from penny.gateway.set_up import SetUpRoutes
 from penny.gateway.sibling_processes import SiblingProcesses
 from penny.gateway.sign_in import SignInRoutes
 from penny.gateway.socket import SocketDoor
+from penny.gateway.telephony import TelephonyRoutes
 from penny.gateway.trust import Trust, build_trust
 from penny.gateway.webrtc import Peers, WebRtcDoor
 from penny.logs import LossyStream
@@ -49,6 +51,8 @@ from penny.session.broker import Broker, BrokerSettings
 from penny.session.endings import GRACE_S
 from penny.session.mode import Mode
 from penny.session.session import SessionLimits
+from penny.telephony.probe import Probe
+from penny.telephony.store import TelephonyStore
 
 
 if TYPE_CHECKING:
@@ -224,8 +228,13 @@ class Gateway:
     ) -> None:
         """The pages, what they show of the house, and of its calls."""
         kept = self._kept
+        section = self._config.telephony
+        lines = TelephonyStore(self._config.resolve(section.folder), section, os.environ)
+        probe = Probe(time.monotonic, allow_loopback=section.probe_loopback)
+        telephony = TelephonyRoutes(lines, probe)
+        telephony.add_to(app)
         told = (routes.describe_operation, self.describe_engines, self._tell_of_calls)
-        SetUpRoutes(self._config, *told).add_to(app)
+        SetUpRoutes(self._config, *told, telephony.describe).add_to(app)
         PageRoutes(trust.gate, lambda path: path != "/calls" or kept is not None).add_to(app)
         app.router.add_get("/openapi.json", serve_document)
         if kept is not None:

@@ -74,6 +74,10 @@ ROUTES: dict[str, str] = {
     "GET /conversations/{id}/metrics": "calls:read",
     "GET /storage/stats": "calls:read",
     "GET /calls": OPEN,
+    "GET /telephony": OPEN,
+    "GET /api/config/telephony": "telephony:read",
+    "POST /api/config/telephony/save": "telephony:write",
+    "POST /api/config/telephony/test": "telephony:write",
     "GET /worker": OWN,  # a lease's token
 }
 """Method and path, as it was added to the router -> the right it needs, ``OPEN`` or ``OWN``."""

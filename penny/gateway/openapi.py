@@ -34,14 +34,18 @@ from penny.gateway.answers import (
     Sessions,
     SignedIn,
     Stats,
+    Telephony,
+    TelephonyState,
 )
 from penny.gateway.guard import OPEN, OWN, ROUTES
+from penny.telephony.reception import TelephonyReception
 
 
 Json = dict[str, Any]
 
 NOT_REST = frozenset(
     {"GET /", "GET /admin", "GET /web", "GET /kb", "GET /calls", "GET /set-up", "GET /docs"}
+    | {"GET /telephony"}
     | {"GET /ws", "GET /v1/realtime", "GET /worker"}
     | {route for route in ROUTES if route.startswith("OPTIONS ")}
 )
@@ -137,6 +141,13 @@ TOLD: dict[str, Told] = {
         "Pause or resume a live call's recording", takes=Paused, answers=Paused
     ),
     "GET /conversations/{id}/metrics": Told("A call's metrics", answers=Metrics),
+    "GET /api/config/telephony": Told("How phone calls are received", answers=Telephony),
+    "POST /api/config/telephony/save": Told(
+        "Receive phone calls in another way", takes=TelephonyReception, answers=Telephony
+    ),
+    "POST /api/config/telephony/test": Told(
+        "Whether the saved gateway or carrier is there", answers=TelephonyState
+    ),
     "GET /storage/stats": Told("How much is kept", answers=Stats),
 }
 

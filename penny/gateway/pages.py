@@ -75,6 +75,10 @@ ROOMS = (
     Room("/admin", "admin", "Penny · Centralita", "sessions:read", ("admin.css",), "sessions"),
     Room("/calls", "calls", "Penny · Llamadas", "calls:read", ("kb.css", "calls.css"), "calls"),
     Room("/kb", "kb", "Penny · Documentos", "kb:write", ("kb.css",), "files"),
+    Room(
+        "/telephony", "telephony", "Penny · Teléfonos", "telephony:read",
+        ("kb.css", "telephony.css"), "line",
+    ),
     Room("/docs", "docs", "Penny · API", OPEN, ("kb.css", "docs.css"), "routes", asks_key=False),
 )  # fmt: skip
 """In the order of the navigation."""

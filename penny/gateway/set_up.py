@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from aiohttp import web
 
 from config.schema import Config
+from penny.errors import PennyError
+from penny.gateway.guard import WHO
 
 
 Json = dict[str, Any]
@@ -20,6 +23,7 @@ class SetUpRoutes:
         describe: as ``Routes.describe_operation``.
         engines: which engines the local worker runs, in a line.
         calls_fault: why calls are not kept as they should be; ''.
+        phones: as ``TelephonyRoutes.describe``; waits for the disk.
     """
 
     def __init__(
@@ -28,17 +32,33 @@ class SetUpRoutes:
         describe: Callable[[], Json],
         engines: Callable[[], str],
         calls_fault: Callable[[], str],
+        phones: Callable[[str], Json],
     ) -> None:
         self._config = config
         self._describe = describe
         self._engines = engines
         self._calls_fault = calls_fault
+        self._phones = phones
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/v1/set-up", self._tell)
 
-    async def _tell(self, _request: web.Request) -> web.Response:
-        return web.json_response({"parts": list(self._parts())})
+    async def _tell(self, request: web.Request) -> web.Response:
+        phones = await asyncio.to_thread(self._phones_part, request[WHO].tenant)
+        return web.json_response({"parts": [*self._parts(), phones]})
+
+    def _phones_part(self, tenant: str) -> Json:
+        try:
+            told = self._phones(tenant)
+        except PennyError as error:
+            return _part("phones", [], [error.message], page="/telephony")
+        state, method = told["state"], told["method"]
+        facts = [method, state["status"] if method else ""]
+        is_wrong = method and state["status"] != "connected"
+        faults = [f"{state['code']}: test the connection on the page"] if is_wrong else []
+        return _part(
+            "phones", facts, [*faults, *told["warnings"]], away=not method, page="/telephony"
+        )
 
     def _parts(self) -> Iterator[Json]:
         """``name``, ``state`` (``ready``, ``part``: works in part, ``away``), ``facts`` as they

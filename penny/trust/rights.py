@@ -28,6 +28,8 @@ RIGHTS: dict[str, str] = {
     "calls:erase": "erase kept calls",
     "analysis:read": "see what was understood of calls, and the dashboard",
     "analysis:write": "change what calls are asked, and corrections of it",
+    "telephony:read": "see which phone lines calls come from",
+    "telephony:write": "say which phone lines calls come from, and test them",
     "webhooks:write": "say who is told of events",
     "audit:read": "read who did what",
     "house:read": "the gateway's own figures, faults and file names",
