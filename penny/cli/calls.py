@@ -116,8 +116,8 @@ async def _list(arguments: argparse.Namespace, config: Config, keeper: CallKeepe
             row["id"], f"{began:%Y-%m-%d %H:%M}", *map(str, facts), str(row["turns"]), usd,
             row["sound_state"], state,
         )  # fmt: skip
-    console = Console(highlight=False)
-    console.print(table, width=None if console.is_terminal else WIDE)
+    width = None if sys.stdout.isatty() else WIDE
+    Console(highlight=False, width=width).print(table)
     return 0
 
 
@@ -133,8 +133,14 @@ async def _show(arguments: argparse.Namespace, config: Config, keeper: CallKeepe
 
 async def _play(arguments: argparse.Namespace, _config: Config, keeper: CallKeeper) -> int:
     # Here, not above: a machine without a sound device lists and exports all the same.
-    import sounddevice
-    import soundfile
+    try:
+        import sounddevice
+        import soundfile
+    except (ImportError, OSError) as error:
+        raise PennyError(
+            "playing needs PortAudio; on Debian or Ubuntu: sudo apt-get install libportaudio2. "
+            "The page /calls plays without, and `calls export --caller` writes the file"
+        ) from error
 
     call = await _get(arguments, keeper)
     size = await keeper.shelf.size(call.sound["path"]) if "path" in call.sound else None

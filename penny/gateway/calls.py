@@ -151,20 +151,20 @@ class CallRoutes:
 
     async def _export(self, request: web.Request) -> web.StreamResponse:
         form = request.query.get("format", "csv")
-        if form not in (*FORMATS, ZIP):
-            raise ProtocolError(f"format: use one of {', '.join((*FORMATS, ZIP))}", field="format")
         who, zone = request[WHO], self._zone(request)
         query = read_query(request, zone, ignore=("format",))
-        if form == ZIP:
-            check(who, "calls:audio")
-            pieces = self._copy(who, _whose(request), query)
-        else:
-            pieces = export(self._store, _whose(request), query, form, zone)
+        if form in FORMATS:
+            kind, pieces = KINDS[form], export(self._store, _whose(request), query, form, zone)
             await self._note(who, "exported", "")
+        elif form == ZIP:
+            check(who, "calls:audio")
+            kind, pieces = "application/zip", self._copy(who, _whose(request), query)
+        else:
+            raise ProtocolError(f"format: use one of {', '.join((*FORMATS, ZIP))}", field="format")
         first = await anext(pieces, b"")  # what is wrong is told by its status
         headers = {
             "Content-Disposition": f'attachment; filename="calls.{form}"',
-            "Content-Type": KINDS.get(form, "application/zip"),
+            "Content-Type": kind,
             "X-Penny-Calls": str(await self._store.count_found(_whose(request), query)),
         }
         return await _send(request, web.StreamResponse(headers=headers), first, pieces)
