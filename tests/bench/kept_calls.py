@@ -99,32 +99,35 @@ async def fill(store: CallStore, count: int) -> None:
 
 
 def searches(rounds: int) -> Iterator[CallQuery]:
-    """Three filters and words: common, rare, and both."""
+    """Three filters and words: common, rare, and both; of late, of a month, of a caller."""
     chance = random.Random(2)
     for number in range(rounds):
         words = chance.sample(WORDS, 2)
         if number % 3:
             words = [chance.choice(RARE), *words[: number % 3 - 1]]
         since = BEGAN - timedelta(days=chance.randrange(30, 360))
-        yield CallQuery(
-            mode=chance.choice(("SELF_HOSTED", "EXTERNAL")),
-            since=since,
-            min_s=chance.randrange(30, 120),
-            text=" ".join(words),
-        )
+        third: Json = [
+            {"min_s": chance.randrange(30, 120)},
+            {"until": since + timedelta(days=30), "min_s": 240},
+            {"caller": f"+3460000{chance.randrange(10_000):04}"},
+            {"status": "interrupted"},  # of which there is none
+        ][number % 4]
+        mode = chance.choice(("SELF_HOSTED", "EXTERNAL"))
+        yield CallQuery(mode=mode, since=since, text=" ".join(words), **third)
 
 
 async def measure_searches(store: CallStore, rounds: int) -> Json:
     """Milliseconds of each search, and of its bare statement right after."""
     took: dict[str, list[float]] = {"store": [], "bare": []}
-    for query in searches(rounds):
+    for number, query in enumerate(searches(rounds)):
+        tenant = "t1" if number % 2 else None  # a tenant's, and the house's own
         began = time.perf_counter()
-        found, _ = await store.find("t1", query)
+        found, _ = await store.find(tenant, query)
         took["store"].append((time.perf_counter() - began) * 1000)
         columns = [calls.c[name] for name in SHOWN]
         async with store._begin() as connection:
             said = await store._said(connection, query)
-        wanted = find_calls(columns, "t1", query, said).limit(51)
+        wanted = find_calls(columns, tenant, query, said).limit(51)
         dialect = store._database._engine.dialect
         bare = str(wanted.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
         async with store._begin() as connection:

@@ -8,6 +8,12 @@ revision = "0003"
 down_revision = "0002"
 
 
+LISTED = (
+    "started_ms", "id", "deleted_ms", "mode", "edge", "status", "duration_ms", "processed",
+    "outcome", "sentiment", "intent", "alert", "sound_state", "caller", "user_id", "text_row",
+)  # fmt: skip
+
+
 def upgrade() -> None:
     op.add_column("calls", sa.Column("text_row", sa.BigInteger))
     if op.get_bind().dialect.name == "postgresql":
@@ -27,3 +33,13 @@ def upgrade() -> None:
             " SELECT text_row, folded FROM calls WHERE text_row IS NOT NULL"
         )
     op.create_index("calls_of_text", "calls", ["text_row"])
+    # Filters are read from the index: a row holds all that was said, and is long.
+    op.drop_index("calls_deleted", "calls")
+    deleted = sa.text("deleted_ms IS NOT NULL")
+    op.create_index(
+        "calls_deleted", "calls", ["deleted_ms"], sqlite_where=deleted, postgresql_where=deleted
+    )
+    op.drop_index("calls_of_tenant", "calls")
+    op.drop_index("calls_by_start", "calls")
+    op.create_index("calls_of_tenant", "calls", ["tenant", *LISTED])
+    op.create_index("calls_by_start", "calls", [*LISTED, "tenant"])
