@@ -131,7 +131,7 @@ def mask_secrets(turns: list[Turn]) -> list[Turn]:
 
 
 def _without_written_cards(turn: Turn) -> Turn:
-    """An action may come turns after the card that it is called with was said."""
+    """An action or a hand-off may come turns after the card that it tells of was said."""
     marks = [{**mark, "fields": _mask_written(mark["fields"])} for mark in turn.marks]
     return turn if marks == turn.marks else turn.model_copy(update={"marks": marks})
 
@@ -139,7 +139,8 @@ def _without_written_cards(turn: Turn) -> Turn:
 def _mask_written(value: Any) -> Any:
     match value:
         case str():
-            return _WRITTEN.sub(MASK, value)
+            is_spoken = " " in value and any(_runs([value]))  # a sentence, no identifier
+            return mask_text(value) if is_spoken else _WRITTEN.sub(MASK, value)
         case bool() | None | float():
             return value
         case int():
