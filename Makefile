@@ -20,8 +20,8 @@ NODE_STAMP := $(NODE)/node_modules/.made
 LOCK := .venv-lock
 LOCK_STAMP := $(LOCK)/.made
 TORCH ?=
-# Tests at a time: three on two cores, since most of a test is waiting. JOBS=0: one after the other.
-JOBS ?= 3
+# Tests at a time: four on two cores, since most of a test is waiting. JOBS=0: one after the other.
+JOBS ?= 4
 # The floors whose every branch their own tests take.
 PURE := realtime protocol audio turns
 
@@ -245,6 +245,10 @@ test-private: $(DEV_STAMP) $(WORKER_STAMP) ## private calls of each engine for 3
 	@$(BIN)/python -m penny models pull natural
 	@$(WORKER)/bin/python -m tests.worker_torch.checkpoints
 	@PENNY_PRIVATE_ENGINES=embedded,natural,xtts PENNY_PRIVATE_SECONDS=180 $(BIN)/python -m pytest -q tests/private
+
+.PHONY: test-webhooks
+test-webhooks: $(DEV_STAMP) ## 1,000 events to receivers that fail in every way, by a gateway killed 20 times; minutes
+	@$(BIN)/python -m tests.faults.webhook_run --events 1000 --kills 20
 
 .PHONY: soak
 soak: $(DEV_STAMP) ## minutes of paced calls beside injected faults, then 25,000 short sessions

@@ -21,6 +21,7 @@ from config.runpod import PrivacySection, RunpodSection
 from config.sections import AdminSection, WaitingSection
 from config.telephony import TelephonySection
 from config.trust import KeysSection, LimitsSection, RedisSection, ResumeSection, TenantSection
+from config.webhooks import WebhooksSection
 from config.worker import AUTO, EMBEDDED, Profile, WorkerSection, default_profiles
 from kb import KbSettings
 from kb.settings import KbSection
@@ -149,6 +150,7 @@ class Config(Section):
     admin: AdminSection = Field(AdminSection(), description="the operator's page and routes")
     calls: CallsSection = Field(CallsSection(), description="calls that are kept")
     telephony: TelephonySection = Field(TelephonySection(), description="phone lines")
+    webhooks: WebhooksSection = Field(WebhooksSection(), description="who is told of calls")
     logs: LogsSection = Field(LogsSection(), description="what Penny writes of itself")
     metrics: MetricsSection = Field(MetricsSection(), description="Prometheus")
     tracing: TracingSettings = Field(
@@ -180,6 +182,12 @@ class Config(Section):
         key, reason = self.calls.refusal(self.privacy.allowed_hosts)
         if private and key:
             raise key_error(f"calls.{key}", reason)
+        return self
+
+    @model_validator(mode="after")
+    def _who_is_told_is_told_of_kept_calls(self) -> Self:
+        if not self.calls.enabled and any(self.webhooks.all()):
+            raise key_error("webhooks", "events are told of kept calls: set calls.enabled")
         return self
 
     @model_validator(mode="after")

@@ -137,7 +137,7 @@ class Connection:
     async def receive(self, message: str | bytes) -> None:
         """Take one client message, when what came before is heard, and what it was told is sent.
         Never raises for its content."""
-        await self._listener.room()
+        await self._listener.room(wholly="input_audio_buffer.commit" in str(message[:512]))
         await self._outbound.room()
         if self._penny_events and (event := read_event(message)) is not None:
             if self._engines.llm.info.reads:

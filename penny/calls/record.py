@@ -18,8 +18,9 @@ from penny.session.turn_record import TurnRecord
 
 Json = dict[str, Any]
 
-Status = Literal["completed", "interrupted"]
-"""``interrupted``: the gateway ended before the call did; what was finished by then is kept."""
+Status = Literal["completed", "interrupted", "failed"]
+"""``interrupted``: the gateway ended before the call did; what was finished by then is kept.
+``failed``: the call never connected; ``end_reason`` says why."""
 SoundState = Literal["absent", "stored", "deleted", "lost"]
 """``lost``: its file is not where it was put."""
 
@@ -122,6 +123,9 @@ class Call(_Kept):
     user_id: str = ""
     """The application's own name for the caller."""
     callee: str = ""
+    attempt: int = 1
+    """Which attempt to reach the same person this was."""
+    is_last_attempt: bool = True
     language: str = ""
     started_at: datetime
     ended_at: datetime

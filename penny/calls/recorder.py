@@ -84,7 +84,7 @@ class CallRecorder(TurnReader):
         self._started_s = started_s
         self._totals = totals
         self._wall_clock = wall_clock
-        self._consent = consent
+        self.consent = consent
         if consent.policy != "off":
             self.listens_to += ("input_audio_buffer.append", "response.output_audio.delta")
         if consent.policy == "ask":
@@ -101,7 +101,9 @@ class CallRecorder(TurnReader):
         self._pauses: list[tuple[float, float]] = []
         self._paused_ms: float | None = None
         started_at = datetime.fromtimestamp(wall_clock(), UTC).isoformat()
-        spooled.note("call", at_ms=0.0, call={**header, "started_at": started_at})
+        self.header = {**header, "started_at": started_at}
+        """Of the call, as it is kept (``record.Call``), with the ``mode`` it began in."""
+        spooled.note("call", at_ms=0.0, call=self.header)
 
     # -- pausing ------------------------------------------------------------------------------
 
@@ -135,8 +137,8 @@ class CallRecorder(TurnReader):
     def speaker_event(self, event: Json, at_s: float) -> None:
         kind = event["type"]
         if kind == "response.output_audio.delta":
-            if not self._keeps and self._consent.policy == "announce":
-                self._consent.speaks()
+            if not self._keeps and self.consent.policy == "announce":
+                self.consent.speaks()
                 self._keep_sound(at_s)
             if self._keeps:
                 position = self._spooled.add("penny", event["delta"])
@@ -150,10 +152,10 @@ class CallRecorder(TurnReader):
         elif kind == MODE_CHANGED:
             self._spooled.note("mode", at_ms=self._ms(at_s), mode=event["mode"])
         elif kind == KEY:
-            self._answered(self._consent.press(str(event.get("event"))), str(event["event"]), at_s)
+            self._answered(self.consent.press(str(event.get("event"))), str(event["event"]), at_s)
         else:
             words = str(event.get("transcript") or event.get("text") or "")
-            self._answered(self._consent.hear(event.get("item_id", ""), words), words, at_s)
+            self._answered(self.consent.hear(event.get("item_id", ""), words), words, at_s)
 
     def ended(self, reason: str, at_s: float) -> None:
         """Added after those who write the totals, and after the recorder of turns."""
@@ -165,9 +167,9 @@ class CallRecorder(TurnReader):
 
     def turn_finished(self, turn: TurnRecord) -> None:
         kept = keep_turn(turn)
-        if turn.number == 0 and self._consent.policy in ("announce", "ask"):
+        if turn.number == 0 and self.consent.policy in ("announce", "ask"):
             self._spooled.note("announced", at_ms=kept.from_ms, heard=kept.heard_text)
-        if not self._consent.keeps_words:
+        if not self.consent.keeps_words:
             kept = without_words(kept)
         elif self._was_paused(turn):
             kept = mask_digits(kept)
@@ -177,7 +179,7 @@ class CallRecorder(TurnReader):
 
     def _keep_sound(self, at_s: float) -> None:
         """Begin a new stretch of both sides, where sound may be kept now."""
-        self._keeps = self._paused_ms is None and self._consent.keeps_sound
+        self._keeps = self._paused_ms is None and self.consent.keeps_sound
         self._caller_until_ms = float("-inf")
         self._floor_ms = self._ms(at_s)
         self._item_id = ""
@@ -208,11 +210,11 @@ class CallRecorder(TurnReader):
         if isinstance(item, dict) and item.get("role") == "user":
             parts = (part.get("text") for part in item.get("content") or ())
             words = " ".join(part for part in parts if part)
-            self._answered(self._consent.hear(item.get("id") or words, words), words, at_s)
+            self._answered(self.consent.hear(item.get("id") or words, words), words, at_s)
 
     def _answered(self, is_answer: bool, said: str, at_s: float) -> None:
         if is_answer:
-            fields = {"answer": self._consent.answer, "said": said}
+            fields = {"answer": self.consent.answer, "said": said}
             self._spooled.note("consent", at_ms=self._ms(at_s), **fields)
             self._keep_sound(at_s)
 

@@ -1,4 +1,4 @@
-"""The tables of kept calls, the same on SQLite and PostgreSQL.
+"""The tables of kept calls and of what is told of them, the same on SQLite and PostgreSQL.
 
 A call's row holds what lists filter and sort by, and the record itself as JSON beside it; turns
 are rows of their own so that derived data is replaced without touching what was said. Text is
@@ -99,6 +99,45 @@ audit = Table(
     Column("action", String(32), nullable=False),
     Column("call_id", String(64), nullable=False),
     Index("audit_of_call", "call_id", "at_ms"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("type", String(32), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("tenant", String(64), nullable=False),
+    Column("call_id", String(64), nullable=False),  # '' where it is of no call
+    Column("caller", String(128), nullable=False),
+    Column("is_private", Boolean, nullable=False),
+    Column("data", Json, nullable=False),
+    Index("events_of_call", "call_id"),
+    Index("events_by_time", "at_ms"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("event_id", String(64), ForeignKey("events.id", ondelete="CASCADE"), nullable=False),
+    Column("endpoint", String(48), nullable=False),
+    Column("state", String(16), nullable=False),  # waiting, delivered, dead, withheld
+    Column("due_ms", BigInteger, nullable=False),  # the next attempt; the end of one under way
+    Column("attempts", Integer, nullable=False),
+    Column("tried_ms", BigInteger),
+    Column("log", Json, nullable=False),  # the attempts, newest last
+    Index("deliveries_once", "event_id", "endpoint", unique=True),
+    Index("deliveries_due", "endpoint", "state", "id"),
+)
+
+endpoints = Table(
+    "endpoints",
+    metadata,
+    Column("name", String(48), primary_key=True),
+    Column("failing_since_ms", BigInteger),
+    Column("disabled_ms", BigInteger),
+    Column("reason", String(16), nullable=False),
 )
 
 Row = dict[str, Any]

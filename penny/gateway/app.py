@@ -45,6 +45,7 @@ from penny.gateway.sign_in import SignInRoutes
 from penny.gateway.socket import SocketDoor
 from penny.gateway.telephony import TelephonyRoutes
 from penny.gateway.trust import Trust, build_trust
+from penny.gateway.webhooks import WebhookRoutes, Webhooks, WebhooksCollector
 from penny.gateway.webrtc import Peers, WebRtcDoor
 from penny.logs import LossyStream
 from penny.session.broker import Broker, BrokerSettings
@@ -91,6 +92,7 @@ class Gateway:
         self._descriptors = DescriptorWatch()
         self._webrtc: WebRtcDoor | None = None
         self._kept: KeptCalls | None = None
+        self._webhooks: Webhooks | None = None
         self._calls_fault = ""
         self.broker: Broker | None = None
         self.routes: Routes | None = None
@@ -174,7 +176,7 @@ class Gateway:
     ) -> web.Application:
         config = self._config
         external = broker.modes.get("EXTERNAL")
-        faults = [kb.degraded, self._tell_of_calls]
+        faults = [kb.degraded, self._tell_of_calls, self._tell_of_webhooks]
         if isinstance(external, ExternalMode):
             metrics.figures.append(external.counts.collect)
             faults.append(external.counts.fault)
@@ -233,13 +235,18 @@ class Gateway:
         probe = Probe(time.monotonic, allow_loopback=section.probe_loopback)
         telephony = TelephonyRoutes(lines, probe)
         telephony.add_to(app)
-        told = (routes.describe_operation, self.describe_engines, self._tell_of_calls)
+        faults = {"calls": self._tell_of_calls, "webhooks": self._tell_of_webhooks}
+        told = (routes.describe_operation, self.describe_engines, faults)
         SetUpRoutes(self._config, *told, telephony.describe).add_to(app)
-        PageRoutes(trust.gate, lambda path: path != "/calls" or kept is not None).add_to(app)
+        needs_calls = ("/calls", "/webhooks")
+        PageRoutes(trust.gate, lambda path: path not in needs_calls or kept is not None).add_to(app)
         app.router.add_get("/openapi.json", serve_document)
         if kept is not None:
             CallRoutes(kept, time.time).add_to(app)
             metrics.figures.append(CallsCollector(kept.keeper).collect)
+        if self._webhooks is not None:
+            WebhookRoutes(self._webhooks).add_to(app)
+            metrics.figures.append(WebhooksCollector(self._webhooks).collect)
 
     async def _keep_calls(self, broker: Broker, trust: Trust, clock: Callable[[], float]) -> None:
         """Keep every call from now on. A gateway talks where nothing can be kept; it says so."""
@@ -251,14 +258,16 @@ class Gateway:
             read_answer,
             is_open=not trust.gate.needs_key,
         )
+        webhooks = Webhooks(self._config, kept, clock, time.time)
         try:
             await kept.keeper.start()
         except OSError as error:
             log.error("calls_not_kept", reason=error.strerror)  # noqa: TRY400
             self._calls_fault = f"calls are not kept: {error.strerror}"
             return
-        self._kept = kept
+        self._kept, self._webhooks = kept, webhooks
         kept.attach(broker)
+        await webhooks.start(broker)
 
     def _tell_of_calls(self) -> str:
         keeper = self._kept.keeper if self._kept is not None else None
@@ -267,6 +276,9 @@ class Gateway:
         if keeper.spool.fault:
             return f"calls are not kept: {keeper.spool.fault}"
         return f"calls wait in the spool: {keeper.fault}" if keeper.fault else ""
+
+    def _tell_of_webhooks(self) -> str:
+        return self._webhooks.fault() if self._webhooks is not None else ""
 
     def describe_engines(self) -> str:
         """Which engines the local worker runs and why, in a line; "" where the file names them."""
@@ -287,6 +299,8 @@ class Gateway:
                 await mode.aclose()
         if self.runner is not None:
             await self.runner.cleanup()
+        if self._webhooks is not None:
+            await self._webhooks.aclose()
         if self._kept is not None:
             await self._kept.keeper.aclose()
         await self._tasks.aclose()

@@ -80,6 +80,10 @@ class KeptCalls:
         """In which a tenant's days begin and end."""
         return ZoneInfo(self._config.calls.timezone_of(self._config.tenant_calls(tenant)))
 
+    def recorder_of(self, call_id: str) -> CallRecorder:
+        """The recorder of a live call. Raises KeyError."""
+        return self._live[call_id]
+
     def find_live(self, tenant: str | None, call_id: str) -> CallRecorder | None:
         """The recorder of a live call of this tenant; of any where it is None."""
         watch = self._watches.live.get(call_id)

@@ -23,12 +23,17 @@ from penny.calls.query import CallQuery
 from penny.calls.record import Call, Metrics, Turn
 from penny.gateway.answers import (
     CallPage,
+    Deliveries,
+    Enable,
+    Enabled,
+    Endpoints,
     Erased,
     ErrorAnswer,
     Held,
     Link,
     Modes,
     Paused,
+    Replayed,
     Rooms,
     Secret,
     Sessions,
@@ -36,16 +41,19 @@ from penny.gateway.answers import (
     Stats,
     Telephony,
     TelephonyState,
+    Tested,
 )
 from penny.gateway.guard import OPEN, OWN, ROUTES
 from penny.telephony.reception import TelephonyReception
+from penny.webhooks.query import DeliveryQuery, Replay
+from penny.webhooks.sample import Test
 
 
 Json = dict[str, Any]
 
 NOT_REST = frozenset(
     {"GET /", "GET /admin", "GET /web", "GET /kb", "GET /calls", "GET /set-up", "GET /docs"}
-    | {"GET /telephony"}
+    | {"GET /telephony", "GET /webhooks"}
     | {"GET /ws", "GET /v1/realtime", "GET /worker"}
     | {route for route in ROUTES if route.startswith("OPTIONS ")}
 )
@@ -141,6 +149,17 @@ TOLD: dict[str, Told] = {
         "Pause or resume a live call's recording", takes=Paused, answers=Paused
     ),
     "GET /conversations/{id}/metrics": Told("A call's metrics", answers=Metrics),
+    "GET /v1/webhooks": Told("Who is told of calls, and how they fare", answers=Endpoints),
+    "GET /v1/webhooks/deliveries": Told(
+        "The delivery log, newest first", filters=DeliveryQuery, answers=Deliveries
+    ),
+    "POST /v1/webhooks/replay": Told("Send events again", takes=Replay, answers=Replayed),
+    "POST /v1/webhooks/{name}/test": Told(
+        "Send a made-up event at once", takes=Test, answers=Tested
+    ),
+    "POST /v1/webhooks/{name}/enable": Told(
+        "Tell a disabled endpoint again", takes=Enable, answers=Enabled
+    ),
     "GET /api/config/telephony": Told("How phone calls are received", answers=Telephony),
     "POST /api/config/telephony/save": Told(
         "Receive phone calls in another way", takes=TelephonyReception, answers=Telephony

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -22,7 +22,7 @@ class SetUpRoutes:
     Args:
         describe: as ``Routes.describe_operation``.
         engines: which engines the local worker runs, in a line.
-        calls_fault: why calls are not kept as they should be; ''.
+        faults: by part (calls, webhooks), why it does not work as it should; ''.
         phones: as ``TelephonyRoutes.describe``; waits for the disk.
     """
 
@@ -31,13 +31,13 @@ class SetUpRoutes:
         config: Config,
         describe: Callable[[], Json],
         engines: Callable[[], str],
-        calls_fault: Callable[[], str],
+        faults: Mapping[str, Callable[[], str]],
         phones: Callable[[str], Json],
     ) -> None:
         self._config = config
         self._describe = describe
         self._engines = engines
-        self._calls_fault = calls_fault
+        self._faults = faults
         self._phones = phones
 
     def add_to(self, app: web.Application) -> None:
@@ -77,8 +77,11 @@ class SetUpRoutes:
         yield _part("documents", [config.kb.default_ref], [fault, *problems], page="/kb")
         calls = config.calls
         kept = [calls.recording, calls.storage, calls.url.partition("://")[0]]
-        faults = [self._calls_fault()] if calls.enabled else ["calls.enabled is off"]
+        faults = [self._faults["calls"]()] if calls.enabled else ["calls.enabled is off"]
         yield _part("calls", kept, faults, away=not calls.enabled, page="/calls")
+        names = [name for name, _ in config.webhooks.all()]
+        faults = [self._faults["webhooks"]() if names else "webhooks.url is empty"]
+        yield _part("webhooks", names, faults, away=not names, page="/webhooks")
         degraded = told["readiness"]["degraded"]
         yield _part("house", [], [*told["readiness"]["reasons"], *degraded], page="/admin")
 

@@ -33,7 +33,7 @@ from runpod_worker.engines.reader_words import (
     write_help,
     write_unknown,
 )
-from runpod_worker.engines.small_talk import Kind, cut_small_talk, kind_of
+from runpod_worker.engines.small_talk import ASKED, Kind, cut_small_talk, find_courtesy, kind_of
 from runpod_worker.engines.tool_choice import choose_tool, fill_arguments
 from runpod_worker.stages import (
     EngineInfo,
@@ -51,8 +51,6 @@ NOTICE = {
     "es": "Responde el lector: lee el pasaje de la base de conocimiento que contesta; no conversa.",
     "en": "The reader answers: it reads out the passage that answers; it does not converse.",
 }
-ASKED: frozenset[Kind] = frozenset({"question", "hours", "person", "intro"})
-"""Kinds that the documents are asked before the reader says anything of its own."""
 LISTED = 0.99
 """Trust of a passage whose listed question is asked word for word."""
 _WORDS = re.compile(r"\S+\s*|\s+")
@@ -130,19 +128,20 @@ class Reader:
         if found:
             return found
         if kind in ("question", "hours"):
+            courtesy = find_courtesy(words, language)
+            if courtesy is not None:
+                return REPLIES[language][courtesy]
             return write_unknown(self._examples(language), language)
         return REPLIES[language].get(kind) or write_help(self._examples(language), language)
 
     def _look_up(self, kind: Kind, words: str, language: Language) -> str:
         """What the documents say to it, or ''; to small talk only what they list word for word."""
-        if kind == "hours" and (told := self._hours(words, language)):
+        if kind == "hours" and (told := self._hours(cut_small_talk(words, language), language)):
             return told
-        if kind not in ASKED:
-            return _speak(self._search(words, language, LISTED))
-        found = self._search(words, language)
-        if found is None and kind == "question":
+        found = self._search(words, language, 0.0 if kind in ASKED else LISTED)
+        if found is None and kind != "leave":
             subject = cut_small_talk(words, language)
-            found = self._search(subject, language) if subject != words else None
+            found = self._search(subject, language) if subject not in ("", words) else None
         return _speak(found)
 
     def _hours(self, words: str, language: Language) -> str:

@@ -131,8 +131,11 @@ class TurnListener:
         """How much of the caller's audio was heard, on the input audio clock."""
         return self._heard_ms
 
-    async def room(self) -> None:
-        """Wait until the caller's audio is not too far ahead of the ears."""
+    async def room(self, *, wholly: bool = False) -> None:
+        """Wait until the caller's audio is not too far ahead of the ears; ``wholly``, until turns
+        were looked for in all of it."""
+        if wholly and self._detection is not None:
+            await self._backlog.heard()
         await self._backlog.room()
 
     def feed(self, pcm24k: bytes) -> None:

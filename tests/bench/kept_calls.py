@@ -128,7 +128,7 @@ async def measure_searches(store: CallStore, rounds: int) -> Json:
         async with store._begin() as connection:
             said = await store._said(connection, query)
         wanted = find_calls(columns, tenant, query, said).limit(51)
-        dialect = store._database._engine.dialect
+        dialect = store.database._engine.dialect
         bare = str(wanted.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
         async with store._begin() as connection:
             began = time.perf_counter()
