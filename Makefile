@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 # onnxruntime tells its vendor of every start unless this is set before it is imported.
 export ORT_DISABLE_TELEMETRY := 1
+# Where this is set, each of the hundreds of processes that tests start compiles every library anew.
+unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 BIN := $(VENV)/bin
 RUNPOD_VENV := .venv-runpod

@@ -149,7 +149,9 @@ class Config(Section):
     resume: ResumeSection = Field(ResumeSection(), description="clients whose connection was lost")
     admin: AdminSection = Field(AdminSection(), description="the operator's page and routes")
     calls: CallsSection = Field(CallsSection(), description="calls that are kept")
-    telephony: TelephonySection = Field(TelephonySection(), description="phone lines")
+    telephony: TelephonySection = Field(
+        TelephonySection(), description="callers on the telephone, and calls that are placed"
+    )
     webhooks: WebhooksSection = Field(WebhooksSection(), description="who is told of calls")
     logs: LogsSection = Field(LogsSection(), description="what Penny writes of itself")
     metrics: MetricsSection = Field(MetricsSection(), description="Prometheus")

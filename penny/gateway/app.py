@@ -26,6 +26,7 @@ from modes.self_hosted.runpod.door import WorkerDoor
 from penny.aio.tasks import TaskOwner
 from penny.gateway.admin import AdminRoutes
 from penny.gateway.calls import CallRoutes, CallsCollector
+from penny.gateway.carriers import Carriers
 from penny.gateway.guard import make_guard
 from penny.gateway.health import DescriptorWatch, LoopLag
 from penny.gateway.kb import KbRoutes, SharedKb
@@ -91,6 +92,7 @@ class Gateway:
         self._tasks = TaskOwner("gateway")
         self._descriptors = DescriptorWatch()
         self._webrtc: WebRtcDoor | None = None
+        self._carriers: Carriers | None = None
         self._kept: KeptCalls | None = None
         self._webhooks: Webhooks | None = None
         self._calls_fault = ""
@@ -206,6 +208,7 @@ class Gateway:
         if peers is not None:
             self._webrtc = WebRtcDoor(realtime, peers)
             self._webrtc.add_to(app)
+        self._carriers = Carriers(broker, config, trust.gate, clock, notice, metrics, app)
         SignInRoutes(trust.gate, trust.sign_ins).add_to(app)
         KbRoutes(kb, trust.gate, config.kb.default_ref).add_to(app)
         KbDeskRoutes(kb, trust.gate).add_to(app)
@@ -293,6 +296,8 @@ class Gateway:
             await self.broker.drain(drain_s)
         if self._webrtc is not None:
             await self._webrtc.aclose()
+        if self._carriers is not None:
+            await self._carriers.aclose()
         if self.broker is not None:
             # While the doors still stand: rented workers are told that their lease is over.
             for mode in self.broker.modes.values():

@@ -85,6 +85,9 @@ ROUTES: dict[str, str] = {
     "POST /api/config/telephony/save": "telephony:write",
     "POST /api/config/telephony/test": "telephony:write",
     "GET /worker": OWN,  # a lease's token
+    "POST /twilio/voice": OWN,  # the carrier's signature, as all of these
+    "GET /twilio/stream": OWN,
+    "POST /twilio/status": OWN,
 }
 """Method and path, as it was added to the router -> the right it needs, ``OPEN`` or ``OWN``."""
 

@@ -54,7 +54,7 @@ Json = dict[str, Any]
 NOT_REST = frozenset(
     {"GET /", "GET /admin", "GET /web", "GET /kb", "GET /calls", "GET /set-up", "GET /docs"}
     | {"GET /telephony", "GET /webhooks"}
-    | {"GET /ws", "GET /v1/realtime", "GET /worker"}
+    | {"GET /ws", "GET /v1/realtime", "GET /worker", "GET /twilio/stream"}
     | {route for route in ROUTES if route.startswith("OPTIONS ")}
 )
 """Pages, what upgrades to a WebSocket, and what browsers ask before they ask."""
@@ -168,6 +168,8 @@ TOLD: dict[str, Told] = {
         "Whether the saved gateway or carrier is there", answers=TelephonyState
     ),
     "GET /storage/stats": Told("How much is kept", answers=Stats),
+    "POST /twilio/voice": Told("An incoming call, told by Twilio", answers="text/xml"),
+    "POST /twilio/status": Told("What became of a call, told by Twilio", status=204),
 }
 
 
