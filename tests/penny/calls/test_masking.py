@@ -177,7 +177,7 @@ def test_an_action_long_after_the_card_keeps_no_number_of_it() -> None:
     turn = a_turn("sí, correcto", marks=[{"kind": "tool_call", "at_ms": 1, "fields": fields}])
     (masked,) = mask_secrets([turn])
     assert masked.marks[0]["fields"] == {
-        **fields, "arguments": {"tarjeta": "•", "numero": "•", "euros": 1200},
+        **fields, "arguments": {"tarjeta": "••••-•••• •••• ••••", "numero": "•", "euros": 1200},
         "summary": "Cliente: • • • •, • • • •, • • • •, • • • •",
     }  # fmt: skip
     assert masked.words == "sí, correcto"
