@@ -148,7 +148,7 @@ class Connection:
 
     def tick(self, now_s: float) -> None:
         if not self._pacer.is_line_open:
-            self._listener.let_go()  # nothing will come that tells what was said over Penny
+            self._listener.give_up()
         self._carry_out(self._core.tick(now_s))
 
     async def aclose(self) -> None:
