@@ -18,6 +18,7 @@ from pydantic.json_schema import models_json_schema
 
 from penny import __version__
 from penny.calls.export import FORMATS, KINDS
+from penny.calls.people import ZIP
 from penny.calls.query import CallQuery
 from penny.calls.record import Call, Metrics, Turn
 from penny.gateway.answers import (
@@ -131,9 +132,9 @@ TOLD: dict[str, Told] = {
     "GET /v1/calls": Told("Find kept calls", filters=CallQuery, answers=CallPage),
     "GET /v1/calls/export": Told(
         "Every call that is found, as a file",
-        {"format": " or ".join(FORMATS)},
+        {"format": " or ".join((*FORMATS, ZIP)) + " (records, texts and sound)"},
         filters=CallQuery,
-        answers=tuple(KINDS.values()),
+        answers=(*KINDS.values(), "application/zip"),
     ),
     "GET /v1/calls/{id}": Told("A call with its turns", answers=Call),
     "DELETE /v1/calls/{id}": Told("Erase a call for good", answers=Erased),
