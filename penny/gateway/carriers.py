@@ -61,9 +61,7 @@ class Carriers:
             self.twilio = TwilioDoor(self.phones, config, token.get_secret_value(), time.time)
             metrics.figures.append(self.twilio.collect)
             self.twilio.add_to(app)
-<<<<<<< HEAD
             self.twilio.placed, self.dialer.placer = self.dialer, self.twilio
-=======
         self.asterisk: AsteriskDoor | None = None
         if config.telephony.asterisk.enabled:
             folder = config.resolve(config.telephony.folder)
@@ -81,7 +79,6 @@ class Carriers:
         """Take no further call by those ways; live ones go on."""
         if self.asterisk is not None:
             self.asterisk.close()
->>>>>>> main
 
     async def aclose(self) -> None:
         for door in (self.twilio, self.asterisk):
