@@ -65,7 +65,7 @@ class Reader:
     """
 
     def __init__(self, base: KnowledgeBase, ref: str, today: Callable[[], date]) -> None:
-        self.info = EngineInfo(name="reader", languages=("es", "en"), notice=NOTICE)
+        self.info = EngineInfo(name="reader", languages=("es", "en"), notice=NOTICE, acts=True)
         self._base = base
         self._ref = ref
         self._today = today

@@ -57,9 +57,11 @@ def find_wish(
     tool = choose_tool(tools, choice, words)
     if tool is not None:
         return tool, {**fill_arguments(tool, words), **fill_said(tool, words, today)}
-    if choice != "auto" or "?" not in answered:
+    if choice != "auto":
         return None
-    for back in range(2, min(len(said), REMEMBERED) + 1):
+    # What was asked last may have been cut before its question mark, or not been heard at all.
+    is_asking = bool({"?", "¿"} & set(answered))
+    for back in range(2, min(len(said), REMEMBERED if is_asking else 2) + 1):
         tool = choose_tool(tools, "auto", said[-back])
         if tool is None:
             continue
