@@ -149,7 +149,9 @@ class Config(Section):
     resume: ResumeSection = Field(ResumeSection(), description="clients whose connection was lost")
     admin: AdminSection = Field(AdminSection(), description="the operator's page and routes")
     calls: CallsSection = Field(CallsSection(), description="calls that are kept")
-    telephony: TelephonySection = Field(TelephonySection(), description="phone lines")
+    telephony: TelephonySection = Field(
+        TelephonySection(), description="callers on the telephone, and calls that are placed"
+    )
     webhooks: WebhooksSection = Field(WebhooksSection(), description="who is told of calls")
     logs: LogsSection = Field(LogsSection(), description="what Penny writes of itself")
     metrics: MetricsSection = Field(MetricsSection(), description="Prometheus")
@@ -166,6 +168,13 @@ class Config(Section):
             raise key_error(
                 "penny.profile", f"'{self.penny.profile}' is not a profile; available: {names}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _asterisk_has_one_process(self) -> Self:
+        if self.telephony.asterisk.enabled and self.gateway.processes > 1:
+            reason = "Asterisk's calls need a single gateway process; set gateway.processes: 1"
+            raise key_error("telephony.asterisk.enabled", reason)
         return self
 
     @model_validator(mode="after")

@@ -27,7 +27,9 @@ from modes.registry import (
 from modes.self_hosted.runpod.door import WorkerDoor
 from penny.aio.tasks import TaskOwner
 from penny.gateway.admin import AdminRoutes
+from penny.gateway.asterisk import AsteriskDoor
 from penny.gateway.calls import CallRoutes, CallsCollector
+from penny.gateway.carriers import Carriers
 from penny.gateway.guard import make_guard
 from penny.gateway.health import DescriptorWatch, LoopLag
 from penny.gateway.kb import KbRoutes, SharedKb
@@ -94,6 +96,7 @@ class Gateway:
         self._tasks = TaskOwner("gateway")
         self._descriptors = DescriptorWatch()
         self._webrtc: WebRtcDoor | None = None
+        self._carriers: Carriers | None = None
         self._kept: KeptCalls | None = None
         self._webhooks: Webhooks | None = None
         self._company: Company | None = None
@@ -147,6 +150,8 @@ class Gateway:
         self._tasks.spawn(self._descriptors.watch(), name="descriptors")
         lag = LoopLag(metrics.loop_lag.observe, clock)
         self._tasks.spawn(lag.watch(), name="loop lag")
+        if self._carriers is not None:
+            await self._carriers.start()
         reuse_port = config.gateway.reuse_port
         self._listener = Listener(self.runner, host, reuse_port=reuse_port, tls=tls)
         await self._listener.open(config.gateway.port if port is None else port)
@@ -225,6 +230,7 @@ class Gateway:
         if peers is not None:
             self._webrtc = WebRtcDoor(realtime, peers)
             self._webrtc.add_to(app)
+        self._carriers = Carriers(broker, config, trust.gate, clock, notice, metrics, app)
         SignInRoutes(trust.gate, trust.sign_ins).add_to(app)
         KbRoutes(kb, trust.gate, config.kb.default_ref).add_to(app)
         KbDeskRoutes(kb, trust.gate).add_to(app)
@@ -296,6 +302,11 @@ class Gateway:
             return f"calls are not kept: {keeper.spool.fault}"
         return f"calls wait in the spool: {keeper.fault}" if keeper.fault else ""
 
+    @property
+    def asterisk(self) -> AsteriskDoor | None:
+        """The door of Asterisk's calls, where it is open."""
+        return self._carriers.asterisk if self._carriers is not None else None
+
     def _tell_of_webhooks(self) -> str:
         return self._webhooks.fault() if self._webhooks is not None else ""
 
@@ -309,9 +320,13 @@ class Gateway:
             if await self._listener.hand_over():
                 log.info("another_gateway_took_over", port=self.port)
                 await self.broker.settle(STARTING_GRACE_S)
+            if self._carriers is not None:
+                self._carriers.close()
             await self.broker.drain(drain_s)
         if self._webrtc is not None:
             await self._webrtc.aclose()
+        if self._carriers is not None:
+            await self._carriers.aclose()
         if self.broker is not None:
             # While the doors still stand: rented workers are told that their lease is over.
             for mode in self.broker.modes.values():

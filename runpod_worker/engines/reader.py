@@ -104,7 +104,7 @@ class Reader:
         self._base.close()
 
     def _call(self, request: LlmRequest) -> LlmToolCall | None:
-        last = request.items[-1] if request.items else {}
+        last = last_item(request.items)
         if not request.tools or last.get("type") == "function_call_output":
             return None
         said = [item_text(item) for item in _messages(request.items, "user")][::-1]
@@ -125,7 +125,7 @@ class Reader:
         return LlmToolCall(new_id("call"), str(tool["name"]), arguments, done=True)
 
     def _answer(self, request: LlmRequest) -> str:
-        last = request.items[-1] if request.items else {}
+        last = last_item(request.items)
         if last.get("type") == "function_call_output":
             output = str(last.get("output") or "")
             said = say_result(output, "en" if request.language.startswith("en") else "es")
@@ -217,6 +217,11 @@ def item_text(item: Json) -> str:
 
 def _messages(items: tuple[Json, ...], role: str) -> Iterator[Json]:
     return (item for item in reversed(items) if item.get("role") == role)
+
+
+def last_item(items: tuple[Json, ...]) -> Json:
+    """What is answered: the last item that is no note to the model."""
+    return next((item for item in reversed(items) if item.get("role") != "system"), {})
 
 
 def last_words(items: tuple[Json, ...]) -> str:

@@ -50,6 +50,7 @@ class FarSide:
         self.transfers: list[str] = []
         self.can_transfer = True
         self.hung_up_s: float | None = None
+        self.has_left = False
         self.played_until_s: list[tuple[float, float]] = []
         """(start, end) of each frame's playing."""
 
@@ -99,6 +100,9 @@ class FarSide:
     async def hang_up(self) -> None:
         if self.hung_up_s is None:
             self.hung_up_s = self._now_s()
+
+    async def leave(self) -> None:
+        self.has_left = True
 
     def played_ms(self, until_s: float | None = None) -> float:
         """What the caller has heard in all."""

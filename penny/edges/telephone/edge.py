@@ -37,6 +37,8 @@ AFTER_LAST_WORD_S = 0.2
 AT_ONCE = frozenset({"client_ended", "client_gone", "drain", "operator"})
 """Ends of a session at which the caller is not let hear the rest."""
 HANDOFF = "handoff"
+FAILED = frozenset({"error", "speaker_lost"})
+"""Ends that leave the caller to what the carrier was told for that."""
 
 
 class PhoneEdge:
@@ -132,16 +134,21 @@ class PhoneEdge:
         if self._is_closing:
             return
         self._is_closing = True
-        is_handed_over = False
         try:
             if reason not in AT_ONCE and not self._is_gone:
                 await self._last_word()
-            if reason == HANDOFF and self._destination and not self._is_gone:
-                is_handed_over = await self._wire.transfer(self._destination)
         finally:
             self._ticker.leave(self._tick)
-            if not is_handed_over:
-                await self._wire.hang_up()
+            await self._let_go(reason)
+
+    async def _let_go(self, reason: str) -> None:
+        if reason == HANDOFF and self._destination and not self._is_gone:
+            if not await self._wire.transfer(self._destination):
+                await self._wire.leave()
+        elif reason in FAILED:
+            await self._wire.leave()
+        else:
+            await self._wire.hang_up()
 
     async def _last_word(self) -> None:
         """Until the far side has played all that was said, and a moment more."""

@@ -54,3 +54,8 @@ class Wire(Protocol):
     async def hang_up(self) -> None:
         """End the call on the carrier's side and let the connection go. Idempotent."""
         ...
+
+    async def leave(self) -> None:
+        """Let the connection go without ending the call: something failed here, and what the
+        carrier was told to do then (a sentence, a person) comes next. Idempotent."""
+        ...

@@ -84,6 +84,7 @@ def test_a_secret_is_not_shown_by_its_endpoint() -> None:
         ("whsec_!", "base64"),
         (f"{NEW} short", "16 to 64 bytes"),
     ],
+    ids=["unset", "short", "few bytes", "no base64", "a second one"],  # not the secret made here
 )
 def test_a_secret_that_is_none_is_told_by_its_variable(text: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason) as told:

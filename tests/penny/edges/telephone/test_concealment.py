@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from penny.audio.format import AudioFormat
 from penny.edges.telephone.concealment import Arrivals, Concealment
 from penny.edges.telephone.keys import MOST, Keys
 from penny.edges.telephone.ticker import Grid
+from penny.edges.telephone.tones import write_keys
 
 
 pytestmark = pytest.mark.pure
@@ -131,3 +133,14 @@ def test_the_grid_goes_on_catches_up_and_shifts() -> None:
     for n in range(180_000):
         grid.due(11.0 + n * 0.02 + 0.003)
     assert grid.next_s == pytest.approx(11.0 + 180_000 * 0.02, abs=0.021)
+
+
+def test_keys_sound_as_their_two_tones_for_100_ms_each() -> None:
+    frames = write_keys("5w#x", AudioFormat("pcmu", RATE_HZ))
+    assert {len(frame) for frame in frames} == {160}
+    assert len(frames) * 20 == 200 + 500 + 200
+    first = np.frombuffer(AudioFormat("pcmu", RATE_HZ).to_pcm16(b"".join(frames[:5])), "<i2")
+    strength = np.abs(np.fft.rfft(first.astype(float)))
+    loudest = sorted(np.argsort(strength)[-2:] * RATE_HZ / first.size)
+    assert loudest == [770.0, 1340.0]  # in steps of 10 Hz
+    assert write_keys("x", AudioFormat("pcmu", RATE_HZ)) == []

@@ -195,7 +195,7 @@ async def test_a_peer_that_leaves_while_the_last_word_plays_ends_the_wait() -> N
     assert (call.sink.closed, call.ticker.calls) == (0, 0)
 
 
-async def test_a_handoff_transfers_after_the_last_word_and_hangs_up_where_it_cannot() -> None:
+async def test_a_handoff_transfers_after_the_last_word_and_leaves_where_it_cannot() -> None:
     for can_transfer in (True, False):
         far = FarSide()
         far.can_transfer = can_transfer
@@ -208,7 +208,7 @@ async def test_a_handoff_transfers_after_the_last_word_and_hangs_up_where_it_can
         assert far.transfers == []
         await closing
         assert far.transfers == ["soporte"]
-        assert (far.hung_up_s is None) == can_transfer
+        assert (far.has_left, far.hung_up_s) == (not can_transfer, None)
 
 
 async def test_a_dead_peer_ends_the_call_in_three_seconds() -> None:
