@@ -117,7 +117,10 @@ class PhoneEdge:
             self._ears.resume()
 
     def deliver(self, event: Json) -> None:
-        self._tell_cuts(self.playout.take(event, self._clock()))
+        now_s = self._clock()
+        self._tell_cuts(self.playout.take(event, now_s))
+        if self._wire.lead_ms and event["type"] == "response.output_audio.delta":
+            self.playout.send_due(now_s)  # a far side that buffers need not wait for the slot
         if event["type"] == "penny.handoff":
             self._destination = str(event.get("destination") or "")
         elif event["type"] == "error" and (again := self._wish.again(event["error"])) is not None:

@@ -16,11 +16,11 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench.phone import asterisk
+from tests.bench.phone import asterisk, twilio
 from tests.bench.phone.row import Row
 
 
-MODULES = (asterisk,)
+MODULES = (asterisk, twilio)
 
 
 async def measure(only: set[str]) -> list[Row]:
