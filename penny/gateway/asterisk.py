@@ -1,7 +1,7 @@
 """The door of Asterisk's calls: announced over HTTP, carried by AudioSocket or by a WebSocket.
 
     POST /asterisk/announce   by the dialplan, before a call's sound: ok, busy or refused
-    POST /asterisk/next       by the dialplan, after it: done, person or away
+    POST /asterisk/next       by the dialplan, after it: done, person, to-NAME or away
     GET  /asterisk/media      chan_websocket, ?id= of an announced call
 
 The dialplan shows the token that lies beside the lines' passwords. Its answers are one word.
@@ -22,7 +22,7 @@ from config.schema import Config
 from config.telephony import NumberSection
 from penny.aio.handshake import Upgrade
 from penny.aio.tasks import TaskOwner
-from penny.edges.asterisk.announced import Announced, Announcements
+from penny.edges.asterisk.announced import Announced, Announcements, Places
 from penny.edges.asterisk.audiosocket import AudioSocketWire
 from penny.edges.asterisk.media import MAX_MESSAGE_BYTES, SUBPROTOCOL, MediaWire
 from penny.edges.telephone.edge import PhoneEdge
@@ -55,6 +55,8 @@ class AsteriskDoor:
         self._store = store
         self._clock = clock
         self._announced = Announcements()
+        section = self._section
+        self._places = Places(frozenset(section.transfers), bool(section.fallback_dial))
         self._live: dict[UUID, Wire] = {}
         self._tasks = TaskOwner("asterisk calls")
         self._server: asyncio.Server | None = None
@@ -148,7 +150,7 @@ class AsteriskDoor:
     # -- the wires ----------------------------------------------------------------------------
 
     def _make_wire(self) -> AudioSocketWire:
-        return AudioSocketWire(self._admit)
+        return AudioSocketWire(self._admit, self._places)
 
     def _admit(self, call_id: UUID, wire: AudioSocketWire) -> PhoneEdge | None:
         call = self._announced.take(call_id, self._clock())
@@ -179,7 +181,7 @@ class AsteriskDoor:
         except ProtocolError:
             return _say("connect with a WebSocket", 426)
         async with upgrade.accepted() as connection:
-            wire = MediaWire(connection)
+            wire = MediaWire(connection, self._places)
             wire.edge = edge = self._phones.edge(wire)
             connection.start(wire)
             await self._carry(call, wire, edge)

@@ -178,6 +178,7 @@ def _dialplan(lines: list[Fxo | Trunk], section: AsteriskSection, secrets: Path)
         Section("penny-busy", _extension("s", "Hangup(17)")),
         Section("penny-talk", _talk(section, secrets)),
         Section("penny-away", _away(section)),
+        Section("penny-to", _places(section)),
     ]
 
 
@@ -219,6 +220,7 @@ def _talk(section: AsteriskSection, secrets: Path) -> Options:
         "Set(TIMEOUT(absolute)=0)",
         f"Set(PENNY_SAID=${{CURL({url}/asterisk/next,{told})}})",
         'GotoIf($["${PENNY_SAID}" = "person"]?penny-away,person,1)',
+        'GotoIf($["${PENNY_SAID:0:3}" = "to-"]?penny-to,${PENNY_SAID:3},1)',
         'GotoIf($["${PENNY_SAID}" = "done"]?done)',
         "Goto(penny-away,s,1)",
         "done: Hangup()",
@@ -226,19 +228,34 @@ def _talk(section: AsteriskSection, secrets: Path) -> Options:
 
 
 def _away(section: AsteriskSection) -> Options:
-    """``s``: Penny is away. ``person``: it hands over; unanswered, the caller comes back once."""
+    """``s``: Penny is away. ``person``: it hands over to the one who is rung then."""
     sound = [f"Playback({section.fallback_sound})"] if section.fallback_sound else []
-    dial = [f"Dial({section.fallback_dial},{RING_S},r)"] if section.fallback_dial else []
-    away = _extension("s", "Answer()", *sound, *dial, "Hangup()")
-    person = [
-        *dial,
+    dial = section.fallback_dial
+    away = [*sound, *([_dial(dial)] if dial else []), "Hangup()"]
+    person = _ring(dial) if dial else away
+    return [*_extension("s", "Answer()", *away), *_extension("person", *person)]
+
+
+def _places(section: AsteriskSection) -> Options:
+    """The destinations that the operator named; no other is ever dialled."""
+    rung = [_extension(name, *_ring(target)) for name, target in section.transfers.items()]
+    return [option for options in rung for option in options]
+
+
+def _ring(target: str) -> list[str]:
+    """The caller hears it ring; where it is not answered they come back to Penny, once."""
+    return [
+        _dial(target),
         'GotoIf($["${DIALSTATUS}" = "ANSWER"]?done)',
         'GotoIf($["${PENNY_RETURNED}" = "yes"]?done)',
         "Set(PENNY_RETURNED=yes)",
         "Goto(penny-talk,s,1)",
         "done: Hangup()",
     ]
-    return [*away, *_extension("person", *(person if dial else sound + ["Hangup()"]))]
+
+
+def _dial(target: str) -> str:
+    return f"Dial({target},{RING_S},r)"
 
 
 def _websocket_client(section: AsteriskSection) -> Section:

@@ -191,7 +191,10 @@ class Dialplan:
     async def _value(self, channel: Channel, name: str) -> str:
         function, has, argument = name.partition("(")
         if not has:
-            return channel.variables.get(name, "")
+            name, *cut = name.split(":")
+            value = channel.variables.get(name, "")
+            start = int(cut[0]) if cut else 0
+            return value[start : start + int(cut[1])] if len(cut) > 1 else value[start:]
         argument = argument.removesuffix(")")
         match function:
             case "UUID":

@@ -226,6 +226,12 @@ def test_no_value_makes_a_section_or_an_option(
                 assert dict(pjsip[f"{line.id}-auth"])["password"] == part
             assert [name for name, _ in pjsip[line.id]].count("type") == 1
             plan = read_file(store.files / "penny_extensions.conf")
-            assert set(plan) == {f"penny-{line.id}", "penny-busy", "penny-talk", "penny-away"}
+            assert set(plan) == {
+                f"penny-{line.id}",
+                "penny-busy",
+                "penny-talk",
+                "penny-away",
+                "penny-to",
+            }
             assert {name for options in plan.values() for name, _ in options} == {"exten", "same"}
             assert json.loads((Path(folder) / "lines.json").read_text())["version"] == 1
