@@ -1,6 +1,7 @@
 """The door of Asterisk's calls: announced over HTTP, carried by AudioSocket or by a WebSocket.
 
     POST /asterisk/announce   by the dialplan, before a call's sound: ok, busy or refused
+    POST /asterisk/refused    by the dialplan, of a call to a number that no line lists
     POST /asterisk/next       by the dialplan, after it: done, person, to-NAME or away
     GET  /asterisk/media      chan_websocket, ?id= of an announced call
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import time
 from collections.abc import Callable, Iterator
 from uuid import UUID
 
@@ -72,6 +74,7 @@ class AsteriskDoor:
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_post("/asterisk/announce", self._announce)
+        app.router.add_post("/asterisk/refused", self._note)
         app.router.add_post("/asterisk/next", self._next)
         app.router.add_get("/asterisk/media", self._media)
 
@@ -123,6 +126,23 @@ class AsteriskDoor:
             log.warning("asterisk_call_refused", reason=error.code, line=line.id)
             return _say("busy")
         return _say("ok" if self._announced.announce(call, self._clock()) else "busy")
+
+    async def _note(self, request: web.Request) -> web.Response:
+        """Keep a number that was refused, so that the page can show it and add it."""
+        told = await self._read(request)
+        if told is None:
+            return _say("refused", 403)
+        _, form = told
+        try:
+            lines = await asyncio.to_thread(self._store.read)
+            line = next((each for each in lines.receiving() if each.id == form.get("line")), None)
+            if line is not None:
+                now_ms = round(time.time() * 1000)
+                number = form.get("did", "")[:32]
+                await asyncio.to_thread(self._store.note_refused, line.tenant, number, now_ms)
+        except PennyError as error:
+            log.warning("refused_call_not_kept", reason=error.message)
+        return _say("ok")
 
     async def _next(self, request: web.Request) -> web.Response:
         told = await self._read(request)

@@ -170,6 +170,9 @@ TOLD: dict[str, Told] = {
     ),
     "GET /storage/stats": Told("How much is kept", answers=Stats),
     "POST /asterisk/announce": Told("A call, told by Asterisk's dialplan", answers="text/plain"),
+    "POST /asterisk/refused": Told(
+        "A number that no line lists, told by Asterisk's dialplan", answers="text/plain"
+    ),
     "POST /asterisk/next": Told("What the dialplan does after a call", answers="text/plain"),
     "POST /twilio/voice": Told("An incoming call, told by Twilio", answers="text/xml"),
     "POST /twilio/status": Told("What became of a call, told by Twilio", status=204),

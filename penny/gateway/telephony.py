@@ -83,7 +83,10 @@ class TelephonyRoutes:
             if line is not None:
                 is_known = self._store.password(line) is not None
                 told[name]["password_state"] = "set" if is_known else "unset"
-        return {**told, "state": self._state(lines, tenant), "warnings": reception.warnings()}
+        listed = {did.number for did in reception.chosen.dids} if reception.chosen else set()
+        refused = [each for each in self._store.refused(tenant) if each["number"] not in listed]
+        state = self._state(lines, tenant)
+        return {**told, "state": state, "warnings": reception.warnings(), "refused": refused}
 
     def _state(self, lines: Lines, tenant: str) -> Json:
         line = lines.receiving_of(tenant)

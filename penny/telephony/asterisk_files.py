@@ -45,6 +45,8 @@ ENDPOINT: Options = [
     ("timers_sess_expires", "1800"),
 ]
 """Timers are explicit: carriers cut calls whose session refresh is not answered."""
+TIMEOUTS = ("Set(CURLOPT(conntimeout)=1)", "Set(CURLOPT(httptimeout)=3)")
+UNLISTED = "${URIENCODE(${FILTER(0-9+,${EXTEN})})}"
 RING_S = 30
 PATH = re.compile(r"/[A-Za-z0-9/_.-]+")
 
@@ -174,7 +176,7 @@ def _numbered(steps: list[str]) -> Iterator[str]:
 
 def _dialplan(lines: list[Fxo | Trunk], section: AsteriskSection, secrets: Path) -> list[Section]:
     return [
-        *(Section(f"penny-{line.id}", _numbers(line)) for line in lines),
+        *(Section(f"penny-{line.id}", _numbers(line, section, secrets)) for line in lines),
         Section("penny-busy", _extension("s", "Hangup(17)")),
         Section("penny-talk", _talk(section, secrets)),
         Section("penny-away", _away(section)),
@@ -182,7 +184,16 @@ def _dialplan(lines: list[Fxo | Trunk], section: AsteriskSection, secrets: Path)
     ]
 
 
-def _numbers(line: Fxo | Trunk) -> Options:
+def _token(secrets: Path) -> str:
+    """Read by Asterisk when it asks: it stands in no rendered file."""
+    return f"token=${{FILE({secrets / TOKEN_FILE},0,{TOKEN_CHARS})}}"
+
+
+def _curl(section: AsteriskSection, question: str, body: str) -> str:
+    return f"${{CURL({section.gateway_url.rstrip('/')}/asterisk/{question},{body})}}"
+
+
+def _numbers(line: Fxo | Trunk, section: AsteriskSection, secrets: Path) -> Options:
     capped = []
     if isinstance(line, Fxo):
         count = f"$[${{GROUP_COUNT({line.id}@penny)}} > {line.ports}]"
@@ -191,17 +202,18 @@ def _numbers(line: Fxo | Trunk) -> Options:
     for number in line.numbers:
         known = [f"Set(PENNY_DID={number})", f"Set(PENNY_LINE={line.id})"]
         options += _extension(number, *capped, *known, "Goto(penny-talk,s,1)")
-    for other in ("_X.", "_+X.", "s"):
-        options += _extension(other, "Hangup(1)")
+    told = f"{_token(secrets)}&id=${{UUID()}}&line={line.id}&did="
+    for other, number in (("_X.", UNLISTED), ("_+X.", UNLISTED), ("s", "s")):
+        asked = _curl(section, "refused", f"{told}{number}")
+        options += _extension(other, *TIMEOUTS, f"Set(PENNY_SAID={asked})", "Hangup(1)")
     return options
 
 
 def _talk(section: AsteriskSection, secrets: Path) -> Options:
     """The caller's number reaches the request as digits alone; nothing else of theirs does."""
-    told = f"token=${{FILE({secrets / TOKEN_FILE},0,{TOKEN_CHARS})}}&id=${{PENNY_UUID}}"
+    told = f"{_token(secrets)}&id=${{PENNY_UUID}}"
     caller = "${URIENCODE(${FILTER(0-9+,${CALLERID(num)})})}"
     call = f"{told}&line=${{PENNY_LINE}}&did=${{URIENCODE(${{PENNY_DID}})}}&caller={caller}"
-    url = section.gateway_url.rstrip("/")
     if section.wire == "audiosocket":
         wire = f"AudioSocket(${{PENNY_UUID}},{section.host}:{section.port})"
     else:
@@ -209,16 +221,15 @@ def _talk(section: AsteriskSection, secrets: Path) -> Options:
     return _extension(
         "s",
         "Set(PENNY_UUID=${UUID()})",
-        "Set(CURLOPT(conntimeout)=1)",
-        "Set(CURLOPT(httptimeout)=3)",
-        f"Set(PENNY_SAID=${{CURL({url}/asterisk/announce,{call})}})",
+        *TIMEOUTS,
+        f"Set(PENNY_SAID={_curl(section, 'announce', call)})",
         'GotoIf($["${PENNY_SAID}" = "ok"]?talk)',
         "Goto(penny-away,s,1)",
         "talk: Answer()",
         f"Set(TIMEOUT(absolute)={section.max_call_s})",
         wire,
         "Set(TIMEOUT(absolute)=0)",
-        f"Set(PENNY_SAID=${{CURL({url}/asterisk/next,{told})}})",
+        f"Set(PENNY_SAID={_curl(section, 'next', told)})",
         'GotoIf($["${PENNY_SAID}" = "person"]?penny-away,person,1)',
         'GotoIf($["${PENNY_SAID:0:3}" = "to-"]?penny-to,${PENNY_SAID:3},1)',
         'GotoIf($["${PENNY_SAID}" = "done"]?done)',

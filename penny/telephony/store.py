@@ -31,6 +31,8 @@ Json = dict[str, Any]
 
 LINES = "lines.json"
 STATES = "states.json"
+REFUSED = "refused.json"
+MOST_REFUSED = 20
 FILES = "asterisk"
 SECRETS = "secrets"
 COMMAND_WAIT_S = 15
@@ -108,6 +110,25 @@ class TelephonyStore:
                 write_whole(path, json.dumps({**states, tenant: state}))
         except (OSError, ValueError) as error:
             raise LinesUnavailable(f"the test's result was not kept: {error}") from error
+
+    def refused(self, tenant: str) -> list[Json]:
+        """Calls to numbers that the lines do not list, newest first: ``number``, ``at_ms``."""
+        try:
+            return list(json.loads((self._folder / REFUSED).read_bytes())[tenant])
+        except (OSError, ValueError, KeyError, TypeError):
+            return []
+
+    def note_refused(self, tenant: str, number: str, at_ms: int) -> None:
+        """Keep the last ``MOST_REFUSED`` numbers, each once. Raises LinesUnavailable."""
+        path = self._folder / REFUSED
+        others = [each for each in self.refused(tenant) if each["number"] != number]
+        try:
+            with self._alone():
+                kept = json.loads(path.read_bytes()) if path.exists() else {}
+                latest = [{"number": number, "at_ms": at_ms}, *others][:MOST_REFUSED]
+                write_whole(path, json.dumps({**kept, tenant: latest}))
+        except (OSError, ValueError) as error:
+            raise LinesUnavailable(f"a refused call was not kept: {error}") from error
 
     def save(self, tenant: str, reception: TelephonyReception) -> Lines:
         """Keep a tenant's lines and write Asterisk's files anew: all of it, or nothing.

@@ -81,6 +81,7 @@ class Dialplan:
     async def call(self, context: str, number: str, channel: Channel) -> None:
         """The whole call, until it is hung up."""
         extension = self._find(context, number)
+        channel.variables["EXTEN"] = number
         at = 0
         try:
             for _ in range(100):

@@ -203,6 +203,10 @@ async def test_other_numbers_are_refused_and_a_third_caller_of_two_ports_is_told
     async with an_office(tmp_path, "audiosocket") as office:
         refused = office.dial("+5255999999")
         assert await office.over(refused) == ["Hangup(1)"]
+        page = f"{office.url}/api/config/telephony"
+        async with office.http.get(page, headers=OPERATOR) as answer:
+            [noted] = (await answer.json())["refused"]
+        assert noted["number"] == "+5255999999"
         calls = [office.dial() for _ in range(2)]
         async with asyncio.timeout(60):
             await asyncio.gather(*(call.connected.wait() for call in calls))

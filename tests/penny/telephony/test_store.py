@@ -53,7 +53,8 @@ def test_a_gateways_lines_are_rendered_as_asterisk_reads_them(tmp_path: Path) ->
     assert dict(pjsip["fxo-1-identify"])["match"] == "192.168.1.50"
     steps = [value for _, value in plan["penny-fxo-1"]]
     assert steps[0] == "+5255123456,1,Set(GROUP(penny)=fxo-1)"
-    assert steps[-3:] == ["_X.,1,Hangup(1)", "_+X.,1,Hangup(1)", "s,1,Hangup(1)"]
+    assert [step.split(",")[0] for step in steps if ",1," in step][1:] == ["_X.", "_+X.", "s"]
+    assert steps.count("n,Hangup(1)") == 3
     assert any("AudioSocket(${PENNY_UUID},127.0.0.1:9019)" in v for _, v in plan["penny-talk"])
 
 
