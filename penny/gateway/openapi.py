@@ -163,7 +163,10 @@ TOLD: dict[str, Told] = {
     ),
     "GET /api/config/telephony": Told("How phone calls are received", answers=Telephony),
     "POST /api/config/telephony/save": Told(
-        "Receive phone calls in another way", takes=TelephonyReception, answers=Telephony
+        "Receive phone calls in another way",
+        {"overwrite": "true: also files of Asterisk's that were changed by hand"},
+        takes=TelephonyReception,
+        answers=Telephony,
     ),
     "POST /api/config/telephony/test": Told(
         "Whether the saved gateway or carrier is there", answers=TelephonyState

@@ -189,10 +189,20 @@ const post = (path, text = "") => ask(`${PATH}/${path}`, { method: "POST", heade
 
 const act = openDesk({ load: async () => take(await ask(PATH)), draw });
 
+/** Files that somebody changed by hand are overwritten only by one who has seen what that undoes. */
+async function send() {
+  try {
+    return await post("save", body());
+  } catch (error) {
+    if (error.code !== "changed_by_hand" || !confirm(`${words().telephony.byHand}\n\n${error.diff}`)) throw error;
+    return post("save?overwrite=true", body());
+  }
+}
+
 async function save() {
   told = "";
   try {
-    take(await post("save", body()));
+    take(await send());
     told = "saved";
   } catch (error) {
     wrong = { field: error.field ?? "", message: error.message };

@@ -347,6 +347,7 @@ export const EN = {
     testing: "Testing…",
     refused: "Refused calls",
     refusedLine: "To numbers that are not above, as the line sent them.",
+    byHand: "Somebody has changed a file of Asterisk's by hand. Save, and lose that?",
     tested: "The last test",
     cannotKnow: "No test from here can tell whether numbers, caller id and sound are right: the first call does.",
     fields: { ip: "IP address", sip_port: "SIP port", user: "User", password: "Password", fxo_ports: "Calls at once", codec: "Codec", host: "Server", port: "Port", transport: "Transport", auth_type: "Authentication", match: "The carrier's addresses", outbound_caller_id: "Outbound caller id" },

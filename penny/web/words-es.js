@@ -347,6 +347,7 @@ export const ES = {
     testing: "Probando…",
     refused: "Llamadas rechazadas",
     refusedLine: "A números que no están arriba, tal como los envió la línea.",
+    byHand: "Alguien ha cambiado a mano un archivo de Asterisk. ¿Guardar y perder esos cambios?",
     tested: "La última prueba",
     cannotKnow: "Ninguna prueba desde aquí puede saber si los números, el número saliente y el sonido son los buenos: eso lo dice la primera llamada.",
     fields: { ip: "Dirección IP", sip_port: "Puerto SIP", user: "Usuario", password: "Contraseña", fxo_ports: "Llamadas a la vez", codec: "Códec", host: "Servidor", port: "Puerto", transport: "Transporte", auth_type: "Autenticación", match: "Direcciones del operador", outbound_caller_id: "Número saliente" },

@@ -25,7 +25,7 @@ from tests.doubles.speech import silence, speak
 from tests.penny.telephony.shapes import an_fxo
 
 
-pytestmark = [pytest.mark.engines, pytest.mark.process]
+pytestmark = [pytest.mark.engines, pytest.mark.process, pytest.mark.timeout(300)]
 
 Json = dict[str, Any]
 NUMBER = "+5255123456"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from config.telephony import TelephonySection
 from penny.errors import ProtocolError
 from penny.telephony.reception import read_reception
-from penny.telephony.store import LinesUnavailable, TelephonyStore
+from penny.telephony.store import ChangedByHand, LinesUnavailable, TelephonyStore
 from tests.penny.telephony.asterisk_reader import read_file
 from tests.penny.telephony.shapes import a_trunk, an_fxo
 
@@ -153,6 +153,21 @@ def test_the_last_file_stays_beside_the_new_one(tmp_path: Path) -> None:
     first = (store.files / "penny_pjsip.conf").read_text()
     store.save("default", read_reception(an_fxo(codec="ulaw")))
     assert (store.files / "penny_pjsip.conf.previous").read_text() == first
+
+
+def test_a_file_that_was_changed_by_hand_is_overwritten_only_on_demand(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.save("default", read_reception(an_fxo()))
+    plan = store.files / "penny_extensions.conf"
+    plan.write_text(plan.read_text() + "exten => 200,1,Dial(PJSIP/200)\n")
+    before = everything(tmp_path)
+    with pytest.raises(ChangedByHand) as refused:
+        store.save("default", read_reception(an_fxo(fxo_ports=9)))
+    assert "-exten => 200,1,Dial(PJSIP/200)" in refused.value.diff
+    assert everything(tmp_path) == before
+    store.save("default", read_reception(an_fxo(fxo_ports=9)), overwrite=True)
+    assert "PJSIP/200" not in plan.read_text()
+    store.save("default", read_reception(an_fxo(fxo_ports=8)))
 
 
 def test_a_file_that_is_not_pennys_is_told_and_left(tmp_path: Path) -> None:
