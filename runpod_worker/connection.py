@@ -266,14 +266,7 @@ class Connection:
         self._transcripts.finish(item_id, utterance, len(pcm) // BYTES_PER_MS)
 
     def _announce_transcript(self, item_id: str, transcript: Transcript) -> None:
-        self._send_penny(
-            "penny.transcript",
-            item_id=item_id,
-            text=transcript.text,
-            understood=transcript.understood,
-            confidence=transcript.confidence,
-            language=transcript.language,
-        )
+        self._send_penny("penny.transcript", item_id=item_id, **transcript.told())
 
     # -- answers ------------------------------------------------------------------------------
 
