@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 # onnxruntime tells its vendor of every start unless this is set before it is imported.
 export ORT_DISABLE_TELEMETRY := 1
+# Where this is set, each of the hundreds of processes that tests start compiles every library anew.
+unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 BIN := $(VENV)/bin
 RUNPOD_VENV := .venv-runpod
@@ -20,8 +22,8 @@ NODE_STAMP := $(NODE)/node_modules/.made
 LOCK := .venv-lock
 LOCK_STAMP := $(LOCK)/.made
 TORCH ?=
-# Tests at a time: three on two cores, since most of a test is waiting. JOBS=0: one after the other.
-JOBS ?= 3
+# Tests at a time: four on two cores, since most of a test is waiting. JOBS=0: one after the other.
+JOBS ?= 4
 # The floors whose every branch their own tests take.
 PURE := realtime protocol audio turns
 
@@ -31,7 +33,7 @@ help: ## this list
 
 .PHONY: run
 run: $(RUN_STAMP) ## set everything up and start Penny on http://127.0.0.1:8080 (LIGHT=1: download nothing)
-	@PENNY_LIGHT=$(LIGHT) $(BIN)/python -m penny serve
+	@PENNY_LIGHT=$(LIGHT) $(BIN)/python -m penny serve --sample
 
 .PHONY: demo
 demo: $(RUN_STAMP) ## EXTERNAL without a key: a second Penny stands in for the vendor
@@ -84,6 +86,10 @@ test-natural: $(DEV_STAMP) ## download profile natural (208 MB) and hear and spe
 test-newcomer: $(DEV_STAMP) setup-browser ## clone, run, ask ten questions, interrupt, look: minutes, all downloaded
 	@$(BIN)/python -m tests.newcomer.run
 
+.PHONY: test-kept-calls
+test-kept-calls: $(DEV_STAMP) ## twenty gateways killed in five calls each; database, bucket and disk away
+	@PENNY_KILLS=20 $(BIN)/python -m pytest -q -n 0 tests/faults/test_kept_calls.py tests/penny/calls/test_shelf.py
+
 # The other environments are installed while the tests that need none of them run.
 .PHONY: test-all
 test-all: $(DEV_STAMP) ## set everything up and pass every check and test, as CI does
@@ -125,6 +131,15 @@ bench-pipeline: $(DEV_STAMP) $(PEER_STAMP) ## what the pipeline adds to its engi
 .PHONY: bench-webrtc
 bench-webrtc: $(DEV_STAMP) ## a call over WebRTC beside the socket, on networks that lose and delay (root)
 	@$(BIN)/python -m tests.bench.webrtc --write --speech $(SPEECH)
+
+.PHONY: bench-phone
+bench-phone: $(DEV_STAMP) ## telephone wires before peers of ours: interruptions, positions, last words, keys; about 2 min
+	@$(BIN)/python -m tests.bench.phone
+
+.PHONY: bench-calls
+bench-calls: $(DEV_STAMP) ## 100,000 kept calls: searches beside bare SQL, exports; and what recording adds to a session
+	@$(BIN)/python -m tests.bench.kept_calls
+	@$(BIN)/python -m tests.bench.relay --recording --seconds 3
 
 .PHONY: bench-gpu
 bench-gpu: $(WORKER_STAMP) ## full-size models of random weights on a GPU
@@ -236,6 +251,10 @@ test-private: $(DEV_STAMP) $(WORKER_STAMP) ## private calls of each engine for 3
 	@$(BIN)/python -m penny models pull natural
 	@$(WORKER)/bin/python -m tests.worker_torch.checkpoints
 	@PENNY_PRIVATE_ENGINES=embedded,natural,xtts PENNY_PRIVATE_SECONDS=180 $(BIN)/python -m pytest -q tests/private
+
+.PHONY: test-webhooks
+test-webhooks: $(DEV_STAMP) ## 1,000 events to receivers that fail in every way, by a gateway killed 20 times; minutes
+	@$(BIN)/python -m tests.faults.webhook_run --events 1000 --kills 20
 
 .PHONY: soak
 soak: $(DEV_STAMP) ## minutes of paced calls beside injected faults, then 25,000 short sessions

@@ -6,17 +6,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import structlog
 from prometheus_client.core import CounterMetricFamily, Metric
 
 from brain.analysis import Analysis, AnalysisRequest, BrainFailure
-from brain.claude import Bill, Claude
 from brain.folio import Outcome
 from config.brain import BrainSection, Depth
 from config.schema import ModelsSection
 from kb import KnowledgeBase
 from penny.aio.breaker import CircuitBreaker
+
+
+if TYPE_CHECKING:
+    from brain.claude import Bill, Claude
 
 
 log = structlog.get_logger()

@@ -99,3 +99,7 @@ class PrivacySection(Section):
         (),
         description="further hosts (name, or name:port) that private sessions may connect to",
     )
+    mcp_servers: tuple[str, ...] = Field(
+        (),
+        description="addresses of MCP servers whose tools private sessions may name, and no others",
+    )

@@ -19,6 +19,7 @@ from modes.external.mode import ExternalMode
 from modes.self_hosted.canary import Canary
 from modes.self_hosted.house import HouseSettings, PrivateHouse
 from modes.self_hosted.local import LocalWorker
+from modes.self_hosted.mcp.opening import McpHouse
 from modes.self_hosted.mode import SelfHostedMode, WaitSettings
 from modes.self_hosted.natural import NaturalProfile
 from modes.self_hosted.private_http import hosts_of, open_private_http
@@ -61,6 +62,7 @@ def build_modes(
                 wait=_wait_settings(config),
                 canary=_canary(config, private, source),
                 house=_house(config, kb, hosts),
+                mcp=McpHouse(config.privacy.mcp_servers) if config.privacy.mcp_servers else None,
                 bills=config.runpod.endpoint_id is not None and config.runpod.usd_per_hour > 0,
             )
         else:

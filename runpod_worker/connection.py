@@ -107,7 +107,7 @@ class Connection:
         self._speech_item_id = ""
         self._idle_timed_out = False
         self._turn: tuple[int, int] | None = None
-        self._house = House(self._send_penny, self._tasks)
+        self._house = House(self._send_penny, self._tasks, searches=engines.llm.info.reads)
         self._head = PromptHead(engines.llm, self._house, self._tasks)
         self._llm = AnswerAhead(engines.llm)
         self._beginning: asyncio.Task[None] | None = None
@@ -137,10 +137,10 @@ class Connection:
     async def receive(self, message: str | bytes) -> None:
         """Take one client message, when what came before is heard, and what it was told is sent.
         Never raises for its content."""
-        await self._listener.room()
+        await self._listener.room(wholly="input_audio_buffer.commit" in str(message[:512]))
         await self._outbound.room()
         if self._penny_events and (event := read_event(message)) is not None:
-            if self._engines.llm.info.reads:
+            if self._engines.llm.info.reads or self._engines.llm.info.acts:
                 self._house.take(event)
                 self._head.offer(self._session, self._language)
             return
@@ -148,7 +148,7 @@ class Connection:
 
     def tick(self, now_s: float) -> None:
         if not self._pacer.is_line_open:
-            self._listener.let_go()  # nothing will come that tells what was said over Penny
+            self._listener.give_up()
         self._carry_out(self._core.tick(now_s))
 
     async def aclose(self) -> None:
@@ -266,14 +266,7 @@ class Connection:
         self._transcripts.finish(item_id, utterance, len(pcm) // BYTES_PER_MS)
 
     def _announce_transcript(self, item_id: str, transcript: Transcript) -> None:
-        self._send_penny(
-            "penny.transcript",
-            item_id=item_id,
-            text=transcript.text,
-            understood=transcript.understood,
-            confidence=transcript.confidence,
-            language=transcript.language,
-        )
+        self._send_penny("penny.transcript", item_id=item_id, **transcript.told())
 
     # -- answers ------------------------------------------------------------------------------
 

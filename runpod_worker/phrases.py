@@ -21,6 +21,8 @@ SOFT_MAX_CHARS = 160
 HARD_MAX_CHARS = 280
 # A slow voice begins with a short phrase; while it sounds, a somewhat longer one is made.
 GROWTH = 1.5
+# "F-2024-1234" is eleven characters and three seconds of speech: a digit counts for so many more.
+DIGIT_CHARS = 5
 
 _ENDINGS = ".!?…"
 _PAUSES = ",;:"
@@ -46,8 +48,9 @@ class PhraseSplitter:
     ``feed`` tokens as they come, ``flush`` at the end.
 
     Args:
-        first_max_chars: about how long the first phrase may be for a voice that takes long for
-            one; each next one may be longer by ``GROWTH``. 0 is for a quick voice.
+        first_max_chars: about how long the first phrase may be, numbers as they are spoken, for a
+            voice that takes long for one; each next one may be longer by ``GROWTH``. 0 is for a
+            quick voice.
     """
 
     def __init__(self, first_max_chars: int = 0) -> None:
@@ -89,7 +92,10 @@ class PhraseSplitter:
         text = self._text
         least = FIRST_MIN_CHARS if self._first else MIN_CHARS
         for end in range(max(self._scanned, 1), len(text)):
-            if end > self._longest * 1.25 and (cut := self._cut_for_slow_voice()) is not None:
+            if (
+                _spoken_chars(text[:end]) > self._longest * 1.25
+                and (cut := self._cut_for_slow_voice()) is not None
+            ):
                 return cut
             is_boundary = self._is_boundary(end)
             if is_boundary is None:
@@ -149,24 +155,36 @@ class PhraseSplitter:
         """Within the longest length: before a word that opens something, else at any space."""
         if self._longest >= SOFT_MAX_CHARS:
             return None
-        text, longest = self._text, round(self._longest)
-        spaces = [
-            i
-            for i in range(FIRST_MIN_CHARS, longest)
-            if text[i].isspace() and not (text[i - 1].isdigit() or text[i + 1].isdigit())
-        ]
+        text = self._text
+        spaces = [i for i in range(FIRST_MIN_CHARS, len(text) - 1) if self._may_cut_at(i)]
+        within = [i for i in spaces if _spoken_chars(text[:i]) < self._longest]
+        if not within:  # a long number: the first chance after it
+            return self._after_space(spaces[0]) if spaces else None
         openers = [
-            i
-            for i in spaces
-            if i > longest // 2 and text[i + 1 :].split(maxsplit=1)[0].lower() in _JOINING_WORDS
+            i for i in within if i > within[-1] // 2 and _next_word(text, i) in _JOINING_WORDS
         ]
-        return self._after_space((openers or spaces)[-1]) if spaces else None
+        return self._after_space((openers or within)[-1])
+
+    def _may_cut_at(self, i: int) -> bool:
+        """Whether it is white space that does not part a number from what it counts."""
+        text = self._text
+        if not text[i].isspace() or text[i + 1].isdigit():
+            return False
+        return not text[i - 1].isdigit() or _next_word(text, i) in _JOINING_WORDS
 
     def _after_space(self, end: int) -> int:
         """White space that is there already belongs to the phrase before it."""
         while end < len(self._text) and self._text[end].isspace():
             end += 1
         return end
+
+
+def _spoken_chars(text: str) -> int:
+    return len(text) + DIGIT_CHARS * sum(map(str.isdigit, text))
+
+
+def _next_word(text: str, at: int) -> str:
+    return "".join(text[at:].split(maxsplit=1)[:1]).lower()
 
 
 def _is_abbreviation(body: str) -> bool:

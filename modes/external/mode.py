@@ -6,10 +6,10 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from importlib import import_module
 
 import structlog
 
-from brain.claude import Claude
 from brain.service import BrainCounts, BrainService
 from brain.tool_desk import ActionRunner
 from config.credentials import find_notice, find_problems, missing_brain_key
@@ -79,8 +79,12 @@ class ExternalMode:
         """Open the knowledge base and the brain, if this mode can talk at all."""
         self._ready.clear()
         try:
-            if self._config.brain.enabled and self.availability().available:
-                self._shared.brain = await self._open_brain()
+            if self.availability().available:
+                # The vendors' SDKs take a second and a half to import: not without a key, and not
+                # within the first call.
+                import_module("openai")
+                if self._config.brain.enabled:
+                    self._shared.brain = await self._open_brain()
         finally:
             self._ready.set()
 
@@ -88,6 +92,8 @@ class ExternalMode:
         section, thinker = self._section, None
         lacking = missing_brain_key(section, os.environ)
         if lacking is None:
+            from brain.claude import Claude
+
             thinker = Claude(section.cerebro_base_url)
         else:
             log.warning("brain_without_model", reason=f"{lacking} is not set", brain="kb only")

@@ -11,10 +11,9 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
-
-import openai
 
 from config.credentials import OPENAI_API_KEY, read_secret
 from modes.external.speaker import Capabilities, Json, Step, Translator
@@ -23,6 +22,10 @@ from penny.aio.dial import HandshakeError, dial
 from penny.errors import ModeUnavailable, SpeakerLost
 from penny.ids import new_id
 from penny.session.mode import Speaker
+
+
+if TYPE_CHECKING:
+    import openai
 
 
 TERMINAL_CODES = (
@@ -55,6 +58,8 @@ class VendorProvider:
     async def connect(self, path: str, query: Mapping[str, str], model: str) -> RealtimeSpeaker:
         """Open the WebSocket at ``path`` below the base URL. Raises ModeUnavailable."""
         if self._client is None:
+            import openai  # half a second: ``ExternalMode.start`` has done it before
+
             key = read_secret(OPENAI_API_KEY, os.environ)
             secret = key.get_secret_value() if key is not None else "none"
             self._client = openai.AsyncOpenAI(api_key=secret, base_url=self._base_url)

@@ -16,6 +16,7 @@ from modes.self_hosted.canary import Canary
 from modes.self_hosted.conversation import ConversationCopy
 from modes.self_hosted.excuse import Excuse, ExcuseRecorder, Key
 from modes.self_hosted.house import PrivateHouse
+from modes.self_hosted.mcp.opening import McpHouse
 from modes.self_hosted.source import Place, WorkerSource
 from modes.self_hosted.speaker import PrivateSpeaker
 from modes.self_hosted.waiting.sentences import Recordings
@@ -58,6 +59,7 @@ class SelfHostedMode:
         bills: whether a session's place in a worker costs money.
         detection: the Realtime turn detection of sessions on edges of Penny's own.
         house: what calls know and may do; None is nothing.
+        mcp: the servers whose tools sessions may name; None is none.
         http: the client of private sessions, closed with the mode. hosts: whom it may reach.
     """
 
@@ -76,8 +78,10 @@ class SelfHostedMode:
         bills: bool = False,
         canary: Canary | None = None,
         house: PrivateHouse | None = None,
+        mcp: McpHouse | None = None,
     ) -> None:
         self.source = source
+        self._mcp = mcp
         self._house = house
         self._wait = wait
         self._canary = canary
@@ -114,7 +118,13 @@ class SelfHostedMode:
 
         Raises:
             ModeUnavailable: there is none, and it was known at once.
+            ClientError: the session's tools are wrong.
         """
+        if self._mcp is None or spec.kind == TRANSCRIPTION:
+            return await self._open(spec)
+        return await self._mcp.open(spec, self._open)
+
+    async def _open(self, spec: SessionSpec) -> Speaker:
         if self._wait is None or spec.kind == TRANSCRIPTION:
             return await self._open_private(spec)
         teller = Teller(spec.tell)
@@ -186,8 +196,9 @@ class SelfHostedMode:
     async def aclose(self) -> None:
         if self._canary is not None:
             await self._canary.aclose()
-        if self._house is not None:
-            await self._house.aclose()
+        for behind in (self._house, self._mcp):
+            if behind is not None:
+                await behind.aclose()
         await self.source.aclose()
         if self._http is not None:
             await self._http.close()

@@ -11,11 +11,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import soundfile
 import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from penny.aio.tasks import TaskOwner
 from penny.calls.database import StoreUnavailable
@@ -52,6 +54,16 @@ class Retention:
     record_days: int | None
 
 
+class Tells(Protocol):
+    """What writes down who is to be told of a call, in the transaction that keeps it."""
+
+    async def kept(self, connection: AsyncConnection, call: Call) -> None:
+        """The record is new."""
+
+    async def sound_lost(self, connection: AsyncConnection, call: Call) -> None:
+        """The file of its sound is not where it was put."""
+
+
 class CallKeeper:
     """Keeps the calls of one gateway process.
 
@@ -80,6 +92,8 @@ class CallKeeper:
         self._news = asyncio.Event()
         self._tasks = TaskOwner("calls")
         self._idle = asyncio.Event()
+        self.tells: Tells | None = None
+        """Set before ``start``, where anybody is to be told of calls."""
         self.kept = 0
         self.fault = ""
         """Why calls wait in the spool; '' while they do not."""
@@ -112,6 +126,17 @@ class CallKeeper:
             log.warning("calls_left_in_spool", calls=len(self._waiting))
         await self._tasks.aclose()
         await self.store.aclose()
+
+    def keep_unconnected(self, header: Json, reason: str) -> None:
+        """Keep a call that never connected: missed, refused, busy, unanswered …
+
+        Args:
+            header: fields of ``record.Call``, with ``mode``: which would have answered.
+        """
+        now = datetime.fromtimestamp(self._wall_clock(), UTC).isoformat()
+        spooled = self.spool.begin(header["id"])
+        spooled.note("call", at_ms=0.0, call={"started_at": now, **header})
+        spooled.end(at_ms=0.0, reason=reason, ended_at=now, totals={}, status="failed")
 
     def _take(self, folder: Path) -> None:
         self._waiting.append(folder)
@@ -155,7 +180,8 @@ class CallKeeper:
             return
         call.sound = await self._keep_sound(folder, lines, call)
         call.metrics = measure(call)
-        await self.store.put(call)
+        tells = self.tells
+        await self.store.put(call, partial(tells.kept, call=call) if tells else None)
         await asyncio.to_thread(self.spool.forget, folder)
         self.kept += 1
 
@@ -238,7 +264,8 @@ class CallKeeper:
                     done["orphans"] += 1
         async for call in self.store.stream(None, CallQuery(sound="stored", limit=MOST)):
             if call.sound["path"] not in names and call.ended_at < settled:
-                await self.store.set_sound(call.id, {**call.sound, "state": "lost"})
+                also = partial(self.tells.sound_lost, call=call) if self.tells else None
+                await self.store.set_sound(call.id, {**call.sound, "state": "lost"}, also)
                 log.error("sound_lost", call_id=call.id)
                 done["lost"] += 1
         return done
@@ -297,7 +324,7 @@ def make_call(lines: list[Json], sizes: dict[str, int]) -> Call | None:
         started_at=started_at,
         ended_at=ended_at,
         end_reason=(end or {}).get("reason", ""),
-        status="completed" if end is not None else "interrupted",
+        status=end.get("status", "completed") if end is not None else "interrupted",
         models=sorted({model for turn in turns for model in turn.models}),
         cost={"total_usd": totals.get("usd"), "usd_by": totals.get("usd_by", {})},
         derived={"summary": totals.get("details", {})} if totals.get("details") else {},

@@ -18,8 +18,9 @@ from penny.session.turn_record import TurnRecord
 
 Json = dict[str, Any]
 
-Status = Literal["completed", "interrupted"]
-"""``interrupted``: the gateway ended before the call did; what was finished by then is kept."""
+Status = Literal["completed", "interrupted", "failed"]
+"""``interrupted``: the gateway ended before the call did; what was finished by then is kept.
+``failed``: the call never connected; ``end_reason`` says why."""
 SoundState = Literal["absent", "stored", "deleted", "lost"]
 """``lost``: its file is not where it was put."""
 
@@ -42,6 +43,16 @@ class Heard(_Kept):
     is_masked: bool = False
 
 
+class TimedWord(_Kept):
+    """A word as recognised. Times are of the call's line; None where the engine tells none, as
+    ``confidence`` (0..1) is."""
+
+    text: str
+    start_ms: int | None = None
+    end_ms: int | None = None
+    confidence: float | None = None
+
+
 class Turn(_Kept):
     """One turn: what the caller said, what was answered, what of the answer was heard.
 
@@ -53,8 +64,13 @@ class Turn(_Kept):
     from_ms: float
     until_ms: float
     finished_ms: float
+    stream_ms: tuple[float, float] | None = None
+    """From when to when it was spoken, on the line of the caller's audio alone; None where only the
+    client knows."""
     input: Literal["speech", "text"] = "speech"
     words: str | None = None
+    confidence: float | None = None
+    timed_words: list[TimedWord] = Field(default_factory=list)
     is_understood: bool | None = None
     language: str = ""
     text: str = ""
@@ -107,6 +123,9 @@ class Call(_Kept):
     user_id: str = ""
     """The application's own name for the caller."""
     callee: str = ""
+    attempt: int = 1
+    """Which attempt to reach the same person this was."""
+    is_last_attempt: bool = True
     language: str = ""
     started_at: datetime
     ended_at: datetime
@@ -135,8 +154,11 @@ def keep_turn(turn: TurnRecord) -> Turn:
         from_ms=round(turn.from_ms, 1),
         until_ms=round(turn.until_ms, 1),
         finished_ms=round(turn.finished_ms or turn.last_ms, 1),
+        stream_ms=turn.stream_ms,
         input=turn.input,
         words=turn.words,
+        confidence=turn.confidence,
+        timed_words=[TimedWord.model_validate(word) for word in turn.timed_words],
         is_understood=turn.is_understood,
         language=turn.language,
         text=turn.text,

@@ -6,7 +6,7 @@ is there once. Reading is by pages with a cursor, and of one tenant's calls alon
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -15,16 +15,32 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from penny.calls.database import Database
-from penny.calls.query import MOST, SHOWN, CallQuery, find_calls, mine, write_cursor
+from penny.calls.query import (
+    MOST,
+    SHOWN,
+    CallQuery,
+    Said,
+    count_matches,
+    find_calls,
+    mine,
+    said_in_postgres,
+    said_in_sqlite,
+    write_cursor,
+)
 from penny.calls.record import Call, Turn
-from penny.calls.rows import row_of, turn_rows
-from penny.calls.tables import audit, calls, turns
+from penny.calls.rows import fold, row_of, turn_rows
+from penny.calls.tables import audit, calls, events, turns
 
 
 Json = dict[str, Any]
+Also = Callable[[AsyncConnection], Awaitable[None]]
+"""What is written in the same transaction, or not at all."""
 
 WHOLE = 100
 """Calls with all that was said that are in memory at a time."""
+RARE = 4000
+"""Most calls with the words that are wanted that SQLite looks up one by one: about as long as going
+through one tenant's 25,000 in order."""
 
 
 class CallStore:
@@ -35,19 +51,22 @@ class CallStore:
     """
 
     def __init__(self, url: str) -> None:
-        self._database = Database(url)
+        self.database = Database(url)
 
     async def start(self) -> None:
         """See ``Database.start``; the first use does it by itself. Raises StoreUnavailable."""
-        await self._database.start()
+        await self.database.start()
 
     async def aclose(self) -> None:
-        await self._database.aclose()
+        await self.database.aclose()
 
     # -- writing ------------------------------------------------------------------------------
 
-    async def put(self, call: Call) -> bool:
+    async def put(self, call: Call, also: Also | None = None) -> bool:
         """Keep a call, and whether it is new: one that is there already stays as it is.
+
+        Args:
+            also: written with a new one.
 
         Raises:
             StoreUnavailable.
@@ -63,6 +82,8 @@ class CallStore:
             if call.turns:
                 await connection.execute(turns.insert(), turn_rows(call))
             await self._index(connection, call.id, row["folded"])
+            if also is not None:
+                await also(connection)
             return True
 
     async def set_derived(self, call_id: str, derived: Json, metrics: Json, columns: Json) -> None:
@@ -83,7 +104,7 @@ class CallStore:
                 update(calls).where(calls.c.id == call_id).values(record=record, **columns)
             )
 
-    async def set_sound(self, call_id: str, sound: Json) -> None:
+    async def set_sound(self, call_id: str, sound: Json, also: Also | None = None) -> None:
         """What became of a call's sound. Raises StoreUnavailable."""
         async with self._begin() as connection:
             found = select(calls.c.record).where(calls.c.id == call_id)
@@ -93,6 +114,8 @@ class CallStore:
                 .where(calls.c.id == call_id)
                 .values(record={**record, "sound": sound}, sound_state=sound["state"])
             )
+            if also is not None:
+                await also(connection)
 
     async def set_held(self, tenant: str, call_id: str, *, held: bool) -> bool:
         """Put a call under legal hold or release it; False where there is none."""
@@ -115,20 +138,28 @@ class CallStore:
             return found
 
     async def purge(self, ids: Sequence[str]) -> None:
-        """Take out all that was said in deleted calls; a tombstone without content remains."""
+        """Take out all that was said in deleted calls, and what was told of them; a tombstone
+        without content remains."""
         async with self._begin() as connection:
             gone = and_(calls.c.id.in_(ids), calls.c.deleted_ms.is_not(None), ~calls.c.held)
             found = list((await connection.execute(select(calls.c.id).where(gone))).scalars())
             await connection.execute(delete(turns).where(turns.c.call_id.in_(found)))
+            await connection.execute(delete(events).where(events.c.call_id.in_(found)))
             for call_id in found:
                 await self._unindex(connection, call_id)
             await connection.execute(
                 update(calls)
                 .where(calls.c.id.in_(found))
-                .values(record={}, folded="", caller="", user_id="", sound_state="deleted")
+                .values(record={}, folded="", caller="", user_id="", text_row=None)
+                .values(sound_state="deleted")
             )
         if found:
-            await self._database.forget()
+            await self.database.forget()
+
+    async def forget_events(self, ids: Sequence[str]) -> None:
+        """Take out what was told of calls that have no record yet."""
+        async with self._begin() as connection:
+            await connection.execute(delete(events).where(events.c.call_id.in_(ids)))
 
     async def half_erased(self, limit: int = MOST) -> list[str]:
         """Calls that were marked as deleted and not purged: the process ended in between."""
@@ -158,8 +189,8 @@ class CallStore:
             ProtocolError: the cursor is none of ours. StoreUnavailable.
         """
         columns = [calls.c[name] for name in SHOWN]
-        wanted = find_calls(columns, tenant, query, is_postgres=self._is_postgres)
         async with self._begin() as connection:
+            wanted = find_calls(columns, tenant, query, await self._said(connection, query))
             rows = await connection.execute(wanted.limit(query.limit + 1))
             found = [dict(row._mapping) for row in rows]  # SQLAlchemy's public name
         rest = found[query.limit :]
@@ -225,9 +256,10 @@ class CallStore:
 
     async def count_found(self, tenant: str | None, query: CallQuery) -> int:
         """How many calls a query finds. Raises ProtocolError, StoreUnavailable."""
-        found = find_calls([calls.c.id], tenant, query, is_postgres=self._is_postgres)
-        wanted = select(func.count()).select_from(found.order_by(None).subquery())
         async with self._begin() as connection:
+            said = await self._said(connection, query)
+            found = find_calls([calls.c.id], tenant, query, said).order_by(None)
+            wanted = select(func.count()).select_from(found.subquery())
             return int((await connection.execute(wanted)).scalar_one())
 
     async def count(self, tenant: str | None) -> dict[str, int]:
@@ -275,18 +307,30 @@ class CallStore:
 
     @property
     def _is_postgres(self) -> bool:
-        return self._database.is_postgres
+        return self.database.is_postgres
 
     def _begin(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        return self._database.begin()
+        return self.database.begin()
+
+    async def _said(self, connection: AsyncConnection, query: CallQuery) -> Said | None:
+        words = fold(query.text or "").split()
+        if not words:
+            return None
+        if self._is_postgres:
+            return said_in_postgres(words)
+        counted = await connection.execute(count_matches(words, RARE + 1))
+        return said_in_sqlite(words, are_rare=counted.scalar_one() <= RARE)
 
     async def _index(self, connection: AsyncConnection, call_id: str, folded: str) -> None:
         if not self._is_postgres:
-            entry = {"call_id": call_id, "folded": folded}
-            insert = text("INSERT INTO call_text (call_id, folded) VALUES (:call_id, :folded)")
-            await connection.execute(insert, entry)
+            insert = text("INSERT INTO call_text (folded) VALUES (:folded)")
+            added = await connection.execute(insert, {"folded": folded})
+            row = update(calls).where(calls.c.id == call_id).values(text_row=added.lastrowid)
+            await connection.execute(row)
 
     async def _unindex(self, connection: AsyncConnection, call_id: str) -> None:
         if not self._is_postgres:
-            remove = text("DELETE FROM call_text WHERE call_id = :call_id")
-            await connection.execute(remove, {"call_id": call_id})
+            remove = text(
+                "DELETE FROM call_text WHERE rowid = (SELECT text_row FROM calls WHERE id = :id)"
+            )
+            await connection.execute(remove, {"id": call_id})

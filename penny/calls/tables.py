@@ -1,8 +1,9 @@
-"""The tables of kept calls, the same on SQLite and PostgreSQL.
+"""The tables of kept calls and of what is told of them, the same on SQLite and PostgreSQL.
 
 A call's row holds what lists filter and sort by, and the record itself as JSON beside it; turns
 are rows of their own so that derived data is replaced without touching what was said. Text is
-searched folded (no accents, lower case), so that both databases find the same.
+searched folded (no accents, lower case), so that both databases find the same: SQLite in its FTS5
+table ``call_text``, PostgreSQL in the column ``said_words``, which it makes of ``folded``.
 """
 
 from __future__ import annotations
@@ -22,12 +23,23 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
 
 metadata = MetaData()
 Json = JSON().with_variant(JSONB(), "postgresql")
+
+LISTED = (
+    "started_ms", "id", "deleted_ms", "mode", "edge", "status", "duration_ms", "processed",
+    "outcome", "sentiment", "intent", "alert", "sound_state", "caller", "user_id", "text_row",
+)  # fmt: skip
+"""In order, with what lists filter by: the rows that hold what was said are read of what is found
+alone."""
+
+DELETED = text("deleted_ms IS NOT NULL")
+"""An index of what is deleted alone: SQLite would read lists by one that has all the others too."""
 
 calls = Table(
     "calls",
@@ -59,11 +71,13 @@ calls = Table(
     Column("record", Json, nullable=False),  # the call without its turns
     Column("folded", Text, nullable=False),  # what was said by both, as it is searched
     Column("user_id", String(256), nullable=False, server_default=""),
-    Index("calls_of_tenant", "tenant", "started_ms", "id"),
+    Column("text_row", BigInteger),  # of SQLite's index of words
+    Index("calls_of_text", "text_row"),
+    Index("calls_of_tenant", "tenant", *LISTED),
     Index("calls_of_caller", "tenant", "caller"),
     Index("calls_of_user", "tenant", "user_id"),
-    Index("calls_by_start", "started_ms", "id"),
-    Index("calls_deleted", "deleted_ms"),
+    Index("calls_by_start", *LISTED, "tenant"),
+    Index("calls_deleted", "deleted_ms", sqlite_where=DELETED, postgresql_where=DELETED),
 )
 
 turns = Table(
@@ -85,6 +99,45 @@ audit = Table(
     Column("action", String(32), nullable=False),
     Column("call_id", String(64), nullable=False),
     Index("audit_of_call", "call_id", "at_ms"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("type", String(32), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("tenant", String(64), nullable=False),
+    Column("call_id", String(64), nullable=False),  # '' where it is of no call
+    Column("caller", String(128), nullable=False),
+    Column("is_private", Boolean, nullable=False),
+    Column("data", Json, nullable=False),
+    Index("events_of_call", "call_id"),
+    Index("events_by_time", "at_ms"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("event_id", String(64), ForeignKey("events.id", ondelete="CASCADE"), nullable=False),
+    Column("endpoint", String(48), nullable=False),
+    Column("state", String(16), nullable=False),  # waiting, delivered, dead, withheld
+    Column("due_ms", BigInteger, nullable=False),  # the next attempt; the end of one under way
+    Column("attempts", Integer, nullable=False),
+    Column("tried_ms", BigInteger),
+    Column("log", Json, nullable=False),  # the attempts, newest last
+    Index("deliveries_once", "event_id", "endpoint", unique=True),
+    Index("deliveries_due", "endpoint", "state", "id"),
+)
+
+endpoints = Table(
+    "endpoints",
+    metadata,
+    Column("name", String(48), primary_key=True),
+    Column("failing_since_ms", BigInteger),
+    Column("disabled_ms", BigInteger),
+    Column("reason", String(16), nullable=False),
 )
 
 Row = dict[str, Any]

@@ -165,6 +165,8 @@ class Player:
         self._waiting: deque[_Item] = deque()
         self._sounding: deque[_Item] = deque()
         self._items: dict[str, _Item] = {}
+        self._filling: _Item | None = None
+        """The item whose audio the converter was given last."""
         self._head_at_s = 0.0
         self._held_until_s = 0.0
         self._reports = False
@@ -191,6 +193,7 @@ class Player:
         if item.framer is None:
             item.framer = Framer(self._output.bytes_of(FRAME_MS))
             self._waiting.append(item)
+        self._filling = item
         audio = pcm24k if self._converter is None else self._converter.process(pcm24k)
         item.frames.extend(item.framer.feed(audio))
         item.queued_ms += audio_ms
@@ -205,10 +208,18 @@ class Player:
         if item.framer is None:
             del self._items[item_id]
         else:
+            self._flush_filter(item, item.framer)
             rest = item.framer.drain()
             rest = rest[: len(rest) - len(rest) % self._output.sample_bytes]
             if rest:
                 item.frames.append(rest)
+
+    def _flush_filter(self, item: _Item, framer: Framer) -> None:
+        """What the rate conversion still holds of the last word: 1.5 ms at 8 000 Hz."""
+        if self._converter is not None and item is self._filling:
+            tail = self._converter.flush()
+            item.frames.extend(framer.feed(tail))
+            item.queued_ms += len(tail) / self._output.bytes_per_ms
 
     def report(self, item_id: str, played_ms: int, now_s: float, *, ended: bool = False) -> None:
         """Take the caller's side's own word for what was played of an item."""
@@ -254,6 +265,13 @@ class Player:
     def is_playing(self, now_s: float) -> bool:
         """Whether the caller hears, or is about to hear, Penny."""
         return bool(self._waiting) or any(not self._is_over(i, now_s) for i in self._sounding)
+
+    def position(self, now_s: float) -> tuple[str, float] | None:
+        """The item that sounds, or did last, and how many milliseconds of it were heard."""
+        for item in (*self._sounding, *self._waiting):
+            if item.started:
+                return item.item_id, item.heard_ms(now_s)
+        return None
 
     def next_due_s(self, now_s: float) -> float | None:
         """When ``due`` has something again; None when nothing is queued or sounding."""

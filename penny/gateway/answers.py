@@ -156,6 +156,25 @@ class Link(_Answer):
     expires_in_s: int
 
 
+class TelephonyState(_Answer):
+    """What the last test of a line told. ``status``: connected, disconnected or error."""
+
+    status: str
+    code: str
+    steps: list[Json]
+    at_ms: int | None = None
+
+
+class Telephony(_Answer):
+    """How phone calls are received; a password is told as ``password_state``: set or unset."""
+
+    method: str
+    fxo_gateway: Json | None
+    carrier_grade: Json | None
+    state: TelephonyState
+    warnings: list[str]
+
+
 class Stats(_Answer):
     """How much is kept."""
 
@@ -166,3 +185,80 @@ class Stats(_Answer):
     sound_bytes: int
     in_spool: int | None = None
     """Told to those who see every tenant's."""
+
+
+class EndpointRow(_Answer):
+    """A receiver of events. ``oldest_ms``, ``disabled_ms``, ``failing_since_ms``: Unix time."""
+
+    name: str
+    url: str
+    types: list[str]
+    tenants: list[str]
+    payload: str
+    legacy_signature: bool
+    hears_private: bool
+    secrets: int
+    waiting: int
+    oldest_ms: int | None
+    failing_since_ms: int | None
+    disabled_ms: int | None
+    reason: str
+
+
+class Endpoints(_Answer):
+    """``GET /v1/webhooks``; ``fault``: why nothing can be delivered."""
+
+    endpoints: list[EndpointRow]
+    fault: str | None
+
+
+class DeliveryRow(_Answer):
+    """An event on its way to a receiver; ``log`` has its attempts."""
+
+    id: int
+    event_id: str
+    endpoint: str
+    type: str
+    call_id: str
+    at_ms: int
+    state: str
+    due_ms: int
+    attempts: int
+    tried_ms: int | None
+    log: list[Json]
+
+
+class Deliveries(_Answer):
+    """A page of the delivery log; ``before`` asks for the next, null where there is none."""
+
+    deliveries: list[DeliveryRow]
+    before: int | None
+
+
+class Replayed(_Answer):
+    """How many deliveries were put on their way again."""
+
+    deliveries: int
+
+
+class Tested(_Answer):
+    """What a receiver answered; ``status`` 0 and ``error`` where it did not."""
+
+    ok: bool
+    status: int
+    error: str
+    answer: str
+    took_ms: int
+
+
+class Enable(BaseModel):
+    """Whether what an endpoint missed while it was disabled is sent, or given up."""
+
+    send_missed: bool
+
+
+class Enabled(_Answer):
+    """The endpoint that is told again, and what became of what it missed."""
+
+    enabled: str
+    deliveries: int

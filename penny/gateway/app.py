@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import structlog
 from aiohttp import web
@@ -24,7 +27,9 @@ from modes.registry import (
 from modes.self_hosted.runpod.door import WorkerDoor
 from penny.aio.tasks import TaskOwner
 from penny.gateway.admin import AdminRoutes
+from penny.gateway.asterisk import AsteriskDoor
 from penny.gateway.calls import CallRoutes, CallsCollector
+from penny.gateway.carriers import Carriers
 from penny.gateway.guard import make_guard
 from penny.gateway.health import DescriptorWatch, LoopLag
 from penny.gateway.kb import KbRoutes, SharedKb
@@ -42,16 +47,21 @@ from penny.gateway.set_up import SetUpRoutes
 from penny.gateway.sibling_processes import SiblingProcesses
 from penny.gateway.sign_in import SignInRoutes
 from penny.gateway.socket import SocketDoor
+from penny.gateway.telephony import TelephonyRoutes
 from penny.gateway.trust import Trust, build_trust
+from penny.gateway.webhooks import WebhookRoutes, Webhooks, WebhooksCollector
 from penny.gateway.webrtc import Peers, WebRtcDoor
 from penny.logs import LossyStream
 from penny.session.broker import Broker, BrokerSettings
 from penny.session.endings import GRACE_S
 from penny.session.mode import Mode
 from penny.session.session import SessionLimits
+from penny.telephony.probe import Probe
+from penny.telephony.store import TelephonyStore
 
 
 if TYPE_CHECKING:
+    from penny.company.service import Company
     from penny.tracing.tracing import Tracing
 
 log = structlog.get_logger()
@@ -86,7 +96,10 @@ class Gateway:
         self._tasks = TaskOwner("gateway")
         self._descriptors = DescriptorWatch()
         self._webrtc: WebRtcDoor | None = None
+        self._carriers: Carriers | None = None
         self._kept: KeptCalls | None = None
+        self._webhooks: Webhooks | None = None
+        self._company: Company | None = None
         self._calls_fault = ""
         self.broker: Broker | None = None
         self.routes: Routes | None = None
@@ -103,7 +116,7 @@ class Gateway:
             ConfigError: it would listen beyond loopback without any API key, or its certificate
                 cannot be used.
         """
-        config = self._config
+        config = self._config = await self._open_company()
         tls = load_tls(config)
         clock = asyncio.get_running_loop().time
         self.host = host = config.gateway.host if host is None else host
@@ -137,6 +150,8 @@ class Gateway:
         self._tasks.spawn(self._descriptors.watch(), name="descriptors")
         lag = LoopLag(metrics.loop_lag.observe, clock)
         self._tasks.spawn(lag.watch(), name="loop lag")
+        if self._carriers is not None:
+            await self._carriers.start()
         reuse_port = config.gateway.reuse_port
         self._listener = Listener(self.runner, host, reuse_port=reuse_port, tls=tls)
         await self._listener.open(config.gateway.port if port is None else port)
@@ -147,6 +162,21 @@ class Gateway:
         log.info("gateway_listens", host=self.host, port=self.port)
         # Listening comes first: health and page answer while a mode still loads, and say so.
         await asyncio.gather(*(mode.start() for mode in modes.values()))
+
+    async def _open_company(self) -> Config:
+        """The configuration with the sample company's actions, where it asks for them."""
+        config = self._config
+        if not config.actions.sample or config.actions.table:
+            return config
+        # Here, not above: a gateway without the sample loads nothing of it.
+        from penny.company.service import Company, read_actions
+
+        zone = ZoneInfo(config.kb.timezone)
+        path = config.resolve(config.kb.index).parent / "company.sqlite"
+        self._company = Company(path, lambda: datetime.now(zone).date())
+        await self._company.start()
+        log.info("sample_company_listens", url=self._company.url)
+        return config.with_actions(read_actions(self._company.url))
 
     def _open_broker(self, modes: Mapping[str, Mode], clock: Callable[[], float]) -> Broker:
         config, settings = self._config, _broker_settings(self._config)
@@ -170,7 +200,7 @@ class Gateway:
     ) -> web.Application:
         config = self._config
         external = broker.modes.get("EXTERNAL")
-        faults = [kb.degraded, self._tell_of_calls]
+        faults = [kb.degraded, self._tell_of_calls, self._tell_of_webhooks]
         if isinstance(external, ExternalMode):
             metrics.figures.append(external.counts.collect)
             faults.append(external.counts.fault)
@@ -200,6 +230,7 @@ class Gateway:
         if peers is not None:
             self._webrtc = WebRtcDoor(realtime, peers)
             self._webrtc.add_to(app)
+        self._carriers = Carriers(broker, config, trust.gate, clock, notice, metrics, app)
         SignInRoutes(trust.gate, trust.sign_ins).add_to(app)
         KbRoutes(kb, trust.gate, config.kb.default_ref).add_to(app)
         KbDeskRoutes(kb, trust.gate).add_to(app)
@@ -224,13 +255,25 @@ class Gateway:
     ) -> None:
         """The pages, what they show of the house, and of its calls."""
         kept = self._kept
-        told = (routes.describe_operation, self.describe_engines, self._tell_of_calls)
-        SetUpRoutes(self._config, *told).add_to(app)
-        PageRoutes(trust.gate, lambda path: path != "/calls" or kept is not None).add_to(app)
+        section = self._config.telephony
+        lines = TelephonyStore(self._config.resolve(section.folder), section, os.environ)
+        probe = Probe(time.monotonic, allow_loopback=section.probe_loopback)
+        telephony = TelephonyRoutes(lines, probe)
+        telephony.add_to(app)
+        faults = {"calls": self._tell_of_calls, "webhooks": self._tell_of_webhooks}
+        told = (routes.describe_operation, self.describe_engines, faults)
+        SetUpRoutes(self._config, *told, telephony.describe).add_to(app)
+        needs_calls = ("/calls", "/webhooks")
+        PageRoutes(trust.gate, lambda path: path not in needs_calls or kept is not None).add_to(app)
         app.router.add_get("/openapi.json", serve_document)
         if kept is not None:
             CallRoutes(kept, time.time).add_to(app)
+            if self._carriers is not None:
+                self._carriers.dialer.keep = kept.keeper.keep_unconnected
             metrics.figures.append(CallsCollector(kept.keeper).collect)
+        if self._webhooks is not None:
+            WebhookRoutes(self._webhooks).add_to(app)
+            metrics.figures.append(WebhooksCollector(self._webhooks).collect)
 
     async def _keep_calls(self, broker: Broker, trust: Trust, clock: Callable[[], float]) -> None:
         """Keep every call from now on. A gateway talks where nothing can be kept; it says so."""
@@ -242,14 +285,16 @@ class Gateway:
             read_answer,
             is_open=not trust.gate.needs_key,
         )
+        webhooks = Webhooks(self._config, kept, clock, time.time)
         try:
             await kept.keeper.start()
         except OSError as error:
             log.error("calls_not_kept", reason=error.strerror)  # noqa: TRY400
             self._calls_fault = f"calls are not kept: {error.strerror}"
             return
-        self._kept = kept
+        self._kept, self._webhooks = kept, webhooks
         kept.attach(broker)
+        await webhooks.start(broker)
 
     def _tell_of_calls(self) -> str:
         keeper = self._kept.keeper if self._kept is not None else None
@@ -258,6 +303,14 @@ class Gateway:
         if keeper.spool.fault:
             return f"calls are not kept: {keeper.spool.fault}"
         return f"calls wait in the spool: {keeper.fault}" if keeper.fault else ""
+
+    @property
+    def asterisk(self) -> AsteriskDoor | None:
+        """The door of Asterisk's calls, where it is open."""
+        return self._carriers.asterisk if self._carriers is not None else None
+
+    def _tell_of_webhooks(self) -> str:
+        return self._webhooks.fault() if self._webhooks is not None else ""
 
     def describe_engines(self) -> str:
         """Which engines the local worker runs and why, in a line; "" where the file names them."""
@@ -269,15 +322,21 @@ class Gateway:
             if await self._listener.hand_over():
                 log.info("another_gateway_took_over", port=self.port)
                 await self.broker.settle(STARTING_GRACE_S)
+            if self._carriers is not None:
+                self._carriers.close()
             await self.broker.drain(drain_s)
         if self._webrtc is not None:
             await self._webrtc.aclose()
+        if self._carriers is not None:
+            await self._carriers.aclose()
         if self.broker is not None:
             # While the doors still stand: rented workers are told that their lease is over.
             for mode in self.broker.modes.values():
                 await mode.aclose()
         if self.runner is not None:
             await self.runner.cleanup()
+        if self._webhooks is not None:
+            await self._webhooks.aclose()
         if self._kept is not None:
             await self._kept.keeper.aclose()
         await self._tasks.aclose()
@@ -287,6 +346,8 @@ class Gateway:
             await self.kb.aclose()
         if self._tracing is not None:
             await self._tracing.aclose()
+        if self._company is not None:
+            await self._company.aclose()
 
 
 def _broker_settings(config: Config) -> BrokerSettings:

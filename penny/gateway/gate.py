@@ -63,7 +63,7 @@ class Gate:
         self._keys = keys
         self._secrets = secrets
         self._sign_ins = sign_ins
-        self._tenants = Tenants(config.tenants, config.limits)
+        self._tenants = Tenants(config.tenants, config.limits, config.privacy.mcp_servers)
         self._admission = admission
         self._watches = watches
         self.needs_key = config.keys.required == "always" or not is_loopback(host)

@@ -17,6 +17,7 @@ from penny.calls.notice import Answer, Consent, write_notice
 from penny.calls.recorder import CallRecorder
 from penny.calls.shelf import Shelf
 from penny.calls.store import CallStore
+from penny.edges.telephone.edge import PhoneEdge
 from penny.gateway.session_watch import SessionWatches
 from penny.session.broker import Broker
 from penny.session.edge import Edge
@@ -80,6 +81,10 @@ class KeptCalls:
         """In which a tenant's days begin and end."""
         return ZoneInfo(self._config.calls.timezone_of(self._config.tenant_calls(tenant)))
 
+    def recorder_of(self, call_id: str) -> CallRecorder:
+        """The recorder of a live call. Raises KeyError."""
+        return self._live[call_id]
+
     def find_live(self, tenant: str | None, call_id: str) -> CallRecorder | None:
         """The recorder of a live call of this tenant; of any where it is None."""
         watch = self._watches.live.get(call_id)
@@ -92,6 +97,7 @@ class KeptCalls:
         assert spec is not None
         tenant = record["tenant"]
         policy = self._policy(tenant, keyed=bool(record.get("key_id")))
+        line = spec.context if record["edge"] == PhoneEdge.name else {}
         header = {
             "id": session.id,
             "tenant": tenant,
@@ -99,6 +105,8 @@ class KeptCalls:
             "edge": record["edge"],
             "mode": session.mode,
             "caller": str(spec.context.get("caller") or "")[:128],
+            "callee": str(line.get("callee") or "")[:128],
+            "direction": line.get("direction") or "inbound",
             "user_id": str(spec.context.get("user_id") or "")[:256],
             "language": spec.language,
             "versions": {"penny": __version__},

@@ -137,6 +137,13 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.phone_late = Histogram(
+            "penny_phone_slot_late_seconds",
+            "How late the 20 ms slots of telephone calls were",
+            buckets=LAG_BUCKETS_S,
+            registry=self.registry,
+        )
+
     def record_stage(self, stage: str, ms: int) -> None:
         self.turn_stage.labels(stage).observe(ms / 1000)
 

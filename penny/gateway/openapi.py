@@ -18,30 +18,45 @@ from pydantic.json_schema import models_json_schema
 
 from penny import __version__
 from penny.calls.export import FORMATS, KINDS
+from penny.calls.people import ZIP
 from penny.calls.query import CallQuery
 from penny.calls.record import Call, Metrics, Turn
 from penny.gateway.answers import (
     CallPage,
+    Deliveries,
+    Enable,
+    Enabled,
+    Endpoints,
     Erased,
     ErrorAnswer,
     Held,
     Link,
     Modes,
     Paused,
+    Replayed,
     Rooms,
     Secret,
     Sessions,
     SignedIn,
     Stats,
+    Telephony,
+    TelephonyState,
+    Tested,
 )
+from penny.gateway.dialer import DialState, DialWish, OptOut
 from penny.gateway.guard import OPEN, OWN, ROUTES
+from penny.telephony.reception import TelephonyReception
+from penny.webhooks.query import DeliveryQuery, Replay
+from penny.webhooks.sample import Test
 
 
 Json = dict[str, Any]
 
 NOT_REST = frozenset(
     {"GET /", "GET /admin", "GET /web", "GET /kb", "GET /calls", "GET /set-up", "GET /docs"}
-    | {"GET /ws", "GET /v1/realtime", "GET /worker"}
+    | {"GET /telephony", "GET /webhooks"}
+    | {"GET /ws", "GET /v1/realtime", "GET /worker", "GET /twilio/stream"}
+    | {"GET /asterisk/media"}
     | {route for route in ROUTES if route.startswith("OPTIONS ")}
 )
 """Pages, what upgrades to a WebSocket, and what browsers ask before they ask."""
@@ -116,11 +131,19 @@ TOLD: dict[str, Told] = {
     ),
     "POST /admin/v1/sessions/{id}/hang-up": Told("End a live session", status=202),
     "GET /v1/calls": Told("Find kept calls", filters=CallQuery, answers=CallPage),
+    "POST /v1/calls": Told(
+        "Place a telephone call; Idempotency-Key names the wish",
+        takes=DialWish,
+        answers=DialState,
+        status=202,
+    ),
+    "GET /v1/dials/{id}": Told("A call that was placed, and how it ended", answers=DialState),
+    "POST /v1/do-not-call": Told("Never call a number again", takes=OptOut, status=204),
     "GET /v1/calls/export": Told(
         "Every call that is found, as a file",
-        {"format": " or ".join(FORMATS)},
+        {"format": " or ".join((*FORMATS, ZIP)) + " (records, texts and sound)"},
         filters=CallQuery,
-        answers=tuple(KINDS.values()),
+        answers=(*KINDS.values(), "application/zip"),
     ),
     "GET /v1/calls/{id}": Told("A call with its turns", answers=Call),
     "DELETE /v1/calls/{id}": Told("Erase a call for good", answers=Erased),
@@ -136,7 +159,29 @@ TOLD: dict[str, Told] = {
         "Pause or resume a live call's recording", takes=Paused, answers=Paused
     ),
     "GET /conversations/{id}/metrics": Told("A call's metrics", answers=Metrics),
+    "GET /v1/webhooks": Told("Who is told of calls, and how they fare", answers=Endpoints),
+    "GET /v1/webhooks/deliveries": Told(
+        "The delivery log, newest first", filters=DeliveryQuery, answers=Deliveries
+    ),
+    "POST /v1/webhooks/replay": Told("Send events again", takes=Replay, answers=Replayed),
+    "POST /v1/webhooks/{name}/test": Told(
+        "Send a made-up event at once", takes=Test, answers=Tested
+    ),
+    "POST /v1/webhooks/{name}/enable": Told(
+        "Tell a disabled endpoint again", takes=Enable, answers=Enabled
+    ),
+    "GET /api/config/telephony": Told("How phone calls are received", answers=Telephony),
+    "POST /api/config/telephony/save": Told(
+        "Receive phone calls in another way", takes=TelephonyReception, answers=Telephony
+    ),
+    "POST /api/config/telephony/test": Told(
+        "Whether the saved gateway or carrier is there", answers=TelephonyState
+    ),
     "GET /storage/stats": Told("How much is kept", answers=Stats),
+    "POST /asterisk/announce": Told("A call, told by Asterisk's dialplan", answers="text/plain"),
+    "POST /asterisk/next": Told("What the dialplan does after a call", answers="text/plain"),
+    "POST /twilio/voice": Told("An incoming call, told by Twilio", answers="text/xml"),
+    "POST /twilio/status": Told("What became of a call, told by Twilio", status=204),
 }
 
 

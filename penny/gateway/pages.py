@@ -66,6 +66,7 @@ class Room:
 HEALTH = '<p id="health" class="health" role="status"></p>'
 STYLE = '<link rel="stylesheet" href="/web/{}">'
 TALK = 'data-state="loading" data-view="lobby" data-brain="off" data-tab="talk"'
+WEBHOOKS = ("kb.css", "webhooks.css")
 ROOMS = (
     Room("/set-up", "setup", "Penny · Puesta a punto", "house:read", ("kb.css",), "parts"),
     Room(
@@ -74,7 +75,12 @@ ROOMS = (
     ),
     Room("/admin", "admin", "Penny · Centralita", "sessions:read", ("admin.css",), "sessions"),
     Room("/calls", "calls", "Penny · Llamadas", "calls:read", ("kb.css", "calls.css"), "calls"),
+    Room("/webhooks", "webhooks", "Penny · Avisos", "webhooks:write", WEBHOOKS, "endpoints"),
     Room("/kb", "kb", "Penny · Documentos", "kb:write", ("kb.css",), "files"),
+    Room(
+        "/telephony", "telephony", "Penny · Teléfonos", "telephony:read",
+        ("kb.css", "telephony.css"), "line",
+    ),
     Room("/docs", "docs", "Penny · API", OPEN, ("kb.css", "docs.css"), "routes", asks_key=False),
 )  # fmt: skip
 """In the order of the navigation."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from aiohttp import web
 
 from config.schema import Config
+from penny.errors import PennyError
+from penny.gateway.guard import WHO
 
 
 Json = dict[str, Any]
@@ -19,7 +22,8 @@ class SetUpRoutes:
     Args:
         describe: as ``Routes.describe_operation``.
         engines: which engines the local worker runs, in a line.
-        calls_fault: why calls are not kept as they should be; ''.
+        faults: by part (calls, webhooks), why it does not work as it should; ''.
+        phones: as ``TelephonyRoutes.describe``; waits for the disk.
     """
 
     def __init__(
@@ -27,18 +31,34 @@ class SetUpRoutes:
         config: Config,
         describe: Callable[[], Json],
         engines: Callable[[], str],
-        calls_fault: Callable[[], str],
+        faults: Mapping[str, Callable[[], str]],
+        phones: Callable[[str], Json],
     ) -> None:
         self._config = config
         self._describe = describe
         self._engines = engines
-        self._calls_fault = calls_fault
+        self._faults = faults
+        self._phones = phones
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/v1/set-up", self._tell)
 
-    async def _tell(self, _request: web.Request) -> web.Response:
-        return web.json_response({"parts": list(self._parts())})
+    async def _tell(self, request: web.Request) -> web.Response:
+        phones = await asyncio.to_thread(self._phones_part, request[WHO].tenant)
+        return web.json_response({"parts": [*self._parts(), phones]})
+
+    def _phones_part(self, tenant: str) -> Json:
+        try:
+            told = self._phones(tenant)
+        except PennyError as error:
+            return _part("phones", [], [error.message], page="/telephony")
+        state, method = told["state"], told["method"]
+        facts = [method, state["status"] if method else ""]
+        is_wrong = method and state["status"] != "connected"
+        faults = [f"{state['code']}: test the connection on the page"] if is_wrong else []
+        return _part(
+            "phones", facts, [*faults, *told["warnings"]], away=not method, page="/telephony"
+        )
 
     def _parts(self) -> Iterator[Json]:
         """``name``, ``state`` (``ready``, ``part``: works in part, ``away``), ``facts`` as they
@@ -57,8 +77,11 @@ class SetUpRoutes:
         yield _part("documents", [config.kb.default_ref], [fault, *problems], page="/kb")
         calls = config.calls
         kept = [calls.recording, calls.storage, calls.url.partition("://")[0]]
-        faults = [self._calls_fault()] if calls.enabled else ["calls.enabled is off"]
+        faults = [self._faults["calls"]()] if calls.enabled else ["calls.enabled is off"]
         yield _part("calls", kept, faults, away=not calls.enabled, page="/calls")
+        names = [name for name, _ in config.webhooks.all()]
+        faults = [self._faults["webhooks"]() if names else "webhooks.url is empty"]
+        yield _part("webhooks", names, faults, away=not names, page="/webhooks")
         degraded = told["readiness"]["degraded"]
         yield _part("house", [], [*told["readiness"]["reasons"], *degraded], page="/admin")
 

@@ -180,16 +180,23 @@ class WebRtcDoor:
 
     async def _hang_up(self, request: web.Request) -> web.Response:
         try:
-            call_id = request.match_info["call_id"]
-            call = self._door.find_call(await self._door.identify(request), call_id)
+            (await self._find(request)).edge.hang_up()
         except PennyError as error:
             return refuse(error)
-        call.edge.hang_up()
         return web.Response()
 
     async def _refuse_sip(self, request: web.Request) -> web.Response:
         verb = request.path.rpartition("/")[2]
-        return refuse(ProtocolError(f"'{verb}' is for SIP calls; this gateway takes WebRTC calls"))
+        try:
+            await self._find(request)
+        except PennyError as error:
+            return refuse(error)
+        return refuse(ProtocolError(f"'{verb}' is for SIP calls; this one came by WebRTC"))
+
+    async def _find(self, request: web.Request) -> LiveCall:
+        """The call that the address names. Raises PennyError."""
+        identity = await self._door.identify(request)
+        return self._door.find_call(identity, request.match_info["call_id"])
 
     # -- a call -------------------------------------------------------------------------------
 

@@ -15,12 +15,14 @@ class InputBuffer(Staged):
     Attributes:
         state: in the table ``INPUT_BUFFER``.
         item_id: announced for the speech in progress.
+        is_quiet: what is uncommitted came after a detected turn, and has no detected speech.
     """
 
     table = INPUT_BUFFER
 
     state: str = "empty"
     item_id: str | None = None
+    is_quiet: bool = False
     speech_start_ms: int = 0
     _total_bytes: int = 0
     _start_bytes: int = 0
@@ -46,6 +48,7 @@ class InputBuffer(Staged):
 
     def start_speech(self, audio_start_ms: int, item_id: str) -> None:
         self.item_id = item_id
+        self.is_quiet = False
         self.speech_start_ms = max(audio_start_ms, self.start_ms)
 
     def take(self, end_ms: int | None = None) -> tuple[int, int]:
@@ -59,8 +62,10 @@ class InputBuffer(Staged):
             if self._start_bytes < self._total_bytes:
                 self.apply("append")  # what was said or silent after the turn stays
         self.item_id = None
+        self.is_quiet = end_ms is not None
         return start, end
 
     def clear(self) -> None:
         self._start_bytes = self._total_bytes
         self.item_id = None
+        self.is_quiet = False

@@ -72,10 +72,12 @@ class Listening:
         """Make the buffer a user's item.
 
         Raises:
-            ClientError: less than ``min_commit_ms`` is in the buffer.
+            ClientError: less than ``min_commit_ms`` is in the buffer. The silence after a turn
+                that was detected and committed is nothing: a client commits as it lets go of the
+                microphone, and an item without words would look like the turn's own.
         """
         buffer, least = self._state.buffer, self._state.settings.min_commit_ms
-        held = buffer.uncommitted_ms
+        held = 0.0 if buffer.is_quiet else buffer.uncommitted_ms
         if held < least:
             raise ClientError(
                 "input_audio_buffer_commit_empty",
@@ -95,6 +97,7 @@ class Listening:
         if self._state.turn_detection is None:
             self._state.buffer.apply("vad_disabled")
             self._state.buffer.item_id = None
+            self._state.buffer.is_quiet = False
 
     # --- reports ---------------------------------------------------------------------------
 

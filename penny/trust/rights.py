@@ -21,6 +21,7 @@ RIGHTS: dict[str, str] = {
     "sessions:events": "follow a live session, without what is said",
     "sessions:words": "read along what is said in a live session",
     "sessions:hang_up": "end a live session",
+    "calls:place": "place telephone calls",
     "calls:read": "find kept calls and read them",
     "calls:audio": "hear kept calls",
     "calls:export": "take kept calls out",
@@ -28,6 +29,8 @@ RIGHTS: dict[str, str] = {
     "calls:erase": "erase kept calls",
     "analysis:read": "see what was understood of calls, and the dashboard",
     "analysis:write": "change what calls are asked, and corrections of it",
+    "telephony:read": "see which phone lines calls come from",
+    "telephony:write": "say which phone lines calls come from, and test them",
     "webhooks:write": "say who is told of events",
     "audit:read": "read who did what",
     "house:read": "the gateway's own figures, faults and file names",
@@ -39,6 +42,7 @@ RIGHTS: dict[str, str] = {
 CALLER = frozenset({"sessions:open", "secrets:mint", "kb:read"})
 OPERATOR = CALLER | {"sessions:read", "sessions:hang_up", "calls:read"}
 SUPERVISOR = OPERATOR | {
+    "calls:place",
     "sessions:events",
     "sessions:words",
     "calls:audio",

@@ -32,6 +32,7 @@ class Policy:
     Args:
         defaults: limits that hold for a tenant unless its own section says otherwise.
         others: what the other tenants have named as theirs, by the field of their section.
+        servers: MCP servers that the operator has named; any other must be on the open internet.
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class Policy:
         section: TenantSection,
         defaults: LimitsSection,
         others: Mapping[str, frozenset[str]] | None = None,
+        servers: tuple[str, ...] = (),
     ) -> None:
         self.name = name
         self.section = section
         self.limits = _over(section.limits, defaults)
         self._others = others or {}
+        self._servers = servers
 
     def scopes(self, identity: Identity) -> tuple[Scope, ...]:
         """What a session of this caller counts for: the tenant, and the key where there is one."""
@@ -72,6 +75,12 @@ class Policy:
     def check_actions(self, names: Sequence[str]) -> None:
         for index, name in enumerate(names):
             self._check(f"context.available_actions[{index}]", name, "actions")
+
+    def actions(self, default: Sequence[str]) -> list[str]:
+        """The actions of a session that names none: those of ``default`` that it may name."""
+        section = self.section.actions
+        others = self._others.get("actions", frozenset())
+        return [n for n in default if (n in section if section else n not in others)]
 
     def collection(self, default: str) -> str:
         """The collection of a session that names none.
@@ -117,8 +126,9 @@ class Policy:
             self.check_voice(output.get("voice"), f"{part}.audio.output.voice")
         tools = wishes.get("tools")
         for index, tool in enumerate(tools if isinstance(tools, list) else ()):
-            if isinstance(tool, dict) and tool.get("server_url") is not None:
-                check_address(tool["server_url"], f"{part}.tools[{index}].server_url")
+            url = tool.get("server_url") if isinstance(tool, dict) else None
+            if url is not None and url not in self._servers:
+                check_address(url, f"{part}.tools[{index}].server_url")
 
     def check_instructions(self, field: str) -> None:
         """Raises ProtocolError where sessions have the tenant's own prompt, and no other."""
@@ -156,7 +166,12 @@ class Tenants:
     Raises ConfigError for a right that does not exist.
     """
 
-    def __init__(self, sections: Mapping[str, TenantSection], defaults: LimitsSection) -> None:
+    def __init__(
+        self,
+        sections: Mapping[str, TenantSection],
+        defaults: LimitsSection,
+        servers: tuple[str, ...] = (),
+    ) -> None:
         for name, section in sections.items():
             unknown = [right for right in section.rights if right not in RIGHTS]
             if unknown:
@@ -166,17 +181,19 @@ class Tenants:
                     key=f"tenants.{name}.rights",
                 )
         self._defaults = defaults
+        self._servers = servers
         self._named = {
             field: frozenset(one for each in sections.values() for one in getattr(each, field))
             for field in OWNED
         }
         self._policies = {
-            name: Policy(name, section, defaults, self._named) for name, section in sections.items()
+            name: Policy(name, section, defaults, self._named, servers)
+            for name, section in sections.items()
         }
 
     def policy(self, tenant: str) -> Policy:
         known = self._policies.get(tenant)
-        return known or Policy(tenant, TenantSection(), self._defaults, self._named)
+        return known or Policy(tenant, TenantSection(), self._defaults, self._named, self._servers)
 
 
 def _over(own: LimitsSection, defaults: LimitsSection) -> LimitsSection:

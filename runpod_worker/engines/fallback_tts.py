@@ -81,11 +81,12 @@ class FallbackTts:
                 succeeded = False
                 log.exception("tts_failed", code=error.code, engine=self._first.info.name)
             finally:
-                # An interrupted phrase that had begun to sound speaks for the engine.
-                if succeeded is None:
-                    succeeded = said > 0
-                if succeeded:
+                # An interrupted phrase that had begun to sound speaks for the engine; one that had
+                # not, within its time, tells nothing of it.
+                if succeeded or (succeeded is None and said):
                     self.breaker.succeeded()
+                elif succeeded is None:
+                    self.breaker.abandoned()
                 else:
                     self.breaker.failed(time.monotonic())
         self.fallbacks += 1

@@ -33,8 +33,8 @@ from runpod_worker.engines.reader_words import (
     write_help,
     write_unknown,
 )
-from runpod_worker.engines.small_talk import Kind, cut_small_talk, kind_of
-from runpod_worker.engines.tool_choice import choose_tool, fill_arguments
+from runpod_worker.engines.small_talk import ASKED, Kind, cut_small_talk, find_courtesy, kind_of
+from runpod_worker.engines.wishes import find_wish, say_result
 from runpod_worker.stages import (
     EngineInfo,
     LlmDelta,
@@ -51,8 +51,6 @@ NOTICE = {
     "es": "Responde el lector: lee el pasaje de la base de conocimiento que contesta; no conversa.",
     "en": "The reader answers: it reads out the passage that answers; it does not converse.",
 }
-ASKED: frozenset[Kind] = frozenset({"question", "hours", "person", "intro"})
-"""Kinds that the documents are asked before the reader says anything of its own."""
 LISTED = 0.99
 """Trust of a passage whose listed question is asked word for word."""
 _WORDS = re.compile(r"\S+\s*|\s+")
@@ -67,7 +65,7 @@ class Reader:
     """
 
     def __init__(self, base: KnowledgeBase, ref: str, today: Callable[[], date]) -> None:
-        self.info = EngineInfo(name="reader", languages=("es", "en"), notice=NOTICE)
+        self.info = EngineInfo(name="reader", languages=("es", "en"), notice=NOTICE, acts=True)
         self._base = base
         self._ref = ref
         self._today = today
@@ -106,20 +104,32 @@ class Reader:
         self._base.close()
 
     def _call(self, request: LlmRequest) -> LlmToolCall | None:
-        last = request.items[-1] if request.items else {}
+        last = last_item(request.items)
         if not request.tools or last.get("type") == "function_call_output":
             return None
-        words = last_words(request.items)
-        tool = choose_tool(request.tools, request.tool_choice, words)
-        if tool is None:
+        said = [item_text(item) for item in _messages(request.items, "user")][::-1]
+        words = said[-1] if said else ""
+        kind, _ = _read(words, "en" if request.language.startswith("en") else "es")
+        wish = find_wish(
+            request.tools,
+            request.tool_choice,
+            said,
+            last_answer(request.items),
+            self._today(),
+            is_yes=kind == "yes",
+        )
+        if wish is None:
             return None
-        arguments = json.dumps(fill_arguments(tool, words), ensure_ascii=False)
+        tool, filled = wish
+        arguments = json.dumps(filled, ensure_ascii=False)
         return LlmToolCall(new_id("call"), str(tool["name"]), arguments, done=True)
 
     def _answer(self, request: LlmRequest) -> str:
-        last = request.items[-1] if request.items else {}
+        last = last_item(request.items)
         if last.get("type") == "function_call_output":
-            return write_output(str(last.get("output") or ""))
+            output = str(last.get("output") or "")
+            said = say_result(output, "en" if request.language.startswith("en") else "es")
+            return write_output(output) if said is None else said
         words = last_words(request.items)
         kind, language = _read(words, "en" if request.language.startswith("en") else "es")
         if not words.strip():
@@ -130,19 +140,20 @@ class Reader:
         if found:
             return found
         if kind in ("question", "hours"):
+            courtesy = find_courtesy(words, language)
+            if courtesy is not None:
+                return REPLIES[language][courtesy]
             return write_unknown(self._examples(language), language)
         return REPLIES[language].get(kind) or write_help(self._examples(language), language)
 
     def _look_up(self, kind: Kind, words: str, language: Language) -> str:
         """What the documents say to it, or ''; to small talk only what they list word for word."""
-        if kind == "hours" and (told := self._hours(words, language)):
+        if kind == "hours" and (told := self._hours(cut_small_talk(words, language), language)):
             return told
-        if kind not in ASKED:
-            return _speak(self._search(words, language, LISTED))
-        found = self._search(words, language)
-        if found is None and kind == "question":
+        found = self._search(words, language, 0.0 if kind in ASKED else LISTED)
+        if found is None and kind != "leave":
             subject = cut_small_talk(words, language)
-            found = self._search(subject, language) if subject != words else None
+            found = self._search(subject, language) if subject not in ("", words) else None
         return _speak(found)
 
     def _hours(self, words: str, language: Language) -> str:
@@ -206,6 +217,11 @@ def item_text(item: Json) -> str:
 
 def _messages(items: tuple[Json, ...], role: str) -> Iterator[Json]:
     return (item for item in reversed(items) if item.get("role") == role)
+
+
+def last_item(items: tuple[Json, ...]) -> Json:
+    """What is answered: the last item that is no note to the model."""
+    return next((item for item in reversed(items) if item.get("role") != "system"), {})
 
 
 def last_words(items: tuple[Json, ...]) -> str:

@@ -25,6 +25,7 @@ class Backlog:
         self._filled = asyncio.Event()
         self._roomy = asyncio.Event()
         self._roomy.set()
+        self._awaited: set[asyncio.Event] = set()
         self._closed = False
 
     def put_audio(self, pcm: bytes) -> None:
@@ -42,8 +43,19 @@ class Backlog:
         """Wait until no more than ``limit_bytes`` are left to hear, or the backlog is closed."""
         await self._roomy.wait()
 
+    async def heard(self) -> None:
+        """Wait until all that was put before is heard, or the backlog is closed."""
+        reached = asyncio.Event()
+        self._awaited.add(reached)
+        self.put_mark(reached.set)
+        if not self._closed:
+            await reached.wait()
+        self._awaited.discard(reached)
+
     def close(self) -> None:
         self._closed = True
+        for reached in self._awaited:
+            reached.set()
         self._filled.set()
         self._roomy.set()
 

@@ -59,6 +59,8 @@ class House:
     keys: KeyFile
     vendor: RealtimeDouble | None = None
     sections: Json = field(default_factory=dict)
+    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held from a call's start until its vendor's side is known: they come in no other order."""
     _made: dict[tuple[str, str], str] = field(default_factory=dict)
 
     @property

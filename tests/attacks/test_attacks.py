@@ -1,28 +1,18 @@
-"""Every short attack of the list, on real processes. ``make attacks`` runs the long ones too."""
+"""Every short attack on the houses that all share. ``make attacks`` runs the long ones too."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import pytest
 
 from tests.attacks.attack import Attack
 from tests.attacks.house import Street
-from tests.attacks.listed import ATTACKS
+from tests.attacks.listed import ATTACKS, SHARED, name_of
 
 
-pytestmark = [pytest.mark.process, pytest.mark.xdist_group("attacks")]
-
-SHORT = [attack for attack in ATTACKS if not attack.measured]
+pytestmark = pytest.mark.process
 
 
-@pytest.fixture(scope="module")
-def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
-    with Street(tmp_path_factory.mktemp("attacks")) as standing:
-        yield standing
-
-
-@pytest.mark.parametrize("attack", SHORT, ids=[each.run.__name__ for each in SHORT])
+@pytest.mark.parametrize("attack", SHARED, ids=name_of)
 def test_attack(street: Street, attack: Attack) -> None:
     assert street.call(attack.run(street.house(attack.house)))
 

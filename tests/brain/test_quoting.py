@@ -68,7 +68,11 @@ def test_plain_words_stay_as_they_are(text: str) -> None:
     assert clean_text(text) == " ".join(text.split())
 
 
-@given(st.recursive(FOREIGN | st.integers() | st.none(), lambda e: st.dictionaries(FOREIGN, e)))
+@given(
+    st.recursive(
+        FOREIGN | st.integers() | st.none(), lambda e: st.dictionaries(FOREIGN, e), max_leaves=10
+    )
+)
 def test_json_stays_json_and_opens_no_tag(value: object) -> None:
     dumped = dump_quoted(value)
     json.loads(dumped)

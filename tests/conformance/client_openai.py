@@ -24,6 +24,9 @@ TOOL = {
 }
 
 
+HEARD_MS = 600
+
+
 class Talk:
     def __init__(self, connection: Any) -> None:
         self.connection = connection
@@ -48,6 +51,14 @@ class Talk:
         item = {"type": "message", "role": role, "content": content}
         await self.connection.conversation.item.create(item=item)
         return str((await self.until("conversation.item.done")).item.id)
+
+    async def until_sounded(self, ms: int) -> str:
+        """Wait until so much of an answer has come; its item."""
+        sounded = 0
+        while sounded < ms * cases.RATE_HZ * 2 // 1000:
+            delta = await self.until("response.output_audio.delta")
+            sounded += len(base64.b64decode(delta.delta))
+        return str(delta.item_id)
 
     def deltas(self, kind: str) -> str:
         return "".join(event.delta for event in self.seen if event.type == kind)
@@ -85,19 +96,18 @@ async def voice_turn(penny: cases.Penny) -> None:
 async def interruption(penny: cases.Penny) -> None:
     async with talking(penny) as talk:
         await talk.say(penny.question)
-        delta = await talk.until("response.output_audio.delta")
+        item_id = await talk.until_sounded(HEARD_MS)
         await talk.say(penny.interruption)
         await talk.until("input_audio_buffer.speech_started")
         item = talk.connection.conversation.item
-        await item.truncate(item_id=delta.item_id, content_index=0, audio_end_ms=600)
-        assert (await talk.until("conversation.item.truncated")).audio_end_ms == 600
-        await item.retrieve(item_id=delta.item_id)
+        await item.truncate(item_id=item_id, content_index=0, audio_end_ms=HEARD_MS)
+        assert (await talk.until("conversation.item.truncated")).audio_end_ms == HEARD_MS
+        await item.retrieve(item_id=item_id)
         heard = (await talk.until("conversation.item.retrieved")).item.content[0].transcript
         said = "".join(
             event.delta
             for event in talk.seen
-            if event.type == "response.output_audio_transcript.delta"
-            and event.item_id == delta.item_id
+            if event.type == "response.output_audio_transcript.delta" and event.item_id == item_id
         )
         assert 0 < len(heard) < len(said)
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -22,15 +23,20 @@ from tests.doubles.process import ROOT, write_config
 pytestmark = [pytest.mark.engines, pytest.mark.process]
 
 
+SILENT = {"modes": {"SELF_HOSTED": {"endpoint": "ws://127.0.0.1:1/v1/realtime"}}}
+"""A speaker that loads no engine: nobody talks to it."""
+
+
 @contextmanager
-def demo(folder: Path, port: int = 0) -> Iterator[subprocess.Popen[str]]:
+def demo(folder: Path, port: int = 0, **speaker: dict[str, Any]) -> Iterator[subprocess.Popen[str]]:
     """The command with what it writes in ``folder``; ended by SIGTERM with the test."""
     front = yaml.safe_load((ROOT / "modes/external/offline.yaml").read_text())
     front["kb"] = {"documents": str(ROOT / "kb/documents"), "index": str(folder / "front-kb")}
     front["calls"] = {"folder": str(folder / "calls"), "url": f"sqlite:///{folder}/calls.sqlite"}
     front["keys"]["file"] = str(folder / "keys.sqlite")
     (folder / "front.yaml").write_text(yaml.safe_dump(front))
-    files = ("--config", str(folder / "front.yaml"), "--speaker-config", str(write_config(folder)))
+    files = ("--config", str(folder / "front.yaml"), "--speaker-config")
+    files += (str(write_config(folder, **speaker)),)
     command = [sys.executable, "-m", "penny", "demo", *files, "--port", str(port)]
     with (
         (folder / "stderr").open("w") as stderr,
@@ -81,7 +87,7 @@ def test_a_typed_question_is_answered_with_facts_and_a_folio_and_ctrl_c_ends_bot
 
 
 def test_the_end_of_the_speaker_is_told_and_ends_both(tmp_path: Path) -> None:
-    with demo(tmp_path) as process:
+    with demo(tmp_path, penny=SILENT) as process:
         read_until(process, r"(listens on)")
         speaker, front = psutil.Process(process.pid).children()
 
@@ -95,7 +101,7 @@ def test_the_end_of_the_speaker_is_told_and_ends_both(tmp_path: Path) -> None:
 def test_a_port_in_use_is_told_and_ends_both(tmp_path: Path) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,
-        demo(tmp_path, taken.getsockname()[1]) as process,
+        demo(tmp_path, taken.getsockname()[1], penny=SILENT) as process,
     ):
         assert process.wait() == 1
 

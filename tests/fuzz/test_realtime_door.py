@@ -30,6 +30,8 @@ from modes.external.mode import ExternalMode
 from modes.external.speaker import Capabilities, Step
 from modes.self_hosted.conversation import ConversationCopy
 from modes.self_hosted.excuse import ExcuseRecorder
+from modes.self_hosted.mcp.speaker import McpSpeaker
+from modes.self_hosted.mcp.toolbox import Toolbox
 from modes.self_hosted.source import Place
 from modes.self_hosted.speaker import PrivateSpeaker
 from penny.edges.realtime.edge import RealtimeEdge
@@ -252,7 +254,7 @@ class House:
             model="m",
             expires_at=0,
             penny_events=True,
-            check=Policy("acme", TenantSection(), LimitsSection()).check_event,
+            check=Policy("acme", TenantSection(), LimitsSection(), servers=("hola",)).check_event,
         )
 
     # as the socket
@@ -321,6 +323,16 @@ class House:
             self._wrong.append(f"deaf: {[event['type'] for event in self.told]}")
 
 
+class Tools:
+    """An MCP server in memory, at the address that events are made with."""
+
+    async def list_tools(self) -> list[Json]:
+        return [{"name": "x", "description": "", "inputSchema": {}}]
+
+    async def call(self, name: str, arguments: Json) -> str:
+        return name
+
+
 async def open_private(house: House) -> Any:
     async def reopen(copy: ConversationCopy) -> Any:
         server = house.open_server(is_vendor=False)
@@ -334,8 +346,9 @@ async def open_private(house: House) -> Any:
         session_id="s",
         excuse=ExcuseRecorder({}, ("es", ""), "x"),
     )
-    house.begin(speaker)
-    return speaker
+    tooled = McpSpeaker(speaker, Toolbox(lambda _: cast(Any, Tools()), ("hola",)))
+    house.begin(tooled)
+    return tooled
 
 
 async def open_external(house: House) -> Any:

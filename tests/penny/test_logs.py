@@ -12,6 +12,7 @@ import structlog
 
 from penny.errors import EngineError
 from penny.logs import LossyStream, configure_logs
+from tests.plain_logs import write_plain_logs
 
 
 pytestmark = pytest.mark.pure
@@ -23,7 +24,7 @@ SPOKEN = "mi contraseña es abracadabra"
 @pytest.fixture(autouse=True)
 def _restore() -> object:
     yield
-    structlog.reset_defaults()
+    write_plain_logs()
     logging.basicConfig(force=True)
 
 

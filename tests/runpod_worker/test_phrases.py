@@ -175,7 +175,19 @@ def test_a_slow_voice_is_given_no_half_number() -> None:
 
     assert phrases + splitter.flush() == [
         "Llámenos al teléfono ",
-        "gratuito 900 123 456 cuando quiera usted hoy.",
+        "gratuito 900 123 456 ",
+        "cuando quiera usted hoy.",
+    ]
+
+
+def test_a_number_is_as_long_for_a_slow_voice_as_it_is_spoken() -> None:
+    text = "La factura F-2024-1234 de electricidad es de 1500 euros, vence el 15 de enero. Adiós."
+    splitter = PhraseSplitter(40)
+
+    assert splitter.feed(text) + splitter.flush() == [
+        "La factura F-2024-1234 ",
+        "de electricidad es de 1500 euros, vence ",
+        "el 15 de enero. Adiós.",
     ]
 
 

@@ -8,7 +8,6 @@ import logging
 from collections.abc import AsyncIterator
 
 import pytest
-import structlog
 
 from penny.errors import EngineError
 from penny.logs import configure_logs
@@ -23,6 +22,7 @@ from runpod_worker.responder import Responder
 from runpod_worker.settings import DeadlineSettings
 from runpod_worker.stages import LlmDelta, LlmRequest, LlmText, LlmUsage, Voice
 from tests.doubles.engines import FixedLlm, FixedTts
+from tests.plain_logs import write_plain_logs
 
 
 pytestmark = pytest.mark.virtual_time
@@ -225,7 +225,7 @@ async def test_a_spoken_answer_of_a_dead_stage_is_logged_with_its_code(
     try:
         await respond(FailingLlm(OVERLOADED, OVERLOADED), FixedTts())
     finally:
-        structlog.reset_defaults()
+        write_plain_logs()
         logging.basicConfig(force=True)
 
     *_, told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]

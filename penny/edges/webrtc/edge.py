@@ -8,14 +8,14 @@ from the history here, and the client is told by ``output_audio_buffer.*`` event
 from __future__ import annotations
 
 import asyncio
-from base64 import b64decode
 from collections.abc import Callable
 from typing import Any
 
 import structlog
 
 from penny.audio.format import PCM24K
-from penny.edges.player import Frame, ItemHeard, ItemStarted, Player
+from penny.edges.playback import Playback
+from penny.edges.player import Cut, Frame, ItemHeard, ItemStarted
 from penny.edges.realtime.edge import RealtimeEdge
 from penny.edges.webrtc.channel import ChannelConnection
 from penny.edges.webrtc.track import SILENCE, TrackClock, TrackEars, Voice
@@ -27,8 +27,6 @@ log = structlog.get_logger()
 
 Json = dict[str, Any]
 
-LIMIT_MS = 600_000
-"""Most of an answer that waits to be heard: ten minutes, as on ``/ws``."""
 FLUSH_S = 2.0
 """Most that a goodbye takes to leave."""
 
@@ -62,11 +60,10 @@ class WebRtcEdge:
         self._clock = TrackClock(clock, self._send_frame)
         self._ears = TrackEars(self._to_session)
         self.hear = self._ears.hear
-        self._player = Player(PCM24K, lead_ms=0, limit_ms=LIMIT_MS)
+        self._playback = Playback(PCM24K, lead_ms=0)
+        self._playback.may_interrupt = interrupts(session)
         self._voice = voice
         self._sink: EdgeSink | None = None
-        self._active: set[str] = set()
-        self._cut: set[str] = set()
         self._sounding = ""
         self._closed = False
         self.end_reason = "client_gone"
@@ -82,7 +79,7 @@ class WebRtcEdge:
     def on_event(self, event: Json) -> None:
         """Take an event of the client's channel, or of a sideband connection."""
         if event["type"] == "output_audio_buffer.clear":
-            self._interrupt()
+            self._take_cuts(self._playback.interrupt(self._clock.next_s))
             return
         if event["type"] == "session.update":
             event = {**event, "session": without_formats(event["session"])}
@@ -120,58 +117,27 @@ class WebRtcEdge:
 
     def deliver(self, event: Json) -> None:
         kind = event["type"]
-        if kind == "response.output_audio.delta":
-            self._queue(event)
-            return
-        if kind == "session.updated":
-            self._session = event["session"]
-        elif kind == "response.created":
-            self._active.add(event["response"]["id"])
-        elif kind == "response.output_audio_transcript.delta":
-            self._player.queue_text(
-                event["item_id"], event["response_id"], event["content_index"], event["delta"]
-            )
-        elif kind == "response.output_audio.done":
-            self._player.finish(event["item_id"])
-        elif kind == "penny.playback.held":
-            self._player.hold(self._clock.next_s)
-        elif kind == "penny.playback.resumed":
-            self._player.resume()
-        self._tell(event)
-        if kind == "input_audio_buffer.speech_started" and interrupts(self._session):
-            self._interrupt()
+        if kind != "response.output_audio.delta":
+            if kind == "session.updated":
+                self._session = event["session"]
+                self._playback.may_interrupt = interrupts(self._session)
+            self._tell(event)
+        cuts = self._playback.take(event, self._clock.next_s)
+        if cuts is not None:
+            self._take_cuts(cuts)
         elif kind == "response.done":
-            self._end_response(event["response"])
+            self._end_sounding()
 
     def _tell(self, event: Json) -> None:
         self._events.deliver(event)
         for side in self._side:
             side.deliver(event)
 
-    def _queue(self, event: Json) -> None:
-        if event["response_id"] in self._cut:
-            return
-        audio = b64decode(event["delta"])
-        item_id, response_id = event["item_id"], event["response_id"]
-        if not self._player.queue_audio(item_id, response_id, event["content_index"], audio):
-            log.warning("answer_too_long", limit_ms=LIMIT_MS)
-            self._cut.add(response_id)
-            self._player.finish(item_id)
-
-    def _end_response(self, response: Json) -> None:
-        response_id = response["id"]
-        self._active.discard(response_id)
-        self._cut.discard(response_id)
-        for item in response.get("output") or ():
-            self._player.finish(item["id"])
-            self._player.forget(item["id"])
-        self._end_sounding()
-
     # -- playback -----------------------------------------------------------------------------
 
     def _send_frame(self, now_s: float) -> None:
         voice = b""
-        for due in self._player.due(now_s):
+        for due in self._playback.player.due(now_s):
             match due:
                 case Frame(data=data):
                     voice += data
@@ -188,17 +154,14 @@ class WebRtcEdge:
     def _end_sounding(self) -> None:
         """Say that a response was heard to its end, once nothing more of it can come."""
         response_id = self._sounding
-        if response_id and response_id not in self._active and not self._is_playing():
+        if not response_id or self._playback.is_active(response_id):
+            return
+        if not self._playback.player.is_playing(self._clock.next_s):
             self._sounding = ""
             self._tell_buffer("stopped", response_id)
 
-    def _is_playing(self) -> bool:
-        return self._player.is_playing(self._clock.next_s)
-
-    def _interrupt(self) -> None:
-        """Drop what was not heard, here and in the history."""
-        cuts = self._player.interrupt(self._clock.next_s)
-        self._cut |= self._active
+    def _take_cuts(self, cuts: list[Cut]) -> None:
+        """Drop from the history what was not heard."""
         for cut in cuts:
             self._to_session(cut.as_event())
         if self._sounding:

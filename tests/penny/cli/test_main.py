@@ -152,6 +152,28 @@ def test_command_line_starts_as_a_module() -> None:
     assert (ended.returncode, ended.stdout) == (0, f"penny {__version__}\n")
 
 
+def test_a_command_imports_neither_the_others_nor_a_vendors_library() -> None:
+    code = (
+        "import sys; from penny.cli.main import build_parser; build_parser('serve'); "
+        "import penny.gateway.process; print(*sys.modules)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+
+    loaded = set(ended.stdout.split())
+    assert {"penny.cli.serve", "modes.external.mode"} <= loaded
+    assert not {"penny.cli.check", "penny.cli.talk", "anthropic", "openai"} & loaded
+
+
+def test_help_tells_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+
+    told = capsys.readouterr().out
+    for command in (ROOT / "penny" / "cli").glob("*.py"):
+        if "def add_command(" in command.read_text():
+            assert f"    {command.stem} " in told
+
+
 def test_no_command_is_bad_usage() -> None:
     with pytest.raises(SystemExit) as left:
         main([])

@@ -76,9 +76,10 @@ async def test_what_is_answered_is_what_is_told(tmp_path: Path) -> None:
                 "/storage/stats",
                 "/admin/v1/sessions",
                 "/v1/sign-in",
+                "/api/config/telephony",
             )
         }
-        assert len(asked) == 10
+        assert len(asked) == 11
         async with aiohttp.ClientSession(headers=OPERATOR) as http:
             for path, address in asked.items():
                 async with http.get(f"{url}{address}") as answer:
@@ -88,7 +89,9 @@ async def test_what_is_answered_is_what_is_told(tmp_path: Path) -> None:
                 assert await answer.json() == build_document()
             async with http.get(f"{url}/v1/rooms") as answer:
                 rooms = [room["path"] for room in (await answer.json())["rooms"]]
-            assert rooms == ["/set-up", "/", "/admin", "/calls", "/kb", "/docs"]
+            assert rooms == [
+                "/set-up", "/", "/admin", "/calls", "/webhooks", "/kb", "/telephony", "/docs",
+            ]  # fmt: skip
             async with http.get(f"{url}/v1/set-up") as answer:
                 parts = {part["name"]: part for part in (await answer.json())["parts"]}
             assert parts["calls"]["state"] == "ready"

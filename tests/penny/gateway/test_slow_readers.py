@@ -145,7 +145,7 @@ async def test_answers_of_ws_that_nobody_reads_are_bounded_in_bytes(
         [edge] = edges
         async with asyncio.timeout(100):
             while edge.end_reason == "client_gone":
-                await client.send({"type": "text_input", "text": "palabra " * 500})
+                await client.send({"type": "text_input", "text": "日本語日本語日 " * 500})
                 most = max(most, edge._sender.waiting_bytes)
                 await asyncio.sleep(0)
         assert most <= CONTROL_BYTES + BUFFER_BYTES

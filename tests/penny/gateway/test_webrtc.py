@@ -56,11 +56,16 @@ async def test_a_typed_question_is_answered_aloud_and_the_call_is_hung_up_by_add
         caller.send("response.create")
         await caller.until("output_audio_buffer.stopped")
         assert caller.heard_ms() > 200
+        for verb in ("accept", "reject", "refer"):
+            status, refusal = await post(url, f"{caller.location}/{verb}", None)
+            assert (status, refusal["error"]["type"]) == (400, "invalid_request_error")
+            assert "SIP" in refusal["error"]["message"]
         status, _ = await post(url, f"{caller.location}/hangup", None)
         assert status == 200
         await caller.until_closed()
-        status, refusal = await post(url, f"{caller.location}/hangup", None)
-        assert (status, refusal["error"]["code"]) == (404, "call_not_found")
+        for verb in ("hangup", "accept", "reject", "refer"):
+            status, refusal = await post(url, f"{caller.location}/{verb}", None)
+            assert (status, refusal["error"]["code"]) == (404, "call_not_found")
 
 
 async def test_a_session_comes_with_the_offer_in_a_form() -> None:

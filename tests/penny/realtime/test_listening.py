@@ -38,6 +38,36 @@ def test_a_commit_of_less_than_100_ms_is_refused_by_name() -> None:
     assert len(talk.send("input_audio_buffer.commit")) == 1
 
 
+def test_the_silence_after_a_detected_turn_is_nothing_to_commit() -> None:
+    talk = Talk()
+    talk.append(600)
+    talk.report(c.SpeechStarted(100))
+    talk.append(1_500)
+    talk.report(c.SpeechStopped(600))
+    error = the_error(talk.send("input_audio_buffer.commit"))
+    assert error["code"] == "input_audio_buffer_commit_empty"
+    assert "0.00ms" in error["message"]
+    talk.append(500)
+    talk.report(c.SpeechStarted(2_200))
+    assert len(talk.send("input_audio_buffer.commit")) == 3
+    talk.append(500)
+    assert len(talk.send("input_audio_buffer.commit")) == 3, "as much as the client says is a turn"
+
+
+@pytest.mark.parametrize("then", ["clear", "manual"])
+def test_what_comes_after_the_silence_was_let_go_is_the_clients_to_commit(then: str) -> None:
+    talk = Talk()
+    talk.append(600)
+    talk.report(c.SpeechStarted(100))
+    talk.report(c.SpeechStopped(600))
+    if then == "clear":
+        talk.send("input_audio_buffer.clear")
+    else:
+        talk.update(audio=MANUAL)
+    talk.append(500)
+    assert len(talk.send("input_audio_buffer.commit")) == 3
+
+
 def test_clear_forgets_the_uncommitted_audio_and_the_speech_in_it() -> None:
     talk = Talk()
     talk.append(500)

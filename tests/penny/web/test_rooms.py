@@ -49,9 +49,10 @@ async def test_rooms_are_those_of_the_key_and_lead_on_by_keyboard(page: Page) ->
     await expect(page.locator("#rooms a")).to_have_text(["Hablar", "API"])
     await page.get_by_label("Clave").fill(HOUSE_KEY)
     await page.keyboard.press("Enter")
-    await expect(page.locator("#parts li")).to_have_count(6, timeout=30_000)
+    await expect(page.locator("#parts li")).to_have_count(8, timeout=30_000)
     await expect(page.locator("#rooms a")).to_have_text(
-        ["Puesta a punto", "Hablar", "Centralita", "Llamadas", "Documentos", "API"]
+        ["Puesta a punto", "Hablar", "Centralita", "Llamadas", "Avisos", "Documentos"]
+        + ["Teléfonos", "API"]
     )
     await expect(page.locator("#rooms [aria-current]")).to_have_text("Puesta a punto")
     await look_at(page)

@@ -112,3 +112,18 @@ async def test_an_interruption_stops_the_engine_and_is_no_failure() -> None:
 
     assert first.stopped == 5
     assert tts.breaker.state(0.0) == "closed"
+
+
+async def test_phrases_interrupted_before_they_sound_keep_the_natural_voice() -> None:
+    first = FixedTts(first_s=3600)
+    tts = FallbackTts(first, FixedTts(), limit_s=60)
+    for number in range(5):
+        speaking = asyncio.ensure_future(anext(tts.synthesize(PHRASE, Voice())))
+        while len(first.phrases) == number:
+            await asyncio.sleep(0)
+        speaking.cancel()
+        await asyncio.gather(speaking, return_exceptions=True)
+
+    assert first.stopped == 5
+    assert tts.breaker.state(0.0) == "closed"
+    assert tts.fallbacks == 0

@@ -52,9 +52,9 @@ BAR = 9
 PHRASES_OF_THE_DOCUMENTS = ("¿Con quién hablo?", "¿Eres un robot?")
 
 
-@pytest.fixture
-def sample(tmp_path: Path) -> Iterator[Reader]:
-    base = KnowledgeBase.open(KbSettings(Path("kb/documents"), tmp_path))
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    base = KnowledgeBase.open(KbSettings(Path("kb/documents"), tmp_path_factory.mktemp("kb")))
     yield Reader(base, "kb://empresa/documentos", lambda: MONDAY)
     base.close()
 

@@ -40,10 +40,31 @@ async def test_who_is_too_far_ahead_waits_until_enough_is_heard_and_nothing_is_l
     assert await anext(entries) == b"12345678"
 
 
+async def test_who_waits_for_the_ears_waits_for_what_was_put_before_alone() -> None:
+    backlog = Backlog(100)
+    backlog.put_audio(b"before")
+    waiting = asyncio.ensure_future(backlog.heard())
+    await asyncio.sleep(0)
+    backlog.put_audio(b"after")
+    entries = backlog.entries()
+    assert await anext(entries) == b"before"
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    mark = await anext(entries)
+    assert callable(mark)
+    mark()
+    await waiting
+    assert await anext(entries) == b"after"
+
+
 async def test_a_closed_backlog_lets_everyone_go() -> None:
     backlog = Backlog(1)
     backlog.put_audio(b"1234")
+    waiting = asyncio.ensure_future(backlog.heard())
+    await asyncio.sleep(0)
     backlog.close()
+    await waiting
+    await backlog.heard()
     await backlog.room()
     backlog.put_audio(b"1234")
     await backlog.room()

@@ -1,0 +1,217 @@
+"""A caller on a telephone, whatever carries the call.
+
+The carrier's side is a ``Wire``; all that telephone wires share is here: pacing, position and
+marks, gaps, keys, the last word before hanging up, and the end of a call whose peer is dead. It
+begins before its session does: silence flows and the caller's first words are kept while what
+answers still starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from penny.audio.format import AudioFormat
+from penny.edges.player import Cut
+from penny.edges.socket.typed import TypedWish
+from penny.edges.telephone.concealment import Arrivals
+from penny.edges.telephone.keys import Keys
+from penny.edges.telephone.playout import Playout
+from penny.edges.telephone.ticker import Ticker
+from penny.edges.telephone.wire import Wire
+from penny.edges.webrtc.track import TrackEars
+from penny.ids import new_id
+from penny.session.edge import EdgeSink
+
+
+log = structlog.get_logger()
+
+Json = dict[str, Any]
+
+LAST_WORD_S = 30.0
+"""Most that a call goes on for what is still to be heard when it ends."""
+AFTER_LAST_WORD_S = 0.2
+AT_ONCE = frozenset({"client_ended", "client_gone", "drain", "operator"})
+"""Ends of a session at which the caller is not let hear the rest."""
+HANDOFF = "handoff"
+FAILED = frozenset({"error", "speaker_lost"})
+"""Ends that leave the caller to what the carrier was told for that."""
+
+
+class PhoneEdge:
+    """One telephone call.
+
+    Args:
+        wire: the carrier's side; give it this edge.
+        ticker: the process's.
+        clock: the loop's, seconds.
+    """
+
+    name = "phone"
+
+    def __init__(self, wire: Wire, ticker: Ticker, clock: Callable[[], float]) -> None:
+        self._wire = wire
+        self._ticker = ticker
+        self._clock = clock
+        self.playout = Playout(wire)
+        self._line = AudioFormat("pcm16", wire.format.rate_hz)
+        self._arrivals = Arrivals(wire.format.rate_hz)
+        self._ears = TrackEars(self._to_session)
+        self._keys = Keys()
+        self._wish = TypedWish()
+        self._sink: EdgeSink | None = None
+        self._heard_s = clock()
+        self._destination = ""
+        self._is_gone = self._is_closing = False
+        self._quiet: asyncio.Future[None] | None = None
+        self._quiet_since_s: float | None = None
+        self.end_reason = "client_gone"
+        self.keys_taken = 0
+        ticker.join(self._tick)
+
+    # -- the carrier's side -------------------------------------------------------------------
+
+    def hear(self, audio: bytes, at: int | None = None) -> None:
+        """Take the caller's audio, in the wire's format.
+
+        Args:
+            at: the carrier's timestamp, in milliseconds or samples; None where it has none.
+        """
+        now_s = self._heard_s = self._clock()
+        pcm = self._wire.format.to_pcm16(audio)
+        self._ears.hear(self._arrivals.take(pcm, now_s, at), self._line)
+
+    def press(self, key: str) -> None:
+        """Take a key of the caller's, which stops what is being said to them."""
+        now_s = self._heard_s = self._clock()
+        if not self._keys:
+            for response_id in self.playout.playback.unfinished:
+                self._to_session({"type": "response.cancel", "response_id": response_id})
+            self._tell_cuts(self.playout.flush(now_s))
+        self._enter(self._keys.press(key, now_s))
+
+    def marked(self, name: str) -> None:
+        """A mark came back."""
+        now_s = self._heard_s = self._clock()
+        self.playout.marked(name, now_s)
+
+    def left(self) -> None:
+        """The caller hung up."""
+        self.end_reason = "client_ended"
+        self._end()
+
+    def lost(self) -> None:
+        """The connection to the carrier is gone, or nothing comes on it any more."""
+        self._end()
+
+    # -- the session's side -------------------------------------------------------------------
+
+    def start(self, sink: EdgeSink) -> None:
+        self._sink = sink
+        if self._is_gone:
+            sink.on_closed()
+        else:
+            self._ears.resume()
+
+    def deliver(self, event: Json) -> None:
+        self._tell_cuts(self.playout.take(event, self._clock()))
+        if event["type"] == "penny.handoff":
+            self._destination = str(event.get("destination") or "")
+        elif event["type"] == "error" and (again := self._wish.again(event["error"])) is not None:
+            self._to_session(again)
+
+    def pause(self) -> None:
+        self._ears.pause()
+
+    def resume(self) -> None:
+        self._ears.resume()
+
+    async def aclose(self, reason: str, totals: Json) -> None:
+        """Let the last word be heard, then hang up, or hand the call over. Idempotent."""
+        if self._is_closing:
+            return
+        self._is_closing = True
+        try:
+            if reason not in AT_ONCE and not self._is_gone:
+                await self._last_word()
+        finally:
+            self._ticker.leave(self._tick)
+            await self._let_go(reason)
+
+    async def _let_go(self, reason: str) -> None:
+        if reason == HANDOFF and self._destination and not self._is_gone:
+            if not await self._wire.transfer(self._destination):
+                await self._wire.leave()
+        elif reason in FAILED:
+            await self._wire.leave()
+        else:
+            await self._wire.hang_up()
+
+    async def _last_word(self) -> None:
+        """Until the far side has played all that was said, and a moment more."""
+        self._quiet = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(LAST_WORD_S):
+                await self._quiet
+        except TimeoutError:
+            log.warning("last_word_not_heard", limit_s=LAST_WORD_S)
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _tick(self, slot_s: float) -> None:
+        """One slot of the process's ticker: a fault here ends this call and no other."""
+        try:
+            self.playout.play(slot_s)
+            if missing := self._arrivals.tick(slot_s):
+                self._ears.hear(missing, self._line)
+            self._enter(self._keys.due(slot_s))
+            self._look_for_quiet(slot_s)
+            dead_s = self._wire.dead_after_s
+            if dead_s is not None and slot_s - self._heard_s > dead_s:
+                log.warning("phone_peer_dead", after_s=dead_s)
+                self._end()
+        except Exception:
+            log.exception("phone_slot_failed")
+            self._end()
+
+    def _look_for_quiet(self, slot_s: float) -> None:
+        if self._quiet is None or self._quiet.done():
+            return
+        if self.playout.is_playing(slot_s):
+            self._quiet_since_s = None
+        elif self._quiet_since_s is None:
+            self._quiet_since_s = slot_s
+        elif slot_s - self._quiet_since_s >= AFTER_LAST_WORD_S:
+            self._quiet.set_result(None)
+
+    def _enter(self, entry: str) -> None:
+        """What was keyed in is what the caller typed: an item of theirs, and the wish to answer."""
+        if not entry:
+            return
+        self.keys_taken += len(entry)
+        content = [{"type": "input_text", "text": entry}]
+        item = {"id": new_id("item"), "type": "message", "role": "user", "content": content}
+        self._to_session({"type": "conversation.item.create", "item": item})
+        self._to_session(self._wish.begin(new_id("event")))
+
+    def _tell_cuts(self, cuts: list[Cut]) -> None:
+        for cut in cuts:
+            self._to_session(cut.as_event())
+
+    def _to_session(self, event: Json) -> None:
+        if self._sink is not None and not self._is_gone:
+            self._sink.on_event(event)
+
+    def _end(self) -> None:
+        """The caller is gone: nothing more is sent, and the last word is not waited for."""
+        if self._is_gone:
+            return
+        self._is_gone = True
+        self._ticker.leave(self._tick)
+        if self._quiet is not None and not self._quiet.done():
+            self._quiet.set_result(None)
+        if self._sink is not None and not self._is_closing:
+            self._sink.on_closed()

@@ -1,0 +1,59 @@
+"""The documents that tell Twilio what becomes of a call. Pure; all text is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+
+VOICES = {"es": "es-ES", "en": "en-US"}
+RING_S = 30
+"""How long a transfer rings before Twilio goes on."""
+
+
+def connect(stream_url: str, parameters: Mapping[str, str]) -> Element:
+    """Connect the call to a stream; what follows in the document is for when that is lost."""
+    response = Element("Response")
+    stream = SubElement(SubElement(response, "Connect"), "Stream", url=stream_url)
+    for name, value in parameters.items():
+        SubElement(stream, "Parameter", name=name, value=value)
+    return response
+
+
+def reject() -> Element:
+    """Refuse a call before it is answered, as busy."""
+    response = Element("Response")
+    SubElement(response, "Reject", reason="busy")
+    return response
+
+
+def hang_up() -> Element:
+    """End a call that has been answered."""
+    response = Element("Response")
+    SubElement(response, "Hangup")
+    return response
+
+
+def dial(number: str, *, caller_id: str = "") -> Element:
+    """Put the call through; it stays up for as long as the two talk."""
+    response = Element("Response")
+    put_through(response, number, caller_id=caller_id)
+    return response
+
+
+def put_through(response: Element, number: str, *, caller_id: str = "") -> None:
+    """Append a number to put the call through to."""
+    caller = {"callerId": caller_id} if caller_id else {}
+    verb = SubElement(response, "Dial", {"timeout": str(RING_S), **caller})
+    SubElement(verb, "Number").text = number
+
+
+def say(response: Element, text: str, language: str) -> None:
+    """Append a sentence in Twilio's own voice."""
+    verb = SubElement(response, "Say", language=VOICES.get(language, "es-ES"))
+    verb.text = text
+
+
+def write(response: Element) -> str:
+    """The document."""
+    return '<?xml version="1.0" encoding="UTF-8"?>' + tostring(response, encoding="unicode")

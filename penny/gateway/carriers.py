@@ -1,0 +1,91 @@
+"""The telephone carriers of a gateway: their doors, and the calls that it places."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+
+from aiohttp import web
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from config.credentials import read_secret
+from config.schema import Config
+from penny.errors import ConfigError
+from penny.gateway.asterisk import AsteriskDoor
+from penny.gateway.dialer import Dialer
+from penny.gateway.gate import Gate
+from penny.gateway.metrics import Metrics
+from penny.gateway.opening import Notice
+from penny.gateway.phones import Phones
+from penny.gateway.twilio import TwilioDoor
+from penny.session.broker import Broker
+from penny.telephony.store import TelephonyStore
+
+
+class Carriers:
+    """Opens what ``telephony`` of the configuration names, and adds its routes to ``app``.
+
+    Args:
+        clock: the loop's, seconds.
+        notice: what a tenant's callers are told first.
+
+    Raises:
+        ConfigError: a carrier's secret is not set.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        config: Config,
+        gate: Gate,
+        clock: Callable[[], float],
+        notice: Notice,
+        metrics: Metrics,
+        app: web.Application,
+    ) -> None:
+        self.phones = Phones(broker, config, gate, clock, notice, metrics.phone_late.observe)
+        self.twilio: TwilioDoor | None = None
+        self.dialer = Dialer(config, self.phones.check)
+        self.dialer.add_to(app)
+        metrics.figures.append(self.collect)
+        section = config.telephony.twilio
+        if section.enabled:
+            token = read_secret(section.auth_token_env, os.environ)
+            if token is None:
+                raise ConfigError(
+                    f"telephony.twilio.auth_token_env: {section.auth_token_env} is not set; "
+                    f"export {section.auth_token_env}=… with the account's auth token",
+                    key="telephony.twilio.auth_token_env",
+                )
+            self.twilio = TwilioDoor(self.phones, config, token.get_secret_value(), time.time)
+            metrics.figures.append(self.twilio.collect)
+            self.twilio.add_to(app)
+            self.twilio.placed, self.dialer.placer = self.dialer, self.twilio
+        self.asterisk: AsteriskDoor | None = None
+        if config.telephony.asterisk.enabled:
+            folder = config.resolve(config.telephony.folder)
+            store = TelephonyStore(folder, config.telephony, os.environ)
+            self.asterisk = AsteriskDoor(config, self.phones, store, clock)
+            metrics.figures.append(self.asterisk.collect)
+            self.asterisk.add_to(app)
+
+    async def start(self) -> None:
+        """Listen where HTTP is not the way. Raises ConfigError."""
+        if self.asterisk is not None:
+            await self.asterisk.start()
+
+    def close(self) -> None:
+        """Take no further call by those ways; live ones go on."""
+        if self.asterisk is not None:
+            self.asterisk.close()
+
+    async def aclose(self) -> None:
+        for door in (self.twilio, self.asterisk):
+            if door is not None:
+                await door.aclose()
+
+    def collect(self) -> Iterator[Metric]:
+        """The calls under way, for the operator."""
+        live = len(self.phones.edges)
+        yield GaugeMetricFamily("penny_phone_calls", "Telephone calls under way", value=live)

@@ -1,0 +1,144 @@
+"""Telephone calls, whatever carries them: who may be answered, by what, and the call itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import structlog
+
+from config.schema import Config
+from penny.edges.telephone.edge import PhoneEdge
+from penny.edges.telephone.ticker import Ticker
+from penny.edges.telephone.wire import Wire
+from penny.errors import PennyError
+from penny.gateway.gate import Gate
+from penny.gateway.opening import Notice, Opener, say_exactly
+from penny.ids import new_id
+from penny.session.broker import Broker
+from penny.session.mode import SessionSpec
+from penny.trust.identity import Identity
+
+
+log = structlog.get_logger()
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneCall:
+    """One telephone call as its carrier or who placed it tells. Numbers are as received.
+
+    ``mode``, ``language``, ``greeting`` and ``instructions`` are the house's own where they are
+    empty or None; ``session_id`` names the session, and so the kept call.
+    """
+
+    tenant: str
+    caller: str
+    callee: str
+    direction: Literal["inbound", "outbound"] = "inbound"
+    mode: str | None = None
+    language: str = ""
+    greeting: str | None = None
+    instructions: str = ""
+    actions: tuple[str, ...] = ()
+    context: Json = field(default_factory=dict)
+    session_id: str = field(default_factory=lambda: new_id("sess"))
+
+
+class Phones:
+    """Opens and carries the sessions of telephone calls.
+
+    Args:
+        clock: the loop's, seconds.
+        notice: what a tenant's callers are told first.
+        on_late: is told how late each slot of the ticker was, in seconds.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        config: Config,
+        gate: Gate,
+        clock: Callable[[], float],
+        notice: Notice = lambda _tenant, _language: "",
+        on_late: Callable[[float], object] = lambda _late_s: None,
+    ) -> None:
+        self._broker = broker
+        self._config = config
+        self._gate = gate
+        self._clock = clock
+        self._notice = notice
+        self._opener = Opener(broker, config)
+        self._ticker = Ticker(clock, on_late)
+        self.edges: dict[str, PhoneEdge] = {}
+        """The live calls, by session."""
+        self.tenants: dict[str, str] = {}
+        """Whose they are, by session."""
+
+    def edge(self, wire: Wire) -> PhoneEdge:
+        """The edge of a call that has been answered; ``carry`` takes it from there."""
+        return PhoneEdge(wire, self._ticker, self._clock)
+
+    def check(self, call: PhoneCall) -> None:
+        """Raises PennyError where this call could not be answered now."""
+        policy = self._gate.policy(Identity(call.tenant))
+        policy.check_mode(self._broker.choose(call.mode).name)
+        policy.check_actions(call.actions)
+        if call.direction == "outbound" and (call.instructions or call.greeting is not None):
+            policy.check_instructions("instructions")
+
+    async def carry(self, call: PhoneCall, edge: PhoneEdge) -> str:
+        """One call from its answer to its end, which hangs up; why it ended.
+
+        Raises:
+            PennyError: no session was opened; the carrier goes on with what it was told for that.
+        """
+        try:
+            return await self._carry(call, edge)
+        except PennyError as error:
+            log.warning("phone_call_refused", code=error.code, direction=call.direction)
+            await edge.aclose("error", {})
+            raise
+
+    async def _carry(self, call: PhoneCall, edge: PhoneEdge) -> str:
+        identity = Identity(call.tenant)
+        policy = self._gate.policy(identity)
+        mode = self._broker.choose(call.mode)
+        policy.check_mode(mode.name)
+        spec = self._specify(call)
+        async with (
+            self._broker.admit(),
+            self._gate.admit(spec.session_id, identity, mode.name, PhoneEdge.name),
+        ):
+            speaker = await self._opener.open_begun(
+                mode, spec, named=call.mode is not None, may_use=policy.check_mode
+            )
+            async with aclosing(speaker):
+                greeting = self._config.session.greeting if call.greeting is None else call.greeting
+                told = self._notice(spec.tenant, spec.language)
+                if line := " ".join(filter(None, (told, greeting))):
+                    speaker.send(say_exactly(line))
+                self.edges[spec.session_id], self.tenants[spec.session_id] = edge, call.tenant
+                try:
+                    limits = self._gate.session_limits(policy)
+                    return await self._broker.run(mode, spec, edge, speaker, limits)
+                finally:
+                    del self.edges[spec.session_id], self.tenants[spec.session_id]
+
+    def _specify(self, call: PhoneCall) -> SessionSpec:
+        policy = self._gate.policy(Identity(call.tenant))
+        known = {"caller": call.caller, "callee": call.callee, "direction": call.direction}
+        policy.check_actions(call.actions)
+        return SessionSpec(
+            session_id=call.session_id,
+            language=call.language or self._config.session.language,
+            fixed_language=call.language,
+            instructions=call.instructions
+            or policy.instructions(None, self._config.session.instructions),
+            cerebro={"knowledge_base_ref": policy.collection(self._config.kb.default_ref)},
+            context={**call.context, **known, "available_actions": list(call.actions)},
+            tenant=policy.name,
+        )

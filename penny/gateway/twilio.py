@@ -1,0 +1,329 @@
+"""Twilio's door: its voice webhook, its media streams, and what it tells of calls.
+
+    POST /twilio/voice    an incoming call: what becomes of it, as TwiML
+    GET  /twilio/stream   the sound of a call, both ways (WebSocket)
+    POST /twilio/status   what became of a call that was placed
+
+Before anything else each is checked for Twilio's signature over the public address. A webhook of
+another account, and one that comes twice, are refused and counted; so is a stream without a valid
+one-time token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Protocol
+from xml.etree.ElementTree import Element
+
+import orjson
+import structlog
+from aiohttp import web
+from prometheus_client.core import CounterMetricFamily, Metric
+
+from config.schema import Config
+from config.telephony import DialingSection, NumberSection
+from penny.aio.handshake import Upgrade
+from penny.aio.websocket import CALLER_MESSAGES_PER_S, SocketConnection
+from penny.edges.twilio import twiml
+from penny.edges.twilio.api import CarrierRefused, TwilioApi
+from penny.edges.twilio.signature import Signatures
+from penny.edges.twilio.tokens import SeenOnce, StreamTokens
+from penny.edges.twilio.wire import (
+    HEARTBEAT_S,
+    MAX_MESSAGE_BYTES,
+    SEND_LIMIT_S,
+    TwilioWire,
+)
+from penny.errors import Forbidden, PennyError, ProtocolError
+from penny.gateway.guard import refusal
+from penny.gateway.phones import PhoneCall, Phones
+from penny.telephony.dial_book import Dial
+
+
+log = structlog.get_logger()
+
+Json = dict[str, Any]
+
+STREAM = "/twilio/stream"
+STATUS = "/twilio/status"
+START_S = 5.0
+"""A stream tells what it is within this."""
+REPLAY_S = 3600.0
+"""For so long a webhook that comes again is known."""
+TOKEN = "token"
+POLICY_VIOLATION = 1008
+
+
+class PlacedCalls(Protocol):
+    """The calls that were placed, as far as the carrier's door tells of them and asks."""
+
+    async def find(self, dial_id: str) -> PhoneCall | None:
+        """The call, when it is answered; None where there is none, or it is over."""
+        ...
+
+    async def told(self, dial_id: str, call_sid: str, status: str) -> None:
+        """The carrier's word for where the call is."""
+        ...
+
+    async def ended(self, session_id: str, reason: str) -> None:
+        """Its session is over."""
+        ...
+
+
+class TwilioDoor:
+    """Takes Twilio's requests.
+
+    Args:
+        wall_clock: Unix time in seconds.
+    """
+
+    def __init__(
+        self, phones: Phones, config: Config, auth_token: str, wall_clock: Callable[[], float]
+    ) -> None:
+        section = config.telephony.twilio
+        self._phones = phones
+        self._config = config
+        self._section = section
+        self._wall_clock = wall_clock
+        self.signatures = Signatures(auth_token, section.public_url)
+        self.tokens = StreamTokens(auth_token)
+        self.api = TwilioApi(section.api_url, section.account_sid, auth_token)
+        self._seen = SeenOnce(REPLAY_S)
+        self.placed: PlacedCalls | None = None
+        self.refused: dict[str, int] = {}
+        """Requests refused, by reason."""
+
+    def add_to(self, app: web.Application) -> None:
+        app.router.add_post("/twilio/voice", self._voice)
+        app.router.add_get(STREAM, self._stream)
+        app.router.add_post(STATUS, self._status)
+
+    async def aclose(self) -> None:
+        await self.api.aclose()
+
+    def collect(self) -> Iterator[Metric]:
+        """What was refused, for the operator."""
+        told = "Requests in Twilio's name that were refused"
+        family = CounterMetricFamily("penny_twilio_refused", told, labels=["reason"])
+        for reason, count in self.refused.items():
+            family.add_metric([reason], count)
+        yield family
+
+    # -- webhooks -----------------------------------------------------------------------------
+
+    async def _voice(self, request: web.Request) -> web.Response:
+        try:
+            form = await self._read(request)
+            self._take_once(f"voice {form['CallSid']}")
+        except PennyError as error:
+            return refusal(error)
+        if dial_id := request.query.get("dial"):
+            return await self._answered(dial_id, str(form["CallSid"]))
+        number = self._config.telephony.numbers.get(str(form.get("To", "")))
+        if number is None:
+            self._count("unknown_number")
+            return _twiml(twiml.reject())
+        call = _incoming(number, str(form.get("From", "")), str(form["To"]))
+        try:
+            self._phones.check(call)
+        except PennyError as error:
+            log.warning("phone_call_not_answered", code=error.code)
+            return _twiml(self._fall_back(Element("Response"), number))
+        about = {"from": call.caller, "to": call.callee}
+        document = self.connect(str(form["CallSid"]), about)
+        return _twiml(self._fall_back(document, number))
+
+    async def _answered(self, dial_id: str, call_sid: str) -> web.Response:
+        """A call that was placed has been answered."""
+        if self.placed is None or await self.placed.find(dial_id) is None:
+            self._count("unknown_dial")
+            return _twiml(twiml.hang_up())
+        return _twiml(self.connect(call_sid, {"dial": dial_id}))
+
+    async def place(self, dial: Dial, section: DialingSection) -> str:
+        """Place a call (``Placer``): its SID. Raises CarrierRefused."""
+        about = f"?dial={dial.id}"
+        fields = [
+            ("To", dial.number),
+            ("From", dial.caller_id),
+            ("Url", f"{self.signatures.public_url}/twilio/voice{about}"),
+            ("StatusCallback", f"{self.signatures.public_url}{STATUS}{about}"),
+            *(("StatusCallbackEvent", event) for event in ("ringing", "answered", "completed")),
+            ("Timeout", str(section.ring_s)),
+            ("TimeLimit", str(section.max_s)),
+        ]
+        return await self.api.place(fields)
+
+    def connect(self, call_sid: str, about: dict[str, str]) -> Element:
+        """The document that connects a call to its stream."""
+        token = self.tokens.mint(call_sid, about, self._wall_clock())
+        return twiml.connect(self.signatures.stream_url + STREAM, {TOKEN: token})
+
+    def _fall_back(self, document: Element, number: NumberSection) -> Element:
+        """What comes where nothing here answers, or the stream is lost."""
+        fallback = number.fallback
+        if fallback.say:
+            language = number.language or self._config.session.language
+            twiml.say(document, fallback.say, language)
+        if fallback.transfer is not None:
+            to = self._config.telephony.number_of(number.tenant, fallback.transfer)
+            assert to is not None  # the configuration was checked
+            twiml.put_through(document, to)
+        if not len(document):
+            return twiml.reject()
+        return document
+
+    async def _status(self, request: web.Request) -> web.Response:
+        try:
+            form = await self._read(request)
+            status = str(form.get("CallStatus", ""))
+            self._take_once(f"status {form['CallSid']} {status}")
+        except PennyError as error:
+            return refusal(error)
+        if self.placed is not None and (dial_id := request.query.get("dial")):
+            await self.placed.told(dial_id, str(form["CallSid"]), status)
+        return web.Response(status=204)
+
+    async def _read(self, request: web.Request) -> Any:
+        """The form of a webhook that is Twilio's and of our account. Raises Forbidden."""
+        form = await request.post()
+        if not self.signatures.is_webhook(request.path_qs, form, request.headers):
+            raise self._refuse("signature", "this is not signed by Twilio for this address")
+        if form.get("AccountSid") != self._section.account_sid or not form.get("CallSid"):
+            raise self._refuse("account", "this is of another account")
+        return form
+
+    def _take_once(self, name: str) -> None:
+        if not self._seen.take(name, self._wall_clock()):
+            raise self._refuse("replay", "this was told before")
+
+    # -- streams ------------------------------------------------------------------------------
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        try:
+            signed = self.signatures.is_stream(request.path_qs, request.headers)
+            is_bare = "X-Twilio-Signature" not in request.headers
+            if not (signed or (is_bare and self._section.unsigned_streams)):
+                raise self._refuse("stream_signature", "this stream is not signed by Twilio")
+            upgrade = Upgrade(
+                request,
+                max_message_bytes=MAX_MESSAGE_BYTES,
+                heartbeat_s=HEARTBEAT_S,
+                send_limit_s=SEND_LIMIT_S,
+                messages_per_s=CALLER_MESSAGES_PER_S,
+            )
+        except Forbidden as error:
+            return refusal(error)
+        except ProtocolError as error:
+            return refusal(error, 426)
+        async with upgrade.accepted() as connection:
+            try:
+                start = await self._read_start(connection)
+                call = await self._claim(start)
+            except (PennyError, TimeoutError) as error:
+                self._count(getattr(error, "code", "start_timeout"))
+                await connection.close(POLICY_VIOLATION, "refused")
+            else:
+                await self._carry(connection, start, call)
+        return upgrade.response
+
+    async def _read_start(self, connection: SocketConnection) -> Json:
+        """The message that tells what this stream is. Raises ProtocolError, TimeoutError."""
+        async with asyncio.timeout(START_S):
+            while (message := await connection.receive()) is not None:
+                try:
+                    event = orjson.loads(message)
+                    if event.get("event") == "start":
+                        start: Json = event["start"]
+                        start.setdefault("streamSid", event.get("streamSid", ""))
+                        start.get("customParameters", {}).get(TOKEN)
+                        return start
+                except (ValueError, AttributeError, KeyError):
+                    break
+        raise ProtocolError("the stream began with no start", code="bad_start")
+
+    async def _claim(self, start: Json) -> PhoneCall:
+        """The call that this stream is of. Raises Forbidden."""
+        call_sid = str(start.get("callSid", ""))
+        account_sid = start.get("accountSid") or self._section.account_sid  # bridges leave it out
+        token = str((start.get("customParameters") or {}).get(TOKEN, ""))
+        about = self.tokens.take(token, call_sid, self._wall_clock())
+        if about is None or account_sid != self._section.account_sid:
+            raise Forbidden("no valid token", code="stream_token")
+        if "dial" in about:
+            call = await self.placed.find(about["dial"]) if self.placed is not None else None
+            if call is None:
+                raise Forbidden("no such call was placed", code="stream_token")
+            return call
+        number = self._config.telephony.numbers.get(about["to"], NumberSection())
+        return _incoming(number, about["from"], about["to"])
+
+    async def _carry(self, connection: SocketConnection, start: Json, call: PhoneCall) -> None:
+        call_sid = str(start["callSid"])
+        wire = TwilioWire(
+            connection,
+            str(start["streamSid"]),
+            partial(self._transfer, call_sid, call),
+            partial(self._end, call_sid, call),
+        )
+        wire.edge = self._phones.edge(wire)
+        connection.start(wire)
+        reason = "error"
+        try:
+            reason = await self._phones.carry(call, wire.edge)
+        except PennyError as error:
+            self._count(error.code)
+        finally:
+            if self.placed is not None and call.direction == "outbound":
+                await self.placed.ended(call.session_id, reason)
+
+    async def _transfer(self, call_sid: str, call: PhoneCall, destination: str) -> bool:
+        number = self._config.telephony.number_of(call.tenant, destination)
+        if number is None:
+            log.warning("transfer_unknown", destination=destination, tenant=call.tenant)
+            return False
+        return await self._update(call_sid, Twiml=twiml.write(twiml.dial(number)))
+
+    async def _end(self, call_sid: str, call: PhoneCall) -> None:
+        """Hang up where the stream's end alone would go on to the fallback."""
+        number = self._config.telephony.numbers.get(call.callee)
+        if number is not None and call.direction == "inbound" and _has_fallback(number):
+            await self._update(call_sid, Status="completed")
+
+    async def _update(self, call_sid: str, **fields: str) -> bool:
+        try:
+            await self.api.update(call_sid, **fields)
+        except CarrierRefused:
+            return False
+        return True
+
+    # -- refusing -----------------------------------------------------------------------------
+
+    def _refuse(self, reason: str, message: str) -> Forbidden:
+        self._count(reason)
+        return Forbidden(message, code=f"twilio_{reason}")
+
+    def _count(self, reason: str) -> None:
+        self.refused[reason] = self.refused.get(reason, 0) + 1
+
+
+def _incoming(number: NumberSection, caller: str, callee: str) -> PhoneCall:
+    return PhoneCall(
+        tenant=number.tenant,
+        caller=caller,
+        callee=callee,
+        mode=number.mode,
+        language=number.language or "",
+        greeting=number.greeting,
+        actions=number.actions,
+    )
+
+
+def _has_fallback(number: NumberSection) -> bool:
+    return bool(number.fallback.say or number.fallback.transfer)
+
+
+def _twiml(document: Element) -> web.Response:
+    return web.Response(text=twiml.write(document), content_type="text/xml")

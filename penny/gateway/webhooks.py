@@ -1,0 +1,282 @@
+"""Webhooks over HTTP: receivers and how they fare, the delivery log, tests and replays.
+
+    GET  /v1/webhooks                  endpoints with their counts
+    GET  /v1/webhooks/deliveries       the log: ``endpoint``, ``type``, ``state``, ``call_id``,
+                                       ``number``, ``before``, ``limit``
+    POST /v1/webhooks/replay           ``penny.webhooks.query.Replay``
+    POST /v1/webhooks/{name}/test      {"type": "call.ended"}: a made-up event, at once
+    POST /v1/webhooks/{name}/enable    {"send_missed": true}
+
+Endpoints themselves stand in ``penny.yaml``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from pydantic import ValidationError
+
+from config.schema import Config
+from penny.calls.database import StoreUnavailable
+from penny.errors import PennyError, ProtocolError
+from penny.gateway.guard import WHO, refusal
+from penny.gateway.kept_calls import KeptCalls
+from penny.session.broker import Broker
+from penny.trust.identity import Identity
+from penny.webhooks.deliverer import Deliverer
+from penny.webhooks.endpoints import Endpoint, inward_urls, read_endpoints
+from penny.webhooks.live import LiveTelling, RecordTelling
+from penny.webhooks.outbox import Outbox
+from penny.webhooks.query import DeliveryQuery, Replay
+from penny.webhooks.sample import Test, send_test
+from penny.webhooks.sender import Sender
+from penny.writable import dump_json
+
+
+Json = dict[str, Any]
+
+DAY_S = 86_400.0
+OVERDUE_S = 3600.0
+"""After the longest call and so much more, one without an end is told as lost."""
+
+
+class Webhooks:
+    """All that tells others of this gateway's calls.
+
+    Raises:
+        ConfigError: an endpoint cannot be used.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        kept: KeptCalls,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+    ) -> None:
+        receivers = read_endpoints(config, os.environ)
+        self.wall_clock = wall_clock
+        self._kept = kept
+        self.outbox = Outbox(kept.keeper.store.database, receivers)
+        self.sender = Sender(inward_urls(receivers.values()), wall_clock)
+        self.deliverer = Deliverer(
+            self.outbox,
+            self.sender,
+            clock,
+            wall_clock,
+            keep_s=config.webhooks.keep_days * DAY_S,
+            overdue_s=config.gateway.session_max_s + OVERDUE_S,
+        )
+        self._live = LiveTelling(self.outbox)
+        if receivers:
+            kept.keeper.tells = RecordTelling(self.outbox)
+
+    async def start(self, broker: Broker) -> None:
+        """Tell of every call from now on. Call it after ``KeptCalls.attach``."""
+        if self.outbox.receivers:
+            broker.add_observer(
+                lambda session, _turns: self._live.watch(
+                    self._kept.recorder_of(session.id), session.state.started_s
+                )
+            )
+        await self.deliverer.start()
+
+    async def aclose(self) -> None:
+        """Stop delivering; the outbox keeps what waits."""
+        await self._live.aclose()
+        await self.deliverer.aclose()
+        await self.sender.aclose()
+
+    def fault(self) -> str:
+        """What is wrong with delivering, for the operator; ''."""
+        if self.deliverer.fault:
+            return f"webhooks wait: {self.deliverer.fault}"
+        backlog = self.deliverer.backlog
+        disabled = sorted(name for name, each in backlog.items() if each.disabled_ms is not None)
+        return f"webhooks: {', '.join(disabled)} is disabled: /webhooks" if disabled else ""
+
+
+class WebhookRoutes:
+    """The routes of webhooks: of a tenant's own events, unless who asks sees every tenant's."""
+
+    def __init__(self, webhooks: Webhooks) -> None:
+        self._webhooks = webhooks
+        self._outbox = webhooks.outbox
+
+    def add_to(self, app: web.Application) -> None:
+        router = app.router
+        router.add_get("/v1/webhooks", _told(self._list))
+        router.add_get("/v1/webhooks/deliveries", _told(self._find))
+        router.add_post("/v1/webhooks/replay", _told(self._replay))
+        router.add_post("/v1/webhooks/{name}/test", _told(self._test))
+        router.add_post("/v1/webhooks/{name}/enable", _told(self._enable))
+
+    async def _list(self, request: web.Request) -> web.Response:
+        tenant = _whose(request)
+        backlog = await self._outbox.backlog(tenant)
+        shown = [
+            {
+                "name": name,
+                "url": _address(endpoint, tenant),
+                "types": sorted(endpoint.types),
+                "tenants": sorted(endpoint.tenants),
+                "payload": "thin" if endpoint.is_thin else "full",
+                "legacy_signature": endpoint.is_legacy,
+                "hears_private": endpoint.may_hear_private,
+                "secrets": len(endpoint.secrets),
+                **asdict(backlog[name]),
+            }
+            for name, endpoint in self._seen(request)
+        ]
+        return _json({"endpoints": shown, "fault": self._webhooks.deliverer.fault or None})
+
+    async def _find(self, request: web.Request) -> web.Response:
+        given = {k: v for k, v in request.query.items() if k != "api_key"}
+        query = _read(DeliveryQuery, given)
+        found = await self._outbox.find(_whose(request), query)
+        before = found[-1]["id"] if len(found) == query.limit else None
+        return _json({"deliveries": found, "before": before})
+
+    async def _replay(self, request: web.Request) -> web.Response:
+        wanted = _read(Replay, await _body(request))
+        if wanted.endpoint is not None:
+            self._get(request, wanted.endpoint)
+        count = await self._outbox.replay(wanted, _whose(request), self._now_ms())
+        return _json({"deliveries": count})
+
+    async def _test(self, request: web.Request) -> web.Response:
+        endpoint = self._get(request, request.match_info["name"])
+        wanted = _read(Test, await _body(request))
+        now_s = self._webhooks.wall_clock()
+        answer = await send_test(self._webhooks.sender, endpoint, wanted.type, now_s)
+        shown = {"status": answer.status, "error": answer.error, "answer": answer.body}
+        return _json({"ok": answer.is_success, "took_ms": answer.took_ms, **shown})
+
+    async def _enable(self, request: web.Request) -> web.Response:
+        endpoint = self._get(request, request.match_info["name"])
+        missed = (await _body(request)).get("send_missed")
+        if not isinstance(missed, bool):
+            raise ProtocolError('send {"send_missed": true} or false', field="send_missed")
+        self._check_whole(request, endpoint)
+        count = await self._outbox.enable(endpoint.name, self._now_ms(), send_missed=missed)
+        return _json({"enabled": endpoint.name, "deliveries": count})
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _seen(self, request: web.Request) -> list[tuple[str, Endpoint]]:
+        """The endpoints that are told of calls of the tenant that asks."""
+        tenant = _whose(request)
+        every = self._outbox.receivers.items()
+        return [(n, e) for n, e in every if tenant is None or e.serves(tenant)]
+
+    def _get(self, request: web.Request, name: str) -> Endpoint:
+        found = dict(self._seen(request)).get(name)
+        if found is None:
+            raise ProtocolError("there is no such endpoint", code="endpoint_not_found")
+        return found
+
+    @staticmethod
+    def _check_whole(request: web.Request, endpoint: Endpoint) -> None:
+        """Raises ProtocolError where others' events would be sent too."""
+        tenant = _whose(request)
+        if tenant is not None and endpoint.tenants != {tenant}:
+            raise ProtocolError(
+                "this endpoint serves other tenants too: ask the operator", code="endpoint_shared"
+            )
+
+    def _now_ms(self) -> int:
+        return round(self._webhooks.wall_clock() * 1000)
+
+
+class WebhooksCollector:
+    """Metrics of what is told."""
+
+    def __init__(self, webhooks: Webhooks) -> None:
+        self._deliverer = webhooks.deliverer
+        self._wall_clock = webhooks.wall_clock
+
+    def collect(self) -> Iterator[Metric]:
+        attempts = CounterMetricFamily(
+            "penny_webhook_attempts", "Deliveries tried", labels=["endpoint", "outcome"]
+        )
+        for (endpoint, outcome), count in sorted(self._deliverer.counts.items()):
+            attempts.add_metric([endpoint, outcome], count)
+        yield attempts
+        waiting = GaugeMetricFamily(
+            "penny_webhook_waiting", "Deliveries that wait", labels=["endpoint"]
+        )
+        oldest = GaugeMetricFamily(
+            "penny_webhook_oldest_s", "Age of the oldest that waits", labels=["endpoint"]
+        )
+        off = GaugeMetricFamily(
+            "penny_webhook_disabled", "1 while an endpoint is disabled", labels=["endpoint"]
+        )
+        now_ms = self._wall_clock() * 1000
+        for name, backlog in sorted(self._deliverer.backlog.items()):
+            since_ms = now_ms if backlog.oldest_ms is None else backlog.oldest_ms
+            waiting.add_metric([name], backlog.waiting)
+            oldest.add_metric([name], max(0.0, now_ms - since_ms) / 1000)
+            off.add_metric([name], backlog.disabled_ms is not None)
+        yield from (waiting, oldest, off)
+
+
+def _told(handler: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]:
+    """The handler, whose PennyErrors are answers."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)  # type: ignore[no-any-return]
+        except StoreUnavailable as error:
+            return refusal(error, 503)
+        except PennyError as error:
+            status = {"endpoint_not_found": 404, "endpoint_shared": 403}
+            return refusal(error, status.get(error.code, 400))
+
+    return handle
+
+
+def _read(model: type[Any], given: Json) -> Any:
+    """Raises ProtocolError, naming the first field that is wrong."""
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise ProtocolError(f"{name or 'body'}: {first['msg']}", field=name or None) from error
+
+
+async def _body(request: web.Request) -> Json:
+    """The JSON object of a request, {} where it has none. Raises ProtocolError."""
+    if not request.can_read_body:
+        return {}
+    try:
+        body = await request.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise ProtocolError("send a JSON object")
+    return body
+
+
+def _address(endpoint: Endpoint, tenant: str | None) -> str:
+    """Its address without the query; to one of several tenants its host alone."""
+    parts = urlsplit(endpoint.url)
+    if tenant is not None and endpoint.tenants != {tenant}:
+        return parts.netloc
+    return parts._replace(query="", fragment="").geturl()
+
+
+def _whose(request: web.Request) -> str | None:
+    """The tenant whose events this key sees; None: every one's."""
+    who: Identity = request[WHO]
+    return None if "tenants:all" in who.rights else who.tenant
+
+
+def _json(body: Any) -> web.Response:
+    return web.Response(body=dump_json(body), content_type="application/json")

@@ -1,0 +1,255 @@
+"""What Asterisk is told of the lines: endpoints, numbers, and the way to Penny and on. Pure.
+
+    penny_pjsip.conf             endpoints; each password comes in by ``#include``, from its file
+    penny_extensions.conf        a literal extension a number; every other call is refused
+    penny_websocket_client.conf  where ``chan_websocket`` connects to
+
+A call is announced to Penny over HTTP before its sound comes, so that Penny takes none it does not
+know. When the announcement fails, when Penny dies, and after a hand-off, the dialplan goes on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from config.telephony import AsteriskSection
+from penny.errors import ProtocolError
+from penny.telephony.conf import Section, check, render
+from penny.telephony.lines import Fxo, Line, Lines, Trunk
+
+
+Options = list[tuple[str, str]]
+
+PJSIP = "penny_pjsip.conf"
+EXTENSIONS = "penny_extensions.conf"
+WEBSOCKET_CLIENT = "penny_websocket_client.conf"
+TOKEN_FILE = "announce.token"
+TOKEN_CHARS = 43
+"""Of ``secrets.token_urlsafe(32)``: as many are read of the file."""
+HEADER = "; Written by Penny from the page /telephony; a change made here is lost when it saves."
+CODECS = {"ulaw": "ulaw,alaw", "alaw": "alaw,ulaw", "g729": "g729,ulaw,alaw"}
+"""Both laws are offered: a line that is heard as the other one crackles."""
+ENDPOINT: Options = [
+    ("type", "endpoint"),
+    ("disallow", "all"),
+    ("direct_media", "no"),
+    ("rtp_symmetric", "yes"),
+    ("rtp_timeout", "30"),
+    ("dtmf_mode", "auto"),
+    ("allow_subscribe", "no"),
+    ("timers", "yes"),
+    ("timers_min_se", "90"),
+    ("timers_sess_expires", "1800"),
+]
+"""Timers are explicit: carriers cut calls whose session refresh is not answered."""
+RING_S = 30
+PATH = re.compile(r"/[A-Za-z0-9/_.-]+")
+
+
+def render_files(lines: Lines, section: AsteriskSection, secrets: Path) -> dict[str, str]:
+    """File name -> text, each read back before it is returned.
+
+    Args:
+        secrets: folder of the passwords and the token, absolute.
+
+    Raises:
+        ProtocolError: something cannot stand in such a file.
+    """
+    if not PATH.fullmatch(str(secrets)):
+        raise ProtocolError(
+            "telephony.folder: Asterisk reads paths of letters, digits and / _ . - alone",
+            field="telephony.folder",
+        )
+    receiving = list(lines.receiving())
+    includes = [str(secrets / f"{line.id}.conf") for line in receiving if line.password_ref]
+    try:
+        files = {PJSIP: _checked(list(_endpoints(receiving)), includes)}
+        files[EXTENSIONS] = _checked(_dialplan(receiving, section, secrets), [])
+        files[WEBSOCKET_CLIENT] = _checked([_websocket_client(section)], [])
+    except ValueError as error:
+        raise ProtocolError(f"{error}: this cannot stand in Asterisk's files") from error
+    return files
+
+
+def render_password(name: str, password: str) -> str:
+    """The file of a password: a template that its ``auth`` section takes. Raises ValueError."""
+    return _checked([Section(f"{name}-password", [("password", password)], "(!)")], [])
+
+
+def _checked(sections: list[Section], includes: list[str]) -> str:
+    text = render(sections, [HEADER, *(f'#include "{path}"' for path in includes)])
+    check(text, sections, includes)
+    return text
+
+
+def _endpoints(lines: list[Fxo | Trunk]) -> Iterator[Section]:
+    for line in lines:
+        yield from _fxo(line) if isinstance(line, Fxo) else _trunk(line)
+
+
+def _auth(line: Line) -> Section:
+    options = [("type", "auth"), ("auth_type", "digest"), ("username", line.user)]
+    return Section(f"{line.id}-auth", options, f"({line.id}-password)")
+
+
+def _fxo(line: Fxo) -> Iterator[Section]:
+    """The gateway registers as ``user``: its aor has that name, all else the line's."""
+    yield Section(
+        line.id,
+        [
+            *ENDPOINT,
+            ("allow", CODECS[line.codec]),
+            ("context", f"penny-{line.id}"),
+            ("auth", f"{line.id}-auth"),
+            ("aors", line.user),
+            ("identify_by", "username,ip"),
+            ("deny", "0.0.0.0/0.0.0.0"),
+            ("deny", "::/0"),
+            ("permit", line.ip),
+        ],
+    )
+    yield _auth(line)
+    yield Section(
+        line.user,
+        [
+            ("type", "aor"),
+            ("max_contacts", "1"),
+            ("remove_existing", "yes"),
+            ("qualify_frequency", "30"),
+        ],
+    )
+    identify = [("type", "identify"), ("endpoint", line.id), ("match", line.ip)]
+    yield Section(f"{line.id}-identify", identify)
+
+
+def _trunk(line: Trunk) -> Iterator[Section]:
+    host = f"[{line.host}]" if ":" in line.host else line.host
+    way = "" if line.transport == "udp" else f";transport={line.transport}"
+    endpoint = [*ENDPOINT, ("allow", CODECS["alaw"]), ("context", f"penny-{line.id}")]
+    endpoint += [("aors", f"{line.id}-aor"), ("from_domain", line.host)]
+    if line.user:
+        endpoint.append(("from_user", line.user))
+    if line.password_ref:
+        endpoint.append(("outbound_auth", f"{line.id}-auth"))
+        yield _auth(line)
+    yield Section(line.id, endpoint)
+    contact = f"sip:{host}:{line.port}{way}"
+    yield Section(
+        f"{line.id}-aor", [("type", "aor"), ("contact", contact), ("qualify_frequency", "60")]
+    )
+    matches = [("match", each) for each in line.match or (line.host,)]
+    identify = [("type", "identify"), ("endpoint", line.id), *matches]
+    yield Section(f"{line.id}-identify", identify)
+    if line.auth == "register":
+        yield Section(
+            f"{line.id}-registration",
+            [
+                ("type", "registration"),
+                ("outbound_auth", f"{line.id}-auth"),
+                ("server_uri", contact),
+                ("client_uri", f"sip:{line.user}@{host}"),
+                ("contact_user", line.user),
+                ("line", "yes"),
+                ("endpoint", line.id),
+                ("expiration", "300"),
+                ("forbidden_retry_interval", "600"),
+            ],
+        )
+
+
+def _extension(name: str, *steps: str) -> Options:
+    first, *others = steps
+    return [("exten", f"{name},1,{first}"), *(("same", f"n{step}") for step in _numbered(others))]
+
+
+def _numbered(steps: list[str]) -> Iterator[str]:
+    """``(label),Application``: of a step that begins with ``label: ``."""
+    for step in steps:
+        label, mark, rest = step.partition(": ")
+        yield f"({label}),{rest}" if mark else f",{step}"
+
+
+def _dialplan(lines: list[Fxo | Trunk], section: AsteriskSection, secrets: Path) -> list[Section]:
+    return [
+        *(Section(f"penny-{line.id}", _numbers(line)) for line in lines),
+        Section("penny-busy", _extension("s", "Hangup(17)")),
+        Section("penny-talk", _talk(section, secrets)),
+        Section("penny-away", _away(section)),
+    ]
+
+
+def _numbers(line: Fxo | Trunk) -> Options:
+    capped = []
+    if isinstance(line, Fxo):
+        count = f"$[${{GROUP_COUNT({line.id}@penny)}} > {line.ports}]"
+        capped = [f"Set(GROUP(penny)={line.id})", f"GotoIf({count}?penny-busy,s,1)"]
+    options: Options = []
+    for number in line.numbers:
+        known = [f"Set(PENNY_DID={number})", f"Set(PENNY_LINE={line.id})"]
+        options += _extension(number, *capped, *known, "Goto(penny-talk,s,1)")
+    for other in ("_X.", "_+X.", "s"):
+        options += _extension(other, "Hangup(1)")
+    return options
+
+
+def _talk(section: AsteriskSection, secrets: Path) -> Options:
+    """The caller's number reaches the request as digits alone; nothing else of theirs does."""
+    told = f"token=${{FILE({secrets / TOKEN_FILE},0,{TOKEN_CHARS})}}&id=${{PENNY_UUID}}"
+    caller = "${URIENCODE(${FILTER(0-9+,${CALLERID(num)})})}"
+    call = f"{told}&line=${{PENNY_LINE}}&did=${{URIENCODE(${{PENNY_DID}})}}&caller={caller}"
+    url = section.gateway_url.rstrip("/")
+    if section.wire == "audiosocket":
+        wire = f"AudioSocket(${{PENNY_UUID}},{section.host}:{section.port})"
+    else:
+        wire = "Dial(WebSocket/penny/c(slin)f(json)v(id=${PENNY_UUID}),,g)"
+    return _extension(
+        "s",
+        "Set(PENNY_UUID=${UUID()})",
+        "Set(CURLOPT(conntimeout)=1)",
+        "Set(CURLOPT(httptimeout)=3)",
+        f"Set(PENNY_SAID=${{CURL({url}/asterisk/announce,{call})}})",
+        'GotoIf($["${PENNY_SAID}" = "ok"]?talk)',
+        "Goto(penny-away,s,1)",
+        "talk: Answer()",
+        f"Set(TIMEOUT(absolute)={section.max_call_s})",
+        wire,
+        "Set(TIMEOUT(absolute)=0)",
+        f"Set(PENNY_SAID=${{CURL({url}/asterisk/next,{told})}})",
+        'GotoIf($["${PENNY_SAID}" = "person"]?penny-away,person,1)',
+        'GotoIf($["${PENNY_SAID}" = "done"]?done)',
+        "Goto(penny-away,s,1)",
+        "done: Hangup()",
+    )
+
+
+def _away(section: AsteriskSection) -> Options:
+    """``s``: Penny is away. ``person``: it hands over; unanswered, the caller comes back once."""
+    sound = [f"Playback({section.fallback_sound})"] if section.fallback_sound else []
+    dial = [f"Dial({section.fallback_dial},{RING_S},r)"] if section.fallback_dial else []
+    away = _extension("s", "Answer()", *sound, *dial, "Hangup()")
+    person = [
+        *dial,
+        'GotoIf($["${DIALSTATUS}" = "ANSWER"]?done)',
+        'GotoIf($["${PENNY_RETURNED}" = "yes"]?done)',
+        "Set(PENNY_RETURNED=yes)",
+        "Goto(penny-talk,s,1)",
+        "done: Hangup()",
+    ]
+    return [*away, *_extension("person", *(person if dial else sound + ["Hangup()"]))]
+
+
+def _websocket_client(section: AsteriskSection) -> Section:
+    address = urlsplit(section.gateway_url)
+    scheme = "wss" if address.scheme == "https" else "ws"
+    options = [
+        ("type", "websocket_client"),
+        ("uri", f"{scheme}://{address.netloc}{address.path.rstrip('/')}/asterisk/media"),
+        ("protocols", "media"),
+        ("connection_type", "per_call_config"),
+        ("connection_timeout", "1000"),
+        ("tls_enabled", "yes" if scheme == "wss" else "no"),
+    ]
+    return Section("penny", options)

@@ -1,0 +1,216 @@
+"""Where lines and their passwords lie, and how a change of them reaches Asterisk."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import re
+import secrets
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+
+from config.telephony import TelephonySection
+from penny.aio.files import write_whole
+from penny.errors import PennyError, ProtocolError
+from penny.telephony.asterisk_files import TOKEN_FILE, render_files, render_password
+from penny.telephony.conf import read
+from penny.telephony.install import File, install, make_folder
+from penny.telephony.lines import Line, Lines
+from penny.telephony.reception import TelephonyReception
+
+
+log = structlog.get_logger()
+
+Json = dict[str, Any]
+
+LINES = "lines.json"
+STATES = "states.json"
+FILES = "asterisk"
+SECRETS = "secrets"
+COMMAND_WAIT_S = 15
+
+
+class LinesUnavailable(PennyError):
+    """The lines cannot be read or written; what was there before is there still."""
+
+    code = "telephony_unavailable"
+    retryable = True
+
+
+class TelephonyStore:
+    """The folder ``telephony.folder``. Every method waits for the disk: call them in a thread.
+
+    Args:
+        folder: absolute.
+        environ: where passwords lie that a line names as ``env:NAME``.
+    """
+
+    def __init__(self, folder: Path, section: TelephonySection, environ: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._section = section
+        self._environ = environ
+        self.secrets = folder / SECRETS
+        self.files = folder / FILES
+
+    def read(self) -> Lines:
+        """Every tenant's lines. Raises LinesUnavailable."""
+        path = self._folder / LINES
+        try:
+            return Lines.model_validate_json(path.read_bytes(), strict=False)
+        except FileNotFoundError:
+            return Lines()
+        except OSError as error:
+            raise LinesUnavailable(f"{path}: {error.strerror}") from error
+        except ValidationError as error:
+            reason = f"{path} is not as Penny writes it: mend it or take it away"
+            raise LinesUnavailable(reason, retryable=False) from error
+
+    def password(self, line: Line) -> str | None:
+        """A line's password, where it is known."""
+        kind, _, name = line.password_ref.partition(":")
+        if kind == "env":
+            return self._environ.get(name) or None
+        if kind != "file":
+            return None
+        try:
+            sections, _ = read((self.secrets / f"{name}.conf").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return next((value for found in sections for _, value in found.options), None)
+
+    def token(self) -> str:
+        """What Asterisk shows when it announces a call; '' while nothing was saved."""
+        try:
+            return (self.secrets / TOKEN_FILE).read_text(encoding="utf-8")
+        except OSError:
+            return ""
+
+    def read_state(self, tenant: str) -> Json:
+        """What the last test of a tenant's connection told; {} where there was none."""
+        try:
+            states = json.loads((self._folder / STATES).read_bytes())
+            return dict(states[tenant])
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+
+    def write_state(self, tenant: str, state: Json) -> None:
+        """Keep it for every process of this gateway. Raises LinesUnavailable."""
+        path = self._folder / STATES
+        try:
+            with self._alone():
+                states = json.loads(path.read_bytes()) if path.exists() else {}
+                write_whole(path, json.dumps({**states, tenant: state}))
+        except (OSError, ValueError) as error:
+            raise LinesUnavailable(f"the test's result was not kept: {error}") from error
+
+    def save(self, tenant: str, reception: TelephonyReception) -> Lines:
+        """Keep a tenant's lines and write Asterisk's files anew: all of it, or nothing.
+
+        Raises:
+            ProtocolError: something of it cannot be.
+            LinesUnavailable: disk or Asterisk did not take it.
+        """
+        try:
+            for folder in (self._folder, self.secrets, self.files):
+                make_folder(folder, self._section.asterisk.group)
+            with self._alone():
+                lines = self.read().with_reception(tenant, reception)
+                files = self._files(lines, tenant, reception)
+                try:
+                    install(files, self._section.asterisk.group, lambda: self._load(lines))
+                except LinesUnavailable:
+                    self._reload()
+                    raise
+        except OSError as error:
+            raise LinesUnavailable(f"the lines were not saved: {error}") from error
+        return lines
+
+    def _files(self, lines: Lines, tenant: str, reception: TelephonyReception) -> dict[Path, File]:
+        files: dict[Path, File] = {}
+        told = (reception.fxo_gateway, reception.carrier_grade)
+        for line, part in zip(lines.of(tenant), told, strict=True):
+            if line is not None and part is not None:
+                password = part.password
+                if line.password_ref.startswith("env:"):
+                    password = self._from_environment(line)
+                path = self.secrets / f"{line.id}.conf"
+                if password:
+                    files[path] = File(_password_file(line, password), is_secret=True)
+                elif line.password_ref and not path.exists():
+                    reason = f"the password of {line.id} is lost: write it again"
+                    raise ProtocolError(reason, field=f"{reception.method}.password")
+        if not self.token():
+            files[self.secrets / TOKEN_FILE] = File(secrets.token_urlsafe(32), is_secret=True)
+        for name, text in render_files(lines, self._section.asterisk, self.secrets).items():
+            files[self.files / name] = File(text)
+        files[self._folder / LINES] = File(lines.model_dump_json(indent=1), is_secret=True)
+        return files
+
+    def _from_environment(self, line: Line) -> str:
+        password = self.password(line)
+        if password is None:
+            name = line.password_ref.removeprefix("env:")
+            raise LinesUnavailable(f"{name} is not set where Penny runs", retryable=False)
+        return password
+
+    def _reload(self) -> None:
+        """Let Asterisk go on with what is there again."""
+        with suppress(LinesUnavailable):
+            if self._section.asterisk.command:
+                self._command("module reload res_pjsip.so")
+                self._command("dialplan reload")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One process of the gateway saves at a time."""
+        with (self._folder / ".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _load(self, lines: Lines) -> None:
+        """Let Asterisk load what was written. Raises LinesUnavailable: it has it not."""
+        if not self._section.asterisk.command:
+            return
+        try:
+            self._take(lines)
+        except LinesUnavailable:
+            log.exception("asterisk_refused_lines")
+            raise
+
+    def _take(self, lines: Lines) -> None:
+        self._command("module reload res_pjsip.so")
+        self._command("dialplan reload")
+        for line in lines.receiving():
+            told = self._command(f"pjsip show endpoint {line.id}")
+            if not re.search(rf"Endpoint:\s+{line.id}\b", told):
+                raise LinesUnavailable(f"Asterisk did not load {line.id}; its log says why")
+            if line.numbers and line.numbers[0] not in self._command(
+                f"dialplan show penny-{line.id}"
+            ):
+                raise LinesUnavailable(f"Asterisk did not load the numbers of {line.id}")
+
+    def _command(self, line: str) -> str:
+        command = [*self._section.asterisk.command, line]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=COMMAND_WAIT_S, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise LinesUnavailable(f"Asterisk's console cannot be asked: {error}") from error
+        if done.returncode != 0:
+            raise LinesUnavailable(f"Asterisk's console refused '{line}'")
+        return done.stdout
+
+
+def _password_file(line: Line, password: str) -> str:
+    try:
+        return render_password(line.id, password)
+    except ValueError as error:  # of the environment: what a page sends was checked
+        reason = f"the password of {line.id} has characters that Asterisk cannot read"
+        raise ProtocolError(reason) from error

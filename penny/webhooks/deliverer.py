@@ -1,0 +1,273 @@
+"""Delivers what waits in the outbox: a task for each endpoint, so that none waits for another.
+
+Any number of processes may deliver from one outbox. What is on its way when this one ends is sent
+again by another, after the lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import structlog
+
+from penny.aio.breaker import CircuitBreaker
+from penny.aio.tasks import TaskOwner
+from penny.calls.database import StoreUnavailable
+from penny.webhooks.endpoints import Endpoint
+from penny.webhooks.outbox import Outbox
+from penny.webhooks.policy import LONGEST_WAIT_S, Answer, decide
+from penny.webhooks.rows import Backlog, Delivery, Outcome
+from penny.webhooks.sender import TIMEOUT_S
+from penny.webhooks.signing import sign, write_body
+
+
+log = structlog.get_logger()
+
+Json = dict[str, Any]
+
+POLL_S = 1.0
+"""What other processes wrote, and what becomes due, is looked for this often."""
+LEASE_S = 2 * TIMEOUT_S
+"""A claimed delivery is another's after this."""
+FAULTS = 5
+"""In a row, after which an endpoint is left in peace."""
+REST_S, LONGEST_REST_S = 5.0, 300.0
+TIDY_S = 600.0
+LOOK_S = 10.0
+GRACE_S = 3.0
+SETTLE_AGAIN_S = 1.0
+
+
+class Posts(Protocol):
+    """What sends one delivery: ``sender.Sender``."""
+
+    async def post(self, url: str, body: bytes, headers: dict[str, str]) -> Answer:
+        """What came of it."""
+
+
+class _Lane:
+    """What this process knows of one endpoint while it delivers to it."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.breaker = CircuitBreaker(FAULTS, REST_S, LONGEST_REST_S)
+        self.under_way = 0
+        self.paused_until_s = 0.0
+        self.news = asyncio.Event()
+
+
+class Deliverer:
+    """Delivers to every endpoint of an outbox, in this process.
+
+    Args:
+        clock: monotonic, seconds.
+        wall_clock: Unix time in seconds.
+        keep_s: events older than this are removed.
+        overdue_s: a call that began so long ago and has no end is lost.
+        lease_s: how long a delivery is this process' own.
+        chance: from 0 to 1, of the jitter.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        sender: Posts,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+        *,
+        keep_s: float,
+        overdue_s: float,
+        lease_s: float = LEASE_S,
+        poll_s: float = POLL_S,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.outbox = outbox
+        self._sender = sender
+        self._now_s = clock
+        self._wall_clock = wall_clock
+        self._keep_s = keep_s
+        self._overdue_s = overdue_s
+        self._lease_s = lease_s
+        self._poll_s = poll_s
+        self._chance = chance
+        self._lanes = {name: _Lane(endpoint) for name, endpoint in outbox.receivers.items()}
+        self._done: list[Outcome] = []
+        self._is_done = asyncio.Event()
+        self._tasks = TaskOwner("webhooks")
+        self._attempts = TaskOwner("webhook attempts")
+        self.fault = ""
+        """Why nothing can be delivered; '' while it can."""
+        self.counts: dict[tuple[str, str], int] = {}
+        """Attempts of this process, by endpoint and what came of them."""
+        self.backlog: dict[str, Backlog] = {}
+        """By endpoint, as it was when last looked at."""
+        outbox.on_news = self.wake
+
+    async def start(self) -> None:
+        """Begin to deliver."""
+        for lane in self._lanes.values():
+            self._tasks.spawn(self._serve(lane), name=f"webhook {lane.endpoint.name}")
+        if self._lanes:
+            self._tasks.spawn(self._settle_on(), name="webhook results")
+            self._tasks.spawn(self._tidy_on(), name="webhook clean-up")
+            self._tasks.spawn(self._look_on(), name="webhook backlog")
+
+    async def aclose(self) -> None:
+        """Stop. What is on its way may still arrive; else the next process sends it again."""
+        await self._tasks.aclose()
+        try:
+            async with asyncio.timeout(GRACE_S):
+                for lane in self._lanes.values():
+                    while lane.under_way:
+                        lane.news.clear()
+                        await lane.news.wait()
+        except TimeoutError:
+            pass  # their lease ends, and they are sent again
+        await self._attempts.aclose()
+        if self._done:
+            try:
+                await self.outbox.settle(self._done)
+            except StoreUnavailable:
+                log.warning("webhook_results_lost", deliveries=len(self._done))
+
+    def wake(self) -> None:
+        """Look for what is due now."""
+        for lane in self._lanes.values():
+            lane.news.set()
+
+    # -- an endpoint ------------------------------------------------------------------------
+
+    async def _serve(self, lane: _Lane) -> None:
+        while True:
+            lane.news.clear()
+            room = self._room(lane)
+            claimed: list[Delivery] = []
+            if room:
+                try:
+                    claimed = await self._claim(lane, room)
+                except StoreUnavailable as error:
+                    self._note_fault(error.message)
+            if len(claimed) < room or not room:
+                await _wait(lane.news, self._poll_s)
+
+    def _room(self, lane: _Lane) -> int:
+        """How many attempts may be begun now."""
+        free = lane.endpoint.concurrency - lane.under_way
+        if free <= 0 or self._wall_clock() < lane.paused_until_s:
+            return 0
+        match lane.breaker.state(self._now_s()):
+            case "closed":
+                return free
+            case "half_open" if lane.under_way == 0:
+                return 1
+        return 0
+
+    async def _claim(self, lane: _Lane, room: int) -> list[Delivery]:
+        now_ms = round(self._wall_clock() * 1000)
+        lease_ms = round(self._lease_s * 1000)
+        claimed = await self.outbox.claim(lane.endpoint.name, room, now_ms, lease_ms)
+        self._note_fault("")
+        for delivery in claimed:
+            lane.breaker.allows(self._now_s())
+            lane.under_way += 1
+            self._attempts.spawn(self._attempt(lane, delivery), name="webhook attempt")
+        return claimed
+
+    async def _attempt(self, lane: _Lane, delivery: Delivery) -> None:
+        endpoint = lane.endpoint
+        try:
+            body = write_body(delivery.event, endpoint)
+            headers = sign(delivery.event.id, body, endpoint, self._wall_clock())
+            answer = await self._sender.post(endpoint.url, body, headers)
+        except BaseException:
+            lane.breaker.abandoned()
+            raise
+        finally:
+            lane.under_way -= 1
+            lane.news.set()
+        self._judge(lane, answer)
+        now_ms = round(self._wall_clock() * 1000)
+        state, due_ms = decide(answer, delivery.attempts, now_ms, self._chance())
+        if state == "dead":
+            log.error(
+                "webhook_given_up",
+                endpoint=endpoint.name,
+                event_id=delivery.event.id,
+                status=answer.status,
+                error=answer.error,
+            )
+        self._done.append(Outcome(delivery, endpoint.name, answer, state, due_ms, now_ms))
+        self._is_done.set()
+
+    def _judge(self, lane: _Lane, answer: Answer) -> None:
+        name = lane.endpoint.name
+        what = "delivered" if answer.is_success else answer.error or str(answer.status)
+        self.counts[name, what] = self.counts.get((name, what), 0) + 1
+        if answer.is_throttling and answer.retry_after_s is not None:
+            pause_s = min(answer.retry_after_s, LONGEST_WAIT_S)
+            lane.paused_until_s = self._wall_clock() + pause_s
+        if not answer.is_fault:
+            lane.breaker.succeeded()
+        elif lane.breaker.failed(self._now_s()):
+            log.warning("webhook_endpoint_rests", endpoint=name, error=answer.error)
+
+    # -- results ----------------------------------------------------------------------------
+
+    async def _settle_on(self) -> None:
+        while True:
+            await self._is_done.wait()
+            self._is_done.clear()
+            batch, self._done = self._done, []
+            try:
+                disabled = await self.outbox.settle(batch)
+            except StoreUnavailable as error:
+                self._note_fault(error.message)
+                self._done = [*batch, *self._done]
+                await asyncio.sleep(SETTLE_AGAIN_S)
+                self._is_done.set()
+                continue
+            for name in disabled:
+                log.error(
+                    "webhook_endpoint_disabled",
+                    endpoint=name,
+                    remedy=f"mend it, then: python -m penny webhooks enable {name}",
+                )
+
+    async def _tidy_on(self) -> None:
+        while True:
+            await asyncio.sleep(TIDY_S)  # first, records that wait in the spool come in
+            now_s = self._wall_clock()
+            try:
+                await self.outbox.close_lost(
+                    round((now_s - self._overdue_s) * 1000), round(now_s * 1000)
+                )
+                await self.outbox.let_go(round((now_s - self._keep_s) * 1000))
+            except StoreUnavailable as error:
+                self._note_fault(error.message)
+
+    async def _look_on(self) -> None:
+        while True:
+            try:
+                self.backlog = await self.outbox.backlog()
+            except StoreUnavailable as error:
+                self._note_fault(error.message)
+            await asyncio.sleep(LOOK_S)
+
+    def _note_fault(self, reason: str) -> None:
+        if reason and not self.fault:
+            log.error("webhooks_wait", reason=reason)
+        elif self.fault and not reason:
+            log.info("webhooks_go_on")
+        self.fault = reason
+
+
+async def _wait(news: asyncio.Event, seconds: float) -> None:
+    """Until there is news, for so long at most."""
+    try:
+        async with asyncio.timeout(seconds):
+            await news.wait()
+    except TimeoutError:
+        pass

@@ -1,0 +1,89 @@
+"""Who puts events into the outbox: the keeper of records, and the observer of live calls.
+
+What is told at once (a call began, its caller was promised a person) is told again with the
+record, with the same id: what the database does not take now is not lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from penny.aio.tasks import TaskOwner
+from penny.calls.database import StoreUnavailable
+from penny.calls.keeper import make_call
+from penny.calls.record import Call
+from penny.calls.recorder import CallRecorder
+from penny.session.observers import Observer
+from penny.webhooks.events import Event
+from penny.webhooks.outbox import Outbox
+from penny.webhooks.telling import events_of, handed_over, recording_lost, started
+
+
+log = structlog.get_logger()
+
+Json = dict[str, Any]
+
+
+class RecordTelling:
+    """Writes what is told of a call in the transaction that keeps its record (``keeper.Tells``)."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+
+    async def kept(self, connection: AsyncConnection, call: Call) -> None:
+        await self._outbox.write(connection, events_of(call))
+
+    async def sound_lost(self, connection: AsyncConnection, call: Call) -> None:
+        await self._outbox.write(connection, [recording_lost(call)])
+
+
+class LiveTelling:
+    """Puts events of live calls into the outbox; nothing of a call waits for it."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._tasks = TaskOwner("live events")
+
+    async def aclose(self) -> None:
+        await self._tasks.aclose()
+
+    def watch(self, recorder: CallRecorder, started_s: float) -> Observer:
+        """The observer of a call that begins now, at ``started_s`` on the loop's clock."""
+        return _LiveCall(recorder, started_s, self._tell)
+
+    def _tell(self, event: Event) -> None:
+        self._tasks.spawn(self._add(event), name="tell event")
+
+    async def _add(self, event: Event) -> None:
+        try:
+            await self._outbox.add([event])
+        except StoreUnavailable as error:
+            log.warning("event_told_later", event_type=event.type, reason=error.message)
+
+
+class _LiveCall(Observer):
+    """Observer of one call: tells its beginning, and its hand-offs as they are promised."""
+
+    listens_to = ("penny.handoff",)
+
+    def __init__(
+        self, recorder: CallRecorder, started_s: float, tell: Callable[[Event], None]
+    ) -> None:
+        call = make_call([{"kind": "call", "call": recorder.header}], {"caller": 0, "penny": 0})
+        assert call is not None
+        self._call = call
+        self._consent = recorder.consent
+        self._started_s = started_s
+        self._tell = tell
+        self._handoffs = 0
+        tell(started(call))
+
+    def speaker_event(self, event: Json, at_s: float) -> None:
+        at_ms = (at_s - self._started_s) * 1000
+        keeps = self._consent.keeps_words
+        self._tell(handed_over(self._call, event, at_ms, self._handoffs, keeps_words=keeps))
+        self._handoffs += 1

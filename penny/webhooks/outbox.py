@@ -1,0 +1,343 @@
+"""The outbox: events that wait in the database of calls, each with a row for every receiver.
+
+A row is written in the transaction of the state it tells of. Claiming it moves ``due_ms`` to the
+end of a lease: what a killed process had in hand is due again by itself, and another gateway
+takes it. So an event comes at least once, and twice with the same id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import and_, delete, exists, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from penny.calls.database import Database
+from penny.calls.tables import calls, deliveries, endpoints, events
+from penny.webhooks.endpoints import Endpoint
+from penny.webhooks.events import TERMINAL, EndpointDisabled, Event, make_id, tell
+from penny.webhooks.policy import FAILING_S, GONE
+from penny.webhooks.query import DeliveryQuery, Replay
+from penny.webhooks.rows import (
+    Backlog,
+    Delivery,
+    Outcome,
+    delivery_row,
+    event_row,
+    log_line,
+    of_tenant,
+    read_event,
+)
+from penny.webhooks.telling import lost
+
+
+Json = dict[str, Any]
+
+KEPT_ATTEMPTS = 16
+"""Of a delivery's log; a replay goes on with it."""
+BATCH = 200
+"""Rows of one clean-up."""
+
+
+class Outbox:
+    """Events and deliveries in the database of calls.
+
+    Args:
+        receivers: the endpoints that there are, by name.
+        on_news: called when something may be due here; the caller's transaction may still be open.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        receivers: Mapping[str, Endpoint],
+        on_news: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._database = database
+        self.receivers = receivers
+        self.on_news = on_news
+
+    # -- writing ------------------------------------------------------------------------------
+
+    async def write(self, connection: AsyncConnection, told: Sequence[Event]) -> None:
+        """Put events in, within the caller's transaction; one that is there stays as it is."""
+        await self._put(
+            connection,
+            [event for event in told if any(e.wants(event) for e in self.receivers.values())],
+        )
+
+    async def _put(self, connection: AsyncConnection, told: Sequence[Event]) -> None:
+        if not told:
+            return
+        put = postgresql.insert if self._database.is_postgres else sqlite.insert
+        new = put(events).on_conflict_do_nothing().returning(events.c.id)
+        added = await connection.execute(new, [event_row(event) for event in told])
+        ids = set(added.scalars())
+        rows = [
+            delivery_row(event, endpoint)
+            for event in told
+            for endpoint in self.receivers.values()
+            if event.id in ids and endpoint.wants(event)
+        ]
+        if rows:
+            await connection.execute(put(deliveries).on_conflict_do_nothing(), rows)
+            self.on_news()
+
+    async def add(self, told: Sequence[Event]) -> None:
+        """Put events in. Raises StoreUnavailable."""
+        async with self._database.begin() as connection:
+            await self.write(connection, told)
+        self.on_news()
+
+    async def close_lost(self, before_ms: int, now_ms: int) -> int:
+        """Give calls that began before then, and have no record and no end, their terminal
+        event; how many."""
+        ends = events.alias("ends")
+        has_end = exists().where(ends.c.call_id == events.c.call_id, ends.c.type.in_(TERMINAL))
+        is_kept = exists().where(calls.c.id == events.c.call_id)
+        began = and_(events.c.type == "call.started", events.c.at_ms < before_ms)
+        open_ones = and_(began, ~has_end, ~is_kept)
+        async with self._database.begin() as connection:
+            found = await connection.execute(select(events).where(open_ones).limit(BATCH))
+            at = datetime.fromtimestamp(now_ms / 1000, UTC)
+            ended = [lost(read_event(row._mapping), at) for row in found]
+            await self._put(connection, ended)
+        return len(ended)
+
+    # -- delivering ---------------------------------------------------------------------------
+
+    async def claim(self, endpoint: str, limit: int, now_ms: int, lease_ms: int) -> list[Delivery]:
+        """Take due deliveries of an endpoint, the oldest first; no other has them until
+        the lease is over. None of a disabled endpoint. Raises StoreUnavailable."""
+        is_off = exists().where(endpoints.c.name == endpoint, endpoints.c.disabled_ms.is_not(None))
+        due = (
+            select(deliveries.c.id)
+            .where(
+                deliveries.c.endpoint == endpoint,
+                deliveries.c.state == "waiting",
+                deliveries.c.due_ms <= now_ms,
+                ~is_off,
+            )
+            .order_by(deliveries.c.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+            .cte("due")
+        )
+        taken = (
+            update(deliveries)
+            .where(deliveries.c.id.in_(select(due.c.id)))
+            .values(due_ms=now_ms + lease_ms, attempts=deliveries.c.attempts + 1)
+            .returning(
+                deliveries.c.id, deliveries.c.event_id, deliveries.c.attempts, deliveries.c.log
+            )
+        )
+        async with self._database.begin() as connection:
+            rows = {row.event_id: row for row in await connection.execute(taken)}
+            found = await connection.execute(select(events).where(events.c.id.in_(list(rows))))
+            told = {row.id: read_event(row._mapping) for row in found}
+        return [
+            Delivery(row.id, told[row.event_id], row.attempts, row.log)
+            for row in sorted(rows.values(), key=lambda row: row.id)
+        ]
+
+    async def settle(self, outcomes: Sequence[Outcome]) -> list[str]:
+        """Write down what came of attempts; the names of endpoints that are disabled by it.
+
+        An outcome of a delivery that another took meanwhile counts for its endpoint alone.
+
+        Raises:
+            StoreUnavailable.
+        """
+        disabled = []
+        async with self._database.begin() as connection:
+            for each in outcomes:
+                await connection.execute(
+                    update(deliveries)
+                    .where(
+                        deliveries.c.id == each.delivery.id,
+                        deliveries.c.attempts == each.delivery.attempts,
+                    )
+                    .values(
+                        state=each.state,
+                        due_ms=each.due_ms,
+                        tried_ms=each.at_ms,
+                        log=[*each.delivery.log, log_line(each)][-KEPT_ATTEMPTS:],
+                    )
+                )
+            for name in sorted({each.endpoint for each in outcomes}):
+                answers = [each for each in outcomes if each.endpoint == name]
+                if await self._judge(connection, name, answers):
+                    disabled.append(name)
+        return disabled
+
+    async def _judge(
+        self, connection: AsyncConnection, name: str, outcomes: Sequence[Outcome]
+    ) -> bool:
+        """Note how an endpoint fares; whether it is disabled just now."""
+        now_ms = max(each.at_ms for each in outcomes)
+        here = endpoints.c.name == name
+        if any(each.answer.is_success for each in outcomes):
+            failing = endpoints.c.failing_since_ms.is_not(None)
+            await connection.execute(
+                update(endpoints).where(here, failing).values(failing_since_ms=None)
+            )
+            return False
+        await self._ensure(connection, name)
+        await connection.execute(
+            update(endpoints)
+            .where(here, endpoints.c.failing_since_ms.is_(None))
+            .values(failing_since_ms=now_ms)
+        )
+        since_ms = (
+            await connection.execute(select(endpoints.c.failing_since_ms).where(here))
+        ).scalar_one()
+        is_gone = any(each.answer.status == GONE for each in outcomes)
+        if not is_gone and now_ms - since_ms < FAILING_S * 1000:
+            return False
+        reason = "gone" if is_gone else "failing"
+        done = await connection.execute(
+            update(endpoints)
+            .where(here, endpoints.c.disabled_ms.is_(None))
+            .values(disabled_ms=now_ms, reason=reason)
+        )
+        if done.rowcount:
+            await self._tell_disabled(connection, name, reason, since_ms, now_ms)
+        return bool(done.rowcount)
+
+    async def _tell_disabled(
+        self, connection: AsyncConnection, name: str, reason: str, since_ms: int, now_ms: int
+    ) -> None:
+        waiting = and_(deliveries.c.endpoint == name, deliveries.c.state == "waiting")
+        count = await connection.execute(select(func.count()).where(waiting))
+        event = Event(
+            id=make_id(name, EndpointDisabled.type, now_ms),
+            type=EndpointDisabled.type,
+            at=datetime.fromtimestamp(now_ms / 1000, UTC),
+            data=tell(
+                EndpointDisabled,
+                endpoint=name,
+                reason=reason,
+                failing_since=datetime.fromtimestamp(since_ms / 1000, UTC),
+                waiting=count.scalar_one(),
+            ),
+        )
+        own = self.receivers[name]
+        others = {
+            other: endpoint
+            for other, endpoint in self.receivers.items()
+            if other != name and endpoint.meets(own)
+        }
+        await Outbox(self._database, others, self.on_news).write(connection, [event])
+
+    async def _ensure(self, connection: AsyncConnection, name: str) -> None:
+        put = postgresql.insert if self._database.is_postgres else sqlite.insert
+        row = {"name": name, "reason": ""}
+        await connection.execute(put(endpoints).values(row).on_conflict_do_nothing())
+
+    # -- a person's --------------------------------------------------------------------------
+
+    async def enable(self, name: str, now_ms: int, *, send_missed: bool) -> int:
+        """Tell an endpoint again; how many missed deliveries are sent, or given up."""
+        waiting = and_(deliveries.c.endpoint == name, deliveries.c.state == "waiting")
+        what: Json = {"due_ms": now_ms, "attempts": 0} if send_missed else {"state": "dead"}
+        async with self._database.begin() as connection:
+            await connection.execute(
+                update(endpoints)
+                .where(endpoints.c.name == name)
+                .values(disabled_ms=None, failing_since_ms=None, reason="")
+            )
+            done = await connection.execute(update(deliveries).where(waiting).values(what))
+        self.on_news()
+        return int(done.rowcount)
+
+    async def replay(self, wanted: Replay, tenant: str | None, now_ms: int) -> int:
+        """Send events again, with their ids; how many deliveries that makes."""
+        chosen = [
+            endpoint for name, endpoint in self.receivers.items() if wanted.endpoint in (None, name)
+        ]
+        count = 0
+        put = postgresql.insert if self._database.is_postgres else sqlite.insert
+        async with self._database.begin() as connection:
+            after = ""
+            while True:
+                page = (
+                    select(events)
+                    .where(wanted.where(), of_tenant(tenant), events.c.id > after)
+                    .order_by(events.c.id)
+                    .limit(BATCH)
+                )
+                found = [read_event(row._mapping) for row in await connection.execute(page)]
+                if not found:
+                    break
+                after = found[-1].id
+                for event in found:
+                    for endpoint in chosen:
+                        row = {**delivery_row(event, endpoint), "due_ms": now_ms}
+                        if not endpoint.wants(event) or row["state"] == "withheld":
+                            continue
+                        again = put(deliveries).values(row)
+                        states = ["dead", "withheld"] + ["delivered"] * wanted.delivered
+                        done = await connection.execute(
+                            again.on_conflict_do_update(
+                                index_elements=["event_id", "endpoint"],
+                                set_={"state": row["state"], "due_ms": now_ms, "attempts": 0},
+                                where=deliveries.c.state.in_(states),
+                            )
+                        )
+                        count += done.rowcount
+        self.on_news()
+        return count
+
+    async def find(self, tenant: str | None, query: DeliveryQuery) -> list[Json]:
+        """A page of the delivery log, newest first."""
+        columns = [
+            deliveries.c.id,
+            deliveries.c.event_id,
+            deliveries.c.endpoint,
+            deliveries.c.state,
+            deliveries.c.due_ms,
+            deliveries.c.attempts,
+            deliveries.c.tried_ms,
+            deliveries.c.log,
+            events.c.type,
+            events.c.at_ms,
+            events.c.call_id,
+        ]
+        wanted = (
+            select(*columns)
+            .join(events, events.c.id == deliveries.c.event_id)
+            .where(query.where(), of_tenant(tenant))
+            .order_by(deliveries.c.id.desc())
+            .limit(query.limit)
+        )
+        async with self._database.begin() as connection:
+            return [dict(row._mapping) for row in await connection.execute(wanted)]
+
+    async def backlog(self, tenant: str | None = None) -> dict[str, Backlog]:
+        """How each endpoint fares; what waits is counted of one tenant's events, or of all."""
+        counted = (
+            select(deliveries.c.endpoint, func.count(), func.min(events.c.at_ms))
+            .join(events, events.c.id == deliveries.c.event_id)
+            .where(
+                deliveries.c.endpoint.in_(list(self.receivers)),
+                deliveries.c.state == "waiting",
+                of_tenant(tenant),
+            )
+            .group_by(deliveries.c.endpoint)
+        )
+        async with self._database.begin() as connection:
+            waits = {row[0]: (row[1], row[2]) for row in await connection.execute(counted)}
+            known = {row.name: row for row in await connection.execute(select(endpoints))}
+        return {
+            name: Backlog(*waits.get(name, (0, None)), *(known[name][1:] if name in known else ()))
+            for name in self.receivers
+        }
+
+    async def let_go(self, before_ms: int) -> int:
+        """Remove events from before then, with their deliveries; how many."""
+        async with self._database.begin() as connection:
+            done = await connection.execute(delete(events).where(events.c.at_ms < before_ms))
+            return int(done.rowcount)

@@ -1,0 +1,92 @@
+"""An MCP server over streamable HTTP, as strict as its specification (2025-06-18) about headers and
+the order of messages. It answers in JSON, or by a stream of events."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aiohttp import web
+
+
+Json = dict[str, Any]
+
+VERSION = "2025-06-18"
+SESSION = "mcp-session-1"
+
+
+def tool(name: str, *, read_only: bool = False) -> Json:
+    properties = {"id": {"type": "string"}}
+    schema = {"type": "object", "properties": properties, "required": ["id"]}
+    about = {"name": name, "description": f"Tool {name}", "inputSchema": schema}
+    return {**about, "annotations": {"readOnlyHint": read_only}}
+
+
+class McpServer:
+    """``handle`` is its POST handler.
+
+    ``calls``: name and arguments of each tool run. ``headers``: of the last request. ``fails``:
+    a tool's own error. ``status``: an HTTP error in place of an answer.
+    """
+
+    def __init__(self, tools: list[Json], *, streams: bool = False) -> None:
+        self._pages = [tools[at : at + 2] for at in range(0, len(tools), 2)] or [[]]
+        self._streams = streams
+        self._is_greeted = False
+        self.calls: list[tuple[str, Json]] = []
+        self.headers: dict[str, str] = {}
+        self.fails = False
+        self.status = 200
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.headers = dict(request.headers)
+        if self.status != 200:
+            return web.Response(status=self.status, headers={"Location": "http://10.0.0.1/"})
+        accepted = request.headers.get("Accept", "")
+        if "application/json" not in accepted or "text/event-stream" not in accepted:
+            return web.Response(status=406)
+        message = await request.json()
+        method = message["method"]
+        assert message["jsonrpc"] == "2.0"
+        if method == "initialize":
+            result: Json = {"protocolVersion": VERSION, "capabilities": {"tools": {}}}
+            result["serverInfo"] = {"name": "double", "version": "1"}
+            return await self._answer(request, message, {"result": result})
+        if request.headers.get("Mcp-Session-Id") != SESSION:
+            return web.Response(status=400)
+        if request.headers.get("MCP-Protocol-Version") != VERSION:
+            return web.Response(status=400)
+        if method == "notifications/initialized":
+            self._is_greeted = True
+            return web.Response(status=202)
+        assert self._is_greeted, "asked before it was greeted"
+        return await self._answer(request, message, await self._do(method, message["params"]))
+
+    async def _do(self, method: str, params: Json) -> Json:
+        if method == "tools/list":
+            at = int(params.get("cursor") or 0)
+            more = {"nextCursor": str(at + 1)} if at + 1 < len(self._pages) else {}
+            return {"result": {"tools": self._pages[at], **more}}
+        assert method == "tools/call", method
+        names = [each["name"] for page in self._pages for each in page]
+        if params["name"] not in names:
+            return {"error": {"code": -32602, "message": f"Unknown tool: {params['name']}"}}
+        self.calls.append((params["name"], params["arguments"]))
+        text = "no such invoice" if self.fails else "pendiente de pago"
+        content = [{"type": "text", "text": text}]
+        return {"result": {"content": content, "isError": self.fails}}
+
+    async def _answer(self, request: web.Request, to: Json, answer: Json) -> web.StreamResponse:
+        message = {"jsonrpc": "2.0", "id": to["id"], **answer}
+        headers = {"Mcp-Session-Id": SESSION}
+        if not self._streams:
+            return web.json_response(message, headers=headers)
+        headers["Content-Type"] = "text/event-stream"
+        response = web.StreamResponse(headers=headers)
+        await response.prepare(request)
+        note = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "…"}}
+        for each in (note, message):
+            text = f"event: message\r\ndata: {json.dumps(each)}\r\n\r\n".encode()
+            await response.write(text[:20])
+            await response.write(text[20:])
+        return response

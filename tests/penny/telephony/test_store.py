@@ -1,0 +1,231 @@
+"""Saving: what Asterisk reads is what was meant, whatever fields hold; or nothing changes."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from config.telephony import TelephonySection
+from penny.errors import ProtocolError
+from penny.telephony.reception import read_reception
+from penny.telephony.store import LinesUnavailable, TelephonyStore
+from tests.penny.telephony.asterisk_reader import read_file
+from tests.penny.telephony.shapes import a_trunk, an_fxo
+
+
+pytestmark = pytest.mark.pure
+
+Json = dict[str, Any]
+
+
+def open_store(folder: Path, environ: dict[str, str] | None = None, **asterisk: Any) -> Any:
+    section = TelephonySection.model_validate({"asterisk": asterisk})
+    return TelephonyStore(folder, section, environ or {})
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_gateways_lines_are_rendered_as_asterisk_reads_them(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.save("default", read_reception(an_fxo()))
+    pjsip = read_file(store.files / "penny_pjsip.conf")
+    plan = read_file(store.files / "penny_extensions.conf")
+
+    assert set(pjsip) == {"fxo-1", "fxo-1-auth", "fxo-1-identify", "gateway"}
+    endpoint = dict(pjsip["fxo-1"])
+    assert (endpoint["allow"], endpoint["context"]) == ("alaw,ulaw", "penny-fxo-1")
+    assert (endpoint["aors"], endpoint["permit"]) == ("gateway", "192.168.1.50")
+    assert dict(pjsip["fxo-1-auth"])["password"] == "p;a\"s's#w=>o${d}"
+    assert dict(pjsip["fxo-1-identify"])["match"] == "192.168.1.50"
+    steps = [value for _, value in plan["penny-fxo-1"]]
+    assert steps[0] == "+5255123456,1,Set(GROUP(penny)=fxo-1)"
+    assert steps[-3:] == ["_X.,1,Hangup(1)", "_+X.,1,Hangup(1)", "s,1,Hangup(1)"]
+    assert any("AudioSocket(${PENNY_UUID},127.0.0.1:9019)" in v for _, v in plan["penny-talk"])
+
+
+def test_a_trunk_registers_or_is_known_by_its_addresses(tmp_path: Path) -> None:
+    store = open_store(tmp_path, wire="websocket", gateway_url="https://penny.example/gw")
+    store.save("default", read_reception(a_trunk(transport="tls", port=5061)))
+    pjsip = read_file(store.files / "penny_pjsip.conf")
+    registration = dict(pjsip["trunk-1-registration"])
+    assert registration["server_uri"] == "sip:sip.carrier.example:5061;transport=tls"
+    assert registration["client_uri"] == "sip:acme@sip.carrier.example"
+    plan = read_file(store.files / "penny_extensions.conf")
+    numbers = [v.split(",")[0] for k, v in plan["penny-trunk-1"] if k == "exten"]
+    assert numbers == ["+34910000001", "_X.", "_+X.", "s"]  # the inactive number is refused
+    assert any("WebSocket/penny/c(slin)f(json)" in v for _, v in plan["penny-talk"])
+    client = read_file(store.files / "penny_websocket_client.conf")
+    assert dict(client["penny"])["uri"] == "wss://penny.example/gw/asterisk/media"
+
+    by_ip = a_trunk(auth_type="ip_auth", match=["203.0.113.0/24", "198.51.100.7"], user="")
+    store.save("default", read_reception(by_ip))
+    pjsip = read_file(store.files / "penny_pjsip.conf")
+    assert "trunk-1-registration" not in pjsip
+    matches = [value for name, value in pjsip["trunk-1-identify"] if name == "match"]
+    assert matches == ["203.0.113.0/24", "198.51.100.7/32"]
+
+
+def test_a_password_is_kept_once_by_reference_and_in_no_other_file(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    lines = store.save("default", read_reception(an_fxo(password="s3cr3t;0")))
+    secret = tmp_path / "secrets" / "fxo-1.conf"
+
+    assert store.password(lines.fxo[0]) == "s3cr3t;0"
+    assert (mode_of(secret), mode_of(secret.parent)) == (0o600, 0o700)
+    assert mode_of(store.files / "penny_pjsip.conf") == 0o640
+    holders = [name for name, text in everything(tmp_path).items() if b"s3cr3t" in text]
+    assert holders == [str(secret)]
+    again = store.save("default", read_reception(an_fxo(password="", fxo_ports=8)))
+    assert store.password(again.fxo[0]) == "s3cr3t;0"
+    assert store.save("default", read_reception({"method": ""})).fxo[0].password_ref == "file:fxo-1"
+    assert list(read_file(store.files / "penny_pjsip.conf")) == []
+
+
+def test_a_password_may_stand_in_the_environment(tmp_path: Path) -> None:
+    env = {"PENNY_FXO_PASSWORD": "de fuera"}
+    store = open_store(tmp_path, env)
+    lines = store.save("default", read_reception(an_fxo(password="env:PENNY_FXO_PASSWORD")))
+
+    assert lines.fxo[0].password_ref == "env:PENNY_FXO_PASSWORD"
+    assert store.password(lines.fxo[0]) == "de fuera"
+    pjsip = read_file(store.files / "penny_pjsip.conf")
+    assert dict(pjsip["fxo-1-auth"])["password"] == "de fuera"
+    env["PENNY_FXO_PASSWORD"] = "a\n[evil]"
+    before = everything(tmp_path)
+    with pytest.raises(ProtocolError, match="characters that Asterisk cannot read"):
+        store.save("default", read_reception(an_fxo(password="")))
+    del env["PENNY_FXO_PASSWORD"]
+    with pytest.raises(LinesUnavailable, match="PENNY_FXO_PASSWORD is not set"):
+        store.save("default", read_reception(an_fxo(password="")))
+    assert everything(tmp_path) == before
+    # Another variable is a password like any other, and names nothing.
+    other = store.save("acme", read_reception(a_trunk(password="env:OPENAI_API_KEY")))
+    assert other.trunks[0].password_ref == "file:trunk-1"
+
+
+def test_tenants_have_lines_of_their_own_and_no_number_twice(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.save("default", read_reception(an_fxo()))
+    with pytest.raises(ProtocolError) as taken:
+        store.save("acme", read_reception(a_trunk(dids=[{"number": "+5255123456"}])))
+    assert taken.value.field == "carrier_grade.dids.0.number"
+    with pytest.raises(ProtocolError) as same:
+        store.save("acme", read_reception(an_fxo(dids=[])))
+    assert same.value.field == "fxo_gateway.ip"
+    lines = store.save("acme", read_reception(a_trunk()))
+    assert [line.id for line in lines.receiving()] == ["fxo-1", "trunk-1"]
+    assert lines.reception_of("acme").method == "carrier_grade"
+    assert lines.reception_of("default").fxo_gateway is not None
+
+
+def test_what_does_not_come_onto_the_disk_changes_nothing(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.save("default", read_reception(an_fxo()))
+    before = everything(tmp_path)
+    with pytest.raises(LinesUnavailable, match="there is no group"):
+        open_store(tmp_path, group="no-such-group").save("default", read_reception(a_trunk()))
+    blocked = tmp_path / "asterisk" / f".penny_websocket_client.conf.{os.getpid()}"
+    blocked.mkdir()
+    with pytest.raises(LinesUnavailable, match="not saved"):
+        store.save("default", read_reception(a_trunk()))
+    blocked.rmdir()
+    assert everything(tmp_path) == before
+
+
+def test_the_last_file_stays_beside_the_new_one(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.save("default", read_reception(an_fxo()))
+    first = (store.files / "penny_pjsip.conf").read_text()
+    store.save("default", read_reception(an_fxo(codec="ulaw")))
+    assert (store.files / "penny_pjsip.conf.previous").read_text() == first
+
+
+def test_a_file_that_is_not_pennys_is_told_and_left(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    (tmp_path / "lines.json").write_text('{"version": 2}')
+    with pytest.raises(LinesUnavailable, match="mend it or take it away"):
+        store.read()
+    with pytest.raises(LinesUnavailable):
+        store.save("default", read_reception(an_fxo()))
+    assert (tmp_path / "lines.json").read_text() == '{"version": 2}'
+
+
+def test_a_folder_that_asterisk_cannot_name_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "a;b"
+    with pytest.raises(ProtocolError) as refused:
+        open_store(folder).save("default", read_reception(an_fxo()))
+    assert refused.value.field == "telephony.folder"
+
+
+HOSTILE = st.text(
+    st.sampled_from(list("a1;[](){}!+=>#\\\"'$,:|&^~-_. \n\r\t\x00\x7f\u2028é\ud800")), max_size=12
+) | st.sampled_from(
+    [
+        "x\n[evil]\ntype=endpoint",
+        "x;--\n--;",
+        "](evil)",
+        "x\r[evil]",
+        "(+)",
+        "${SHELL(id)}",
+        "\\;",
+        "\\",
+        ">x",
+        "#include /etc/passwd",
+        "fxo-1",
+        "x\u2028[evil]",
+    ]
+)
+TEXTS_FXO = ("ip", "user", "password", "codec")
+TEXTS_TRUNK = ("host", "user", "password", "outbound_caller_id", "auth_type", "transport")
+
+
+@given(
+    st.dictionaries(st.sampled_from(TEXTS_FXO), HOSTILE, max_size=2),
+    st.dictionaries(st.sampled_from(TEXTS_TRUNK), HOSTILE, max_size=2),
+    st.lists(st.tuples(HOSTILE, HOSTILE), max_size=1),
+    st.lists(HOSTILE, max_size=1),
+)
+@settings(max_examples=150)
+def test_no_value_makes_a_section_or_an_option(
+    fxo: Json, trunk: Json, dids: list[tuple[str, str]], match: list[str]
+) -> None:
+    extra: Json = {"dids": [{"number": n, "label": label} for n, label in dids]} if dids else {}
+    for told in (
+        an_fxo(**fxo, **extra),
+        a_trunk(**trunk, **extra, **({"match": match} if match else {})),
+    ):
+        with tempfile.TemporaryDirectory() as folder:
+            store = open_store(Path(folder))
+            try:
+                lines = store.save("default", read_reception(told))
+            except ProtocolError:
+                assert not (Path(folder) / "lines.json").exists()
+                continue
+            [line] = lines.receiving()
+            pjsip = read_file(store.files / "penny_pjsip.conf")
+            own = {f"{line.id}{end}" for end in ("", "-auth", "-identify", "-aor", "-registration")}
+            assert set(pjsip) <= own | {line.user}
+            names = {name for options in pjsip.values() for name, _ in options}
+            assert len(names & {"type", "username", "password"}) <= 3
+            if line.password_ref:
+                part = told[told["method"]]["password"]
+                assert dict(pjsip[f"{line.id}-auth"])["password"] == part
+            assert [name for name, _ in pjsip[line.id]].count("type") == 1
+            plan = read_file(store.files / "penny_extensions.conf")
+            assert set(plan) == {f"penny-{line.id}", "penny-busy", "penny-talk", "penny-away"}
+            assert {name for options in plan.values() for name, _ in options} == {"exten", "same"}
+            assert json.loads((Path(folder) / "lines.json").read_text())["version"] == 1
