@@ -25,6 +25,7 @@ PennyError
 ├── ShelfUnavailable     the bucket of calls' sound is away (penny.calls.shelf)
 ├── ChangedByHand        a file of Asterisk's was changed by hand (penny.telephony.store)
 ├── LinesUnavailable     phone lines cannot be read or written (penny.telephony.store)
+├── DialRefused          a call may not be placed (penny.telephony.dialing)
 ├── CarrierRefused       a telephone carrier did not take a request (penny.edges.twilio.api)
 ├── VoiceRefused         a recording cannot be a voice (penny.cli.voices)
 ├── HubError             the model hub did not answer, or refused (runpod_worker.weights.hub)
