@@ -268,6 +268,8 @@ class Gateway:
         app.router.add_get("/openapi.json", serve_document)
         if kept is not None:
             CallRoutes(kept, time.time).add_to(app)
+            if self._carriers is not None:
+                self._carriers.dialer.keep = kept.keeper.keep_unconnected
             metrics.figures.append(CallsCollector(kept.keeper).collect)
         if self._webhooks is not None:
             WebhookRoutes(self._webhooks).add_to(app)
