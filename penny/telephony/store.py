@@ -151,7 +151,7 @@ class TelephonyStore:
         """Keep a tenant's lines and write Asterisk's files anew: all of it, or nothing.
 
         Args:
-            overwrite: also those that somebody has changed by hand.
+            overwrite: also those that were changed by hand.
 
         Raises:
             ProtocolError: something of it cannot be.

@@ -16,7 +16,7 @@ KEPT_S = 60.0
 """How long Asterisk may ask what comes after a call that has ended."""
 MOST = 10_000
 Next = str
-"""What the dialplan does after Penny: ``done`` hangs up, ``person`` and ``to-NAME`` ring somebody,
+"""What the dialplan does after Penny: ``done`` hangs up, ``person`` and ``to-NAME`` ring a place,
 ``away`` does as if Penny were away."""
 
 
