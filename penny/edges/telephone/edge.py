@@ -107,6 +107,16 @@ class PhoneEdge:
         """The connection to the carrier is gone, or nothing comes on it any more."""
         self._end()
 
+    # -- the application's side ---------------------------------------------------------------
+
+    def send_keys(self, digits: str) -> None:
+        """Send keys to the other side (``Wire.send_keys``)."""
+        self._wire.send_keys(digits)
+
+    def hand_over_to(self, name: str) -> None:
+        """Who the call goes to when its session ends by a hand-off."""
+        self._destination = name
+
     # -- the session's side -------------------------------------------------------------------
 
     def start(self, sink: EdgeSink) -> None:
