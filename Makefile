@@ -33,7 +33,7 @@ help: ## this list
 
 .PHONY: run
 run: $(RUN_STAMP) ## set everything up and start Penny on http://127.0.0.1:8080 (LIGHT=1: download nothing)
-	@PENNY_LIGHT=$(LIGHT) $(BIN)/python -m penny serve
+	@PENNY_LIGHT=$(LIGHT) $(BIN)/python -m penny serve --sample
 
 .PHONY: demo
 demo: $(RUN_STAMP) ## EXTERNAL without a key: a second Penny stands in for the vendor
@@ -131,6 +131,10 @@ bench-pipeline: $(DEV_STAMP) $(PEER_STAMP) ## what the pipeline adds to its engi
 .PHONY: bench-webrtc
 bench-webrtc: $(DEV_STAMP) ## a call over WebRTC beside the socket, on networks that lose and delay (root)
 	@$(BIN)/python -m tests.bench.webrtc --write --speech $(SPEECH)
+
+.PHONY: bench-phone
+bench-phone: $(DEV_STAMP) ## telephone wires before peers of ours: interruptions, positions, last words, keys; about 2 min
+	@$(BIN)/python -m tests.bench.phone
 
 .PHONY: bench-calls
 bench-calls: $(DEV_STAMP) ## 100,000 kept calls: searches beside bare SQL, exports; and what recording adds to a session

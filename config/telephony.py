@@ -15,13 +15,13 @@ from penny.section import Section, check_http_address, key_error
 
 
 def _check_number(number: str) -> str:
-    if not re.fullmatch(r"\+[1-9]\d{6,14}", number):
+    if not re.fullmatch(r"\+[1-9][0-9]{6,14}", number):
         raise ValueError("write a number as +34910000000: country code, digits alone")
     return number
 
 
 def _check_prefix(prefix: str) -> str:
-    if not re.fullmatch(r"\+[1-9]\d{0,14}", prefix):
+    if not re.fullmatch(r"\+[1-9][0-9]{0,14}", prefix):
         raise ValueError("write the beginning of numbers as +34 or +3491")
     return prefix
 

@@ -24,6 +24,7 @@ PennyError
 ├── StoreUnavailable     the database of calls is away (penny.calls.database)
 ├── ShelfUnavailable     the bucket of calls' sound is away (penny.calls.shelf)
 ├── LinesUnavailable     phone lines cannot be read or written (penny.telephony.store)
+├── DialRefused          a call may not be placed (penny.telephony.dialing)
 ├── CarrierRefused       a telephone carrier did not take a request (penny.edges.twilio.api)
 ├── VoiceRefused         a recording cannot be a voice (penny.cli.voices)
 ├── HubError             the model hub did not answer, or refused (runpod_worker.weights.hub)
