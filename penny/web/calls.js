@@ -80,7 +80,7 @@ function lineOf(line) {
   const say = words().calls;
   if (line.mark) {
     const { kind, fields } = line.mark;
-    const told = [clock(line.at * 1000), say.marks[kind] ?? kind, fields.name ?? fields.destination];
+    const told = [clock(line.at * 1000), say.marks[kind] ?? kind, fields.name ?? fields.destination ?? fields.event];
     return element("li", {}, element("p", { text: told.filter(Boolean).join(" · ") }));
   }
   const made = element(
