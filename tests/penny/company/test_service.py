@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date
@@ -12,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from penny.cli.main import main
 from penny.company.service import Company, read_actions
 
 
@@ -154,3 +156,10 @@ def test_the_ten_functions_are_there() -> None:
     confirmed = {name for name, action in actions.items() if action.confirm}
     assert confirmed == {"programar_pago", "cancel_service", "update_contact_info"}
     assert all(actions[name].preview for name in confirmed)
+
+
+def test_a_worker_of_the_sample_knows_how_callers_ask(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["worker", "--sample", "--settings"]) == 0
+    assert "quiero pagar mi factura" in json.loads(capsys.readouterr().out)["phrases"]
+    assert main(["worker", "--settings"]) == 0
+    assert "phrases" not in json.loads(capsys.readouterr().out)
