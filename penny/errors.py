@@ -23,6 +23,7 @@ PennyError
 ├── EnrichmentFailed     callers' questions cannot be written or read (kb.enrich)
 ├── StoreUnavailable     the database of calls is away (penny.calls.database)
 ├── ShelfUnavailable     the bucket of calls' sound is away (penny.calls.shelf)
+├── ChangedByHand        a file of Asterisk's was changed by hand (penny.telephony.store)
 ├── LinesUnavailable     phone lines cannot be read or written (penny.telephony.store)
 ├── DialRefused          a call may not be placed (penny.telephony.dialing)
 ├── CarrierRefused       a telephone carrier did not take a request (penny.edges.twilio.api)

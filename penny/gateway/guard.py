@@ -89,6 +89,7 @@ ROUTES: dict[str, str] = {
     "POST /api/config/telephony/test": "telephony:write",
     "POST /asterisk/announce": OWN,  # the token of the lines' folder
     "POST /asterisk/next": OWN,
+    "POST /asterisk/refused": OWN,
     "GET /asterisk/media": OWN,  # an announced call
     "GET /worker": OWN,  # a lease's token
     "POST /twilio/voice": OWN,  # the carrier's signature, as all of these

@@ -172,13 +172,19 @@ TOLD: dict[str, Told] = {
     ),
     "GET /api/config/telephony": Told("How phone calls are received", answers=Telephony),
     "POST /api/config/telephony/save": Told(
-        "Receive phone calls in another way", takes=TelephonyReception, answers=Telephony
+        "Receive phone calls in another way",
+        {"overwrite": "true: also files of Asterisk's that were changed by hand"},
+        takes=TelephonyReception,
+        answers=Telephony,
     ),
     "POST /api/config/telephony/test": Told(
         "Whether the saved gateway or carrier is there", answers=TelephonyState
     ),
     "GET /storage/stats": Told("How much is kept", answers=Stats),
     "POST /asterisk/announce": Told("A call, told by Asterisk's dialplan", answers="text/plain"),
+    "POST /asterisk/refused": Told(
+        "A number that no line lists, told by Asterisk's dialplan", answers="text/plain"
+    ),
     "POST /asterisk/next": Told("What the dialplan does after a call", answers="text/plain"),
     "POST /twilio/voice": Told("An incoming call, told by Twilio", answers="text/xml"),
     "POST /twilio/status": Told("What became of a call, told by Twilio", status=204),
