@@ -86,6 +86,10 @@ test-natural: $(DEV_STAMP) ## download profile natural (208 MB) and hear and spe
 test-newcomer: $(DEV_STAMP) setup-browser ## clone, run, ask ten questions, interrupt, look: minutes, all downloaded
 	@$(BIN)/python -m tests.newcomer.run
 
+.PHONY: test-kept-calls
+test-kept-calls: $(DEV_STAMP) ## twenty gateways killed in five calls each; database, bucket and disk away
+	@PENNY_KILLS=20 $(BIN)/python -m pytest -q -n 0 tests/faults/test_kept_calls.py tests/penny/calls/test_shelf.py
+
 # The other environments are installed while the tests that need none of them run.
 .PHONY: test-all
 test-all: $(DEV_STAMP) ## set everything up and pass every check and test, as CI does
@@ -127,6 +131,15 @@ bench-pipeline: $(DEV_STAMP) $(PEER_STAMP) ## what the pipeline adds to its engi
 .PHONY: bench-webrtc
 bench-webrtc: $(DEV_STAMP) ## a call over WebRTC beside the socket, on networks that lose and delay (root)
 	@$(BIN)/python -m tests.bench.webrtc --write --speech $(SPEECH)
+
+.PHONY: bench-phone
+bench-phone: $(DEV_STAMP) ## telephone wires before peers of ours: interruptions, positions, last words, keys; about 2 min
+	@$(BIN)/python -m tests.bench.phone
+
+.PHONY: bench-calls
+bench-calls: $(DEV_STAMP) ## 100,000 kept calls: searches beside bare SQL, exports; and what recording adds to a session
+	@$(BIN)/python -m tests.bench.kept_calls
+	@$(BIN)/python -m tests.bench.relay --recording --seconds 3
 
 .PHONY: bench-gpu
 bench-gpu: $(WORKER_STAMP) ## full-size models of random weights on a GPU

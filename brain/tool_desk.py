@@ -38,7 +38,7 @@ class ToolDesk:
 
     Args:
         search: of the knowledge base: the whole output, quoted.
-        tell: takes ``penny.tool_call`` and ``penny.handoff``.
+        tell: takes ``penny.tool_call``, ``penny.handoff`` and ``penny.recording``.
         summarise: what a person who takes over is told.
         session: what an action is told of the call (``session_id``, ``language`` …).
     """
@@ -89,6 +89,10 @@ class ToolDesk:
             self._hand_over(call, action.handoff)
             english = str(self._session.get("language") or "").startswith("en")
             return {"status": "ok", "message": GOODBYE["en" if english else "es"]}
+        if action.recording is not None:
+            self._tell({"type": "penny.recording", "paused": action.recording == "pause"})
+            self._note(call, "completed", result={"status": "ok"})
+            return {"status": "ok"}
         try:
             result = await self._runner.run(action, call, self._session)
         except ActionFailed as failure:

@@ -144,14 +144,19 @@ class Action(Section):
     )
     callable: str | None = Field(None, description="module:function, sync or async")
     handoff: str | None = Field(None, description="destination: hands over to a person")
+    recording: Literal["pause", "resume"] | None = Field(
+        None, description="of this call: pause keeps silence and no digit until resume"
+    )
     timeout_s: float = Field(10.0, gt=0, le=300, description="then it has failed")
     confirm: bool = Field(False, description="whether the caller must say yes first")
 
     @model_validator(mode="after")
     def _does_exactly_one_thing(self) -> Action:
-        ways = [self.endpoint, self.callable, self.handoff]
+        ways = [self.endpoint, self.callable, self.handoff, self.recording]
         if sum(way is not None for way in ways) != 1:
-            raise key_error("endpoint", "give exactly one of endpoint, callable, handoff")
+            raise key_error(
+                "endpoint", "give exactly one of endpoint, callable, handoff, recording"
+            )
         if self.endpoint is not None and not self.endpoint.startswith(("http://", "https://")):
             raise key_error("endpoint", "an address starts with http:// or https://")
         if self.callable is not None and ":" not in self.callable:

@@ -171,6 +171,13 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _asterisk_has_one_process(self) -> Self:
+        if self.telephony.asterisk.enabled and self.gateway.processes > 1:
+            reason = "Asterisk's calls need a single gateway process; set gateway.processes: 1"
+            raise key_error("telephony.asterisk.enabled", reason)
+        return self
+
+    @model_validator(mode="after")
     def _private_spans_stay_in_the_house(self) -> Self:
         private = self.tracing.enabled and self.penny.modes.SELF_HOSTED.enabled
         allowed = AllowList(self.privacy.allowed_hosts)

@@ -148,7 +148,7 @@ class Connection:
 
     def tick(self, now_s: float) -> None:
         if not self._pacer.is_line_open:
-            self._listener.let_go()  # nothing will come that tells what was said over Penny
+            self._listener.give_up()
         self._carry_out(self._core.tick(now_s))
 
     async def aclose(self) -> None:
@@ -266,14 +266,7 @@ class Connection:
         self._transcripts.finish(item_id, utterance, len(pcm) // BYTES_PER_MS)
 
     def _announce_transcript(self, item_id: str, transcript: Transcript) -> None:
-        self._send_penny(
-            "penny.transcript",
-            item_id=item_id,
-            text=transcript.text,
-            understood=transcript.understood,
-            confidence=transcript.confidence,
-            language=transcript.language,
-        )
+        self._send_penny("penny.transcript", item_id=item_id, **transcript.told())
 
     # -- answers ------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ an async iterator, or ``cancel``, frees the engine at once. Engines raise ``Engi
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 
@@ -92,10 +92,22 @@ class TurnDetector(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class TimedWord:
+    """A recognised word, where in the utterance it was spoken, and how sure the engine is (0..1;
+    None where it does not say)."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """The words of an utterance.
 
     ``understood`` is False when speech was heard but the engine does not trust its words.
+    ``words`` is empty where the engine gives no times.
     """
 
     text: str
@@ -104,6 +116,13 @@ class Transcript:
     confidence: float | None = None
     language_probability: float | None = None
     """Of a language that the engine found; None where it was told, or does not say."""
+    words: tuple[TimedWord, ...] = ()
+
+    def told(self) -> dict[str, object]:
+        """The fields of ``penny.transcript``."""
+        fields = asdict(self)
+        del fields["language_probability"]
+        return fields
 
 
 def has_words(text: str) -> bool:

@@ -131,7 +131,7 @@ class CallHouse:
     """What one call knows and may do.
 
     Args:
-        tell: takes ``penny.tool_call``, ``penny.handoff`` and ``penny.sources``.
+        tell: takes ``penny.tool_call``, ``penny.handoff``, ``penny.recording``, ``penny.sources``.
         said: the conversation's items, for a person who takes over.
         reply: sends an event to the call's worker, whichever it is.
     """

@@ -14,14 +14,24 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from penny.calls.numbers import Word, read_words
-from penny.calls.record import Turn
+from penny.calls.record import TimedWord, Turn
 
 
 MASK = "•"
 CARD_DIGITS = 13
 """Fewest of a card (ISO/IEC 7812); a telephone number with its country's code has twelve."""
 GAP_WORDS = 3
-"""Between two numbers of one run in one turn: "a ver, espere"."""
+"""Between two numbers of one run in one turn; more where all of them but one are filler: "espere
+que lo lea bien"."""
+_COUNTED = (
+    "euro euros centimo centimos peso pesos sol soles dolar dolares ano anos mes meses dia dias"
+    " hora horas ciento enero febrero marzo abril mayo junio julio agosto septiembre octubre"
+    " noviembre diciembre dollar dollars pound pounds cent cents percent year years month months"
+    " day days hour hours january february april june july august september october november"
+    " december"
+)
+COUNTED = frozenset(_COUNTED.split())
+"""What makes the number before it a quantity or a date: a card ends before."""
 _BESIDE = (
     "a ah ahora al apunta apunte aqui bien bueno cifra cifras claro como con continuo correcto"
     " de del despues digito digitos digo e eh el ella em en entonces es eso espera espere esta"
@@ -35,9 +45,13 @@ BESIDE_DIGITS = frozenset(_BESIDE.split())
 """Filler, confirmation and what introduces a card, Spanish and English, without accents."""
 REPEATED_DIGITS = 4
 """Of a masked number, where the other side says them again."""
+_WRITTEN = re.compile(r"(?<![\w.])\d(?:[ .-]?\d){12,18}(?![\w.])")
 _SECRET = re.compile(
-    r"\b(cvv2?|cvc|pin|ccv|c[oó]digo de seguridad|clave|contrase[nñ]a"
-    r"|security code|pass(word|code))\b",
+    r"\b(cvv2?|cvc2?|pin|ccv|ce ?u?v[eé]? ?u?v[eé]|clave|contrase[nñ]a"
+    r"|c[oó]digo (de )?(seguridad|verificaci[oó]n)|(security|verification) code|pass(word|code)"
+    r"|(c[oó]digo|n[uú]meros?|d[ií]gitos?|cifras?)\b[^.?!]{0,40}"
+    r"\b(atr[aá]s|detr[aá]s|reverso|dorso|trasera|posterior)"
+    r"|(code|numbers?|digits?) (on|at) the back)\b",
     re.IGNORECASE,
 )
 
@@ -74,6 +88,7 @@ def mask_digits(turn: Turn) -> Turn:
     said = {
         "is_masked": True,
         "words": None if turn.words is None else mask_text(turn.words),
+        "timed_words": _mask_words(turn.timed_words),
         "text": mask_text(turn.text),
         "heard_text": mask_text(turn.heard_text),
         "items": items,
@@ -86,7 +101,10 @@ def without_words(turn: Turn) -> Turn:
     """The turn with its times alone: nothing that either side said."""
     items = [item.model_copy(update={"text": "", "heard_text": ""}) for item in turn.items]
     marks = [{**mark, "fields": {}} for mark in turn.marks]
-    said = {"words": None, "text": "", "heard_text": "", "items": items, "marks": marks}
+    said = {
+        "words": None, "timed_words": [], "text": "", "heard_text": "", "items": items,
+        "marks": marks,
+    }  # fmt: skip
     return turn.model_copy(update=said)
 
 
@@ -106,15 +124,43 @@ def mask_secrets(turns: list[Turn]) -> list[Turn]:
     # A confirmation of the last ones comes with the turn itself or the next.
     again = {position + 1 for position in hit if position + 1 < len(turns)}
     hit |= {position for position in again if _digits(heard[position]) >= REPEATED_DIGITS}
-    return [mask_digits(turn) if at in hit else turn for at, turn in enumerate(turns)]
+    return [
+        mask_digits(turn) if at in hit else _without_written_cards(turn)
+        for at, turn in enumerate(turns)
+    ]
+
+
+def _without_written_cards(turn: Turn) -> Turn:
+    """An action or a hand-off may come turns after the card that it tells of was said."""
+    marks = [{**mark, "fields": _mask_written(mark["fields"])} for mark in turn.marks]
+    return turn if marks == turn.marks else turn.model_copy(update={"marks": marks})
+
+
+def _mask_written(value: Any) -> Any:
+    match value:
+        case str():
+            is_spoken = " " in value and any(_runs([value]))  # a sentence, no identifier
+            return mask_text(value) if is_spoken else _WRITTEN.sub(MASK, value)
+        case bool() | None | float():
+            return value
+        case int():
+            return MASK if _WRITTEN.fullmatch(str(value)) else value
+        case dict():
+            return {key: _mask_written(inner) for key, inner in value.items()}
+        case list():
+            return [_mask_written(inner) for inner in value]
+        case _:
+            return value
 
 
 def silenced(turns: Iterable[Turn]) -> dict[str, list[tuple[float, float]]]:
-    """By side, from when to when (ms) the sound of what is masked lies."""
-    spans: dict[str, list[tuple[float, float]]] = {"caller": [], "penny": []}
+    """By side, from when to when (ms) the sound of what is masked lies on the call's line; under
+    ``stream`` on that of the caller's audio, which a network may bring late and all at once."""
+    spans: dict[str, list[tuple[float, float]]] = {"caller": [], "penny": [], "stream": []}
     for turn in turns:
         if turn.is_masked:
             spans["caller"].append((turn.from_ms, turn.until_ms))
+            spans["stream"] += [turn.stream_ms] if turn.stream_ms else []
         spans["penny"] += [
             (item.starts_ms, item.starts_ms + item.heard_ms)
             for item in turn.items
@@ -126,22 +172,40 @@ def silenced(turns: Iterable[Turn]) -> dict[str, list[tuple[float, float]]]:
 def _runs(texts: Iterable[str]) -> Iterator[set[int]]:
     """For each number of a card's length, the positions of the texts that it is said in."""
     run: set[int] = set()
-    digits = gap = 0
-    is_other = False  # whether a word that does not go with digits came since the last number
+    digits = last = gap = others = 0  # ``others``: words since the last number that are no filler
+    is_over = False  # whether what came since ends any card
     for position, text in enumerate(texts):
         for word in read_words(text):
             if not word.is_number:
                 gap += 1
-                is_other |= word.plain not in BESIDE_DIGITS
+                others += word.plain not in BESIDE_DIGITS
+                if word.plain in COUNTED and not is_over:
+                    is_over, digits = True, digits - (last if gap == 1 else 0)
                 continue
-            if gap > GAP_WORDS if position in run else is_other:
+            in_turn = position in run and (gap <= GAP_WORDS or others == 1)
+            goes_on = not others or in_turn
+            if is_over or not goes_on:
                 if digits >= CARD_DIGITS:
                     yield run
-                run, digits = set(), 0
+                run, digits, is_over = set(), 0, False
             run.add(position)
-            digits, gap, is_other = digits + word.digits, 0, False
+            digits, gap, others = digits + word.digits, 0, 0
+            last = word.digits or last
     if digits >= CARD_DIGITS:
         yield run
+
+
+def _mask_words(words: list[TimedWord]) -> list[TimedWord]:
+    """Those of numbers masked, read as the sentence they are: "cuarenta y uno" goes whole."""
+    said = " ".join(word.text for word in words)
+    numbers = [(word.start, word.end) for word in read_words(said) if word.is_number]
+    masked, at = [], 0
+    for word in words:
+        end = at + len(word.text)
+        hidden = any(start < end and at < until for start, until in numbers)
+        masked.append(word.model_copy(update={"text": MASK}) if hidden else word)
+        at = end + 1
+    return masked
 
 
 def _has_number(text: str) -> bool:

@@ -6,10 +6,10 @@ import hashlib
 import json
 import shutil
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from penny.calls.keeper import CallKeeper
 from penny.calls.query import CallQuery
@@ -20,6 +20,7 @@ from penny.calls.transcript import as_text
 
 Json = dict[str, Any]
 
+ZIP = "zip"
 MANIFEST = "manifest.json"
 EXPORTS = "exports"
 """Folder beside the sound: copies that were made of persons are erased with them."""
@@ -107,19 +108,44 @@ def _manifest_of(copy: Path) -> list[Json]:
         return list(json.loads(archive.read(MANIFEST))["calls"])
 
 
-async def copy_person(
-    keeper: CallKeeper, tenant: str | None, person: Person, target: IO[bytes]
-) -> AsyncIterator[Call]:
-    """Write all that is kept of a person as a ZIP: records, texts, sound, and the SHA-256 of each.
+class _Outlet:
+    """Where a ZIP is written to that goes out at once: it cannot be sought in."""
 
-    Yields each call once it is in.
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self._pieces.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None: ...
+
+    def take(self) -> bytes:
+        """What was written since."""
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)
+
+
+async def copy_calls(
+    keeper: CallKeeper,
+    tenant: str | None,
+    query: CallQuery,
+    note: Callable[[Call], Awaitable[None]],
+) -> AsyncIterator[bytes]:
+    """A ZIP of the calls that are found, in pieces as it is made: records, texts, sound, and a
+    manifest with the SHA-256 of each.
+
+    Args:
+        note: told each call before it goes in.
 
     Raises:
         StoreUnavailable, ShelfUnavailable, OSError.
     """
     told: list[Json] = []
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        async for call in keeper.store.stream(tenant, person.query):
+    outlet = _Outlet()
+    with zipfile.ZipFile(cast("IO[bytes]", outlet), "w", zipfile.ZIP_DEFLATED) as archive:
+        async for call in keeper.store.stream(tenant, query):
+            await note(call)
             files = {
                 f"{call.id}/record.json": call.model_dump_json(indent=1).encode(),
                 f"{call.id}/transcript.txt": as_text(call).encode(),
@@ -128,18 +154,15 @@ async def copy_person(
             for name, data in files.items():
                 archive.writestr(name, data)
             if call.sound.get("state") == "stored":
-                name = f"{call.id}/audio.flac"
-                sums[name] = await _copy_sound(keeper, call, archive, name)
+                name, digest, path = f"{call.id}/audio.flac", hashlib.sha256(), call.sound["path"]
+                size = await keeper.shelf.size(path) or 0
+                with archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as file:
+                    async for piece in keeper.shelf.read(path, 0, size):
+                        digest.update(piece)
+                        file.write(piece)
+                        yield outlet.take()
+                sums[name] = digest.hexdigest()
             told.append({"id": call.id, "started_at": call.started_at.isoformat(), "sha256": sums})
-            yield call
+            yield outlet.take()
         archive.writestr(MANIFEST, json.dumps({"calls": told}, indent=1))
-
-
-async def _copy_sound(keeper: CallKeeper, call: Call, archive: zipfile.ZipFile, name: str) -> str:
-    digest, path = hashlib.sha256(), call.sound["path"]
-    size = await keeper.shelf.size(path) or 0
-    with archive.open(name, "w", force_zip64=True) as file:
-        async for piece in keeper.shelf.read(path, 0, size):
-            digest.update(piece)
-            file.write(piece)
-    return digest.hexdigest()
+    yield outlet.take()

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-from sqlalchemy import ColumnElement, Select, func, literal, select, text, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    TextClause,
+    literal,
+    literal_column,
+    select,
+    text,
+    tuple_,
+)
 
-from penny.calls.rows import fold, to_ms
+from penny.calls.rows import to_ms
 from penny.calls.tables import calls
 from penny.errors import ProtocolError
 
@@ -80,46 +90,80 @@ def find_calls(
     columns: Sequence[ColumnElement[Any]],
     tenant: str | None,
     wanted: CallQuery,
-    *,
-    is_postgres: bool,
+    said: Said | None = None,
 ) -> Select[Any]:
     """The statement that finds them, in order, from the cursor on. Raises ProtocolError."""
-    query = select(*columns).where(mine(tenant), calls.c.deleted_ms.is_(None))
+    column = calls.c.__getitem__ if said is None or not said.leads else _unindexed
+    query = select(*columns).where(column("deleted_ms").is_(None))
+    if tenant is not None:
+        query = query.where(column("tenant") == tenant)
     for name in (
         "id", "caller", "user_id", "mode", "edge", "status", "processed", "outcome",
         "sentiment", "intent", "alert",
     ):  # fmt: skip
         value = getattr(wanted, name)
         if value is not None:
-            query = query.where(calls.c[name] == value)
+            query = query.where(column(name) == value)
     if wanted.sound is not None:
-        query = query.where(calls.c.sound_state == wanted.sound)
+        query = query.where(column("sound_state") == wanted.sound)
     if wanted.since is not None:
-        query = query.where(calls.c.started_ms >= to_ms(wanted.since))
+        query = query.where(column("started_ms") >= to_ms(wanted.since))
     if wanted.until is not None:
-        query = query.where(calls.c.started_ms < to_ms(wanted.until))
+        query = query.where(column("started_ms") < to_ms(wanted.until))
     if wanted.min_s is not None:
-        query = query.where(calls.c.duration_ms >= wanted.min_s * 1000)
+        query = query.where(column("duration_ms") >= wanted.min_s * 1000)
     if wanted.max_s is not None:
-        query = query.where(calls.c.duration_ms <= wanted.max_s * 1000)
+        query = query.where(column("duration_ms") <= wanted.max_s * 1000)
     if wanted.topic is not None:
         query = query.where(calls.c.topics.cast(calls.c.folded.type).contains(f'"{wanted.topic}"'))
-    if wanted.text and (words := fold(wanted.text).split()):
-        query = query.where(_said(words, is_postgres=is_postgres))
-    is_newest, order = wanted.order == "newest", (calls.c.started_ms, calls.c.id)
+    if said is not None:
+        query = query.where(said.condition)
+    is_newest, order = wanted.order == "newest", (column("started_ms"), column("id"))
     if wanted.cursor:
         here, there = tuple_(*order), tuple_(*map(literal, read_cursor(wanted.cursor)))
         query = query.where(here < there if is_newest else here > there)
-    return query.order_by(*(column.desc() if is_newest else column.asc() for column in order))
+    return query.order_by(*(each.desc() if is_newest else each.asc() for each in order))
 
 
-def _said(words: list[str], *, is_postgres: bool) -> ColumnElement[bool]:
-    if is_postgres:
-        vector = func.to_tsvector(text("'simple'"), calls.c.folded)
-        return vector.op("@@")(func.plainto_tsquery(text("'simple'"), " ".join(words)))
-    phrase = " ".join(f'"{word}"' for word in words)
-    inside = text("SELECT call_id FROM call_text WHERE call_text MATCH :phrase")
-    return calls.c.id.in_(inside.bindparams(phrase=phrase).columns(calls.c.id.label("call_id")))
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The condition that words were said; ``leads``: it finds so few that SQLite begins with it."""
+
+    condition: TextClause
+    leads: bool = False
+
+
+def said_in_postgres(words: list[str]) -> Said:
+    """The planner knows how common each word is."""
+    wanted = text("calls.said_words @@ plainto_tsquery('simple', :phrase)")
+    return Said(wanted.bindparams(phrase=" ".join(words)))
+
+
+def said_in_sqlite(words: list[str], *, are_rare: bool) -> Said:
+    """Rare words: their calls are looked up. Common ones: calls are looked through in order."""
+    inside = "SELECT rowid FROM call_text WHERE call_text MATCH :phrase"
+    wanted = (
+        f"calls.text_row IN ({inside})"
+        if are_rare
+        else f"EXISTS ({inside} AND rowid = calls.text_row)"
+    )
+    return Said(text(wanted).bindparams(phrase=_phrase(words)), leads=are_rare)
+
+
+def count_matches(words: list[str], limit: int) -> TextClause:
+    """How many calls SQLite's index of words has with all of them, counted up to a limit."""
+    inside = "SELECT 1 FROM call_text WHERE call_text MATCH :phrase LIMIT :limit"
+    wanted = text(f"SELECT count(*) FROM ({inside})")
+    return wanted.bindparams(phrase=_phrase(words), limit=limit)
+
+
+def _phrase(words: list[str]) -> str:
+    return " ".join(f'"{word}"' for word in words)
+
+
+def _unindexed(name: str) -> ColumnElement[Any]:
+    """A column as SQLite reads it from the row: a plus keeps it from the column's index."""
+    return literal_column(f"+calls.{name}", calls.c[name].type)
 
 
 def mine(tenant: str | None) -> ColumnElement[bool]:

@@ -43,6 +43,16 @@ class Heard(_Kept):
     is_masked: bool = False
 
 
+class TimedWord(_Kept):
+    """A word as recognised. Times are of the call's line; None where the engine tells none, as
+    ``confidence`` (0..1) is."""
+
+    text: str
+    start_ms: int | None = None
+    end_ms: int | None = None
+    confidence: float | None = None
+
+
 class Turn(_Kept):
     """One turn: what the caller said, what was answered, what of the answer was heard.
 
@@ -54,8 +64,13 @@ class Turn(_Kept):
     from_ms: float
     until_ms: float
     finished_ms: float
+    stream_ms: tuple[float, float] | None = None
+    """From when to when it was spoken, on the line of the caller's audio alone; None where only the
+    client knows."""
     input: Literal["speech", "text"] = "speech"
     words: str | None = None
+    confidence: float | None = None
+    timed_words: list[TimedWord] = Field(default_factory=list)
     is_understood: bool | None = None
     language: str = ""
     text: str = ""
@@ -139,8 +154,11 @@ def keep_turn(turn: TurnRecord) -> Turn:
         from_ms=round(turn.from_ms, 1),
         until_ms=round(turn.until_ms, 1),
         finished_ms=round(turn.finished_ms or turn.last_ms, 1),
+        stream_ms=turn.stream_ms,
         input=turn.input,
         words=turn.words,
+        confidence=turn.confidence,
+        timed_words=[TimedWord.model_validate(word) for word in turn.timed_words],
         is_understood=turn.is_understood,
         language=turn.language,
         text=turn.text,

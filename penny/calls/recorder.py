@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from penny.audio.format import PCM24K, AudioFormat
 from penny.calls.masking import mask_digits, without_words
@@ -19,7 +19,13 @@ Json = dict[str, Any]
 
 DRIFT_MS = 200.0
 """Audio that arrives so much later than what came before lets on begins a new stretch: the caller
-was muted or away. Less is the jitter of a network."""
+was muted or away, or the network stood still. Less is its jitter."""
+AHEAD_MS = 40.0
+"""Audio cannot have been spoken after it arrived. What a network held back comes all at once: its
+stretch began earlier. A client whose clock runs fast begins a new one, at most once a minute."""
+SETTLED_MS = 60_000.0
+RECORDING = "penny.recording"
+"""An action of the call: ``paused``."""
 KEY = "input_audio_buffer.dtmf_event_received"
 _HEARD = (
     "conversation.item.input_audio_transcription.completed",
@@ -27,6 +33,20 @@ _HEARD = (
     "penny.transcription_usage",
 )
 _FORMATS = {"audio/pcm": "pcm16", "audio/pcmu": "pcmu", "audio/pcma": "pcma"}
+
+
+class Stretch(NamedTuple):
+    """Audio of the caller without a gap: where in the file and on the call's line it begins, and
+    where what came before it ends."""
+
+    at_bytes: int = 0
+    starts_ms: float = 0.0
+    before_ms: float = 0.0
+
+    @property
+    def room_ms(self) -> float:
+        """How much earlier it may lie."""
+        return self.starts_ms - self.before_ms
 
 
 class CallRecorder(TurnReader):
@@ -45,6 +65,7 @@ class CallRecorder(TurnReader):
         "penny.session",
         "penny.speaker",
         MODE_CHANGED,
+        RECORDING,
     )
     """And the pieces of audio, a hundred a second, where sound may be kept."""
 
@@ -73,6 +94,9 @@ class CallRecorder(TurnReader):
         self._formats = {"caller": PCM24K, "penny": PCM24K}
         self._chars_per_ms = PCM24K.bytes_per_ms * 4 / 3
         self._caller_until_ms = float("-inf")
+        self._stretch = Stretch()
+        self._floor_ms = 0.0  # no sound of before is kept
+        self._stream_ms = 0.0
         self._item_id = ""
         self._pauses: list[tuple[float, float]] = []
         self._paused_ms: float | None = None
@@ -96,28 +120,26 @@ class CallRecorder(TurnReader):
             self._pauses.append((self._paused_ms, self._ms(at_s)))
             self._paused_ms = None
             self._spooled.note("resumed", at_ms=self._ms(at_s))
-        self._keep_sound()
+        self._keep_sound(at_s)
 
     # -- events -------------------------------------------------------------------------------
 
     def caller_event(self, event: Json, at_s: float) -> None:
         if event["type"] != "input_audio_buffer.append":
             self._typed(event.get("item"), at_s)
-        elif self._keeps:
-            audio, at_ms = event["audio"], (at_s - self._started_s) * 1000
-            length_ms = len(audio) / self._chars_per_ms
-            position = self._spooled.add("caller", audio)
-            if at_ms - length_ms - self._caller_until_ms > DRIFT_MS:
-                self._caller_until_ms = max(0.0, at_ms - length_ms)
-                self._note_sound("caller", position, round(self._caller_until_ms, 1))
-            self._caller_until_ms += length_ms
+            return
+        audio = event["audio"]
+        length_ms = len(audio) / self._chars_per_ms
+        if self._keeps:
+            self._place(self._spooled.add("caller", audio), length_ms, at_s)
+        self._stream_ms += length_ms
 
     def speaker_event(self, event: Json, at_s: float) -> None:
         kind = event["type"]
         if kind == "response.output_audio.delta":
             if not self._keeps and self.consent.policy == "announce":
                 self.consent.speaks()
-                self._keep_sound()
+                self._keep_sound(at_s)
             if self._keeps:
                 position = self._spooled.add("penny", event["delta"])
                 if event["item_id"] != self._item_id:
@@ -125,6 +147,8 @@ class CallRecorder(TurnReader):
                     self._note_sound("penny", position, self._ms(at_s), item_id=self._item_id)
         elif kind in ("session.updated", "penny.session"):
             self._take_formats(event["session"])
+        elif kind == RECORDING:
+            (self.pause if event["paused"] else self.resume)(at_s)
         elif kind == MODE_CHANGED:
             self._spooled.note("mode", at_ms=self._ms(at_s), mode=event["mode"])
         elif kind == KEY:
@@ -153,11 +177,34 @@ class CallRecorder(TurnReader):
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _keep_sound(self) -> None:
+    def _keep_sound(self, at_s: float) -> None:
         """Begin a new stretch of both sides, where sound may be kept now."""
         self._keeps = self._paused_ms is None and self.consent.keeps_sound
         self._caller_until_ms = float("-inf")
+        self._floor_ms = self._ms(at_s)
         self._item_id = ""
+
+    def _place(self, position: int, length_ms: float, at_s: float) -> None:
+        """Lay the caller's newest audio on the call's line, where it ends no later than now."""
+        at_ms = (at_s - self._started_s) * 1000
+        late_ms = at_ms - length_ms - self._caller_until_ms
+        stretch = self._stretch
+        is_fast = AHEAD_MS < -late_ms <= DRIFT_MS and at_ms - stretch.starts_ms > SETTLED_MS
+        if late_ms > DRIFT_MS or is_fast:
+            before_ms = max(self._floor_ms, self._caller_until_ms)
+            starts_ms = self._caller_until_ms = max(0.0, at_ms - length_ms)
+            self._stretch = Stretch(position, starts_ms, before_ms)
+            stream_ms = round(self._stream_ms, 1)
+            self._note_sound("caller", position, round(starts_ms, 1), stream_ms=stream_ms)
+        elif -late_ms > AHEAD_MS and stretch.room_ms > 0:
+            earlier_ms = min(-late_ms, stretch.room_ms)
+            self._stretch = Stretch(
+                stretch.at_bytes, stretch.starts_ms - earlier_ms, stretch.before_ms
+            )
+            self._caller_until_ms -= earlier_ms
+            starts_ms = round(self._stretch.starts_ms, 1)
+            self._spooled.note("moved", at=stretch.at_bytes, at_ms=starts_ms)
+        self._caller_until_ms += length_ms
 
     def _typed(self, item: Any, at_s: float) -> None:
         if isinstance(item, dict) and item.get("role") == "user":
@@ -169,7 +216,7 @@ class CallRecorder(TurnReader):
         if is_answer:
             fields = {"answer": self.consent.answer, "said": said}
             self._spooled.note("consent", at_ms=self._ms(at_s), **fields)
-            self._keep_sound()
+            self._keep_sound(at_s)
 
     def _ms(self, at_s: float) -> float:
         return round((at_s - self._started_s) * 1000, 1)
@@ -198,6 +245,7 @@ class CallRecorder(TurnReader):
             if form != self._formats[side]:
                 self._formats[side] = form
                 self._chars_per_ms = self._formats["caller"].bytes_per_ms * 4 / 3
+                self._floor_ms = max(self._floor_ms, self._caller_until_ms)
                 self._caller_until_ms = float("-inf")
                 self._item_id = ""
 

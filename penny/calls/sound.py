@@ -7,7 +7,7 @@ the caller cut it, and silence is where nothing played.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,8 @@ BLOCK_S = 10
 class Piece:
     """A stretch of a side's file and where on the call's line it sounds.
 
-    ``limit_ms``: no more than so much of it was heard.
+    ``limit_ms``: no more than so much of it was heard; ``stream_ms``: where it lies in the caller's
+    audio.
     """
 
     at_bytes: int
@@ -40,6 +41,7 @@ class Piece:
     starts_ms: float
     format: AudioFormat
     limit_ms: float | None = None
+    stream_ms: float = 0.0
 
     @property
     def ms(self) -> float:
@@ -71,6 +73,7 @@ def place(lines: Iterable[Json], sizes: dict[str, int]) -> dict[str, list[Piece]
         for item in line.get("turn", {}).get("items", ()):
             if item["starts_ms"] is not None:
                 heard[item["item_id"]] = (item["starts_ms"], item["heard_ms"])
+    moved = {line["at"]: line["at_ms"] for line in lines if line["kind"] == "moved"}
     last_ms = max((line.get("at_ms", 0.0) for line in lines), default=0.0)
     pieces: dict[str, list[Piece]] = {"caller": [], "penny": []}
     for side, placed in pieces.items():
@@ -83,13 +86,16 @@ def place(lines: Iterable[Json], sizes: dict[str, int]) -> dict[str, list[Piece]
                 continue
             form = AudioFormat(line["encoding"], line["rate_hz"])
             begins_ms, limit_ms = line["at_ms"], None
+            if side == "caller":
+                begins_ms = moved.get(line["at"], begins_ms)
             if item_id := line.get("item_id"):
                 # An item that no finished turn tells of was cut off with the call.
                 begins_ms, heard_ms = heard.get(item_id, (begins_ms, last_ms - begins_ms))
                 before_ms = used.get(item_id, 0.0)
                 begins_ms, limit_ms = begins_ms + before_ms, heard_ms - before_ms
                 used[item_id] = before_ms + form.ms_of(until - line["at"])
-            placed.append(Piece(line["at"], until, begins_ms, form, limit_ms))
+            stream_ms = line.get("stream_ms", 0.0)
+            placed.append(Piece(line["at"], until, begins_ms, form, limit_ms, stream_ms))
     return pieces
 
 
@@ -102,7 +108,8 @@ def write_sound(
     """Write a call's sound as FLAC; None where there was none.
 
     Args:
-        silent: by side, stretches (from, until; ms) of which nothing is kept.
+        silent: by side, stretches (from, until; ms) of which nothing is kept; ``stream`` in the
+            caller's audio.
 
     Raises:
         OSError, soundfile.LibsndfileError: it cannot be written; the spool is as it was.
@@ -113,6 +120,14 @@ def write_sound(
     everything = [piece for side in pieces.values() for piece in side]
     if not everything:
         return None
+    silent = silent or {}
+    quiet = {
+        "caller": [
+            *silent.get("caller", ()),
+            *_on_line(pieces["caller"], silent.get("stream", ())),
+        ],
+        "penny": silent.get("penny", ()),
+    }
     rate_hz = max(piece.format.rate_hz for piece in everything)
     until_ms = max(piece.starts_ms + piece.ms for piece in everything)
     total = round(until_ms * rate_hz / 1000)
@@ -124,12 +139,26 @@ def write_sound(
             for channel, (side, path) in enumerate(names.items()):
                 for piece in pieces[side]:
                     _lay(piece, path, block[:, channel], begin, rate_hz)
-                for from_ms, until_ms in (silent or {}).get(side, ()):
+                for from_ms, until_ms in quiet[side]:
                     first, last = (round(ms * rate_hz / 1000) - begin for ms in (from_ms, until_ms))
                     block[max(0, first) : max(0, last), channel] = 0
             file.write(block)
     target.chmod(0o600)
     return Sound(target, _digest(target), target.stat().st_size, round(until_ms), rate_hz)
+
+
+def _on_line(
+    pieces: Iterable[Piece], spans: Sequence[tuple[float, float]]
+) -> Iterator[tuple[float, float]]:
+    """Stretches of the caller's audio on the call's line, piece by piece."""
+    for piece in pieces:
+        for from_ms, until_ms in spans:
+            first, last = (
+                max(0.0, from_ms - piece.stream_ms),
+                min(piece.ms, until_ms - piece.stream_ms),
+            )
+            if first < last:
+                yield piece.starts_ms + first, piece.starts_ms + last
 
 
 def _lay(piece: Piece, path: Path, block: Samples, begin: int, rate_hz: int) -> None:

@@ -2,7 +2,8 @@
 
 A call's row holds what lists filter and sort by, and the record itself as JSON beside it; turns
 are rows of their own so that derived data is replaced without touching what was said. Text is
-searched folded (no accents, lower case), so that both databases find the same.
+searched folded (no accents, lower case), so that both databases find the same: SQLite in its FTS5
+table ``call_text``, PostgreSQL in the column ``said_words``, which it makes of ``folded``.
 """
 
 from __future__ import annotations
@@ -22,12 +23,23 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
 
 metadata = MetaData()
 Json = JSON().with_variant(JSONB(), "postgresql")
+
+LISTED = (
+    "started_ms", "id", "deleted_ms", "mode", "edge", "status", "duration_ms", "processed",
+    "outcome", "sentiment", "intent", "alert", "sound_state", "caller", "user_id", "text_row",
+)  # fmt: skip
+"""In order, with what lists filter by: the rows that hold what was said are read of what is found
+alone."""
+
+DELETED = text("deleted_ms IS NOT NULL")
+"""An index of what is deleted alone: SQLite would read lists by one that has all the others too."""
 
 calls = Table(
     "calls",
@@ -59,11 +71,13 @@ calls = Table(
     Column("record", Json, nullable=False),  # the call without its turns
     Column("folded", Text, nullable=False),  # what was said by both, as it is searched
     Column("user_id", String(256), nullable=False, server_default=""),
-    Index("calls_of_tenant", "tenant", "started_ms", "id"),
+    Column("text_row", BigInteger),  # of SQLite's index of words
+    Index("calls_of_text", "text_row"),
+    Index("calls_of_tenant", "tenant", *LISTED),
     Index("calls_of_caller", "tenant", "caller"),
     Index("calls_of_user", "tenant", "user_id"),
-    Index("calls_by_start", "started_ms", "id"),
-    Index("calls_deleted", "deleted_ms"),
+    Index("calls_by_start", *LISTED, "tenant"),
+    Index("calls_deleted", "deleted_ms", sqlite_where=DELETED, postgresql_where=DELETED),
 )
 
 turns = Table(

@@ -22,7 +22,7 @@ from config.schema import Config
 from penny.calls.export import FORMATS, export
 from penny.calls.journals import import_journals
 from penny.calls.keeper import CallKeeper
-from penny.calls.people import EXPORTS, Person, copy_person, erase_person
+from penny.calls.people import EXPORTS, Person, copy_calls, erase_person
 from penny.calls.query import CallQuery
 from penny.calls.record import Call
 from penny.calls.transcript import as_text
@@ -116,8 +116,8 @@ async def _list(arguments: argparse.Namespace, config: Config, keeper: CallKeepe
             row["id"], f"{began:%Y-%m-%d %H:%M}", *map(str, facts), str(row["turns"]), usd,
             row["sound_state"], state,
         )  # fmt: skip
-    console = Console(highlight=False)
-    console.print(table, width=None if console.is_terminal else WIDE)
+    width = None if sys.stdout.isatty() else WIDE
+    Console(highlight=False, width=width).print(table)
     return 0
 
 
@@ -133,8 +133,14 @@ async def _show(arguments: argparse.Namespace, config: Config, keeper: CallKeepe
 
 async def _play(arguments: argparse.Namespace, _config: Config, keeper: CallKeeper) -> int:
     # Here, not above: a machine without a sound device lists and exports all the same.
-    import sounddevice
-    import soundfile
+    try:
+        import sounddevice
+        import soundfile
+    except (ImportError, OSError) as error:
+        raise PennyError(
+            "playing needs PortAudio; on Debian or Ubuntu: sudo apt-get install libportaudio2. "
+            "The page /calls plays without, and `calls export --caller` writes the file"
+        ) from error
 
     call = await _get(arguments, keeper)
     size = await keeper.shelf.size(call.sound["path"]) if "path" in call.sound else None
@@ -178,14 +184,18 @@ async def _export_person(arguments: argparse.Namespace, config: Config, keeper: 
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}.zip"
     target = arguments.to or config.resolve(config.calls.folder) / EXPORTS / name
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    count = 0
+    copied: list[str] = []
+
+    async def note(call: Call) -> None:
+        copied.append(call.id)
+        await _note(keeper, "exported", call)
+        print(call.id, file=sys.stderr)
+
     with target.open("wb") as file:
         target.chmod(0o600)
-        async for call in copy_person(keeper, arguments.tenant, person, file):
-            count += 1
-            await _note(keeper, "exported", call)
-            print(call.id, file=sys.stderr)
-    print(f"{count} calls in {target}", file=sys.stderr)
+        async for piece in copy_calls(keeper, arguments.tenant, person.query, note):
+            file.write(piece)
+    print(f"{len(copied)} calls in {target}", file=sys.stderr)
     return 0
 
 

@@ -25,6 +25,7 @@ from modes.registry import (
 from modes.self_hosted.runpod.door import WorkerDoor
 from penny.aio.tasks import TaskOwner
 from penny.gateway.admin import AdminRoutes
+from penny.gateway.asterisk import AsteriskDoor
 from penny.gateway.calls import CallRoutes, CallsCollector
 from penny.gateway.carriers import Carriers
 from penny.gateway.guard import make_guard
@@ -145,6 +146,8 @@ class Gateway:
         self._tasks.spawn(self._descriptors.watch(), name="descriptors")
         lag = LoopLag(metrics.loop_lag.observe, clock)
         self._tasks.spawn(lag.watch(), name="loop lag")
+        if self._carriers is not None:
+            await self._carriers.start()
         reuse_port = config.gateway.reuse_port
         self._listener = Listener(self.runner, host, reuse_port=reuse_port, tls=tls)
         await self._listener.open(config.gateway.port if port is None else port)
@@ -280,6 +283,11 @@ class Gateway:
             return f"calls are not kept: {keeper.spool.fault}"
         return f"calls wait in the spool: {keeper.fault}" if keeper.fault else ""
 
+    @property
+    def asterisk(self) -> AsteriskDoor | None:
+        """The door of Asterisk's calls, where it is open."""
+        return self._carriers.asterisk if self._carriers is not None else None
+
     def _tell_of_webhooks(self) -> str:
         return self._webhooks.fault() if self._webhooks is not None else ""
 
@@ -293,6 +301,8 @@ class Gateway:
             if await self._listener.hand_over():
                 log.info("another_gateway_took_over", port=self.port)
                 await self.broker.settle(STARTING_GRACE_S)
+            if self._carriers is not None:
+                self._carriers.close()
             await self.broker.drain(drain_s)
         if self._webrtc is not None:
             await self._webrtc.aclose()

@@ -1,7 +1,8 @@
 """Kept calls over HTTP: found, read, heard, exported, held and erased.
 
     GET    /v1/calls                       filters, ``cursor``, ``limit``, ``order``
-    GET    /v1/calls/export?format=csv     every call that is found (csv, xlsx, jsonl, parquet)
+    GET    /v1/calls/export?format=csv     every call that is found (csv, xlsx, jsonl, parquet;
+                                           zip: records, texts and sound)
     GET    /v1/calls/{id}                  the whole record
     GET    /v1/calls/{id}/metrics          by the names of the user's documents;
                                            ``/conversations/{id}/metrics`` too
@@ -31,6 +32,7 @@ from pydantic import ValidationError
 from penny.calls.database import StoreUnavailable
 from penny.calls.export import FORMATS, KINDS, export
 from penny.calls.keeper import CallKeeper
+from penny.calls.people import ZIP, copy_calls
 from penny.calls.query import CallQuery
 from penny.calls.record import Call
 from penny.calls.shelf import LINK_S, ShelfUnavailable
@@ -39,6 +41,7 @@ from penny.errors import PennyError, ProtocolError
 from penny.gateway.guard import WHO, refusal
 from penny.gateway.kept_calls import KeptCalls
 from penny.trust.identity import Identity
+from penny.trust.rights import check
 from penny.writable import dump_json
 
 
@@ -148,19 +151,31 @@ class CallRoutes:
 
     async def _export(self, request: web.Request) -> web.StreamResponse:
         form = request.query.get("format", "csv")
-        if form not in FORMATS:
-            raise ProtocolError(f"format: use one of {', '.join(FORMATS)}", field="format")
         who, zone = request[WHO], self._zone(request)
         query = read_query(request, zone, ignore=("format",))
-        pieces = export(self._store, _whose(request), query, form, zone)
+        if form in FORMATS:
+            kind, pieces = KINDS[form], export(self._store, _whose(request), query, form, zone)
+            await self._note(who, "exported", "")
+        elif form == ZIP:
+            check(who, "calls:audio")
+            kind, pieces = "application/zip", self._copy(who, _whose(request), query)
+        else:
+            raise ProtocolError(f"format: use one of {', '.join((*FORMATS, ZIP))}", field="format")
         first = await anext(pieces, b"")  # what is wrong is told by its status
-        await self._note(who, "exported", "")
         headers = {
             "Content-Disposition": f'attachment; filename="calls.{form}"',
-            "Content-Type": KINDS[form],
+            "Content-Type": kind,
             "X-Penny-Calls": str(await self._store.count_found(_whose(request), query)),
         }
         return await _send(request, web.StreamResponse(headers=headers), first, pieces)
+
+    def _copy(self, who: Identity, whose: str | None, query: CallQuery) -> AsyncIterator[bytes]:
+        """A ZIP of the calls; each that goes out stands in the audit log."""
+
+        async def note(call: Call) -> None:
+            await self._note(who, "exported", call.id)
+
+        return copy_calls(self._keeper, whose, query, note)
 
     def _zone(self, request: web.Request) -> ZoneInfo:
         """The time zone of the tenant that asks."""

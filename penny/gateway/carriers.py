@@ -12,12 +12,14 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from config.credentials import read_secret
 from config.schema import Config
 from penny.errors import ConfigError
+from penny.gateway.asterisk import AsteriskDoor
 from penny.gateway.gate import Gate
 from penny.gateway.metrics import Metrics
 from penny.gateway.opening import Notice
 from penny.gateway.phones import Phones
 from penny.gateway.twilio import TwilioDoor
 from penny.session.broker import Broker
+from penny.telephony.store import TelephonyStore
 
 
 class Carriers:
@@ -56,10 +58,28 @@ class Carriers:
             self.twilio = TwilioDoor(self.phones, config, token.get_secret_value(), time.time)
             metrics.figures.append(self.twilio.collect)
             self.twilio.add_to(app)
+        self.asterisk: AsteriskDoor | None = None
+        if config.telephony.asterisk.enabled:
+            folder = config.resolve(config.telephony.folder)
+            store = TelephonyStore(folder, config.telephony, os.environ)
+            self.asterisk = AsteriskDoor(config, self.phones, store, clock)
+            metrics.figures.append(self.asterisk.collect)
+            self.asterisk.add_to(app)
+
+    async def start(self) -> None:
+        """Listen where HTTP is not the way. Raises ConfigError."""
+        if self.asterisk is not None:
+            await self.asterisk.start()
+
+    def close(self) -> None:
+        """Take no further call by those ways; live ones go on."""
+        if self.asterisk is not None:
+            self.asterisk.close()
 
     async def aclose(self) -> None:
-        if self.twilio is not None:
-            await self.twilio.aclose()
+        for door in (self.twilio, self.asterisk):
+            if door is not None:
+                await door.aclose()
 
     def collect(self) -> Iterator[Metric]:
         """The calls under way, for the operator."""

@@ -84,6 +84,9 @@ ROUTES: dict[str, str] = {
     "GET /api/config/telephony": "telephony:read",
     "POST /api/config/telephony/save": "telephony:write",
     "POST /api/config/telephony/test": "telephony:write",
+    "POST /asterisk/announce": OWN,  # the token of the lines' folder
+    "POST /asterisk/next": OWN,
+    "GET /asterisk/media": OWN,  # an announced call
     "GET /worker": OWN,  # a lease's token
     "POST /twilio/voice": OWN,  # the carrier's signature, as all of these
     "GET /twilio/stream": OWN,

@@ -18,6 +18,7 @@ from pydantic.json_schema import models_json_schema
 
 from penny import __version__
 from penny.calls.export import FORMATS, KINDS
+from penny.calls.people import ZIP
 from penny.calls.query import CallQuery
 from penny.calls.record import Call, Metrics, Turn
 from penny.gateway.answers import (
@@ -54,6 +55,7 @@ NOT_REST = frozenset(
     {"GET /", "GET /admin", "GET /web", "GET /kb", "GET /calls", "GET /set-up", "GET /docs"}
     | {"GET /telephony", "GET /webhooks"}
     | {"GET /ws", "GET /v1/realtime", "GET /worker", "GET /twilio/stream"}
+    | {"GET /asterisk/media"}
     | {route for route in ROUTES if route.startswith("OPTIONS ")}
 )
 """Pages, what upgrades to a WebSocket, and what browsers ask before they ask."""
@@ -130,9 +132,9 @@ TOLD: dict[str, Told] = {
     "GET /v1/calls": Told("Find kept calls", filters=CallQuery, answers=CallPage),
     "GET /v1/calls/export": Told(
         "Every call that is found, as a file",
-        {"format": " or ".join(FORMATS)},
+        {"format": " or ".join((*FORMATS, ZIP)) + " (records, texts and sound)"},
         filters=CallQuery,
-        answers=tuple(KINDS.values()),
+        answers=(*KINDS.values(), "application/zip"),
     ),
     "GET /v1/calls/{id}": Told("A call with its turns", answers=Call),
     "DELETE /v1/calls/{id}": Told("Erase a call for good", answers=Erased),
@@ -167,6 +169,8 @@ TOLD: dict[str, Told] = {
         "Whether the saved gateway or carrier is there", answers=TelephonyState
     ),
     "GET /storage/stats": Told("How much is kept", answers=Stats),
+    "POST /asterisk/announce": Told("A call, told by Asterisk's dialplan", answers="text/plain"),
+    "POST /asterisk/next": Told("What the dialplan does after a call", answers="text/plain"),
     "POST /twilio/voice": Told("An incoming call, told by Twilio", answers="text/xml"),
     "POST /twilio/status": Told("What became of a call, told by Twilio", status=204),
 }

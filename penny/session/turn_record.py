@@ -124,11 +124,18 @@ class TurnRecord:
     input: Input = "speech"
     until_ms: float = 0.0
     """When the end of the speech, or the typed text, had arrived: latencies count from here."""
+    stream_ms: tuple[float, float] | None = None
+    """Where it lies in the caller's audio (``audio_start_ms`` to its end), whenever that came."""
     speech_ms: int | None = None
     decided_ms: float | None = None
     transcript_ms: float | None = None
     is_transcript_failed: bool = False
     words: str | None = None
+    confidence: float | None = None
+    """Of the transcript as a whole, 0..1; None where the engine does not say."""
+    timed_words: list[Json] = field(default_factory=list)
+    """As recognised: ``text``, ``start_ms`` and ``end_ms`` (None where only the confidence is
+    known) and ``confidence`` (None likewise); moments on the session's line."""
     is_understood: bool | None = None
     language: str = ""
     responses: list[Response] = field(default_factory=list)

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from penny.realtime.formats import count_chars_per_ms
+from penny.session.timed_words import join_tokens, mean_confidence, place_words
 from penny.session.turn_record import Mark, Response, TurnReader, TurnRecord
 from penny.turns.audio_clock import AudioClock
 
@@ -178,6 +179,7 @@ class TurnRecorder:
     def _end_speech(self, turn: TurnRecord, position_ms: float, now_ms: float) -> None:
         turn.until_ms = self._arrival_ms(position_ms, now_ms)
         turn.speech_ms = round(max(0, position_ms - self._speech_from_ms))
+        turn.stream_ms = (self._speech_from_ms, position_ms)
         turn.last_ms = now_ms
 
     def _continued(self, event: Json, now_ms: float) -> None:
@@ -191,6 +193,8 @@ class TurnRecorder:
         if turn is not None:
             turn.is_understood = bool(event["understood"])
             turn.language = event.get("language") or ""
+            turn.confidence = event.get("confidence")
+            turn.timed_words = place_words(event.get("words") or (), turn.from_ms)
             if turn.transcript_ms is None and event.get("text"):  # all that is told of the words
                 turn.words = event["text"]
                 turn.transcript_ms = turn.last_ms = now_ms
@@ -201,6 +205,9 @@ class TurnRecorder:
             turn.is_transcript_failed = event["type"].endswith(".failed")
             turn.words = event.get("transcript")
             turn.transcript_ms = turn.last_ms = now_ms
+            if event.get("logprobs"):
+                turn.timed_words = join_tokens(event["logprobs"])
+                turn.confidence = mean_confidence(event["logprobs"])
 
     # -- the answer ---------------------------------------------------------------------------
 
@@ -357,6 +364,7 @@ _MARKS = (
     "penny.handoff",
     "penny.mode_changed",
     "penny.note",
+    "penny.recording",
     "penny.tool_call",
 )
 # A table of the class, not of each recorder, for which it would be memory.

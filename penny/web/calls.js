@@ -6,6 +6,8 @@ import { asSignedIn } from "./sign-in.js";
 import { clock, dollars } from "./ticker.js";
 import { currentLanguage, words } from "./words.js";
 
+const FILES = ["csv", "xlsx", "jsonl", "parquet", "zip"];
+const SILENCE_S = 1; // skipped, where that is wanted, when nothing is said for longer
 const DRAWN_MS = 30 * 60_000; // a longer call is heard and read; its waves would fill the memory
 
 let found = [];
@@ -20,7 +22,7 @@ const moment = (at) => new Intl.DateTimeFormat(currentLanguage(), { dateStyle: "
 function wanted() {
   const given = new FormData(find("#filters"));
   const facts = {};
-  for (const name of ["text", "mode", "since", "until"]) if (given.get(name)) facts[name] = given.get(name);
+  for (const name of ["text", "mode", "since", "until", "caller"]) if (given.get(name)) facts[name] = given.get(name);
   return facts;
 }
 
@@ -60,10 +62,14 @@ function linesOf(turns) {
   const made = [];
   for (const turn of turns) {
     if (turn.words) made.push({ at: turn.from_ms / 1000, until: turn.until_ms / 1000, side: "caller", text: turn.words });
+    let latency = turn.latency_ms;
     for (const item of turn.items) {
       const text = item.heard_text.trim();
       const at = (item.starts_ms ?? turn.until_ms) / 1000;
-      if (text) made.push({ at, until: at + item.heard_ms / 1000, side: "penny", text, cut: turn.is_interrupted });
+      if (text) {
+        made.push({ at, until: at + item.heard_ms / 1000, side: "penny", text, cut: turn.is_interrupted, latency });
+        latency = null; // it is the turn's, told with its first answer
+      }
     }
     for (const mark of turn.marks) made.push({ at: mark.at_ms / 1000, mark });
   }
@@ -79,23 +85,46 @@ function lineOf(line) {
     element("time", { text: clock(line.at * 1000) }),
     element("b", { text: say.sides[line.side] }),
     element("span", { text: line.cut ? `${line.text} ✂` : line.text }),
+    line.latency?.first_audio > 0 ? element("small", { text: stagesOf(line.latency) }) : "",
   );
   made.addEventListener("click", () => seek(line.at));
   line.button = made;
   return element("li", {}, made);
 }
 
+/** How long each stage took, as the record has it: from the end of the caller's speech. */
+function stagesOf({ transcript, first_token: token, first_audio: audio }) {
+  const told = [Math.max(0, transcript ?? 0), Math.max(0, (token ?? audio) - Math.max(0, transcript ?? 0)), Math.max(0, audio - (token ?? audio))];
+  return words().calls.stages(audio, ...told);
+}
+
+const nextLine = (now) => lines.find((line) => line.button && line.at > now + 0.2);
+
 function seek(at) {
   const player = find("#player");
-  player.currentTime = at;
+  player.currentTime = Math.max(0, Math.min(at, player.duration || at));
   player.play().catch(() => {}); // the browser may want a gesture on the player itself
 }
 
 function follow() {
-  const now = find("#player").currentTime;
-  for (const line of lines) line.button?.setAttribute("aria-current", String(line.at <= now && now < line.until));
+  const player = find("#player");
+  const now = player.currentTime;
+  let isSaid = false;
+  for (const line of lines) {
+    const isNow = line.at <= now && now < line.until;
+    line.button?.setAttribute("aria-current", String(isNow));
+    isSaid ||= isNow && Boolean(line.button);
+  }
+  const next = nextLine(now);
+  if (find("#dense").checked && !player.paused && !isSaid && next && next.at - now > SILENCE_S) player.currentTime = next.at - 0.2;
+  const waves = find("#waves");
+  waves.setAttribute("aria-valuemax", String(Math.round(player.duration || 0)));
+  waves.setAttribute("aria-valuenow", String(Math.round(now)));
+  waves.setAttribute("aria-valuetext", clock(now * 1000));
   drawWaves();
 }
+
+const link = (text, href) => element("a", { href, text, download: "" });
 
 function drawCall() {
   const say = words().calls;
@@ -119,11 +148,11 @@ function drawCall() {
   find("#no-sound").hidden = stored;
   find("#no-sound").textContent = say.noSound[call.sound.state] ?? "";
   find("#waves").setAttribute("aria-label", say.waves);
+  find("#waves").setAttribute("aria-valuenow", "0");
   lines = linesOf(call.turns);
   find("#lines").replaceChildren(...lines.map(lineOf));
   const path = `/v1/calls/${encodeURIComponent(call.id)}`;
-  const link = (text, href) => element("a", { href, text, download: "" });
-  const acts = [link(say.text_file, `${path}/transcript?format=text`), link("WebVTT", `${path}/transcript?format=vtt`), link("JSON", path)];
+  const acts = [link(say.text_file, `${path}/transcript?format=text`), link("WebVTT", `${path}/transcript?format=vtt`), link("JSON", path), link("ZIP", `/v1/calls/export?${new URLSearchParams({ format: "zip", id: call.id })}`)];
   if (stored) acts.unshift(link(say.audio_file, `${path}/audio`));
   acts.push(element("button", { type: "button", text: call.held ? say.release : say.hold, onclick: hold }));
   acts.push(element("button", { type: "button", class: "danger", text: say.erase, onclick: erase }));
@@ -212,6 +241,9 @@ function draw(isOpen) {
   mode.replaceChildren(...["", "SELF_HOSTED", "EXTERNAL"].map((each) => element("option", { value: each, text: each ? say.calls.modes[each] : say.calls.any, selected: each === chosen })));
   if (!isOpen) return;
   find("#count").textContent = say.calls.count(found.length, cursor !== null);
+  const given = wanted();
+  find("#all").hidden = Object.keys(given).length === 0;
+  find("#files").replaceChildren(...(found.length ? FILES : []).map((format) => link(format.toUpperCase(), `/v1/calls/export?${new URLSearchParams({ ...given, format })}`)));
   find("#calls").replaceChildren(...found.map(row));
   find("#more").hidden = cursor === null;
   drawCall();
@@ -222,8 +254,24 @@ find("#filters").addEventListener("submit", (submit) => {
   submit.preventDefault();
   act(() => searchAgain());
 });
+find("#filters").addEventListener("reset", () => setTimeout(() => act(() => searchAgain()))); // once its fields are empty
 find("#more").addEventListener("click", () => act(() => searchAgain(cursor)));
 find("#player").addEventListener("timeupdate", follow);
+for (const button of document.querySelectorAll("[data-skip]")) button.addEventListener("click", () => seek(find("#player").currentTime + Number(button.dataset.skip)));
+find("#next").addEventListener("click", () => {
+  const next = nextLine(find("#player").currentTime);
+  if (next) seek(next.at);
+});
+find("#speed").addEventListener("change", (change) => {
+  find("#player").playbackRate = Number(change.target.value);
+});
+find("#waves").addEventListener("keydown", (press) => {
+  const player = find("#player");
+  const to = { ArrowLeft: player.currentTime - 10, ArrowRight: player.currentTime + 10, Home: 0, End: player.duration }[press.key];
+  if (to === undefined) return;
+  press.preventDefault();
+  seek(to);
+});
 find("#waves").addEventListener("click", (click) => {
   const box = click.currentTarget.getBoundingClientRect();
   const player = find("#player");

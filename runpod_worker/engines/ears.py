@@ -22,6 +22,7 @@ from runpod_worker.engines.sphinx_judgement import (
     Heard,
     PhraseBook,
     rate_english,
+    time_words,
 )
 from runpod_worker.stages import EngineInfo, Stt, SttOptions, Transcript, Utterance
 
@@ -150,10 +151,12 @@ class EarsUtterance:
         if self._language != "en":
             phrase = self._book.accept(heard, second)
             if phrase is not None:
-                return Transcript(phrase, "es", understood=True)
+                timed = time_words(heard.spanish)
+                return Transcript(phrase, "es", understood=True, words=timed)
         rating = rate_english(heard.english, heard.loop)
         least = ENGLISH_GIVEN if self._language == "en" else ENGLISH_SURE
         if self._language != "es" and rating >= least:
-            return Transcript(heard.english.text, "en", understood=True)
+            timed = time_words(heard.english)
+            return Transcript(heard.english.text, "en", understood=True, words=timed)
         guess = self._language if self._language != "auto" else "en" if rating > 0.5 else "es"
         return Transcript("", guess, understood=False)

@@ -104,7 +104,7 @@ class Reader:
         self._base.close()
 
     def _call(self, request: LlmRequest) -> LlmToolCall | None:
-        last = request.items[-1] if request.items else {}
+        last = last_item(request.items)
         if not request.tools or last.get("type") == "function_call_output":
             return None
         words = last_words(request.items)
@@ -115,7 +115,7 @@ class Reader:
         return LlmToolCall(new_id("call"), str(tool["name"]), arguments, done=True)
 
     def _answer(self, request: LlmRequest) -> str:
-        last = request.items[-1] if request.items else {}
+        last = last_item(request.items)
         if last.get("type") == "function_call_output":
             return write_output(str(last.get("output") or ""))
         words = last_words(request.items)
@@ -205,6 +205,11 @@ def item_text(item: Json) -> str:
 
 def _messages(items: tuple[Json, ...], role: str) -> Iterator[Json]:
     return (item for item in reversed(items) if item.get("role") == role)
+
+
+def last_item(items: tuple[Json, ...]) -> Json:
+    """What is answered: the last item that is no note to the model."""
+    return next((item for item in reversed(items) if item.get("role") != "system"), {})
 
 
 def last_words(items: tuple[Json, ...]) -> str:

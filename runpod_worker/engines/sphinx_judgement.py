@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runpod_worker.engines.spanish_phones import split_words
+from runpod_worker.stages import TimedWord
 
 
 # A phrase alone. With the second ear beside: in-set 0.885 right and none wrong, other synthetic
@@ -122,6 +123,14 @@ def rate_english(english: Decoded, loop: Decoded) -> float:
     bias, by_gap, by_letters, by_pace = _ENGLISH_WEIGHTS
     gap = (loop.score - english.score) / spoken_s
     return bias + by_gap * gap + by_letters * letters + by_pace * len(english.words) / spoken_s
+
+
+def time_words(decoded: Decoded) -> tuple[TimedWord, ...]:
+    """The words as decoded, which a phrase of the closed set is written otherwise than."""
+    return tuple(
+        TimedWord(word.text, round(word.start_s * 1000), round(word.end_s * 1000))
+        for word in decoded.words
+    )
 
 
 class PhraseBook:

@@ -156,7 +156,11 @@ class TurnListener:
         else:
             self._backlog.put_mark(lambda: self._take(take))
 
-    def let_go(self) -> None:
+    def give_up(self) -> None:
+        """No more audio comes: what all of it has not decided by its end is let go."""
+        self._backlog.put_mark(self._let_go)
+
+    def _let_go(self) -> None:
         """What is being said over Penny is as if it had not been; its playback goes on."""
         if self._overlap is not None:
             self._overlap = None
@@ -313,7 +317,7 @@ class TurnListener:
         if self._overlap is not None and not self._agent.is_audible(speech_end_ms):
             self._take_floor()
         if self._overlap is not None:
-            self.let_go()
+            self._let_go()
             return
         self._on_turn_decided(speech_end_ms, now_ms, round(self._levels.speech_ms))
         self._report(SpeechStopped(now_ms, wants_answer=is_near))
@@ -344,7 +348,7 @@ class TurnListener:
         take(utterance, int(self._heard_ms - self._utterance_from_ms))
 
     def _clear(self) -> None:
-        self.let_go()
+        self._let_go()
         self._drop_utterance()
         self._segmenter.reset()
         self._pre_roll.clear()
@@ -389,7 +393,7 @@ class TurnListener:
 
     def _replace_segmenter(self, settings: SegmenterSettings) -> None:
         """New rules from here on; the clock goes on and a turn in progress is forgotten."""
-        self.let_go()
+        self._let_go()
         self._drop_utterance()
         self._segmenter = Segmenter(settings)
         self._segmenter.position_ms = round(self._heard_ms)

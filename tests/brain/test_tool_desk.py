@@ -18,7 +18,12 @@ Json = dict[str, Any]
 
 PAY = Action(description="paga", callable="nowhere:pay")
 PERSON = Action(description="pasa con una persona", handoff="cola-1")
-TABLE = {"pagar": PAY, "persona": PERSON}
+TABLE = {
+    "pagar": PAY,
+    "persona": PERSON,
+    "callar": Action(description="deja de grabar", recording="pause"),
+    "grabar": Action(description="graba otra vez", recording="resume"),
+}
 
 
 class Runner(ActionRunner):
@@ -92,6 +97,17 @@ async def test_a_person_who_takes_over_is_told_what_was_said() -> None:
         "una queja",
         "cola-1",
     )
+
+
+async def test_an_action_pauses_the_recording_and_another_goes_on_with_it() -> None:
+    desk, told = desk_of(Runner())
+
+    for call_id, name in enumerate(("callar", "grabar")):
+        assert await desk.run(f"c{call_id}", name, "{}", 1, "") == {"status": "ok"}
+
+    said = [event["paused"] for event in told if event["type"] == "penny.recording"]
+    assert said == [True, False]
+    assert [record.status for record in desk.records] == ["completed", "completed"]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import trustme
 import yaml
 
@@ -38,6 +39,8 @@ START_LIMIT_S = 120.0
 CLIENT_LIMIT_S = 300.0
 AT_ONCE = 4
 """Clients that run side by side: each takes a worker's time as a caller does."""
+WAVER, WAVER_HZ = 0.03, 3.0
+"""How much and how often a caller's pitch changes."""
 LISTENS = re.compile(r"Penny listens on (https?://\S+)")
 MODES = {
     "SELF_HOSTED": ("serve",),
@@ -138,8 +141,18 @@ def write_speech(folder: Path) -> None:
     """In another voice than Penny's, which would be taken out of what she hears as an echo; and
     quiet for long enough after it to decide what it was, as a microphone goes on."""
     for name, text in (("question", cases.QUESTION), ("interruption", cases.INTERRUPTION)):
-        spoken = silence(300) + speak(text, voice="cedar") + silence(1500)
+        spoken = silence(300) + waver(speak(text, voice="cedar")) + silence(1500)
         (folder / f"{name}.pcm").write_bytes(spoken)
+
+
+def waver(pcm: bytes) -> bytes:
+    """A synthesiser's voice with a pitch as unsteady as a person's: two of them that hold theirs
+    are echoes of each other."""
+    samples = np.frombuffer(pcm, "<i2")
+    at = np.arange(samples.size)
+    depth = WAVER * cases.RATE_HZ / (2 * np.pi * WAVER_HZ)
+    when = at + depth * np.sin(2 * np.pi * WAVER_HZ * at / cases.RATE_HZ)
+    return np.interp(when, at, samples).astype("<i2").tobytes()
 
 
 async def run_client(client: Client, url: str, folder: Path, trusted: Path) -> Results:

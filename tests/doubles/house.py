@@ -71,10 +71,10 @@ async def running_worker(
 
 
 @asynccontextmanager
-async def running_penny(
+async def running_gateway(
     engines: Engines | None = None, settings: WorkerSettings | None = None, **sections: Json
-) -> AsyncIterator[str]:
-    """The gateway's HTTP address; ``sections`` are penny.yaml's, over their defaults."""
+) -> AsyncIterator[Gateway]:
+    """A gateway that listens; ``sections`` are penny.yaml's, over their defaults."""
     async with running_worker(engines or make_engines(), settings) as endpoint:
         penny = sections.pop("penny", {})
         sections.setdefault("calls", {"enabled": False})  # a test names the folder it wants
@@ -83,6 +83,15 @@ async def running_penny(
         gateway = Gateway(Config.model_validate({"penny": penny, **sections}))
         try:
             await gateway.start("127.0.0.1", 0)
-            yield f"http://127.0.0.1:{gateway.port}"
+            yield gateway
         finally:
             await gateway.stop(drain_s=1.0)
+
+
+@asynccontextmanager
+async def running_penny(
+    engines: Engines | None = None, settings: WorkerSettings | None = None, **sections: Json
+) -> AsyncIterator[str]:
+    """The HTTP address of a ``running_gateway``."""
+    async with running_gateway(engines, settings, **sections) as gateway:
+        yield f"http://127.0.0.1:{gateway.port}"

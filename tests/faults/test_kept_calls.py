@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
@@ -19,6 +20,7 @@ from penny.calls.database import StoreUnavailable
 from penny.calls.keeper import CallKeeper, Retention
 from penny.calls.notice import Consent
 from penny.calls.query import CallQuery
+from penny.calls.record import Call
 from penny.calls.recorder import CallRecorder
 from penny.calls.shelf import Shelf
 from penny.calls.spool import read_log
@@ -30,7 +32,8 @@ from tests.penny.calls.test_sound import tone
 pytestmark = pytest.mark.process
 
 CALLS = 5
-KILLS = 10
+KILLS = int(os.environ.get("PENNY_KILLS", "10"))
+"""Twenty in `make test-kept-calls`, the bar."""
 TALKER = """
 import asyncio, sys, time
 from pathlib import Path
@@ -158,7 +161,7 @@ async def test_calls_follow_in_order_when_the_database_is_back(
         put = keeper.store.put
         order: list[str] = []
 
-        async def away(call: object) -> None:
+        async def away(*_: object) -> None:
             raise StoreUnavailable("the database is away")
 
         monkeypatch.setattr(keeper.store, "put", away)
@@ -173,9 +176,9 @@ async def test_calls_follow_in_order_when_the_database_is_back(
                 await asyncio.sleep(0.05)
         assert keeper.fault == "the database is away"
 
-        async def back(call: object) -> None:
-            order.append(call.id)  # type: ignore[attr-defined]
-            await put(call)  # type: ignore[arg-type]
+        async def back(call: Call, *more: Any) -> None:
+            order.append(call.id)
+            await put(call, *more)
 
         monkeypatch.setattr(keeper.store, "put", back)
         async with asyncio.timeout(400):

@@ -52,6 +52,8 @@ CAPACITY = (25, 50, 100, 150, 200, 225, 250, 300, 400)
 """Steps to the largest number of sessions."""
 PAIRED = (10, 50)
 """Sessions of each, side by side: with more the generators share their core badly."""
+RECORDING_RATIO, RECORDING_KB = 0.15, 24.0
+"""What keeping the sound may add: to a session's ratio, and to its memory."""
 GROWTH = (25, 50, 100)
 """N, 2N, 4N: how each figure grows, each time with a fresh server."""
 PEER_CHURN = 1_000
@@ -180,6 +182,29 @@ def run_quick() -> int:
     return 1 if lost or over else 0
 
 
+def run_recording(options: argparse.Namespace) -> int:
+    """What keeping the sound adds to each pairing; 1 when that is over the bar."""
+    take_priority()
+    kinds = {"quiet": pairings("quiet"), "recording": pairings("recording", recording="on")}
+    both = [system for pair in zip(*kinds.values(), strict=True) for system in pair]
+    rows, raw = run_pairs(
+        [(system, bare_of(system)) for system in both], (10,), options.seconds, options.rounds
+    )
+    say(report.pair_table(rows))
+    memory: dict[tuple[str, str], list[float]] = {}
+    for pair in raw["rounds"]:
+        kb = pair["rounds"][0]["kb_per_session"]
+        memory.setdefault((pair["system"], pair["work"]), []).append(kb)
+    ratios = {(row["system"], row["work"]): row["ratio"] for row in rows}
+    is_over = False
+    for system in kinds["quiet"]:
+        was, now = ("quiet", system.work), ("recording", system.work)
+        more, kb = ratios[now] - ratios[was], median(memory[now]) - median(memory[was])
+        say(f"{system.work}: recording adds {more:+.2f} relays, {kb:+.1f} KB a session")
+        is_over |= more > RECORDING_RATIO or kb > RECORDING_KB
+    return int(is_over)
+
+
 def run_pairings(options: argparse.Namespace) -> int:
     """The pairings alone, and an older checkout's in the same minutes."""
     take_priority()
@@ -192,6 +217,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.relay", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one ratio a pairing, three minutes")
     parser.add_argument("--pairings", action="store_true", help="every door and mode, no peers")
+    parser.add_argument("--recording", action="store_true", help="what keeping the sound adds")
     parser.add_argument("--before", type=Path, help="an older checkout to measure as well")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each round")
@@ -202,6 +228,8 @@ def main() -> int:
         return 2
     if options.quick:
         return run_quick()
+    if options.recording:
+        return run_recording(options)
     if options.pairings:
         return run_pairings(options)
     results = run_full(options)

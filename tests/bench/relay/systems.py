@@ -50,7 +50,7 @@ def _module(name: str, *, relays: bool) -> Callable[[int, str, Path], Sequence[s
     return command
 
 
-def _penny(mode: str, root: Path) -> Callable[[int, str, Path], Sequence[str]]:
+def _penny(mode: str, root: Path, recording: str) -> Callable[[int, str, Path], Sequence[str]]:
     def command(port: int, upstream: str, folder: Path) -> Sequence[str]:
         config = folder / "penny.yaml"
         text = PENNY_YAML.format(
@@ -62,17 +62,17 @@ def _penny(mode: str, root: Path) -> Callable[[int, str, Path], Sequence[str]]:
             external=str(mode == "EXTERNAL").lower(),
         )
         if (root / "config" / "calls.py").exists():  # older checkouts keep no sound and know no key
-            text += 'calls: {recording: "off"}\n'
+            text += f'calls: {{recording: "{recording}", folder: "{folder / "calls"}"}}\n'
         config.write_text(text, encoding="utf-8")
         return ("-m", "penny", "serve", "--config", str(config))
 
     return command
 
 
-def pairings(name: str = "penny", root: Path = ROOT) -> tuple[System, ...]:
+def pairings(name: str = "penny", root: Path = ROOT, recording: str = "off") -> tuple[System, ...]:
     """Penny by every door and in every mode, as the checkout at ``root`` has it."""
     return tuple(
-        System(name, f"{path} {mode}", _penny(mode, root), path=path, root=root)
+        System(name, f"{path} {mode}", _penny(mode, root, recording), path=path, root=root)
         for path in DOORS
         for mode in MODES
     )

@@ -167,6 +167,22 @@ def test_a_security_code_is_never_kept(asked: str, words: str) -> None:
     )
 
 
+def test_an_action_long_after_the_card_keeps_no_number_of_it() -> None:
+    fields = {
+        "name": "cobrar",
+        "call_id": "call_1234567890123456",
+        "arguments": {"tarjeta": "4111-1111 1111 1111", "numero": 4111111111111111, "euros": 1200},
+        "summary": "Cliente: cuatro uno uno uno, uno uno uno uno, uno uno uno uno, uno uno uno uno",
+    }
+    turn = a_turn("sí, correcto", marks=[{"kind": "tool_call", "at_ms": 1, "fields": fields}])
+    (masked,) = mask_secrets([turn])
+    assert masked.marks[0]["fields"] == {
+        **fields, "arguments": {"tarjeta": "••••-•••• •••• ••••", "numero": "•", "euros": 1200},
+        "summary": "Cliente: • • • •, • • • •, • • • •, • • • •",
+    }  # fmt: skip
+    assert masked.words == "sí, correcto"
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import sys
 import zipfile
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -136,7 +139,8 @@ async def test_calls_are_listed_shown_and_exported(
 ) -> None:
     assert await penny(house, "list", "--caller", LUIS) == 0
     listed = capsys.readouterr().out
-    assert "sess_default_3" in listed.replace("\n", "")
+    assert "sess_default_3" in listed
+    assert "completed" in listed
     assert await penny(house, "show", "sess_default_0") == 0
     assert "Caller: secreto zanahoria" in capsys.readouterr().out
     target = house / "calls.csv"
@@ -147,6 +151,33 @@ async def test_calls_are_listed_shown_and_exported(
     assert await penny(house, "list", "--since", "ayer") == 1
     assert "--since" in capsys.readouterr().err
     assert await penny(house, "erase", "--yes") == 1
+
+
+class Loudspeaker(ModuleType):
+    """The part of ``sounddevice`` that plays."""
+
+    class PortAudioError(Exception):
+        pass
+
+    def __init__(self) -> None:
+        super().__init__("sounddevice")
+        self.played: list[tuple[tuple[int, ...], int]] = []
+
+    def play(self, samples: np.ndarray[Any, Any], rate_hz: int, *, blocking: bool) -> None:
+        assert blocking
+        self.played.append((samples.shape, rate_hz))
+
+
+async def test_a_call_is_played_and_says_what_is_missing_where_it_cannot_be(
+    house: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loudspeaker = Loudspeaker()
+    monkeypatch.setitem(sys.modules, "sounddevice", loudspeaker)
+    assert await penny(house, "play", "sess_default_0") == 0
+    assert loudspeaker.played == [((800, 2), 8000)]
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    assert await penny(house, "play", "sess_default_0") == 1
+    assert "sudo apt-get install libportaudio2" in capsys.readouterr().err
 
 
 async def test_journals_of_an_earlier_version_become_calls_once(

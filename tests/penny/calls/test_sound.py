@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from base64 import b64encode
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from penny.calls.masking import silenced
 from penny.calls.notice import Consent
 from penny.calls.record import Call
 from penny.calls.recorder import CallRecorder
-from penny.calls.sound import write_sound
+from penny.calls.sound import place, write_sound
 from penny.calls.spool import CALLER, LOG, SpooledCall, read_log
 from penny.session.turn_recorder import TurnRecorder
 
@@ -183,10 +184,64 @@ def test_telephone_audio_is_kept_at_its_own_rate(tmp_path: Path) -> None:
     assert level_at(samples, rate_hz, 500)[0] == pytest.approx(8000, rel=0.05)
 
 
-def test_a_pause_keeps_silence_and_no_number(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ppm", [-150, 0, 150])
+def test_a_network_that_stands_still_leaves_every_word_at_its_time(
+    tmp_path: Path, ppm: int
+) -> None:
+    kept, chance = Kept(tmp_path), random.Random(5)
+    frame, late, spoken_ms, arrivals = tone(20, 1), 0.0, 500.0, []
+    while spoken_ms < 600_000:
+        if spoken_ms > late and chance.random() < 0.002:  # muted
+            spoken_ms += chance.uniform(500, 20_000)
+        elif spoken_ms > late and chance.random() < 0.005:
+            late = spoken_ms + chance.uniform(100, 2000)  # nothing comes until then, then all
+        spoken_ms += 20 * (1 + ppm / 1e6)
+        arrivals.append((spoken_ms, max(spoken_ms, late) + chance.uniform(5, 15)))
+    for _, at_ms in arrivals:
+        kept.caller({"type": "input_audio_buffer.append", "audio": frame}, at_ms)
+    kept.end(600_000)
+    size = 960 * len(arrivals)
+    pieces = place(read_log(tmp_path), {"caller": size, "penny": 0})["caller"]
+    assert sum(piece.until_bytes - piece.at_bytes for piece in pieces) == size
+    for piece in pieces:
+        for at in range(piece.at_bytes, piece.until_bytes, 960 * 25):
+            lies_ms = piece.starts_ms + (at - piece.at_bytes) / 48
+            assert lies_ms == pytest.approx(arrivals[at // 960][0] - 20, abs=80)
+    last = pieces[-1]
+    assert last.starts_ms + last.ms == pytest.approx(arrivals[-1][0], abs=80)
+
+
+def test_a_card_that_a_network_brings_late_is_silence_all_the_same(tmp_path: Path) -> None:
     kept = Kept(tmp_path)
     kept.says(0, 1000, 100)
-    kept.recorder.pause(1.0)
+    started = {"item_id": "i", "audio_start_ms": 1000}
+    for _ in range(100):  # two seconds of speech, all in the same moment
+        kept.caller({"type": "input_audio_buffer.append", "audio": tone(20, 500)}, 3010)
+    kept.speaker({"type": "input_audio_buffer.speech_started", **started}, 3010)
+    stopped = {"type": "input_audio_buffer.speech_stopped", "item_id": "i", "audio_end_ms": 3000}
+    kept.speaker(stopped, 3010)
+    heard = {"item_id": "i", "transcript": "4111 1111 1111 1111"}
+    kind = "conversation.item.input_audio_transcription.completed"
+    kept.speaker({"type": kind, **heard}, 3500)
+    kept.says(4000, 5000, 100)
+    kept.end(6000)
+    call = kept.call()
+    target = tmp_path / "masked.flac"
+    assert write_sound(tmp_path, read_log(tmp_path), target, silenced(call.turns)) is not None
+    samples, rate_hz = soundfile.read(target, dtype="int16")
+    assert level_at(samples, rate_hz, 900)[0] == 100
+    assert not (samples[:, 0] == 500).any()
+    assert level_at(samples, rate_hz, 4500)[0] == 100
+
+
+@pytest.mark.parametrize("by_action", [False, True])
+def test_a_pause_keeps_silence_and_no_number(tmp_path: Path, by_action: bool) -> None:
+    kept = Kept(tmp_path)
+    kept.says(0, 1000, 100)
+    if by_action:
+        kept.speaker({"type": "penny.recording", "paused": True}, 1000)
+    else:
+        kept.recorder.pause(1.0)
     started = {"type": "input_audio_buffer.speech_started", "item_id": "i", "audio_start_ms": 1000}
     kept.speaker(started, 1000)
     kept.says(1000, 3000, 500)
@@ -196,7 +251,10 @@ def test_a_pause_keeps_silence_and_no_number(tmp_path: Path) -> None:
     }
     kind = "conversation.item.input_audio_transcription.completed"
     kept.speaker({"type": kind, **heard}, 3000)
-    kept.recorder.resume(3.0)
+    if by_action:
+        kept.speaker({"type": "penny.recording", "paused": False}, 3000)
+    else:
+        kept.recorder.resume(3.0)
     kept.says(3000, 4000, 100)
     kept.end(9000)
     samples, rate_hz = kept.sound()
@@ -205,7 +263,7 @@ def test_a_pause_keeps_silence_and_no_number(tmp_path: Path) -> None:
     assert level_at(samples, rate_hz, 3500) == [100, 0]
     call = make_call(read_log(tmp_path), {"caller": 0, "penny": 0})
     assert call is not None
-    (turn,) = call.turns
+    *_, turn = [turn for turn in call.turns if turn.number == 1]
     assert turn.words == "mi tarjeta es • • • •, •••• y caduca en mayo"
 
 

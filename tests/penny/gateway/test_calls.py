@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import hashlib
 import io
+import json
+import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -195,6 +198,25 @@ async def test_an_export_is_safe_for_a_spreadsheet(tmp_path: Path) -> None:
         assert {row["caller"] for row in rows} == {'\'=HYPERLINK("http://x")'}
         _, lines = await ask(url, "/v1/calls/export?format=jsonl&limit=2")
         assert lines.count(b"\n") == 3
+
+
+async def test_calls_go_out_as_a_zip_with_their_sound_and_its_sum(tmp_path: Path) -> None:
+    async with house(tmp_path) as url:
+        async with connected_to(url) as client:
+            await talk(client)
+        (row,) = await kept_calls(url)
+        status, body = await ask(url, f"/v1/calls/export?format=zip&id={row['id']}")
+        assert status == 200
+        with zipfile.ZipFile(io.BytesIO(body)) as archive:
+            (told,) = json.loads(archive.read("manifest.json"))["calls"]
+            record = json.loads(archive.read(f"{row['id']}/record.json"))
+            assert set(archive.namelist()) == {"manifest.json", *told["sha256"]}
+            for name, digest in told["sha256"].items():
+                assert hashlib.sha256(archive.read(name)).hexdigest() == digest
+        assert told["sha256"][f"{row['id']}/audio.flac"] == record["sound"]["sha256"]
+        _, empty = await ask(url, "/v1/calls/export?format=zip&caller=nobody")
+        with zipfile.ZipFile(io.BytesIO(empty)) as archive:
+            assert json.loads(archive.read("manifest.json")) == {"calls": []}
 
 
 async def test_a_live_recording_is_paused_and_goes_on(tmp_path: Path) -> None:

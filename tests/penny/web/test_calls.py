@@ -103,6 +103,22 @@ async def test_a_call_is_found_read_heard_held_and_erased_by_keyboard_too(ledger
             await page.locator("#theme").click()
     await page.locator("#lines button").nth(2).press("Enter")
     await page.wait_for_function("() => document.querySelector('#player').currentTime >= 5")
+    await page.locator("#waves").press("ArrowLeft")
+    await page.wait_for_function("() => document.querySelector('#player').currentTime < 4")
+    await page.get_by_role("button", name="Siguiente turno").press("Enter")
+    await page.wait_for_function("() => document.querySelector('#player').currentTime >= 1")
+    await page.get_by_label("Velocidad").select_option("1.5")
+    assert await page.evaluate("document.querySelector('#player').playbackRate") == 1.5
+    await expect(page.locator("#lines small").first).to_have_text(
+        "contestó en 450 ms: oído 200, pensado 100, voz 150"
+    )
+    assert (
+        await page.evaluate(
+            "Promise.all([...document.querySelectorAll('#files a')].map(async ({ href }) =>"
+            " (await fetch(href)).headers.get('x-penny-calls') ?? 'none'))"
+        )
+        == ["1"] * 5
+    )
 
     await page.get_by_role("button", name="Retener").click()
     await expect(page.get_by_role("button", name="Dejar de retener")).to_be_visible()
@@ -113,6 +129,11 @@ async def test_a_call_is_found_read_heard_held_and_erased_by_keyboard_too(ledger
     await expect(page.get_by_role("button", name="Retener", exact=True)).to_be_visible()
     page.once("dialog", lambda dialog: dialog.accept())
     await page.get_by_role("button", name="Borrar").click()
+    await expect(page.locator("#count")).to_have_text("No hay llamadas.")
+    await page.get_by_role("button", name="Quitar los filtros").press("Enter")
+    await expect(page.locator("#calls li")).to_have_count(50)
+    await page.get_by_label("Se dijo").fill("febrero")
+    await page.keyboard.press("Enter")
     await expect(page.locator("#count")).to_have_text("No hay llamadas.")
     assert not list(ledger.folder.rglob("*.flac"))
     await page.get_by_role("button", name="English").click()

@@ -243,6 +243,9 @@ async def test_reader_calls_a_required_tool_then_speaks_its_output(reader: Reade
     assert usage.stop == "tool"
     output = {"type": "function_call_output", "call_id": call.call_id, "output": '{"sky": "clear"}'}
     assert await answer(reader, question, output, tools=(tool,)) == "sky: clear"
+    content = [{"type": "input_text", "text": "PENNY-NOTE v2"}]
+    note = {"type": "message", "role": "system", "content": content}
+    assert await answer(reader, question, output, note, tools=(tool,)) == "sky: clear"
 
 
 def test_tool_output_is_written_in_plain_words() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,10 @@ def voice(ms: int, amplitude: float = 0.1) -> bytes:
 
 def quiet(ms: int) -> bytes:
     return voice(ms, 0.0)
+
+
+def name(told: Any) -> str:
+    return told if isinstance(told, str) else type(told).__name__
 
 
 class Ears:
@@ -69,7 +74,7 @@ class Ears:
         pcm = b"".join(pieces)
         for at in range(0, len(pcm), 960):
             await self.listener._hear(self.listener._to_16k.process(pcm[at : at + 960]))
-        return [one if isinstance(one, str) else type(one).__name__ for one in self.told[before:]]
+        return [name(one) for one in self.told[before:]]
 
     def speak(self, ms: int) -> None:
         """Penny's answer begins: silent here, so that the line is without any likeness."""
@@ -89,6 +94,24 @@ async def test_a_sentence_over_the_answer_interrupts_it() -> None:
     ears = Ears()
     ears.speak(20_000)
     assert await ears.hear(quiet(2500), voice(1500), quiet(1500)) == [HELD, *TURN]
+
+
+@pytest.mark.parametrize(("said_ms", "told"), [(1500, [HELD, *TURN]), (300, [HELD, RESUMED])])
+async def test_what_came_before_a_client_fell_silent_is_heard_to_its_end(
+    said_ms: int, told: list[str]
+) -> None:
+    ears = Ears()
+    ears.speak(20_000)
+    before = len(ears.told)
+    ears.listener.feed(quiet(2500) + voice(said_ms) + quiet(900))
+    ears.listener.give_up()  # while none of it was heard yet
+    hearing = asyncio.ensure_future(ears.listener.run())
+    await ears.listener.room(wholly=True)
+    ears.listener.close()
+    await hearing
+    assert [
+        one if isinstance(one, str) else type(one).__name__ for one in ears.told[before:]
+    ] == told
 
 
 async def test_words_decide_before_length_does() -> None:

@@ -1,0 +1,69 @@
+"""Calls that Asterisk announced over HTTP before their sound comes. Pure: the time is an argument.
+
+AudioSocket knows no password: the id of a call that was announced a moment ago is all that lets a
+connection in, once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+
+WITHIN_S = 10.0
+"""From the announcement to the connection."""
+KEPT_S = 60.0
+"""How long Asterisk may ask what comes after a call that has ended."""
+MOST = 10_000
+Next = Literal["done", "person", "away"]
+"""What the dialplan does after Penny: hang up, ring the person, or as if Penny were away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A call: by which line, to which number, from whom ('' where the number is withheld)."""
+
+    id: UUID
+    line: str
+    tenant: str
+    did: str
+    caller: str
+
+
+class Announcements:
+    """Those that wait for their sound, and what follows those that ended."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[UUID, tuple[float, Announced]] = {}
+        self._ended: dict[UUID, tuple[float, Next]] = {}
+
+    def announce(self, call: Announced, now_s: float) -> bool:
+        """Let its sound in; False where too many wait."""
+        self._forget(now_s)
+        if len(self._waiting) >= MOST or call.id in self._waiting:
+            return False
+        self._waiting[call.id] = (now_s, call)
+        return True
+
+    def take(self, call_id: UUID, now_s: float) -> Announced | None:
+        """The call whose sound has come, once; None for one that was not announced in time."""
+        self._forget(now_s)
+        found = self._waiting.pop(call_id, None)
+        return found[1] if found is not None else None
+
+    def end(self, call_id: UUID, then: Next, now_s: float) -> None:
+        """Keep what follows until Asterisk asks."""
+        self._ended[call_id] = (now_s, then)
+
+    def after(self, call_id: UUID, now_s: float) -> Next:
+        """What follows a call: ``away`` for one that Penny never had, or that has not ended."""
+        self._forget(now_s)
+        found = self._ended.pop(call_id, None)
+        return found[1] if found is not None else "away"
+
+    def _forget(self, now_s: float) -> None:
+        """In the order they came: only the oldest are looked at."""
+        for kept, most_s in ((self._waiting, WITHIN_S), (self._ended, KEPT_S)):
+            while kept and now_s - kept[next(iter(kept))][0] > most_s:
+                del kept[next(iter(kept))]

@@ -1,0 +1,230 @@
+"""AudioSocket: a call of Asterisk's over TCP, as its application and its channel speak it.
+
+A frame is a kind, a length of two bytes (big endian) and so much payload. Asterisk passes on at
+once what it gets, keeps nothing and can drop nothing; it ends a call that is sent nothing for two
+seconds, and one that is sent a key, an error or an empty frame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from socket import IPPROTO_TCP, TCP_NODELAY
+from typing import cast
+from uuid import UUID
+
+import structlog
+
+from penny.audio.format import AudioFormat
+from penny.audio.framing import Framer
+from penny.audio.resample import Resampler
+from penny.edges.asterisk.announced import Next
+from penny.edges.asterisk.tones import tones
+from penny.edges.telephone.edge import PhoneEdge
+
+
+log = structlog.get_logger()
+
+HANG_UP, ID, KEY, AUDIO, ERROR = 0x00, 0x01, 0x03, 0x10, 0xFF
+RATES_HZ = {
+    AUDIO: 8_000,
+    0x11: 12_000,
+    0x12: 16_000,
+    0x13: 24_000,
+    0x14: 32_000,
+    0x15: 44_100,
+    0x16: 48_000,
+}
+"""Kinds of audio, PCM16 little endian (``res_audiosocket``; all but the first from 20.17, 22.7)."""
+LINE = AudioFormat("pcm16", 8_000)
+FRAME_BYTES = 320
+SILENCE = struct.pack(">BH", AUDIO, FRAME_BYTES) + bytes(FRAME_BYTES)
+HEADER = struct.Struct(">BH")
+ID_WITHIN_S = 5.0
+SEND_LIMIT_S = 3.0
+"""Of audio that waits to be sent: a peer that takes none for so long is gone."""
+SILENT_S = 40.0
+"""A far side may be silent (hold, voice detection): Asterisk itself ends what brought no RTP for
+30 s, by the ``rtp_timeout`` that Penny writes."""
+_TCP_USER_TIMEOUT = 18
+"""Linux: what is not acknowledged for so many milliseconds ends the connection."""
+
+
+class FrameReader:
+    """Cuts the stream into (kind, payload). Pure."""
+
+    def __init__(self) -> None:
+        self._data = b""
+
+    @property
+    def next_kind(self) -> int | None:
+        """Of the frame that is not whole yet; None where none has begun."""
+        return self._data[0] if self._data else None
+
+    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """Every frame that is whole now; the rest waits."""
+        self._data += data
+        at = 0
+        while len(self._data) - at >= HEADER.size:
+            kind, length = HEADER.unpack_from(self._data, at)
+            end = at + HEADER.size + length
+            if end > len(self._data):
+                break
+            yield kind, self._data[at + HEADER.size : end]
+            at = end
+        self._data = self._data[at:]
+
+
+def write_audio(pcm: bytes) -> bytes:
+    """A frame of audio at 8 000 Hz, in one piece: Asterisk stops over half a frame."""
+    return HEADER.pack(AUDIO, len(pcm)) + pcm
+
+
+class AudioSocketWire(asyncio.Protocol):
+    """One connection: a ``Wire``, and asyncio's protocol of it.
+
+    Args:
+        admit: called once with the id that Asterisk names and this wire; the edge of the call, or
+            None for one that was not announced.
+    """
+
+    format = LINE
+    lead_ms = 0
+    tells_played = False
+    needs_audio = True
+    dead_after_s: float | None = SILENT_S
+
+    def __init__(self, admit: Callable[[UUID, AudioSocketWire], PhoneEdge | None]) -> None:
+        self._admit = admit
+        self._frames = FrameReader()
+        self._edge: PhoneEdge | None = None
+        self._transport: asyncio.Transport
+        self._resamplers: dict[int, Resampler] = {}
+        self._keys = Framer(FRAME_BYTES)
+        self._tones: list[bytes] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.then: Next = "away"
+        """What the dialplan does once the connection is let go."""
+
+    # -- asyncio's side -----------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Silence goes out at once: older versions wait for a first frame (asterisk#2089)."""
+        self._transport = cast(asyncio.Transport, transport)
+        sock = transport.get_extra_info("socket")
+        with suppress(OSError):  # another system's socket has no such option
+            sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+            sock.setsockopt(IPPROTO_TCP, _TCP_USER_TIMEOUT, round(SEND_LIMIT_S * 1000))
+        self._transport.write(SILENCE)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(ID_WITHIN_S, self._refuse, "no_id")
+
+    def data_received(self, data: bytes) -> None:
+        for kind, payload in self._frames.feed(data):
+            if self._transport.is_closing():
+                return
+            if self._edge is None:
+                self._begin(kind, payload)
+            else:
+                self._take(self._edge, kind, payload)
+        if self._edge is None and self._frames.next_kind not in (None, ID):
+            self._refuse("no_id")
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Asterisk closes without a word when the caller hangs up."""
+        self._stop_timer()
+        if not self._gone.done():
+            self._gone.set_result(None)
+        if self._edge is not None:
+            self._edge.left()
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def _begin(self, kind: int, payload: bytes) -> None:
+        self._stop_timer()
+        if kind != ID or len(payload) != 16:
+            self._refuse("no_id")
+            return
+        self._edge = self._admit(UUID(bytes=payload), self)
+        if self._edge is None:
+            self._refuse("not_announced")
+
+    def _take(self, edge: PhoneEdge, kind: int, payload: bytes) -> None:
+        if kind in RATES_HZ:
+            edge.hear(self._at_line_rate(kind, payload[: len(payload) // 2 * 2]))
+        elif kind == KEY and len(payload) == 1:
+            edge.press(payload.decode("ascii", "replace"))
+        elif kind in (HANG_UP, ERROR):
+            edge.left()
+
+    def _at_line_rate(self, kind: int, pcm: bytes) -> bytes:
+        if kind == AUDIO:
+            return pcm
+        if kind not in self._resamplers:
+            self._resamplers[kind] = Resampler(RATES_HZ[kind], LINE.rate_hz)
+        return self._resamplers[kind].process(pcm)
+
+    # -- the edge's side ----------------------------------------------------------------------
+
+    def play(self, frame: bytes) -> None:
+        if self._tones:
+            frame = self._tones.pop(0)
+        if self._transport.is_closing():
+            return
+        self._transport.write(write_audio(frame))
+        waiting_ms = LINE.ms_of(self._transport.get_write_buffer_size())
+        if waiting_ms > SEND_LIMIT_S * 1000 and self._edge is not None:
+            log.warning("asterisk_takes_nothing", waiting_ms=round(waiting_ms))
+            self._edge.lost()
+
+    def mark(self, name: str) -> None:
+        """Asterisk returns none here."""
+
+    def flush(self) -> None:
+        """Asterisk has nothing left to drop."""
+
+    def send_keys(self, digits: str) -> None:
+        """As sound: a key frame would end the call."""
+        self._tones += self._keys.feed(tones(digits, LINE.rate_hz))
+
+    async def transfer(self, destination: str) -> bool:
+        """Leave; the dialplan rings the person."""
+        self.then = "person"
+        await self._let_go()
+        return True
+
+    async def leave(self) -> None:
+        """Let the connection go; the dialplan goes on as if Penny were away."""
+        await self._let_go()
+
+    async def hang_up(self) -> None:
+        """Let the connection go; the dialplan hangs up."""
+        self.then = "done"
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(HEADER.pack(HANG_UP, 0))
+            self._transport.close()
+            loop = asyncio.get_running_loop()
+            loop.call_later(SEND_LIMIT_S, self._transport.abort)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SEND_LIMIT_S):
+                await asyncio.shield(self._gone)
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _refuse(self, why: str) -> None:
+        self._stop_timer()
+        if self._transport.is_closing():
+            return
+        log.warning("asterisk_call_refused", reason=why)
+        self._transport.abort()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

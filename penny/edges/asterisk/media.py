@@ -1,0 +1,158 @@
+"""``chan_websocket``: a call of Asterisk's over a WebSocket, sound in binary, commands in JSON.
+
+Asterisk buffers, paces, returns marks and drops what it has not played; a mark of what it dropped
+does not come back. A message that is no multiple of its frame loses its tail, text over 128 bytes
+is dropped, a fragmented message ends the call: one whole frame a message is sent, and short names.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import structlog
+
+from penny.aio.websocket import SocketConnection
+from penny.audio.format import AudioFormat
+from penny.audio.framing import Framer
+from penny.edges.asterisk.announced import Next
+from penny.edges.asterisk.tones import tones
+from penny.edges.telephone.edge import PhoneEdge
+
+
+log = structlog.get_logger()
+
+Json = dict[str, Any]
+
+SUBPROTOCOL = "media"
+LINE = AudioFormat("pcm16", 8_000)
+FRAME_BYTES = 320
+MAX_MESSAGE_BYTES = 65_536
+MAX_COMMAND_BYTES = 128
+LEAD_MS = 200
+STATUS_EVERY = 100
+"""Frames: its queue is asked for every two seconds, as a late Asterisk never catches up by itself
+(asterisk#2115)."""
+SPARE = 6
+"""Frames in its queue beyond the lead that are no backlog."""
+SILENCE = bytes(FRAME_BYTES)
+
+
+class MediaWire:
+    """One connection: a ``Wire``, and the receiver of its messages."""
+
+    format = LINE
+    lead_ms = LEAD_MS
+    tells_played = True
+    needs_audio = True
+    dead_after_s: float | None = None
+
+    def __init__(self, connection: SocketConnection) -> None:
+        self._connection = connection
+        self.edge: PhoneEdge | None = None
+        self._is_full = False
+        self._since_status = 0
+        self._to_skip = 0
+        self._tones: list[bytes] = []
+        self.then: Next = "away"
+        """What the dialplan does once the connection is let go."""
+        self.skipped = 0
+        """Frames of silence that were left out, to bring Asterisk's queue down."""
+
+    # -- the edge's side ----------------------------------------------------------------------
+
+    def play(self, frame: bytes) -> None:
+        if self._tones:
+            frame = self._tones.pop(0)
+        elif frame == SILENCE and (self._to_skip > 0 or self._is_full):
+            self._to_skip -= 1
+            self.skipped += 1
+            return
+        self._connection.send_binary(frame)
+        self._since_status += 1
+        if self._since_status >= STATUS_EVERY:
+            self._since_status = 0
+            self._command("GET_STATUS")
+
+    def mark(self, name: str) -> None:
+        self._command("MARK_MEDIA", correlation_id=name)
+
+    def flush(self) -> None:
+        self._command("FLUSH_MEDIA")
+
+    def send_keys(self, digits: str) -> None:
+        """As sound: there is no command for them."""
+        self._tones += Framer(FRAME_BYTES).feed(tones(digits, LINE.rate_hz))
+
+    async def transfer(self, destination: str) -> bool:
+        """Leave; the dialplan rings the person."""
+        self.then = "person"
+        await self._let_go()
+        return True
+
+    async def leave(self) -> None:
+        """Let the connection go; the dialplan goes on as if Penny were away."""
+        await self._let_go()
+
+    async def hang_up(self) -> None:
+        """Let the connection go; the dialplan hangs up."""
+        self.then = "done"
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        self._command("HANGUP")
+        await self._connection.close()
+
+    # -- Asterisk's side ----------------------------------------------------------------------
+
+    def on_message(self, message: str | bytes, /) -> None:
+        if isinstance(message, str):
+            self._take(message)
+        elif self.edge is not None:
+            self.edge.hear(message[: len(message) // 2 * 2])
+
+    def on_writable(self) -> None:
+        """Nothing waited for it: the connection keeps what is sent, and ends when it stays full."""
+
+    def on_closed(self) -> None:
+        if self.edge is not None:
+            self.edge.left()
+
+    def _take(self, text: str) -> None:
+        try:
+            event = json.loads(text)
+            kind = event.get("event")
+        except (ValueError, AttributeError):
+            log.warning("asterisk_event_unreadable")  # f(json) is missing in the dialplan
+            return
+        assert self.edge is not None
+        match kind:
+            case "MEDIA_START":
+                self._begin(event)
+            case "MEDIA_MARK_PROCESSED":
+                self.edge.marked(str(event.get("correlation_id") or ""))
+            case "DTMF_END":
+                self.edge.press(str(event.get("digit") or ""))
+            case "MEDIA_XOFF":
+                self._is_full = True
+            case "MEDIA_XON":
+                self._is_full = False
+            case "STATUS":
+                self._correct(event)
+            case "ERROR":
+                log.warning("asterisk_refused_command", error=str(event.get("error_text"))[:100])
+
+    def _begin(self, event: Json) -> None:
+        """What Asterisk tells first, though sound may come before it (asterisk#1712)."""
+        size, form = event.get("optimal_frame_size"), str(event.get("format"))
+        if form != "slin" or size != FRAME_BYTES:
+            log.error("asterisk_media_format", format=form[:20], remedy="dial with c(slin)")
+            self._connection.begin_close()
+
+    def _correct(self, status: Json) -> None:
+        length = status.get("queue_length")
+        if isinstance(length, int):
+            self._to_skip = max(0, length - LEAD_MS // 20 - SPARE)
+
+    def _command(self, name: str, **facts: str) -> None:
+        self._connection.send_text(json.dumps({"command": name, **facts}).encode())

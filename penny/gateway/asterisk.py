@@ -1,0 +1,213 @@
+"""The door of Asterisk's calls: announced over HTTP, carried by AudioSocket or by a WebSocket.
+
+    POST /asterisk/announce   by the dialplan, before a call's sound: ok, busy or refused
+    POST /asterisk/next       by the dialplan, after it: done, person or away
+    GET  /asterisk/media      chan_websocket, ?id= of an announced call
+
+The dialplan shows the token that lies beside the lines' passwords. Its answers are one word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Callable, Iterator
+from uuid import UUID
+
+import structlog
+from aiohttp import web
+from prometheus_client.core import CounterMetricFamily, Metric
+
+from config.schema import Config
+from config.telephony import NumberSection
+from penny.aio.handshake import Upgrade
+from penny.aio.tasks import TaskOwner
+from penny.edges.asterisk.announced import Announced, Announcements
+from penny.edges.asterisk.audiosocket import AudioSocketWire
+from penny.edges.asterisk.media import MAX_MESSAGE_BYTES, SUBPROTOCOL, MediaWire
+from penny.edges.telephone.edge import PhoneEdge
+from penny.errors import ConfigError, PennyError, ProtocolError
+from penny.gateway.phones import PhoneCall, Phones
+from penny.telephony.store import TelephonyStore
+
+
+log = structlog.get_logger()
+
+HEARTBEAT_S = 2.0
+"""A connection without a word for one and a half of these is gone."""
+SEND_LIMIT_S = 3.0
+Wire = AudioSocketWire | MediaWire
+
+
+class AsteriskDoor:
+    """Takes the calls of one Asterisk.
+
+    Args:
+        clock: the loop's, seconds.
+    """
+
+    def __init__(
+        self, config: Config, phones: Phones, store: TelephonyStore, clock: Callable[[], float]
+    ) -> None:
+        self._config = config
+        self._section = config.telephony.asterisk
+        self._phones = phones
+        self._store = store
+        self._clock = clock
+        self._announced = Announcements()
+        self._live: dict[UUID, Wire] = {}
+        self._tasks = TaskOwner("asterisk calls")
+        self._server: asyncio.Server | None = None
+        self.port = 0
+        """Where AudioSocket listens."""
+        self.refused = 0
+        """Connections that named no announced call, and announcements without the token."""
+
+    def collect(self) -> Iterator[Metric]:
+        """What was refused, for the operator."""
+        told = "Connections and announcements in Asterisk's name that were refused"
+        yield CounterMetricFamily("penny_asterisk_refused", told, value=self.refused)
+
+    def add_to(self, app: web.Application) -> None:
+        app.router.add_post("/asterisk/announce", self._announce)
+        app.router.add_post("/asterisk/next", self._next)
+        app.router.add_get("/asterisk/media", self._media)
+
+    async def start(self) -> None:
+        """Listen for AudioSocket, where that is the wire. Raises ConfigError."""
+        if self._section.wire != "audiosocket":
+            return
+        loop = asyncio.get_running_loop()
+        address = (self._section.host, self._section.port)
+        try:
+            self._server = await loop.create_server(self._make_wire, *address)
+        except OSError as error:
+            reason = f"telephony.asterisk: cannot listen on {address[0]}:{address[1]}: {error}"
+            raise ConfigError(reason, key="telephony.asterisk.port") from error
+        self.port = self._server.sockets[0].getsockname()[1]
+        log.info("asterisk_listens", host=self._section.host, port=self.port)
+
+    def close(self) -> None:
+        """Take no further call; those that live go on."""
+        if self._server is not None:
+            self._server.close()
+
+    async def aclose(self) -> None:
+        """Wait for the calls that were ended."""
+        self.close()
+        await self._tasks.aclose()
+
+    # -- the dialplan's questions -------------------------------------------------------------
+
+    async def _announce(self, request: web.Request) -> web.Response:
+        told = await self._read(request)
+        if told is None:
+            return _say("refused", 403)
+        call_id, form = told
+        try:
+            lines = await asyncio.to_thread(self._store.read)
+        except PennyError as error:
+            log.warning("asterisk_call_refused", reason=error.message)
+            return _say("refused")
+        did, line_id = form.get("did", ""), form.get("line", "")
+        line = next((each for each in lines.receiving() if each.id == line_id), None)
+        if line is None or did not in line.numbers:
+            log.warning("asterisk_call_refused", reason="no such number", line=line_id[:24])
+            return _say("refused")
+        call = Announced(call_id, line.id, line.tenant, did, form.get("caller", "")[:32])
+        try:
+            self._phones.check(self._describe(call))
+        except PennyError as error:
+            log.warning("asterisk_call_refused", reason=error.code, line=line.id)
+            return _say("busy")
+        return _say("ok" if self._announced.announce(call, self._clock()) else "busy")
+
+    async def _next(self, request: web.Request) -> web.Response:
+        told = await self._read(request)
+        if told is None:
+            return _say("refused", 403)
+        wire = self._live.get(told[0])
+        return _say(
+            wire.then if wire is not None else self._announced.after(told[0], self._clock())
+        )
+
+    async def _read(self, request: web.Request) -> tuple[UUID, dict[str, str]] | None:
+        """The form of a request that shows the token; None for any other."""
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        token = await asyncio.to_thread(self._store.token)
+        given = form.get("token", "").encode()
+        try:
+            if token and hmac.compare_digest(given, token.encode()):
+                return UUID(form.get("id", "")), form
+        except ValueError:
+            pass
+        self.refused += 1
+        log.warning("asterisk_announcement_refused")
+        return None
+
+    # -- the wires ----------------------------------------------------------------------------
+
+    def _make_wire(self) -> AudioSocketWire:
+        return AudioSocketWire(self._admit)
+
+    def _admit(self, call_id: UUID, wire: AudioSocketWire) -> PhoneEdge | None:
+        call = self._announced.take(call_id, self._clock())
+        if call is None:
+            self.refused += 1
+            return None
+        edge = self._phones.edge(wire)
+        self._tasks.spawn(self._carry(call, wire, edge), name="asterisk call")
+        return edge
+
+    async def _media(self, request: web.Request) -> web.StreamResponse:
+        try:
+            call = self._announced.take(UUID(request.query.get("id", "")), self._clock())
+        except ValueError:
+            call = None
+        if call is None:
+            self.refused += 1
+            log.warning("asterisk_call_refused", reason="not_announced")
+            return _say("refused", 403)
+        try:
+            upgrade = Upgrade(
+                request,
+                max_message_bytes=MAX_MESSAGE_BYTES,
+                heartbeat_s=HEARTBEAT_S,
+                send_limit_s=SEND_LIMIT_S,
+                subprotocols=(SUBPROTOCOL,),
+            )
+        except ProtocolError:
+            return _say("connect with a WebSocket", 426)
+        async with upgrade.accepted() as connection:
+            wire = MediaWire(connection)
+            wire.edge = edge = self._phones.edge(wire)
+            connection.start(wire)
+            await self._carry(call, wire, edge)
+        return upgrade.response
+
+    async def _carry(self, call: Announced, wire: Wire, edge: PhoneEdge) -> None:
+        self._live[call.id] = wire
+        try:
+            await self._phones.carry(self._describe(call), edge)
+        except PennyError:
+            pass  # told and counted there; the dialplan goes on
+        finally:
+            del self._live[call.id]
+            self._announced.end(call.id, wire.then, self._clock())
+
+    def _describe(self, call: Announced) -> PhoneCall:
+        number = self._config.telephony.numbers.get(call.did, NumberSection())
+        return PhoneCall(
+            tenant=call.tenant,
+            caller=call.caller,
+            callee=call.did,
+            mode=number.mode or self._section.mode,
+            language=number.language or "",
+            greeting=number.greeting,
+            actions=number.actions,
+            context={"line": call.line},
+        )
+
+
+def _say(word: str, status: int = 200) -> web.Response:
+    return web.Response(text=word, status=status, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,46 @@
+"""Announced calls: in time, once, and what follows them."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+
+from penny.edges.asterisk.announced import KEPT_S, MOST, WITHIN_S, Announced, Announcements
+
+
+pytestmark = pytest.mark.pure
+
+
+def a_call() -> Announced:
+    return Announced(uuid4(), "fxo-1", "default", "+34910000001", "")
+
+
+def test_a_call_is_let_in_once_within_ten_seconds() -> None:
+    calls, call, late = Announcements(), a_call(), a_call()
+    assert calls.announce(call, 0.0)
+    assert calls.announce(late, 0.0)
+    assert calls.take(uuid4(), 1.0) is None
+    assert calls.take(call.id, WITHIN_S) == call
+    assert calls.take(call.id, WITHIN_S) is None
+    assert calls.take(late.id, WITHIN_S + 0.1) is None
+
+
+def test_an_id_that_waits_is_not_announced_again_and_not_too_many_wait() -> None:
+    calls, call = Announcements(), a_call()
+    assert calls.announce(call, 0.0)
+    assert not calls.announce(call, 1.0)
+    for _ in range(MOST - 1):
+        assert calls.announce(a_call(), 1.0)
+    assert not calls.announce(a_call(), 1.0)
+    assert calls.announce(a_call(), 1.0 + WITHIN_S + 0.1)
+
+
+def test_what_follows_a_call_is_told_once_and_a_stranger_goes_on_without_penny() -> None:
+    calls, call = Announcements(), a_call()
+    assert calls.after(call.id, 0.0) == "away"
+    calls.end(call.id, "person", 1.0)
+    assert calls.after(call.id, 2.0) == "person"
+    assert calls.after(call.id, 2.0) == "away"
+    calls.end(call.id, "done", 3.0)
+    assert calls.after(call.id, 3.1 + KEPT_S) == "away"

@@ -1,0 +1,190 @@
+"""Calls of an Asterisk from its dialplan to the answer and on, over both wires.
+
+The dialplan is the one that saving renders; an interpreter runs it against a real gateway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import pytest
+
+from config.telephony import TelephonySection
+from penny.telephony.reception import read_reception
+from penny.telephony.store import TelephonyStore
+from tests.doubles.asterisk_peers import AudioSocketPeer
+from tests.doubles.dialplan import Channel, Dialplan
+from tests.doubles.house import running_gateway
+from tests.doubles.operator import OPERATOR
+from tests.doubles.speech import silence, speak
+from tests.penny.telephony.shapes import an_fxo
+
+
+pytestmark = pytest.mark.engines
+
+Json = dict[str, Any]
+NUMBER = "+5255123456"
+
+
+class Office:
+    """A gateway with one line, and the dialplan of its Asterisk."""
+
+    def __init__(self, url: str, http: aiohttp.ClientSession, plan: Dialplan) -> None:
+        self.url, self.http, self.plan = url, http, plan
+        self._calls: list[asyncio.Task[None]] = []
+
+    def dial(self, number: str = NUMBER, caller: str = "+34600123456") -> Channel:
+        channel = Channel(caller)
+        call = self.plan.call("penny-fxo-1", number, channel)
+        self._calls.append(asyncio.create_task(call))
+        return channel
+
+    async def over(self, channel: Channel) -> list[str]:
+        """What the caller noticed, once the call is over."""
+        async with asyncio.timeout(60):
+            await asyncio.gather(*self._calls)
+        return channel.done
+
+    async def sessions(self) -> list[Json]:
+        async with self.http.get(f"{self.url}/admin/v1/sessions", headers=OPERATOR) as answer:
+            return list((await answer.json())["sessions"])
+
+    async def until_sessions(self, count: int) -> list[Json]:
+        async with asyncio.timeout(60):
+            while len(found := await self.sessions()) != count:
+                await asyncio.sleep(0.02)
+        return found
+
+
+@asynccontextmanager
+async def an_office(
+    folder: Path, wire: str, *, answers: bool = True, is_away: bool = False
+) -> AsyncIterator[Office]:
+    asterisk: Json = {
+        "enabled": True,
+        "wire": wire,
+        "fallback_sound": "custom/penny-away",
+        "fallback_dial": "PJSIP/200",
+    }
+    section: Json = {"folder": str(folder), "asterisk": asterisk}
+    store = TelephonyStore(folder, TelephonySection.model_validate(section), {})
+    store.save("default", read_reception(an_fxo(fxo_ports=2)))
+    network = {"127.0.0.1:8080": "127.0.0.1:9", "127.0.0.1:9019": "127.0.0.1:9"}
+    async with aiohttp.ClientSession() as http:
+        plan = Dialplan(store.files, http, network, lambda _target: answers)
+        if is_away:
+            yield Office("", http, plan)
+            return
+        asterisk["port"] = 0
+        async with running_gateway(
+            telephony=section, session={"greeting": "Buenos días."}
+        ) as gateway:
+            assert gateway.asterisk is not None
+            network["127.0.0.1:8080"] = f"127.0.0.1:{gateway.port}"
+            network["127.0.0.1:9019"] = f"127.0.0.1:{gateway.asterisk.port}"
+            yield Office(f"http://127.0.0.1:{gateway.port}", http, plan)
+
+
+@pytest.mark.parametrize("wire", ["audiosocket", "websocket"])
+async def test_a_call_is_greeted_answers_and_is_hung_up(tmp_path: Path, wire: str) -> None:
+    async with an_office(tmp_path, wire) as office:
+        channel = office.dial()
+        async with asyncio.timeout(60):
+            await channel.connected.wait()
+        await channel.peer.until_loud(10)  # the greeting
+        await channel.peer.until_quiet(0.3)
+        greeted = len(channel.peer.loud())
+        channel.peer.say(_at_8k(speak("¿Cuál es el horario de atención?")) + _at_8k(silence(1500)))
+        await channel.peer.until_loud(greeted + 10)
+        [session] = await office.until_sessions(1)
+        assert session["edge"] == "phone"
+        async with office.http.post(
+            f"{office.url}/admin/v1/sessions/{session['session_id']}/hang-up", headers=OPERATOR
+        ) as answer:
+            assert answer.status == 202
+        assert await office.over(channel) == ["Answer", "Hangup()"]
+        assert await office.until_sessions(0) == []
+
+
+async def test_the_caller_who_hangs_up_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with an_office(tmp_path, "audiosocket") as office:
+        channel = office.dial()
+        async with asyncio.timeout(60):
+            await channel.connected.wait()
+        await office.until_sessions(1)
+        assert isinstance(channel.peer, AudioSocketPeer)
+        channel.is_gone = True
+        channel.peer.hang_up()
+        assert await office.over(channel) == ["Answer"]
+        await office.until_sessions(0)
+
+
+@pytest.mark.parametrize("wire", ["audiosocket", "websocket"])
+async def test_without_penny_the_caller_hears_the_sentence_and_reaches_the_person(
+    tmp_path: Path, wire: str
+) -> None:
+    async with an_office(tmp_path, wire, is_away=True) as office:
+        channel = office.dial()
+        assert await office.over(channel) == [
+            "Answer",
+            "Playback(custom/penny-away)",
+            "Dial(PJSIP/200)",
+        ]
+
+
+async def test_other_numbers_are_refused_and_a_third_caller_of_two_ports_is_told_busy(
+    tmp_path: Path,
+) -> None:
+    async with an_office(tmp_path, "audiosocket") as office:
+        refused = office.dial("+5255999999")
+        assert await office.over(refused) == ["Hangup(1)"]
+        calls = [office.dial() for _ in range(2)]
+        async with asyncio.timeout(60):
+            await asyncio.gather(*(call.connected.wait() for call in calls))
+        third = office.dial()
+        async with asyncio.timeout(60):
+            while not third.done:
+                await asyncio.sleep(0.01)
+        assert third.done == ["Hangup(17)"]
+        for call in calls:
+            assert isinstance(call.peer, AudioSocketPeer)
+            call.is_gone = True
+            call.peer.hang_up()
+        await office.over(third)
+        await office.until_sessions(0)
+
+
+async def test_who_shows_no_token_announces_nothing_and_who_is_not_announced_is_shut_out(
+    tmp_path: Path,
+) -> None:
+    async with an_office(tmp_path, "websocket") as office:
+        token = (tmp_path / "secrets" / "announce.token").read_text()
+        call_id = str(uuid4())
+        told = {"id": call_id, "line": "fxo-1", "did": NUMBER, "caller": "1"}
+        announce, media = f"{office.url}/asterisk/announce", f"{office.url}/asterisk/media"
+        for body, status, word in (
+            (told, 403, "refused"),
+            ({**told, "token": token[:-1] + "x"}, 403, "refused"),
+            ({**told, "token": token, "id": "x"}, 403, "refused"),
+            ({**told, "token": token, "did": "112"}, 200, "refused"),
+            ({**told, "token": token, "line": "fxo-2"}, 200, "refused"),
+        ):
+            async with office.http.post(announce, data=body) as answer:
+                assert (answer.status, await answer.text()) == (status, word)
+        for asked in (media, f"{media}?id=x", f"{media}?id={call_id}"):
+            async with office.http.get(asked) as answer:
+                assert answer.status == 403
+        async with office.http.post(f"{office.url}/asterisk/next", data=told) as answer:
+            assert answer.status == 403
+
+
+def _at_8k(pcm24k: bytes) -> bytes:
+    from penny.audio.resample import Resampler
+
+    return Resampler(24_000, 8_000).process(pcm24k)
