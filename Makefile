@@ -33,7 +33,7 @@ help: ## this list
 
 .PHONY: run
 run: $(RUN_STAMP) ## set everything up and start Penny on http://127.0.0.1:8080 (LIGHT=1: download nothing)
-	@PENNY_LIGHT=$(LIGHT) $(BIN)/python -m penny serve
+	@PENNY_LIGHT=$(LIGHT) $(BIN)/python -m penny serve --sample
 
 .PHONY: demo
 demo: $(RUN_STAMP) ## EXTERNAL without a key: a second Penny stands in for the vendor

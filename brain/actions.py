@@ -41,6 +41,8 @@ def offer_tools(actions: Mapping[str, Action], language: str, *, search: bool) -
         tools.append((SEARCH_TOOL, texts["search"], schema))
     for name, action in actions.items():
         parameters, description = dict(action.parameters), action.description
+        if action.phrases:
+            description += " " + " ".join(f"«{phrase}»" for phrase in action.phrases)
         if action.confirm:
             description += f" {texts['confirm']}"
             properties = {**parameters.get("properties", {}), CONFIRMED: {"type": "boolean"}}

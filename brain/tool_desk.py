@@ -77,10 +77,11 @@ class ToolDesk:
 
     async def _run(self, judged: Judged) -> Json:
         call = judged.call
+        if judged.verdict == "confirm_first":
+            return await self._ask_first(judged)
         if judged.verdict != "run":
             self._note(call, "refused", message=judged.message)
-            status = "confirmation_required" if judged.verdict == "confirm_first" else "error"
-            return {"status": status, "message": judged.message}
+            return {"status": "error", "message": judged.message}
         if call.name == SEARCH_TOOL:
             return await self._search(str(call.arguments.get("query") or ""))
         self._note(call, "started")
@@ -88,7 +89,8 @@ class ToolDesk:
         if action.handoff is not None:
             self._hand_over(call, action.handoff)
             english = str(self._session.get("language") or "").startswith("en")
-            return {"status": "ok", "message": GOODBYE["en" if english else "es"]}
+            told = {"status": "ok", "message": GOODBYE["en" if english else "es"]}
+            return {**told, "handoff": action.handoff}
         if action.recording is not None:
             self._tell({"type": "penny.recording", "paused": action.recording == "pause"})
             self._note(call, "completed", result={"status": "ok"})
@@ -104,6 +106,20 @@ class ToolDesk:
             return {"status": "error", "code": failure.code, "message": message}
         self._note(call, "completed", result=result)
         return {"status": "ok", "source": call.name, "result": quote_json(result)}
+
+    async def _ask_first(self, judged: Judged) -> Json:
+        """What the caller is to be asked before; why it cannot be done, where that is known."""
+        call, action = judged.call, self._desk.actions[judged.call.name]
+        told: Json = {"status": "confirmation_required", "message": judged.message}
+        if action.preview is not None:
+            try:
+                told |= {"question": (await self._runner.preview(action, call, self._session))}
+            except ActionFailed as failure:
+                self._note(call, "refused", message=failure.message)
+                message = quote_json(failure.message)
+                return {"status": "error", "code": failure.code, "message": message}
+        self._note(call, "refused", message=judged.message)
+        return told
 
     def _hand_over(self, call: ActionCall, destination: str) -> None:
         reason = call.arguments.get("motivo") or call.arguments.get("reason")
@@ -140,10 +156,10 @@ class ActionRunner:
 
     def __init__(self, actions: Mapping[str, Action]) -> None:
         self._inward = [
-            action.endpoint
+            url
             for action in actions.values()
-            if action.endpoint is not None
-            and (action.private_network or is_inward_as_written(action.endpoint))
+            for url in (action.endpoint, action.preview)
+            if url is not None and (action.private_network or is_inward_as_written(url))
         ]
         self._http: aiohttp.ClientSession | None = None
 
@@ -159,18 +175,33 @@ class ActionRunner:
         try:
             async with asyncio.timeout(action.timeout_s):
                 if action.endpoint is not None:
-                    return await self._post(action.endpoint, arguments, key)
+                    return await self._post(action.endpoint, arguments, key, session)
                 assert action.callable is not None
                 return await _call(action.callable, arguments, {**session, "idempotency_key": key})
         except TimeoutError as error:
             message = f"{call.name} took longer than {action.timeout_s:g} s"
             raise ActionFailed(message, code="timeout") from error
 
-    async def _post(self, url: str, arguments: Json, key: str) -> Json:
+    async def preview(self, action: Action, call: ActionCall, session: Json) -> str:
+        """What to ask before a confirmation; "" where the service tells nothing of it. Raises
+        ActionFailed: it cannot be done, or that is not known."""
+        assert action.preview is not None
+        arguments = {k: v for k, v in call.arguments.items() if k != CONFIRMED}
+        try:
+            async with asyncio.timeout(action.timeout_s):
+                told = await self._post(action.preview, arguments, "", session)
+        except TimeoutError as error:
+            message = f"{call.name} took longer than {action.timeout_s:g} s"
+            raise ActionFailed(message, code="timeout") from error
+        return clean_text(str(told.get("question") or ""))
+
+    async def _post(self, url: str, arguments: Json, key: str, session: Json) -> Json:
         if self._http is None:
             self._http = open_public_http(self._inward)
         try:
-            headers = {"Idempotency-Key": key, **trace_headers(url)}
+            about = {"Idempotency-Key": key} if key else {}
+            language = {"Accept-Language": str(session.get("language") or "es")}
+            headers = {**about, **language, **trace_headers(url)}
             asking = self._http.post(url, json=arguments, headers=headers, allow_redirects=False)
             async with asking as response:
                 body, status = await _take_body(response), response.status
@@ -184,12 +215,22 @@ class ActionRunner:
             raise ActionFailed(message, code="http_error", retryable=False)
         if status >= 400:
             said = clean_text(body[:300].decode(errors="replace"))
-            message = f"the service answered HTTP {status}: {said}"
+            message = _reason(body) or f"the service answered HTTP {status}: {said}"
             raise ActionFailed(message, code="http_error", retryable=status >= 500)
         try:
             return _as_object(orjson.loads(body))
         except orjson.JSONDecodeError as error:
             raise ActionFailed("the service did not answer with JSON", code="bad_result") from error
+
+
+def _reason(body: bytes) -> str:
+    """The ``message`` of an error's JSON object; ''."""
+    try:
+        told = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return ""
+    message = told.get("message") if isinstance(told, dict) else None
+    return clean_text(message) if isinstance(message, str) else ""
 
 
 async def _take_body(response: aiohttp.ClientResponse) -> bytes:

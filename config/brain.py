@@ -149,6 +149,14 @@ class Action(Section):
     )
     timeout_s: float = Field(10.0, gt=0, le=300, description="then it has failed")
     confirm: bool = Field(False, description="whether the caller must say yes first")
+    preview: str | None = Field(
+        None,
+        description="URL that is sent the same before a `confirm`: it answers the `question` to "
+        "ask, or why it cannot be done",
+    )
+    phrases: tuple[str, ...] = Field(
+        (), description="how callers ask for it, for engines that go by words"
+    )
 
     @model_validator(mode="after")
     def _does_exactly_one_thing(self) -> Action:
@@ -157,8 +165,11 @@ class Action(Section):
             raise key_error(
                 "endpoint", "give exactly one of endpoint, callable, handoff, recording"
             )
-        if self.endpoint is not None and not self.endpoint.startswith(("http://", "https://")):
-            raise key_error("endpoint", "an address starts with http:// or https://")
+        for key in ("endpoint", "preview"):
+            if not (getattr(self, key) or "https://").startswith(("http://", "https://")):
+                raise key_error(key, "an address starts with http:// or https://")
+        if self.preview is not None and (self.endpoint is None or not self.confirm):
+            raise key_error("preview", "goes with an endpoint and confirm: true")
         if self.callable is not None and ":" not in self.callable:
             raise key_error("callable", "write module:function")
         if self.parameters.get("type") != "object":
@@ -186,6 +197,14 @@ class ActionsSection(Section):
 
     table: dict[FunctionName, Action] = Field(
         default_factory=dict, description="actions by the name that sessions use"
+    )
+    offered: tuple[FunctionName, ...] = Field(
+        (), description="actions of a session that names none in context.available_actions"
+    )
+    sample: bool = Field(
+        False,
+        description="the sample company's actions, with its service on this machine; `make run` "
+        "sets it, and a table of your own ends it",
     )
     reply_after_ms: int = Field(
         4000, ge=100, description="then the speaker goes on and the result comes later"

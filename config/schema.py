@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from config.brain import ActionsSection, BrainSection, CostsSection, SpeakerSection
+from config.brain import Action, ActionsSection, BrainSection, CostsSection, SpeakerSection
 from config.calls import CallsSection, TenantCallsSection
 from config.gateway import GatewaySection
 from config.modes import ModeName, Modes
@@ -227,6 +227,13 @@ class Config(Section):
         config._origin = self._origin
         return config
 
+    def with_actions(self, table: dict[str, Action]) -> Self:
+        """This configuration with these actions, every one offered."""
+        actions = self.actions.model_copy(update={"table": table, "offered": tuple(table)})
+        config = self.model_copy(update={"actions": actions})
+        config._origin = self._origin
+        return config
+
     def worker_settings(self) -> WorkerSettings:
         """All that a worker of this configuration is told."""
         return WorkerSettings(
@@ -239,6 +246,7 @@ class Config(Section):
             models=self.resolve(self.worker.models),
             allowed_hosts=self.privacy.allowed_hosts,
             language=self.session.language,
+            phrases=tuple(p for each in self.actions.table.values() for p in each.phrases),
             slots=self.worker.max_sessions,
             # The gateway ends its sessions first, in a moment of silence.
             session_max_s=round(self.gateway.session_max_s) + 60,

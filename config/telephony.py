@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -15,13 +16,13 @@ from penny.section import Section, check_http_address, key_error
 
 
 def _check_number(number: str) -> str:
-    if not re.fullmatch(r"\+[1-9]\d{6,14}", number):
+    if not re.fullmatch(r"\+[1-9][0-9]{6,14}", number):
         raise ValueError("write a number as +34910000000: country code, digits alone")
     return number
 
 
 def _check_prefix(prefix: str) -> str:
-    if not re.fullmatch(r"\+[1-9]\d{0,14}", prefix):
+    if not re.fullmatch(r"\+[1-9][0-9]{0,14}", prefix):
         raise ValueError("write the beginning of numbers as +34 or +3491")
     return prefix
 
@@ -115,6 +116,8 @@ class TwilioSection(Section):
 
 
 def _check_gateway_url(url: str) -> str:
+    if not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]/_-]+", url):
+        raise ValueError("write http://127.0.0.1:8080, where Penny listens")
     return check_http_address(url, "http://127.0.0.1:8080, where Penny listens", "none is needed")
 
 
@@ -130,6 +133,17 @@ def _check_dial(target: str) -> str:
     return target
 
 
+def _check_address(host: str) -> str:
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        raise ValueError("write an IP address of this machine") from None
+
+
+Dial = Annotated[str, AfterValidator(_check_dial)]
+ExtensionName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,39}$")]
+
+
 class AsteriskSection(Section):
     """``telephony.asterisk``: the wire by which Asterisk brings calls, and its dialplan."""
 
@@ -138,7 +152,9 @@ class AsteriskSection(Section):
         "audiosocket",
         description="websocket: chan_websocket, 20.18, 22.8, 23.2 and later; audiosocket: any",
     )
-    host: str = Field("127.0.0.1", description="address that AudioSocket listens on")
+    host: Annotated[str, AfterValidator(_check_address)] = Field(
+        "127.0.0.1", description="address that AudioSocket listens on"
+    )
     port: int = Field(9019, ge=0, le=65535, description="its port; 0 takes a free one")
     gateway_url: Annotated[str, AfterValidator(_check_gateway_url)] = Field(
         "http://127.0.0.1:8080", description="where Asterisk finds Penny"
@@ -148,8 +164,11 @@ class AsteriskSection(Section):
     fallback_sound: Annotated[str, AfterValidator(_check_sound)] = Field(
         "", description="sound that Asterisk plays where Penny is away, such as custom/penny-away"
     )
-    fallback_dial: Annotated[str, AfterValidator(_check_dial)] = Field(
+    fallback_dial: Dial = Field(
         "", description="who is rung then, and after a hand-off: PJSIP/200, Local/queue@office"
+    )
+    transfers: dict[ExtensionName, Dial] = Field(
+        default_factory=dict, description="destination of a hand-off: who is rung"
     )
     group: str = Field(
         "", description="Unix group that may read the files; '' is Penny's user alone"

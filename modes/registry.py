@@ -18,7 +18,7 @@ from kb import KnowledgeBase
 from modes.external.mode import ExternalMode
 from modes.self_hosted.canary import Canary
 from modes.self_hosted.house import HouseSettings, PrivateHouse
-from modes.self_hosted.local import LocalWorker
+from modes.self_hosted.local import WORKER_COMMAND, LocalWorker
 from modes.self_hosted.mcp.opening import McpHouse
 from modes.self_hosted.mode import SelfHostedMode, WaitSettings
 from modes.self_hosted.natural import NaturalProfile
@@ -170,6 +170,7 @@ def _worker_source(config: Config, http: aiohttp.ClientSession, hosts: AllowList
         config.origin.path,
         start_timeout_s=config.worker.start_timeout_s,
         natural=natural,
+        command=(*WORKER_COMMAND, "--sample") if config.actions.sample else WORKER_COMMAND,
     )
 
 

@@ -107,7 +107,7 @@ class Connection:
         self._speech_item_id = ""
         self._idle_timed_out = False
         self._turn: tuple[int, int] | None = None
-        self._house = House(self._send_penny, self._tasks)
+        self._house = House(self._send_penny, self._tasks, searches=engines.llm.info.reads)
         self._head = PromptHead(engines.llm, self._house, self._tasks)
         self._llm = AnswerAhead(engines.llm)
         self._beginning: asyncio.Task[None] | None = None
@@ -140,7 +140,7 @@ class Connection:
         await self._listener.room(wholly="input_audio_buffer.commit" in str(message[:512]))
         await self._outbound.room()
         if self._penny_events and (event := read_event(message)) is not None:
-            if self._engines.llm.info.reads:
+            if self._engines.llm.info.reads or self._engines.llm.info.acts:
                 self._house.take(event)
                 self._head.offer(self._session, self._language)
             return

@@ -27,6 +27,7 @@ log = structlog.get_logger()
 Json = dict[str, Any]
 
 LOOK_UP = "look_up"
+SEARCH_TOOL = "search_knowledge"
 """The name of the call for a turn's passages; no tool may have it."""
 LOOK_UP_LIMIT_S = 0.7
 """A search takes milliseconds; an answer must not wait for one that hangs."""
@@ -48,10 +49,14 @@ class House:
     Args:
         ask: sends an event to the gateway: its type and its fields.
         tasks: of the connection.
+        searches: whether its passages are wanted, and its search as a tool.
     """
 
-    def __init__(self, ask: Callable[..., None], tasks: TaskOwner) -> None:
+    def __init__(
+        self, ask: Callable[..., None], tasks: TaskOwner, *, searches: bool = True
+    ) -> None:
         self._ask = ask
+        self._searches = searches
         self._tasks = tasks
         self._waiting: dict[str, asyncio.Future[Json]] = {}
         self._looking: tuple[str, asyncio.Task[Knowledge]] | None = None
@@ -63,7 +68,8 @@ class House:
         """One ``penny.house.*`` event of the gateway."""
         if event.get("type") == "penny.house.open":
             self.rules = str(event.get("rules") or "")
-            self.tools = tuple(event.get("tools") or ())
+            tools = event.get("tools") or ()
+            self.tools = tuple(t for t in tools if self._searches or t.get("name") != SEARCH_TOOL)
             self.is_open = True
         waiting = self._waiting.get(str(event.get("call_id")))
         if waiting is not None and not waiting.done():
@@ -91,7 +97,7 @@ class House:
         The same words asked again before ``forget`` are answered from the first time: a turn's
         answer may be begun ahead.
         """
-        if not self.is_open:
+        if not self.is_open or not self._searches:
             return Knowledge()
         if self._looking is None or self._looking[0] != words:
             looking = self._look_up(words, item_id)

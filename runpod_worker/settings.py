@@ -328,6 +328,8 @@ class WorkerSettings(Section):
     models: Path = Path("var/models")
     allowed_hosts: tuple[str, ...] = ()
     language: str = "es"
+    phrases: tuple[str, ...] = ()
+    """How callers ask for actions, for ears that know a closed set."""
     slots: int = Field(20, ge=1)
     session_max_s: int = Field(3600, ge=1)
     tracing: TracingSettings = TracingSettings()

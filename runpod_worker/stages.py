@@ -24,7 +24,8 @@ class EngineInfo:
     ``closed_set``: of an STT, the languages of which it knows the documents' questions alone.
     ``first_phrase_chars``: a voice that takes long for a phrase wants the first one of an answer
     no longer than this; 0 is no such wish. ``reads``: of an LLM, whether it takes passages and
-    tools of the house; the reader searches by itself. ``sees``: whether it takes images.
+    tools of the house; ``acts``: its actions alone, for it searches by itself. ``sees``: whether
+    it takes images.
     """
 
     name: str
@@ -33,6 +34,7 @@ class EngineInfo:
     closed_set: tuple[str, ...] = ()
     first_phrase_chars: int = 0
     reads: bool = False
+    acts: bool = False
     sees: bool = False
 
 

@@ -112,8 +112,10 @@ class CallAssembly:
         return state
 
     def _view(self, *, answers_turns: bool) -> SessionView:
-        service, language = self._shared.brain, self._spec.language.split("-")[0]
-        own = {"model": self._config.speaker.transcription_model, "language": language}
+        service, spec = self._shared.brain, self._spec
+        own: Json = {"model": self._config.speaker.transcription_model}
+        if spec.fixed_language or spec.transcripts or self._provider.able.answers_by_itself:
+            own["language"] = spec.language.split("-")[0]  # else it is the client's to name one
         search = service is not None and service.base is not None
         view = SessionView(
             offer_tools(self._actions, self._language, search=search),

@@ -53,14 +53,15 @@ def _respond(s: CallState, event: Json) -> None:
         turns.answer(s, item, Wish("client", wish.params, wish.client_event_id, item.id))
 
 
-def _ask(s: CallState, event: Json) -> None:
-    """Ask the upstream, this one or the next, for something that it answers."""
+def _ask(s: CallState, event: Json) -> str:
+    """Ask the upstream, this one or the next, for something that it answers; by which id."""
     event_id = event.get("event_id") or s.new_id("event")
     s.pending[event_id] = event
     while len(s.pending) > KEPT_REQUESTS:
         del s.pending[next(iter(s.pending))]
     if s.able is not None:
         _send(s, event_id, event)
+    return event_id
 
 
 def _send(s: CallState, event_id: str, event: Json) -> None:
@@ -86,9 +87,7 @@ def _create_item(s: CallState, event: Json) -> None:
 
 
 def _ask_about_audio(s: CallState, event: Json) -> None:
-    event = {**event, "event_id": event.get("event_id") or s.new_id("event")}
-    s.asked_ms[event["event_id"]] = s.position_ms
-    _ask(s, event)
+    s.asked_ms[_ask(s, event)] = s.position_ms
 
 
 def _delete_item(s: CallState, event: Json) -> None:
@@ -123,7 +122,7 @@ def _tell_truncated(s: CallState, event: Json) -> None:
     s.tell("conversation.item.truncated", **place)
 
 
-_HANDLERS: dict[str, Callable[[CallState, Json], None]] = {
+_HANDLERS: dict[str, Callable[[CallState, Json], object]] = {
     "response.create": _respond,
     "response.cancel": responses.cancel,
     **dict.fromkeys((UPDATE, RETRIEVE), _ask),

@@ -337,6 +337,7 @@ def cite(answer: str, found: tuple[Excerpt, ...], language: str) -> tuple[Excerp
 
 def _stays(action: Action, hosts: AllowList) -> bool:
     """Whether running it stays within the house and its configured hosts."""
-    if action.endpoint is None or action.private_network or is_inward_as_written(action.endpoint):
-        return True
-    return hosts.allows(*name_of(action.endpoint))
+    urls = [url for url in (action.endpoint, action.preview) if url is not None]
+    return action.private_network or all(
+        is_inward_as_written(url) or hosts.allows(*name_of(url)) for url in urls
+    )

@@ -39,6 +39,8 @@ def add_address_options(parser: argparse.ArgumentParser, section: str) -> None:
 def load_config(arguments: argparse.Namespace) -> Config:
     """Raises ConfigErrors."""
     overrides: dict[str, object] = {}
+    if getattr(arguments, "sample", False):
+        overrides["actions.sample"] = True
     for name in ("host", "port", "processes", "reuse_port"):
         value = getattr(arguments, name, None)
         if value is not None:

@@ -27,6 +27,11 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="N",
         help="gateway processes on one port, one per core, over gateway.processes",
     )
+    parser.add_argument(
+        "--sample",
+        action="store_true",
+        help="the sample company's actions, such as paying an invoice (actions.sample)",
+    )
     # How the supervisor starts each of them.
     parser.add_argument("--number", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--siblings", type=Path, help=argparse.SUPPRESS)
@@ -67,7 +72,8 @@ def _supervise(config: Config) -> int:
         place = ("--number", str(number), "--siblings", str(siblings))
         count = ("--processes", str(gateway.processes))
         file = ("--config", str(config.origin.path)) if config.origin.path else ()
-        return (sys.executable, "-m", "penny", "serve", *address, *count, *place, *file)
+        sample = ("--sample",) if config.actions.sample else ()
+        return (sys.executable, "-m", "penny", "serve", *address, *count, *place, *file, *sample)
 
     async def serve() -> int:
         supervisor = Supervisor(command, gateway.processes, gateway.drain_s)

@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from config.schema import Config
 from penny.cli.configured import add_config_option, load_config
 from penny.errors import PennyError
 from penny.trust.house_key import VARIABLE, house_key_path, read_house_key
@@ -37,10 +38,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def run(arguments: argparse.Namespace) -> int:
     """Raises ConfigErrors, PennyError when the gateway does not answer."""
     config = load_config(arguments)
-    gateway = config.gateway
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(gateway.host, gateway.host)
-    scheme = "http" if gateway.tls is None else "https"
-    url = (arguments.url or f"{scheme}://{host}:{gateway.port}").rstrip("/")
+    url = gateway_url(config, arguments.url)
     key = read_house_key(house_key_path(config.resolve(config.keys.file)), os.environ)
     if arguments.json:
         print(json.dumps(asyncio.run(_read_once(url, key))))
@@ -49,6 +47,14 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         asyncio.run(_follow(url, key))
     return 0
+
+
+def gateway_url(config: Config, given: str | None) -> str:
+    """The gateway's address: the one that was given, else that of ``penny.yaml``."""
+    gateway = config.gateway
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(gateway.host, gateway.host)
+    scheme = "http" if gateway.tls is None else "https"
+    return (given or f"{scheme}://{host}:{gateway.port}").rstrip("/")
 
 
 async def fetch_sessions(http: aiohttp.ClientSession, url: str, key: str) -> list[Json]:

@@ -19,6 +19,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     add_config_option(parser)
     add_address_options(parser, "worker")
     parser.add_argument("--profile", help="which of `profiles` to run, over penny.profile")
+    parser.add_argument("--sample", action="store_true", help="as of serve: its actions' phrases")
     parser.add_argument(
         "--announce",
         action="store_true",
@@ -35,6 +36,10 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def run(arguments: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT. Raises ConfigErrors, EngineError."""
     config = load_config(arguments)
+    if config.actions.sample and not config.actions.table:
+        from penny.company.service import read_actions
+
+        config = config.with_actions(read_actions("http://127.0.0.1"))
     if arguments.settings:
         print(describe_settings(config))
         return 0

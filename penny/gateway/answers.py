@@ -173,6 +173,8 @@ class Telephony(_Answer):
     carrier_grade: Json | None
     state: TelephonyState
     warnings: list[str]
+    refused: list[Json]
+    """Calls to numbers that are not listed: ``number`` as received, ``at_ms``."""
 
 
 class Stats(_Answer):

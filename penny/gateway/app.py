@@ -6,8 +6,10 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import structlog
 from aiohttp import web
@@ -59,6 +61,7 @@ from penny.telephony.store import TelephonyStore
 
 
 if TYPE_CHECKING:
+    from penny.company.service import Company
     from penny.tracing.tracing import Tracing
 
 log = structlog.get_logger()
@@ -96,6 +99,7 @@ class Gateway:
         self._carriers: Carriers | None = None
         self._kept: KeptCalls | None = None
         self._webhooks: Webhooks | None = None
+        self._company: Company | None = None
         self._calls_fault = ""
         self.broker: Broker | None = None
         self.routes: Routes | None = None
@@ -112,7 +116,7 @@ class Gateway:
             ConfigError: it would listen beyond loopback without any API key, or its certificate
                 cannot be used.
         """
-        config = self._config
+        config = self._config = await self._open_company()
         tls = load_tls(config)
         clock = asyncio.get_running_loop().time
         self.host = host = config.gateway.host if host is None else host
@@ -158,6 +162,21 @@ class Gateway:
         log.info("gateway_listens", host=self.host, port=self.port)
         # Listening comes first: health and page answer while a mode still loads, and say so.
         await asyncio.gather(*(mode.start() for mode in modes.values()))
+
+    async def _open_company(self) -> Config:
+        """The configuration with the sample company's actions, where it asks for them."""
+        config = self._config
+        if not config.actions.sample or config.actions.table:
+            return config
+        # Here, not above: a gateway without the sample loads nothing of it.
+        from penny.company.service import Company, read_actions
+
+        zone = ZoneInfo(config.kb.timezone)
+        path = config.resolve(config.kb.index).parent / "company.sqlite"
+        self._company = Company(path, lambda: datetime.now(zone).date())
+        await self._company.start()
+        log.info("sample_company_listens", url=self._company.url)
+        return config.with_actions(read_actions(self._company.url))
 
     def _open_broker(self, modes: Mapping[str, Mode], clock: Callable[[], float]) -> Broker:
         config, settings = self._config, _broker_settings(self._config)
@@ -249,6 +268,8 @@ class Gateway:
         app.router.add_get("/openapi.json", serve_document)
         if kept is not None:
             CallRoutes(kept, time.time).add_to(app)
+            if self._carriers is not None:
+                self._carriers.dialer.keep = kept.keeper.keep_unconnected
             metrics.figures.append(CallsCollector(kept.keeper).collect)
         if self._webhooks is not None:
             WebhookRoutes(self._webhooks).add_to(app)
@@ -325,6 +346,8 @@ class Gateway:
             await self.kb.aclose()
         if self._tracing is not None:
             await self._tracing.aclose()
+        if self._company is not None:
+            await self._company.aclose()
 
 
 def _broker_settings(config: Config) -> BrokerSettings:

@@ -1,7 +1,8 @@
 """The door of Asterisk's calls: announced over HTTP, carried by AudioSocket or by a WebSocket.
 
     POST /asterisk/announce   by the dialplan, before a call's sound: ok, busy or refused
-    POST /asterisk/next       by the dialplan, after it: done, person or away
+    POST /asterisk/refused    by the dialplan, of a call to a number that no line lists
+    POST /asterisk/next       by the dialplan, after it: done, person, to-NAME or away
     GET  /asterisk/media      chan_websocket, ?id= of an announced call
 
 The dialplan shows the token that lies beside the lines' passwords. Its answers are one word.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import time
 from collections.abc import Callable, Iterator
 from uuid import UUID
 
@@ -22,7 +24,7 @@ from config.schema import Config
 from config.telephony import NumberSection
 from penny.aio.handshake import Upgrade
 from penny.aio.tasks import TaskOwner
-from penny.edges.asterisk.announced import Announced, Announcements
+from penny.edges.asterisk.announced import Announced, Announcements, Places
 from penny.edges.asterisk.audiosocket import AudioSocketWire
 from penny.edges.asterisk.media import MAX_MESSAGE_BYTES, SUBPROTOCOL, MediaWire
 from penny.edges.telephone.edge import PhoneEdge
@@ -55,6 +57,8 @@ class AsteriskDoor:
         self._store = store
         self._clock = clock
         self._announced = Announcements()
+        section = self._section
+        self._places = Places(frozenset(section.transfers), bool(section.fallback_dial))
         self._live: dict[UUID, Wire] = {}
         self._tasks = TaskOwner("asterisk calls")
         self._server: asyncio.Server | None = None
@@ -70,6 +74,7 @@ class AsteriskDoor:
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_post("/asterisk/announce", self._announce)
+        app.router.add_post("/asterisk/refused", self._note)
         app.router.add_post("/asterisk/next", self._next)
         app.router.add_get("/asterisk/media", self._media)
 
@@ -122,6 +127,23 @@ class AsteriskDoor:
             return _say("busy")
         return _say("ok" if self._announced.announce(call, self._clock()) else "busy")
 
+    async def _note(self, request: web.Request) -> web.Response:
+        """Keep a number that was refused, so that the page can show it and add it."""
+        told = await self._read(request)
+        if told is None:
+            return _say("refused", 403)
+        _, form = told
+        try:
+            lines = await asyncio.to_thread(self._store.read)
+            line = next((each for each in lines.receiving() if each.id == form.get("line")), None)
+            if line is not None:
+                now_ms = round(time.time() * 1000)
+                number = form.get("did", "")[:32]
+                await asyncio.to_thread(self._store.note_refused, line.tenant, number, now_ms)
+        except PennyError as error:
+            log.warning("refused_call_not_kept", reason=error.message)
+        return _say("ok")
+
     async def _next(self, request: web.Request) -> web.Response:
         told = await self._read(request)
         if told is None:
@@ -148,7 +170,7 @@ class AsteriskDoor:
     # -- the wires ----------------------------------------------------------------------------
 
     def _make_wire(self) -> AudioSocketWire:
-        return AudioSocketWire(self._admit)
+        return AudioSocketWire(self._admit, self._places)
 
     def _admit(self, call_id: UUID, wire: AudioSocketWire) -> PhoneEdge | None:
         call = self._announced.take(call_id, self._clock())
@@ -179,7 +201,7 @@ class AsteriskDoor:
         except ProtocolError:
             return _say("connect with a WebSocket", 426)
         async with upgrade.accepted() as connection:
-            wire = MediaWire(connection)
+            wire = MediaWire(connection, self._places)
             wire.edge = edge = self._phones.edge(wire)
             connection.start(wire)
             await self._carry(call, wire, edge)

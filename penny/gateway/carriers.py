@@ -13,6 +13,7 @@ from config.credentials import read_secret
 from config.schema import Config
 from penny.errors import ConfigError
 from penny.gateway.asterisk import AsteriskDoor
+from penny.gateway.dialer import Dialer
 from penny.gateway.gate import Gate
 from penny.gateway.metrics import Metrics
 from penny.gateway.opening import Notice
@@ -45,6 +46,8 @@ class Carriers:
     ) -> None:
         self.phones = Phones(broker, config, gate, clock, notice, metrics.phone_late.observe)
         self.twilio: TwilioDoor | None = None
+        self.dialer = Dialer(config, self.phones.check)
+        self.dialer.add_to(app)
         metrics.figures.append(self.collect)
         section = config.telephony.twilio
         if section.enabled:
@@ -58,6 +61,7 @@ class Carriers:
             self.twilio = TwilioDoor(self.phones, config, token.get_secret_value(), time.time)
             metrics.figures.append(self.twilio.collect)
             self.twilio.add_to(app)
+            self.twilio.placed, self.dialer.placer = self.dialer, self.twilio
         self.asterisk: AsteriskDoor | None = None
         if config.telephony.asterisk.enabled:
             folder = config.resolve(config.telephony.folder)

@@ -63,6 +63,9 @@ ROUTES: dict[str, str] = {
     "GET /admin/v1/sessions/{id}/events": "sessions:events",
     "POST /admin/v1/sessions/{id}/hang-up": "sessions:hang_up",
     "GET /v1/calls": "calls:read",
+    "POST /v1/calls": "calls:place",
+    "GET /v1/dials/{id}": "calls:read",
+    "POST /v1/do-not-call": "calls:place",
     "GET /v1/calls/export": "calls:export",
     "GET /v1/calls/{id}": "calls:read",
     "DELETE /v1/calls/{id}": "calls:erase",
@@ -86,6 +89,7 @@ ROUTES: dict[str, str] = {
     "POST /api/config/telephony/test": "telephony:write",
     "POST /asterisk/announce": OWN,  # the token of the lines' folder
     "POST /asterisk/next": OWN,
+    "POST /asterisk/refused": OWN,
     "GET /asterisk/media": OWN,  # an announced call
     "GET /worker": OWN,  # a lease's token
     "POST /twilio/voice": OWN,  # the carrier's signature, as all of these

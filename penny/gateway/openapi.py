@@ -43,6 +43,7 @@ from penny.gateway.answers import (
     TelephonyState,
     Tested,
 )
+from penny.gateway.dialer import DialState, DialWish, OptOut
 from penny.gateway.guard import OPEN, OWN, ROUTES
 from penny.telephony.reception import TelephonyReception
 from penny.webhooks.query import DeliveryQuery, Replay
@@ -130,6 +131,14 @@ TOLD: dict[str, Told] = {
     ),
     "POST /admin/v1/sessions/{id}/hang-up": Told("End a live session", status=202),
     "GET /v1/calls": Told("Find kept calls", filters=CallQuery, answers=CallPage),
+    "POST /v1/calls": Told(
+        "Place a telephone call; Idempotency-Key names the wish",
+        takes=DialWish,
+        answers=DialState,
+        status=202,
+    ),
+    "GET /v1/dials/{id}": Told("A call that was placed, and how it ended", answers=DialState),
+    "POST /v1/do-not-call": Told("Never call a number again", takes=OptOut, status=204),
     "GET /v1/calls/export": Told(
         "Every call that is found, as a file",
         {"format": " or ".join((*FORMATS, ZIP)) + " (records, texts and sound)"},
@@ -163,13 +172,19 @@ TOLD: dict[str, Told] = {
     ),
     "GET /api/config/telephony": Told("How phone calls are received", answers=Telephony),
     "POST /api/config/telephony/save": Told(
-        "Receive phone calls in another way", takes=TelephonyReception, answers=Telephony
+        "Receive phone calls in another way",
+        {"overwrite": "true: also files of Asterisk's that were changed by hand"},
+        takes=TelephonyReception,
+        answers=Telephony,
     ),
     "POST /api/config/telephony/test": Told(
         "Whether the saved gateway or carrier is there", answers=TelephonyState
     ),
     "GET /storage/stats": Told("How much is kept", answers=Stats),
     "POST /asterisk/announce": Told("A call, told by Asterisk's dialplan", answers="text/plain"),
+    "POST /asterisk/refused": Told(
+        "A number that no line lists, told by Asterisk's dialplan", answers="text/plain"
+    ),
     "POST /asterisk/next": Told("What the dialplan does after a call", answers="text/plain"),
     "POST /twilio/voice": Told("An incoming call, told by Twilio", answers="text/xml"),
     "POST /twilio/status": Told("What became of a call, told by Twilio", status=204),

@@ -84,7 +84,11 @@ class Phones:
 
     def check(self, call: PhoneCall) -> None:
         """Raises PennyError where this call could not be answered now."""
-        self._gate.policy(Identity(call.tenant)).check_mode(self._broker.choose(call.mode).name)
+        policy = self._gate.policy(Identity(call.tenant))
+        policy.check_mode(self._broker.choose(call.mode).name)
+        policy.check_actions(call.actions)
+        if call.direction == "outbound" and (call.instructions or call.greeting is not None):
+            policy.check_instructions("instructions")
 
     async def carry(self, call: PhoneCall, edge: PhoneEdge) -> str:
         """One call from its answer to its end, which hangs up; why it ended.

@@ -154,6 +154,7 @@ class RealtimeDoor:
         model = wanted.pop("model", None) or request.query.get("model") or ""
         mode = self._broker.choose(MODEL_MODES.get(model))
         policy.check_mode(mode.name)
+        offered = policy.actions(self._config.actions.offered)
         spec = SessionSpec(
             session_id=new_id("sess"),
             language=self._config.session.language,
@@ -161,6 +162,7 @@ class RealtimeDoor:
             cerebro={"knowledge_base_ref": policy.collection(self._config.kb.default_ref)},
             transcripts=False,
             session=wanted,
+            context={"available_actions": offered} if offered else {},
             tenant=policy.name,
         )
         return Asked(identity, policy, mode, model, spec, request.query.get("penny_events") == "1")

@@ -267,6 +267,8 @@ class SocketDoor:
         cerebro.setdefault("knowledge_base_ref", policy.collection(self._config.kb.default_ref))
         context = start.context.model_dump(exclude_none=True)
         policy.check_actions(context.get("available_actions", ()))
+        if not context.get("available_actions"):
+            context["available_actions"] = policy.actions(self._config.actions.offered)
         if start.greeting is not None:
             policy.check_instructions("greeting")
         asked = portavoz.get("initial_system_prompt")

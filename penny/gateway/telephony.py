@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import structlog
@@ -23,7 +24,7 @@ from penny.gateway.guard import WHO, refusal
 from penny.telephony.lines import Lines
 from penny.telephony.probe import Probe, Step
 from penny.telephony.reception import read_reception
-from penny.telephony.store import LinesUnavailable, TelephonyStore
+from penny.telephony.store import ChangedByHand, LinesUnavailable, TelephonyStore
 from penny.writable import dump_json
 
 
@@ -58,7 +59,9 @@ class TelephonyRoutes:
         except ValueError:
             raise ProtocolError("body: send the configuration as JSON", field="body") from None
         reception = read_reception(told)
-        await asyncio.to_thread(self._store.save, who.tenant, reception)
+        overwrite = request.query.get("overwrite") == "true"
+        save = partial(self._store.save, who.tenant, reception, overwrite=overwrite)
+        await asyncio.to_thread(save)
         log.info("telephony_saved", tenant=who.tenant, key_id=who.key_id, method=reception.method)
         return await asyncio.to_thread(self.describe, who.tenant)
 
@@ -83,7 +86,10 @@ class TelephonyRoutes:
             if line is not None:
                 is_known = self._store.password(line) is not None
                 told[name]["password_state"] = "set" if is_known else "unset"
-        return {**told, "state": self._state(lines, tenant), "warnings": reception.warnings()}
+        listed = {did.number for did in reception.chosen.dids} if reception.chosen else set()
+        refused = [each for each in self._store.refused(tenant) if each["number"] not in listed]
+        state = self._state(lines, tenant)
+        return {**told, "state": state, "warnings": reception.warnings(), "refused": refused}
 
     def _state(self, lines: Lines, tenant: str) -> Json:
         line = lines.receiving_of(tenant)
@@ -117,6 +123,10 @@ def _answering(handler: Handler) -> Callable[[web.Request], Awaitable[web.Respon
             response = refusal(error, 429)
             response.headers["Retry-After"] = str(round(error.retry_after_s) or 1)
             return response
+        except ChangedByHand as error:
+            fault = {"code": error.code, "message": error.message, "param": None}
+            body = dump_json({"error": {**fault, "retryable": False, "diff": error.diff}})
+            return web.Response(body=body, status=409, content_type="application/json")
         except LinesUnavailable as error:
             log.warning("telephony_unavailable", reason=error.message)
             return refusal(error, 503)

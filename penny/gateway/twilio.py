@@ -23,7 +23,7 @@ from aiohttp import web
 from prometheus_client.core import CounterMetricFamily, Metric
 
 from config.schema import Config
-from config.telephony import NumberSection
+from config.telephony import DialingSection, NumberSection
 from penny.aio.handshake import Upgrade
 from penny.aio.websocket import CALLER_MESSAGES_PER_S, SocketConnection
 from penny.edges.twilio import twiml
@@ -39,6 +39,7 @@ from penny.edges.twilio.wire import (
 from penny.errors import Forbidden, PennyError, ProtocolError
 from penny.gateway.guard import refusal
 from penny.gateway.phones import PhoneCall, Phones
+from penny.telephony.dial_book import Dial
 
 
 log = structlog.get_logger()
@@ -118,6 +119,8 @@ class TwilioDoor:
             self._take_once(f"voice {form['CallSid']}")
         except PennyError as error:
             return refusal(error)
+        if dial_id := request.query.get("dial"):
+            return await self._answered(dial_id, str(form["CallSid"]))
         number = self._config.telephony.numbers.get(str(form.get("To", "")))
         if number is None:
             self._count("unknown_number")
@@ -131,6 +134,27 @@ class TwilioDoor:
         about = {"from": call.caller, "to": call.callee}
         document = self.connect(str(form["CallSid"]), about)
         return _twiml(self._fall_back(document, number))
+
+    async def _answered(self, dial_id: str, call_sid: str) -> web.Response:
+        """A call that was placed has been answered."""
+        if self.placed is None or await self.placed.find(dial_id) is None:
+            self._count("unknown_dial")
+            return _twiml(twiml.hang_up())
+        return _twiml(self.connect(call_sid, {"dial": dial_id}))
+
+    async def place(self, dial: Dial, section: DialingSection) -> str:
+        """Place a call (``Placer``): its SID. Raises CarrierRefused."""
+        about = f"?dial={dial.id}"
+        fields = [
+            ("To", dial.number),
+            ("From", dial.caller_id),
+            ("Url", f"{self.signatures.public_url}/twilio/voice{about}"),
+            ("StatusCallback", f"{self.signatures.public_url}{STATUS}{about}"),
+            *(("StatusCallbackEvent", event) for event in ("ringing", "answered", "completed")),
+            ("Timeout", str(section.ring_s)),
+            ("TimeLimit", str(section.max_s)),
+        ]
+        return await self.api.place(fields)
 
     def connect(self, call_sid: str, about: dict[str, str]) -> Element:
         """The document that connects a call to its stream."""

@@ -45,6 +45,8 @@ ENDPOINT: Options = [
     ("timers_sess_expires", "1800"),
 ]
 """Timers are explicit: carriers cut calls whose session refresh is not answered."""
+TIMEOUTS = ("Set(CURLOPT(conntimeout)=1)", "Set(CURLOPT(httptimeout)=3)")
+UNLISTED = "${URIENCODE(${FILTER(0-9+,${EXTEN})})}"
 RING_S = 30
 PATH = re.compile(r"/[A-Za-z0-9/_.-]+")
 
@@ -174,14 +176,24 @@ def _numbered(steps: list[str]) -> Iterator[str]:
 
 def _dialplan(lines: list[Fxo | Trunk], section: AsteriskSection, secrets: Path) -> list[Section]:
     return [
-        *(Section(f"penny-{line.id}", _numbers(line)) for line in lines),
+        *(Section(f"penny-{line.id}", _numbers(line, section, secrets)) for line in lines),
         Section("penny-busy", _extension("s", "Hangup(17)")),
         Section("penny-talk", _talk(section, secrets)),
         Section("penny-away", _away(section)),
+        Section("penny-to", _places(section)),
     ]
 
 
-def _numbers(line: Fxo | Trunk) -> Options:
+def _token(secrets: Path) -> str:
+    """Read by Asterisk when it asks: it stands in no rendered file."""
+    return f"token=${{FILE({secrets / TOKEN_FILE},0,{TOKEN_CHARS})}}"
+
+
+def _curl(section: AsteriskSection, question: str, body: str) -> str:
+    return f"${{CURL({section.gateway_url.rstrip('/')}/asterisk/{question},{body})}}"
+
+
+def _numbers(line: Fxo | Trunk, section: AsteriskSection, secrets: Path) -> Options:
     capped = []
     if isinstance(line, Fxo):
         count = f"$[${{GROUP_COUNT({line.id}@penny)}} > {line.ports}]"
@@ -190,17 +202,18 @@ def _numbers(line: Fxo | Trunk) -> Options:
     for number in line.numbers:
         known = [f"Set(PENNY_DID={number})", f"Set(PENNY_LINE={line.id})"]
         options += _extension(number, *capped, *known, "Goto(penny-talk,s,1)")
-    for other in ("_X.", "_+X.", "s"):
-        options += _extension(other, "Hangup(1)")
+    told = f"{_token(secrets)}&id=${{UUID()}}&line={line.id}&did="
+    for other, number in (("_X.", UNLISTED), ("_+X.", UNLISTED), ("s", "s")):
+        asked = _curl(section, "refused", f"{told}{number}")
+        options += _extension(other, *TIMEOUTS, f"Set(PENNY_SAID={asked})", "Hangup(1)")
     return options
 
 
 def _talk(section: AsteriskSection, secrets: Path) -> Options:
     """The caller's number reaches the request as digits alone; nothing else of theirs does."""
-    told = f"token=${{FILE({secrets / TOKEN_FILE},0,{TOKEN_CHARS})}}&id=${{PENNY_UUID}}"
+    told = f"{_token(secrets)}&id=${{PENNY_UUID}}"
     caller = "${URIENCODE(${FILTER(0-9+,${CALLERID(num)})})}"
     call = f"{told}&line=${{PENNY_LINE}}&did=${{URIENCODE(${{PENNY_DID}})}}&caller={caller}"
-    url = section.gateway_url.rstrip("/")
     if section.wire == "audiosocket":
         wire = f"AudioSocket(${{PENNY_UUID}},{section.host}:{section.port})"
     else:
@@ -208,17 +221,17 @@ def _talk(section: AsteriskSection, secrets: Path) -> Options:
     return _extension(
         "s",
         "Set(PENNY_UUID=${UUID()})",
-        "Set(CURLOPT(conntimeout)=1)",
-        "Set(CURLOPT(httptimeout)=3)",
-        f"Set(PENNY_SAID=${{CURL({url}/asterisk/announce,{call})}})",
+        *TIMEOUTS,
+        f"Set(PENNY_SAID={_curl(section, 'announce', call)})",
         'GotoIf($["${PENNY_SAID}" = "ok"]?talk)',
         "Goto(penny-away,s,1)",
         "talk: Answer()",
         f"Set(TIMEOUT(absolute)={section.max_call_s})",
         wire,
         "Set(TIMEOUT(absolute)=0)",
-        f"Set(PENNY_SAID=${{CURL({url}/asterisk/next,{told})}})",
+        f"Set(PENNY_SAID={_curl(section, 'next', told)})",
         'GotoIf($["${PENNY_SAID}" = "person"]?penny-away,person,1)',
+        'GotoIf($["${PENNY_SAID:0:3}" = "to-"]?penny-to,${PENNY_SAID:3},1)',
         'GotoIf($["${PENNY_SAID}" = "done"]?done)',
         "Goto(penny-away,s,1)",
         "done: Hangup()",
@@ -226,19 +239,34 @@ def _talk(section: AsteriskSection, secrets: Path) -> Options:
 
 
 def _away(section: AsteriskSection) -> Options:
-    """``s``: Penny is away. ``person``: it hands over; unanswered, the caller comes back once."""
+    """``s``: Penny is away. ``person``: it hands over to the one who is rung then."""
     sound = [f"Playback({section.fallback_sound})"] if section.fallback_sound else []
-    dial = [f"Dial({section.fallback_dial},{RING_S},r)"] if section.fallback_dial else []
-    away = _extension("s", "Answer()", *sound, *dial, "Hangup()")
-    person = [
-        *dial,
+    dial = section.fallback_dial
+    away = [*sound, *([_dial(dial)] if dial else []), "Hangup()"]
+    person = _ring(dial) if dial else away
+    return [*_extension("s", "Answer()", *away), *_extension("person", *person)]
+
+
+def _places(section: AsteriskSection) -> Options:
+    """The destinations that the operator named; no other is ever dialled."""
+    rung = [_extension(name, *_ring(target)) for name, target in section.transfers.items()]
+    return [option for options in rung for option in options]
+
+
+def _ring(target: str) -> list[str]:
+    """The caller hears it ring; where it is not answered they come back to Penny, once."""
+    return [
+        _dial(target),
         'GotoIf($["${DIALSTATUS}" = "ANSWER"]?done)',
         'GotoIf($["${PENNY_RETURNED}" = "yes"]?done)',
         "Set(PENNY_RETURNED=yes)",
         "Goto(penny-talk,s,1)",
         "done: Hangup()",
     ]
-    return [*away, *_extension("person", *(person if dial else sound + ["Hangup()"]))]
+
+
+def _dial(target: str) -> str:
+    return f"Dial({target},{RING_S},r)"
 
 
 def _websocket_client(section: AsteriskSection) -> Section:

@@ -19,7 +19,7 @@ from penny.section import key_error
 Json = dict[str, Any]
 Method = Literal["fxo_gateway", "carrier_grade"]
 
-TOLD_ONLY = frozenset({"state", "password_state", "warnings"})
+TOLD_ONLY = frozenset({"state", "password_state", "warnings", "refused"})
 """What ``GET`` tells beside the configuration; a page that sends it back changes nothing by it."""
 DID = re.compile(r"\+?[0-9]{2,15}")
 USER = re.compile(r"[A-Za-z0-9._+~-]{1,64}")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import re
 import secrets
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from difflib import unified_diff
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,10 @@ Json = dict[str, Any]
 
 LINES = "lines.json"
 STATES = "states.json"
+WRITTEN = "written.json"
+MOST_DIFF_LINES = 200
+REFUSED = "refused.json"
+MOST_REFUSED = 20
 FILES = "asterisk"
 SECRETS = "secrets"
 COMMAND_WAIT_S = 15
@@ -41,6 +48,16 @@ class LinesUnavailable(PennyError):
 
     code = "telephony_unavailable"
     retryable = True
+
+
+class ChangedByHand(PennyError):
+    """A file of Asterisk's is not as Penny wrote it. ``diff``: what saving would do to it."""
+
+    code = "changed_by_hand"
+
+    def __init__(self, name: str, diff: str) -> None:
+        super().__init__(f"{name} was changed by hand; save again with overwrite to lose that")
+        self.diff = diff
 
 
 class TelephonyStore:
@@ -93,27 +110,52 @@ class TelephonyStore:
 
     def read_state(self, tenant: str) -> Json:
         """What the last test of a tenant's connection told; {} where there was none."""
-        try:
-            states = json.loads((self._folder / STATES).read_bytes())
-            return dict(states[tenant])
-        except (OSError, ValueError, KeyError, TypeError):
-            return {}
+        return dict(self._kept(STATES).get(tenant) or {})
 
     def write_state(self, tenant: str, state: Json) -> None:
         """Keep it for every process of this gateway. Raises LinesUnavailable."""
-        path = self._folder / STATES
+        self._keep(STATES, tenant, lambda _before: state)
+
+    def refused(self, tenant: str) -> list[Json]:
+        """Calls to numbers that the lines do not list, newest first: ``number``, ``at_ms``."""
+        return list(self._kept(REFUSED).get(tenant) or ())
+
+    def note_refused(self, tenant: str, number: str, at_ms: int) -> None:
+        """Keep the last ``MOST_REFUSED`` numbers, each once. Raises LinesUnavailable."""
+
+        def add(before: list[Json] | None) -> list[Json]:
+            others = [each for each in before or () if each["number"] != number]
+            return [{"number": number, "at_ms": at_ms}, *others][:MOST_REFUSED]
+
+        self._keep(REFUSED, tenant, add)
+
+    def _kept(self, name: str) -> Json:
+        """By tenant; {} where the file is not there, or is none of ours."""
+        try:
+            kept = json.loads((self._folder / name).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return kept if isinstance(kept, dict) else {}
+
+    def _keep(self, name: str, tenant: str, change: Callable[[Any], Any]) -> None:
         try:
             with self._alone():
-                states = json.loads(path.read_bytes()) if path.exists() else {}
-                write_whole(path, json.dumps({**states, tenant: state}))
-        except (OSError, ValueError) as error:
-            raise LinesUnavailable(f"the test's result was not kept: {error}") from error
+                kept = self._kept(name)
+                write_whole(
+                    self._folder / name, json.dumps({**kept, tenant: change(kept.get(tenant))})
+                )
+        except OSError as error:
+            raise LinesUnavailable(f"{name} was not written: {error}") from error
 
-    def save(self, tenant: str, reception: TelephonyReception) -> Lines:
+    def save(self, tenant: str, reception: TelephonyReception, *, overwrite: bool = False) -> Lines:
         """Keep a tenant's lines and write Asterisk's files anew: all of it, or nothing.
+
+        Args:
+            overwrite: also those that were changed by hand.
 
         Raises:
             ProtocolError: something of it cannot be.
+            ChangedByHand: a file is not as Penny left it.
             LinesUnavailable: disk or Asterisk did not take it.
         """
         try:
@@ -122,6 +164,8 @@ class TelephonyStore:
             with self._alone():
                 lines = self.read().with_reception(tenant, reception)
                 files = self._files(lines, tenant, reception)
+                if not overwrite:
+                    self._check_untouched(files)
                 try:
                     install(files, self._section.asterisk.group, lambda: self._load(lines))
                 except LinesUnavailable:
@@ -149,8 +193,32 @@ class TelephonyStore:
             files[self.secrets / TOKEN_FILE] = File(secrets.token_urlsafe(32), is_secret=True)
         for name, text in render_files(lines, self._section.asterisk, self.secrets).items():
             files[self.files / name] = File(text)
+        digests = {
+            path.name: _digest(file.text)
+            for path, file in files.items()
+            if path.parent == self.files
+        }
+        files[self._folder / WRITTEN] = File(json.dumps(digests), is_secret=True)
         files[self._folder / LINES] = File(lines.model_dump_json(indent=1), is_secret=True)
         return files
+
+    def _check_untouched(self, files: Mapping[Path, File]) -> None:
+        """Raises ChangedByHand, with what writing these would undo."""
+        written = self._kept(WRITTEN)
+        for path, file in files.items():
+            if path.name not in written or not path.exists():
+                continue
+            found = path.read_text(encoding="utf-8", errors="replace")
+            if _digest(found) != written[path.name]:
+                lines = unified_diff(
+                    found.splitlines(),
+                    file.text.splitlines(),
+                    path.name,
+                    path.name,
+                    n=1,
+                    lineterm="",
+                )
+                raise ChangedByHand(path.name, "\n".join(islice(lines, MOST_DIFF_LINES)))
 
     def _from_environment(self, line: Line) -> str:
         password = self.password(line)
@@ -214,3 +282,7 @@ def _password_file(line: Line, password: str) -> str:
     except ValueError as error:  # of the environment: what a page sends was checked
         reason = f"the password of {line.id} has characters that Asterisk cannot read"
         raise ProtocolError(reason) from error
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -95,6 +95,8 @@ class Admission:
         self._renew_s = renew_s
         self._node = node
         self._leases: dict[str, Lease] = {}
+        self._leaving: dict[asyncio.Task[None], Place] = {}
+        """Places on their way back to the store."""
         self._charging = asyncio.Lock()
         self._in_charge: dict[Scope, tuple[float, float]] = {}
         self._usd: dict[str, float] = {}
@@ -120,6 +122,7 @@ class Admission:
         """Hold a place for one session. Raises LimitReached."""
         shown = {"session_id": session_id, "node": self._node, "tenant": policy.name, **record}
         place = Place(session_id, policy.scopes(identity), shown)
+        await self._others_left(place)
         denial = await self._store.admit(place)
         if denial is not None:
             raise self._refusal(denial)
@@ -140,10 +143,19 @@ class Admission:
         if lease is not None:
             self._leave(lease)
 
+    async def _others_left(self, place: Place) -> None:
+        """Wait for what ended sessions of the same scopes give back and owe: their callers were
+        told, and who calls again is faster than a busy store."""
+        scopes = set(place.scopes)
+        if tasks := [each for each, left in self._leaving.items() if scopes & {*left.scopes}]:
+            await asyncio.wait(tasks)
+
     def _leave(self, lease: Lease) -> None:
         self._leases.pop(lease.place.session_id, None)
         if lease.leaving is None:
             lease.leaving = self._tasks.spawn(self._release(lease), name="place given back")
+            self._leaving[lease.leaving] = lease.place
+            lease.leaving.add_done_callback(self._leaving.pop)
 
     async def _release(self, lease: Lease) -> None:
         await self._charge([lease])
@@ -153,6 +165,8 @@ class Admission:
         """Renew and charge every place; end sessions whose day is used up."""
         leases = list(self._leases.values())
         await self._store.renew([lease.place for lease in leases])
+        for left in [lease for lease in leases if lease.leaving is not None]:
+            await self._store.release(left.place)  # it left meanwhile, and was entered once more
         for lease in await self._charge([lease for lease in leases if lease.leaving is None]):
             if not lease.is_ending:
                 self._end_session(lease.place.session_id, END_REASONS[lease.spent])

@@ -21,6 +21,7 @@ RIGHTS: dict[str, str] = {
     "sessions:events": "follow a live session, without what is said",
     "sessions:words": "read along what is said in a live session",
     "sessions:hang_up": "end a live session",
+    "calls:place": "place telephone calls",
     "calls:read": "find kept calls and read them",
     "calls:audio": "hear kept calls",
     "calls:export": "take kept calls out",
@@ -41,6 +42,7 @@ RIGHTS: dict[str, str] = {
 CALLER = frozenset({"sessions:open", "secrets:mint", "kb:read"})
 OPERATOR = CALLER | {"sessions:read", "sessions:hang_up", "calls:read"}
 SUPERVISOR = OPERATOR | {
+    "calls:place",
     "sessions:events",
     "sessions:words",
     "calls:audio",

@@ -76,6 +76,12 @@ class Policy:
         for index, name in enumerate(names):
             self._check(f"context.available_actions[{index}]", name, "actions")
 
+    def actions(self, default: Sequence[str]) -> list[str]:
+        """The actions of a session that names none: those of ``default`` that it may name."""
+        section = self.section.actions
+        others = self._others.get("actions", frozenset())
+        return [n for n in default if (n in section if section else n not in others)]
+
     def collection(self, default: str) -> str:
         """The collection of a session that names none.
 

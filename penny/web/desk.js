@@ -5,12 +5,12 @@ import { asSignedIn, signIn } from "./sign-in.js";
 import { changeTheme, currentTheme, showTheme } from "./theme.js";
 import { currentLanguage, speak, words } from "./words.js";
 
-/** The answer's body. Throws an Error with the answer's `status`, `code` and the `field` at fault. */
+/** The answer's body. Throws an Error with the answer's `status`, `code`, the `field` at fault and a `diff`. */
 export async function ask(path, options) {
   const response = await asSignedIn(path, options);
   if (response.ok) return response.json();
   const { error } = await response.json().catch(() => ({}));
-  throw Object.assign(new Error(error?.message ?? `${path}: ${response.status}`), { status: response.status, code: error?.code, field: error?.param });
+  throw Object.assign(new Error(error?.message ?? `${path}: ${response.status}`), { status: response.status, code: error?.code, field: error?.param, diff: error?.diff });
 }
 
 /**

@@ -140,12 +140,35 @@ function drawState() {
   find("#steps").replaceChildren(...rows);
 }
 
+function drawRefused() {
+  const say = words().telephony;
+  const when = new Intl.DateTimeFormat(currentLanguage(), { dateStyle: "medium", timeStyle: "short" });
+  const add = (number) => {
+    part().dids.push({ number, label: "", active: true });
+    saved.refused = saved.refused.filter((each) => each.number !== number);
+    draw(true);
+    find("#dids li:last-child input").focus();
+  };
+  const rows = saved.refused.map(({ number, at_ms: at }) =>
+    element(
+      "li",
+      {},
+      element("strong", { text: number }),
+      element("span", { class: "quiet", text: when.format(at) }),
+      part() && /^\+?[0-9]{2,15}$/.test(number) ? element("span", { class: "acts" }, element("button", { type: "button", text: say.add, "aria-label": `${say.add}: ${number}`, onclick: () => add(number) })) : null,
+    ),
+  );
+  find("#refused").replaceChildren(...rows);
+  find("#unlisted").hidden = rows.length === 0;
+}
+
 function draw(isOpen) {
   document.title = `Penny · ${words().telephony.title}`;
   if (!isOpen) return;
   for (const radio of document.querySelectorAll('[name="method"]')) radio.checked = radio.value === draft.method;
   find("#told").textContent = told ? words().telephony[told] : "";
   drawFields();
+  drawRefused();
   drawState();
 }
 
@@ -166,10 +189,20 @@ const post = (path, text = "") => ask(`${PATH}/${path}`, { method: "POST", heade
 
 const act = openDesk({ load: async () => take(await ask(PATH)), draw });
 
+/** Files that somebody changed by hand are overwritten only by one who has seen what that undoes. */
+async function send() {
+  try {
+    return await post("save", body());
+  } catch (error) {
+    if (error.code !== "changed_by_hand" || !confirm(`${words().telephony.byHand}\n\n${error.diff}`)) throw error;
+    return post("save?overwrite=true", body());
+  }
+}
+
 async function save() {
   told = "";
   try {
-    take(await post("save", body()));
+    take(await send());
     told = "saved";
   } catch (error) {
     wrong = { field: error.field ?? "", message: error.message };

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from kb.base import KnowledgeBase, open_warm
+from kb.normal.analysis import guess_language
 from kb.passage import UnknownCollection
 from penny.errors import EngineError
 from runpod_worker.commands import SPANISH_COMMANDS
@@ -70,7 +71,9 @@ async def load_ears(loading: Loading) -> Stt:
     except UnknownCollection:  # an empty library still leaves the commands and English
         log.warning("kb_collection_missing", ref=loading.settings.library.default_ref)
         questions = []
-    phrases = list(dict.fromkeys([*(question.text for question in questions), *SPANISH_COMMANDS]))
+    wishes = [each for each in loading.settings.phrases if guess_language(each, "es") == "es"]
+    listed = [question.text for question in questions]
+    phrases = list(dict.fromkeys([*listed, *SPANISH_COMMANDS, *wishes]))
     second_ear = await asyncio.to_thread(open_closed_whisper, loading.settings.models)
     children = loading.settings.engines.embedded.threads
     ears = EmbeddedEars(phrases, children=children, second_ear=second_ear)

@@ -34,7 +34,7 @@ from runpod_worker.engines.reader_words import (
     write_unknown,
 )
 from runpod_worker.engines.small_talk import ASKED, Kind, cut_small_talk, find_courtesy, kind_of
-from runpod_worker.engines.tool_choice import choose_tool, fill_arguments
+from runpod_worker.engines.wishes import find_wish, say_result
 from runpod_worker.stages import (
     EngineInfo,
     LlmDelta,
@@ -65,7 +65,7 @@ class Reader:
     """
 
     def __init__(self, base: KnowledgeBase, ref: str, today: Callable[[], date]) -> None:
-        self.info = EngineInfo(name="reader", languages=("es", "en"), notice=NOTICE)
+        self.info = EngineInfo(name="reader", languages=("es", "en"), notice=NOTICE, acts=True)
         self._base = base
         self._ref = ref
         self._today = today
@@ -107,17 +107,29 @@ class Reader:
         last = last_item(request.items)
         if not request.tools or last.get("type") == "function_call_output":
             return None
-        words = last_words(request.items)
-        tool = choose_tool(request.tools, request.tool_choice, words)
-        if tool is None:
+        said = [item_text(item) for item in _messages(request.items, "user")][::-1]
+        words = said[-1] if said else ""
+        kind, _ = _read(words, "en" if request.language.startswith("en") else "es")
+        wish = find_wish(
+            request.tools,
+            request.tool_choice,
+            said,
+            last_answer(request.items),
+            self._today(),
+            is_yes=kind == "yes",
+        )
+        if wish is None:
             return None
-        arguments = json.dumps(fill_arguments(tool, words), ensure_ascii=False)
+        tool, filled = wish
+        arguments = json.dumps(filled, ensure_ascii=False)
         return LlmToolCall(new_id("call"), str(tool["name"]), arguments, done=True)
 
     def _answer(self, request: LlmRequest) -> str:
         last = last_item(request.items)
         if last.get("type") == "function_call_output":
-            return write_output(str(last.get("output") or ""))
+            output = str(last.get("output") or "")
+            said = say_result(output, "en" if request.language.startswith("en") else "es")
+            return write_output(output) if said is None else said
         words = last_words(request.items)
         kind, language = _read(words, "en" if request.language.startswith("en") else "es")
         if not words.strip():

@@ -1,14 +1,18 @@
 """Which of the offered tools a caller's words ask for, and with what arguments. Pure.
 
 The reader has no language model: it goes by words in common, and fills arguments with the codes,
-numbers and choices that were said.
+numbers, days and choices that were said. A tool that tells how callers ask for it («…» in its
+description) is chosen by these alone, and by no question that they are not.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from datetime import date
 from typing import Any
+
+from runpod_worker.engines.spoken_date import read_date
 
 
 Json = dict[str, Any]
@@ -23,7 +27,22 @@ _SHARED = """
 que para por con una los las del the and for with get set from this that uno como esta user usuario
 call function herramienta tool todos todas what you your can"""
 _EMPTY = frozenset(_SHARED.split())
+_NUMBERED = re.compile(r"\S*\d\S*")
+_JOINED = re.compile(r"(?<=\d)[ .-](?=\d)")
+_WHEN = re.compile(
+    r"\b(?:hoy|pasado mañana|mañana|el (?:lunes|martes|miércoles|jueves|viernes|sábado|domingo)"
+    r"|a las? |today|tomorrow|on (?:mon|tues|wednes|thurs|fri|satur|sun)day|at ).*",
+    re.IGNORECASE,
+)
 _STEM = 5
+_PHRASE = re.compile(r"«([^»]+)»")
+_QUESTION = re.compile(
+    r"\b(?:cómo|como|cuándo|dónde|cuál(?:es)?|qué|cuánt[oa]s?|quién|por qué|puedo|puede|podría"
+    r"|se puede|si|how|when|where|what|which|why|who|can|could|if)\b"
+)
+"""What makes of "pagar mi factura" a question about it."""
+OTHER_WORDS = 4
+"""A wish has so many words at most beside a phrase, its arguments apart: more is another matter."""
 # A name is short and chosen: two of its words, or all of it, plainly mean the tool.
 _PLAIN = 2
 
@@ -35,9 +54,32 @@ def choose_tool(tools: tuple[Json, ...], choice: str | Json, words: str) -> Json
         return None
     if isinstance(choice, dict):
         return next((tool for tool in functions if tool["name"] == choice.get("name")), None)
-    scored = [(_likeness(tool, words), -i, tool) for i, tool in enumerate(functions)]
+    scored = [(_score(tool, words), -i, tool) for i, tool in enumerate(functions)]
     score, _, best = max(scored, key=lambda one: one[:2])
     return best if choice == "required" or score >= _PLAIN else None
+
+
+def fill_said(tool: Json, words: str, today: date) -> Json:
+    """Arguments that were plainly said: what fits a ``pattern``, a day, and a reason."""
+    properties: Json = (tool.get("parameters") or {}).get("properties") or {}
+    found = {name: _find(name, schema, words, today) for name, schema in properties.items()}
+    return {name: value for name, value in found.items() if value}
+
+
+def _find(name: str, schema: Json, words: str, today: date) -> str:
+    if pattern := schema.get("pattern"):
+        joined = _JOINED.sub("", words) if "0-9]{9" in pattern else words
+        found = re.search(pattern.removeprefix("^").removesuffix("$"), joined, re.IGNORECASE)
+        return found[0] if found else ""
+    if schema.get("format") == "date":
+        day = read_date(words, today)
+        return day.isoformat() if day is not None else ""
+    if name in ("motivo", "reason"):
+        return words.strip()
+    if name in ("cuando", "when"):
+        found = _WHEN.search(words)
+        return found[0].strip(" .") if found else ""
+    return ""
 
 
 def fill_arguments(tool: Json, words: str) -> Json:
@@ -103,6 +145,22 @@ def _fill_text(name: str, words: str, numbers: list[str], codes: list[str]) -> s
     if place and re.search(r"city|ciudad|location|lugar|place|where|town", _fold(name)):
         return place[1].strip()
     return words.strip()
+
+
+def _score(tool: Json, words: str) -> int:
+    """How plainly the words ask for it."""
+    phrases = _PHRASE.findall(str(tool.get("description") or ""))
+    if not phrases:
+        return _likeness(tool, words)
+    said, asks = _stems(_NUMBERED.sub(" ", words)), set(_QUESTION.findall(words.lower()))
+    fitting = [
+        len(stems)
+        for phrase in phrases
+        if (stems := _stems(phrase)) <= said
+        and asks <= set(_QUESTION.findall(phrase.lower()))
+        and len(said - stems) <= OTHER_WORDS
+    ]
+    return _PLAIN + max(fitting, default=-_PLAIN)
 
 
 def _likeness(tool: Json, words: str) -> int:

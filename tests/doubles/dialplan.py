@@ -81,6 +81,7 @@ class Dialplan:
     async def call(self, context: str, number: str, channel: Channel) -> None:
         """The whole call, until it is hung up."""
         extension = self._find(context, number)
+        channel.variables["EXTEN"] = number
         at = 0
         try:
             for _ in range(100):
@@ -191,7 +192,10 @@ class Dialplan:
     async def _value(self, channel: Channel, name: str) -> str:
         function, has, argument = name.partition("(")
         if not has:
-            return channel.variables.get(name, "")
+            name, *cut = name.split(":")
+            value = channel.variables.get(name, "")
+            start = int(cut[0]) if cut else 0
+            return value[start : start + int(cut[1])] if len(cut) > 1 else value[start:]
         argument = argument.removesuffix(")")
         match function:
             case "UUID":

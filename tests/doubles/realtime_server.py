@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import time
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -47,8 +48,8 @@ class Connection(VendorConnection):
         self._server = server
         self.model = model
         self.session = _default_session(model)
-        if server.expires_at is not None:
-            self.session["expires_at"] = server.expires_at
+        if server.expires_in_s is not None:
+            self.session["expires_at"] = int(time.time()) + server.expires_in_s
         self.items: dict[str, Json] = {}
         self.durations: dict[str, float] = {}
         self.sounded_ms: dict[str, float] = {}
@@ -113,14 +114,22 @@ class Connection(VendorConnection):
             kinds = [event["type"] for event in self.received[-8:]]
             raise UnexpectedStep(f"no response.create came; last came {kinds}") from None
 
+    async def _open(self) -> None:
+        """Until a response is open; those that were cancelled before they spoke are passed over."""
+        await self.asked()
+        while not (self.active and self.requests.empty()):
+            await self.asked()
+
     async def answer(self, text: str, *, stop_after: int | None = None) -> str:
         """Speak; with ``stop_after`` words only, and the response stays open."""
-        await self.asked()
+        await self._open()
         return await self.speak(text, stop_after=stop_after)
 
     async def speak(self, text: str, *, stop_after: int | None = None) -> str:
         """Fill the active response; returns the item's id."""
         response_id, item_id = self.active, self.new_id("item_penny")
+        if not response_id:
+            raise UnexpectedStep("no response is open to speak in")
         item = {
             "id": item_id,
             "object": "realtime.item",
@@ -171,7 +180,7 @@ class Connection(VendorConnection):
         self, name: str, arguments: Json, *, call_id: str = "", twice: bool = False
     ) -> str:
         """Answer with a function call."""
-        await self.asked()
+        await self._open()
         response_id, item_id = self.active, self.new_id("item_call")
         call_id = call_id or self.new_id("call")
         text = json.dumps(arguments, ensure_ascii=False)
@@ -446,7 +455,7 @@ class RealtimeDouble(VendorServer[Connection]):
         self.refuse_with: int | None = None
         self.may_break = False
         """Whether the test's own client sends what the vendor refuses."""
-        self.expires_at: int | None = None
+        self.expires_in_s: int | None = None
         """Unix seconds that ``session.created`` tells."""
         self.on_audio: Any = lambda event: None
 

@@ -7,7 +7,6 @@ connection in, once.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 from uuid import UUID
 
 
@@ -16,8 +15,9 @@ WITHIN_S = 10.0
 KEPT_S = 60.0
 """How long Asterisk may ask what comes after a call that has ended."""
 MOST = 10_000
-Next = Literal["done", "person", "away"]
-"""What the dialplan does after Penny: hang up, ring the person, or as if Penny were away."""
+Next = str
+"""What the dialplan does after Penny: ``done`` hangs up, ``person`` and ``to-NAME`` ring a place,
+``away`` does as if Penny were away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,20 @@ class Announced:
     tenant: str
     did: str
     caller: str
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Who the dialplan can ring: by name, and the person that every other name leads to."""
+
+    names: frozenset[str]
+    has_person: bool
+
+    def find(self, destination: str) -> Next | None:
+        """What rings a destination of the operator's; None where there is no one."""
+        if destination in self.names:
+            return f"to-{destination}"
+        return "person" if self.has_person else None
 
 
 class Announcements:

@@ -18,11 +18,10 @@ from uuid import UUID
 import structlog
 
 from penny.audio.format import AudioFormat
-from penny.audio.framing import Framer
 from penny.audio.resample import Resampler
-from penny.edges.asterisk.announced import Next
-from penny.edges.asterisk.tones import tones
+from penny.edges.asterisk.announced import Next, Places
 from penny.edges.telephone.edge import PhoneEdge
+from penny.edges.telephone.tones import write_keys
 
 
 log = structlog.get_logger()
@@ -88,6 +87,7 @@ class AudioSocketWire(asyncio.Protocol):
     Args:
         admit: called once with the id that Asterisk names and this wire; the edge of the call, or
             None for one that was not announced.
+        places: who can be rung after the call.
     """
 
     format = LINE
@@ -96,13 +96,15 @@ class AudioSocketWire(asyncio.Protocol):
     needs_audio = True
     dead_after_s: float | None = SILENT_S
 
-    def __init__(self, admit: Callable[[UUID, AudioSocketWire], PhoneEdge | None]) -> None:
+    def __init__(
+        self, admit: Callable[[UUID, AudioSocketWire], PhoneEdge | None], places: Places
+    ) -> None:
         self._admit = admit
+        self._places = places
         self._frames = FrameReader()
         self._edge: PhoneEdge | None = None
         self._transport: asyncio.Transport
         self._resamplers: dict[int, Resampler] = {}
-        self._keys = Framer(FRAME_BYTES)
         self._tones: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -188,11 +190,14 @@ class AudioSocketWire(asyncio.Protocol):
 
     def send_keys(self, digits: str) -> None:
         """As sound: a key frame would end the call."""
-        self._tones += self._keys.feed(tones(digits, LINE.rate_hz))
+        self._tones += write_keys(digits, LINE)
 
     async def transfer(self, destination: str) -> bool:
-        """Leave; the dialplan rings the person."""
-        self.then = "person"
+        """Leave; the dialplan rings the place. False where it knows none."""
+        found = self._places.find(destination)
+        if found is None:
+            return False
+        self.then = found
         await self._let_go()
         return True
 

@@ -14,10 +14,9 @@ import structlog
 
 from penny.aio.websocket import SocketConnection
 from penny.audio.format import AudioFormat
-from penny.audio.framing import Framer
-from penny.edges.asterisk.announced import Next
-from penny.edges.asterisk.tones import tones
+from penny.edges.asterisk.announced import Next, Places
 from penny.edges.telephone.edge import PhoneEdge
+from penny.edges.telephone.tones import write_keys
 
 
 log = structlog.get_logger()
@@ -47,8 +46,9 @@ class MediaWire:
     needs_audio = True
     dead_after_s: float | None = None
 
-    def __init__(self, connection: SocketConnection) -> None:
+    def __init__(self, connection: SocketConnection, places: Places) -> None:
         self._connection = connection
+        self._places = places
         self.edge: PhoneEdge | None = None
         self._is_full = False
         self._since_status = 0
@@ -82,11 +82,14 @@ class MediaWire:
 
     def send_keys(self, digits: str) -> None:
         """As sound: there is no command for them."""
-        self._tones += Framer(FRAME_BYTES).feed(tones(digits, LINE.rate_hz))
+        self._tones += write_keys(digits, LINE)
 
     async def transfer(self, destination: str) -> bool:
-        """Leave; the dialplan rings the person."""
-        self.then = "person"
+        """Leave; the dialplan rings the place. False where it knows none."""
+        found = self._places.find(destination)
+        if found is None:
+            return False
+        self.then = found
         await self._let_go()
         return True
 

@@ -27,6 +27,13 @@ def reject() -> Element:
     return response
 
 
+def hang_up() -> Element:
+    """End a call that has been answered."""
+    response = Element("Response")
+    SubElement(response, "Hangup")
+    return response
+
+
 def dial(number: str, *, caller_id: str = "") -> Element:
     """Put the call through; it stays up for as long as the two talk."""
     response = Element("Response")

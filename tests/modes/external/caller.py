@@ -103,6 +103,8 @@ def configure(tmp_path: Path, speaker_url: str, brain_url: str | None, **section
         {
             "penny": {"modes": {"EXTERNAL": {**external, **sections.pop("external", {})}}},
             "kb": {"documents": str(ROOT / "kb/documents"), "index": str(KB_INDEX)},
+            # As long as a busy machine needs: what is tested is that facts are told, not how soon.
+            "brain": {"facts_budget_ms": 1000, **sections.pop("brain", {})},
             **sections,
         }
     )

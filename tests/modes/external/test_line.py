@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -160,11 +159,11 @@ def test_the_earlier_of_own_limit_and_providers_end_decides_when_to_replace(
 async def test_an_upstream_is_replaced_before_the_end_that_its_provider_told(
     speaker: RealtimeDouble, tmp_path: Path
 ) -> None:
-    speaker.expires_at = int(time.time()) + 3
+    speaker.expires_in_s = 6
     config = configure(tmp_path, speaker.base_url, None, brain=NO_BRAIN)
     async with calling(config, tmp_path) as caller:
         first = await speaker.connection()
-        speaker.expires_at = None
+        speaker.expires_in_s = None
         assert "expires_at" not in caller.call.info["session"], "the call outlives its upstream"
         second = await speaker.connection()
         assert not first.closed.is_set(), "make before break"
@@ -180,7 +179,7 @@ async def test_an_upstream_is_replaced_before_the_end_that_its_provider_told(
 
 async def test_an_end_in_the_past_is_not_believed(speaker: RealtimeDouble, tmp_path: Path) -> None:
     # Somebody's clock is wrong; replacing again and again would not mend it.
-    speaker.expires_at = int(time.time()) - 3_600
+    speaker.expires_in_s = -3_600
     config = configure(tmp_path, speaker.base_url, None, brain=NO_BRAIN)
     async with calling(config, tmp_path) as caller:
         upstream = await speaker.connection()

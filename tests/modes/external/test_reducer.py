@@ -314,6 +314,18 @@ def test_a_cancellation_with_nothing_active_gets_the_vendors_error() -> None:
     assert play.sent == []
 
 
+@pytest.mark.parametrize("kind", ["input_audio_buffer.commit", "input_audio_buffer.clear"])
+@pytest.mark.parametrize("given", [{}, {"event_id": "mine"}])
+def test_what_is_refused_of_the_buffer_is_told_with_the_clients_own_event_id(
+    kind: str, given: Json
+) -> None:
+    play = Play()
+    play.client(kind, **given)
+    fault = {"type": "invalid_request_error", "code": "x", "message": "", "param": None}
+    play.up("error", error={**fault, "event_id": play.sent[-1]["event_id"]})
+    assert play.told[-1]["error"]["event_id"] == given.get("event_id")
+
+
 def test_a_clients_commit_under_voice_detection_makes_no_response() -> None:
     play = Play()
     play.up("input_audio_buffer.speech_started", item_id="item_user", audio_start_ms=0)

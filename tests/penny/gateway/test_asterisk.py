@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 
 from config.telephony import TelephonySection
+from penny.session.broker import Broker
 from penny.telephony.reception import read_reception
 from penny.telephony.store import TelephonyStore
 from tests.doubles.asterisk_peers import AudioSocketPeer
@@ -37,6 +38,7 @@ class Office:
 
     def __init__(self, url: str, http: aiohttp.ClientSession, plan: Dialplan) -> None:
         self.url, self.http, self.plan = url, http, plan
+        self.broker: Broker | None = None
         self._calls: list[asyncio.Task[None]] = []
 
     def dial(self, number: str = NUMBER, caller: str = "+34600123456") -> Channel:
@@ -51,6 +53,21 @@ class Office:
             await asyncio.gather(*self._calls)
         return channel.done
 
+    async def hand_over(self, channel: Channel, destination: str) -> None:
+        """What talks hands the call of this channel over."""
+        async with asyncio.timeout(60):
+            await channel.connected.wait()
+        assert self.broker is not None
+        async with asyncio.timeout(60):
+            while not self.broker.sessions:
+                await asyncio.sleep(0.01)
+        [session] = self.broker.sessions.values()
+        session.tell_caller({"type": "penny.handoff", "destination": destination})
+        asyncio.get_running_loop().call_soon(session.end, "handoff")
+        async with asyncio.timeout(60):
+            while session.id in self.broker.sessions:
+                await asyncio.sleep(0.01)
+
     async def sessions(self) -> list[Json]:
         async with self.http.get(f"{self.url}/admin/v1/sessions", headers=OPERATOR) as answer:
             return list((await answer.json())["sessions"])
@@ -64,13 +81,14 @@ class Office:
 
 @asynccontextmanager
 async def an_office(
-    folder: Path, wire: str, *, answers: bool = True, is_away: bool = False
+    folder: Path, wire: str, *, answers: bool = True, is_away: bool = False, max_sessions: int = 10
 ) -> AsyncIterator[Office]:
     asterisk: Json = {
         "enabled": True,
         "wire": wire,
         "fallback_sound": "custom/penny-away",
         "fallback_dial": "PJSIP/200",
+        "transfers": {"soporte": "Local/queue@office"},
     }
     section: Json = {"folder": str(folder), "asterisk": asterisk}
     store = TelephonyStore(folder, TelephonySection.model_validate(section), {})
@@ -83,12 +101,16 @@ async def an_office(
             return
         asterisk["port"] = 0
         async with running_gateway(
-            telephony=section, session={"greeting": "Buenos días."}
+            telephony=section,
+            session={"greeting": "Buenos días."},
+            gateway={"max_sessions": max_sessions},
         ) as gateway:
             assert gateway.asterisk is not None
             network["127.0.0.1:8080"] = f"127.0.0.1:{gateway.port}"
             network["127.0.0.1:9019"] = f"127.0.0.1:{gateway.asterisk.port}"
-            yield Office(f"http://127.0.0.1:{gateway.port}", http, plan)
+            office = Office(f"http://127.0.0.1:{gateway.port}", http, plan)
+            office.broker = gateway.broker
+            yield office
 
 
 @pytest.mark.parametrize("wire", ["audiosocket", "websocket"])
@@ -138,12 +160,53 @@ async def test_without_penny_the_caller_hears_the_sentence_and_reaches_the_perso
         ]
 
 
+@pytest.mark.parametrize(
+    ("destination", "target"), [("soporte", "Local/queue@office"), ("ventas", "PJSIP/200")]
+)
+async def test_a_hand_off_rings_the_place_that_was_named(
+    tmp_path: Path, destination: str, target: str
+) -> None:
+    async with an_office(tmp_path, "websocket") as office:
+        channel = office.dial()
+        await office.hand_over(channel, destination)
+        assert await office.over(channel) == ["Answer", f"Dial({target})"]
+
+
+async def test_who_is_not_answered_comes_back_once(tmp_path: Path) -> None:
+    async with an_office(tmp_path, "audiosocket", answers=False) as office:
+        channel = office.dial()
+        await office.hand_over(channel, "soporte")
+        async with asyncio.timeout(60):
+            while len(channel.peers) < 2:
+                await asyncio.sleep(0.01)
+        await office.hand_over(channel, "soporte")
+        rung = "Dial(Local/queue@office)"
+        assert await office.over(channel) == ["Answer", rung, "Answer", rung, "Hangup()"]
+
+
+async def test_a_full_penny_sends_callers_to_the_person(tmp_path: Path) -> None:
+    async with an_office(tmp_path, "audiosocket", max_sessions=1) as office:
+        assert office.broker is not None
+        async with office.broker.admit():  # of gateway.max_sessions: 1
+            channel = office.dial()
+            assert await office.over(channel) == [
+                "Answer",
+                "Answer",
+                "Playback(custom/penny-away)",
+                "Dial(PJSIP/200)",
+            ]
+
+
 async def test_other_numbers_are_refused_and_a_third_caller_of_two_ports_is_told_busy(
     tmp_path: Path,
 ) -> None:
     async with an_office(tmp_path, "audiosocket") as office:
         refused = office.dial("+5255999999")
         assert await office.over(refused) == ["Hangup(1)"]
+        page = f"{office.url}/api/config/telephony"
+        async with office.http.get(page, headers=OPERATOR) as answer:
+            [noted] = (await answer.json())["refused"]
+        assert noted["number"] == "+5255999999"
         calls = [office.dial() for _ in range(2)]
         async with asyncio.timeout(60):
             await asyncio.gather(*(call.connected.wait() for call in calls))

@@ -101,6 +101,18 @@ async def test_a_refused_save_names_the_field_and_changes_nothing(
     assert not list((tmp_path / "phones").rglob("*.conf"))
 
 
+async def test_a_file_changed_by_hand_is_shown_before_it_is_overwritten(
+    page: Page, tmp_path: Path
+) -> None:
+    await page.post("save", an_fxo())
+    plan = tmp_path / "phones" / "asterisk" / "penny_extensions.conf"
+    plan.write_text(plan.read_text() + "; ours\n")
+    status, told = await page.post("save", an_fxo())
+    assert (status, told["error"]["code"]) == (409, "changed_by_hand")
+    assert "-; ours" in told["error"]["diff"]
+    assert (await page.post("save?overwrite=true", an_fxo()))[0] == 200
+
+
 async def test_the_saved_line_is_tested_and_the_banner_follows(page: Page) -> None:
     status, told = await page.post("test")
     assert (status, told["error"]["param"]) == (400, "method")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from penny.errors import LimitReached
 from penny.trust.admission import KEY_CHECK_S, Admission
 from penny.trust.identity import Identity
 from penny.trust.memory_store import MemoryStore
+from penny.trust.store import Place
 from penny.trust.tenants import Policy
 
 
@@ -139,3 +141,46 @@ async def test_the_last_money_ends_a_session_before_a_busy_store_has_replied() -
         house.admission.charge_soon("s1", lambda: spent.append("s1"))
         assert spent == ["s2", "s1"]
     await house.admission.aclose()
+
+
+async def test_who_calls_again_at_once_waits_for_a_busy_store_and_gets_the_place() -> None:
+    house = House({"max_sessions": 1})
+    free, release = asyncio.Event(), house.store.release
+
+    async def busy_release(place: Place) -> None:
+        await free.wait()
+        await release(place)
+
+    house.store.release = busy_release  # type: ignore[method-assign]
+    first = house.admit("s1")
+    await first.__aenter__()
+    house.admission.session_ended("s1")
+    again = asyncio.ensure_future(code_of_refusal(house, "s2"))
+    await asyncio.sleep(1)
+    assert not again.done()
+    free.set()
+    assert await again == ("", 0.0)
+    await first.__aexit__(None, None, None)
+
+
+async def test_a_renewal_under_way_does_not_bring_back_a_place_that_was_left() -> None:
+    house = House({"max_sessions": 1})
+    entered: set[str] = set()
+    written, release = asyncio.Event(), house.store.release
+
+    async def slow_renew(places: Sequence[Place]) -> None:
+        await written.wait()
+        entered.update(place.session_id for place in places)
+
+    async def noted_release(place: Place) -> None:
+        entered.discard(place.session_id)
+        await release(place)
+
+    house.store.renew = slow_renew  # type: ignore[method-assign]
+    house.store.release = noted_release  # type: ignore[method-assign]
+    async with house.admit("s1"):
+        renewal = asyncio.ensure_future(house.admission.renew())
+        await asyncio.sleep(1)
+    written.set()
+    await renewal
+    assert entered == set()

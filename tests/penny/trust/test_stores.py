@@ -42,7 +42,7 @@ def server() -> Iterator[RedisServer]:
 
 @asynccontextmanager
 async def connected(
-    server: RedisServer, clock: Callable[[], float] | None = None, *, timeout_s: float = 2.0
+    server: RedisServer, clock: Callable[[], float] | None = None, *, timeout_s: float = 30.0
 ) -> AsyncIterator[RedisStore]:
     """A store with keys of its own in the shared server."""
     store = RedisStore(
@@ -126,7 +126,9 @@ async def test_a_hundred_racing_admissions_over_four_gateways_give_exactly_twent
     async with connected(server) as one:
         prefix = one._prefix
         others = [
-            RedisStore(connect_redis(server.url, None, 5.0), prefix=prefix, lease_s=30, timeout_s=5)
+            RedisStore(
+                connect_redis(server.url, None, 30.0), prefix=prefix, lease_s=30, timeout_s=30
+            )
             for _ in range(3)
         ]
         stores = [one, *others]

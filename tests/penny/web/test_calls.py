@@ -72,6 +72,7 @@ async def sign_in(page: Page) -> None:
     await expect(page.locator("#calls li")).to_have_count(50, timeout=90_000)
 
 
+@pytest.mark.timeout(400)
 async def test_a_call_is_found_read_heard_held_and_erased_by_keyboard_too(ledger: Ledger) -> None:
     page = ledger.page
     await expect(page.locator("#entry")).to_be_visible(timeout=90_000)

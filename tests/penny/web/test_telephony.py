@@ -9,9 +9,13 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
+from config.telephony import TelephonySection
+from penny.telephony.reception import read_reception
+from penny.telephony.store import TelephonyStore
 from tests.doubles.house import running_penny
 from tests.doubles.operator import HOUSE_KEY
 from tests.doubles.sip_peer import SipPeer, listening_udp
+from tests.penny.telephony.shapes import an_fxo
 from tests.penny.web.conftest import Tab
 from tests.penny.web.test_rooms import look_at
 
@@ -34,6 +38,21 @@ async def page(tab: Tab, tmp_path: Path) -> AsyncIterator[Page]:
         await expect(tab.page.locator("#line")).to_be_visible(timeout=90_000)
         yield tab.page
         await tab.close()
+
+
+async def test_a_number_that_was_refused_is_added_in_one_step(page: Page, tmp_path: Path) -> None:
+    store = TelephonyStore(tmp_path / "phones", TelephonySection(), {})
+    store.save("default", read_reception(an_fxo()))
+    store.note_refused("default", "+525500000001", 1_796_000_000_000)
+    store.note_refused("default", "s", 1_796_000_000_000)
+    await page.reload()
+    await expect(page.locator("#refused li")).to_have_count(2, timeout=30_000)
+    await look_at(page)
+    await page.get_by_role("button", name="Añadir número: +525500000001").press("Enter")
+    await expect(page.locator(":focus")).to_have_value("+525500000001")
+    await page.locator("#save").press("Enter")
+    await expect(page.locator("#told")).to_have_text("Guardado.")
+    await expect(page.locator("#refused li")).to_have_count(1)
 
 
 async def test_a_trunk_is_saved_and_tested_by_keyboard_alone(page: Page) -> None:

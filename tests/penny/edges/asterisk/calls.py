@@ -11,6 +11,7 @@ import aiohttp
 from aiohttp import web
 
 from penny.aio.handshake import Upgrade
+from penny.edges.asterisk.announced import Places
 from penny.edges.asterisk.audiosocket import AudioSocketWire
 from penny.edges.asterisk.media import MediaWire
 from penny.edges.telephone.edge import PhoneEdge
@@ -22,6 +23,7 @@ from tests.doubles.phone_wire import PhoneCall, Sink
 Wire = AudioSocketWire | MediaWire
 Peer = AudioSocketPeer | WebSocketPeer
 WIRES = ("audiosocket", "websocket")
+PLACES = Places(frozenset({"soporte"}), has_person=False)
 
 
 class WiredCall(PhoneCall):
@@ -59,7 +61,7 @@ async def audiosocket_call() -> AsyncIterator[WiredCall]:
         made.set_result((wire, edge))
         return edge
 
-    server = await loop.create_server(lambda: AudioSocketWire(admit), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: AudioSocketWire(admit, PLACES), "127.0.0.1", 0)
     try:
         port = server.sockets[0].getsockname()[1]
         peer = await AudioSocketPeer.call(uuid4(), "127.0.0.1", port)
@@ -81,7 +83,7 @@ async def websocket_call(*, late_start: bool = False) -> AsyncIterator[WiredCall
     async def serve(request: web.Request) -> web.Response:
         upgrade = Upgrade(request, heartbeat_s=2.0, send_limit_s=3.0, subprotocols=("media",))
         async with upgrade.accepted() as connection:
-            wire = MediaWire(connection)
+            wire = MediaWire(connection, PLACES)
             wire.edge = edge = _edge(wire)
             connection.start(wire)
             made.set_result((wire, edge))
@@ -104,8 +106,3 @@ async def websocket_call(*, late_start: bool = False) -> AsyncIterator[WiredCall
             await peer.hang_up()
     finally:
         await runner.cleanup()
-
-
-def wired(wire: str) -> object:
-    """The call of this wire."""
-    return audiosocket_call() if wire == "audiosocket" else websocket_call()

@@ -6,7 +6,14 @@ from uuid import uuid4
 
 import pytest
 
-from penny.edges.asterisk.announced import KEPT_S, MOST, WITHIN_S, Announced, Announcements
+from penny.edges.asterisk.announced import (
+    KEPT_S,
+    MOST,
+    WITHIN_S,
+    Announced,
+    Announcements,
+    Places,
+)
 
 
 pytestmark = pytest.mark.pure
@@ -44,3 +51,13 @@ def test_what_follows_a_call_is_told_once_and_a_stranger_goes_on_without_penny()
     assert calls.after(call.id, 2.0) == "away"
     calls.end(call.id, "done", 3.0)
     assert calls.after(call.id, 3.1 + KEPT_S) == "away"
+
+
+def test_a_place_is_one_of_the_operators_and_the_person_stands_in_for_every_other() -> None:
+    named = Places(frozenset({"soporte"}), has_person=False)
+    assert (named.find("soporte"), named.find("+34600000000"), named.find("")) == (
+        "to-soporte",
+        None,
+        None,
+    )
+    assert Places(frozenset(), has_person=True).find("soporte") == "person"

@@ -12,7 +12,13 @@ import pytest
 
 from penny.edges.asterisk.audiosocket import AudioSocketWire, FrameReader
 from tests.doubles.asterisk_peers import SILENCE, AudioSocketPeer, WebSocketPeer
-from tests.penny.edges.asterisk.calls import WIRES, WiredCall, audiosocket_call, websocket_call
+from tests.penny.edges.asterisk.calls import (
+    PLACES,
+    WIRES,
+    WiredCall,
+    audiosocket_call,
+    websocket_call,
+)
 
 
 pytestmark = pytest.mark.socket
@@ -97,12 +103,15 @@ async def test_the_dialplan_goes_on_after_the_last_word(
         assert len(call.peer.loud()) in (15, 16)
 
 
-async def test_a_hand_off_leaves_to_the_person(call: WiredCall) -> None:
-    call.edge.deliver({"type": "penny.handoff", "destination": "soporte"})
+@pytest.mark.parametrize(("destination", "then"), [("soporte", "to-soporte"), ("otro", "away")])
+async def test_a_hand_off_leaves_to_a_place_that_is_known(
+    call: WiredCall, destination: str, then: str
+) -> None:
+    call.edge.deliver({"type": "penny.handoff", "destination": destination})
     await call.edge.aclose("handoff", {})
     async with asyncio.timeout(60):
         assert await asyncio.shield(call.peer.ended) == "continue"
-    assert call.wire.then == "person"
+    assert call.wire.then == then
 
 
 async def test_a_call_of_two_silent_sides_lives(call: WiredCall) -> None:
@@ -115,7 +124,7 @@ async def test_a_call_of_two_silent_sides_lives(call: WiredCall) -> None:
 async def test_only_an_announced_id_is_let_in_and_nothing_else_comes_first() -> None:
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: AudioSocketWire(lambda _id, _wire: None), "127.0.0.1", 0
+        lambda: AudioSocketWire(lambda _id, _wire: None, PLACES), "127.0.0.1", 0
     )
     try:
         host, port = server.sockets[0].getsockname()[:2]

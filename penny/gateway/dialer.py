@@ -1,0 +1,361 @@
+"""Calls that this gateway places: asked for over HTTP, allowed, written down, placed, told of.
+
+    POST /v1/calls          {"to": "+34…", …}: place a call; ``Idempotency-Key`` names the wish
+    GET  /v1/dials/{id}     where it is, and how it ended
+    POST /v1/do-not-call    {"number": "+34…"}: never call it again
+
+The order is fixed: rules, record, carrier. What the carrier tells of a call, and the end of its
+session, each may be the last word; the first that is one counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, date, datetime
+from typing import Any, Literal, Protocol
+from zoneinfo import ZoneInfo
+
+import structlog
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from config.schema import Config
+from config.telephony import DialingSection
+from penny.errors import PennyError, ProtocolError
+from penny.gateway.guard import WHO, refusal
+from penny.gateway.phones import PhoneCall
+from penny.ids import new_id
+from penny.telephony.dial_book import Dial, DialBook
+from penny.telephony.dialing import (
+    DialCounts,
+    DialRefused,
+    check_consent,
+    check_counts,
+    check_destination,
+    check_moment,
+    choose_caller_id,
+    read_list,
+    read_number,
+)
+from penny.trust.identity import Identity
+from penny.writable import dump_json
+
+
+log = structlog.get_logger()
+
+Json = dict[str, Any]
+
+ENDS = {
+    "completed": "completed",
+    "busy": "busy",
+    "no-answer": "no_answer",
+    "canceled": "canceled",
+    "failed": "failed",
+}
+"""A carrier's last word -> the outcome."""
+MOMENTS = {"ringing": "ringing", "in-progress": "answered"}
+STATUS = {
+    "dialing_denied": 403,
+    "caller_id_denied": 403,
+    "do_not_call": 403,
+    "consent_missing": 403,
+    "dialing_hours": 409,
+    "dialing_limit": 429,
+    "dial_not_found": 404,
+    "carrier_refused": 502,
+    "no_carrier": 503,
+}
+"""Error code -> HTTP status; else 400."""
+
+
+class Consent(BaseModel):
+    """The consent to a commercial call: when, where it comes from, and its words."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    at: date
+    source: str = Field(min_length=1, max_length=200)
+    wording: str = Field(min_length=1, max_length=1000)
+
+
+class DialWish(BaseModel):
+    """A call that is to be placed."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    to: str = Field(max_length=40)
+    from_: str | None = Field(None, alias="from", max_length=40)
+    mode: Literal["SELF_HOSTED", "EXTERNAL"] | None = None
+    language: Literal["es", "en"] | None = None
+    greeting: str | None = Field(None, max_length=500)
+    instructions: str | None = Field(None, max_length=20_000)
+    actions: list[str] = Field(default_factory=list, max_length=128)
+    context: Json = Field(default_factory=dict)
+    purpose: Literal["service", "commercial"] = "service"
+    consent: Consent | None = None
+
+
+class DialState(BaseModel):
+    """A call that was placed; ``outcome`` is null while it is under way."""
+
+    id: str
+    session_id: str
+    to: str
+    from_: str = Field(alias="from")
+    state: str
+    outcome: str | None
+
+
+class Placer(Protocol):
+    """What places calls: a carrier."""
+
+    async def place(self, dial: Dial, section: DialingSection) -> str:
+        """Place a call; the carrier's name for it. Raises PennyError."""
+        ...
+
+
+class Dialer:
+    """Places calls, and is told of them by the carrier's door.
+
+    Args:
+        check: raises PennyError where a call could not be answered now.
+        keep: keeps a call that never connected: header, reason.
+        wall_clock: Unix time in seconds.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        check: Callable[[PhoneCall], None],
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._config = config
+        self._check = check
+        self._wall_clock = wall_clock
+        folder = config.resolve(config.telephony.folder)
+        self.book = DialBook(folder / "dials.sqlite", wall_clock)
+        self.placer: Placer | None = None
+        self.keep: Callable[[Json, str], None] | None = None
+
+    def add_to(self, app: web.Application) -> None:
+        app.router.add_post("/v1/calls", _told(self._place))
+        app.router.add_get("/v1/dials/{id}", _told(self._show))
+        app.router.add_post("/v1/do-not-call", _told(self._opt_out))
+
+    # -- routes -------------------------------------------------------------------------------
+
+    async def _place(self, request: web.Request) -> web.Response:
+        wish = await _read(request, DialWish)
+        key = request.headers.get("Idempotency-Key")
+        dial = await self.place(request[WHO], wish, key)
+        return _json(describe(dial), 202)
+
+    async def _show(self, request: web.Request) -> web.Response:
+        who: Identity = request[WHO]
+        tenant = None if "tenants:all" in who.rights else who.tenant
+        dial = await asyncio.to_thread(self.book.find, request.match_info["id"], tenant)
+        if dial is None:
+            raise ProtocolError("there is no such call", code="dial_not_found")
+        return _json(describe(dial))
+
+    async def _opt_out(self, request: web.Request) -> web.Response:
+        number = read_number((await _read(request, OptOut)).number)
+        await asyncio.to_thread(self.book.opt_out, request[WHO].tenant, number)
+        return web.Response(status=204)
+
+    # -- placing ------------------------------------------------------------------------------
+
+    async def place(self, who: Identity, wish: DialWish, key: str | None = None) -> Dial:
+        """Place a call, or say why not. Raises DialRefused, PennyError.
+
+        Args:
+            key: asked for again with the same one, it is the same call.
+        """
+        section = self._config.telephony.dialing_of(who.tenant)
+        number = read_number(wish.to)
+        local = datetime.fromtimestamp(self._wall_clock(), ZoneInfo(section.timezone))
+        check_destination(number, section, await self._never(who.tenant, section))
+        caller_id = choose_caller_id(wish.from_, section)
+        check_moment(local, section)
+        if wish.purpose == "commercial":
+            check_consent(wish.consent.at if wish.consent else None, local.date())
+        if self.placer is None:
+            raise PennyError(
+                "no carrier places calls here; set telephony.twilio", code="no_carrier"
+            )
+        dial = Dial(
+            id=new_id("dial"),
+            tenant=who.tenant,
+            number=number,
+            caller_id=caller_id,
+            session_id=new_id("sess"),
+            asked=wish.model_dump(mode="json", by_alias=True),
+            call_sid=None,
+            created_s=0.0,
+            ringing_s=None,
+            answered_s=None,
+            ended_s=None,
+            outcome=None,
+        )
+        self._check(_as_call(dial))
+
+        def check(counts: DialCounts) -> None:
+            check_counts(counts, section)
+
+        day_from_s = local.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+        dial, is_new = await asyncio.to_thread(
+            self.book.reserve, dial, key, day_from_s, section.ring_s, section.max_s, check
+        )
+        if is_new:
+            await self._hand_to_carrier(dial, section, self.placer)
+        found = await asyncio.to_thread(self.book.find, dial.id)
+        return found or dial
+
+    async def _hand_to_carrier(self, dial: Dial, section: DialingSection, placer: Placer) -> None:
+        try:
+            call_sid = await placer.place(dial, section)
+        except PennyError as error:
+            # Refused, it was not placed; without an answer it may have been, so none is tried.
+            await self._end(dial, "unknown" if error.retryable else "failed")
+            raise
+        await asyncio.to_thread(self.book.note, dial.id, call_sid)
+        log.info("call_placed", dial_id=dial.id, tenant=dial.tenant)
+
+    async def _never(self, tenant: str, section: DialingSection) -> frozenset[str]:
+        opted_out = await asyncio.to_thread(self.book.opted_out, tenant)
+        if section.do_not_call is None:
+            return opted_out
+        path = self._config.resolve(section.do_not_call)
+        try:
+            text = await asyncio.to_thread(path.read_text, "utf-8")
+        except OSError as error:
+            log.error("do_not_call_unreadable", reason=error.strerror)  # noqa: TRY400
+            raise DialRefused(
+                "the do-not-call list cannot be read: nothing is dialled", code="do_not_call"
+            ) from error
+        return opted_out | read_list(text)
+
+    # -- the carrier's word -------------------------------------------------------------------
+
+    async def find(self, dial_id: str) -> PhoneCall | None:
+        """The call that has been answered; None where there is none, or it is over."""
+        dial = await asyncio.to_thread(self.book.find, dial_id)
+        if dial is None or dial.outcome is not None:
+            return None
+        await asyncio.to_thread(self.book.note, dial.id, dial.call_sid, "answered")
+        return _as_call(dial)
+
+    async def told(self, dial_id: str, call_sid: str, status: str) -> None:
+        """What the carrier says of a call. What is no word of its own changes nothing."""
+        dial = await asyncio.to_thread(self.book.find, dial_id)
+        if dial is None or dial.call_sid not in (None, call_sid):
+            return
+        if status in ENDS:
+            await self._end(dial, ENDS[status])
+        else:
+            await asyncio.to_thread(self.book.note, dial.id, call_sid, MOMENTS.get(status, ""))
+
+    async def ended(self, session_id: str, reason: str) -> None:
+        """The session of a call is over, and so is the call, unless a person has it now."""
+        dial = await asyncio.to_thread(self.book.of_session, session_id)
+        if dial is not None and reason != "handoff":
+            await self._end(dial, "completed")
+
+    async def _end(self, dial: Dial, outcome: str) -> None:
+        if not await asyncio.to_thread(self.book.end, dial.id, outcome):
+            return
+        log.info("call_over", dial_id=dial.id, tenant=dial.tenant, outcome=outcome)
+        if outcome != "completed" and self.keep is not None and dial.answered_s is None:
+            call = _as_call(dial)
+            header = {
+                "id": dial.session_id,
+                "tenant": dial.tenant,
+                "edge": "phone",
+                "mode": call.mode or self._config.penny.default_mode,
+                "caller": dial.caller_id,
+                "callee": dial.number,
+                "direction": "outbound",
+                "language": call.language,
+            }
+            self.keep(header, outcome)
+
+
+class OptOut(BaseModel):
+    """A number that is never to be called again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    number: str = Field(max_length=40)
+
+
+def describe(dial: Dial) -> Json:
+    """A call as it is told."""
+    state = "placing" if dial.call_sid is None else "placed"
+    if dial.ringing_s is not None:
+        state = "ringing"
+    if dial.answered_s is not None:
+        state = "answered"
+    told = asdict(dial)
+    moments = {
+        name: None if told[f"{name}_s"] is None else _iso(told[f"{name}_s"])
+        for name in ("created", "ringing", "answered", "ended")
+    }
+    return {
+        "id": dial.id,
+        "session_id": dial.session_id,
+        "to": dial.number,
+        "from": dial.caller_id,
+        "state": "ended" if dial.outcome is not None else state,
+        "outcome": dial.outcome,
+        **{f"{name}_at": moment for name, moment in moments.items()},
+    }
+
+
+def _iso(moment_s: float) -> str:
+    return datetime.fromtimestamp(moment_s, UTC).isoformat()
+
+
+def _as_call(dial: Dial) -> PhoneCall:
+    asked = dial.asked
+    return PhoneCall(
+        tenant=dial.tenant,
+        caller=dial.caller_id,
+        callee=dial.number,
+        direction="outbound",
+        mode=asked["mode"],
+        language=asked["language"] or "",
+        greeting=asked["greeting"],
+        instructions=asked["instructions"] or "",
+        actions=tuple(asked["actions"]),
+        context=asked["context"],
+        session_id=dial.session_id,
+    )
+
+
+def _json(body: Json, status: int = 200) -> web.Response:
+    return web.Response(body=dump_json(body), status=status, content_type="application/json")
+
+
+async def _read(request: web.Request, model: type[Any]) -> Any:
+    try:
+        return model.model_validate_json(await request.read())
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]) or "body"
+        raise ProtocolError(f"{name}: {first['msg']}", field=name) from error
+
+
+def _told(handler: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]:
+    """The handler, whose PennyErrors are answers."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            answer: web.StreamResponse = await handler(request)
+        except PennyError as error:
+            return refusal(error, STATUS.get(error.code, 400))
+        return answer
+
+    return handle

@@ -1,0 +1,125 @@
+"""Whether a number may be dialled now: destinations, hours, lists and caps. Pure.
+
+Denied unless the tenant's prefixes allow it, at every door: each asks here, and a model's words
+reach no number at all.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from config.telephony import DialingSection
+from penny.errors import PennyError
+
+
+COSTLY = (
+    *("+34803", "+34806", "+34807", "+34905", "+34907"),  # premium rate in Spain (CNMC)
+    *("+870", "+878", "+881", "+882", "+883", "+979"),  # satellite, networks, premium (ITU E.164)
+)
+"""Never dialled, however wide a tenant's prefixes are."""
+CONSENT_DAYS = 730
+"""A consent to commercial calls is renewed every two years."""
+
+
+class DialRefused(PennyError):
+    """A call that may not be placed; ``code`` says by which rule, ``field`` what is at fault."""
+
+    code = "dial_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class DialCounts:
+    """A tenant's calls: under way, placed in the last minute, today, and today to this number."""
+
+    under_way: int = 0
+    last_minute: int = 0
+    today: int = 0
+    to_number: int = 0
+
+
+def read_number(text: str) -> str:
+    """A number as it is dialled: ``+`` and digits.
+
+    Raises:
+        DialRefused: ``number_invalid``.
+    """
+    number = re.sub(r"[\s().-]", "", text)
+    number = re.sub(r"^\+521([0-9]{10})$", r"+52\1", number)  # mobiles of Mexico until 2019
+    if not re.fullmatch(r"\+[1-9][0-9]{6,14}", number):
+        raise DialRefused(
+            "to: write the number with its country code, as +34911111111",
+            code="number_invalid",
+            field="to",
+        )
+    return number
+
+
+def check_destination(number: str, section: DialingSection, do_not_call: frozenset[str]) -> None:
+    """Raises DialRefused: ``dialing_denied``, ``do_not_call``."""
+    if not number.startswith(section.prefixes or ("none",)) or number.startswith(COSTLY):
+        raise DialRefused(
+            "to: this tenant may not dial there; telephony.dialing.<tenant>.prefixes allows",
+            code="dialing_denied",
+            field="to",
+        )
+    if number in do_not_call:
+        raise DialRefused("to: this number asked not to be called", code="do_not_call", field="to")
+
+
+def choose_caller_id(asked: str | None, section: DialingSection) -> str:
+    """The number that is shown. Raises DialRefused: ``caller_id_denied``."""
+    if not section.caller_ids or (asked is not None and asked not in section.caller_ids):
+        raise DialRefused(
+            "from: name a number of telephony.dialing.<tenant>.caller_ids",
+            code="caller_id_denied",
+            field="from",
+        )
+    return asked or section.caller_ids[0]
+
+
+def check_moment(local: datetime, section: DialingSection) -> None:
+    """Raises DialRefused: ``dialing_hours``. ``local`` is in the section's time zone."""
+    is_weekend = local.weekday() >= 5 and not section.weekends
+    if is_weekend or not section.from_hour <= local.hour < section.to_hour:
+        raise DialRefused(
+            f"calls are placed from {section.from_hour} to {section.to_hour} h "
+            f"({section.timezone}{'' if section.weekends else ', Monday to Friday'})",
+            code="dialing_hours",
+            retryable=True,
+        )
+
+
+def check_consent(at: date | None, today: date) -> None:
+    """Of a commercial call. Raises DialRefused: ``consent_missing``."""
+    if at is None or not timedelta() <= today - at <= timedelta(days=CONSENT_DAYS):
+        raise DialRefused(
+            "consent: a commercial call needs one of the last two years: at, source, wording",
+            code="consent_missing",
+            field="consent",
+        )
+
+
+def check_counts(counts: DialCounts, section: DialingSection) -> None:
+    """Raises DialRefused: ``dialing_limit``, naming the cap."""
+    caps = (
+        (counts.under_way, section.at_once, "at_once"),
+        (counts.last_minute, section.per_minute, "per_minute"),
+        (counts.today, section.per_day, "per_day"),
+        (counts.to_number, section.attempts, "attempts"),
+    )
+    for used, most, name in caps:
+        if used >= most:
+            raise DialRefused(
+                f"telephony.dialing.<tenant>.{name} ({most}) is reached",
+                code="dialing_limit",
+                field=name,
+                retryable=True,
+            )
+
+
+def read_list(text: str) -> frozenset[str]:
+    """The numbers of a do-not-call file: one a line; what follows a ``#`` is a remark."""
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    return frozenset(read_number(line) for line in lines if line)
