@@ -122,7 +122,7 @@ def _tell_truncated(s: CallState, event: Json) -> None:
     s.tell("conversation.item.truncated", **place)
 
 
-_HANDLERS: dict[str, Callable[[CallState, Json], None]] = {
+_HANDLERS: dict[str, Callable[[CallState, Json], object]] = {
     "response.create": _respond,
     "response.cancel": responses.cancel,
     **dict.fromkeys((UPDATE, RETRIEVE), _ask),

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from penny.calls.numbers import Word, read_words
-from penny.calls.record import TimedWord, Turn
+from penny.calls.record import KEY, TimedWord, Turn
 
 
 MASK = "•"
@@ -113,7 +113,7 @@ def mask_secrets(turns: list[Turn]) -> list[Turn]:
 
     A turn that has part of one loses all its numbers, of both sides: what is said again too.
     """
-    said = [turn.words or "" for turn in turns]
+    said = [f"{turn.words or ''} {_keys(turn)}".strip() for turn in turns]
     heard = [turn.text for turn in turns]
     hit = {position for run in _runs(said) for position in run}
     hit |= {position for run in _runs(heard) for position in run}
@@ -206,6 +206,11 @@ def _mask_words(words: list[TimedWord]) -> list[TimedWord]:
         masked.append(word.model_copy(update={"text": MASK}) if hidden else word)
         at = end + 1
     return masked
+
+
+def _keys(turn: Turn) -> str:
+    """What was pressed in a turn: a number as any other."""
+    return "".join(str(m["fields"].get("event", "")) for m in turn.marks if m["kind"] == KEY)
 
 
 def _has_number(text: str) -> bool:

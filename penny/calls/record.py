@@ -18,6 +18,9 @@ from penny.session.turn_record import TurnRecord
 
 Json = dict[str, Any]
 
+KEY = "input_audio_buffer.dtmf_event_received"
+"""A key of the telephone: ``event`` is its sign."""
+
 Status = Literal["completed", "interrupted", "failed"]
 """``interrupted``: the gateway ended before the call did; what was finished by then is kept.
 ``failed``: the call never connected; ``end_reason`` says why."""
@@ -82,8 +85,8 @@ class Turn(_Kept):
     latency_ms: dict[str, int | None] = Field(default_factory=dict)
     items: list[Heard] = Field(default_factory=list)
     marks: list[Json] = Field(default_factory=list)
-    """Actions, folios, corrections, changes of mode, and what the brain notes of its own work
-    (kind ``note``): ``kind``, ``at_ms``, ``fields``."""
+    """Actions, folios, corrections, changes of mode, keys pressed (``KEY``), and what the brain
+    notes of its own work (kind ``note``): ``kind``, ``at_ms``, ``fields``."""
     is_masked: bool = False
     """Its numbers were taken out, and its sound is silence."""
     derived: Json = Field(default_factory=dict)

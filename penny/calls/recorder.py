@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from penny.audio.format import PCM24K, AudioFormat
 from penny.calls.masking import mask_digits, without_words
 from penny.calls.notice import Consent
-from penny.calls.record import keep_turn
+from penny.calls.record import KEY, keep_turn
 from penny.calls.spool import SpooledCall
 from penny.session.observers import MODE_CHANGED
 from penny.session.turn_record import TurnReader, TurnRecord
@@ -26,7 +26,6 @@ stretch began earlier. A client whose clock runs fast begins a new one, at most 
 SETTLED_MS = 60_000.0
 RECORDING = "penny.recording"
 """An action of the call: ``paused``."""
-KEY = "input_audio_buffer.dtmf_event_received"
 _HEARD = (
     "conversation.item.input_audio_transcription.completed",
     "penny.transcript",

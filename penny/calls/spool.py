@@ -3,7 +3,7 @@
 A folder for each call holds ``log.jsonl`` (its header, where its sound lies, every finished turn,
 its end), ``caller.raw`` and ``penny.raw``. Folders of one process lie in a folder of its own that
 it holds locked: a folder without a living owner is a call that was cut off. Nothing here waits for
-a database, and an event costs the call an append to a list; a thread writes five times a second.
+a database, and an event costs the call an append to a list; a thread writes ten times a second.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ log = structlog.get_logger()
 
 Json = dict[str, Any]
 
-FLUSH_S = 0.2
-"""What a killed process may lose; a piece of audio of both sides is 26 kB by then."""
+FLUSH_S = 0.1
+"""What a killed process may lose; a piece of audio of both sides is 13 kB by then."""
 LOG, CALLER, PENNY = "log.jsonl", "caller.raw", "penny.raw"
 _LOCK = "owner.lock"
 

@@ -359,6 +359,7 @@ class TurnRecorder:
 
 _ENVELOPE = frozenset({"type", "event_id"})
 _MARKS = (
+    "input_audio_buffer.dtmf_event_received",
     "penny.context_update",
     "penny.correction",
     "penny.handoff",

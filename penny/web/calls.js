@@ -78,7 +78,11 @@ function linesOf(turns) {
 
 function lineOf(line) {
   const say = words().calls;
-  if (line.mark) return element("li", {}, element("p", { text: `${clock(line.at * 1000)} · ${say.marks[line.mark.kind] ?? line.mark.kind}` }));
+  if (line.mark) {
+    const { kind, fields } = line.mark;
+    const told = [clock(line.at * 1000), say.marks[kind] ?? kind, fields.name ?? fields.destination ?? fields.event];
+    return element("li", {}, element("p", { text: told.filter(Boolean).join(" · ") }));
+  }
   const made = element(
     "button",
     { type: "button" },

@@ -296,7 +296,7 @@ export const EN = {
     cuts: (count) => (count === 1 ? "1 interruption" : `${count} interruptions`),
     states: { stored: "with sound", absent: "no sound", deleted: "sound deleted", lost: "sound lost", interrupted: "cut off" },
     sides: { caller: "Caller", penny: "Penny" },
-    marks: { context_update: "folio", correction: "correction", tool_call: "action", function_call: "action", handoff: "hand-off", recording: "recording", mode_changed: "change of mode", note: "note of the brain" },
+    marks: { "input_audio_buffer.dtmf_event_received": "key", context_update: "folio", correction: "correction", tool_call: "action", function_call: "action", handoff: "hand-off", recording: "recording", mode_changed: "change of mode", note: "note of the brain" },
     duration: "Duration",
     latency: "First voice",
     interruptions: "Interruptions",

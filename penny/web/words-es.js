@@ -296,7 +296,7 @@ export const ES = {
     cuts: (count) => (count === 1 ? "1 interrupción" : `${count} interrupciones`),
     states: { stored: "con sonido", absent: "sin sonido", deleted: "sonido borrado", lost: "sonido perdido", interrupted: "cortada" },
     sides: { caller: "Cliente", penny: "Penny" },
-    marks: { context_update: "folio", correction: "corrección", tool_call: "acción", function_call: "acción", handoff: "traspaso", recording: "grabación", mode_changed: "cambio de modo", note: "nota del cerebro" },
+    marks: { "input_audio_buffer.dtmf_event_received": "tecla", context_update: "folio", correction: "corrección", tool_call: "acción", function_call: "acción", handoff: "traspaso", recording: "grabación", mode_changed: "cambio de modo", note: "nota del cerebro" },
     duration: "Duración",
     latency: "Primera voz",
     interruptions: "Interrupciones",

@@ -157,8 +157,9 @@ def measure(network: LossyNetwork, by: str, speech: Path, options: argparse.Name
     )
     try:
         assert house.stdout is not None
-        key = house.stdout.readline().decode().strip()
-        if not key.startswith("penny_"):
+        lines = (line.decode().strip() for line in house.stdout)
+        key = next((line for line in lines if line.startswith("penny_")), "")  # after its log
+        if not key:
             raise RuntimeError(f"Penny did not start: python -m tests.bench.webrtc_house {folder}")
         base = f"http://{network.address}:8080"
         sizes = (str(options.calls), str(options.turns))

@@ -183,23 +183,26 @@ def run_quick() -> int:
 
 
 def run_recording(options: argparse.Namespace) -> int:
-    """What keeping the sound adds to each pairing; 1 when that is over the bar."""
+    """What keeping the sound adds to each pairing; 1 when that is over the bar.
+
+    A recording Penny stands beside one that keeps nothing, in the same seconds: beside the bare
+    relay each, the two ratios differ by chance more than by what is looked for.
+    """
     take_priority()
-    kinds = {"quiet": pairings("quiet"), "recording": pairings("recording", recording="on")}
-    both = [system for pair in zip(*kinds.values(), strict=True) for system in pair]
-    rows, raw = run_pairs(
-        [(system, bare_of(system)) for system in both], (10,), options.seconds, options.rounds
-    )
+    quiet, recording = pairings("quiet"), pairings("recording", recording="on")
+    beside = list(zip(recording, quiet, strict=True)) + [(each, bare_of(each)) for each in quiet]
+    rows, raw = run_pairs(beside, (10,), options.seconds, options.rounds)
     say(report.pair_table(rows))
-    memory: dict[tuple[str, str], list[float]] = {}
-    for pair in raw["rounds"]:
-        kb = pair["rounds"][0]["kb_per_session"]
-        memory.setdefault((pair["system"], pair["work"]), []).append(kb)
     ratios = {(row["system"], row["work"]): row["ratio"] for row in rows}
     is_over = False
-    for system in kinds["quiet"]:
-        was, now = ("quiet", system.work), ("recording", system.work)
-        more, kb = ratios[now] - ratios[was], median(memory[now]) - median(memory[was])
+    for system in quiet:
+        more = (ratios["recording", system.work] - 1) * ratios["quiet", system.work]
+        kb = median(
+            one["kb_per_session"] - other["kb_per_session"]
+            for pair in raw["rounds"]
+            if (pair["system"], pair["work"]) == ("recording", system.work)
+            for one, other in [pair["rounds"]]
+        )
         say(f"{system.work}: recording adds {more:+.2f} relays, {kb:+.1f} KB a session")
         is_over |= more > RECORDING_RATIO or kb > RECORDING_KB
     return int(is_over)

@@ -14,7 +14,7 @@ import pytest
 from num2words import num2words
 
 from penny.calls.masking import mask_secrets
-from penny.calls.record import Turn
+from penny.calls.record import KEY, Turn
 from tests.penny.calls.calls import a_turn
 
 
@@ -165,6 +165,20 @@ def test_a_security_code_is_never_kept(asked: str, words: str) -> None:
     assert not plain(masked[1].words or "") & (
         NUMBER_WORDS | {"123", "one", "two", "three", "novecientos"}
     )
+
+
+@pytest.mark.parametrize(
+    ("asked", "keys", "left"),
+    [
+        ("Pulse uno para facturas.", "1", "1"),
+        ("¿Su tarjeta?", "4111111111111111#", "•" * 16 + "#"),
+        ("Marque su PIN.", "4512", "••••"),
+    ],
+)
+def test_keys_that_spell_a_secret_are_not_kept(asked: str, keys: str, left: str) -> None:
+    pressed = [{"kind": KEY, "at_ms": at, "fields": {"event": key}} for at, key in enumerate(keys)]
+    (_, masked) = mask_secrets([a_turn("hola", asked), a_turn("", "Gracias.", marks=pressed)])
+    assert "".join(mark["fields"]["event"] for mark in masked.marks) == left
 
 
 def test_an_action_long_after_the_card_keeps_no_number_of_it() -> None:

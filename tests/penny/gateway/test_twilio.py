@@ -114,7 +114,7 @@ async def test_a_question_is_answered_and_the_call_is_kept(tmp_path: Path) -> No
             await until(lambda: stream.loud_ms() >= greeted + 1000)
             await stream.stop()
             await until(stream.closed.is_set)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             found: list[Json] = []
             while not found:
                 async with http.get(f"{url}/v1/calls", headers=OPERATOR) as answer:
