@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 import aiohttp
 import numpy as np
 from aiohttp import web
+from yarl import URL
 
 from penny.aio.handshake import Upgrade
 from penny.audio.convert import Converter
@@ -33,14 +34,22 @@ STALLS_S = (0.010, 0.025, 0.100, 0.500)
 class Line:
     """A server of streams: each connection is a call whose session is in the bench's hands."""
 
-    def __init__(self, on_late: Callable[[float], object] = lambda _late_s: None) -> None:
+    def __init__(
+        self,
+        on_late: Callable[[float], object] = lambda _late_s: None,
+        heartbeat_s: float | None = HEARTBEAT_S,
+    ) -> None:
+        self._heartbeat_s = heartbeat_s
         self.ticker = Ticker(asyncio.get_running_loop().time, on_late)
         self.calls: asyncio.Queue[PhoneCall] = asyncio.Queue()
         self.url = ""
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         upgrade = Upgrade(
-            request, max_message_bytes=65_536, heartbeat_s=HEARTBEAT_S, send_limit_s=SEND_LIMIT_S
+            request,
+            max_message_bytes=65_536,
+            heartbeat_s=self._heartbeat_s,
+            send_limit_s=SEND_LIMIT_S,
         )
         async with upgrade.accepted() as connection:
             sid = request.query["sid"]
@@ -73,6 +82,17 @@ class Line:
             await runner.cleanup()
 
 
+class Deaf(asyncio.Protocol):
+    """A far end that asks for a stream and drops what it gets where it is read."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(
+            b"GET /?sid=MZ1 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+
+
 @asynccontextmanager
 async def talking(line: Line) -> AsyncIterator[tuple[PhoneCall, TwilioStream]]:
     """One call, both its ends."""
@@ -92,8 +112,9 @@ async def talking(line: Line) -> AsyncIterator[tuple[PhoneCall, TwilioStream]]:
 
 async def measure_lateness() -> Row:
     """One process and loop serve 50 calls that all speak; the far ends discard what they get."""
+    loop = asyncio.get_running_loop()
     alone: list[float] = []
-    null = Ticker(asyncio.get_running_loop().time, alone.append)
+    null = Ticker(loop.time, alone.append)
 
     def nothing(_slot_s: float) -> None:
         return None
@@ -102,19 +123,20 @@ async def measure_lateness() -> Row:
     await asyncio.sleep(TICKED_S / 2)
     null.leave(nothing)
     late: list[float] = []
-    async with Line(late.append).listening() as line, aiohttp.ClientSession() as http:
-        sockets = [await http.ws_connect(line.url, params={"sid": "MZ1"}) for _ in range(CALLS)]
-        for socket in sockets:  # what comes is dropped where it is read
-            transport = socket._conn.transport  # type: ignore[union-attr]
-            transport.set_protocol(asyncio.Protocol())
+    async with Line(late.append, heartbeat_s=None).listening() as line:
+        address = URL(line.url)
+        deaf = [
+            (await loop.create_connection(Deaf, address.host, address.port))[0]
+            for _ in range(CALLS)
+        ]
         calls = [await line.calls.get() for _ in range(CALLS)]
         for call in calls:
             call.answer(round(TICKED_S * 1000))
         late.clear()
         await asyncio.sleep(TICKED_S - 1)
         shifted = line.ticker.grid.shifted
-        for socket in sockets:
-            socket._conn.transport.abort()  # type: ignore[union-attr]
+        for transport in deaf:
+            transport.abort()
     p99, p99_alone = (1000 * float(np.quantile(each, 0.99)) for each in (late, alone))
     figures = {"p99_ms": p99, "null_p99_ms": p99_alone, "shifts": float(shifted)}
     ok = p99 <= 5.0 or p99 <= 1.5 * p99_alone
