@@ -233,7 +233,9 @@ async def measure_resampling() -> Row:
         tone = (12_000 * np.sin(2 * np.pi * hz * at)).astype("<i2").tobytes()
         converter = Converter(PCM24K, AudioFormat("pcm16", 8000))
         out = np.frombuffer(converter.process(tone) + converter.flush(), "<i2").astype(float)
-        aliases.append(20 * np.log10(np.sqrt((out[200:-200] ** 2).mean()) / (12_000 / 2**0.5)))
+        aliases.append(
+            20 * np.log10(np.sqrt((out[200:-200] ** 2).mean() + 1e-9) / (12_000 / 2**0.5))
+        )
     converter = Converter(PCM24K, LINE)
     frames = [converter.process(bytes(960)) for _ in range(50)]
     uneven = sum(len(frame) != 160 for frame in frames)
