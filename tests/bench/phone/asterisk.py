@@ -86,8 +86,8 @@ async def last_word(wire: str, ms: int) -> bool:
 def measure_last_words(wire: str) -> Measure:
     async def row() -> Row:
         whole = 0
-        for first in range(0, LAST_WORDS, AT_ONCE):
-            calls = (last_word(wire, 200 + 20 * (number % AT_ONCE)) for number in range(first, first + AT_ONCE))
+        for _ in range(LAST_WORDS // AT_ONCE):
+            calls = (last_word(wire, 200 + 20 * number) for number in range(AT_ONCE))
             whole += sum(await asyncio.gather(*calls))
         figures = {"whole": float(whole), "of": float(LAST_WORDS)}
         return Row("E13", "last words heard whole", wire, figures, "all", whole == LAST_WORDS)
