@@ -259,7 +259,7 @@ test-webhooks: $(DEV_STAMP) ## 1,000 events to receivers that fail in every way,
 .PHONY: soak
 soak: $(DEV_STAMP) ## minutes of paced calls beside injected faults, then 25,000 short sessions
 	@$(BIN)/python -m tests.soak.run
-	@PENNY_LEAK_WARM_UP=15000 PENNY_LEAK_SESSIONS=10000 $(BIN)/python -m pytest -q -s -o faulthandler_timeout=0 tests/faults/test_leaks.py
+	@PENNY_LEAK_WARM_UP=15000 PENNY_LEAK_SESSIONS=10000 $(BIN)/python -m pytest -q -s tests/faults/test_leaks.py
 
 .PHONY: fuzz
 fuzz: $(DEV_STAMP) ## a million mutated inputs for every parser and for whole sessions

@@ -24,6 +24,7 @@ import structlog
 from aiohttp import ClientWebSocketResponse, WSCloseCode, WSMsgType, web
 from structlog.contextvars import bound_contextvars
 
+from penny.aio.tasks import TaskOwner
 from penny.errors import ConfigError
 from penny.ids import new_id
 from penny.logs import configure_logs
@@ -43,6 +44,7 @@ from runpod_worker.egress import (
 from runpod_worker.engines.registry import Engines, load_engines
 from runpod_worker.filler import Fillers
 from runpod_worker.settings import WorkerSettings
+from runpod_worker.stages import Voice
 from runpod_worker.system_guard import NO_GUARD, SystemGuard
 
 
@@ -120,6 +122,16 @@ class Worker:
             "refused": dict(hosts.refused) if hosts else {},
             "kernel": asdict(self._guard),
         }
+
+    async def prepare(self) -> None:
+        """Make the sentences beside the answers in the voice of who asks for none.
+
+        A slow voice that made them in the first call would make its answer late.
+        """
+        name = next(iter(self._engines.tts.voices()), "")
+        for language in self._engines.tts.info.languages:
+            for sentences in (self._fillers, self._apologies):
+                await sentences.prepare(Voice(language, name))
 
     async def _info(self, _request: web.Request) -> web.Response:
         return web.json_response(self.info())
@@ -299,9 +311,13 @@ async def serve(
         )
         sys.stdout.flush()
         loop.add_reader(sys.stdin.fileno(), _watch_parent, stop)
+    tasks = TaskOwner("worker")
+    if engines.tts.info.first_phrase_chars:
+        tasks.spawn(worker.prepare(), name="sentences made")
     try:
         await stop.wait()
     finally:
+        await tasks.aclose()
         await runner.cleanup()
         await engines.aclose()
         await worker.aclose()

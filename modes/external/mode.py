@@ -59,6 +59,11 @@ class ExternalMode:
         self._kb = kb
         self._ready = asyncio.Event()
         self._ready.set()
+        if self.availability().available:
+            # Vendors' SDKs take a second and a half to import: not where no key is, and where one
+            # is, before anyone calls.
+            import_module("openai")
+            import_module("brain.claude")
 
     @property
     def counts(self) -> BrainCounts:
@@ -79,12 +84,8 @@ class ExternalMode:
         """Open the knowledge base and the brain, if this mode can talk at all."""
         self._ready.clear()
         try:
-            if self.availability().available:
-                # The vendors' SDKs take a second and a half to import: not without a key, and not
-                # within the first call.
-                import_module("openai")
-                if self._config.brain.enabled:
-                    self._shared.brain = await self._open_brain()
+            if self._config.brain.enabled and self.availability().available:
+                self._shared.brain = await self._open_brain()
         finally:
             self._ready.set()
 

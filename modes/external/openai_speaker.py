@@ -58,7 +58,7 @@ class VendorProvider:
     async def connect(self, path: str, query: Mapping[str, str], model: str) -> RealtimeSpeaker:
         """Open the WebSocket at ``path`` below the base URL. Raises ModeUnavailable."""
         if self._client is None:
-            import openai  # half a second: ``ExternalMode.start`` has done it before
+            import openai  # half a second: ``ExternalMode`` has done it before
 
             key = read_secret(OPENAI_API_KEY, os.environ)
             secret = key.get_secret_value() if key is not None else "none"

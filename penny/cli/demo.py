@@ -65,7 +65,7 @@ async def _run_both(arguments: argparse.Namespace, log: Path) -> int:
         if address is None:
             return _explain("speaker", await speaker.wait(), log)
         print(SIMULATED.format(address=address, log=log), flush=True)
-        front = ("--config", str(arguments.config), "--port", str(arguments.port))
+        front = ("--sample", "--config", str(arguments.config), "--port", str(arguments.port))
         started.append(await _serve(*front, PENNY_SPEAKER_PORT=address.rpartition(":")[2]))
         waits = [asyncio.create_task(process.wait()) for process in started]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

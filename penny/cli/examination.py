@@ -10,6 +10,8 @@ from typing import Any, Literal
 from brain.claude import find_fault
 from config.credentials import PURPOSES, Problem, find_notice, find_problems, read_secret
 from config.schema import Config
+from penny.errors import ConfigError
+from penny.webhooks.endpoints import read_endpoints
 from runpod_worker.stages import EngineInfo
 
 
@@ -89,6 +91,7 @@ def examine(
         *_examine_default_mode(config, modes),
         *_examine_models(config, today),
         *_examine_documents(config),
+        *_examine_webhooks(config, environment),
         *(
             Finding("warning", config.origin.place(key), message)
             for key, message in config.origin.retired.items()
@@ -169,6 +172,25 @@ def _examine_brains_models(config: Config, today: date) -> list[Finding]:
         Finding("error" if "was turned" in fault else "warning", config.origin.place(key), fault)
         for key, name in named.items()
         if (fault := find_fault(config.models.current(name), today))
+    ]
+
+
+def _examine_webhooks(config: Config, environment: Mapping[str, str]) -> list[Finding]:
+    """What ends a gateway's start, and who hears nothing of private calls."""
+    try:
+        receivers = read_endpoints(config, environment)
+    except ConfigError as error:
+        place = config.origin.place(error.key or "webhooks")
+        return [Finding("error", place, error.message)]
+    private = config.penny.modes.SELF_HOSTED.enabled
+    return [
+        Finding(
+            "warning",
+            config.origin.place("webhooks"),
+            f"{each.name} hears nothing of private calls: its host is not in privacy.allowed_hosts",
+        )
+        for each in receivers.values()
+        if private and not each.may_hear_private
     ]
 
 

@@ -15,6 +15,7 @@ from penny.errors import ConfigError
 from penny.gateway.asterisk import AsteriskDoor
 from penny.gateway.dialer import Dialer
 from penny.gateway.gate import Gate
+from penny.gateway.live_phones import LivePhoneRoutes
 from penny.gateway.metrics import Metrics
 from penny.gateway.opening import Notice
 from penny.gateway.phones import Phones
@@ -48,6 +49,7 @@ class Carriers:
         self.twilio: TwilioDoor | None = None
         self.dialer = Dialer(config, self.phones.check)
         self.dialer.add_to(app)
+        LivePhoneRoutes(self.phones, config, broker.end_session).add_to(app)
         metrics.figures.append(self.collect)
         section = config.telephony.twilio
         if section.enabled:

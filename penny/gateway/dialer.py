@@ -14,13 +14,13 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, date, datetime
-from typing import Any, Literal, Protocol
+from datetime import UTC, datetime
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import structlog
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from config.schema import Config
 from config.telephony import DialingSection
@@ -40,6 +40,7 @@ from penny.telephony.dialing import (
     read_list,
     read_number,
 )
+from penny.telephony.wishes import DialWish, OptOut
 from penny.trust.identity import Identity
 from penny.writable import dump_json
 
@@ -65,48 +66,12 @@ STATUS = {
     "dialing_hours": 409,
     "dialing_limit": 429,
     "dial_not_found": 404,
+    "call_not_found": 404,
+    "transfer_unknown": 404,
     "carrier_refused": 502,
     "no_carrier": 503,
 }
 """Error code -> HTTP status; else 400."""
-
-
-class Consent(BaseModel):
-    """The consent to a commercial call: when, where it comes from, and its words."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    at: date
-    source: str = Field(min_length=1, max_length=200)
-    wording: str = Field(min_length=1, max_length=1000)
-
-
-class DialWish(BaseModel):
-    """A call that is to be placed."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-    to: str = Field(max_length=40)
-    from_: str | None = Field(None, alias="from", max_length=40)
-    mode: Literal["SELF_HOSTED", "EXTERNAL"] | None = None
-    language: Literal["es", "en"] | None = None
-    greeting: str | None = Field(None, max_length=500)
-    instructions: str | None = Field(None, max_length=20_000)
-    actions: list[str] = Field(default_factory=list, max_length=128)
-    context: Json = Field(default_factory=dict)
-    purpose: Literal["service", "commercial"] = "service"
-    consent: Consent | None = None
-
-
-class DialState(BaseModel):
-    """A call that was placed; ``outcome`` is null while it is under way."""
-
-    id: str
-    session_id: str
-    to: str
-    from_: str = Field(alias="from")
-    state: str
-    outcome: str | None
 
 
 class Placer(Protocol):
@@ -141,14 +106,14 @@ class Dialer:
         self.keep: Callable[[Json, str], None] | None = None
 
     def add_to(self, app: web.Application) -> None:
-        app.router.add_post("/v1/calls", _told(self._place))
-        app.router.add_get("/v1/dials/{id}", _told(self._show))
-        app.router.add_post("/v1/do-not-call", _told(self._opt_out))
+        app.router.add_post("/v1/calls", answered(self._place))
+        app.router.add_get("/v1/dials/{id}", answered(self._show))
+        app.router.add_post("/v1/do-not-call", answered(self._opt_out))
 
     # -- routes -------------------------------------------------------------------------------
 
     async def _place(self, request: web.Request) -> web.Response:
-        wish = await _read(request, DialWish)
+        wish = await read_body(request, DialWish)
         key = request.headers.get("Idempotency-Key")
         dial = await self.place(request[WHO], wish, key)
         return _json(describe(dial), 202)
@@ -162,7 +127,7 @@ class Dialer:
         return _json(describe(dial))
 
     async def _opt_out(self, request: web.Request) -> web.Response:
-        number = read_number((await _read(request, OptOut)).number)
+        number = read_number((await read_body(request, OptOut)).number)
         await asyncio.to_thread(self.book.opt_out, request[WHO].tenant, number)
         return web.Response(status=204)
 
@@ -283,14 +248,6 @@ class Dialer:
             self.keep(header, outcome)
 
 
-class OptOut(BaseModel):
-    """A number that is never to be called again."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    number: str = Field(max_length=40)
-
-
 def describe(dial: Dial) -> Json:
     """A call as it is told."""
     state = "placing" if dial.call_sid is None else "placed"
@@ -339,7 +296,8 @@ def _json(body: Json, status: int = 200) -> web.Response:
     return web.Response(body=dump_json(body), status=status, content_type="application/json")
 
 
-async def _read(request: web.Request, model: type[Any]) -> Any:
+async def read_body(request: web.Request, model: type[Any]) -> Any:
+    """The body as its model. Raises ProtocolError, naming the field."""
     try:
         return model.model_validate_json(await request.read())
     except ValidationError as error:
@@ -348,7 +306,7 @@ async def _read(request: web.Request, model: type[Any]) -> Any:
         raise ProtocolError(f"{name}: {first['msg']}", field=name) from error
 
 
-def _told(handler: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]:
+def answered(handler: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]:
     """The handler, whose PennyErrors are answers."""
 
     async def handle(request: web.Request) -> web.StreamResponse:

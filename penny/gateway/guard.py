@@ -64,6 +64,8 @@ ROUTES: dict[str, str] = {
     "POST /admin/v1/sessions/{id}/hang-up": "sessions:hang_up",
     "GET /v1/calls": "calls:read",
     "POST /v1/calls": "calls:place",
+    "POST /v1/calls/{id}/keys": "calls:place",
+    "POST /v1/calls/{id}/transfer": "calls:place",
     "GET /v1/dials/{id}": "calls:read",
     "POST /v1/do-not-call": "calls:place",
     "GET /v1/calls/export": "calls:export",

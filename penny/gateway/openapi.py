@@ -43,9 +43,9 @@ from penny.gateway.answers import (
     TelephonyState,
     Tested,
 )
-from penny.gateway.dialer import DialState, DialWish, OptOut
 from penny.gateway.guard import OPEN, OWN, ROUTES
 from penny.telephony.reception import TelephonyReception
+from penny.telephony.wishes import DialState, DialWish, KeysOut, OptOut, Transfer
 from penny.webhooks.query import DeliveryQuery, Replay
 from penny.webhooks.sample import Test
 
@@ -136,6 +136,10 @@ TOLD: dict[str, Told] = {
         takes=DialWish,
         answers=DialState,
         status=202,
+    ),
+    "POST /v1/calls/{id}/keys": Told("Send keys in a live call", takes=KeysOut, status=204),
+    "POST /v1/calls/{id}/transfer": Told(
+        "Put a live call through to a name", takes=Transfer, status=202
     ),
     "GET /v1/dials/{id}": Told("A call that was placed, and how it ended", answers=DialState),
     "POST /v1/do-not-call": Told("Never call a number again", takes=OptOut, status=204),

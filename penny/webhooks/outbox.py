@@ -143,6 +143,16 @@ class Outbox:
             for row in sorted(rows.values(), key=lambda row: row.id)
         ]
 
+    async def release(self, claimed: Sequence[Delivery]) -> None:
+        """Give back what was claimed and not tried. Raises StoreUnavailable."""
+        if not claimed:
+            return
+        async with self._database.begin() as connection:
+            for each in claimed:
+                held = and_(deliveries.c.id == each.id, deliveries.c.attempts == each.attempts)
+                back = {"due_ms": 0, "attempts": each.attempts - 1}
+                await connection.execute(update(deliveries).where(held).values(back))
+
     async def settle(self, outcomes: Sequence[Outcome]) -> list[str]:
         """Write down what came of attempts; the names of endpoints that are disabled by it.
 

@@ -167,7 +167,8 @@ def cut_small_talk(text: str, language: Language) -> str:
     return ", ".join(parts)
 
 
-def _read_clauses(text: str, language: Language) -> list[Clause]:
+@lru_cache(maxsize=8)  # one utterance is read three times
+def _read_clauses(text: str, language: Language) -> tuple[Clause, ...]:
     clauses: list[Clause] = []
     for match in _CLAUSE.finditer(text):
         part = match["words"]
@@ -180,7 +181,7 @@ def _read_clauses(text: str, language: Language) -> list[Clause]:
         elif kind is None and not asks:
             kind, goes_on = _go_on(part, clauses, language)
         clauses.append(Clause(*match.span("words"), kind, goes_on, asks))
-    return clauses
+    return tuple(clauses)
 
 
 def _kind_of_clause(text: str, language: Language) -> Kind | None:
@@ -232,10 +233,9 @@ def _explained(tokens: tuple[str, ...], language: Language) -> tuple[list[Kind],
     kinds: list[Kind] = []
     explained: set[str] = set()
     for rule in _lists(language).rules:
-        met = [need & keys for need in rule.needs]
-        if all(met):
+        if not any(map(keys.isdisjoint, rule.needs)):
             kinds.append(rule.kind)
-            explained.update(*met, rule.also & keys)
+            explained.update(*(need & keys for need in (*rule.needs, rule.also)))
     return kinds, explained
 
 

@@ -21,6 +21,12 @@ PERSON = Action(description="pasa con una persona", handoff="cola-1")
 TABLE = {
     "pagar": PAY,
     "persona": PERSON,
+    "cancelar": Action(
+        description="da de baja",
+        endpoint="http://127.0.0.1:9/baja",
+        preview="http://127.0.0.1:9/baja/antes",
+        confirm=True,
+    ),
     "callar": Action(description="deja de grabar", recording="pause"),
     "grabar": Action(description="graba otra vez", recording="resume"),
 }
@@ -40,6 +46,11 @@ class Runner(ActionRunner):
         if self.failure is not None:
             raise self.failure
         return {"referencia": "P-77"}
+
+    async def preview(self, action: Action, call: ActionCall, session: Json) -> str:
+        if self.failure is not None:
+            raise self.failure
+        return f"¿Doy de baja {call.arguments['servicio']}?"
 
 
 def desk_of(runner: Runner) -> tuple[ToolDesk, list[Json]]:
@@ -90,13 +101,41 @@ async def test_a_person_who_takes_over_is_told_what_was_said() -> None:
 
     result = await desk.run("c1", "persona", '{"motivo": "una queja"}', 1, "")
 
-    assert result == {"status": "ok", "message": "Una persona toma la llamada; despídete."}
+    # A model reads the message; an engine without one goes by where the call is handed to.
+    said = "Una persona toma la llamada; despídete."
+    assert result == {"status": "ok", "message": said, "handoff": "cola-1"}
     [handoff] = [event for event in told if event["type"] == "penny.handoff"]
     assert (handoff["summary"], handoff["reason"], handoff["destination"]) == (
         "resumen",
         "una queja",
         "cola-1",
     )
+
+
+async def test_what_is_asked_before_a_change_comes_from_its_service() -> None:
+    runner = Runner()
+    desk, told = desk_of(runner)
+
+    asked = await desk.run("c1", "cancelar", '{"servicio": "agua"}', 1, "cancela el agua")
+    assert (asked["status"], asked["question"]) == (
+        "confirmation_required",
+        "¿Doy de baja agua?",
+    )
+    assert runner.ran == []
+    done = await desk.run("c2", "cancelar", '{"servicio": "agua"}', 2, "sí")
+    assert done["status"] == "ok"
+    assert [event["status"] for event in told] == ["refused", "started", "completed"]
+
+
+async def test_what_cannot_be_done_is_told_before_anybody_says_yes() -> None:
+    runner = Runner(failure=ActionFailed("No tiene agua.", code="http_error"))
+    desk, told = desk_of(runner)
+
+    result = await desk.run("c1", "cancelar", '{"servicio": "agua"}', 1, "cancela el agua")
+    assert (result["status"], result["message"]) == ("error", "No tiene agua.")
+    assert [(event["status"], event["message"]) for event in told] == [
+        ("refused", "No tiene agua.")
+    ]
 
 
 async def test_an_action_pauses_the_recording_and_another_goes_on_with_it() -> None:

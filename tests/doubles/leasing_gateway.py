@@ -101,7 +101,7 @@ class LeasingGateway:
         await self.source.start()
 
     async def open(self, name: str = "sess_1", **spec: Any) -> Speaker:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await self.mode.open(SessionSpec(name, "es", **spec))
 
     async def die(self) -> None:

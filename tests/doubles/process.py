@@ -15,7 +15,7 @@ import yaml
 
 
 ROOT = Path(__file__).resolve().parents[2]
-STOP_TIMEOUT_S = 20
+STOP_TIMEOUT_S = 60
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "RUNPOD_API_KEY")
 
 

@@ -90,7 +90,7 @@ class RealtimeClient:
         return [event["type"] for event in mine if not event["type"].endswith(".delta")]
 
     async def _receive(self, awaited: str) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             message = await self.socket.receive()
         if message.type is not aiohttp.WSMsgType.TEXT:
             self.close_code = self.socket.close_code

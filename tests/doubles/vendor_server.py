@@ -14,7 +14,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 Json = dict[str, Any]
 
-WAIT_S = 5.0
+WAIT_S = 60.0
 
 
 class UnexpectedStep(AssertionError):

@@ -74,7 +74,7 @@ class WebRtcCaller:
         self.location = answer.headers["Location"]
         init = webrtc.RTCSessionDescriptionInit("answer", text)
         await self.connection.set_remote_description(init)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await opened.wait()
         return answer
 
@@ -101,7 +101,7 @@ class WebRtcCaller:
 
     async def until(self, kind: str, count: int = 1) -> Json:
         """The ``count``-th event of that type."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 found = [event for event in self.events if event["type"] == kind]
                 if len(found) >= count:
@@ -110,7 +110,7 @@ class WebRtcCaller:
                 await self._changed.wait()
 
     async def until_closed(self) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not self.is_closed:
                 self._changed.clear()
                 await self._changed.wait()

@@ -6,23 +6,18 @@ The caller's interruption is a recording of a person where there are some, else 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
 
-from config.telephony import TelephonySection
 from penny.audio.resample import Resampler
-from penny.telephony.reception import read_reception
 from penny.telephony.store import TelephonyStore
 from tests.bench.pipeline.speech import made, recorded
 from tests.doubles.dialplan import Channel, Dialplan
 from tests.doubles.operator import OPERATOR
-from tests.doubles.process import running_process, write_config
 from tests.doubles.speech import silence, speak
-from tests.penny.telephony.shapes import an_fxo
 
 
 pytestmark = [pytest.mark.engines, pytest.mark.process, pytest.mark.timeout(300)]
@@ -36,25 +31,9 @@ WAIT_S = 90.0
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[tuple[str, TelephonyStore]]:
-    """Penny's address, and the lines of its Asterisk."""
-    section: Json = {
-        "folder": str(tmp_path / "phones"),
-        "asterisk": {"enabled": True, "wire": "websocket"},
-    }
-    calls = {"folder": str(tmp_path / "calls"), "url": f"sqlite:///{tmp_path / 'calls.sqlite'}"}
-    store = TelephonyStore(tmp_path / "phones", TelephonySection.model_validate(section), {})
-    store.save("default", read_reception(an_fxo()))
-    config = write_config(tmp_path, telephony=section, calls=calls)
-    with running_process(config, tmp_path / "penny.log", PENNY_LIGHT="1") as (url, _):
-        yield url, store
-
-
-@pytest.fixture
-async def call(house: tuple[str, TelephonyStore]) -> AsyncIterator[Channel]:
-    url, store = house
+async def call(penny_url: str, phones: TelephonyStore) -> AsyncIterator[Channel]:
     async with aiohttp.ClientSession() as http:
-        plan = Dialplan(store.files, http, {"127.0.0.1:8080": url.removeprefix("http://")})
+        plan = Dialplan(phones.files, http, {"127.0.0.1:8080": penny_url.removeprefix("http://")})
         for _ in range(60):  # until the worker is there, callers are sent to the person
             channel = Channel("+34600123456")
             running = asyncio.create_task(plan.call("penny-fxo-1", NUMBER, channel))
@@ -79,9 +58,8 @@ def at_8k(pcm24k: bytes) -> bytes:
 
 
 async def test_a_caller_is_answered_and_stops_the_answer_by_speaking(
-    call: Channel, house: tuple[str, TelephonyStore]
+    call: Channel, penny_url: str
 ) -> None:
-    url, _ = house
     peer = call.peer
     peer.say(at_8k(silence(500) + speak(QUESTION) + silence(1500)))
     await peer.until_loud(50, WAIT_S)  # a second of the answer
@@ -99,12 +77,12 @@ async def test_a_caller_is_answered_and_stops_the_answer_by_speaking(
         await hanging
     async with aiohttp.ClientSession(headers=OPERATOR) as http, asyncio.timeout(WAIT_S):
         while True:
-            async with http.get(f"{url}/v1/calls") as told:
+            async with http.get(f"{penny_url}/v1/calls?edge=phone") as told:
                 found = (await told.json())["calls"]
             if found:
                 break
             await asyncio.sleep(0.1)
-        async with http.get(f"{url}/v1/calls/{found[0]['id']}") as told:
+        async with http.get(f"{penny_url}/v1/calls/{found[0]['id']}") as told:
             kept = await told.json()
     assert (kept["edge"], kept["caller"]) == ("phone", "+34600123456")
     first, *_ = kept["turns"]

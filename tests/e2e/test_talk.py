@@ -29,7 +29,7 @@ def talk(url: str, *arguments: str) -> tuple[int, list[Json]]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=250,
     )
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -48,7 +48,7 @@ async def metric(url: str, name: str) -> float:
 
 async def until(ready: Callable[[], Awaitable[bool]]) -> None:
     """Wait for a state that a process shows."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await ready():
             await asyncio.sleep(0.05)
 

@@ -211,14 +211,14 @@ async def test_a_full_disk_loses_what_comes_and_harms_nothing_that_is_there(
 
         monkeypatch.setattr("penny.calls.spool.os.write", full)
         talk.say(number + 1)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not keeper.spool.fault:
                 await asyncio.sleep(0.05)
         assert keeper.spool.fault == "No space left on device"
         monkeypatch.setattr("penny.calls.spool.os.write", write)
         talk.say(number + 2)
         talk.end()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while keeper.kept < 1:
                 await asyncio.sleep(0.05)
         assert keeper.spool.fault == ""

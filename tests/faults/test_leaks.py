@@ -65,7 +65,7 @@ async def read_gauge(url: str, name: str) -> float:
 
 async def settle(url: str, tasks: float) -> float:
     """The tasks left once the sessions of vanished callers have ended."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             live = await read_gauge(url, "penny_sessions")
             left = await read_gauge(url, "penny_tasks")

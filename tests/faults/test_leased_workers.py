@@ -82,7 +82,7 @@ async def test_a_frozen_workers_slots_are_withdrawn_and_its_call_goes_on_elsewhe
                 await asyncio.sleep(0.02)
         assert clock() - stopped_s < 1.5 * SLOT_HEARTBEAT_S + 2
         await caller.ask("¿sigue ahí?")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (await caller.answer()).endswith("¿sigue ahí?"):
                 pass
         await caller.aclose()
@@ -104,7 +104,7 @@ async def test_a_line_that_went_silent_is_noticed_by_both_sides(
         await stack.enter_async_context(machine_process(tmp_path, server, "w1"))
         await (await gateway.open()).aclose()
         lease = next(iter(gateway.source.registry.leases.values()))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(lease.spare) < 2:
                 await asyncio.sleep(0.02)
             before = proxy.connections

@@ -51,7 +51,7 @@ async def send_raw(url: str, *pieces: bytes, pause_s: float = 0.0) -> bytes:
     reader, writer = await asyncio.open_connection(host, int(port))
     answer = bytearray()
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             for piece in pieces:
                 writer.write(piece)
                 await writer.drain()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,7 @@ def test_a_wrong_line_is_named(tmp_path: Path) -> None:
         read_questions(path)
 
 
+@cache
 def ask(sample: KnowledgeBase, name: str) -> EvalReport:
     questions = read_questions(ROOT / "kb" / "eval" / f"{name}.jsonl")
     return evaluate(lambda text: sample.search(SAMPLE, text), questions)

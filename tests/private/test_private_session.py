@@ -29,7 +29,7 @@ def test_a_whole_private_session_never_tries_to_leave(tmp_path: Path) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
     )
 
     assert done.returncode == 0, done.stderr[-3000:]

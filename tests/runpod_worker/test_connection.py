@@ -37,9 +37,15 @@ Json = dict[str, Any]
 
 @asynccontextmanager
 async def connected(
-    engines: Engines, settings: WorkerSettings | None = None, query: str = "?penny_events=1"
+    engines: Engines,
+    settings: WorkerSettings | None = None,
+    query: str = "?penny_events=1",
+    *,
+    prepared: bool = False,
 ) -> AsyncIterator[RealtimeClient]:
     worker = Worker(settings or WorkerSettings(), engines)
+    if prepared:
+        await worker.prepare()
     runner = web.AppRunner(worker.app())
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -295,6 +301,18 @@ async def test_a_caller_who_says_nothing_is_spoken_to_and_never_asked_to_repeat(
     [said] = done["response"]["output"]
     assert said["content"][0]["transcript"].strip() == "¿Sigue usted ahí?"
     assert stt.heard_ms == []
+
+
+async def test_sentences_made_before_the_first_call_are_not_made_again_in_it() -> None:
+    tts, spoken = FixedTts(), WorkerSettings().spoken
+    async with connected(make_engines(tts=tts), prepared=True) as client:
+        made = [*spoken.fillers["es"], spoken.apology["es"]]
+        assert tts.phrases == [*made, *spoken.fillers["en"], spoken.apology["en"]]
+        await client.until("session.created")
+        await client.stream(silence(300) + speak("¿Cuándo vence mi factura?") + silence(1500))
+        await client.until("response.done")
+
+    assert not set(tts.phrases[len(made) * 2 :]) & set(made)
 
 
 async def test_a_slow_answer_to_a_spoken_question_begins_with_a_filler() -> None:

@@ -28,7 +28,7 @@ def run(code: str, *arguments: str) -> dict[str, object]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=200,
     )
     found: dict[str, object] = json.loads(done.stdout)
     return found

@@ -77,7 +77,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         env=bare_environment(**environment),
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=250,
     )
 
 

@@ -107,6 +107,16 @@ class PhoneEdge:
         """The connection to the carrier is gone, or nothing comes on it any more."""
         self._end()
 
+    # -- the application's side ---------------------------------------------------------------
+
+    def send_keys(self, digits: str) -> None:
+        """Send keys to the other side (``Wire.send_keys``)."""
+        self._wire.send_keys(digits)
+
+    def hand_over_to(self, name: str) -> None:
+        """Who the call goes to when its session ends by a hand-off."""
+        self._destination = name
+
     # -- the session's side -------------------------------------------------------------------
 
     def start(self, sink: EdgeSink) -> None:
@@ -117,7 +127,10 @@ class PhoneEdge:
             self._ears.resume()
 
     def deliver(self, event: Json) -> None:
-        self._tell_cuts(self.playout.take(event, self._clock()))
+        now_s = self._clock()
+        self._tell_cuts(self.playout.take(event, now_s))
+        if self._wire.lead_ms and event["type"] == "response.output_audio.delta":
+            self.playout.send_due(now_s)  # a far side that buffers need not wait for the slot
         if event["type"] == "penny.handoff":
             self._destination = str(event.get("destination") or "")
         elif event["type"] == "error" and (again := self._wish.again(event["error"])) is not None:

@@ -77,19 +77,24 @@ class Playout:
 
     def play(self, slot_s: float) -> None:
         """Send what this slot is due; silence where there is nothing and the wire needs it."""
-        is_silent = True
-        for due in self._player.due(slot_s):
+        is_silent = not self.send_due(slot_s)
+        if is_silent and self._wire.needs_audio and self._dry_at_s - slot_s < DRY_S:
+            self._send(self._silence, slot_s)
+
+    def send_due(self, now_s: float) -> bool:
+        """Send what may leave by now; False where that is no sound."""
+        has_sound = False
+        for due in self._player.due(now_s):
             match due:
                 case Frame(data=data, item_id=item_id, audio_ms=audio_ms):
-                    is_silent = False
-                    self._send(data + self._silence[len(data) : self._frame_bytes], slot_s)
+                    has_sound = True
+                    self._send(data + self._silence[len(data) : self._frame_bytes], now_s)
                     self._note_sent(item_id, audio_ms)
                 case ItemSent(item_id=item_id):
                     self._mark(item_id, self._sent_ms.pop(item_id, 0.0), ends=True)
                 case _:
                     pass
-        if is_silent and self._wire.needs_audio and self._dry_at_s - slot_s < DRY_S:
-            self._send(self._silence, slot_s)
+        return has_sound
 
     def _send(self, frame: bytes, slot_s: float) -> None:
         self._dry_at_s = max(self._dry_at_s, slot_s) + FRAME_S

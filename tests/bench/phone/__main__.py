@@ -1,6 +1,6 @@
 """How telephone lines do on the wire: interruptions, positions, last words and keys.
 
-    python -m tests.bench.phone [--only E6,E13] [--json FILE]
+    python -m tests.bench.phone [--only E6,E13] [--write] [--json FILE]
 
 Penny's wires and telephone edge stand before peers that behave as the carriers do, over real
 sockets on loopback and on the wall clock: run it on a quiet machine. Prints a table; exit status 1
@@ -16,11 +16,14 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench.phone import asterisk
+from tests.bench.phone import asterisk, twilio
 from tests.bench.phone.row import Row
 
 
-MODULES = (asterisk,)
+README = Path(__file__).parents[3] / "penny" / "edges" / "telephone" / "README.md"
+BEGIN = "<!-- figures: made by python -m tests.bench.phone --write -->\n"
+END = "<!-- end of figures -->\n"
+MODULES = (asterisk, twilio)
 
 
 async def measure(only: set[str]) -> list[Row]:
@@ -39,14 +42,34 @@ def tell(row: Row) -> None:
     print(f"{row.id:4} {row.wire:12} {verdict:5} {figures}   ({row.what}; {row.limit})", flush=True)
 
 
+def as_table(rows: list[Row]) -> str:
+    """The rows as a table of the README."""
+    lines = ["| figure | wire | measured | limit | |", "|---|---|---|---|---|"]
+    for row in rows:
+        figures = ", ".join(f"{name} {value:g}" for name, value in row.figures.items())
+        verdict = "ok" if row.ok else "**over**"
+        lines.append(f"| {row.id} {row.what} | {row.wire} | {figures} | {row.limit} | {verdict} |")
+    return "\n".join(lines) + "\n"
+
+
+def write(rows: list[Row]) -> None:
+    """Put the table into the README of ``penny.edges.telephone``."""
+    before, rest = README.read_text(encoding="utf-8").split(BEGIN)
+    _, after = rest.split(END)
+    README.write_text(before + BEGIN + as_table(rows) + END + after, encoding="utf-8")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m tests.bench.phone")
     parser.add_argument("--only", default="", help="figures, with commas between")
+    parser.add_argument("--write", action="store_true", help="the table into the README")
     parser.add_argument("--json", type=Path, help="file for the rows")
     asked = parser.parse_args()
     rows = asyncio.run(measure({name for name in asked.only.split(",") if name}))
     if asked.json is not None:
         asked.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))
+    if asked.write:
+        write(rows)
     return 0 if all(row.ok for row in rows) else 1
 
 

@@ -16,7 +16,7 @@ from penny.gateway.app import Gateway
 
 Json = dict[str, Any]
 
-WAIT_S = 5.0
+WAIT_S = 60.0
 
 
 def external_only(config: Config) -> Config:

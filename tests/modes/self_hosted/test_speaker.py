@@ -36,7 +36,7 @@ WORKER = (sys.executable, "-m", "tests.doubles.worker_process")
 
 @pytest.fixture
 async def source() -> AsyncIterator[LocalWorker]:
-    worker = LocalWorker(None, None, start_timeout_s=30, command=WORKER)
+    worker = LocalWorker(None, None, start_timeout_s=120, command=WORKER)
     await worker.start()
     yield worker
     await worker.aclose()

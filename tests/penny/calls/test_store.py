@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from sqlalchemy import MetaData, Table, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from penny.calls import migrations
 from penny.calls.database import StoreUnavailable
 from penny.calls.query import CallQuery
-from penny.calls.rows import fold
+from penny.calls.rows import fold, row_of
 from penny.calls.store import CallStore
 from penny.calls.tables import metadata
 from penny.errors import ProtocolError
@@ -51,6 +57,30 @@ async def test_the_steps_lead_to_the_tables_that_are_used(url: str) -> None:
     await engine.dispose()
     of_words = ("call_text", "calls_said", "said_words")  # each database's own index of words
     assert [each for each in differs if not any(name in str(each) for name in of_words)] == []
+
+
+async def test_what_the_version_before_kept_is_found_by_its_words(tmp_path: Path) -> None:
+    path, row = tmp_path / "calls.sqlite", row_of(a_call(turns=[a_turn("¿Y la avería?")]))
+    with create_engine(f"sqlite:///{path}").begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        old = Table("calls", MetaData(), autoload_with=connection)
+        written = {name: value for name, value in row.items() if name in old.c}
+        written |= {name: json.dumps(row[name]) for name in ("record", "topics")}
+        connection.execute(old.insert(), written)
+        index = "INSERT INTO call_text (call_id, folded) VALUES (:id, :folded)"
+        connection.execute(text(index), row)
+    store = CallStore(f"sqlite:///{path}")
+    assert await ids(store, "default", text="averia") == [row["id"]]
+    assert await ids(store, "default", text="factura") == []
+    await store.put(a_call(1, turns=[a_turn("otra avería")]))
+    assert len(await ids(store, "default", text="avería")) == 2
+    await store.delete("default", [row["id"]], 1)
+    await store.purge([row["id"]])
+    assert await ids(store, "default", text="avería") == ["sess_default_1"]
+    await store.aclose()
 
 
 async def ids(store: CallStore, tenant: str | None, **filters: object) -> list[str]:
@@ -184,3 +214,21 @@ async def test_a_database_that_is_away_is_told_as_such_without_its_words() -> No
 
 def test_text_is_folded_the_same_for_both() -> None:
     assert fold("¿Cuándo VENCE la póliza nº 12-B?") == "cuando vence la poliza no 12 b"
+
+
+@pytest.mark.parametrize("rare", [0, 4000])
+async def test_common_and_rare_words_are_found_alike(
+    store: CallStore, tenant: str, monkeypatch: pytest.MonkeyPatch, rare: int
+) -> None:
+    monkeypatch.setattr("penny.calls.store.RARE", rare)
+    for number in range(6):
+        said = "una avería de la línea" if number % 2 else "la factura"
+        await store.put(a_call(number, tenant, caller=f"+3460{number}", turns=[a_turn(said)]))
+    odd = [f"sess_{tenant}_{number}" for number in (5, 3, 1)]
+    assert await ids(store, tenant, text="línea averia") == odd
+    assert await ids(store, tenant, text="avería", caller="+34603") == odd[1:2]
+    assert await ids(store, tenant, text="avería factura") == []
+    first, cursor = await store.find(tenant, CallQuery(text="avería", limit=2))
+    assert [row["id"] for row in first] == odd[:2]
+    assert await ids(store, tenant, text="avería", limit=2, cursor=cursor) == odd[2:]
+    assert await store.count_found(tenant, CallQuery(text="avería")) == 3

@@ -123,6 +123,19 @@ def test_missing_documents_are_an_error_with_their_line(folder: Path) -> None:
     assert error.startswith("penny.yaml:2: kb.documents: there is no folder")
 
 
+def test_webhooks_without_a_secret_or_into_the_house_are_errors(folder: Path) -> None:
+    text = "webhooks: {url: 'https://crm.example/'}\n"
+    (error,) = messages(examined(read(folder, text)), "error")
+    assert "WEBHOOK_SECRET is not set" in error
+    known = {"WEBHOOK_SECRET": "a-secret-of-this-test"}
+    found = examined(read(folder, text), environment=known)
+    assert found.ok
+    assert any("default hears nothing of private calls" in w for w in messages(found, "warning"))
+    inward = read(folder, "webhooks: {url: 'https://10.0.0.1/'}\n")
+    (error,) = messages(examined(inward, environment=known), "error")
+    assert "privacy.allowed_hosts" in error
+
+
 def test_credentials_are_told_by_name_never_by_value(folder: Path) -> None:
     found = examined(read(folder, ""), environment={"OPENAI_API_KEY": "sk-canary"})
 

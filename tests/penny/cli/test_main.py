@@ -145,7 +145,7 @@ def test_command_line_starts_as_a_module() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         check=False,
     )
 

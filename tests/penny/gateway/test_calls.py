@@ -64,7 +64,7 @@ async def talk(client: RealtimeClient) -> None:
 
 async def kept_calls(url: str, count: int = 1) -> list[Json]:
     """The list, once so many are in it."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             _, body = await ask(url, "/v1/calls")
             if len(body["calls"]) >= count:

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from penny.cli.main import main
 from tests.doubles.operator import OPERATOR
 from tests.doubles.twilio_api import TwilioApiDouble, twilio_api
 from tests.doubles.twilio_stream import (
@@ -214,3 +215,26 @@ async def test_status_and_answer_of_no_call_of_ours_change_nothing(tmp_path: Pat
         answer = await post_webhook(at.http, at.url, "/twilio/voice?dial=dial_x", form)
         assert "<Hangup" in await answer.text()
         assert await refused(at.http, at.url) == {"unknown_dial": 1}
+
+
+async def test_a_list_is_dialled_once_within_the_same_rules(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = tmp_path / "lunes.csv"
+    names.write_text("to,language,caso\n+34911111111,es,7\n+33111111111,es,8\n", "utf-8")
+    (tmp_path / "penny.yaml").write_text("{}", "utf-8")
+    async with desk(tmp_path) as at:
+        told = ["--config", str(tmp_path / "penny.yaml"), "--url", at.url]
+        dialling = asyncio.ensure_future(
+            asyncio.to_thread(main, ["dial", "--list", str(names), *told])
+        )
+        await until(lambda: bool(at.api.placed))
+        await at.tell(at.api.placed[0], "busy")
+        assert await dialling == 1  # one of them was refused
+        assert await asyncio.to_thread(main, ["dial", "--list", str(names), *told]) == 1
+        status = await asyncio.to_thread(main, ["dial", "+34922222222", *told, "--context", "{}"])
+        assert status == 0
+        assert [placed["To"] for placed in at.api.placed] == ["+34911111111", "+34922222222"]
+    said = capsys.readouterr()
+    assert said.out.count('"outcome": "busy"') == 2
+    assert "may not dial there" in said.err

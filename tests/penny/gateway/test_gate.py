@@ -150,7 +150,7 @@ async def test_a_moved_key_file_ends_no_live_call_and_admits_no_new_one(
         await caller.until("session_started")
         (tmp_path / "keys.sqlite").rename(tmp_path / "away.sqlite")
         with capture_logs() as logs:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 # Each renewal of its place asks whether the key lives.
                 while [each["event"] for each in logs].count("keys_unreadable") < 2:
                     await asyncio.sleep(0.05)

@@ -63,7 +63,7 @@ class Owner:
         return {f["name"]: f for each in found if each["ref"] == ref for f in each["files"]}
 
     async def until(self, name: str, *, there: bool) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (name in await self.files()) is not there:
                 await asyncio.sleep(0.05)
 
@@ -163,7 +163,7 @@ async def test_a_tenant_sees_and_changes_only_its_own(section: Json, tmp_path: P
     ) as url:
         async with aiohttp.ClientSession(headers=_bearer(owner_key)) as http:
             mine = Owner(url, http)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not await mine.files(OTHERS):
                     await asyncio.sleep(0.05)
             _, told = await mine.ask("GET", "collections")

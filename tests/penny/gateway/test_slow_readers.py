@@ -90,7 +90,7 @@ def the_edge(kind: type) -> Any:
 
 async def counted(url: str, reason: str) -> None:
     """Wait until a session has ended for this reason."""
-    async with asyncio.timeout(30), aiohttp.ClientSession() as http:
+    async with asyncio.timeout(60), aiohttp.ClientSession() as http:
         while True:
             async with http.get(f"{url}/metrics") as metrics:
                 if f'reason="{reason}"' in await metrics.text():
@@ -139,7 +139,7 @@ async def test_answers_of_ws_that_nobody_reads_are_bounded_in_bytes(
         deaf(url, "/ws") as client,
     ):
         await client.send({"type": "session_start"})
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not (edges := open_edges()):
                 await asyncio.sleep(0.01)
         [edge] = edges

@@ -114,7 +114,7 @@ async def test_a_question_is_answered_and_the_call_is_kept(tmp_path: Path) -> No
             await until(lambda: stream.loud_ms() >= greeted + 1000)
             await stream.stop()
             await until(stream.closed.is_set)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             found: list[Json] = []
             while not found:
                 async with http.get(f"{url}/v1/calls", headers=OPERATOR) as answer:
@@ -325,6 +325,32 @@ async def test_a_person_is_put_through_after_the_goodbye_was_heard() -> None:
     ((call_sid, fields),) = api.updates
     assert call_sid == stream.call_sid
     assert "<Number>+34911111111</Number>" in fields["Twiml"]
+
+
+async def test_an_application_sends_keys_and_puts_a_live_call_through() -> None:
+    async with twilio_api() as api:
+        dialing = {"default": {"transfers": {"soporte": "+34911111111"}}}
+        opened = line(twilio={"api_url": api.url}, telephony={"dialing": dialing})
+        async with opened as (http, url), calling_in(http, url) as stream:
+            api.live.add(stream.call_sid)
+
+            async def ask(what: str, **body: Any) -> int:
+                async with http.get(f"{url}/admin/v1/sessions", headers=OPERATOR) as answer:
+                    sessions = (await answer.json())["sessions"]
+                call_id = sessions[0]["session_id"] if sessions else "none"
+                address = f"{url}/v1/calls/{call_id}/{what}"
+                async with http.post(address, json=body, headers=OPERATOR) as answer:
+                    return answer.status
+
+            async with asyncio.timeout(30):
+                while await ask("keys", digits="5") != 204:
+                    await asyncio.sleep(0.05)
+            await until(lambda: stream.loud_ms() >= 100)
+            assert await ask("keys", digits="5x") == 400
+            assert await ask("transfer", to="+34900000000") == 404
+            assert await ask("transfer", to="soporte") == 202
+            await until(lambda: bool(api.updates))
+    assert "<Number>+34911111111</Number>" in api.updates[0][1]["Twiml"]
 
 
 async def test_a_goodbye_of_ours_ends_the_call_and_not_only_the_stream() -> None:

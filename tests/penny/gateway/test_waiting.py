@@ -259,7 +259,7 @@ async def test_beyond_the_budget_who_may_be_moved_is_told_by_voice_and_then_serv
                 await caller.until("session_ended")
             ended = 'penny_sessions_ended_total{mode="EXTERNAL",reason="client_ended"} 1.0'
             moved = 'penny_sessions_moved_total{before="SELF_HOSTED",mode="EXTERNAL"} 1.0'
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while ended not in (metrics := await read_text(f"{house.url}/metrics")):
                     await asyncio.sleep(0.1)
             assert moved in metrics
@@ -297,5 +297,5 @@ async def test_a_caller_who_hangs_up_while_waiting_leaves_no_session_behind(
         await caller.until("session_started")
         await caller.send("session_end")
         assert (await caller.until("session_ended"))["reason"] == "client_ended"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert await caller.closed() == 1000

@@ -82,7 +82,7 @@ async def test_a_call_is_told_as_it_begins_and_when_it_is_over(tmp_path: Path) -
         assert turn["heard_text"] or turn["missing"]["heard_text"]
         status, page = await ask(url, f"/v1/webhooks/deliveries?call_id={session['id']}")
         assert status == 200
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while {row["state"] for row in page["deliveries"]} != {"delivered"}:
                 await asyncio.sleep(0.05)
                 _, page = await ask(url, f"/v1/webhooks/deliveries?call_id={session['id']}")
@@ -95,7 +95,7 @@ async def test_a_private_call_goes_to_no_host_that_privacy_does_not_name(tmp_pat
         async with connected_to(url) as client:
             await client.until("session.created")
             page: Json = {"deliveries": []}
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not page["deliveries"]:
                     _, page = await ask(url, "/v1/webhooks/deliveries?endpoint=away")
         assert [row["state"] for row in page["deliveries"]] == ["withheld"]

@@ -215,7 +215,7 @@ TEXTS_TRUNK = ("host", "user", "password", "outbound_caller_id", "auth_type", "t
     st.lists(st.tuples(HOSTILE, HOSTILE), max_size=1),
     st.lists(HOSTILE, max_size=1),
 )
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_no_value_makes_a_section_or_an_option(
     fxo: Json, trunk: Json, dids: list[tuple[str, str]], match: list[str]
 ) -> None:

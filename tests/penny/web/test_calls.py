@@ -69,13 +69,13 @@ async def ledger(tab: Tab, tmp_path: Path) -> AsyncIterator[Ledger]:
 async def sign_in(page: Page) -> None:
     await page.get_by_label("Clave").fill(HOUSE_KEY)
     await page.get_by_role("button", name="Entrar").click()
-    await expect(page.locator("#calls li")).to_have_count(50, timeout=30_000)
+    await expect(page.locator("#calls li")).to_have_count(50, timeout=90_000)
 
 
 @pytest.mark.timeout(400)
 async def test_a_call_is_found_read_heard_held_and_erased_by_keyboard_too(ledger: Ledger) -> None:
     page = ledger.page
-    await expect(page.locator("#entry")).to_be_visible(timeout=30_000)
+    await expect(page.locator("#entry")).to_be_visible(timeout=90_000)
     assert await find_violations(page) == []
     await sign_in(page)
     await page.get_by_role("button", name="Ver más").press("Enter")

@@ -45,11 +45,11 @@ async def look_at(page: Page) -> None:
 
 
 async def test_rooms_are_those_of_the_key_and_lead_on_by_keyboard(page: Page) -> None:
-    await expect(page.locator("#entry")).to_be_visible(timeout=30_000)
+    await expect(page.locator("#entry")).to_be_visible(timeout=90_000)
     await expect(page.locator("#rooms a")).to_have_text(["Hablar", "API"])
     await page.get_by_label("Clave").fill(HOUSE_KEY)
     await page.keyboard.press("Enter")
-    await expect(page.locator("#parts li")).to_have_count(8, timeout=30_000)
+    await expect(page.locator("#parts li")).to_have_count(8, timeout=90_000)
     await expect(page.locator("#rooms a")).to_have_text(
         ["Puesta a punto", "Hablar", "Centralita", "Llamadas", "Avisos", "Documentos"]
         + ["Teléfonos", "API"]
@@ -57,7 +57,7 @@ async def test_rooms_are_those_of_the_key_and_lead_on_by_keyboard(page: Page) ->
     await expect(page.locator("#rooms [aria-current]")).to_have_text("Puesta a punto")
     await look_at(page)
     await page.locator("#rooms a", has_text="API").press("Enter")
-    await expect(page.locator(".route").first).to_be_visible(timeout=30_000)
+    await expect(page.locator(".route").first).to_be_visible(timeout=90_000)
     await page.get_by_role("button", name="English").click()
     await expect(page.locator("#rooms [aria-current]")).to_have_text("API")
     await page.locator("summary", has_text="/v1/calls/{id}/metrics").press("Enter")

@@ -32,10 +32,10 @@ async def page(tab: Tab, tmp_path: Path) -> AsyncIterator[Page]:
     section = {"folder": str(tmp_path / "phones"), "probe_loopback": True}
     async with running_penny(telephony=section) as base:
         await tab.open(f"{base}/telephony")
-        await expect(tab.page.locator("#entry")).to_be_visible(timeout=30_000)
+        await expect(tab.page.locator("#entry")).to_be_visible(timeout=90_000)
         await tab.page.get_by_label("Clave").fill(HOUSE_KEY)
         await tab.page.keyboard.press("Enter")
-        await expect(tab.page.locator("#line")).to_be_visible(timeout=30_000)
+        await expect(tab.page.locator("#line")).to_be_visible(timeout=90_000)
         yield tab.page
         await tab.close()
 
@@ -83,13 +83,13 @@ async def test_a_trunk_is_saved_and_tested_by_keyboard_alone(page: Page) -> None
         await expect(page.locator("#banner")).to_contain_text("Guardada y sin probar.")
         await expect(page.locator('[name="password"]')).to_have_value("")
         await page.locator("#test").press("Enter")
-        await expect(page.locator("#banner")).to_contain_text("Conectada", timeout=30_000)
+        await expect(page.locator("#banner")).to_contain_text("Conectada", timeout=90_000)
         await expect(page.locator("#steps li")).to_have_count(3)
         await look_at(page)
     await page.get_by_role("button", name="English").click()
     await expect(page.locator("#banner")).to_contain_text("Connected")
     await page.reload()
-    await expect(page.locator('[name="host"]')).to_have_value("127.0.0.1", timeout=30_000)
+    await expect(page.locator('[name="host"]')).to_have_value("127.0.0.1", timeout=90_000)
     await page.get_by_label("FXO gateway").check()
     await expect(page.locator('[name="sip_port"]')).to_have_value("5060")
     await look_at(page)

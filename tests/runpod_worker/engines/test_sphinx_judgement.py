@@ -9,7 +9,9 @@ from runpod_worker.engines.sphinx_judgement import (
     PhraseBook,
     SpokenWord,
     rate_english,
+    time_words,
 )
+from runpod_worker.stages import Transcript
 
 
 pytestmark = pytest.mark.pure
@@ -76,3 +78,18 @@ def test_a_second_ear_that_heard_nothing_makes_the_first_prove_more() -> None:
 
     assert BOOK.accept(heard) is not None
     assert BOOK.accept(heard, "") is None
+
+
+def test_words_are_told_with_their_times() -> None:
+    words = time_words(decoded("sí claro", -0.8, 0.1204, 0.5204))
+
+    assert Transcript("Sí, claro.", "es", understood=True, words=words).told() == {
+        "text": "Sí, claro.",
+        "language": "es",
+        "understood": True,
+        "confidence": None,
+        "words": (
+            {"text": "sí", "start_ms": 120, "end_ms": 320, "confidence": None},
+            {"text": "claro", "start_ms": 320, "end_ms": 520, "confidence": None},
+        ),
+    }

@@ -49,7 +49,7 @@ class Fleet:
         self.machines: list[RentedMachine] = []
 
     async def open(self, name: str = "sess_1", **spec: Any) -> Speaker:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await self.mode.open(SessionSpec(name, "es", **spec))
 
     def add_machine(
@@ -83,7 +83,7 @@ async def running(folder: Path, **settings: Any) -> AsyncIterator[Fleet]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not holds():
             await asyncio.sleep(0.02)
 

@@ -123,6 +123,7 @@ async def test_marks_of_what_was_cleared_say_nothing_of_the_next_answer() -> Non
     call.answer(4000)
     await asyncio.sleep(1.0)
     call.speech()
+    await asyncio.sleep(0.03)  # until the far side knows
     before_ms = call.far.played_ms()
     call.answer(4000, "resp_2", "item_3")
     await asyncio.sleep(0.5)

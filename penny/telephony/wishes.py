@@ -1,0 +1,73 @@
+"""What an application asks for of telephone calls, as the bodies of its requests."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+Json = dict[str, Any]
+
+
+class Consent(BaseModel):
+    """The consent to a commercial call: when, where it comes from, and its words."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    at: date
+    source: str = Field(min_length=1, max_length=200)
+    wording: str = Field(min_length=1, max_length=1000)
+
+
+class DialWish(BaseModel):
+    """A call that is to be placed."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    to: str = Field(max_length=40)
+    from_: str | None = Field(None, alias="from", max_length=40)
+    mode: Literal["SELF_HOSTED", "EXTERNAL"] | None = None
+    language: Literal["es", "en"] | None = None
+    greeting: str | None = Field(None, max_length=500)
+    instructions: str | None = Field(None, max_length=20_000)
+    actions: list[str] = Field(default_factory=list, max_length=128)
+    context: Json = Field(default_factory=dict)
+    purpose: Literal["service", "commercial"] = "service"
+    consent: Consent | None = None
+
+
+class DialState(BaseModel):
+    """A call that was placed; ``outcome`` is null while it is under way."""
+
+    id: str
+    session_id: str
+    to: str
+    from_: str = Field(alias="from")
+    state: str
+    outcome: str | None
+
+
+class OptOut(BaseModel):
+    """A number that is never to be called again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    number: str = Field(max_length=40)
+
+
+class KeysOut(BaseModel):
+    """Keys that the other side of a call is to get; ``w`` waits for half a second."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    digits: str = Field(pattern=r"^[0-9*#A-Dw]{1,64}$")
+
+
+class Transfer(BaseModel):
+    """Who a call is put through to, by name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    to: str = Field(max_length=40)
