@@ -156,7 +156,8 @@ class Outbox:
     async def settle(self, outcomes: Sequence[Outcome]) -> list[str]:
         """Write down what came of attempts; the names of endpoints that are disabled by it.
 
-        An outcome of a delivery that another took meanwhile counts for its endpoint alone.
+        An outcome of a delivery that another took meanwhile, or that was given up, counts for its
+        endpoint alone.
 
         Raises:
             StoreUnavailable.
@@ -169,6 +170,7 @@ class Outbox:
                     .where(
                         deliveries.c.id == each.delivery.id,
                         deliveries.c.attempts == each.delivery.attempts,
+                        deliveries.c.state == "waiting",
                     )
                     .values(
                         state=each.state,

@@ -254,3 +254,23 @@ async def test_410_ends_it_and_is_told_to_the_other(tmp_path: Path) -> None:
             gone.fails = None
             assert await penny.outbox.enable("crm", 0, send_missed=True) == 3
             await penny.until_state("crm", "delivered")
+
+
+async def test_a_rotation_loses_and_fails_nothing(tmp_path: Path) -> None:
+    old, new = make_secret(), make_secret()
+    steps = [((old,), old), ((new, old), old), ((new, old), new), ((new,), new)]
+    ids: set[str] = set()
+    for number, (signs_with, knows) in enumerate(steps):
+        async with WebhookReceiver(knows) as receiver:
+            crm = Endpoint("crm", receiver.url, signs_with)
+            async with house(tmp_path, crm=crm) as penny:
+                told = {f"msg_{number}_{n}" for n in range(5)}
+                now = datetime.fromtimestamp(penny.clock(), UTC)
+                await penny.outbox.add(
+                    [Event(id=each, type=CallEnded.type, at=now, data={}) for each in told]
+                )
+                await penny.until_state("crm", "delivered")
+                assert penny.counts == {("crm", "delivered"): 5}
+            assert set(receiver.ids) == told
+            ids |= told
+    assert len(ids) == 20
