@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, exists, func, select, update
+from sqlalchemy import and_, bindparam, delete, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -40,6 +40,30 @@ KEPT_ATTEMPTS = 16
 """Of a delivery's log; a replay goes on with it."""
 BATCH = 200
 """Rows of one clean-up."""
+
+
+_SETTLED = (
+    update(deliveries)
+    .where(
+        deliveries.c.id == bindparam("held"),
+        deliveries.c.attempts == bindparam("claimed"),
+        deliveries.c.state == "waiting",
+    )
+    .values({name: bindparam(f"new_{name}") for name in ("state", "due_ms", "tried_ms", "log")})
+)
+
+
+def _settled(outcome: Outcome) -> Json:
+    """The parameters of ``_SETTLED``."""
+    delivery = outcome.delivery
+    return {
+        "held": delivery.id,
+        "claimed": delivery.attempts,
+        "new_state": outcome.state,
+        "new_due_ms": outcome.due_ms,
+        "new_tried_ms": outcome.at_ms,
+        "new_log": [*delivery.log, log_line(outcome)][-KEPT_ATTEMPTS:],
+    }
 
 
 class Outbox:
@@ -164,21 +188,7 @@ class Outbox:
         """
         disabled = []
         async with self._database.begin() as connection:
-            for each in outcomes:
-                await connection.execute(
-                    update(deliveries)
-                    .where(
-                        deliveries.c.id == each.delivery.id,
-                        deliveries.c.attempts == each.delivery.attempts,
-                        deliveries.c.state == "waiting",
-                    )
-                    .values(
-                        state=each.state,
-                        due_ms=each.due_ms,
-                        tried_ms=each.at_ms,
-                        log=[*each.delivery.log, log_line(each)][-KEPT_ATTEMPTS:],
-                    )
-                )
+            await connection.execute(_SETTLED, [_settled(each) for each in outcomes])
             for name in sorted({each.endpoint for each in outcomes}):
                 answers = [each for each in outcomes if each.endpoint == name]
                 if await self._judge(connection, name, answers):
