@@ -49,6 +49,8 @@ class Sender:
         """Close its connections."""
         if self._http is not None:
             await self._http.close()
+        if self._resolver is not None:
+            await self._resolver.close()
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """What came of it; never raises for the network or the receiver."""
@@ -60,7 +62,8 @@ class Sender:
 
     async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         if self._http is None:
-            self._http = open_public_http(self._inward, inner=self._resolver or OwnThreads())
+            self._resolver = self._resolver or OwnThreads()
+            self._http = open_public_http(self._inward, inner=self._resolver)
         # A compressed answer could be far longer than it is on the wire.
         sent = {**headers, "accept-encoding": "identity"}
         try:
