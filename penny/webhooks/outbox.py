@@ -101,7 +101,7 @@ class Outbox:
     async def write(self, connection: AsyncConnection, told: Sequence[Event]) -> None:
         """Put events in, within the caller's transaction; one that is there stays as it is.
 
-        Where there are receivers at all, the beginning of a call is put in whoever wants it: its
+        Where there are receivers at all, the beginning of a call is put in, wanted or not: its
         end is missed by it (``close_lost``).
         """
         receivers = self.receivers.values()
