@@ -39,7 +39,8 @@ RATES_HZ = {
 """Kinds of audio, PCM16 little endian (``res_audiosocket``; all but the first from 20.17, 22.7)."""
 LINE = AudioFormat("pcm16", 8_000)
 FRAME_BYTES = 320
-SILENCE = struct.pack(">BH", AUDIO, FRAME_BYTES) + bytes(FRAME_BYTES)
+QUIET = bytes(FRAME_BYTES)
+SILENCE = struct.pack(">BH", AUDIO, FRAME_BYTES) + QUIET
 HEADER = struct.Struct(">BH")
 ID_WITHIN_S = 5.0
 SEND_LIMIT_S = 3.0
@@ -135,13 +136,13 @@ class AudioSocketWire(asyncio.Protocol):
         if self._edge is None and self._frames.next_kind not in (None, ID):
             self._refuse("no_id")
 
-    def connection_lost(self, _error: Exception | None) -> None:
-        """Asterisk closes without a word when the caller hangs up."""
+    def connection_lost(self, error: Exception | None) -> None:
+        """Asterisk closes without a word when the caller hangs up; an error is none of theirs."""
         self._stop_timer()
         if not self._gone.done():
             self._gone.set_result(None)
         if self._edge is not None:
-            self._edge.left()
+            (self._edge.left if error is None else self._edge.lost)()
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -172,7 +173,7 @@ class AudioSocketWire(asyncio.Protocol):
     # -- the edge's side ----------------------------------------------------------------------
 
     def play(self, frame: bytes) -> None:
-        if self._tones:
+        if self._tones and frame == QUIET:
             frame = self._tones.pop(0)
         if self._transport.is_closing():
             return
@@ -189,7 +190,7 @@ class AudioSocketWire(asyncio.Protocol):
         """Asterisk has nothing left to drop."""
 
     def send_keys(self, digits: str) -> None:
-        """As sound: a key frame would end the call."""
+        """As sound, once nothing is said: a key frame would end the call."""
         self._tones += write_keys(digits, LINE)
 
     async def transfer(self, destination: str) -> bool:
@@ -207,7 +208,8 @@ class AudioSocketWire(asyncio.Protocol):
 
     async def hang_up(self) -> None:
         """Let the connection go; the dialplan hangs up."""
-        self.then = "done"
+        if not self._transport.is_closing():  # else the caller may be there still
+            self.then = "done"
         await self._let_go()
 
     async def _let_go(self) -> None:
