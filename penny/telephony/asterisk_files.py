@@ -157,8 +157,6 @@ def _trunk(line: Trunk) -> Iterator[Section]:
                 ("line", "yes"),
                 ("endpoint", line.id),
                 ("expiration", "300"),
-                ("retry_interval", "60"),
-                ("max_retries", "1000000"),  # a carrier that is away is asked without end
                 ("forbidden_retry_interval", "600"),
             ],
         )

@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -108,8 +107,7 @@ class Lines(BaseModel):
         """These lines, a tenant's being as it says. An empty password keeps the one it has.
 
         Raises:
-            ProtocolError: a number or address is another tenant's, or a line that registers has no
-                password.
+            ProtocolError: a number is another tenant's, or a line that registers has no password.
         """
         fxo, trunk = self.of(tenant)
         others: list[Fxo] = [line for line in self.fxo if line.tenant != tenant]
@@ -120,26 +118,16 @@ class Lines(BaseModel):
             if did.active and did.number in taken:
                 field = f"{method}.dids.{index}.number"
                 raise ProtocolError(f"{field}: this number is another tenant's", field=field)
-        theirs = [
-            *(line.ip for line in others),
-            *(ip for t in other_trunks for ip in t.match or (t.host,)),
-        ]
         if (gateway := reception.fxo_gateway) is not None:
-            if gateway.user in {line.user for line in others}:
-                field = "fxo_gateway.user"
-                raise ProtocolError(f"{field}: another tenant's gateway has it", field=field)
-            _check_apart("fxo_gateway.ip", gateway.ip, theirs)
+            for name in ("ip", "user"):
+                if getattr(gateway, name) in {getattr(line, name) for line in others}:
+                    field = f"fxo_gateway.{name}"
+                    raise ProtocolError(f"{field}: another tenant's gateway has it", field=field)
             name = fxo.id if fxo is not None else _free("fxo", self.fxo)
             fxo = _fxo(name, tenant, gateway, fxo, receives=method == "fxo_gateway")
         elif fxo is not None:
             fxo = fxo.model_copy(update={"receives": False})
         if (carrier := reception.carrier_grade) is not None:
-            for index, address in enumerate(carrier.match):
-                _check_apart(f"carrier_grade.match.{index}", address, theirs)
-            if carrier.host.lower() in {line.host.lower() for line in other_trunks}:
-                field = "carrier_grade.host"
-                raise ProtocolError(f"{field}: another tenant's trunk has it", field=field)
-            _check_apart("carrier_grade.host", carrier.host, theirs)
             name = trunk.id if trunk is not None else _free("trunk", self.trunks)
             trunk = _trunk(name, tenant, carrier, trunk, receives=method == "carrier_grade")
         elif trunk is not None:
@@ -177,23 +165,6 @@ class Lines(BaseModel):
                 match=list(trunk.match),
             )
         return TelephonyReception(method=method, fxo_gateway=gateway, carrier_grade=carrier)
-
-
-def _check_apart(field: str, address: str, theirs: list[str]) -> None:
-    """Asterisk tells lines apart by the address that calls come from: raises ProtocolError where
-    another tenant's would be taken for this one's. A name of a host is not looked up."""
-    networks = [_network(other) for other in theirs]
-    network = _network(address)
-    for other in filter(None, networks):
-        if network is not None and network.version == other.version and network.overlaps(other):
-            raise ProtocolError(f"{field}: another tenant's line has this address", field=field)
-
-
-def _network(address: str) -> IPv4Network | IPv6Network | None:
-    try:
-        return ip_network(address, strict=False)
-    except ValueError:
-        return None
 
 
 def _fxo(

@@ -39,8 +39,7 @@ RATES_HZ = {
 """Kinds of audio, PCM16 little endian (``res_audiosocket``; all but the first from 20.17, 22.7)."""
 LINE = AudioFormat("pcm16", 8_000)
 FRAME_BYTES = 320
-QUIET = bytes(FRAME_BYTES)
-SILENCE = struct.pack(">BH", AUDIO, FRAME_BYTES) + QUIET
+SILENCE = struct.pack(">BH", AUDIO, FRAME_BYTES) + bytes(FRAME_BYTES)
 HEADER = struct.Struct(">BH")
 ID_WITHIN_S = 5.0
 SEND_LIMIT_S = 3.0
@@ -136,13 +135,13 @@ class AudioSocketWire(asyncio.Protocol):
         if self._edge is None and self._frames.next_kind not in (None, ID):
             self._refuse("no_id")
 
-    def connection_lost(self, error: Exception | None) -> None:
-        """Asterisk closes without a word when the caller hangs up; an error is none of theirs."""
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Asterisk closes without a word when the caller hangs up."""
         self._stop_timer()
         if not self._gone.done():
             self._gone.set_result(None)
         if self._edge is not None:
-            (self._edge.left if error is None else self._edge.lost)()
+            self._edge.left()
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -173,7 +172,7 @@ class AudioSocketWire(asyncio.Protocol):
     # -- the edge's side ----------------------------------------------------------------------
 
     def play(self, frame: bytes) -> None:
-        if self._tones and frame == QUIET:
+        if self._tones:
             frame = self._tones.pop(0)
         if self._transport.is_closing():
             return
@@ -190,8 +189,11 @@ class AudioSocketWire(asyncio.Protocol):
         """Asterisk has nothing left to drop."""
 
     def send_keys(self, digits: str) -> None:
-        """As sound, once nothing is said: a key frame would end the call."""
+        """As sound: a key frame would end the call."""
         self._tones += write_keys(digits, LINE)
+
+    def can_transfer(self, destination: str) -> bool:
+        return destination in self._places.names
 
     async def transfer(self, destination: str) -> bool:
         """Leave; the dialplan rings the place. False where it knows none."""
@@ -208,8 +210,7 @@ class AudioSocketWire(asyncio.Protocol):
 
     async def hang_up(self) -> None:
         """Let the connection go; the dialplan hangs up."""
-        if not self._transport.is_closing():  # else the caller may be there still
-            self.then = "done"
+        self.then = "done"
         await self._let_go()
 
     async def _let_go(self) -> None:

@@ -11,7 +11,6 @@ import json
 from typing import Any
 
 import structlog
-from websockets.frames import CloseCode
 
 from penny.aio.websocket import SocketConnection
 from penny.audio.format import AudioFormat
@@ -28,6 +27,7 @@ SUBPROTOCOL = "media"
 LINE = AudioFormat("pcm16", 8_000)
 FRAME_BYTES = 320
 MAX_MESSAGE_BYTES = 65_536
+MAX_COMMAND_BYTES = 128
 LEAD_MS = 200
 STATUS_EVERY = 100
 """Frames: its queue is asked for every two seconds, as a late Asterisk never catches up by itself
@@ -62,7 +62,7 @@ class MediaWire:
     # -- the edge's side ----------------------------------------------------------------------
 
     def play(self, frame: bytes) -> None:
-        if self._tones and frame == SILENCE:
+        if self._tones:
             frame = self._tones.pop(0)
         elif frame == SILENCE and (self._to_skip > 0 or self._is_full):
             self._to_skip -= 1
@@ -81,8 +81,11 @@ class MediaWire:
         self._command("FLUSH_MEDIA")
 
     def send_keys(self, digits: str) -> None:
-        """As sound, once nothing is said: there is no command for them."""
+        """As sound: there is no command for them."""
         self._tones += write_keys(digits, LINE)
+
+    def can_transfer(self, destination: str) -> bool:
+        return destination in self._places.names
 
     async def transfer(self, destination: str) -> bool:
         """Leave; the dialplan rings the place. False where it knows none."""
@@ -99,8 +102,7 @@ class MediaWire:
 
     async def hang_up(self) -> None:
         """Let the connection go; the dialplan hangs up."""
-        if self._connection.is_open:  # else the caller may be there still
-            self.then = "done"
+        self.then = "done"
         await self._let_go()
 
     async def _let_go(self) -> None:
@@ -120,8 +122,7 @@ class MediaWire:
 
     def on_closed(self) -> None:
         if self.edge is not None:
-            is_broken = self._connection.close_code == CloseCode.ABNORMAL_CLOSURE
-            (self.edge.lost if is_broken else self.edge.left)()
+            self.edge.left()
 
     def _take(self, text: str) -> None:
         try:
