@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -174,7 +175,11 @@ class Gateway:
         zone = ZoneInfo(config.kb.timezone)
         path = config.resolve(config.kb.index).parent / "company.sqlite"
         self._company = Company(path, lambda: datetime.now(zone).date())
-        await self._company.start()
+        try:
+            await self._company.start()
+        except (OSError, sqlite3.Error) as error:
+            log.error("sample_company_away", error=type(error).__name__, path=str(path))  # noqa: TRY400
+            return config
         log.info("sample_company_listens", url=self._company.url)
         return config.with_actions(read_actions(self._company.url))
 
