@@ -192,6 +192,9 @@ class AudioSocketWire(asyncio.Protocol):
         """As sound, where nothing is said: a key frame would end the call."""
         self._keys.send(digits)
 
+    def can_transfer(self, destination: str) -> bool:
+        return destination in self._places.names
+
     async def transfer(self, destination: str) -> bool:
         """Leave; the dialplan rings the place. False where it knows none."""
         found = self._places.find(destination)

@@ -85,6 +85,9 @@ class MediaWire:
         """As sound, where nothing is said: there is no command for them."""
         self._keys.send(digits)
 
+    def can_transfer(self, destination: str) -> bool:
+        return destination in self._places.names
+
     async def transfer(self, destination: str) -> bool:
         """Leave; the dialplan rings the place. False where it knows none."""
         found = self._places.find(destination)
