@@ -94,7 +94,8 @@ class _Wish:
     """What the caller wants done: a name with arguments, from when it is first asked for."""
 
     key: str
-    asked_turn: int
+    asked_turn: int | None = None
+    """When the caller was last asked; None while they were not."""
     ran_as: str = ""
     ran_turn: int = 0
     in_doubt: bool = False
@@ -127,6 +128,12 @@ class ActionDesk:
         judged = self._judge(ActionCall(call_id, name, {}, turn), arguments, words)
         self._verdicts[call_id] = judged
         return judged
+
+    def asked(self, call: ActionCall) -> None:
+        """The caller is asked in this turn, by the question of the action's preview."""
+        for wish in self._wishes.values():
+            if wish.key == call.key:
+                wish.asked_turn = call.turn
 
     def failed(self, call_id: str) -> None:
         """It ended without an answer: whether it was done is unknown. Asked for again, in this
@@ -164,13 +171,15 @@ class ActionDesk:
         if wish is None or (wish.ran_as and not wish.in_doubt):
             whose = f"{self._session_id} {call.turn} {what}"
             key = hashlib.sha256(whose.encode()).hexdigest()[:32]
-            wish = self._wishes[what] = _Wish(key, call.turn)
+            wish = self._wishes[what] = _Wish(key)
         call = replace(call, key=wish.key)
         if action.confirm and not wish.ran_as:
             consent = read_consent(words, f"{call.name} {action.description}")
-            recent = 0 < call.turn - wish.asked_turn <= CONSENT_TURNS
+            asked = call.turn if wish.asked_turn is None else wish.asked_turn
+            recent = 0 < call.turn - asked <= CONSENT_TURNS
             if not recent or consent != "yes":
-                wish.asked_turn = call.turn
+                # With a preview it counts once there is something to ask: see `asked`.
+                wish.asked_turn = call.turn if action.preview is None else None
                 message = _say("declined" if consent == "no" else "ask_first")
                 return Judged(call, "confirm_first", message)
         wish.ran_as, wish.ran_turn, wish.in_doubt = call.call_id, call.turn, False

@@ -118,6 +118,7 @@ class ToolDesk:
                 self._note(call, "refused", message=failure.message)
                 message = quote_json(failure.message)
                 return {"status": "error", "code": failure.code, "message": message}
+            self._desk.asked(call)
         self._note(call, "refused", message=judged.message)
         return told
 

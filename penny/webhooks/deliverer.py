@@ -18,8 +18,9 @@ from penny.aio.breaker import CircuitBreaker
 from penny.aio.tasks import TaskOwner
 from penny.calls.database import StoreUnavailable
 from penny.webhooks.endpoints import Endpoint
+from penny.webhooks.events import Event
 from penny.webhooks.outbox import Outbox
-from penny.webhooks.policy import LONGEST_WAIT_S, Answer, decide
+from penny.webhooks.policy import GONE, LONGEST_WAIT_S, Answer, State, decide
 from penny.webhooks.rows import Backlog, Delivery, Outcome
 from penny.webhooks.sender import TIMEOUT_S
 from penny.webhooks.signing import sign, write_body
@@ -66,6 +67,8 @@ class _Lane:
         """Claimed, and not begun."""
         self.claimed_s = 0.0
         self.took_ms = float("inf")
+        self.is_gone = False
+        """It answered 410, which is not written down yet."""
         self.news = asyncio.Event()
 
 
@@ -179,7 +182,7 @@ class Deliverer:
 
     def _is_resting(self, lane: _Lane) -> bool:
         is_paused = self._wall_clock() < lane.paused_until_s
-        return is_paused or lane.breaker.state(self._now_s()) == "open"
+        return is_paused or lane.is_gone or lane.breaker.state(self._now_s()) == "open"
 
     def _is_stale(self, lane: _Lane) -> bool:
         """Whether what waits here would be sent when its lease may be over."""
@@ -205,6 +208,12 @@ class Deliverer:
         await self.outbox.release(claimed)
 
     def _begin(self, lane: _Lane, delivery: Delivery) -> None:
+        state = refuse(delivery.event, lane.endpoint)
+        if state is not None:
+            now_ms = round(self._wall_clock() * 1000)
+            self._done.append(Outcome(delivery, lane.endpoint.name, None, state, now_ms, now_ms))
+            self._is_done.set()
+            return
         lane.breaker.allows(self._now_s())
         lane.under_way += 1
         self._attempts.spawn(self._attempt(lane, delivery), name="webhook attempt")
@@ -243,6 +252,7 @@ class Deliverer:
         if answer.is_throttling and answer.retry_after_s is not None:
             pause_s = min(answer.retry_after_s, LONGEST_WAIT_S)
             lane.paused_until_s = self._wall_clock() + pause_s
+        lane.is_gone |= answer.status == GONE
         if not answer.is_fault:
             lane.breaker.succeeded()
         elif lane.breaker.failed(self._now_s()):
@@ -264,6 +274,9 @@ class Deliverer:
                 await asyncio.sleep(SETTLE_AGAIN_S)
                 self._is_done.set()
                 continue
+            for name in {each.endpoint for each in batch}:
+                self._lanes[name].is_gone = False
+                self._lanes[name].news.set()
             for name in disabled:
                 log.error(
                     "webhook_endpoint_disabled",
@@ -297,6 +310,16 @@ class Deliverer:
         elif self.fault and not reason:
             log.info("webhooks_go_on")
         self.fault = reason
+
+
+def refuse(event: Event, endpoint: Endpoint) -> State | None:
+    """What becomes of a delivery that this endpoint may not have any more; None: it is sent.
+
+    It may have been written by another configuration, days ago or by another gateway.
+    """
+    if event.is_private and not endpoint.may_hear_private:
+        return "withheld"
+    return None if endpoint.wants(event) else "dead"
 
 
 async def _wait(news: asyncio.Event, seconds: float) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, exists, func, select, update
+from sqlalchemy import and_, bindparam, delete, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,7 +19,7 @@ from penny.calls.database import Database
 from penny.calls.tables import calls, deliveries, endpoints, events
 from penny.webhooks.endpoints import Endpoint
 from penny.webhooks.events import TERMINAL, EndpointDisabled, Event, make_id, tell
-from penny.webhooks.policy import FAILING_S, GONE
+from penny.webhooks.policy import FAILING_S, GONE, Answer
 from penny.webhooks.query import DeliveryQuery, Replay
 from penny.webhooks.rows import (
     Backlog,
@@ -40,6 +40,31 @@ KEPT_ATTEMPTS = 16
 """Of a delivery's log; a replay goes on with it."""
 BATCH = 200
 """Rows of one clean-up."""
+
+
+_SETTLED = (
+    update(deliveries)
+    .where(
+        deliveries.c.id == bindparam("held"),
+        deliveries.c.attempts == bindparam("claimed"),
+        deliveries.c.state == "waiting",
+    )
+    .values({name: bindparam(f"new_{name}") for name in ("state", "due_ms", "tried_ms", "log")})
+)
+
+
+def _settled(outcome: Outcome) -> Json:
+    """The parameters of ``_SETTLED``."""
+    delivery, answer = outcome.delivery, outcome.answer
+    tried = [log_line(outcome, answer)] if answer is not None else []
+    return {
+        "held": delivery.id,
+        "claimed": delivery.attempts,
+        "new_state": outcome.state,
+        "new_due_ms": outcome.due_ms,
+        "new_tried_ms": outcome.at_ms,
+        "new_log": [*delivery.log, *tried][-KEPT_ATTEMPTS:],
+    }
 
 
 class Outbox:
@@ -156,40 +181,32 @@ class Outbox:
     async def settle(self, outcomes: Sequence[Outcome]) -> list[str]:
         """Write down what came of attempts; the names of endpoints that are disabled by it.
 
-        An outcome of a delivery that another took meanwhile counts for its endpoint alone.
+        An outcome of a delivery that another took meanwhile, or that was given up, counts for its
+        endpoint alone.
 
         Raises:
             StoreUnavailable.
         """
         disabled = []
         async with self._database.begin() as connection:
-            for each in outcomes:
-                await connection.execute(
-                    update(deliveries)
-                    .where(
-                        deliveries.c.id == each.delivery.id,
-                        deliveries.c.attempts == each.delivery.attempts,
-                    )
-                    .values(
-                        state=each.state,
-                        due_ms=each.due_ms,
-                        tried_ms=each.at_ms,
-                        log=[*each.delivery.log, log_line(each)][-KEPT_ATTEMPTS:],
-                    )
-                )
+            await connection.execute(_SETTLED, [_settled(each) for each in outcomes])
             for name in sorted({each.endpoint for each in outcomes}):
-                answers = [each for each in outcomes if each.endpoint == name]
-                if await self._judge(connection, name, answers):
+                answers = [
+                    each.answer
+                    for each in outcomes
+                    if each.endpoint == name and each.answer is not None
+                ]
+                now_ms = max(each.at_ms for each in outcomes)
+                if answers and await self._judge(connection, name, answers, now_ms):
                     disabled.append(name)
         return disabled
 
     async def _judge(
-        self, connection: AsyncConnection, name: str, outcomes: Sequence[Outcome]
+        self, connection: AsyncConnection, name: str, answers: Sequence[Answer], now_ms: int
     ) -> bool:
         """Note how an endpoint fares; whether it is disabled just now."""
-        now_ms = max(each.at_ms for each in outcomes)
         here = endpoints.c.name == name
-        if any(each.answer.is_success for each in outcomes):
+        if any(answer.is_success for answer in answers):
             failing = endpoints.c.failing_since_ms.is_not(None)
             await connection.execute(
                 update(endpoints).where(here, failing).values(failing_since_ms=None)
@@ -204,7 +221,7 @@ class Outbox:
         since_ms = (
             await connection.execute(select(endpoints.c.failing_since_ms).where(here))
         ).scalar_one()
-        is_gone = any(each.answer.status == GONE for each in outcomes)
+        is_gone = any(answer.status == GONE for answer in answers)
         if not is_gone and now_ms - since_ms < FAILING_S * 1000:
             return False
         reason = "gone" if is_gone else "failing"

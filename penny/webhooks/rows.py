@@ -29,11 +29,11 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a claimed delivery."""
+    """What came of a claimed delivery. ``answer``: None where it was not sent."""
 
     delivery: Delivery
     endpoint: str
-    answer: Answer
+    answer: Answer | None
     state: State
     due_ms: int
     at_ms: int
@@ -80,9 +80,8 @@ def delivery_row(event: Event, endpoint: Endpoint) -> Json:
     }
 
 
-def log_line(outcome: Outcome) -> Json:
+def log_line(outcome: Outcome, answer: Answer) -> Json:
     """An attempt in a delivery's log."""
-    answer = outcome.answer
     return {
         "at_ms": outcome.at_ms,
         "status": answer.status,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from penny.calls.masking import mask_secrets
+from penny.calls.masking import mask_secrets, mask_text
 from penny.calls.record import Call, Turn
 from penny.webhooks.events import (
     AlertRaised,
@@ -42,14 +42,26 @@ def started(call: Call) -> Event:
     return _event(call, CallStarted, at=call.started_at, sequence=0, state="live")
 
 
-def handed_over(call: Call, fields: Json, at_ms: float, number: int, *, keeps_words: bool) -> Event:
+def handed_over(
+    call: Call,
+    fields: Json,
+    at_ms: float,
+    number: int,
+    *,
+    keeps_words: bool,
+    hides_numbers: bool = False,
+) -> Event:
     """That a caller was promised a person, for the n-th time in this call.
 
     Args:
         fields: of ``penny.handoff``.
         keeps_words: whether what was said may be told.
+        hides_numbers: every number, for some were said that may not be kept: a summary has words
+            of all turns.
     """
     said: Json = {name: _plain(fields.get(name)) for name in ("reason", "summary")}
+    if hides_numbers:
+        said = {name: text and mask_text(text) for name, text in said.items()}
     if not keeps_words:
         said = dict.fromkeys(said, None)
     return _event(
@@ -93,12 +105,19 @@ def lost(begun: Event, at: datetime) -> Event:
 
 
 def _turns(call: Call) -> Iterator[Event]:
-    handoffs = 0
+    handoffs, hides = 0, any(turn.is_masked for turn in call.turns)
     for turn in call.turns:
         for mark in turn.marks:
             if mark["kind"] == "handoff":
                 keeps = bool(mark["fields"])
-                yield handed_over(call, mark["fields"], mark["at_ms"], handoffs, keeps_words=keeps)
+                yield handed_over(
+                    call,
+                    mark["fields"],
+                    mark["at_ms"],
+                    handoffs,
+                    keeps_words=keeps,
+                    hides_numbers=hides,
+                )
                 handoffs += 1
         if turn.number > 0:
             yield _event(
@@ -234,7 +253,7 @@ def _event(
         tenant=call.tenant,
         call_id=call.id,
         caller=call.caller,
-        is_private=call.modes[0] == "SELF_HOSTED",
+        is_private="SELF_HOSTED" in call.modes,
         data=data,
     )
 

@@ -199,6 +199,14 @@ async def test_enabling_may_give_up_what_was_missed(told: Told) -> None:
     assert len(await told.claim()) == 4
 
 
+async def test_what_was_given_up_while_it_was_tried_stays_so(told: Told) -> None:
+    await told.put()
+    claimed = await told.claim()
+    assert await told.outbox.enable(told.crm, NOW_MS, send_missed=False) == 4
+    await told.settle(claimed, 500, "waiting")
+    assert set((await told.states(endpoint=told.crm)).values()) == {"dead"}
+
+
 async def test_replay_sends_one_event_or_those_of_a_time(told: Told) -> None:
     for number in (0, 60):
         await told.put(number)
