@@ -96,9 +96,10 @@ def ceiling(door: str) -> None:
         folder.mkdir(exist_ok=True)
         async with external(folder, tenants=tenants(bolt=DAY)) as own:
             turns = await one_call(own, door)
+            # Refused once what the last call owed is written.
+            assert (await refused(own, "bolt"))["code"] == "budget_spent"
             usd = spent(folder, "bolt")
             assert LIMIT_USD <= usd <= BOUND_USD + 1e-6, f"{usd} USD, {turns} turns"
-            assert (await refused(own, "bolt"))["code"] == "budget_spent"
         async with external(folder, tenants=tenants(bolt=DAY)) as again:
             assert (await refused(again, "bolt"))["code"] == "budget_spent"
         return f"{usd:.2f} of {LIMIT_USD:.2f} USD"
