@@ -274,7 +274,7 @@ class Gateway:
         if kept is not None:
             CallRoutes(kept, time.time).add_to(app)
             if self._carriers is not None:
-                self._carriers.dialer.keep = kept.keeper.keep_unconnected
+                self._carriers.phones.keep = kept.keeper.keep_unconnected
             metrics.figures.append(CallsCollector(kept.keeper).collect)
         if self._webhooks is not None:
             WebhookRoutes(self._webhooks).add_to(app)
