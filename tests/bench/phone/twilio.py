@@ -60,7 +60,7 @@ class Line:
             async def end() -> None:
                 return None
 
-            wire = TwilioWire(connection, sid, transfer, end)
+            wire = TwilioWire(connection, sid, lambda _name: False, transfer, end)
             call = PhoneCall(wire, self.ticker)
             connection.start(wire)
             await self.calls.put(call)
