@@ -67,6 +67,7 @@ STATUS = {
     "consent_missing": 403,
     "dialing_hours": 409,
     "dialing_limit": 429,
+    "keys_still_sound": 409,
     "idempotency_mismatch": 409,
     "dial_not_found": 404,
     "call_not_found": 404,
