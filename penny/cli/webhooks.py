@@ -169,7 +169,7 @@ async def _test(arguments: argparse.Namespace, config: Config) -> int:
         named = arguments.endpoint
         chosen = [kept.get(named)] if named else list(kept.receivers.values())
         if not chosen:
-            raise PennyError("nobody is told of calls: write webhooks.url")
+            raise PennyError("there is no endpoint: write webhooks.url")
         sender = Sender(inward_urls(chosen), time.time)
         failed = 0
         for endpoint in chosen:

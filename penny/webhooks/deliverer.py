@@ -216,7 +216,7 @@ class Deliverer:
         return len(claimed) == limit
 
     async def _give_back(self, lane: _Lane) -> None:
-        """What was claimed and not begun is anybody's again."""
+        """What was claimed and not begun is due again."""
         claimed, lane.queue = list(lane.queue), deque()
         await self.outbox.release(claimed)
 

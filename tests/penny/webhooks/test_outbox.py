@@ -270,6 +270,22 @@ async def test_an_erased_call_leaves_no_event(told: Told) -> None:
     assert await told.claim() == []
 
 
+async def test_a_person_leaves_no_event_of_a_call_without_a_record(told: Told) -> None:
+    mine, other = ("+34600111222", "u1"), ("+34600111222", "u2")
+    for number, (caller, user) in enumerate((mine, other)):
+        call = a_call(number, told.tenant, modes=["EXTERNAL"], caller=caller, user_id=user)
+        await told.outbox.add([started(call)])
+    forget = told.store.forget_events
+    await forget("another tenant", [], *mine)
+    await forget(told.tenant, [], "", "")
+    assert len(await told.claim()) == 2
+    await forget(told.tenant, [], *mine)
+    (left,) = await told.outbox.find(told.tenant, DeliveryQuery(endpoint=told.crm))
+    assert left["call_id"].endswith("_1")
+    await forget(told.tenant, [], mine[0], "")
+    assert await told.states() == {}
+
+
 async def test_old_events_go_with_their_deliveries(told: Told) -> None:
     await told.put()
     assert await told.outbox.let_go(round(BEGAN.timestamp() * 1000) - DAY_MS) == 0
