@@ -131,7 +131,8 @@ def _trunk(line: Trunk) -> Iterator[Section]:
     host = f"[{line.host}]" if ":" in line.host else line.host
     way = "" if line.transport == "udp" else f";transport={line.transport}"
     endpoint = [*ENDPOINT, ("allow", CODECS["alaw"]), ("context", f"penny-{line.id}")]
-    endpoint += [("aors", f"{line.id}-aor"), ("from_domain", line.host)]
+    # By its addresses alone: it shows no password, and anybody may write its name in a From.
+    endpoint += [("identify_by", "ip"), ("aors", f"{line.id}-aor"), ("from_domain", line.host)]
     if line.user:
         endpoint.append(("from_user", line.user))
     if line.password_ref:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -162,6 +163,21 @@ async def test_who_may_read_may_not_write_and_a_cookie_needs_its_token(tmp_path:
             page = Page(url, http)
             assert (await page.post("save", an_fxo()))[0] == 403
             assert (await page.post("save", an_fxo(), **{"X-Penny-CSRF": csrf}))[0] == 200
+
+
+async def test_saves_that_wait_for_asterisk_stop_nothing_else(page: Page, tmp_path: Path) -> None:
+    await page.post("save", an_fxo())
+    with (tmp_path / "phones" / ".lock").open("a") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)  # as another process that saves
+        saves = [asyncio.create_task(page.post("save", an_fxo())) for _ in range(40)]
+        try:
+            async with asyncio.timeout(60):
+                for _ in range(20):
+                    await page.get()
+            assert not any(save.done() for save in saves)
+        finally:
+            fcntl.flock(other, fcntl.LOCK_UN)
+    assert {status for status, _ in await asyncio.gather(*saves)} == {200}
 
 
 async def test_two_that_save_at_once_leave_one_whole_configuration(page: Page) -> None:

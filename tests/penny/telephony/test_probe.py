@@ -186,7 +186,7 @@ async def test_a_length_that_is_no_number_ends_no_reader(length: str) -> None:
 
         def answer(self, data: bytes) -> bytes | None:
             told = super().answer(data)
-            return told and told.replace(b"Length: 0", f"Length: {length}".encode("latin-1"))
+            return told and told.replace(b"Length: 0", f"Length: {length}".encode())
 
     async with listening_tcp(Odd()) as peer:
         steps = await ask(trunk(peer, transport="tcp"), "secreto")

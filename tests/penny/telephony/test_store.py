@@ -69,6 +69,8 @@ def test_a_trunk_registers_or_is_known_by_its_addresses(tmp_path: Path) -> None:
     registration = dict(pjsip["trunk-1-registration"])
     assert registration["server_uri"] == "sip:sip.carrier.example:5061;transport=tls"
     assert registration["client_uri"] == "sip:acme@sip.carrier.example"
+    trunk = dict(pjsip["trunk-1"])
+    assert ("auth" in trunk, trunk["identify_by"]) == (False, "ip")  # whoever says "trunk-1"
     # A minute apart for years: Asterisk's own ten would leave a carrier that was away a while.
     assert (registration["retry_interval"], registration["max_retries"]) == ("60", "1000000")
     plan = read_file(store.files / "penny_extensions.conf")

@@ -86,6 +86,8 @@ async def test_a_caller_who_hangs_up_ends_the_session(call: WiredCall) -> None:
         await hanging
     await call.until_closed()
     assert call.edge.end_reason == "client_ended"
+    await call.edge.aclose(call.edge.end_reason, {})
+    assert call.wire.then == "away"  # a caller who is gone asks for nothing; another is not cut
 
 
 async def test_a_connection_that_breaks_leaves_the_caller_to_the_fallback(call: WiredCall) -> None:
