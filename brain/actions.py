@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from jsonschema import Draft202012Validator
@@ -96,6 +96,8 @@ class _Wish:
     key: str
     asked_turn: int | None = None
     """When the caller was last asked; None while they were not."""
+    settled: Json = field(default_factory=dict)
+    """Arguments that the question was asked with: these are done after a yes, and no others."""
     ran_as: str = ""
     ran_turn: int = 0
     in_doubt: bool = False
@@ -129,11 +131,15 @@ class ActionDesk:
         self._verdicts[call_id] = judged
         return judged
 
-    def asked(self, call: ActionCall) -> None:
-        """The caller is asked in this turn, by the question of the action's preview."""
+    def asked(self, call: ActionCall, settled: Json) -> None:
+        """The caller is asked in this turn, by the question of the action's preview.
+
+        Args:
+            settled: what the question names and the call left open, such as which invoice.
+        """
         for wish in self._wishes.values():
             if wish.key == call.key:
-                wish.asked_turn = call.turn
+                wish.asked_turn, wish.settled = call.turn, settled
 
     def failed(self, call_id: str) -> None:
         """It ended without an answer: whether it was done is unknown. Asked for again, in this
@@ -183,7 +189,7 @@ class ActionDesk:
                 message = _say("declined" if consent == "no" else "ask_first")
                 return Judged(call, "confirm_first", message)
         wish.ran_as, wish.ran_turn, wish.in_doubt = call.call_id, call.turn, False
-        return Judged(call, "run")
+        return Judged(replace(call, arguments={**call.arguments, **wish.settled}), "run")
 
 
 def _say(answer: str) -> str:

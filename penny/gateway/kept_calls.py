@@ -96,8 +96,9 @@ class KeptCalls:
         record, spec = self._watches.live[session.id].record, self._asked
         assert spec is not None
         tenant = record["tenant"]
-        policy = self._policy(tenant, keyed=bool(record.get("key_id")))
-        line = spec.context if record["edge"] == PhoneEdge.name else {}
+        is_phone = record["edge"] == PhoneEdge.name  # from the public network, wherever we listen
+        policy = self._policy(tenant, may_be_local=not is_phone and not record.get("key_id"))
+        line = spec.context if is_phone else {}
         header = {
             "id": session.id,
             "tenant": tenant,
@@ -125,11 +126,11 @@ class KeptCalls:
         turns.add_reader(recorder)
         return recorder
 
-    def _policy(self, tenant: str, *, keyed: bool) -> str:
+    def _policy(self, tenant: str, *, may_be_local: bool) -> str:
         policy = self._config.calls.policy(self._config.tenant_calls(tenant))
         if policy != "auto":
             return policy
-        return "on" if self._is_open and not keyed else "off"
+        return "on" if self._is_open and may_be_local else "off"
 
 
 def open_keeper(

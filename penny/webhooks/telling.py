@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from penny.calls.masking import mask_secrets, mask_text
-from penny.calls.record import Call, Turn
+from penny.calls.masking import mask_dialogue, mask_text
+from penny.calls.record import Call
 from penny.webhooks.events import (
     AlertRaised,
     AnalysisCompleted,
@@ -30,10 +30,11 @@ from penny.webhooks.events import (
 
 Json = dict[str, Any]
 
-TERMINAL = "terminal"
+END = "terminal"
+"""Of the id of a terminal event, whichever it is."""
 NO_ANALYSIS = "no analysis of calls is set up"
 NO_CONSENT = "the caller did not agree to be kept"
-_AFTER = {TERMINAL: 1, "recording.ready": 2, "analysis.completed": 3}
+_AFTER = {END: 1, "recording.ready": 2, "analysis.completed": 3}
 """Places of what is told when a call is over, after all that happened in it."""
 
 
@@ -84,7 +85,7 @@ def events_of(call: Call) -> list[Event]:
         *_turns(call),
         _terminal(call),
         *_recording(call),
-        *analysed(call),
+        *_analysed(call),
     ]
 
 
@@ -101,7 +102,7 @@ def lost(begun: Event, at: datetime) -> Event:
     )
     model.missing["metrics"] = "no record of the call came"
     kept = {"type": CallFailed.type, "at": at, "data": model.model_dump(mode="json")}
-    return begun.model_copy(update={"id": make_id(begun.call_id, TERMINAL), **kept})
+    return begun.model_copy(update={"id": make_id(begun.call_id, END), **kept})
 
 
 def _turns(call: Call) -> Iterator[Event]:
@@ -143,7 +144,7 @@ def _terminal(call: Call) -> Event:
     return _event(
         call,
         CallFailed if failed else CallEnded,
-        what=TERMINAL,
+        what=END,
         ended_at=call.ended_at,
         duration_ms=round((call.ended_at - call.started_at).total_seconds() * 1000),
         end_reason="interrupted" if is_cut else call.end_reason,
@@ -185,7 +186,7 @@ def _recording_event(call: Call, status: str, reason: str | None, number: int = 
     )
 
 
-def analysed(call: Call) -> Iterator[Event]:
+def _analysed(call: Call) -> Iterator[Event]:
     """What became of a call's analysis, after the alerts that it raised."""
     for number, alert in enumerate(call.derived.get("alerts") or ()):
         yield _event(
@@ -262,5 +263,4 @@ def _plain(text: object) -> str | None:
     """A text without the numbers that are never kept."""
     if not isinstance(text, str) or not text:
         return None
-    (turn,) = mask_secrets([Turn(number=1, from_ms=0, until_ms=0, finished_ms=0, words=text)])
-    return turn.words
+    return mask_dialogue(text)

@@ -49,11 +49,11 @@ class Runner(ActionRunner):
             raise self.failure
         return {"referencia": "P-77"}
 
-    async def preview(self, action: Action, call: ActionCall, session: Json) -> str:
+    async def preview(self, action: Action, call: ActionCall, session: Json) -> tuple[str, Json]:
         await asyncio.sleep(self.preview_s)
         if self.failure is not None:
             raise self.failure
-        return f"¿Doy de baja {call.arguments['servicio']}?"
+        return f"¿Doy de baja {call.arguments['servicio']}?", {"desde": "2025-01-31"}
 
 
 def desk_of(runner: Runner) -> tuple[ToolDesk, list[Json]]:
@@ -127,6 +127,7 @@ async def test_what_is_asked_before_a_change_comes_from_its_service() -> None:
     assert runner.ran == []
     done = await desk.run("c2", "cancelar", '{"servicio": "agua"}', 2, "sí")
     assert done["status"] == "ok"
+    assert runner.ran[0].arguments == {"servicio": "agua", "desde": "2025-01-31"}
     assert [event["status"] for event in told] == ["refused", "started", "completed"]
 
 

@@ -297,3 +297,38 @@ async def test_what_an_earlier_configuration_wrote_goes_nowhere_it_may_not_go_no
             backlog = (await penny.outbox.backlog())["crm"]
             assert (backlog.failing_since_ms, backlog.disabled_ms) == (None, None)
         assert receiver.tried == []
+
+
+async def test_a_task_that_fails_is_told_of_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim, failures = Outbox.claim, iter([ZeroDivisionError(), KeyError("x")])
+
+    async def fail(*given: Any) -> Any:
+        failure = next(failures, None)
+        if failure is not None:
+            raise failure
+        return await claim(*given)
+
+    monkeypatch.setattr(Outbox, "claim", fail)
+    monkeypatch.setattr("penny.webhooks.deliverer.AGAIN_S", 0.05)
+    async with WebhookReceiver(SECRET) as receiver, house(tmp_path, crm=receiver.url) as penny:
+        await penny.until(lambda: "ZeroDivisionError" in penny.deliverer.fault)
+        ids = await penny.tell(3)
+        await penny.until_state("crm", "delivered")
+        assert sorted(receiver.ids) == sorted(ids)
+        assert penny.deliverer.fault == ""
+
+
+async def test_an_event_that_cannot_be_written_is_given_up_like_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_given: Any) -> bytes:
+        raise TypeError("nested too deep")
+
+    monkeypatch.setattr("penny.webhooks.deliverer.write_body", fail)
+    async with house(tmp_path, crm="http://127.0.0.1:9/") as penny:
+        await penny.tell()
+        row = await penny.tried("crm", 1)
+        assert row["log"][0]["error"] == "not_sent"
+        assert row["due_ms"] == row["tried_ms"] + RETRY_S[0] * 1000
