@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from penny.aio.tasks import TaskOwner
 from penny.calls.database import StoreUnavailable
-from penny.calls.masking import mask_secrets, silenced
+from penny.calls.masking import mask_secrets, silenced, without_words
 from penny.calls.query import MOST, CallQuery
 from penny.calls.record import Call, Turn, measure
 from penny.calls.rows import to_ms
@@ -301,6 +301,8 @@ def make_call(lines: list[Json], sizes: dict[str, int]) -> Call | None:
     turns = mask_secrets(
         [Turn.model_validate(line["turn"]) for line in lines if line["kind"] == "turn"]
     )
+    if not header.get("consent", {}).get("text", True):  # until here, for the numbers to silence
+        turns = [without_words(turn) for turn in turns]
     modes = [header["mode"], *(line["mode"] for line in lines if line["kind"] == "mode")]
     started_at = datetime.fromisoformat(header["started_at"])
     if end is not None:

@@ -52,10 +52,12 @@ class Consent:
         policy: ``off``, ``on``, ``announce`` (from the announcement's first sound on) or ``ask``
             (from a yes on; without it no word is kept either).
         read: an answer to "may I?".
+        keeps_text: whether the record may hold words at all.
     """
 
     policy: str
     read: Callable[[str], Answer] = field(default=lambda _words: "unclear")
+    keeps_text: bool = True
     answer: str = ""
     """``yes`` or ``no``; '' while there is none."""
     _heard: list[str] = field(default_factory=list)
@@ -69,6 +71,11 @@ class Consent:
     @property
     def keeps_words(self) -> bool:
         """Whether what is said may stand in the record."""
+        return self.keeps_text and self.allows_words
+
+    @property
+    def allows_words(self) -> bool:
+        """Whether the caller lets their words be kept, for numbers to be found in them at least."""
         return self.policy != "ask" or self.answer == "yes"
 
     @property

@@ -138,7 +138,7 @@ class Call(_Kept):
     versions: Json = Field(default_factory=dict)
     cost: Json = Field(default_factory=dict)
     consent: Json = Field(default_factory=dict)
-    """How the sound came to be kept: ``policy``, and ``told``: when, what of the announcement was
+    """How it came to be kept: ``policy`` of the sound, whether ``text``, and ``told``: when, what of the announcement was
     heard, and the caller's ``answer`` in their words (``said``)."""
     processed: bool = False
     processing_mode: Literal["online", "offline"] = "online"

@@ -168,7 +168,7 @@ class CallRecorder(TurnReader):
         kept = keep_turn(turn)
         if turn.number == 0 and self.consent.policy in ("announce", "ask"):
             self._spooled.note("announced", at_ms=kept.from_ms, heard=kept.heard_text)
-        if not self.consent.keeps_words:
+        if not self.consent.allows_words:
             kept = without_words(kept)
         elif self._was_paused(turn):
             kept = mask_digits(kept)

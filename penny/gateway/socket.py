@@ -247,7 +247,7 @@ class SocketDoor:
         for warning in [*opened.warnings, *self._warnings(start, mode)]:
             edge.post(warning)
         try:
-            told = self._notice(spec.tenant, spec.language)
+            told = self._notice(spec.tenant, spec.language, "")
             if line := " ".join(filter(None, (told, self._greeting(start)))):
                 speaker.send(say_exactly(line))
             await self._broker.run(mode, spec, edge, speaker, limits)

@@ -35,17 +35,20 @@ PIECE = 960
 class Kept:
     """A call that a test plays into a recorder; ``ms`` is the loop's clock."""
 
-    def __init__(self, folder: Path, policy: str = "on") -> None:
+    def __init__(self, folder: Path, policy: str = "on", *, keeps_text: bool = True) -> None:
         self.spooled = SpooledCall(folder, lambda: 0.0)
         self.turns = TurnRecorder(0.0)
         header = {"id": "sess_1", "tenant": "default", "edge": "socket", "mode": "SELF_HOSTED"}
+        header |= {"consent": {"policy": policy, "text": keeps_text}}
         self.recorder = CallRecorder(
             self.spooled,
             header,
             0.0,
             {"usd": 0.5},
             lambda: 1_800_000_000.0,
-            consent=Consent(policy, partial(read_consent, about="grabar")),
+            consent=Consent(
+                policy, partial(read_consent, about="grabar"), keeps_text=keeps_text
+            ),
             on_ended=lambda: None,
         )
         self.turns.add_reader(self.recorder)
@@ -126,7 +129,7 @@ def test_both_voices_lie_on_one_line(tmp_path: Path) -> None:
     assert level_at(samples, rate_hz, 1510) == [100, 200]
     assert level_at(samples, rate_hz, 3490) == [100, 200]
     assert level_at(samples, rate_hz, 3510) == [100, 0]
-    assert len(samples) == 4000 * 24
+    assert len(samples) == 6000 * 24
 
 
 def test_an_answer_ends_where_it_was_cut(tmp_path: Path) -> None:
@@ -151,7 +154,7 @@ def test_a_caller_who_was_muted_is_silent_then(tmp_path: Path) -> None:
     assert level_at(samples, rate_hz, 990) == [100, 0]
     assert level_at(samples, rate_hz, 3000) == [0, 0]
     assert level_at(samples, rate_hz, 5010) == [300, 0]
-    assert len(samples) == 6000 * 24
+    assert len(samples) == 7000 * 24
 
 
 @pytest.mark.parametrize("audio", ["ñ" * 1280, "!" * 1280, "AAA", "=", "A A " * 320])
@@ -180,7 +183,7 @@ def test_telephone_audio_is_kept_at_its_own_rate(tmp_path: Path) -> None:
     kept.end(2000)
     samples, rate_hz = kept.sound()
     assert rate_hz == 8000
-    assert len(samples) == 8000
+    assert len(samples) == 16_000
     assert level_at(samples, rate_hz, 500)[0] == pytest.approx(8000, rel=0.05)
 
 
@@ -358,6 +361,27 @@ def test_a_record_alone_holds_no_sound(tmp_path: Path) -> None:
     kept.end(5000)
     assert not (tmp_path / CALLER).exists()
     assert write_sound(tmp_path, read_log(tmp_path), tmp_path / "sound.flac") is None
+
+
+def test_without_text_no_word_is_kept_and_a_card_is_silence_all_the_same(tmp_path: Path) -> None:
+    kept = Kept(tmp_path, keeps_text=False)
+    kept.hears("hola", 0, "i0")
+    kept.hears("4111 1111 1111 1111", 3000, "i1")
+    kept.speaker({"type": "penny.tool_call", "name": "pagar", "arguments": {"a": "b"}}, 4300)
+    kept.answers(4500, 500, 200)
+    kept.hears("gracias", 8000, "i2")
+    kept.end(12_000)
+    call = kept.call()
+    assert call.consent == {"policy": "on", "text": False}
+    said = [(turn.words, turn.text, turn.timed_words) for turn in call.turns]
+    assert said == [(None, "", [])] * 3
+    assert [mark["fields"] for turn in call.turns for mark in turn.marks] == [{}]
+    target = tmp_path / "sound.flac"
+    assert write_sound(tmp_path, read_log(tmp_path), target, silenced(call.turns)) is not None
+    samples, rate_hz = soundfile.read(target, dtype="int16")
+    assert level_at(samples, rate_hz, 500) == [100, 0]
+    assert {tuple(each) for each in samples[3010 * 24 : 3490 * 24]} == {(0, 0)}
+    assert level_at(samples, rate_hz, 8100) == [100, 0]
 
 
 def test_a_call_that_was_cut_off_is_kept_to_its_last_sound(tmp_path: Path) -> None:
