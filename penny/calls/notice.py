@@ -60,6 +60,8 @@ class Consent:
     keeps_text: bool = True
     answer: str = ""
     """``yes`` or ``no``; '' while there is none."""
+    is_withdrawn: bool = False
+    """Whether the caller took it back, under whatever policy: nothing is kept any more."""
     _heard: list[str] = field(default_factory=list)
     _is_announced: bool = False
 
@@ -76,11 +78,11 @@ class Consent:
     @property
     def allows_words(self) -> bool:
         """Whether the caller lets their words be kept, for numbers to be found in them at least."""
-        return self.policy != "ask" or self.answer == "yes"
+        return not self.is_withdrawn and (self.policy != "ask" or self.answer == "yes")
 
     @property
     def keeps_sound(self) -> bool:
-        return (
+        return not self.is_withdrawn and (
             self.policy == "on"
             or (self.policy == "announce" and self._is_announced)
             or (self.policy == "ask" and self.answer == "yes")

@@ -77,7 +77,9 @@ class KeptCalls:
         told = own.notice or self._config.calls.notice
         days = retention_of(self._config, tenant).sound_days
         policy = self._config.calls.policy(own, number)
-        return write_notice(policy.recording, told.controller, told.purpose, told.contact, days, language)
+        return write_notice(
+            policy.recording, told.controller, told.purpose, told.contact, days, language
+        )
 
     def zone(self, tenant: str) -> ZoneInfo:
         """In which a tenant's days begin and end."""
@@ -110,6 +112,8 @@ class KeptCalls:
             "caller": str(spec.context.get("caller") or "")[:128],
             "callee": str(line.get("callee") or "")[:128],
             "direction": line.get("direction") or "inbound",
+            "parent": str(line.get("parent_call") or "")[:64],
+            "pbx_recording": str(line.get("pbx_recording") or "")[:256],
             "user_id": str(spec.context.get("user_id") or "")[:256],
             "language": spec.language,
             "versions": {"penny": __version__},

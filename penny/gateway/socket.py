@@ -68,7 +68,7 @@ class SocketDoor:
         clock: Callable[[], float],
         siblings: SiblingProcesses | None = None,
         peers: Peers | None = None,
-        notice: Callable[[str, str], str] = lambda _tenant, _language: "",
+        notice: Callable[[str, str, str], str] = lambda *_call: "",
     ) -> None:
         self._broker = broker
         self._notice = notice

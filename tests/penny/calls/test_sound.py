@@ -46,9 +46,7 @@ class Kept:
             0.0,
             {"usd": 0.5},
             lambda: 1_800_000_000.0,
-            consent=Consent(
-                policy, partial(read_consent, about="grabar"), keeps_text=keeps_text
-            ),
+            consent=Consent(policy, partial(read_consent, about="grabar"), keeps_text=keeps_text),
             on_ended=lambda: None,
         )
         self.turns.add_reader(self.recorder)
@@ -77,9 +75,9 @@ class Kept:
         done = {**response, "status": "completed"}
         self.speaker({"type": "response.done", "response": done}, at_ms)
 
-    def end(self, ms: float) -> None:
-        self.turns.ended("client_ended", ms / 1000)
-        self.recorder.ended("client_ended", ms / 1000)
+    def end(self, ms: float, reason: str = "client_ended") -> None:
+        self.turns.ended(reason, ms / 1000)
+        self.recorder.ended(reason, ms / 1000)
         self.spooled.write()
 
     def hears(self, words: str, from_ms: int, item_id: str) -> None:
@@ -384,6 +382,53 @@ def test_without_text_no_word_is_kept_and_a_card_is_silence_all_the_same(tmp_pat
     assert level_at(samples, rate_hz, 8100) == [100, 0]
 
 
+@pytest.mark.parametrize(
+    ("reason", "stopped"),
+    [("client_ended", "end"), ("handoff", "transfer"), ("speaker_lost", "fault")],
+)
+def test_the_record_says_until_when_it_was_recorded_and_why(
+    tmp_path: Path, reason: str, stopped: str
+) -> None:
+    kept = Kept(tmp_path)
+    kept.says(0, 1000, 100)
+    kept.recorder.pause(1.0)
+    kept.recorder.pause(1.5)
+    kept.recorder.resume(3.0)
+    kept.says(3000, 4000, 100)
+    kept.end(9000, reason)
+    told = [(each.from_ms, each.until_ms, each.stopped) for each in kept.call().recorded]
+    assert told[0] == (0.0, 1000.0, "pause")
+    assert (told[1][0], told[1][2]) == (3000.0, stopped)
+    assert len(told) == 2
+
+
+def test_who_agrees_no_more_is_kept_no_more(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    kept.hears("mi factura", 0, "i1")
+    kept.hears("no quiero que me graben", 6000, "i2")
+    kept.speaker({"type": "penny.recording", "paused": True, "withdrawn": True}, 7500)
+    kept.speaker({"type": "penny.recording", "paused": False}, 8000)
+    kept.hears("cuatro uno uno", 9000, "i3")
+    kept.end(14_000)
+    call = kept.call()
+    assert [turn.words for turn in call.turns] == ["mi factura", None, None]
+    assert call.consent["told"] == [{"at_ms": 7500.0, "answer": "withdrawn"}]
+    (only,) = call.recorded
+    assert (only.from_ms, only.until_ms, only.stopped) == (0.0, 7500.0, "withdrawn")
+    samples, rate_hz = kept.sound()
+    assert level_at(samples, rate_hz, 6500) == [100, 0]
+    assert not samples[7500 * rate_hz // 1000 :].any()
+
+
+def test_what_a_call_belongs_to_is_in_its_record(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    kept.recorder.link(parent="sess_0")
+    kept.recorder.link(pbx_recording="1732980000.42")
+    kept.end(1000)
+    call = kept.call()
+    assert (call.parent, call.pbx_recording) == ("sess_0", "1732980000.42")
+
+
 def test_a_call_that_was_cut_off_is_kept_to_its_last_sound(tmp_path: Path) -> None:
     kept = Kept(tmp_path)
     kept.says(0, 1000, 100)
@@ -398,6 +443,7 @@ def test_a_call_that_was_cut_off_is_kept_to_its_last_sound(tmp_path: Path) -> No
     assert call is not None
     assert call.status == "interrupted"
     assert (call.ended_at - call.started_at).total_seconds() == pytest.approx(2.5)
+    assert [(each.until_ms, each.stopped) for each in call.recorded] == [(2500.0, "fault")]
     samples, _ = kept.sound()
     assert len(samples) >= 2500 * 24
 
