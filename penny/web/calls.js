@@ -11,6 +11,7 @@ const SILENCE_S = 1; // skipped, where that is wanted, when nothing is said for 
 const FILTERS = ["text", "since", "until", "mode", "caller", "edge", "outcome", "min_s", "max_s", "tenant"];
 const DRAWN_MS = 30 * 60_000; // a longer call is heard and read; its waves would fill the memory
 
+let searches = 0;
 let found = [];
 let cursor = null;
 let timeZone; // in which the house's days begin and end
@@ -35,7 +36,9 @@ async function load() {
 
 async function search(next = null) {
   const facts = next ? { ...wanted(), cursor: next } : wanted();
+  const mine = ++searches;
   const page = await ask(`/v1/calls?${new URLSearchParams(facts)}`);
+  if (mine !== searches) return; // what was asked for since then is what is wanted
   found = next ? [...found, ...page.calls] : page.calls;
   cursor = page.cursor;
   timeZone = page.timezone;
