@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from jsonschema import Draft202012Validator
@@ -98,7 +98,10 @@ class _Wish:
     """What the caller wants done: a name with arguments, from when it is first asked for."""
 
     key: str
-    asked_turn: int
+    asked_turn: int | None = None
+    """When the caller was last asked; None while they were not."""
+    settled: Json = field(default_factory=dict)
+    """Arguments that the question was asked with: these are done after a yes, and no others."""
     ran_as: str = ""
     ran_turn: int = 0
     in_doubt: bool = False
@@ -136,6 +139,16 @@ class ActionDesk:
         """Which arguments of a call are never kept."""
         action = self.actions.get(call.name)
         return [name for name in action.secrets if name in call.arguments] if action else []
+
+    def asked(self, call: ActionCall, settled: Json) -> None:
+        """The caller is asked in this turn, by the question of the action's preview.
+
+        Args:
+            settled: what the question names and the call left open, such as which invoice.
+        """
+        for wish in self._wishes.values():
+            if wish.key == call.key:
+                wish.asked_turn, wish.settled = call.turn, settled
 
     def failed(self, call_id: str) -> None:
         """It ended without an answer: whether it was done is unknown. Asked for again, in this
@@ -175,17 +188,19 @@ class ActionDesk:
         if wish is None or (wish.ran_as and not wish.in_doubt):
             whose = f"{self._session_id} {call.turn} {what}"
             key = hashlib.sha256(whose.encode()).hexdigest()[:32]
-            wish = self._wishes[what] = _Wish(key, call.turn)
+            wish = self._wishes[what] = _Wish(key)
         call = replace(call, key=wish.key)
         if action.confirm and not wish.ran_as:
             consent = read_consent(words, f"{call.name} {action.description}")
-            recent = 0 < call.turn - wish.asked_turn <= CONSENT_TURNS
+            asked = call.turn if wish.asked_turn is None else wish.asked_turn
+            recent = 0 < call.turn - asked <= CONSENT_TURNS
             if not recent or consent != "yes":
-                wish.asked_turn = call.turn
+                # With a preview it counts once there is something to ask: see `asked`.
+                wish.asked_turn = call.turn if action.preview is None else None
                 message = _say("declined" if consent == "no" else "ask_first")
                 return Judged(call, "confirm_first", message)
         wish.ran_as, wish.ran_turn, wish.in_doubt = call.call_id, call.turn, False
-        return Judged(call, "run")
+        return Judged(replace(call, arguments={**call.arguments, **wish.settled}), "run")
 
 
 def _say(answer: str) -> str:

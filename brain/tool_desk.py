@@ -132,11 +132,13 @@ class ToolDesk:
         told: Json = {"status": "confirmation_required", "message": judged.message}
         if action.preview is not None:
             try:
-                told |= {"question": (await self._runner.preview(action, call, self._session))}
+                question, settled = await self._runner.preview(action, call, self._session)
             except ActionFailed as failure:
                 self._note(call, "refused", message=failure.message)
                 message = quote_json(failure.message)
                 return {"status": "error", "code": failure.code, "message": message}
+            self._desk.asked(call, settled)
+            told["question"] = question
         self._note(call, "refused", message=judged.message)
         return told
 
@@ -206,9 +208,10 @@ class ActionRunner:
             message = f"{call.name} took longer than {action.timeout_s:g} s"
             raise ActionFailed(message, code="timeout") from error
 
-    async def preview(self, action: Action, call: ActionCall, session: Json) -> str:
-        """What to ask before a confirmation; "" where the service tells nothing of it. Raises
-        ActionFailed: it cannot be done, or that is not known."""
+    async def preview(self, action: Action, call: ActionCall, session: Json) -> tuple[str, Json]:
+        """What to ask before a confirmation, and the ``arguments`` that are done then beside those
+        of the call; "" and {} where the service tells nothing of it. Raises ActionFailed: it cannot
+        be done, or that is not known."""
         assert action.preview is not None
         arguments = {k: v for k, v in call.arguments.items() if k != CONFIRMED}
         try:
@@ -217,7 +220,9 @@ class ActionRunner:
         except TimeoutError as error:
             message = f"{call.name} took longer than {action.timeout_s:g} s"
             raise ActionFailed(message, code="timeout") from error
-        return clean_text(str(told.get("question") or ""))
+        settled = told.get("arguments")
+        question = clean_text(str(told.get("question") or ""))
+        return question, settled if isinstance(settled, dict) else {}
 
     async def _post(self, url: str, arguments: Json, key: str, session: Json) -> Json:
         if self._http is None:

@@ -162,7 +162,7 @@ class Action(Section):
     preview: str | None = Field(
         None,
         description="URL that is sent the same before a `confirm`: it answers the `question` to "
-        "ask, or why it cannot be done",
+        "ask and the `arguments` it names, or why it cannot be done",
     )
     phrases: tuple[str, ...] = Field(
         (), description="how callers ask for it, for engines that go by words"

@@ -26,8 +26,8 @@ log = structlog.get_logger()
 
 Json = dict[str, Any]
 
-LOOK_UP = "look_up"
 SEARCH_TOOL = "search_knowledge"
+LOOK_UP = "look_up"
 """The name of the call for a turn's passages; no tool may have it."""
 LOOK_UP_LIMIT_S = 0.7
 """A search takes milliseconds; an answer must not wait for one that hangs."""

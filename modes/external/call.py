@@ -104,8 +104,7 @@ class ExternalCall:
         """End what runs; returns the usage that was not told: of a response that is cut and of
         analyses, estimated from what came of them, and the speaker's seconds."""
         self._sink, self._unread = None, deque(maxlen=MOST_UNREAD)
-        self.line.bill()
-        self.happen("lost")
+        self.line.leave()
         await self.host.leave_brain()
         used: list[Json] = []
         for event in self._unread:

@@ -95,6 +95,7 @@ class Line:
         self._age: asyncio.Task[None] | None = None
         self.kept = KeptAudio(round(settings.audio_kept_s * 1000))
         self.current: UpstreamSpeaker | None = None
+        self._leaving: asyncio.Task[None] | None = None
         self.fell_back = False
         self._heard_ms = 0.0
         """Caller's audio that an upstream has got."""
@@ -151,13 +152,20 @@ class Line:
         self._tasks.spawn(upstream.aclose(), name="close the lost upstream")
         self._tasks.spawn(self._recover(error), name=RECOVERY)
 
-    def bill(self) -> None:
+    def _bill(self) -> None:
         """Tell what the upstream has used and its provider has not told."""
         for event in self.current.unbilled() if self.current is not None else ():
             self.host.on_upstream_event(event)
 
+    def leave(self) -> None:
+        """The call is over: bill the upstream and begin to close it, since what it would still say
+        is paid for and heard by none."""
+        upstream = self._detach()
+        if upstream is not None:
+            self._leaving = self._tasks.spawn(upstream.aclose(), name="leave the upstream")
+
     def _detach(self) -> UpstreamSpeaker | None:
-        self.bill()
+        self._bill()
         upstream, self.current = self.current, None
         if upstream is not None:
             self._heard_ms = self.kept.position_ms
@@ -267,6 +275,8 @@ class Line:
 
     async def aclose(self) -> None:
         upstream, self.current = self.current, None
+        if self._leaving is not None:
+            await asyncio.wait({self._leaving})
         await self._tasks.aclose()
         if upstream is not None:
             await upstream.aclose()

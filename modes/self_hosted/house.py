@@ -223,7 +223,7 @@ class CallHouse:
             passages = [self._passage(each) for each in found]
             return {**answer, "notes": self._notes(bool(found)), "passages": passages}
         if item_id not in self._turns:
-            self._turns[item_id] = len(self._turns) + 1
+            self._turns[item_id] = self._number(item_id)
         result = await self._desk.run(
             str(event.get("call_id")),
             str(event.get("name")),
@@ -232,6 +232,13 @@ class CallHouse:
             words,
         )
         return {**answer, "output": dump_json(result).decode()}
+
+    def _number(self, item_id: str) -> int:
+        """Which of the caller's turns this is: those without an action count too, since a yes is
+        an answer for a few turns only."""
+        own = [item.get("id") for item in self._said() if item.get("role") == "user"]
+        place = own.index(item_id) + 1 if item_id in own else len(own) + 1
+        return max(place, max(self._turns.values(), default=0) + 1)
 
     async def _cite(self, response: Json) -> None:
         """Tell the passages that an answer in the conversation rests on, where it rests on some."""

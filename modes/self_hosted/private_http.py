@@ -43,7 +43,9 @@ def open_private_http(allowed: AllowList) -> aiohttp.ClientSession:
     connector = aiohttp.TCPConnector(
         limit=0, resolver=AllowedResolver(allowed), socket_factory=make_socket
     )
-    return aiohttp.ClientSession(connector=connector, trust_env=False)
+    # All callers share this client: no cookie of one's answer goes out with another's request.
+    jar = aiohttp.DummyCookieJar()
+    return aiohttp.ClientSession(connector=connector, cookie_jar=jar, trust_env=False)
 
 
 def hosts_of(config: Config) -> AllowList:

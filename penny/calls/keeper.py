@@ -93,7 +93,7 @@ class CallKeeper:
         self._tasks = TaskOwner("calls")
         self._idle = asyncio.Event()
         self.tells: Tells | None = None
-        """Set before ``start``, where anybody is to be told of calls."""
+        """Set before ``start``, where others are to be told of calls."""
         self.kept = 0
         self.fault = ""
         """Why calls wait in the spool; '' while they do not."""

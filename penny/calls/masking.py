@@ -18,6 +18,8 @@ from penny.calls.record import KEY, TimedWord, Turn
 
 
 MASK = "•"
+CALLERS, PENNY = ("Cliente: ", "Caller: "), "Penny: "
+"""Before what each side said, in a summary for a person who takes over."""
 CARD_DIGITS = 13
 """Fewest of a card (ISO/IEC 7812); a telephone number with its country's code has twelve."""
 GAP_WORDS = 3
@@ -130,6 +132,30 @@ def mask_secrets(turns: list[Turn]) -> list[Turn]:
     ]
 
 
+def mask_dialogue(text: str) -> str:
+    """``text`` without what ``mask_secrets`` takes out of turns, read as a conversation.
+
+    Args:
+        text: a line for what each side said, with ``CALLERS`` or ``PENNY`` before it; other lines
+            are read as the caller's.
+    """
+    turns: list[Turn] = []
+    lines: list[tuple[str, int, bool]] = []  # its name, the turn, and whether it is the answer
+    for line in text.split("\n"):
+        name = next((each for each in (*CALLERS, PENNY) if line.startswith(each)), "")
+        is_answer, said = name == PENNY, line.removeprefix(name)
+        if not turns or not is_answer or turns[-1].text:
+            turns.append(Turn(number=len(turns), from_ms=0, until_ms=0, finished_ms=0))
+        if is_answer:
+            turns[-1].text = said
+        else:
+            turns[-1].words = said
+        lines.append((name, len(turns) - 1, is_answer))
+    masked = mask_secrets(turns)
+    told = [masked[at].text if own else masked[at].words or "" for _, at, own in lines]
+    return "\n".join(f"{name}{said}" for (name, _, _), said in zip(lines, told, strict=True))
+
+
 def _without_written_cards(turn: Turn) -> Turn:
     """An action or a hand-off may come turns after the card that it tells of was said."""
     marks = [{**mark, "fields": _mask_written(mark["fields"])} for mark in turn.marks]
@@ -139,6 +165,8 @@ def _without_written_cards(turn: Turn) -> Turn:
 def _mask_written(value: Any) -> Any:
     match value:
         case str():
+            if "\n" in value:
+                return mask_dialogue(value)
             is_spoken = " " in value and any(_runs([value]))  # a sentence, no identifier
             return mask_text(value) if is_spoken else _WRITTEN.sub(MASK, value)
         case bool() | None | float():

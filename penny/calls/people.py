@@ -83,7 +83,8 @@ async def erase_person(
             done.sounds += 1
             done.sound_bytes += call.sound.get("bytes", 0)
     _erase_waiting(keeper.spool, tenant, person, done)
-    await keeper.store.forget_events(done.waiting)
+    told = (person.caller, person.user_id)
+    await keeper.store.forget_events(tenant, done.waiting, *told)
     for copy in sorted((root / EXPORTS).glob("*.zip")):
         if {each["id"] for each in _manifest_of(copy)} & {*gone, *done.waiting}:
             copy.unlink()

@@ -113,6 +113,11 @@ class CallRecorder(TurnReader):
             self._set_keeps(False, self._paused_ms, "pause")
             self._spooled.note("paused", at_ms=self._paused_ms)
 
+    @property
+    def has_paused(self) -> bool:
+        """Whether something was said in this call while nothing of it was to be kept."""
+        return bool(self._pauses) or self._paused_ms is not None
+
     def resume(self, at_s: float) -> None:
         """Keep again. Idempotent."""
         if self._paused_ms is not None:

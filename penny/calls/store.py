@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from sqlalchemy import and_, delete, func, or_, select, text, update
+from sqlalchemy import and_, delete, exists, false, func, or_, select, text, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -167,10 +167,21 @@ class CallStore:
         if found:
             await self.database.forget()
 
-    async def forget_events(self, ids: Sequence[str]) -> None:
-        """Take out what was told of calls that have no record yet."""
+    async def forget_events(
+        self, tenant: str | None, ids: Sequence[str], caller: str, user_id: str
+    ) -> None:
+        """Take out what was told of calls that have no record: these, and those of a person.
+
+        Args:
+            caller, user_id: '' asks for none.
+        """
+        kept = exists().where(calls.c.id == events.c.call_id, calls.c.held)
+        names = [(events.c.caller, caller), (events.c.data["user_id"].as_string(), user_id)]
+        of_person = [column == name for column, name in names if name]
+        gone = or_(events.c.call_id.in_(ids), and_(true(), *of_person) if of_person else false())
+        whose = true() if tenant is None else events.c.tenant == tenant
         async with self._begin() as connection:
-            await connection.execute(delete(events).where(events.c.call_id.in_(ids)))
+            await connection.execute(delete(events).where(gone, whose, ~kept))
 
     async def half_erased(self, limit: int = MOST) -> list[str]:
         """Calls that were marked as deleted and not purged: the process ended in between."""

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -69,15 +70,15 @@ async def _dial(arguments: argparse.Namespace, url: str, key: str) -> int:
 
 
 async def _dial_list(http: aiohttp.ClientSession, url: str, arguments: argparse.Namespace) -> int:
-    """One call after the other, each once: a list that is dialled again goes on where it was."""
+    """One call after the other, each once a day: dialled again, it goes on where it was."""
     with arguments.list.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     if not rows or not rows[0].get("to"):
         raise PennyError(f"{arguments.list}: has no rows with a column `to`")
-    refused = 0
+    refused, today = 0, datetime.now(UTC).date()
     for number, row in enumerate(rows, 2):
         wish = {**_wish(arguments), **_of_row(row)}
-        name = f"{arguments.list.name} {number} {row['to']}"
+        name = f"{today} {arguments.list.name} {number} {json.dumps(wish)}"
         named = {"Idempotency-Key": hashlib.sha256(name.encode()).hexdigest()}
         try:
             told = await _ask_in_turn(http, f"{url}/v1/calls", wish, named)

@@ -20,6 +20,7 @@ from config.schema import Config
 from penny.calls.database import Database
 from penny.cli.configured import add_config_option, load_config
 from penny.errors import PennyError
+from penny.webhooks.again import send_again
 from penny.webhooks.endpoints import Endpoint, inward_urls, read_endpoints
 from penny.webhooks.events import MODELS
 from penny.webhooks.outbox import Outbox
@@ -168,7 +169,7 @@ async def _test(arguments: argparse.Namespace, config: Config) -> int:
         named = arguments.endpoint
         chosen = [kept.get(named)] if named else list(kept.receivers.values())
         if not chosen:
-            raise PennyError("nobody is told of calls: write webhooks.url")
+            raise PennyError("there is no endpoint: write webhooks.url")
         sender = Sender(inward_urls(chosen), time.time)
         failed = 0
         for endpoint in chosen:
@@ -192,7 +193,7 @@ async def _replay(arguments: argparse.Namespace, config: Config) -> int:
     async with _kept(config) as kept:
         if wanted.endpoint is not None:
             kept.get(wanted.endpoint)
-        count = await kept.outbox.replay(wanted, None, _now_ms())
+        count = await send_again(kept.outbox, wanted, None, _now_ms())
     print(f"{count} deliveries are sent again by the gateway")
     return 0
 
@@ -221,7 +222,7 @@ async def _rotate(arguments: argparse.Namespace, config: Config) -> int:
         return 0
     print(
         f"1. Set {variable}='{secret} <the one of now>' and restart the gateways one by one:\n"
-        "   every delivery bears both signatures.\n"
+        "   every delivery bears both signatures (X-Webhook-Signature that of the old one).\n"
         "2. Give the new one to the receiver.\n"
         f"3. Set {variable}='{secret}' alone and restart again."
     )

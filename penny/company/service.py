@@ -159,8 +159,9 @@ def _due(books: Connection, asked: Json, today: date, words: _Words) -> tuple[An
 
 
 def _ask_payment(books: Connection, asked: Json, today: date, words: _Words) -> Json:
-    _, _, said = _due(books, asked, today, words)
-    return {"question": words.say("ask_payment", **said)}
+    row, day, said = _due(books, asked, today, words)
+    settled = {"factura_id": row["number"], "fecha": day.isoformat()}
+    return {"question": words.say("ask_payment", **said), "arguments": settled}
 
 
 def _pay(books: Connection, asked: Json, today: date, words: _Words) -> Json:
@@ -208,7 +209,11 @@ def _service(books: Connection, asked: Json, words: _Words) -> str:
 
 
 def _ask_cancel(books: Connection, asked: Json, _today: date, words: _Words) -> Json:
-    return {"question": words.say("ask_cancel", service=_service(books, asked, words))}
+    service = _service(books, asked, words)
+    return {
+        "question": words.say("ask_cancel", service=service),
+        "arguments": {"servicio": service},
+    }
 
 
 def _cancel(books: Connection, asked: Json, _today: date, words: _Words) -> Json:

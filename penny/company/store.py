@@ -56,7 +56,9 @@ class Books:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = path
         with self._open() as books:
-            books.executescript(_SCHEMA)
+            books.execute("BEGIN IMMEDIATE")  # several gateway processes may begin at once
+            for table in _SCHEMA.split(";"):
+                books.execute(table)
             if books.execute("SELECT count(*) FROM invoices").fetchone()[0] == 0:
                 _fill(books, invoices)
 

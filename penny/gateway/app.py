@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -174,7 +175,11 @@ class Gateway:
         zone = ZoneInfo(config.kb.timezone)
         path = config.resolve(config.kb.index).parent / "company.sqlite"
         self._company = Company(path, lambda: datetime.now(zone).date())
-        await self._company.start()
+        try:
+            await self._company.start()
+        except (OSError, sqlite3.Error) as error:
+            log.error("sample_company_away", error=type(error).__name__, path=str(path))  # noqa: TRY400
+            return config
         log.info("sample_company_listens", url=self._company.url)
         return config.with_actions(read_actions(self._company.url))
 
@@ -269,7 +274,7 @@ class Gateway:
         if kept is not None:
             CallRoutes(kept, time.time).add_to(app)
             if self._carriers is not None:
-                self._carriers.dialer.keep = kept.keeper.keep_unconnected
+                self._carriers.phones.keep = kept.keeper.keep_unconnected
             metrics.figures.append(CallsCollector(kept.keeper).collect)
         if self._webhooks is not None:
             WebhookRoutes(self._webhooks).add_to(app)

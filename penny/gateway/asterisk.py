@@ -123,6 +123,7 @@ class AsteriskDoor:
         try:
             self._phones.check(self._describe(call))
         except PennyError as error:
+            self._phones.keep_unconnected(self._describe(call), error.code)
             log.warning("asterisk_call_refused", reason=error.code, line=line.id)
             return _say("busy")
         return _say("ok" if self._announced.announce(call, self._clock()) else "busy")
@@ -219,6 +220,8 @@ class AsteriskDoor:
 
     def _describe(self, call: Announced) -> PhoneCall:
         number = self._config.telephony.numbers.get(call.did, NumberSection())
+        if number.tenant != call.tenant:
+            number = NumberSection()
         return PhoneCall(
             tenant=call.tenant,
             caller=call.caller,

@@ -47,9 +47,9 @@ class Carriers:
     ) -> None:
         self.phones = Phones(broker, config, gate, clock, notice, metrics.phone_late.observe)
         self.twilio: TwilioDoor | None = None
-        self.dialer = Dialer(config, self.phones.check)
+        self.dialer = Dialer(config, self.phones.check, self.phones.keep_unconnected)
         self.dialer.add_to(app)
-        LivePhoneRoutes(self.phones, config, broker.end_session).add_to(app)
+        LivePhoneRoutes(self.phones, broker.end_session).add_to(app)
         metrics.figures.append(self.collect)
         section = config.telephony.twilio
         if section.enabled:
@@ -60,7 +60,9 @@ class Carriers:
                     f"export {section.auth_token_env}=… with the account's auth token",
                     key="telephony.twilio.auth_token_env",
                 )
-            self.twilio = TwilioDoor(self.phones, config, token.get_secret_value(), time.time)
+            self.twilio = TwilioDoor(
+                self.phones, config, token.get_secret_value(), self.dialer.book, time.time
+            )
             metrics.figures.append(self.twilio.collect)
             self.twilio.add_to(app)
             self.twilio.placed, self.dialer.placer = self.dialer, self.twilio
@@ -74,6 +76,7 @@ class Carriers:
 
     async def start(self) -> None:
         """Listen where HTTP is not the way. Raises ConfigError."""
+        self.dialer.start()
         if self.asterisk is not None:
             await self.asterisk.start()
 
@@ -83,6 +86,7 @@ class Carriers:
             self.asterisk.close()
 
     async def aclose(self) -> None:
+        await self.dialer.aclose()
         for door in (self.twilio, self.asterisk):
             if door is not None:
                 await door.aclose()

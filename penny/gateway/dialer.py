@@ -24,6 +24,7 @@ from pydantic import ValidationError
 
 from config.schema import Config
 from config.telephony import DialingSection
+from penny.aio.tasks import TaskOwner
 from penny.errors import PennyError, ProtocolError
 from penny.gateway.guard import WHO, refusal
 from penny.gateway.phones import PhoneCall
@@ -57,6 +58,7 @@ ENDS = {
     "failed": "failed",
 }
 """A carrier's last word -> the outcome."""
+LOOK_EVERY_S = 10.0
 MOMENTS = {"ringing": "ringing", "in-progress": "answered"}
 STATUS = {
     "dialing_denied": 403,
@@ -65,11 +67,14 @@ STATUS = {
     "consent_missing": 403,
     "dialing_hours": 409,
     "dialing_limit": 429,
+    "keys_still_sound": 409,
+    "idempotency_mismatch": 409,
     "dial_not_found": 404,
     "call_not_found": 404,
     "transfer_unknown": 404,
     "carrier_refused": 502,
     "no_carrier": 503,
+    "session_refused": 503,
 }
 """Error code -> HTTP status; else 400."""
 
@@ -87,7 +92,7 @@ class Dialer:
 
     Args:
         check: raises PennyError where a call could not be answered now.
-        keep: keeps a call that never connected: header, reason.
+        keep: keeps a call that had no session: the call, how it ended.
         wall_clock: Unix time in seconds.
     """
 
@@ -95,20 +100,42 @@ class Dialer:
         self,
         config: Config,
         check: Callable[[PhoneCall], None],
+        keep: Callable[[PhoneCall, str], None],
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
         self._check = check
+        self._keep = keep
         self._wall_clock = wall_clock
         folder = config.resolve(config.telephony.folder)
         self.book = DialBook(folder / "dials.sqlite", wall_clock)
         self.placer: Placer | None = None
-        self.keep: Callable[[Json, str], None] | None = None
+        self._tasks = TaskOwner("dialer")
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_post("/v1/calls", answered(self._place))
         app.router.add_get("/v1/dials/{id}", answered(self._show))
         app.router.add_post("/v1/do-not-call", answered(self._opt_out))
+
+    def start(self) -> None:
+        """End calls that are over by the clock from now on, those that a crash left too."""
+        self._tasks.spawn(self._watch(), name="clock of placed calls")
+
+    async def aclose(self) -> None:
+        await self._tasks.aclose()
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                await self.expire()
+            except Exception:  # the next look may find the file free
+                log.exception("dials_not_looked_at")
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def expire(self) -> None:
+        """End what is over by the clock, each told once."""
+        for dial in await asyncio.to_thread(self.book.expire):
+            await self._told_over(dial, "unknown")
 
     # -- routes -------------------------------------------------------------------------------
 
@@ -121,6 +148,7 @@ class Dialer:
     async def _show(self, request: web.Request) -> web.Response:
         who: Identity = request[WHO]
         tenant = None if "tenants:all" in who.rights else who.tenant
+        await self.expire()
         dial = await asyncio.to_thread(self.book.find, request.match_info["id"], tenant)
         if dial is None:
             raise ProtocolError("there is no such call", code="dial_not_found")
@@ -141,6 +169,8 @@ class Dialer:
         """
         section = self._config.telephony.dialing_of(who.tenant)
         number = read_number(wish.to)
+        if key is not None and (known := await self._asked_before(who.tenant, key, wish)):
+            return known
         local = datetime.fromtimestamp(self._wall_clock(), ZoneInfo(section.timezone))
         check_destination(number, section, await self._never(who.tenant, section))
         caller_id = choose_caller_id(wish.from_, section)
@@ -170,6 +200,7 @@ class Dialer:
         def check(counts: DialCounts) -> None:
             check_counts(counts, section)
 
+        await self.expire()
         day_from_s = local.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
         dial, is_new = await asyncio.to_thread(
             self.book.reserve, dial, key, day_from_s, section.ring_s, section.max_s, check
@@ -179,12 +210,24 @@ class Dialer:
         found = await asyncio.to_thread(self.book.find, dial.id)
         return found or dial
 
+    async def _asked_before(self, tenant: str, key: str, wish: DialWish) -> Dial | None:
+        """The call that this key named before. Raises DialRefused where it named another wish."""
+        known = await asyncio.to_thread(self.book.of_key, tenant, key)
+        if known is not None and known.asked != wish.model_dump(mode="json", by_alias=True):
+            raise DialRefused(
+                "Idempotency-Key: it named another call before; take a new one",
+                code="idempotency_mismatch",
+                field="Idempotency-Key",
+            )
+        return known
+
     async def _hand_to_carrier(self, dial: Dial, section: DialingSection, placer: Placer) -> None:
         try:
             call_sid = await placer.place(dial, section)
         except PennyError as error:
-            # Refused, it was not placed; without an answer it may have been, so none is tried.
-            await self._end(dial, "unknown" if error.retryable else "failed")
+            # Without an answer it may ring all the same: its answer is taken, the clock ends it.
+            if not getattr(error, "is_open", False):
+                await self._end(dial, "failed")
             raise
         await asyncio.to_thread(self.book.note, dial.id, call_sid)
         log.info("call_placed", dial_id=dial.id, tenant=dial.tenant)
@@ -196,8 +239,9 @@ class Dialer:
         path = self._config.resolve(section.do_not_call)
         try:
             text = await asyncio.to_thread(path.read_text, "utf-8")
-        except OSError as error:
-            log.error("do_not_call_unreadable", reason=error.strerror)  # noqa: TRY400
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            log.error("do_not_call_unreadable", reason=reason)  # noqa: TRY400
             raise DialRefused(
                 "the do-not-call list cannot be read: nothing is dialled", code="do_not_call"
             ) from error
@@ -207,6 +251,7 @@ class Dialer:
 
     async def find(self, dial_id: str) -> PhoneCall | None:
         """The call that has been answered; None where there is none, or it is over."""
+        await self.expire()
         dial = await asyncio.to_thread(self.book.find, dial_id)
         if dial is None or dial.outcome is not None:
             return None
@@ -223,29 +268,26 @@ class Dialer:
         else:
             await asyncio.to_thread(self.book.note, dial.id, call_sid, MOMENTS.get(status, ""))
 
+    async def began(self, session_id: str) -> None:
+        """Its session begins now: from here on the call is kept as every other."""
+        await asyncio.to_thread(self.book.note_talk, session_id)
+
     async def ended(self, session_id: str, reason: str) -> None:
         """The session of a call is over, and so is the call, unless a person has it now."""
         dial = await asyncio.to_thread(self.book.of_session, session_id)
         if dial is not None and reason != "handoff":
-            await self._end(dial, "completed")
+            has_talked = await asyncio.to_thread(self.book.has_talked, session_id)
+            await self._end(dial, "completed" if has_talked else "failed")
 
     async def _end(self, dial: Dial, outcome: str) -> None:
-        if not await asyncio.to_thread(self.book.end, dial.id, outcome):
-            return
+        if await asyncio.to_thread(self.book.end, dial.id, outcome):
+            await self._told_over(dial, outcome)
+
+    async def _told_over(self, dial: Dial, outcome: str) -> None:
         log.info("call_over", dial_id=dial.id, tenant=dial.tenant, outcome=outcome)
-        if outcome != "completed" and self.keep is not None and dial.answered_s is None:
-            call = _as_call(dial)
-            header = {
-                "id": dial.session_id,
-                "tenant": dial.tenant,
-                "edge": "phone",
-                "mode": call.mode or self._config.penny.default_mode,
-                "caller": dial.caller_id,
-                "callee": dial.number,
-                "direction": "outbound",
-                "language": call.language,
-            }
-            self.keep(header, outcome)
+        if not await asyncio.to_thread(self.book.has_talked, dial.session_id):
+            # Answered and nobody talked: to its person that call failed, whatever a carrier says.
+            self._keep(_as_call(dial), "failed" if outcome == "completed" else outcome)
 
 
 def describe(dial: Dial) -> Json:

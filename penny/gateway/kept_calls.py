@@ -100,9 +100,11 @@ class KeptCalls:
         record, spec = self._watches.live[session.id].record, self._asked
         assert spec is not None
         tenant = record["tenant"]
-        line = spec.context if record["edge"] == PhoneEdge.name else {}
+        is_phone = record["edge"] == PhoneEdge.name  # from the public network, wherever we listen
+        line = spec.context if is_phone else {}
         number = line.get("caller" if line.get("direction") == "outbound" else "callee") or ""
-        policy = self._policy(tenant, number, keyed=bool(record.get("key_id")))
+        may_be_local = not is_phone and not record.get("key_id")
+        policy = self._policy(tenant, number, may_be_local=may_be_local)
         header = {
             "id": session.id,
             "tenant": tenant,
@@ -132,11 +134,11 @@ class KeptCalls:
         turns.add_reader(recorder)
         return recorder
 
-    def _policy(self, tenant: str, number: str, *, keyed: bool) -> Policy:
+    def _policy(self, tenant: str, number: str, *, may_be_local: bool) -> Policy:
         policy = self._config.calls.policy(self._config.tenant_calls(tenant), number)
         if policy.recording != "auto":
             return policy
-        return policy._replace(recording="on" if self._is_open and not keyed else "off")
+        return policy._replace(recording="on" if self._is_open and may_be_local else "off")
 
 
 def open_keeper(

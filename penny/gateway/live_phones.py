@@ -3,7 +3,8 @@
     POST /v1/calls/{id}/keys       {"digits": "1w234#"}: as tones, or as the carrier has keys
     POST /v1/calls/{id}/transfer   {"to": "soporte"}: put through after the last word
 
-``to`` is a name of ``telephony.dialing.<tenant>.transfers``, never a number.
+``to`` is a name that the call's carrier knows, never a number: of
+``telephony.dialing.<tenant>.transfers`` or ``telephony.asterisk.transfers``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from config.schema import Config
 from penny.edges.telephone.edge import HANDOFF, PhoneEdge
 from penny.errors import ProtocolError
 from penny.gateway.dialer import answered, read_body
@@ -29,11 +29,8 @@ class LivePhoneRoutes:
         end_session: (session, reason): ends a live session.
     """
 
-    def __init__(
-        self, phones: Phones, config: Config, end_session: Callable[[str, str], bool]
-    ) -> None:
+    def __init__(self, phones: Phones, end_session: Callable[[str, str], bool]) -> None:
         self._phones = phones
-        self._config = config
         self._end_session = end_session
 
     def add_to(self, app: web.Application) -> None:
@@ -48,9 +45,10 @@ class LivePhoneRoutes:
     async def _transfer(self, request: web.Request) -> web.Response:
         edge, call_id = self._find(request), request.match_info["id"]
         name = (await read_body(request, Transfer)).to
-        if self._config.telephony.number_of(self._phones.tenants[call_id], name) is None:
+        if not edge.can_hand_over_to(name):
             raise ProtocolError(
-                "to: name one of telephony.dialing.<tenant>.transfers",
+                "to: name one of telephony.dialing.<tenant>.transfers (Twilio) or of "
+                "telephony.asterisk.transfers",
                 code="transfer_unknown",
                 field="to",
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from config.schema import Config
 from penny.edges.telephone.edge import PhoneEdge
 from penny.edges.telephone.ticker import Ticker
 from penny.edges.telephone.wire import Wire
-from penny.errors import PennyError
+from penny.errors import PennyError, SessionRefused
 from penny.gateway.gate import Gate
 from penny.gateway.opening import Notice, Opener, say_exactly
 from penny.ids import new_id
@@ -82,6 +82,24 @@ class Phones:
         """The live calls, by session."""
         self.tenants: dict[str, str] = {}
         """Whose they are, by session."""
+        self.keep: Callable[[Json, str], None] | None = None
+        """Keeps a call that had no session: header, reason."""
+
+    def keep_unconnected(self, call: PhoneCall, reason: str) -> None:
+        """Keep a call that had no session, where calls are kept."""
+        if self.keep is None:
+            return
+        header = {
+            "id": call.session_id,
+            "tenant": call.tenant,
+            "edge": PhoneEdge.name,
+            "mode": call.mode or self._broker.default_mode,
+            "caller": call.caller,
+            "callee": call.callee,
+            "direction": call.direction,
+            "language": call.language,
+        }
+        self.keep(header, reason)
 
     def edge(self, wire: Wire) -> PhoneEdge:
         """The edge of a call that has been answered; ``carry`` takes it from there."""
@@ -92,23 +110,35 @@ class Phones:
         policy = self._gate.policy(Identity(call.tenant))
         policy.check_mode(self._broker.choose(call.mode).name)
         policy.check_actions(call.actions)
+        if call.direction == "outbound" and not self._broker.has_room:
+            raise SessionRefused("there is no room for the call; try again in a moment")
         if call.direction == "outbound" and (call.instructions or call.greeting is not None):
             policy.check_instructions("instructions")
 
-    async def carry(self, call: PhoneCall, edge: PhoneEdge) -> str:
+    async def carry(
+        self, call: PhoneCall, edge: PhoneEdge, begin: Callable[[], Awaitable[None]] | None = None
+    ) -> str:
         """One call from its answer to its end, which hangs up; why it ended.
+
+        Args:
+            begin: awaited once what answers is open, before the session runs.
 
         Raises:
             PennyError: no session was opened; the carrier goes on with what it was told for that.
         """
         try:
-            return await self._carry(call, edge)
-        except PennyError as error:
-            log.warning("phone_call_refused", code=error.code, direction=call.direction)
+            return await self._carry(call, edge, begin)
+        except BaseException as error:  # whatever it is, no line is left open in silence
+            if isinstance(error, PennyError):
+                log.warning("phone_call_refused", code=error.code, direction=call.direction)
+            if not edge.has_begun and call.direction == "inbound":
+                self.keep_unconnected(call, getattr(error, "code", "error"))
             await edge.aclose("error", {})
             raise
 
-    async def _carry(self, call: PhoneCall, edge: PhoneEdge) -> str:
+    async def _carry(
+        self, call: PhoneCall, edge: PhoneEdge, begin: Callable[[], Awaitable[None]] | None
+    ) -> str:
         identity = Identity(call.tenant)
         policy = self._gate.policy(identity)
         mode = self._broker.choose(call.mode)
@@ -126,6 +156,8 @@ class Phones:
                 told = self._notice(spec.tenant, spec.language, call.own_number)
                 if line := " ".join(filter(None, (told, greeting))):
                     speaker.send(say_exactly(line))
+                if begin is not None:
+                    await begin()
                 self.edges[spec.session_id], self.tenants[spec.session_id] = edge, call.tenant
                 try:
                     limits = self._gate.session_limits(policy)
@@ -137,6 +169,7 @@ class Phones:
         policy = self._gate.policy(Identity(call.tenant))
         known = {"caller": call.caller, "callee": call.callee, "direction": call.direction}
         policy.check_actions(call.actions)
+        actions = call.actions or policy.actions(self._config.actions.offered)
         return SessionSpec(
             session_id=call.session_id,
             language=call.language or self._config.session.language,
@@ -144,6 +177,6 @@ class Phones:
             instructions=call.instructions
             or policy.instructions(None, self._config.session.instructions),
             cerebro={"knowledge_base_ref": policy.collection(self._config.kb.default_ref)},
-            context={**call.context, **known, "available_actions": list(call.actions)},
+            context={**call.context, **known, "available_actions": list(actions)},
             tenant=policy.name,
         )

@@ -29,7 +29,7 @@ from penny.aio.websocket import CALLER_MESSAGES_PER_S, SocketConnection
 from penny.edges.twilio import twiml
 from penny.edges.twilio.api import CarrierRefused, TwilioApi
 from penny.edges.twilio.signature import Signatures
-from penny.edges.twilio.tokens import SeenOnce, StreamTokens
+from penny.edges.twilio.tokens import StreamTokens
 from penny.edges.twilio.wire import (
     HEARTBEAT_S,
     MAX_MESSAGE_BYTES,
@@ -50,10 +50,22 @@ STREAM = "/twilio/stream"
 STATUS = "/twilio/status"
 START_S = 5.0
 """A stream tells what it is within this."""
-REPLAY_S = 3600.0
-"""For so long a webhook that comes again is known."""
 TOKEN = "token"
+MOST_CALLER = 128
+"""Characters: a SIP client calls from an address."""
 POLICY_VIOLATION = 1008
+
+
+class SeenBefore(Protocol):
+    """What a carrier told, by name: neither of its signatures holds a time."""
+
+    def take_once(self, name: str) -> bool:
+        """Whether it comes for the first time. Waits for the disk."""
+        ...
+
+    def forget(self, name: str) -> None:
+        """It may come again."""
+        ...
 
 
 class PlacedCalls(Protocol):
@@ -67,8 +79,12 @@ class PlacedCalls(Protocol):
         """The carrier's word for where the call is."""
         ...
 
+    async def began(self, session_id: str) -> None:
+        """Its session begins."""
+        ...
+
     async def ended(self, session_id: str, reason: str) -> None:
-        """Its session is over."""
+        """Its session is over, or none was opened."""
         ...
 
 
@@ -76,11 +92,17 @@ class TwilioDoor:
     """Takes Twilio's requests.
 
     Args:
+        seen: what came before, whichever process of this gateway took it.
         wall_clock: Unix time in seconds.
     """
 
     def __init__(
-        self, phones: Phones, config: Config, auth_token: str, wall_clock: Callable[[], float]
+        self,
+        phones: Phones,
+        config: Config,
+        auth_token: str,
+        seen: SeenBefore,
+        wall_clock: Callable[[], float],
     ) -> None:
         section = config.telephony.twilio
         self._phones = phones
@@ -90,7 +112,7 @@ class TwilioDoor:
         self.signatures = Signatures(auth_token, section.public_url)
         self.tokens = StreamTokens(auth_token)
         self.api = TwilioApi(section.api_url, section.account_sid, auth_token)
-        self._seen = SeenOnce(REPLAY_S)
+        self._seen = seen
         self.placed: PlacedCalls | None = None
         self.refused: dict[str, int] = {}
         """Requests refused, by reason."""
@@ -116,7 +138,7 @@ class TwilioDoor:
     async def _voice(self, request: web.Request) -> web.Response:
         try:
             form = await self._read(request)
-            self._take_once(f"voice {form['CallSid']}")
+            await self._take_once(f"voice {form['CallSid']}")
         except PennyError as error:
             return refusal(error)
         if dial_id := request.query.get("dial"):
@@ -130,17 +152,21 @@ class TwilioDoor:
             self._phones.check(call)
         except PennyError as error:
             log.warning("phone_call_not_answered", code=error.code)
+            self._phones.keep_unconnected(call, error.code)
             return _twiml(self._fall_back(Element("Response"), number))
-        about = {"from": call.caller, "to": call.callee}
+        about = {"from": call.caller[:MOST_CALLER], "to": call.callee}  # a parameter has 500
         document = self.connect(str(form["CallSid"]), about)
         return _twiml(self._fall_back(document, number))
 
     async def _answered(self, dial_id: str, call_sid: str) -> web.Response:
         """A call that was placed has been answered."""
-        if self.placed is None or await self.placed.find(dial_id) is None:
+        call = await self.placed.find(dial_id) if self.placed is not None else None
+        if call is None:
             self._count("unknown_dial")
             return _twiml(twiml.hang_up())
-        return _twiml(self.connect(call_sid, {"dial": dial_id}))
+        document = self.connect(call_sid, {"dial": dial_id})
+        number = self._config.telephony.numbers.get(call.caller)
+        return _twiml(document if number is None else self._fall_back(document, number))
 
     async def place(self, dial: Dial, section: DialingSection) -> str:
         """Place a call (``Placer``): its SID. Raises CarrierRefused."""
@@ -179,11 +205,16 @@ class TwilioDoor:
         try:
             form = await self._read(request)
             status = str(form.get("CallStatus", ""))
-            self._take_once(f"status {form['CallSid']} {status}")
+            name = f"status {form['CallSid']} {status}"
+            await self._take_once(name)
         except PennyError as error:
             return refusal(error)
         if self.placed is not None and (dial_id := request.query.get("dial")):
-            await self.placed.told(dial_id, str(form["CallSid"]), status)
+            try:
+                await self.placed.told(dial_id, str(form["CallSid"]), status)
+            except Exception:
+                await asyncio.to_thread(self._seen.forget, name)  # Twilio tells it again
+                raise
         return web.Response(status=204)
 
     async def _read(self, request: web.Request) -> Any:
@@ -195,8 +226,8 @@ class TwilioDoor:
             raise self._refuse("account", "this is of another account")
         return form
 
-    def _take_once(self, name: str) -> None:
-        if not self._seen.take(name, self._wall_clock()):
+    async def _take_once(self, name: str) -> None:
+        if not await asyncio.to_thread(self._seen.take_once, name):
             raise self._refuse("replay", "this was told before")
 
     # -- streams ------------------------------------------------------------------------------
@@ -252,6 +283,8 @@ class TwilioDoor:
         about = self.tokens.take(token, call_sid, self._wall_clock())
         if about is None or account_sid != self._section.account_sid:
             raise Forbidden("no valid token", code="stream_token")
+        if not await asyncio.to_thread(self._seen.take_once, f"stream {call_sid}"):
+            raise Forbidden("this call had its stream", code="stream_token")
         if "dial" in about:
             call = await self.placed.find(about["dial"]) if self.placed is not None else None
             if call is None:
@@ -265,6 +298,7 @@ class TwilioDoor:
         wire = TwilioWire(
             connection,
             str(start["streamSid"]),
+            lambda name: self._config.telephony.number_of(call.tenant, name) is not None,
             partial(self._transfer, call_sid, call),
             partial(self._end, call_sid, call),
         )
@@ -272,7 +306,10 @@ class TwilioDoor:
         connection.start(wire)
         reason = "error"
         try:
-            reason = await self._phones.carry(call, wire.edge)
+            begin = None
+            if self.placed is not None and call.direction == "outbound":
+                begin = partial(self.placed.began, call.session_id)
+            reason = await self._phones.carry(call, wire.edge, begin)
         except PennyError as error:
             self._count(error.code)
         finally:
@@ -288,8 +325,9 @@ class TwilioDoor:
 
     async def _end(self, call_sid: str, call: PhoneCall) -> None:
         """Hang up where the stream's end alone would go on to the fallback."""
-        number = self._config.telephony.numbers.get(call.callee)
-        if number is not None and call.direction == "inbound" and _has_fallback(number):
+        ours = call.callee if call.direction == "inbound" else call.caller
+        number = self._config.telephony.numbers.get(ours)
+        if number is not None and _has_fallback(number):
             await self._update(call_sid, Status="completed")
 
     async def _update(self, call_sid: str, **fields: str) -> bool:

@@ -29,6 +29,7 @@ from penny.gateway.guard import WHO, refusal
 from penny.gateway.kept_calls import KeptCalls
 from penny.session.broker import Broker
 from penny.trust.identity import Identity
+from penny.webhooks.again import send_again
 from penny.webhooks.deliverer import Deliverer
 from penny.webhooks.endpoints import Endpoint, inward_urls, read_endpoints
 from penny.webhooks.live import LiveTelling, RecordTelling
@@ -63,7 +64,8 @@ class Webhooks:
         receivers = read_endpoints(config, os.environ)
         self.wall_clock = wall_clock
         self._kept = kept
-        self.outbox = Outbox(kept.keeper.store.database, receivers)
+        self.store = kept.keeper.store
+        self.outbox = Outbox(self.store.database, receivers)
         self.sender = Sender(inward_urls(receivers.values()), wall_clock)
         self.deliverer = Deliverer(
             self.outbox,
@@ -147,7 +149,8 @@ class WebhookRoutes:
         wanted = _read(Replay, await _body(request))
         if wanted.endpoint is not None:
             self._get(request, wanted.endpoint)
-        count = await self._outbox.replay(wanted, _whose(request), self._now_ms())
+        await self._note(request, "webhooks replayed")
+        count = await send_again(self._outbox, wanted, _whose(request), self._now_ms())
         return _json({"deliveries": count})
 
     async def _test(self, request: web.Request) -> web.Response:
@@ -164,6 +167,7 @@ class WebhookRoutes:
         if not isinstance(missed, bool):
             raise ProtocolError('send {"send_missed": true} or false', field="send_missed")
         self._check_whole(request, endpoint)
+        await self._note(request, "webhooks enabled")
         count = await self._outbox.enable(endpoint.name, self._now_ms(), send_missed=missed)
         return _json({"enabled": endpoint.name, "deliveries": count})
 
@@ -180,6 +184,12 @@ class WebhookRoutes:
         if found is None:
             raise ProtocolError("there is no such endpoint", code="endpoint_not_found")
         return found
+
+    async def _note(self, request: web.Request, action: str) -> None:
+        """Write into the audit log who did that."""
+        who: Identity = request[WHO]
+        actor = who.key_id or "house"
+        await self._webhooks.store.note(who.tenant, actor, action, "", self._now_ms())
 
     @staticmethod
     def _check_whole(request: web.Request, endpoint: Endpoint) -> None:

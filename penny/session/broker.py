@@ -107,6 +107,11 @@ class Broker:
     def draining(self) -> bool:
         return self._draining
 
+    @property
+    def has_room(self) -> bool:
+        """Whether one more session is admitted now, without ending one whose client is lost."""
+        return not self._draining and self._admitted < self._settings.max_sessions
+
     def is_selectable(self, name: str) -> bool:
         return self._settings.allow_user_selection or name == self._settings.default_mode
 

@@ -157,6 +157,8 @@ def _trunk(line: Trunk) -> Iterator[Section]:
                 ("line", "yes"),
                 ("endpoint", line.id),
                 ("expiration", "300"),
+                ("retry_interval", "60"),
+                ("max_retries", "1000000"),  # Asterisk's ten would give up after ten minutes
                 ("forbidden_retry_interval", "600"),
             ],
         )
@@ -215,7 +217,8 @@ def _talk(section: AsteriskSection, secrets: Path) -> Options:
     caller = "${URIENCODE(${FILTER(0-9+,${CALLERID(num)})})}"
     call = f"{told}&line=${{PENNY_LINE}}&did=${{URIENCODE(${{PENNY_DID}})}}&caller={caller}"
     if section.wire == "audiosocket":
-        wire = f"AudioSocket(${{PENNY_UUID}},{section.host}:{section.port})"
+        # By itself the application ends the call where it fails: no word, no person after it.
+        wire = f"TryExec(AudioSocket(${{PENNY_UUID}},{section.host}:{section.port}))"
     else:
         wire = "Dial(WebSocket/penny/c(slin)f(json)v(id=${PENNY_UUID}),,g)"
     return _extension(

@@ -24,6 +24,8 @@ OUTCOMES = ("completed", "busy", "no_answer", "canceled", "failed", "unknown")
 GRACE_S = 30.0
 """Beyond its longest ring, or its longest talk, a call of which nothing is heard is over."""
 DAY_S = 86_400.0
+SEEN_S = 30 * DAY_S
+"""For so long what a carrier told is known, should it come again."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS dials (
     id TEXT PRIMARY KEY, tenant TEXT NOT NULL, key TEXT, number TEXT NOT NULL,
@@ -36,6 +38,9 @@ CREATE INDEX IF NOT EXISTS dials_by_time ON dials (tenant, created_s);
 CREATE TABLE IF NOT EXISTS opted_out (
     tenant TEXT NOT NULL, number TEXT NOT NULL, at_s REAL NOT NULL, PRIMARY KEY (tenant, number)
 );
+CREATE TABLE IF NOT EXISTS talked (session_id TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS seen (name TEXT PRIMARY KEY, at_s REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS seen_by_time ON seen (at_s);
 """
 
 
@@ -95,7 +100,6 @@ class DialBook:
                 row = db.execute(query, (dial.tenant, key)).fetchone()
                 if row is not None:
                     return _read(row), False
-            self._expire(db, now_s)
             check(_count(db, dial.tenant, dial.number, now_s, day_from_s))
             db.execute(
                 "INSERT INTO dials (id, tenant, key, number, caller_id, session_id, asked, "
@@ -112,10 +116,16 @@ class DialBook:
     def find(self, dial_id: str, tenant: str | None = None) -> Dial | None:
         """The record; None where there is none, or it is another tenant's."""
         with opened(self._path, _SCHEMA, write=True) as db:
-            self._expire(db, self._wall_clock())
             row = db.execute("SELECT * FROM dials WHERE id = ?", (dial_id,)).fetchone()
         dial = None if row is None else _read(row)
         return None if dial is None or tenant not in (None, dial.tenant) else dial
+
+    def of_key(self, tenant: str, key: str) -> Dial | None:
+        """The record of the wish that a client named so."""
+        with opened(self._path, _SCHEMA, write=True) as db:
+            query = "SELECT * FROM dials WHERE tenant = ? AND key = ?"
+            row = db.execute(query, (tenant, key)).fetchone()
+        return None if row is None else _read(row)
 
     def of_session(self, session_id: str) -> Dial | None:
         """The record of the call that has this session."""
@@ -145,6 +155,17 @@ class DialBook:
             )
             return done.rowcount == 1
 
+    def note_talk(self, session_id: str) -> None:
+        """Its session begins, and is kept as every other is."""
+        with opened(self._path, _SCHEMA, write=True) as db:
+            db.execute("INSERT OR IGNORE INTO talked VALUES (?)", (session_id,))
+
+    def has_talked(self, session_id: str) -> bool:
+        """Whether its session has begun."""
+        with opened(self._path, _SCHEMA, write=True) as db:
+            query = "SELECT 1 FROM talked WHERE session_id = ?"
+            return db.execute(query, (session_id,)).fetchone() is not None
+
     def opt_out(self, tenant: str, number: str) -> None:
         """This tenant never calls this number again."""
         with opened(self._path, _SCHEMA, write=True) as db:
@@ -156,12 +177,30 @@ class DialBook:
             rows = db.execute("SELECT number FROM opted_out WHERE tenant = ?", (tenant,))
             return frozenset(row["number"] for row in rows)
 
-    def _expire(self, db: sqlite3.Connection, now_s: float) -> None:
-        db.execute(
-            "UPDATE dials SET outcome = 'unknown', ended_s = ? WHERE outcome IS NULL AND "
-            "(CASE WHEN answered_s IS NULL THEN rings_until_s ELSE answered_s + most_s END) < ?",
-            (now_s, now_s),
-        )
+    def take_once(self, name: str) -> bool:
+        """Whether what a carrier tells under this name comes for the first time, to any process."""
+        now_s = self._wall_clock()
+        with opened(self._path, _SCHEMA, write=True) as db:
+            db.execute("DELETE FROM seen WHERE at_s < ?", (now_s - SEEN_S,))
+            done = db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (name, now_s))
+            return done.rowcount == 1
+
+    def forget(self, name: str) -> None:
+        """It may come again: what was to be done with it failed."""
+        with opened(self._path, _SCHEMA, write=True) as db:
+            db.execute("DELETE FROM seen WHERE name = ?", (name,))
+
+    def expire(self) -> list[Dial]:
+        """End what is over by the clock, as ``unknown``; each is told to one caller, once."""
+        now_s = self._wall_clock()
+        with opened(self._path, _SCHEMA, write=True) as db:
+            ended = db.execute(
+                "UPDATE dials SET outcome = 'unknown', ended_s = ? WHERE outcome IS NULL AND (CASE "
+                "WHEN answered_s IS NULL THEN rings_until_s ELSE answered_s + most_s END) < ? "
+                "RETURNING *",
+                (now_s, now_s),
+            )
+            return [_read(row) for row in ended.fetchall()]
 
 
 def _count(

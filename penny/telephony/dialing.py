@@ -120,6 +120,20 @@ def check_counts(counts: DialCounts, section: DialingSection) -> None:
 
 
 def read_list(text: str) -> frozenset[str]:
-    """The numbers of a do-not-call file: one a line; what follows a ``#`` is a remark."""
-    lines = (line.partition("#")[0].strip() for line in text.splitlines())
-    return frozenset(read_number(line) for line in lines if line)
+    """The numbers of a do-not-call file: one a line; what follows a ``#`` is a remark.
+
+    Raises:
+        DialRefused: ``do_not_call``: a line is no number, so the list says nothing sure.
+    """
+    numbers = set()
+    for at, line in enumerate(text.splitlines(), 1):
+        if written := line.partition("#")[0].strip():
+            try:
+                numbers.add(read_number(written))
+            except DialRefused:
+                raise DialRefused(
+                    f"nothing is dialled: line {at} of the do-not-call list is no number with its "
+                    "country code, as +34911111111",
+                    code="do_not_call",
+                ) from None
+    return frozenset(numbers)

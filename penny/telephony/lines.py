@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -107,7 +108,8 @@ class Lines(BaseModel):
         """These lines, a tenant's being as it says. An empty password keeps the one it has.
 
         Raises:
-            ProtocolError: a number is another tenant's, or a line that registers has no password.
+            ProtocolError: a number or an address is another tenant's, or a line that registers has
+                no password.
         """
         fxo, trunk = self.of(tenant)
         others: list[Fxo] = [line for line in self.fxo if line.tenant != tenant]
@@ -118,16 +120,21 @@ class Lines(BaseModel):
             if did.active and did.number in taken:
                 field = f"{method}.dids.{index}.number"
                 raise ProtocolError(f"{field}: this number is another tenant's", field=field)
+        theirs = [line.ip for line in others]
+        theirs += [each for line in other_trunks for each in (line.host, *line.match)]
         if (gateway := reception.fxo_gateway) is not None:
-            for name in ("ip", "user"):
-                if getattr(gateway, name) in {getattr(line, name) for line in others}:
-                    field = f"fxo_gateway.{name}"
-                    raise ProtocolError(f"{field}: another tenant's gateway has it", field=field)
+            _check_apart("fxo_gateway.ip", gateway.ip, theirs)
+            if gateway.user in {line.user for line in others}:
+                field = "fxo_gateway.user"
+                raise ProtocolError(f"{field}: another tenant's gateway has it", field=field)
             name = fxo.id if fxo is not None else _free("fxo", self.fxo)
             fxo = _fxo(name, tenant, gateway, fxo, receives=method == "fxo_gateway")
         elif fxo is not None:
             fxo = fxo.model_copy(update={"receives": False})
         if (carrier := reception.carrier_grade) is not None:
+            _check_apart("carrier_grade.host", carrier.host, theirs)
+            for index, network in enumerate(carrier.match):
+                _check_apart(f"carrier_grade.match.{index}", network, theirs)
             name = trunk.id if trunk is not None else _free("trunk", self.trunks)
             trunk = _trunk(name, tenant, carrier, trunk, receives=method == "carrier_grade")
         elif trunk is not None:
@@ -165,6 +172,31 @@ class Lines(BaseModel):
                 match=list(trunk.match),
             )
         return TelephonyReception(method=method, fxo_gateway=gateway, carrier_grade=carrier)
+
+
+def _check_apart(field: str, address: str, theirs: Iterable[str]) -> None:
+    """Asterisk knows a line by the address that a call comes from: no two tenants may share one.
+
+    Names are compared as they are written; what they lead to is not asked.
+    """
+    network = _network(address)
+    for other in theirs:
+        known = _network(other)
+        is_of_both = network is not None and known is not None and network.overlaps(known)
+        if is_of_both or address == other:
+            reason = "calls from there are another tenant's: Asterisk could not tell them apart"
+            raise ProtocolError(f"{field}: {reason}", field=field)
+
+
+def _network(address: str) -> IPv6Network | None:
+    """Of an address or a network, those of IPv4 as IPv6 maps them; None for a host's name."""
+    try:
+        found = ip_network(address, strict=False)
+    except ValueError:
+        return None
+    if isinstance(found, IPv4Network):
+        return IPv6Network(f"::ffff:{found.network_address}/{96 + found.prefixlen}")
+    return found
 
 
 def _fxo(

@@ -92,7 +92,9 @@ def open_public_http(
         # A cached address would be connected to after its name had changed hands.
         use_dns_cache=False,
     )
-    return aiohttp.ClientSession(connector=connector, trust_env=False)
+    # All callers share this client: no cookie of one's answer goes out with another's request.
+    jar = aiohttp.DummyCookieJar()
+    return aiohttp.ClientSession(connector=connector, cookie_jar=jar, trust_env=False)
 
 
 def _is_literal(host: str) -> bool:

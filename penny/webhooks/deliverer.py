@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -18,9 +19,10 @@ from penny.aio.breaker import CircuitBreaker
 from penny.aio.tasks import TaskOwner
 from penny.calls.database import StoreUnavailable
 from penny.webhooks.endpoints import Endpoint
+from penny.webhooks.events import Event
 from penny.webhooks.outbox import Outbox
-from penny.webhooks.policy import LONGEST_WAIT_S, Answer, decide
-from penny.webhooks.rows import Backlog, Delivery, Outcome
+from penny.webhooks.policy import GONE, LONGEST_WAIT_S, Answer, decide
+from penny.webhooks.rows import Backlog, Delivery, Outcome, refuse
 from penny.webhooks.sender import TIMEOUT_S
 from penny.webhooks.signing import sign, write_body
 
@@ -44,7 +46,7 @@ AHEAD = 4
 QUICK_MS = 250
 GATHER_S = 0.02
 """Results of so long are written in one transaction."""
-SETTLE_AGAIN_S = 1.0
+AGAIN_S = 1.0
 
 
 class Posts(Protocol):
@@ -61,11 +63,13 @@ class _Lane:
         self.endpoint = endpoint
         self.breaker = CircuitBreaker(FAULTS, REST_S, LONGEST_REST_S)
         self.under_way = 0
-        self.paused_until_s = 0.0
+        self.paused_until_s = float("-inf")
         self.queue: deque[Delivery] = deque()
         """Claimed, and not begun."""
         self.claimed_s = 0.0
         self.took_ms = float("inf")
+        self.is_gone = False
+        """It answered 410, which is not written down yet."""
         self.news = asyncio.Event()
 
 
@@ -106,7 +110,9 @@ class Deliverer:
         self._lanes = {name: _Lane(endpoint) for name, endpoint in outbox.receivers.items()}
         self._done: list[Outcome] = []
         self._is_done = asyncio.Event()
-        self._tasks = TaskOwner("webhooks")
+        self._tasks = TaskOwner("webhooks", self._failed)
+        self._works: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
+        self._is_closing = False
         self._attempts = TaskOwner("webhook attempts")
         self.fault = ""
         """Why nothing can be delivered; '' while it can."""
@@ -118,15 +124,26 @@ class Deliverer:
 
     async def start(self) -> None:
         """Begin to deliver."""
-        for lane in self._lanes.values():
-            self._tasks.spawn(self._serve(lane), name=f"webhook {lane.endpoint.name}")
+        self._works = {"webhook clean-up": self._tidy_on}
+        for name, lane in self._lanes.items():
+            self._works[f"webhook {name}"] = partial(self._serve, lane)
         if self._lanes:
-            self._tasks.spawn(self._settle_on(), name="webhook results")
-            self._tasks.spawn(self._tidy_on(), name="webhook clean-up")
-            self._tasks.spawn(self._look_on(), name="webhook backlog")
+            self._works |= {"webhook results": self._settle_on, "webhook backlog": self._look_on}
+        for name in self._works:
+            self._spawn(name)
+
+    def _spawn(self, name: str) -> None:
+        if not self._is_closing:
+            self._tasks.spawn(self._works[name](), name=name)
+
+    def _failed(self, name: str, error: BaseException) -> None:
+        """A task that ended by an error no one foresaw is told of, and goes on after a while."""
+        self.fault = f"{name}: {type(error).__name__}; see the log"
+        asyncio.get_running_loop().call_later(AGAIN_S, self._spawn, name)
 
     async def aclose(self) -> None:
         """Stop. What is on its way may still arrive; else the next process sends it again."""
+        self._is_closing = True
         await self._tasks.aclose()
         try:
             async with asyncio.timeout(GRACE_S):
@@ -178,33 +195,38 @@ class Deliverer:
         return free
 
     def _is_resting(self, lane: _Lane) -> bool:
-        is_paused = self._wall_clock() < lane.paused_until_s
-        return is_paused or lane.breaker.state(self._now_s()) == "open"
+        is_paused = self._now_s() < lane.paused_until_s
+        return is_paused or lane.is_gone or lane.breaker.state(self._now_s()) == "open"
 
     def _is_stale(self, lane: _Lane) -> bool:
         """Whether what waits here would be sent when its lease may be over."""
-        return self._wall_clock() - lane.claimed_s > self._lease_s / 2
+        return self._now_s() - lane.claimed_s > self._lease_s / 2
 
     async def _claim(self, lane: _Lane) -> bool:
         """Take what fits, and ahead of a quick endpoint; whether there may be more."""
-        now_s, room = self._wall_clock(), self._room(lane)
+        now_ms, room = round(self._wall_clock() * 1000), self._room(lane)
         ahead = AHEAD * lane.endpoint.concurrency if lane.took_ms < QUICK_MS else 0
         limit = max(1, room + ahead - len(lane.queue))
         if not lane.queue:
-            lane.claimed_s = now_s
-        claimed = await self.outbox.claim(
-            lane.endpoint.name, limit, round(now_s * 1000), round(self._lease_s * 1000)
-        )
+            lane.claimed_s = self._now_s()
+        lease_ms = round(self._lease_s * 1000)
+        claimed = await self.outbox.claim(lane.endpoint.name, limit, now_ms, lease_ms)
         self._note_fault("")
         lane.queue += claimed
         return len(claimed) == limit
 
     async def _give_back(self, lane: _Lane) -> None:
-        """What was claimed and not begun is anybody's again."""
+        """What was claimed and not begun is due again."""
         claimed, lane.queue = list(lane.queue), deque()
         await self.outbox.release(claimed)
 
     def _begin(self, lane: _Lane, delivery: Delivery) -> None:
+        state = refuse(delivery.event, lane.endpoint)
+        if state is not None:
+            now_ms = round(self._wall_clock() * 1000)
+            self._done.append(Outcome(delivery, lane.endpoint.name, None, state, now_ms, now_ms))
+            self._is_done.set()
+            return
         lane.breaker.allows(self._now_s())
         lane.under_way += 1
         self._attempts.spawn(self._attempt(lane, delivery), name="webhook attempt")
@@ -212,10 +234,8 @@ class Deliverer:
     async def _attempt(self, lane: _Lane, delivery: Delivery) -> None:
         endpoint = lane.endpoint
         try:
-            body = write_body(delivery.event, endpoint)
-            headers = sign(delivery.event.id, body, endpoint, self._wall_clock())
-            answer = await self._sender.post(endpoint.url, body, headers)
-        except BaseException:
+            answer = await self._send(delivery.event, endpoint)
+        except asyncio.CancelledError:
             lane.breaker.abandoned()
             raise
         finally:
@@ -236,13 +256,24 @@ class Deliverer:
         self._done.append(Outcome(delivery, endpoint.name, answer, state, due_ms, now_ms))
         self._is_done.set()
 
+    async def _send(self, event: Event, endpoint: Endpoint) -> Answer:
+        try:
+            body = write_body(event, endpoint)
+            headers = sign(event.id, body, endpoint, self._wall_clock())
+            return await self._sender.post(endpoint.url, body, headers)
+        except Exception as error:
+            # It would fail again: it is tried as often as any, and then given up.
+            log.error("webhook_not_sent", event_id=event.id, error=type(error).__name__)  # noqa: TRY400
+            return Answer(error="not_sent")
+
     def _judge(self, lane: _Lane, answer: Answer) -> None:
         name = lane.endpoint.name
         what = "delivered" if answer.is_success else answer.error or str(answer.status)
         self.counts[name, what] = self.counts.get((name, what), 0) + 1
         if answer.is_throttling and answer.retry_after_s is not None:
             pause_s = min(answer.retry_after_s, LONGEST_WAIT_S)
-            lane.paused_until_s = self._wall_clock() + pause_s
+            lane.paused_until_s = self._now_s() + pause_s
+        lane.is_gone |= answer.status == GONE
         if not answer.is_fault:
             lane.breaker.succeeded()
         elif lane.breaker.failed(self._now_s()):
@@ -261,9 +292,12 @@ class Deliverer:
             except StoreUnavailable as error:
                 self._note_fault(error.message)
                 self._done = [*batch, *self._done]
-                await asyncio.sleep(SETTLE_AGAIN_S)
+                await asyncio.sleep(AGAIN_S)
                 self._is_done.set()
                 continue
+            for name in {each.endpoint for each in batch}:
+                self._lanes[name].is_gone = False
+                self._lanes[name].news.set()
             for name in disabled:
                 log.error(
                     "webhook_endpoint_disabled",

@@ -189,7 +189,7 @@ class Event(BaseModel):
     """An event as it waits: what is told, and to whom it may be.
 
     Args:
-        is_private: of a call that began in the private mode; only hosts that ``privacy`` allows.
+        is_private: of a call that was in the private mode; only hosts that ``privacy`` allows.
     """
 
     id: str

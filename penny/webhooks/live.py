@@ -17,7 +17,7 @@ from penny.calls.database import StoreUnavailable
 from penny.calls.keeper import make_call
 from penny.calls.record import Call
 from penny.calls.recorder import CallRecorder
-from penny.session.observers import Observer
+from penny.session.observers import MODE_CHANGED, Observer
 from penny.webhooks.events import Event
 from penny.webhooks.outbox import Outbox
 from penny.webhooks.telling import events_of, handed_over, recording_lost, started
@@ -68,7 +68,7 @@ class LiveTelling:
 class _LiveCall(Observer):
     """Observer of one call: tells its beginning, and its hand-offs as they are promised."""
 
-    listens_to = ("penny.handoff",)
+    listens_to = ("penny.handoff", MODE_CHANGED)
 
     def __init__(
         self, recorder: CallRecorder, started_s: float, tell: Callable[[Event], None]
@@ -76,14 +76,23 @@ class _LiveCall(Observer):
         call = make_call([{"kind": "call", "call": recorder.header}], {"caller": 0, "penny": 0})
         assert call is not None
         self._call = call
-        self._consent = recorder.consent
+        self._recorder = recorder
         self._started_s = started_s
         self._tell = tell
         self._handoffs = 0
         tell(started(call))
 
     def speaker_event(self, event: Json, at_s: float) -> None:
-        at_ms = (at_s - self._started_s) * 1000
-        keeps = self._consent.keeps_words
-        self._tell(handed_over(self._call, event, at_ms, self._handoffs, keeps_words=keeps))
+        if event["type"] == MODE_CHANGED:
+            self._call.modes.append(event["mode"])
+            return
+        told = handed_over(
+            self._call,
+            event,
+            (at_s - self._started_s) * 1000,
+            self._handoffs,
+            keeps_words=self._recorder.consent.keeps_words,
+            hides_numbers=self._recorder.has_paused,
+        )
+        self._tell(told)
         self._handoffs += 1

@@ -11,16 +11,23 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, exists, func, select, update
+from sqlalchemy import and_, bindparam, delete, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from penny.calls.database import Database
 from penny.calls.tables import calls, deliveries, endpoints, events
 from penny.webhooks.endpoints import Endpoint
-from penny.webhooks.events import TERMINAL, EndpointDisabled, Event, make_id, tell
-from penny.webhooks.policy import FAILING_S, GONE
-from penny.webhooks.query import DeliveryQuery, Replay
+from penny.webhooks.events import (
+    TERMINAL,
+    CallStarted,
+    EndpointDisabled,
+    Event,
+    make_id,
+    tell,
+)
+from penny.webhooks.policy import FAILING_S, GONE, JITTER, LONGEST_WAIT_S, Answer
+from penny.webhooks.query import DeliveryQuery
 from penny.webhooks.rows import (
     Backlog,
     Delivery,
@@ -29,17 +36,46 @@ from penny.webhooks.rows import (
     event_row,
     log_line,
     of_tenant,
-    read_event,
+    read_events,
 )
 from penny.webhooks.telling import lost
 
 
 Json = dict[str, Any]
 
+BEGINNING = CallStarted.type
+LOOK_BACK_MS = 7 * 86_400_000
+"""Calls that began longer ago than this before they were overdue are not looked for again."""
 KEPT_ATTEMPTS = 16
 """Of a delivery's log; a replay goes on with it."""
+FURTHEST_MS = round(LONGEST_WAIT_S * (1 + JITTER) * 1000)
 BATCH = 200
 """Rows of one clean-up."""
+
+
+_SETTLED = (
+    update(deliveries)
+    .where(
+        deliveries.c.id == bindparam("held"),
+        deliveries.c.attempts == bindparam("claimed"),
+        deliveries.c.state == "waiting",
+    )
+    .values({name: bindparam(f"new_{name}") for name in ("state", "due_ms", "tried_ms", "log")})
+)
+
+
+def _settled(outcome: Outcome) -> Json:
+    """The parameters of ``_SETTLED``."""
+    delivery, answer = outcome.delivery, outcome.answer
+    tried = [log_line(outcome, answer)] if answer is not None else []
+    return {
+        "held": delivery.id,
+        "claimed": delivery.attempts,
+        "new_state": outcome.state,
+        "new_due_ms": outcome.due_ms,
+        "new_tried_ms": outcome.at_ms,
+        "new_log": [*delivery.log, *tried][-KEPT_ATTEMPTS:],
+    }
 
 
 class Outbox:
@@ -56,23 +92,26 @@ class Outbox:
         receivers: Mapping[str, Endpoint],
         on_news: Callable[[], None] = lambda: None,
     ) -> None:
-        self._database = database
+        self.database = database
         self.receivers = receivers
         self.on_news = on_news
 
     # -- writing ------------------------------------------------------------------------------
 
     async def write(self, connection: AsyncConnection, told: Sequence[Event]) -> None:
-        """Put events in, within the caller's transaction; one that is there stays as it is."""
-        await self._put(
-            connection,
-            [event for event in told if any(e.wants(event) for e in self.receivers.values())],
-        )
+        """Put events in, within the caller's transaction; one that is there stays as it is.
+
+        Where there are receivers at all, the beginning of a call is put in, wanted or not: its
+        end is missed by it (``close_lost``).
+        """
+        receivers = self.receivers.values()
+        kept = [e for e in told if e.type == BEGINNING or any(r.wants(e) for r in receivers)]
+        await self._put(connection, kept if receivers else [])
 
     async def _put(self, connection: AsyncConnection, told: Sequence[Event]) -> None:
         if not told:
             return
-        put = postgresql.insert if self._database.is_postgres else sqlite.insert
+        put = postgresql.insert if self.database.is_postgres else sqlite.insert
         new = put(events).on_conflict_do_nothing().returning(events.c.id)
         added = await connection.execute(new, [event_row(event) for event in told])
         ids = set(added.scalars())
@@ -88,7 +127,7 @@ class Outbox:
 
     async def add(self, told: Sequence[Event]) -> None:
         """Put events in. Raises StoreUnavailable."""
-        async with self._database.begin() as connection:
+        async with self.database.begin() as connection:
             await self.write(connection, told)
         self.on_news()
 
@@ -98,12 +137,13 @@ class Outbox:
         ends = events.alias("ends")
         has_end = exists().where(ends.c.call_id == events.c.call_id, ends.c.type.in_(TERMINAL))
         is_kept = exists().where(calls.c.id == events.c.call_id)
-        began = and_(events.c.type == "call.started", events.c.at_ms < before_ms)
+        since_ms = before_ms - LOOK_BACK_MS
+        began = and_(events.c.type == BEGINNING, events.c.at_ms.between(since_ms, before_ms - 1))
         open_ones = and_(began, ~has_end, ~is_kept)
-        async with self._database.begin() as connection:
+        async with self.database.begin() as connection:
             found = await connection.execute(select(events).where(open_ones).limit(BATCH))
             at = datetime.fromtimestamp(now_ms / 1000, UTC)
-            ended = [lost(read_event(row._mapping), at) for row in found]
+            ended = [lost(begun, at) for begun in read_events(found)]
             await self._put(connection, ended)
         return len(ended)
 
@@ -118,7 +158,8 @@ class Outbox:
             .where(
                 deliveries.c.endpoint == endpoint,
                 deliveries.c.state == "waiting",
-                deliveries.c.due_ms <= now_ms,
+                # No honest row waits longer: the clock was set back since it was written.
+                or_(deliveries.c.due_ms <= now_ms, deliveries.c.due_ms > now_ms + FURTHEST_MS),
                 ~is_off,
             )
             .order_by(deliveries.c.id)
@@ -134,20 +175,26 @@ class Outbox:
                 deliveries.c.id, deliveries.c.event_id, deliveries.c.attempts, deliveries.c.log
             )
         )
-        async with self._database.begin() as connection:
+        async with self.database.begin() as connection:
             rows = {row.event_id: row for row in await connection.execute(taken)}
             found = await connection.execute(select(events).where(events.c.id.in_(list(rows))))
-            told = {row.id: read_event(row._mapping) for row in found}
+            told = {event.id: event for event in read_events(found)}
+            await connection.execute(
+                update(deliveries)
+                .where(deliveries.c.id.in_([r.id for r in rows.values() if r.event_id not in told]))
+                .values(state="dead")
+            )
         return [
             Delivery(row.id, told[row.event_id], row.attempts, row.log)
             for row in sorted(rows.values(), key=lambda row: row.id)
+            if row.event_id in told
         ]
 
     async def release(self, claimed: Sequence[Delivery]) -> None:
         """Give back what was claimed and not tried. Raises StoreUnavailable."""
         if not claimed:
             return
-        async with self._database.begin() as connection:
+        async with self.database.begin() as connection:
             for each in claimed:
                 held = and_(deliveries.c.id == each.id, deliveries.c.attempts == each.attempts)
                 back = {"due_ms": 0, "attempts": each.attempts - 1}
@@ -156,40 +203,32 @@ class Outbox:
     async def settle(self, outcomes: Sequence[Outcome]) -> list[str]:
         """Write down what came of attempts; the names of endpoints that are disabled by it.
 
-        An outcome of a delivery that another took meanwhile counts for its endpoint alone.
+        An outcome of a delivery that another took meanwhile, or that was given up, counts for its
+        endpoint alone.
 
         Raises:
             StoreUnavailable.
         """
         disabled = []
-        async with self._database.begin() as connection:
-            for each in outcomes:
-                await connection.execute(
-                    update(deliveries)
-                    .where(
-                        deliveries.c.id == each.delivery.id,
-                        deliveries.c.attempts == each.delivery.attempts,
-                    )
-                    .values(
-                        state=each.state,
-                        due_ms=each.due_ms,
-                        tried_ms=each.at_ms,
-                        log=[*each.delivery.log, log_line(each)][-KEPT_ATTEMPTS:],
-                    )
-                )
+        async with self.database.begin() as connection:
+            await connection.execute(_SETTLED, [_settled(each) for each in outcomes])
             for name in sorted({each.endpoint for each in outcomes}):
-                answers = [each for each in outcomes if each.endpoint == name]
-                if await self._judge(connection, name, answers):
+                answers = [
+                    each.answer
+                    for each in outcomes
+                    if each.endpoint == name and each.answer is not None
+                ]
+                now_ms = max(each.at_ms for each in outcomes)
+                if answers and await self._judge(connection, name, answers, now_ms):
                     disabled.append(name)
         return disabled
 
     async def _judge(
-        self, connection: AsyncConnection, name: str, outcomes: Sequence[Outcome]
+        self, connection: AsyncConnection, name: str, answers: Sequence[Answer], now_ms: int
     ) -> bool:
         """Note how an endpoint fares; whether it is disabled just now."""
-        now_ms = max(each.at_ms for each in outcomes)
         here = endpoints.c.name == name
-        if any(each.answer.is_success for each in outcomes):
+        if any(answer.is_success for answer in answers):
             failing = endpoints.c.failing_since_ms.is_not(None)
             await connection.execute(
                 update(endpoints).where(here, failing).values(failing_since_ms=None)
@@ -204,7 +243,7 @@ class Outbox:
         since_ms = (
             await connection.execute(select(endpoints.c.failing_since_ms).where(here))
         ).scalar_one()
-        is_gone = any(each.answer.status == GONE for each in outcomes)
+        is_gone = any(answer.status == GONE for answer in answers)
         if not is_gone and now_ms - since_ms < FAILING_S * 1000:
             return False
         reason = "gone" if is_gone else "failing"
@@ -240,10 +279,10 @@ class Outbox:
             for other, endpoint in self.receivers.items()
             if other != name and endpoint.meets(own)
         }
-        await Outbox(self._database, others, self.on_news).write(connection, [event])
+        await Outbox(self.database, others, self.on_news).write(connection, [event])
 
     async def _ensure(self, connection: AsyncConnection, name: str) -> None:
-        put = postgresql.insert if self._database.is_postgres else sqlite.insert
+        put = postgresql.insert if self.database.is_postgres else sqlite.insert
         row = {"name": name, "reason": ""}
         await connection.execute(put(endpoints).values(row).on_conflict_do_nothing())
 
@@ -253,7 +292,7 @@ class Outbox:
         """Tell an endpoint again; how many missed deliveries are sent, or given up."""
         waiting = and_(deliveries.c.endpoint == name, deliveries.c.state == "waiting")
         what: Json = {"due_ms": now_ms, "attempts": 0} if send_missed else {"state": "dead"}
-        async with self._database.begin() as connection:
+        async with self.database.begin() as connection:
             await connection.execute(
                 update(endpoints)
                 .where(endpoints.c.name == name)
@@ -262,44 +301,6 @@ class Outbox:
             done = await connection.execute(update(deliveries).where(waiting).values(what))
         self.on_news()
         return int(done.rowcount)
-
-    async def replay(self, wanted: Replay, tenant: str | None, now_ms: int) -> int:
-        """Send events again, with their ids; how many deliveries that makes."""
-        chosen = [
-            endpoint for name, endpoint in self.receivers.items() if wanted.endpoint in (None, name)
-        ]
-        count = 0
-        put = postgresql.insert if self._database.is_postgres else sqlite.insert
-        async with self._database.begin() as connection:
-            after = ""
-            while True:
-                page = (
-                    select(events)
-                    .where(wanted.where(), of_tenant(tenant), events.c.id > after)
-                    .order_by(events.c.id)
-                    .limit(BATCH)
-                )
-                found = [read_event(row._mapping) for row in await connection.execute(page)]
-                if not found:
-                    break
-                after = found[-1].id
-                for event in found:
-                    for endpoint in chosen:
-                        row = {**delivery_row(event, endpoint), "due_ms": now_ms}
-                        if not endpoint.wants(event) or row["state"] == "withheld":
-                            continue
-                        again = put(deliveries).values(row)
-                        states = ["dead", "withheld"] + ["delivered"] * wanted.delivered
-                        done = await connection.execute(
-                            again.on_conflict_do_update(
-                                index_elements=["event_id", "endpoint"],
-                                set_={"state": row["state"], "due_ms": now_ms, "attempts": 0},
-                                where=deliveries.c.state.in_(states),
-                            )
-                        )
-                        count += done.rowcount
-        self.on_news()
-        return count
 
     async def find(self, tenant: str | None, query: DeliveryQuery) -> list[Json]:
         """A page of the delivery log, newest first."""
@@ -323,7 +324,7 @@ class Outbox:
             .order_by(deliveries.c.id.desc())
             .limit(query.limit)
         )
-        async with self._database.begin() as connection:
+        async with self.database.begin() as connection:
             return [dict(row._mapping) for row in await connection.execute(wanted)]
 
     async def backlog(self, tenant: str | None = None) -> dict[str, Backlog]:
@@ -338,7 +339,7 @@ class Outbox:
             )
             .group_by(deliveries.c.endpoint)
         )
-        async with self._database.begin() as connection:
+        async with self.database.begin() as connection:
             waits = {row[0]: (row[1], row[2]) for row in await connection.execute(counted)}
             known = {row.name: row for row in await connection.execute(select(endpoints))}
         return {
@@ -348,6 +349,6 @@ class Outbox:
 
     async def let_go(self, before_ms: int) -> int:
         """Remove events from before then, with their deliveries; how many."""
-        async with self._database.begin() as connection:
+        async with self.database.begin() as connection:
             done = await connection.execute(delete(events).where(events.c.at_ms < before_ms))
             return int(done.rowcount)

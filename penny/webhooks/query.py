@@ -23,7 +23,9 @@ class DeliveryQuery(BaseModel):
     state: Literal["waiting", "delivered", "dead", "withheld"] | None = None
     call_id: str | None = None
     number: str | None = None
-    before: int | None = Field(None, description="the `id` that the page before ended with")
+    before: int | None = Field(
+        None, ge=0, le=2**63 - 1, description="the `id` that the page before ended with"
+    )
     limit: int = Field(50, ge=1, le=200)
 
     def where(self) -> ColumnElement[bool]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, true
+import structlog
+from pydantic import ValidationError
+from sqlalchemy import ColumnElement, Row, true
 
 from penny.calls.tables import events
 from penny.webhooks.endpoints import Endpoint
 from penny.webhooks.events import Event
 from penny.webhooks.policy import Answer, State
 
+
+log = structlog.get_logger()
 
 Json = dict[str, Any]
 
@@ -29,11 +34,11 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a claimed delivery."""
+    """What came of a claimed delivery. ``answer``: None where it was not sent."""
 
     delivery: Delivery
     endpoint: str
-    answer: Answer
+    answer: Answer | None
     state: State
     due_ms: int
     at_ms: int
@@ -61,10 +66,18 @@ def event_row(event: Event) -> Json:
     return {**fields, "at_ms": round(event.at.timestamp() * 1000)}
 
 
-def read_event(row: RowMapping) -> Event:
-    """The event of a row."""
-    fields = {name: row[name] for name in Event.model_fields if name != "at"}
-    return Event(**fields, at=datetime.fromtimestamp(row["at_ms"] / 1000, UTC))
+def read_events(rows: Iterable[Row[Any]]) -> list[Event]:
+    """The events of rows; one of a later version, which shares this database, is left out."""
+    found = []
+    for row in rows:
+        told = row._mapping  # SQLAlchemy's public name
+        fields = {name: told[name] for name in Event.model_fields if name != "at"}
+        try:
+            at = datetime.fromtimestamp(told["at_ms"] / 1000, UTC)
+            found.append(Event(**fields, at=at))
+        except ValidationError:
+            log.error("webhook_event_unreadable", event_id=row.id, event_type=row.type)  # noqa: TRY400
+    return found
 
 
 def delivery_row(event: Event, endpoint: Endpoint) -> Json:
@@ -80,9 +93,8 @@ def delivery_row(event: Event, endpoint: Endpoint) -> Json:
     }
 
 
-def log_line(outcome: Outcome) -> Json:
+def log_line(outcome: Outcome, answer: Answer) -> Json:
     """An attempt in a delivery's log."""
-    answer = outcome.answer
     return {
         "at_ms": outcome.at_ms,
         "status": answer.status,
@@ -90,3 +102,13 @@ def log_line(outcome: Outcome) -> Json:
         "took_ms": answer.took_ms,
         "answer": answer.body,
     }
+
+
+def refuse(event: Event, endpoint: Endpoint) -> State | None:
+    """What becomes of a delivery that this endpoint may not have any more; None: it is sent.
+
+    It may have been written by another configuration, days ago or by another gateway.
+    """
+    if event.is_private and not endpoint.may_hear_private:
+        return "withheld"
+    return None if endpoint.wants(event) else "dead"

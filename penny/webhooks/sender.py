@@ -10,6 +10,7 @@ from aiohttp.abc import AbstractResolver
 
 from penny.trust.addresses import InwardAddress
 from penny.trust.public_http import open_public_http
+from penny.webhooks.names import OwnThreads
 from penny.webhooks.policy import Answer, read_retry_after
 
 
@@ -28,7 +29,7 @@ class Sender:
         inward: URLs that may lie in the house's own network.
         wall_clock: Unix time in seconds.
         timeout_s: of one attempt, up to the answer's status.
-        resolver: of names; None for the system's.
+        resolver: of names; None for the system's, in threads of its own.
     """
 
     def __init__(
@@ -48,6 +49,8 @@ class Sender:
         """Close its connections."""
         if self._http is not None:
             await self._http.close()
+        if self._resolver is not None:
+            await self._resolver.close()
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """What came of it; never raises for the network or the receiver."""
@@ -59,6 +62,7 @@ class Sender:
 
     async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         if self._http is None:
+            self._resolver = self._resolver or OwnThreads()
             self._http = open_public_http(self._inward, inner=self._resolver)
         # A compressed answer could be far longer than it is on the wire.
         sent = {**headers, "accept-encoding": "identity"}

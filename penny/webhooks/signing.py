@@ -38,7 +38,8 @@ def sign(event_id: str, body: bytes, endpoint: Endpoint, now_s: float) -> dict[s
         "webhook-signature": _signatures(event_id, moment, body, endpoint.secrets),
     }
     if endpoint.is_legacy:
-        key = endpoint.secrets[0].encode()
+        # It bears one signature: of the secret that its receiver knows until the rotation is over.
+        key = endpoint.secrets[-1].encode()
         headers["x-webhook-signature"] = hmac.new(key, body, hashlib.sha256).hexdigest()
     return headers
 

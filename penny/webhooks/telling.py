@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from penny.calls.masking import mask_secrets
-from penny.calls.record import Call, Turn
+from penny.calls.masking import mask_dialogue, mask_text
+from penny.calls.record import Call
 from penny.webhooks.events import (
     AlertRaised,
     AnalysisCompleted,
@@ -30,10 +30,11 @@ from penny.webhooks.events import (
 
 Json = dict[str, Any]
 
-TERMINAL = "terminal"
+END = "terminal"
+"""Of the id of a terminal event, whichever it is."""
 NO_ANALYSIS = "no analysis of calls is set up"
 NO_CONSENT = "the caller did not agree to be kept"
-_AFTER = {TERMINAL: 1, "recording.ready": 2, "analysis.completed": 3}
+_AFTER = {END: 1, "recording.ready": 2, "analysis.completed": 3}
 """Places of what is told when a call is over, after all that happened in it."""
 
 
@@ -42,14 +43,26 @@ def started(call: Call) -> Event:
     return _event(call, CallStarted, at=call.started_at, sequence=0, state="live")
 
 
-def handed_over(call: Call, fields: Json, at_ms: float, number: int, *, keeps_words: bool) -> Event:
+def handed_over(
+    call: Call,
+    fields: Json,
+    at_ms: float,
+    number: int,
+    *,
+    keeps_words: bool,
+    hides_numbers: bool = False,
+) -> Event:
     """That a caller was promised a person, for the n-th time in this call.
 
     Args:
         fields: of ``penny.handoff``.
         keeps_words: whether what was said may be told.
+        hides_numbers: every number, for some were said that may not be kept: a summary has words
+            of all turns.
     """
     said: Json = {name: _plain(fields.get(name)) for name in ("reason", "summary")}
+    if hides_numbers:
+        said = {name: text and mask_text(text) for name, text in said.items()}
     if not keeps_words:
         said = dict.fromkeys(said, None)
     return _event(
@@ -72,7 +85,7 @@ def events_of(call: Call) -> list[Event]:
         *_turns(call),
         _terminal(call),
         *_recording(call),
-        *analysed(call),
+        *_analysed(call),
     ]
 
 
@@ -89,16 +102,23 @@ def lost(begun: Event, at: datetime) -> Event:
     )
     model.missing["metrics"] = "no record of the call came"
     kept = {"type": CallFailed.type, "at": at, "data": model.model_dump(mode="json")}
-    return begun.model_copy(update={"id": make_id(begun.call_id, TERMINAL), **kept})
+    return begun.model_copy(update={"id": make_id(begun.call_id, END), **kept})
 
 
 def _turns(call: Call) -> Iterator[Event]:
-    handoffs = 0
+    handoffs, hides = 0, any(turn.is_masked for turn in call.turns)
     for turn in call.turns:
         for mark in turn.marks:
             if mark["kind"] == "handoff":
                 keeps = bool(mark["fields"])
-                yield handed_over(call, mark["fields"], mark["at_ms"], handoffs, keeps_words=keeps)
+                yield handed_over(
+                    call,
+                    mark["fields"],
+                    mark["at_ms"],
+                    handoffs,
+                    keeps_words=keeps,
+                    hides_numbers=hides,
+                )
                 handoffs += 1
         if turn.number > 0:
             yield _event(
@@ -124,7 +144,7 @@ def _terminal(call: Call) -> Event:
     return _event(
         call,
         CallFailed if failed else CallEnded,
-        what=TERMINAL,
+        what=END,
         ended_at=call.ended_at,
         duration_ms=round((call.ended_at - call.started_at).total_seconds() * 1000),
         end_reason="interrupted" if is_cut else call.end_reason,
@@ -166,7 +186,7 @@ def _recording_event(call: Call, status: str, reason: str | None, number: int = 
     )
 
 
-def analysed(call: Call) -> Iterator[Event]:
+def _analysed(call: Call) -> Iterator[Event]:
     """What became of a call's analysis, after the alerts that it raised."""
     for number, alert in enumerate(call.derived.get("alerts") or ()):
         yield _event(
@@ -234,7 +254,7 @@ def _event(
         tenant=call.tenant,
         call_id=call.id,
         caller=call.caller,
-        is_private=call.modes[0] == "SELF_HOSTED",
+        is_private="SELF_HOSTED" in call.modes,
         data=data,
     )
 
@@ -243,5 +263,4 @@ def _plain(text: object) -> str | None:
     """A text without the numbers that are never kept."""
     if not isinstance(text, str) or not text:
         return None
-    (turn,) = mask_secrets([Turn(number=1, from_ms=0, until_ms=0, finished_ms=0, words=text)])
-    return turn.words
+    return mask_dialogue(text)

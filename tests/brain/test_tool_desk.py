@@ -49,9 +49,11 @@ TABLE = {
 class Runner(ActionRunner):
     """Notes what runs; takes ``takes_s``, then answers or fails."""
 
-    def __init__(self, takes_s: float = 0.0, failure: Exception | None = None) -> None:
+    def __init__(
+        self, takes_s: float = 0.0, failure: Exception | None = None, preview_s: float = 0.0
+    ) -> None:
         super().__init__({})
-        self.takes_s, self.failure = takes_s, failure
+        self.takes_s, self.failure, self.preview_s = takes_s, failure, preview_s
         self.ran: list[ActionCall] = []
 
     async def run(self, action: Action, call: ActionCall, session: Json) -> Json:
@@ -61,10 +63,11 @@ class Runner(ActionRunner):
             raise self.failure
         return {"referencia": "P-77"}
 
-    async def preview(self, action: Action, call: ActionCall, session: Json) -> str:
+    async def preview(self, action: Action, call: ActionCall, session: Json) -> tuple[str, Json]:
+        await asyncio.sleep(self.preview_s)
         if self.failure is not None:
             raise self.failure
-        return f"¿Doy de baja {call.arguments['servicio']}?"
+        return f"¿Doy de baja {call.arguments['servicio']}?", {"desde": "2025-01-31"}
 
 
 def desk_of(runner: Runner) -> tuple[ToolDesk, list[Json]]:
@@ -138,7 +141,43 @@ async def test_what_is_asked_before_a_change_comes_from_its_service() -> None:
     assert runner.ran == []
     done = await desk.run("c2", "cancelar", '{"servicio": "agua"}', 2, "sí")
     assert done["status"] == "ok"
+    assert runner.ran[0].arguments == {"servicio": "agua", "desde": "2025-01-31"}
     assert [event["status"] for event in told] == ["refused", "started", "completed"]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [ActionFailed("too slow", code="timeout"), ActionFailed("gone", code="connection"), OSError()],
+)
+async def test_a_yes_to_a_question_that_was_never_asked_does_nothing(failure: Exception) -> None:
+    runner = Runner(failure=failure)
+    desk, _ = desk_of(runner)
+
+    wish = '{"servicio": "agua"}'
+    first = await desk.run("c1", "cancelar", wish, 1, "cancela el agua")
+    assert first["status"] == "error"
+    runner.failure = None
+    second = await desk.run("c2", "cancelar", wish, 2, "vale")
+    assert (second["status"], runner.ran) == ("confirmation_required", [])
+    runner.failure = failure  # asked, and then asked again in vain: the first question is over
+    await desk.run("c3", "cancelar", wish, 3, "no sé")
+    runner.failure = None
+    assert (await desk.run("c4", "cancelar", wish, 4, "sí"))["status"] == "confirmation_required"
+    assert runner.ran == []
+    assert (await desk.run("c5", "cancelar", wish, 5, "sí"))["status"] == "ok"
+
+
+async def test_a_yes_while_the_question_is_still_being_made_does_nothing() -> None:
+    runner = Runner(preview_s=5.0)
+    desk, _ = desk_of(runner)
+
+    wish = '{"servicio": "agua"}'
+    asking = asyncio.create_task(desk.run("c1", "cancelar", wish, 1, "cancela el agua"))
+    await asyncio.sleep(1.0)
+    early = await desk.run("c2", "cancelar", wish, 2, "sí")
+    assert early["status"] == "confirmation_required"
+    assert (await asking)["status"] == "confirmation_required"
+    assert runner.ran == []
 
 
 async def test_what_cannot_be_done_is_told_before_anybody_says_yes() -> None:

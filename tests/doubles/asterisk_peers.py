@@ -3,15 +3,17 @@
 They behave as Asterisk 23.4.1 was measured to, where that is not what one would expect:
 
 AudioSocket: what comes in is passed on at once, nothing is kept; a key, an error or an empty frame
-kills the call; two seconds without a frame either way end it; a caller who hangs up is a bare end
-of the stream. chan_websocket: a message that is no multiple of the frame loses its tail; text over
-128 bytes is dropped; FLUSH drops marks without a word; a fragmented message ends the call.
+kills the call; two seconds without a frame either way end it; where it fails the dialplan does not
+go on; a caller who hangs up is a bare end of the stream. chan_websocket: a message that is no
+multiple of the frame loses its tail; text over 128 bytes is dropped; FLUSH drops marks without a
+word; a fragmented message ends the call.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import struct
 from collections import deque
 from dataclasses import dataclass
@@ -152,6 +154,13 @@ class AudioSocketPeer(Peer, asyncio.Protocol):
         self._finish("caller hung up")
         self._transport.close()
 
+    def break_off(self) -> None:
+        """The connection is reset while the caller is still there."""
+        self._finish("the connection broke")
+        sock = self._transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
+
     def stand_still(self) -> None:
         """Read no more and say nothing, as a stopped process."""
         self.is_mute = True
@@ -177,8 +186,9 @@ class AudioSocketPeer(Peer, asyncio.Protocol):
         else:
             self.heard.append(Heard(self._loop.time(), payload))
 
-    def connection_lost(self, _error: Exception | None) -> None:
-        self._finish("continue")  # our close ends the application as 0x00 does
+    def connection_lost(self, error: Exception | None) -> None:
+        """Our close ends the application as 0x00 does; a connection that breaks fails it."""
+        self._finish("continue" if error is None else "the connection broke")
 
     def _kill(self, why: str) -> None:
         self._finish(why)
@@ -254,6 +264,10 @@ class WebSocketPeer(Peer):
         """The caller hangs up: Asterisk closes."""
         self._finish("caller hung up")
         await self.aclose()
+
+    def break_off(self) -> None:
+        """The connection is gone without a goodbye while the caller is still there."""
+        self._socket.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     async def aclose(self) -> None:
         for task in self._tasks:

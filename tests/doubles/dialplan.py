@@ -125,6 +125,11 @@ class Dialplan:
             case "Answer":
                 channel.done.append("Answer")
                 return ""
+            case "TryExec":  # it goes on whatever becomes of what it runs
+                inner, _, arguments = argument.partition("(")
+                ended = await self._run(channel, inner, arguments.removesuffix(")"))
+                channel.variables["TRYSTATUS"] = "FAILED" if ended is None else "SUCCESS"
+                return None if channel.is_gone else ""
             case "AudioSocket":
                 call_id, address = (await self._fill(channel, argument)).split(",")
                 host, _, port = self._network[address].rpartition(":")
@@ -156,7 +161,7 @@ class Dialplan:
         try:
             peer = await AudioSocketPeer.call(uuid.UUID(call_id), host, port)
         except OSError:
-            return ""  # the application fails and the dialplan goes on
+            return None  # an application that fails ends the call
         return await self._talk(channel, peer)
 
     async def _websocket(self, channel: Channel, call_id: str) -> str | None:

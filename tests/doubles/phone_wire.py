@@ -48,7 +48,7 @@ class FarSide:
         self.flushes: list[float] = []
         self.keys = ""
         self.transfers: list[str] = []
-        self.can_transfer = True
+        self.takes_transfers = True
         self.hung_up_s: float | None = None
         self.has_left = False
         self.played_until_s: list[tuple[float, float]] = []
@@ -93,9 +93,12 @@ class FarSide:
     def send_keys(self, digits: str) -> None:
         self.keys += digits
 
+    def can_transfer(self, destination: str) -> bool:
+        return self.takes_transfers and destination == "soporte"
+
     async def transfer(self, destination: str) -> bool:
         self.transfers.append(destination)
-        return self.can_transfer
+        return self.takes_transfers
 
     async def hang_up(self) -> None:
         if self.hung_up_s is None:

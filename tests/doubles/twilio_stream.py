@@ -244,7 +244,7 @@ async def calling_in(
         yield stream
 
 
-async def until(state: Any, limit_s: float = 30.0) -> None:
+async def until(state: Any, limit_s: float = 90.0) -> None:
     """Until ``state()`` is true; the limit ends tests that hang."""
     async with asyncio.timeout(limit_s):
         while not state():

@@ -30,12 +30,18 @@ inside() { # folder, user, network (host or none), command
     local folder=$1 user=$2 net=() command=$4
     [ "$3" = none ] && net=(--net)
     unshare --mount --pid --fork "${net[@]}" bash -euc '
-        mount --bind /dev "$1/dev"
-        mount -t proc proc "$1/proc"
-        mount -t tmpfs tmpfs "$1/dev/shm"
         [ "$3" = host ] || ip link set lo up
         home=$([ "$2" = 0 ] && echo /root || echo /home/penny)
-        exec chroot --userspec="$2:$2" "$1" /usr/bin/env -i HOME="$home" LANG=C.UTF-8 \
+        mount --bind "$1" "$1"
+        cd "$1"
+        mount --bind /dev dev
+        mount -t proc proc proc
+        mount -t tmpfs tmpfs dev/shm
+        # A root of its own, not a chroot: in that the kernel refuses what the tests of full disks do.
+        mkdir -p mnt/before
+        pivot_root . mnt/before
+        umount -l /mnt/before
+        exec chroot --userspec="$2:$2" / /usr/bin/env -i HOME="$home" LANG=C.UTF-8 \
             PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin ${PIP_CERT:+PIP_CERT=$PIP_CERT} \
             bash -euc "cd ~/penny; $4"' - "$folder" "$user" "$3" "$command"
 }

@@ -8,10 +8,11 @@ seconds, and one that is sent a key, an error or an empty frame.
 from __future__ import annotations
 
 import asyncio
+import socket
 import struct
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from socket import IPPROTO_TCP, TCP_NODELAY
 from typing import cast
 from uuid import UUID
 
@@ -20,8 +21,8 @@ import structlog
 from penny.audio.format import AudioFormat
 from penny.audio.resample import Resampler
 from penny.edges.asterisk.announced import Next, Places
+from penny.edges.asterisk.keys_out import KeysOut
 from penny.edges.telephone.edge import PhoneEdge
-from penny.edges.telephone.tones import write_keys
 
 
 log = structlog.get_logger()
@@ -47,8 +48,6 @@ SEND_LIMIT_S = 3.0
 SILENT_S = 40.0
 """A far side may be silent (hold, voice detection): Asterisk itself ends what brought no RTP for
 30 s, by the ``rtp_timeout`` that Penny writes."""
-_TCP_USER_TIMEOUT = 18
-"""Linux: what is not acknowledged for so many milliseconds ends the connection."""
 
 
 class FrameReader:
@@ -105,7 +104,7 @@ class AudioSocketWire(asyncio.Protocol):
         self._edge: PhoneEdge | None = None
         self._transport: asyncio.Transport
         self._resamplers: dict[int, Resampler] = {}
-        self._tones: list[bytes] = []
+        self._keys = KeysOut(LINE)
         self._timer: asyncio.TimerHandle | None = None
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.then: Next = "away"
@@ -117,9 +116,11 @@ class AudioSocketWire(asyncio.Protocol):
         """Silence goes out at once: older versions wait for a first frame (asterisk#2089)."""
         self._transport = cast(asyncio.Transport, transport)
         sock = transport.get_extra_info("socket")
-        with suppress(OSError):  # another system's socket has no such option
-            sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-            sock.setsockopt(IPPROTO_TCP, _TCP_USER_TIMEOUT, round(SEND_LIMIT_S * 1000))
+        with suppress(OSError):  # the other side has closed again
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if sys.platform == "linux":  # what is not acknowledged for so long is a lost peer
+                limit_ms = round(SEND_LIMIT_S * 1000)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit_ms)
         self._transport.write(SILENCE)
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(ID_WITHIN_S, self._refuse, "no_id")
@@ -135,13 +136,13 @@ class AudioSocketWire(asyncio.Protocol):
         if self._edge is None and self._frames.next_kind not in (None, ID):
             self._refuse("no_id")
 
-    def connection_lost(self, _error: Exception | None) -> None:
-        """Asterisk closes without a word when the caller hangs up."""
+    def connection_lost(self, error: Exception | None) -> None:
+        """Asterisk closes without a word when the caller hangs up; an error is none of theirs."""
         self._stop_timer()
         if not self._gone.done():
             self._gone.set_result(None)
         if self._edge is not None:
-            self._edge.left()
+            (self._edge.left if error is None else self._edge.lost)()
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -172,11 +173,9 @@ class AudioSocketWire(asyncio.Protocol):
     # -- the edge's side ----------------------------------------------------------------------
 
     def play(self, frame: bytes) -> None:
-        if self._tones:
-            frame = self._tones.pop(0)
         if self._transport.is_closing():
             return
-        self._transport.write(write_audio(frame))
+        self._transport.write(write_audio(self._keys.fill(frame)))
         waiting_ms = LINE.ms_of(self._transport.get_write_buffer_size())
         if waiting_ms > SEND_LIMIT_S * 1000 and self._edge is not None:
             log.warning("asterisk_takes_nothing", waiting_ms=round(waiting_ms))
@@ -187,10 +186,14 @@ class AudioSocketWire(asyncio.Protocol):
 
     def flush(self) -> None:
         """Asterisk has nothing left to drop."""
+        self._keys.flush()
 
     def send_keys(self, digits: str) -> None:
-        """As sound: a key frame would end the call."""
-        self._tones += write_keys(digits, LINE)
+        """As sound, where nothing is said: a key frame would end the call."""
+        self._keys.send(digits)
+
+    def can_transfer(self, destination: str) -> bool:
+        return destination in self._places.names
 
     async def transfer(self, destination: str) -> bool:
         """Leave; the dialplan rings the place. False where it knows none."""
@@ -206,8 +209,9 @@ class AudioSocketWire(asyncio.Protocol):
         await self._let_go()
 
     async def hang_up(self) -> None:
-        """Let the connection go; the dialplan hangs up."""
-        self.then = "done"
+        """Let the connection go; the dialplan hangs up, unless it has lost Penny already."""
+        if not self._transport.is_closing():
+            self.then = "done"
         await self._let_go()
 
     async def _let_go(self) -> None:

@@ -11,12 +11,13 @@ import json
 from typing import Any
 
 import structlog
+from websockets.frames import CloseCode
 
 from penny.aio.websocket import SocketConnection
 from penny.audio.format import AudioFormat
 from penny.edges.asterisk.announced import Next, Places
+from penny.edges.asterisk.keys_out import KeysOut
 from penny.edges.telephone.edge import PhoneEdge
-from penny.edges.telephone.tones import write_keys
 
 
 log = structlog.get_logger()
@@ -27,7 +28,6 @@ SUBPROTOCOL = "media"
 LINE = AudioFormat("pcm16", 8_000)
 FRAME_BYTES = 320
 MAX_MESSAGE_BYTES = 65_536
-MAX_COMMAND_BYTES = 128
 LEAD_MS = 200
 STATUS_EVERY = 100
 """Frames: its queue is asked for every two seconds, as a late Asterisk never catches up by itself
@@ -53,7 +53,7 @@ class MediaWire:
         self._is_full = False
         self._since_status = 0
         self._to_skip = 0
-        self._tones: list[bytes] = []
+        self._keys = KeysOut(LINE)
         self.then: Next = "away"
         """What the dialplan does once the connection is let go."""
         self.skipped = 0
@@ -62,9 +62,9 @@ class MediaWire:
     # -- the edge's side ----------------------------------------------------------------------
 
     def play(self, frame: bytes) -> None:
-        if self._tones:
-            frame = self._tones.pop(0)
-        elif frame == SILENCE and (self._to_skip > 0 or self._is_full):
+        are_keys = self._keys.are_sounding
+        frame = self._keys.fill(frame)
+        if frame == SILENCE and not are_keys and (self._to_skip > 0 or self._is_full):
             self._to_skip -= 1
             self.skipped += 1
             return
@@ -78,11 +78,15 @@ class MediaWire:
         self._command("MARK_MEDIA", correlation_id=name)
 
     def flush(self) -> None:
+        self._keys.flush()
         self._command("FLUSH_MEDIA")
 
     def send_keys(self, digits: str) -> None:
-        """As sound: there is no command for them."""
-        self._tones += write_keys(digits, LINE)
+        """As sound, where nothing is said: there is no command for them."""
+        self._keys.send(digits)
+
+    def can_transfer(self, destination: str) -> bool:
+        return destination in self._places.names
 
     async def transfer(self, destination: str) -> bool:
         """Leave; the dialplan rings the place. False where it knows none."""
@@ -98,8 +102,9 @@ class MediaWire:
         await self._let_go()
 
     async def hang_up(self) -> None:
-        """Let the connection go; the dialplan hangs up."""
-        self.then = "done"
+        """Let the connection go; the dialplan hangs up, unless it has lost Penny already."""
+        if self._connection.is_open:
+            self.then = "done"
         await self._let_go()
 
     async def _let_go(self) -> None:
@@ -119,7 +124,8 @@ class MediaWire:
 
     def on_closed(self) -> None:
         if self.edge is not None:
-            self.edge.left()
+            is_broken = self._connection.close_code == CloseCode.ABNORMAL_CLOSURE
+            (self.edge.lost if is_broken else self.edge.left)()
 
     def _take(self, text: str) -> None:
         try:

@@ -16,6 +16,10 @@ CONCEALED_MS = 60
 """A longer gap would sound like a machine: it fades to silence until then."""
 PATIENCE_MS = 100
 """A line that brought nothing for so long beyond its last frame is taken to be silent."""
+AHEAD_MS = 100
+"""Audio that came late and was filled by the clock before: more of both than the clock has run."""
+QUIET = 250
+"""Peak of PCM16 below which a frame is no speech, and may go where there is too much audio."""
 MOST_MS = 10_000
 """A longer jump of timestamps is no gap but another clock."""
 SEAM_MS = 4
@@ -89,10 +93,15 @@ class Arrivals:
         """When the last frame that came was over."""
         self._covered_ms = 0
         """Filled by the clock since that frame."""
+        self._begun_s: float | None = None
+        self._passed_ms = 0.0
+        """Audio given in all, since the first frame began."""
         self.concealed_ms = 0
+        self.dropped_ms = 0.0
 
     def take(self, pcm: bytes, now_s: float, at: int | None = None) -> bytes:
-        """A frame that came, behind what fills the gap before it.
+        """A frame that came, behind what fills the gap before it; b"" for a quiet one where a
+        stall's audio came after all, so that the caller's clock does not stay behind by the stall.
 
         Args:
             at: its timestamp as the carrier counts: milliseconds or samples, which is found out.
@@ -101,7 +110,15 @@ class Arrivals:
         missing_ms = self._missing_ms(samples, at) - self._covered_ms
         self._covered_ms = 0
         self._until_s = now_s
+        length_ms = samples * 1000 / self._rate_hz
+        if self._begun_s is None:
+            self._begun_s = now_s - length_ms / 1000
         filled = self._fill(missing_ms) if missing_ms > 0 else b""
+        ahead_ms = self._passed_ms + length_ms - (now_s - self._begun_s) * 1000
+        if ahead_ms > AHEAD_MS and not filled and _peak(pcm) < QUIET:
+            self.dropped_ms += length_ms
+            return b""
+        self._passed_ms += length_ms
         return filled + self._concealment.pass_on(pcm)
 
     def tick(self, now_s: float) -> bytes:
@@ -117,6 +134,7 @@ class Arrivals:
 
     def _fill(self, ms: int) -> bytes:
         self.concealed_ms += ms
+        self._passed_ms += ms
         return self._concealment.fill(ms)
 
     def _missing_ms(self, samples: int, at: int | None) -> int:
@@ -140,3 +158,8 @@ class Arrivals:
             return 0
         missing_ms = (at - before) * 1000 // unit_hz
         return missing_ms if 0 < missing_ms <= MOST_MS else 0
+
+
+def _peak(pcm: bytes) -> int:
+    samples = np.frombuffer(pcm, "<i2").astype(np.int32)
+    return int(np.abs(samples).max()) if samples.size else 0

@@ -18,7 +18,7 @@ from penny.audio.format import AudioFormat
 from penny.edges.player import Cut
 from penny.edges.socket.typed import TypedWish
 from penny.edges.telephone.concealment import Arrivals
-from penny.edges.telephone.keys import Keys
+from penny.edges.telephone.keys import KEYS, Keys
 from penny.edges.telephone.playout import Playout
 from penny.edges.telephone.ticker import Ticker
 from penny.edges.telephone.wire import Wire
@@ -37,8 +37,8 @@ AFTER_LAST_WORD_S = 0.2
 AT_ONCE = frozenset({"client_ended", "client_gone", "drain", "operator"})
 """Ends of a session at which the caller is not let hear the rest."""
 HANDOFF = "handoff"
-FAILED = frozenset({"error", "speaker_lost"})
-"""Ends that leave the caller to what the carrier was told for that."""
+FAILED = frozenset({"error", "speaker_lost", "drain", "client_gone"})
+"""Ends that leave the caller to what the carrier was told for that: they may still be there."""
 
 
 class PhoneEdge:
@@ -69,7 +69,8 @@ class PhoneEdge:
         self._quiet: asyncio.Future[None] | None = None
         self._quiet_since_s: float | None = None
         self.end_reason = "client_gone"
-        self.keys_taken = 0
+        self._entries: list[str] = []
+        """Keyed in before the session began."""
         ticker.join(self._tick)
 
     # -- the carrier's side -------------------------------------------------------------------
@@ -85,8 +86,10 @@ class PhoneEdge:
         self._ears.hear(self._arrivals.take(pcm, now_s, at), self._line)
 
     def press(self, key: str) -> None:
-        """Take a key of the caller's, which stops what is being said to them."""
+        """Take a key of the caller's, which stops what is being said to them; no last word is."""
         now_s = self._heard_s = self._clock()
+        if key not in KEYS or self._is_closing:
+            return
         if not self._keys:
             for response_id in self.playout.playback.unfinished:
                 self._to_session({"type": "response.cancel", "response_id": response_id})
@@ -113,9 +116,18 @@ class PhoneEdge:
         """Send keys to the other side (``Wire.send_keys``)."""
         self._wire.send_keys(digits)
 
+    def can_hand_over_to(self, name: str) -> bool:
+        """Whether this call's carrier knows the name."""
+        return self._wire.can_transfer(name)
+
     def hand_over_to(self, name: str) -> None:
         """Who the call goes to when its session ends by a hand-off."""
         self._destination = name
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a session has it."""
+        return self._sink is not None
 
     # -- the session's side -------------------------------------------------------------------
 
@@ -123,8 +135,11 @@ class PhoneEdge:
         self._sink = sink
         if self._is_gone:
             sink.on_closed()
-        else:
-            self._ears.resume()
+            return
+        self._ears.resume()
+        entries, self._entries = self._entries, []
+        for entry in entries:
+            self._enter(entry)
 
     def deliver(self, event: Json) -> None:
         now_s = self._clock()
@@ -204,7 +219,9 @@ class PhoneEdge:
         """What was keyed in is what the caller typed: an item of theirs, and the wish to answer."""
         if not entry:
             return
-        self.keys_taken += len(entry)
+        if self._sink is None:
+            self._entries.append(entry)
+            return
         content = [{"type": "input_text", "text": entry}]
         item = {"id": new_id("item"), "type": "message", "role": "user", "content": content}
         self._to_session({"type": "conversation.item.create", "item": item})

@@ -46,6 +46,10 @@ class Wire(Protocol):
         """Send DTMF to the far side: of 0-9, *, #, A-D, and w for half a second's wait."""
         ...
 
+    def can_transfer(self, destination: str) -> bool:
+        """Whether ``destination`` is a name that ``transfer`` knows as such."""
+        ...
+
     async def transfer(self, destination: str) -> bool:
         """Hand the call over and leave; False where that cannot be done, and the call is still
         here. ``destination`` is a name of the operator's, never a number from a model."""

@@ -19,9 +19,17 @@ TIMEOUT_S = 8.0
 
 
 class CarrierRefused(PennyError):
-    """The carrier did not take a request; ``retryable`` where it may take the same one later."""
+    """The carrier did not take a request; ``retryable`` where it may take the same one later.
+
+    Args:
+        is_open: whether it may have done it all the same.
+    """
 
     code = "carrier_refused"
+
+    def __init__(self, message: str, *, retryable: bool, is_open: bool = False) -> None:
+        super().__init__(message, retryable=retryable)
+        self.is_open = is_open
 
 
 class TwilioApi:
@@ -39,6 +47,8 @@ class TwilioApi:
     async def place(self, fields: list[tuple[str, str]]) -> str:
         """Place a call; its SID. Raises CarrierRefused."""
         answer = await self._post(f"{self._calls}.json", fields)
+        if not answer.get("sid"):
+            raise CarrierRefused("Twilio's answer names no call", retryable=True, is_open=True)
         return str(answer["sid"])
 
     async def update(self, call_sid: str, **fields: str) -> None:
@@ -62,9 +72,12 @@ class TwilioApi:
                 status = answer.status
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             log.warning("twilio_unreachable", error=type(error).__name__)
-            raise CarrierRefused("Twilio does not answer; try again", retryable=True) from error
+            raise CarrierRefused(
+                "Twilio does not answer; try again", retryable=True, is_open=True
+            ) from error
         log.warning("twilio_refused", status=status, twilio_code=number)
         raise CarrierRefused(
             f"Twilio refused it (HTTP {status}, error {number}); see twilio.com/docs/api/errors",
-            retryable=status in (429, 500, 502, 503, 504),
+            retryable=status == 429 or status >= 500,
+            is_open=status >= 500,
         )

@@ -34,17 +34,16 @@ def hang_up() -> Element:
     return response
 
 
-def dial(number: str, *, caller_id: str = "") -> Element:
+def dial(number: str) -> Element:
     """Put the call through; it stays up for as long as the two talk."""
     response = Element("Response")
-    put_through(response, number, caller_id=caller_id)
+    put_through(response, number)
     return response
 
 
-def put_through(response: Element, number: str, *, caller_id: str = "") -> None:
+def put_through(response: Element, number: str) -> None:
     """Append a number to put the call through to."""
-    caller = {"callerId": caller_id} if caller_id else {}
-    verb = SubElement(response, "Dial", {"timeout": str(RING_S), **caller})
+    verb = SubElement(response, "Dial", timeout=str(RING_S))
     SubElement(verb, "Number").text = number
 
 

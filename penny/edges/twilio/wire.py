@@ -35,6 +35,7 @@ class TwilioWire:
     """The stream of one call, after its ``start``.
 
     Args:
+        knows: whether a name of the operator's has a number.
         transfer: puts the call through to a name of the operator's.
         end: ends the call itself, where more than the stream's end is needed.
     """
@@ -49,11 +50,13 @@ class TwilioWire:
         self,
         connection: SocketConnection,
         stream_sid: str,
+        knows: Callable[[str], bool],
         transfer: Callable[[str], Awaitable[bool]],
         end: Callable[[], Awaitable[None]],
     ) -> None:
         self._connection = connection
         self._sid = stream_sid
+        self.can_transfer = knows
         self._transfer = transfer
         self._end = end
         self._has_stopped = self._is_over = False

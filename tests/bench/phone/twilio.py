@@ -6,11 +6,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit
 
 import aiohttp
 import numpy as np
 from aiohttp import web
-from yarl import URL
 
 from penny.aio.handshake import Upgrade
 from penny.audio.convert import Converter
@@ -60,7 +60,7 @@ class Line:
             async def end() -> None:
                 return None
 
-            wire = TwilioWire(connection, sid, transfer, end)
+            wire = TwilioWire(connection, sid, lambda _name: False, transfer, end)
             call = PhoneCall(wire, self.ticker)
             connection.start(wire)
             await self.calls.put(call)
@@ -124,9 +124,9 @@ async def measure_lateness() -> Row:
     null.leave(nothing)
     late: list[float] = []
     async with Line(late.append, heartbeat_s=None).listening() as line:
-        address = URL(line.url)
+        address = urlsplit(line.url)
         deaf = [
-            (await loop.create_connection(Deaf, address.host, address.port))[0]
+            (await loop.create_connection(Deaf, address.hostname, address.port))[0]
             for _ in range(CALLS)
         ]
         calls = [await line.calls.get() for _ in range(CALLS)]
@@ -233,7 +233,9 @@ async def measure_resampling() -> Row:
         tone = (12_000 * np.sin(2 * np.pi * hz * at)).astype("<i2").tobytes()
         converter = Converter(PCM24K, AudioFormat("pcm16", 8000))
         out = np.frombuffer(converter.process(tone) + converter.flush(), "<i2").astype(float)
-        aliases.append(20 * np.log10(np.sqrt((out[200:-200] ** 2).mean()) / (12_000 / 2**0.5)))
+        aliases.append(
+            20 * np.log10(np.sqrt((out[200:-200] ** 2).mean() + 1e-9) / (12_000 / 2**0.5))
+        )
     converter = Converter(PCM24K, LINE)
     frames = [converter.process(bytes(960)) for _ in range(50)]
     uneven = sum(len(frame) != 160 for frame in frames)

@@ -369,3 +369,19 @@ async def test_a_call_whose_recovery_has_a_fault_ends_and_is_not_left_mute(
         await first.drop()
         await caller.wait(lambda: isinstance(caller.ended, SpeakerLost))
         assert "not replaced: LookupError" in str(caller.ended)
+
+
+async def test_the_upstream_of_an_ended_call_is_closed_before_the_brain_has_left(
+    speaker: RealtimeDouble, tmp_path: Path
+) -> None:
+    # What it said meanwhile would be paid for and heard by none.
+    config = configure(tmp_path, speaker.base_url, None, brain=NO_BRAIN)
+    async with calling(config, tmp_path) as caller:
+        upstream, left = await speaker.connection(), asyncio.Event()
+        setattr(caller.call.host, "leave_brain", left.wait)  # noqa: B010
+        settling = asyncio.ensure_future(caller.call.settle())
+        async with asyncio.timeout(60):
+            await upstream.closed.wait()
+        assert not settling.done()
+        left.set()
+        assert await settling == []

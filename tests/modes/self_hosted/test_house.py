@@ -194,6 +194,28 @@ async def test_an_action_runs_once_after_a_yes_and_the_next_turn_knows_of_it(
     assert re.search(r"programar_pago .*F-1.*completed .*P-77", last_words(server.asked[-1]))
 
 
+async def test_a_yes_long_after_the_question_is_no_answer_to_it(tmp_path: Path) -> None:
+    ran.clear()
+    wish = {"factura": "F-1"}
+    server = scripted(
+        called("programar_pago", wish, "c1"),
+        words("¿Programo el pago de la F-1?"),
+        *(words("Claro.") for _ in range(4)),
+        called("programar_pago", {**wish, "confirmado": True}, "c2"),
+        words("¿Programo el pago?"),
+    )
+    context = {"available_actions": ["programar_pago"]}
+    async with private_call(tmp_path, server, context) as caller:
+        await ask(caller, "paga la F-1")
+        for _ in range(4):
+            await ask(caller, "una pregunta")
+        await ask(caller, "sí")
+
+    assert ran == []
+    told = [(e["status"], e["call_id"]) for e in caller.events if e["type"] == "tool_call"]
+    assert told == [("refused", "c1"), ("refused", "c2")]
+
+
 async def test_an_action_that_would_leave_the_house_is_not_offered(tmp_path: Path) -> None:
     context = {"available_actions": ["avisar", "persona"]}
     server = scripted(words("Hola."))

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import pytest
 from num2words import num2words
 
-from penny.calls.masking import mask_secrets
+from penny.calls.masking import mask_dialogue, mask_secrets
 from penny.calls.record import KEY, Turn
 from tests.penny.calls.calls import a_turn
 
@@ -249,3 +249,32 @@ def test_small_numbers_of_many_turns_are_no_card(said: list[str]) -> None:
 def test_a_card_over_turns_goes_with_the_words_beside_it(said: list[str]) -> None:
     masked = mask_secrets([a_turn(words, heard="¿Sí?") for words in said])
     assert not any(character.isdigit() for turn in masked for character in turn.words or "")
+
+
+def test_a_card_in_a_summary_of_both_sides_is_masked_over_the_lines() -> None:
+    half = "uno " * 8
+    summary = (
+        "Cliente: la tarjeta es cuatro uno uno uno uno uno uno uno\n"
+        "Penny: Perfecto, la tengo, dígame los siguientes.\n"
+        f"Cliente: {half.strip()}\n"
+        "Penny: Gracias, la factura es la F-2024-1234."
+    )
+    masked = mask_dialogue(summary)
+    assert "cuatro" not in masked
+    assert "uno" not in masked
+    assert masked.startswith("Cliente: la tarjeta es ")
+    assert "Penny: Perfecto, la tengo, dígame los siguientes." in masked
+    assert len(masked.splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Quiere pagar.",
+        "Cliente: mi teléfono es 600 123 456\nPenny: Gracias.\nCliente: quiero pagar",
+        "Penny: Hola\nPenny: ¿En qué puedo ayudarle?\n\nintención: pagar la F-2024-1234",
+    ],
+)
+def test_a_summary_without_a_card_stays_as_it_is(text: str) -> None:
+    assert mask_dialogue(text) == text

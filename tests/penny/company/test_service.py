@@ -81,6 +81,26 @@ async def test_a_payment_is_made_once_for_a_key_and_once_for_an_invoice(tmp_path
         assert told["pago_id"] == "P-0001"
 
 
+async def test_what_was_asked_is_what_is_done(tmp_path: Path) -> None:
+    async with company(tmp_path) as made:
+        _, told = await ask(made, "programar_pago/preview")
+        settled = told["arguments"]
+        assert settled == {"factura_id": "F-2024-1102", "fecha": "2024-12-27"}
+        await ask(made, "programar_pago", "another session", factura_id="F-2024-1102")
+        status, told = await ask(made, "programar_pago", "k", **settled)
+        assert status == 409
+        assert "F-2024-1102" in told["message"]
+
+
+async def test_companies_that_begin_at_once_share_one_new_file(tmp_path: Path) -> None:
+    path = tmp_path / "company.sqlite"
+    made = [Company(path, lambda: TODAY) for _ in range(8)]
+    await asyncio.gather(*(each.start() for each in made))
+    _, told = await ask(made[-1], "get_account_balance")
+    assert told["saldo"] == 1797.15
+    await asyncio.gather(*(each.aclose() for each in made))
+
+
 @pytest.mark.parametrize(
     ("day", "said"), [("2024-12-26", "ya ha pasado"), ("mañana", "No entiendo la fecha mañana")]
 )

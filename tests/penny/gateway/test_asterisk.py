@@ -6,6 +6,8 @@ The dialplan is the one that saving renders; an interpreter runs it against a re
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -38,6 +40,8 @@ class Office:
 
     def __init__(self, url: str, http: aiohttp.ClientSession, plan: Dialplan) -> None:
         self.url, self.http, self.plan = url, http, plan
+        self.network: dict[str, str] = {}
+        """Where the dialplan's addresses are."""
         self.broker: Broker | None = None
         self._calls: list[asyncio.Task[None]] = []
 
@@ -46,6 +50,10 @@ class Office:
         call = self.plan.call("penny-fxo-1", number, channel)
         self._calls.append(asyncio.create_task(call))
         return channel
+
+    async def until_connected(self, channel: Channel) -> None:
+        async with asyncio.timeout(60):
+            await channel.connected.wait()
 
     async def over(self, channel: Channel) -> list[str]:
         """What the caller noticed, once the call is over."""
@@ -109,7 +117,7 @@ async def an_office(
             network["127.0.0.1:8080"] = f"127.0.0.1:{gateway.port}"
             network["127.0.0.1:9019"] = f"127.0.0.1:{gateway.asterisk.port}"
             office = Office(f"http://127.0.0.1:{gateway.port}", http, plan)
-            office.broker = gateway.broker
+            office.broker, office.network = gateway.broker, network
             yield office
 
 
@@ -160,6 +168,47 @@ async def test_without_penny_the_caller_hears_the_sentence_and_reaches_the_perso
         ]
 
 
+AWAY = ["Answer", "Answer", "Playback(custom/penny-away)", "Dial(PJSIP/200)"]
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+async def test_a_penny_that_dies_before_the_first_word_leaves_the_caller_to_the_person(
+    tmp_path: Path, is_closed: bool
+) -> None:
+    """AudioSocket by itself ends a call whose connection fails: the dialplan must catch that."""
+
+    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(19)
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    server = await asyncio.start_server(reset, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    if is_closed:
+        server.close()
+        await server.wait_closed()
+    try:
+        async with an_office(tmp_path, "audiosocket") as office:
+            office.network["127.0.0.1:9019"] = f"127.0.0.1:{port}"
+            assert await office.over(office.dial()) == AWAY
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("wire", ["audiosocket", "websocket"])
+async def test_a_caller_whose_connection_breaks_is_not_hung_up_on(
+    tmp_path: Path, wire: str
+) -> None:
+    async with an_office(tmp_path, wire) as office:
+        channel = office.dial()
+        await office.until_connected(channel)
+        await office.until_sessions(1)
+        channel.peer.break_off()
+        assert await office.over(channel) == AWAY
+        await office.until_sessions(0)
+
+
 @pytest.mark.parametrize(
     ("destination", "target"), [("soporte", "Local/queue@office"), ("ventas", "PJSIP/200")]
 )
@@ -189,12 +238,7 @@ async def test_a_full_penny_sends_callers_to_the_person(tmp_path: Path) -> None:
         assert office.broker is not None
         async with office.broker.admit():  # of gateway.max_sessions: 1
             channel = office.dial()
-            assert await office.over(channel) == [
-                "Answer",
-                "Answer",
-                "Playback(custom/penny-away)",
-                "Dial(PJSIP/200)",
-            ]
+            assert await office.over(channel) == AWAY
 
 
 async def test_other_numbers_are_refused_and_a_third_caller_of_two_ports_is_told_busy(

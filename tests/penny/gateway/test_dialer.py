@@ -11,7 +11,13 @@ from typing import Any
 import aiohttp
 import pytest
 
+from config.schema import Config
+from config.telephony import DialingSection
 from penny.cli.main import main
+from penny.gateway.dialer import Dialer
+from penny.telephony.dial_book import GRACE_S, Dial
+from penny.telephony.wishes import DialWish
+from penny.trust.identity import Identity
 from tests.doubles.operator import OPERATOR
 from tests.doubles.twilio_api import TwilioApiDouble, twilio_api
 from tests.doubles.twilio_stream import (
@@ -190,12 +196,94 @@ async def test_a_carriers_refusal_is_the_end_and_its_silence_places_nothing_twic
         assert (status, fault["error"]["code"]) == (502, "carrier_refused")
         _, told = await at.place(key="w1")
         assert told["outcome"] == "failed"
+        assert (await at.place(key="w1", to="+34922222222"))[1]["error"]["code"] == (
+            "idempotency_mismatch"
+        )
         at.api.owned.add("+34910000009")
         at.api.fails_with = 503
         assert (await at.place(key="w2"))[0] == 502
         at.api.fails_with = 0
-        assert (await at.place(key="w2"))[1]["outcome"] == "unknown"
+        _, told = await at.place(key="w2")  # it may ring: it holds its place, and is not over
+        assert (told["state"], told["outcome"]) == ("placing", None)
         assert at.api.placed == []
+        assert (await at.place(key="w3"))[1]["error"]["code"] == "dialing_limit"
+        form = voice_form(new_sid(), FROM, TO)
+        path = f"/twilio/voice?dial={told['id']}"
+        read_connect(await (await post_webhook(at.http, at.url, path, form)).text())
+
+
+async def test_a_call_that_was_answered_and_got_no_session_failed_and_is_kept(
+    tmp_path: Path,
+) -> None:
+    calls = {"folder": str(tmp_path), "url": f"sqlite:///{tmp_path / 'calls.sqlite'}"}
+    async with desk(tmp_path, calls=calls) as at:
+        _, told = await at.place()
+        (placed,) = at.api.placed
+        form = voice_form(placed["sid"], FROM, TO)
+        path = placed["Url"].removeprefix(PUBLIC)
+        read_connect(await (await post_webhook(at.http, at.url, path, form)).text())
+        assert await at.tell(placed, "completed") == 204
+        async with asyncio.timeout(30):
+            kept: Json = {}
+            while kept.get("direction") is None:
+                address = f"{at.url}/v1/calls/{told['session_id']}"
+                async with at.http.get(address, headers=OPERATOR) as found:
+                    kept = await found.json()
+                await asyncio.sleep(0.05)
+        assert (kept["callee"], kept["end_reason"], kept["status"]) == (TO, "failed", "failed")
+
+
+async def test_what_a_crash_left_is_over_by_the_clock_and_told_once(tmp_path: Path) -> None:
+    now_s, told = [1_000_000.0], []
+    section = {"folder": str(tmp_path), "dialing": {"acme": {**ALLOWED, "timezone": "UTC"}}}
+    config = Config.model_validate({"telephony": section})
+
+    def make() -> Dialer:
+        return Dialer(
+            config,
+            lambda _call: None,
+            lambda call, why: told.append((call.callee, why)),
+            lambda: now_s[0],
+        )
+
+    class Placing:
+        async def place(self, dial: Dial, section: DialingSection) -> str:
+            return "CA1"
+
+    before = make()
+    before.placer = Placing()
+    await before.place(Identity("acme"), DialWish(to=TO))
+    after = make()
+    await after.expire()
+    assert told == []
+    now_s[0] += 25 + GRACE_S + 1
+    await after.expire()
+    await before.expire()
+    assert told == [(TO, "unknown")]
+
+
+async def test_nobody_is_rung_while_there_is_no_room_to_talk(tmp_path: Path) -> None:
+    async with desk(tmp_path, gateway={"max_sessions": 1}) as at:
+        call_sid = new_sid()
+        answer = await post_webhook(at.http, at.url, "/twilio/voice", voice_form(call_sid))
+        _, parameters, _ = read_connect(await answer.text())
+        async with streaming(at.http, at.url, call_sid, parameters) as stream:
+            say(stream, "Hola.")
+            await until(lambda: stream.loud_ms() > 100)
+            status, fault = await at.place()
+            assert (status, fault["error"]["code"]) == (503, "session_refused")
+        assert at.api.placed == []
+
+
+async def test_a_placed_call_has_the_fallback_of_the_number_that_it_shows(tmp_path: Path) -> None:
+    numbers = {FROM: {"fallback": {"say": "Le llamaremos más tarde."}}}
+    async with desk(tmp_path, numbers=numbers) as at:
+        await at.place()
+        (placed,) = at.api.placed
+        path = placed["Url"].removeprefix(PUBLIC)
+        form = voice_form(placed["sid"], FROM, TO)
+        answer = await post_webhook(at.http, at.url, path, form)
+        assert "Le llamaremos más tarde." in await answer.text()
 
 
 async def test_a_do_not_call_list_that_cannot_be_read_stops_all(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
@@ -57,16 +58,18 @@ async def line(
 ) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
     """A gateway with one number."""
     section = {"enabled": True, "account_sid": ACCOUNT, "public_url": PUBLIC, **(twilio or {})}
-    telephony = {
-        "numbers": numbers or {NUMBER: {}},
-        "twilio": section,
-        **sections.pop("telephony", {}),
-    }
-    async with (
-        running_penny(engines, telephony=telephony, **sections) as url,
-        aiohttp.ClientSession() as http,
-    ):
-        yield http, url
+    with TemporaryDirectory() as folder:
+        telephony = {
+            "folder": folder,
+            "numbers": numbers or {NUMBER: {}},
+            "twilio": section,
+            **sections.pop("telephony", {}),
+        }
+        async with (
+            running_penny(engines, telephony=telephony, **sections) as url,
+            aiohttp.ClientSession() as http,
+        ):
+            yield http, url
 
 
 class HandingOver(FixedLlm):
@@ -123,6 +126,8 @@ async def test_a_question_is_answered_and_the_call_is_kept(tmp_path: Path) -> No
                 await asyncio.sleep(0.05)
             async with http.get(f"{url}/v1/calls/{found[0]['id']}", headers=OPERATOR) as answer:
                 call = await answer.json()
+    # With no key and on loopback: the public network is no caller of this machine all the same.
+    assert call["consent"]["policy"] == "off"
     about = (call["edge"], call["direction"], call["caller"], call["callee"], call["end_reason"])
     assert about == ("phone", "inbound", "+34600000001", NUMBER, "client_ended")
     assert (call["consent"], call["sound"]["state"]) == ({"policy": "on", "text": False}, "stored")
@@ -155,9 +160,8 @@ async def test_keys_are_what_the_caller_typed() -> None:
         await until(lambda: stream.loud_ms() >= 500)
         for digit in "4711#":
             await stream.press(digit)
-        await until(lambda: len(llm.requests) >= 2)
-        assert "4711" in str(llm.requests[-1])
-        assert stream.clears
+        await until(lambda: any("4711" in str(request) for request in llm.requests))
+        await until(lambda: bool(stream.clears))
 
 
 @pytest.mark.parametrize("samples", [True, False])
@@ -258,16 +262,20 @@ async def test_without_a_mode_the_caller_hears_the_sentence_and_reaches_a_person
 async def test_a_full_house_leaves_the_caller_to_the_fallback() -> None:
     fallback = {"say": "Ahora no podemos atenderle."}
     async with (
-        line(numbers={NUMBER: {"fallback": fallback}}, gateway={"max_sessions": 1}) as (
-            http,
-            url,
-        ),
+        twilio_api() as api,
+        line(
+            numbers={NUMBER: {"fallback": fallback}},
+            gateway={"max_sessions": 1},
+            twilio={"api_url": api.url},
+        ) as (http, url),
         calling_in(http, url) as first,
     ):
         say(first, "Hola.")
         await until(lambda: first.loud_ms() > 100)
         async with calling_in(http, url) as second:
+            api.live.add(second.call_sid)
             await until(second.closed.is_set)  # Twilio goes on with the next verb
+        assert api.updates == []  # and is not told that the call is over
 
 
 async def test_a_peer_that_returns_no_marks_and_sends_no_sound_is_served() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from config.telephony import DialingSection
-from penny.telephony.dial_book import GRACE_S, Dial, DialBook
+from penny.telephony.dial_book import GRACE_S, SEEN_S, Dial, DialBook
 from penny.telephony.dialing import (
     DialCounts,
     DialRefused,
@@ -110,6 +110,12 @@ def test_a_list_is_read_with_its_remarks() -> None:
     assert read_list("# lista\n+34 911 111 111  # pidió baja\n\n") == {"+34911111111"}
 
 
+def test_a_list_with_a_line_that_is_no_number_lets_nothing_be_dialled() -> None:
+    with pytest.raises(DialRefused, match="line 2 of the do-not-call list") as caught:
+        read_list("+34911111111\n911 111 111\n")
+    assert (caught.value.code, caught.value.field) == ("do_not_call", None)
+
+
 # -- the record ---------------------------------------------------------------------------------
 
 
@@ -173,16 +179,33 @@ def test_a_call_whose_carrier_falls_silent_is_over_by_the_clock(tmp_path: Path) 
     book = DialBook(tmp_path / "dials.sqlite", clock)
     reserve(book, a_dial("rings"))
     clock.now_s += 25 + GRACE_S - 1
+    assert book.expire() == []
     assert code_of(reserve, book, a_dial("x")) == "dialing_limit"
     clock.now_s += 2
+    assert [dial.id for dial in book.expire()] == ["rings"]
     reserve(book, a_dial("talks", "+34922222222"))
     book.note("talks", "CA1", "answered")
     clock.now_s += 1800
     assert code_of(reserve, book, a_dial("x")) == "dialing_limit"
     clock.now_s += GRACE_S + 1
+    assert [dial.id for dial in book.expire()] == ["talks"]
+    assert book.expire() == []
     found = book.find("talks")
     assert found is not None
     assert (found.outcome, found.call_sid) == ("unknown", "CA1")
+
+
+def test_what_a_carrier_told_is_known_to_every_process_and_after_a_restart(tmp_path: Path) -> None:
+    clock = Clock()
+    assert DialBook(tmp_path / "dials.sqlite", clock).take_once("voice CA1")
+    clock.now_s += 86_400
+    again = DialBook(tmp_path / "dials.sqlite", clock)
+    assert not again.take_once("voice CA1")
+    assert again.take_once("stream CA1")
+    again.forget("voice CA1")
+    assert again.take_once("voice CA1")
+    clock.now_s += SEEN_S + 1
+    assert again.take_once("stream CA1")
 
 
 def test_a_moment_is_kept_as_it_was_first_told(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ import pytest_asyncio
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from modes.self_hosted.private_http import open_private_http
+from penny.aio.allow_list import AllowList
 from penny.trust.addresses import InwardAddress
 from penny.trust.public_http import open_public_http
 
@@ -27,12 +29,16 @@ class Trap:
         self.port = 0
         self.connections = 0
         self.asked: list[str] = []
+        self.cookies: list[dict[str, str]] = []
 
     async def answer(self, request: web.Request) -> web.Response:
         self.asked.append(request.path)
+        self.cookies.append(dict(request.cookies))
         if request.path == "/redirect":
             raise web.HTTPTemporaryRedirect(f"http://127.0.0.1:{self.port}/inner")
-        return web.json_response({"secret": True})
+        answer = web.json_response({"secret": True})
+        answer.set_cookie("sid", "of the caller before")
+        return answer
 
 
 @asynccontextmanager
@@ -167,3 +173,14 @@ async def test_a_proxy_of_the_environment_is_not_asked(
         with pytest.raises(aiohttp.ClientConnectorError):
             await http.get("http://evil.example/")
     assert trap.connections == 0
+
+
+async def test_what_a_server_remembers_of_one_caller_is_not_sent_with_another(trap: Trap) -> None:
+    # By name: of a bare address no client keeps cookies.
+    url = f"http://localhost:{trap.port}/"
+    for client in (open_public_http([url]), open_private_http(AllowList())):
+        async with client as http:
+            for _ in range(2):
+                async with http.get(url) as answer:
+                    assert "sid" in answer.cookies
+    assert trap.cookies == [{}] * 4

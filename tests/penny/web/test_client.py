@@ -369,6 +369,6 @@ async def test_sound_that_the_device_took_is_asked_for_again(visit: Visit, gestu
         await page.keyboard.press("Shift")
     else:
         await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    await page.wait_for_function("sounds.at(-1) === true && contexts[0].state === 'running'")
+    await page.wait_for_function("() => sounds.at(-1) === true && contexts[0].state === 'running'")
     await page.evaluate("penny.end()")
     assert await page.evaluate("sounds") == [False, True]

@@ -9,9 +9,12 @@ from functools import partial
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import update
 
 from penny.calls.database import StoreUnavailable
 from penny.calls.store import CallStore
+from penny.calls.tables import events
+from penny.webhooks.again import send_again
 from penny.webhooks.endpoints import Endpoint
 from penny.webhooks.live import RecordTelling
 from penny.webhooks.outbox import Outbox
@@ -123,7 +126,7 @@ async def test_a_private_call_is_told_only_where_privacy_allows(told: Told) -> N
     assert states["crm call.ended"] == "waiting"
     assert await told.outbox.claim(told.other, 9, NOW_MS, 1000) == []
     replay = Replay(since=BEGAN, endpoint=told.other)
-    assert await told.outbox.replay(replay, told.tenant, NOW_MS) == 0
+    assert await send_again(told.outbox, replay, told.tenant, NOW_MS) == 0
     assert (await told.states())["other call.ended"] == "withheld"
 
 
@@ -199,13 +202,21 @@ async def test_enabling_may_give_up_what_was_missed(told: Told) -> None:
     assert len(await told.claim()) == 4
 
 
+async def test_what_was_given_up_while_it_was_tried_stays_so(told: Told) -> None:
+    await told.put()
+    claimed = await told.claim()
+    assert await told.outbox.enable(told.crm, NOW_MS, send_missed=False) == 4
+    await told.settle(claimed, 500, "waiting")
+    assert set((await told.states(endpoint=told.crm)).values()) == {"dead"}
+
+
 async def test_replay_sends_one_event_or_those_of_a_time(told: Told) -> None:
     for number in (0, 60):
         await told.put(number)
     claimed = await told.claim()
     await told.settle(claimed[:7])
     await told.settle(claimed[7:], 500, "dead")
-    replay = partial(told.outbox.replay, tenant=told.tenant, now_ms=NOW_MS)
+    replay = partial(send_again, told.outbox, tenant=told.tenant, now_ms=NOW_MS)
     assert await replay(Replay(event_id=claimed[0].event.id, endpoint=told.crm)) == 1
     (again,) = await told.claim()
     assert (again.event, again.attempts) == (claimed[0].event, 1)
@@ -215,14 +226,17 @@ async def test_replay_sends_one_event_or_those_of_a_time(told: Told) -> None:
     await told.settle([claimed[7]], 500, "dead")
     noon = Replay(since=BEGAN, until=BEGAN + timedelta(minutes=30), endpoint=told.crm)
     assert await replay(noon.model_copy(update={"delivered": True})) == 4
-    assert await told.outbox.replay(Replay(since=BEGAN), "another tenant", NOW_MS) == 0
+    assert await send_again(told.outbox, Replay(since=BEGAN), "another tenant", NOW_MS) == 0
 
 
 async def test_an_endpoint_that_is_new_hears_of_earlier_events_by_a_replay(told: Told) -> None:
     await told.put()
     name = f"new-{told.tenant}"
     told.outbox.receivers = {name: Endpoint(name, "https://new.example", ("x" * 20,))}
-    assert await told.outbox.replay(Replay(since=BEGAN), told.tenant, NOW_MS) == 4
+    every, named = Replay(since=BEGAN), Replay(since=BEGAN, endpoint=name)
+    assert await send_again(told.outbox, every, told.tenant, NOW_MS) == 0  # it is not named
+    assert await send_again(told.outbox, named, told.tenant, NOW_MS) == 4
+    assert await send_again(told.outbox, named, told.tenant, NOW_MS) == 0  # they wait already
     assert len(await told.outbox.claim(name, 9, NOW_MS, 1000)) == 4
 
 
@@ -256,11 +270,72 @@ async def test_an_erased_call_leaves_no_event(told: Told) -> None:
     assert await told.claim() == []
 
 
+async def test_a_person_leaves_no_event_of_a_call_without_a_record(told: Told) -> None:
+    mine, other = ("+34600111222", "u1"), ("+34600111222", "u2")
+    for number, (caller, user) in enumerate((mine, other)):
+        call = a_call(number, told.tenant, modes=["EXTERNAL"], caller=caller, user_id=user)
+        await told.outbox.add([started(call)])
+    forget = told.store.forget_events
+    await forget("another tenant", [], *mine)
+    await forget(told.tenant, [], "", "")
+    assert len(await told.claim()) == 2
+    await forget(told.tenant, [], *mine)
+    (left,) = await told.outbox.find(told.tenant, DeliveryQuery(endpoint=told.crm))
+    assert left["call_id"].endswith("_1")
+    await forget(told.tenant, [], mine[0], "")
+    assert await told.states() == {}
+
+
 async def test_old_events_go_with_their_deliveries(told: Told) -> None:
     await told.put()
     assert await told.outbox.let_go(round(BEGAN.timestamp() * 1000) - DAY_MS) == 0
     assert await told.outbox.let_go(NOW_MS) >= 4
     assert await told.states() == {}
+
+
+async def test_a_lost_call_is_told_to_who_wants_nothing_but_its_end(told: Told) -> None:
+    ends = frozenset({"call.ended", "call.failed"})
+    told.outbox.receivers = {
+        name: Endpoint(name, each.url, each.secrets, ends, each.tenants)
+        for name, each in told.receivers.items()
+    }
+    call = a_call(0, told.tenant, modes=["EXTERNAL"])
+    await told.outbox.add([started(call)])
+    assert await told.states() == {}
+    await told.outbox.close_lost(NOW_MS, NOW_MS)
+    assert await told.states() == {"crm call.failed": "waiting", "other call.failed": "waiting"}
+
+
+async def test_a_row_of_a_clock_that_was_set_back_is_due(told: Told) -> None:
+    await told.put()
+    await told.claim(at_ms=NOW_MS + 3 * DAY_MS)
+    assert len(await told.claim(at_ms=NOW_MS)) == 4
+
+
+async def test_an_event_of_a_later_version_stops_nothing(told: Told) -> None:
+    await told.put()
+    async with told.store.database.begin() as connection:
+        later = update(events).where(events.c.tenant == told.tenant)
+        await connection.execute(
+            later.where(events.c.type == "call.started").values(type="call.teleported")
+        )
+    claimed = await told.claim()
+    assert len(claimed) == 3
+    states = await told.states(endpoint=told.crm)
+    assert states["crm call.teleported"] == "dead"
+
+
+async def test_an_endpoint_that_was_disabled_is_not_told_to_others_by_a_replay(told: Told) -> None:
+    await told.put()
+    open_to_all = {n: Endpoint(n, each.url, each.secrets) for n, each in told.receivers.items()}
+    everybody = Outbox(told.store.database, open_to_all)
+    claimed = await told.claim(1)
+    await everybody.settle([Outcome(claimed[0], told.crm, Answer(410), "waiting", 0, NOW_MS)])
+    again = Replay(since=BEGAN, endpoint=told.crm, delivered=True)
+    await send_again(everybody, again, None, NOW_MS)
+    await everybody.enable(told.crm, NOW_MS, send_missed=True)
+    kinds = {each.event.type for each in await everybody.claim(told.crm, 200, NOW_MS, 1000)}
+    assert "endpoint.disabled" not in kinds
 
 
 async def test_a_call_without_an_end_is_told_as_lost_once(told: Told) -> None:

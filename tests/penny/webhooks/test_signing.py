@@ -61,6 +61,9 @@ def test_older_receivers_have_their_signature_and_their_names() -> None:
     body, headers, _ = delivery(NEW, legacy=True)
     expected = hmac.new(NEW.encode(), body, hashlib.sha256).hexdigest()
     assert headers["x-webhook-signature"] == expected
+    body, headers, _ = delivery(NEW, OLD, legacy=True)  # until the rotation is over, the old one's
+    expected = hmac.new(OLD.encode(), body, hashlib.sha256).hexdigest()
+    assert headers["x-webhook-signature"] == expected
     told = orjson.loads(body)
     assert told["type"] == "call_ended"
     assert set(told) == {"type", "timestamp", "data"}

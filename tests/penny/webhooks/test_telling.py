@@ -106,6 +106,19 @@ def test_a_card_is_not_told_even_where_a_summary_repeats_it() -> None:
     assert "agree" in silent.data["missing"]["summary"]
 
 
+def test_a_summary_has_no_number_where_some_were_not_to_be_kept() -> None:
+    said = "La tarjeta acaba en 4242, caduca 11/28, 123."
+    mark = {**HANDOFF, "fields": {"reason": said, "summary": said, "destination": "cola-1"}}
+    masked = a_call(turns=[a_turn(is_masked=True), a_turn(number=2, marks=[mark])])
+    (told,) = [event for event in events_of(masked) if event.type == "handoff.requested"]
+    live = handed_over(masked, mark["fields"], 1.0, 0, keeps_words=True, hides_numbers=True)
+    for event in (told, live):
+        assert not any(
+            digit in f"{event.data['reason']}{event.data['summary']}" for digit in "0123"
+        )
+        assert event.data["destination"] == "cola-1"
+
+
 def test_the_recording_says_what_became_of_it() -> None:
     def status_of(call: Call) -> list[tuple[str, str | None]]:
         told = [event.data for event in events_of(call) if event.type == "recording.ready"]
@@ -141,6 +154,7 @@ def test_a_thin_payload_names_nobody(kind: EventType) -> None:
         assert kept["call_id"] == event.call_id
 
 
-def test_private_is_what_began_private() -> None:
-    assert all(event.is_private for event in events_of(a_call(modes=["SELF_HOSTED"])))
+def test_private_is_what_was_private_at_any_time() -> None:
+    for modes in (["SELF_HOSTED"], ["EXTERNAL", "SELF_HOSTED"], ["SELF_HOSTED", "EXTERNAL"]):
+        assert all(event.is_private for event in events_of(a_call(modes=modes)))
     assert not any(event.is_private for event in events_of(a_call(modes=["EXTERNAL"])))

@@ -88,6 +88,14 @@ async def test_a_caller_who_hangs_up_ends_the_session(call: WiredCall) -> None:
     assert call.edge.end_reason == "client_ended"
 
 
+async def test_a_connection_that_breaks_leaves_the_caller_to_the_fallback(call: WiredCall) -> None:
+    call.peer.break_off()
+    await call.until_closed()
+    assert call.edge.end_reason == "client_gone"
+    await call.edge.aclose(call.edge.end_reason, {})
+    assert call.wire.then == "away"
+
+
 @pytest.mark.parametrize(
     ("reason", "then"), [("time_limit", "done"), ("operator", "done"), ("error", "away")]
 )

@@ -96,6 +96,25 @@ def test_audio_that_comes_late_is_heard_all_the_same() -> None:
     assert [len(each) for each in late] == [320] * 45
 
 
+@pytest.mark.parametrize("has_timestamps", [True, False])
+def test_after_a_stall_whose_audio_comes_late_the_clock_is_right_again(
+    has_timestamps: bool,
+) -> None:
+    line, heard = Arrivals(RATE_HZ), 0
+    for n in range(300):  # six seconds; the third comes all at once, at its end
+        now_s = (n + 1) * 0.02
+        came = range(n, n + 1) if not 100 <= n < 150 else range(100, 150) if n == 149 else ()
+        for each in came:
+            speaks = each % 100 < 70
+            pcm = tone(20) if speaks else bytes(320)
+            passed = line.take(pcm, now_s, each * 20 if has_timestamps else None)
+            assert passed or not speaks, "no speech is dropped"
+            heard += len(passed)
+        heard += len(line.tick(now_s))
+    assert heard / 16 == pytest.approx(6000, abs=120)
+    assert line.concealed_ms >= 800
+
+
 def test_a_line_that_has_brought_nothing_yet_is_not_filled() -> None:
     assert Arrivals(RATE_HZ).tick(100.0) == b""
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from config.schema import Config
 from penny.edges.telephone.edge import PhoneEdge
 from penny.edges.telephone.ticker import Ticker
+from penny.gateway.phones import PhoneCall as PhoneCallOf
+from penny.gateway.phones import Phones
 from tests.doubles.phone_wire import SILENCE, FarSide, PhoneCall, Sink
 from tests.virtual_time import VirtualTimeLoop
 
@@ -199,7 +204,7 @@ async def test_a_peer_that_leaves_while_the_last_word_plays_ends_the_wait() -> N
 async def test_a_handoff_transfers_after_the_last_word_and_leaves_where_it_cannot() -> None:
     for can_transfer in (True, False):
         far = FarSide()
-        far.can_transfer = can_transfer
+        far.takes_transfers = can_transfer
         call = PhoneCall(far)
         call.edge.deliver({"type": "penny.handoff", "destination": "soporte", "summary": ""})
         call.answer(1000)
@@ -243,6 +248,71 @@ async def test_keys_stop_the_voice_at_once_and_are_one_entry() -> None:
     await asyncio.sleep(3.1)
     item = call.sink.of("conversation.item.create")[-1]["item"]
     assert item["content"][0]["text"] == "7"
+
+
+async def test_a_key_during_the_last_word_and_what_is_no_key_stop_nothing() -> None:
+    call = PhoneCall(FarSide())
+    call.answer(2000)
+    await asyncio.sleep(0.5)
+    for nothing in ("", "F", "12"):
+        call.edge.press(nothing)
+    closing = asyncio.ensure_future(call.edge.aclose("time_limit", {}))
+    await asyncio.sleep(0.5)
+    call.edge.press("5")
+    await closing
+    assert call.far.flushes == []
+    assert call.far.played_ms() >= 2000
+    assert call.sink.events == []
+
+
+async def test_keys_pressed_before_the_session_are_its_first_entry() -> None:
+    far, sink = FarSide(), Sink()
+    clock = asyncio.get_running_loop().time
+    edge = far.edge = PhoneEdge(far, Ticker(clock), clock)
+    for key in "471":
+        edge.press(key)
+    await asyncio.sleep(4.0)
+    edge.start(sink)
+    (item,) = sink.of("conversation.item.create")
+    assert item["item"]["content"] == [{"type": "input_text", "text": "471"}]
+    assert len(sink.of("response.create")) == 1
+    await edge.aclose("operator", {})
+
+
+@pytest.mark.parametrize("reason", ["drain", "speaker_lost", "error", "client_gone"])
+async def test_a_caller_who_may_be_there_still_is_left_to_the_fallback(reason: str) -> None:
+    call = PhoneCall(FarSide())
+    if reason == "client_gone":
+        call.edge.lost()
+        reason = call.edge.end_reason
+    await call.edge.aclose(reason, {})
+    assert (call.far.has_left, call.far.hung_up_s) == (True, None)
+
+
+class Broken:
+    """A broker whose mode fails in a way that none foresaw."""
+
+    default_mode = "SELF_HOSTED"
+
+    def choose(self, _mode: str | None) -> Any:
+        raise RuntimeError("broken")
+
+
+async def test_a_fault_of_any_kind_leaves_no_line_open_in_silence_and_is_kept() -> None:
+    far, gate = FarSide(needs_audio=True), SimpleNamespace(policy=lambda _who: None)
+    clock = asyncio.get_running_loop().time
+    phones = Phones(cast(Any, Broken()), Config(), cast(Any, gate), clock)
+    kept: list[tuple[str, str, str]] = []
+    phones.keep = lambda told, why: kept.append((told["id"], told["direction"], why))
+    edge = far.edge = phones.edge(far)
+    call = PhoneCallOf("default", "+34600000001", "+34910000000")
+    with pytest.raises(RuntimeError):
+        await phones.carry(call, edge)
+    assert (far.has_left, far.hung_up_s) == (True, None)
+    sent = len(far.sent)
+    await asyncio.sleep(1.0)
+    assert len(far.sent) == sent
+    assert kept == [(call.session_id, "inbound", "error")]
 
 
 async def test_a_hundred_keys_at_50_ms_are_all_there() -> None:
