@@ -324,11 +324,12 @@ class Gateway:
     async def stop(self, drain_s: float) -> None:
         """Drain live sessions, then let everything go."""
         if self._listener is not None and self.broker is not None:
-            if await self._listener.hand_over():
-                log.info("another_gateway_took_over", port=self.port)
-                await self.broker.settle(STARTING_GRACE_S)
+            is_taken_over = await self._listener.hand_over()
             if self._carriers is not None:
                 self._carriers.close()
+            if is_taken_over:
+                log.info("another_gateway_took_over", port=self.port)
+                await self.broker.settle(STARTING_GRACE_S)
             await self.broker.drain(drain_s)
         if self._webrtc is not None:
             await self._webrtc.aclose()
