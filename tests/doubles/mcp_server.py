@@ -26,7 +26,7 @@ class McpServer:
 
     ``calls``: name and arguments of each tool run. ``headers``: of the last request. ``fails``:
     a tool's own error. ``status``: an HTTP error in place of an answer. ``refusal``: of every
-    request, in its own words. ``deep``: levels of what a tool's answer has. ``sessions``: those
+    request, in its own words. ``body``: of the answer to a call, as it is. ``sessions``: those
     that are open; without one that it began, a client has to begin another.
     """
 
@@ -37,7 +37,7 @@ class McpServer:
         self._begun = 0
         self.sessions: set[str] = set()
         self.refusal: str | None = None
-        self.deep = 0
+        self.body: str | None = None
         self.calls: list[tuple[str, Json]] = []
         self.headers: dict[str, str] = {}
         self.fails = False
@@ -89,16 +89,14 @@ class McpServer:
         self.calls.append((params["name"], params["arguments"]))
         text = "no such invoice" if self.fails else "pendiente de pago"
         content = [{"type": "text", "text": text}]
-        if self.deep:
-            return {"result": {"content": "DEEP"}}
         return {"result": {"content": content, "isError": self.fails}}
 
     async def _answer(self, request: web.Request, to: Json, answer: Json) -> web.StreamResponse:
         message = {"jsonrpc": "2.0", "id": to["id"], **answer}
         headers = {"Mcp-Session-Id": f"mcp-session-{self._begun}"}
-        if answer.get("result") == {"content": "DEEP"}:
-            body = json.dumps(message).replace('"DEEP"', "[" * self.deep + "]" * self.deep)
-            return web.Response(text=body, content_type="application/json", headers=headers)
+        if to["method"] == "tools/call" and self.body is not None:
+            body = self.body.replace("ID", str(to["id"]))
+            return web.Response(text=body, content_type="application/json")
         if not self._streams:
             return web.json_response(message, headers=headers)
         headers["Content-Type"] = "text/event-stream"

@@ -203,9 +203,11 @@ async def _messages(response: aiohttp.ClientResponse) -> AsyncIterator[Json]:
 
 
 def _object(value: object) -> Json:
+    if not isinstance(value, dict):
+        return {}
     if is_deeper(value, MAX_ANSWER_DEPTH):
         raise ValueError(f"deeper than {MAX_ANSWER_DEPTH}")
-    return value if isinstance(value, dict) else {}
+    return value
 
 
 def _list(value: object) -> list[Any]:

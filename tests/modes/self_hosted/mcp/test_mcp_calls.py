@@ -151,12 +151,17 @@ async def test_a_session_that_its_server_ended_is_begun_anew_and_the_call_is_run
         assert server.sessions == {"mcp-session-2"}
 
 
-@pytest.mark.parametrize("deep", [150, 100_000])
-async def test_an_answer_that_is_nested_too_deep_ends_its_call(deep: int) -> None:
+def nested(levels: int) -> str:
+    content = "[" * levels + "]" * levels
+    return f'{{"jsonrpc": "2.0", "id": ID, "result": {{"content": {content}}}}}'
+
+
+@pytest.mark.parametrize("body", [nested(150), nested(100_000), "5", '["x"]', "null", "{"])
+async def test_an_answer_that_is_none_or_is_nested_too_deep_ends_its_call(body: str) -> None:
     server = a_server()
     async with talking(server) as client:
         await client.listed(require_approval="never")
-        server.deep = deep
+        server.body = body
         client.worker.calls = "ver"
         client.send("response.create")
         await client.until("response.mcp_call.failed")
