@@ -75,6 +75,9 @@ class DialingSection(Section):
     from_hour: int = Field(9, ge=0, le=23, description="nobody is called before")
     to_hour: int = Field(21, ge=1, le=24, description="nor from then on")
     weekends: bool = Field(False, description="whether Saturdays and Sundays are days for calls")
+    opt_out_key: str = Field(
+        "", pattern=r"^[0-9*]{0,4}$", description="keyed in a call it means: no more calls; '' none"
+    )
     do_not_call: Path | None = Field(
         None, description="file of numbers, one a line, that are never called"
     )

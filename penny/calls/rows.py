@@ -45,6 +45,7 @@ def row_of(call: Call) -> Json:
         "deleted_ms": None,
         "record": record,
         "folded": fold(said),
+        "parent": call.parent,
     }
 
 

@@ -225,7 +225,7 @@ class Gateway:
         )
         app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[make_guard(trust.gate)])
         self.routes.add_to(app)
-        notice = self._kept.notice if self._kept is not None else lambda _tenant, _language: ""
+        notice = self._kept.notice if self._kept is not None else lambda *_call: ""
         peers = Peers(config, self.host) if config.gateway.webrtc.enabled else None
         door = SocketDoor(broker, config, trust.gate, clock, self._siblings, peers, notice)
         app.router.add_get("/ws", door.connect)
@@ -324,11 +324,12 @@ class Gateway:
     async def stop(self, drain_s: float) -> None:
         """Drain live sessions, then let everything go."""
         if self._listener is not None and self.broker is not None:
-            if await self._listener.hand_over():
-                log.info("another_gateway_took_over", port=self.port)
-                await self.broker.settle(STARTING_GRACE_S)
+            is_taken_over = await self._listener.hand_over()
             if self._carriers is not None:
                 self._carriers.close()
+            if is_taken_over:
+                log.info("another_gateway_took_over", port=self.port)
+                await self.broker.settle(STARTING_GRACE_S)
             await self.broker.drain(drain_s)
         if self._webrtc is not None:
             await self._webrtc.aclose()

@@ -38,7 +38,7 @@ log = structlog.get_logger()
 HEARTBEAT_S = 2.0
 """A connection without a word for one and a half of these is gone."""
 SEND_LIMIT_S = 3.0
-Wire = AudioSocketWire | MediaWire
+AsteriskWire = AudioSocketWire | MediaWire
 
 
 class AsteriskDoor:
@@ -59,7 +59,7 @@ class AsteriskDoor:
         self._announced = Announcements()
         section = self._section
         self._places = Places(frozenset(section.transfers), bool(section.fallback_dial))
-        self._live: dict[UUID, Wire] = {}
+        self._live: dict[UUID, AsteriskWire] = {}
         self._tasks = TaskOwner("asterisk calls")
         self._server: asyncio.Server | None = None
         self.port = 0
@@ -85,7 +85,9 @@ class AsteriskDoor:
         loop = asyncio.get_running_loop()
         address = (self._section.host, self._section.port)
         try:
-            self._server = await loop.create_server(self._make_wire, *address)
+            self._server = await loop.create_server(
+                self._make_wire, *address, reuse_port=self._config.gateway.reuse_port or None
+            )
         except OSError as error:
             reason = f"telephony.asterisk: cannot listen on {address[0]}:{address[1]}: {error}"
             raise ConfigError(reason, key="telephony.asterisk.port") from error
@@ -208,7 +210,7 @@ class AsteriskDoor:
             await self._carry(call, wire, edge)
         return upgrade.response
 
-    async def _carry(self, call: Announced, wire: Wire, edge: PhoneEdge) -> None:
+    async def _carry(self, call: Announced, wire: AsteriskWire, edge: PhoneEdge) -> None:
         self._live[call.id] = wire
         try:
             await self._phones.carry(self._describe(call), edge)

@@ -49,6 +49,7 @@ class Carriers:
         self.twilio: TwilioDoor | None = None
         self.dialer = Dialer(config, self.phones.check, self.phones.keep_unconnected)
         self.dialer.add_to(app)
+        self.phones.never_call = self.dialer.never_call
         LivePhoneRoutes(self.phones, broker.end_session).add_to(app)
         metrics.figures.append(self.collect)
         section = config.telephony.twilio
@@ -86,6 +87,7 @@ class Carriers:
             self.asterisk.close()
 
     async def aclose(self) -> None:
+        await self.phones.aclose()
         await self.dialer.aclose()
         for door in (self.twilio, self.asterisk):
             if door is not None:

@@ -159,6 +159,18 @@ class Dialer:
         await asyncio.to_thread(self.book.opt_out, request[WHO].tenant, number)
         return web.Response(status=204)
 
+    async def never_call(self, tenant: str, number: str) -> bool:
+        """Who is called asked for no more calls: from now on none is placed. False where the number
+        is not shown."""
+        try:
+            number = read_number(number)
+        except DialRefused:
+            log.warning("opt_out_without_number", tenant=tenant)
+            return False
+        await asyncio.to_thread(self.book.opt_out, tenant, number)
+        log.info("opted_out", tenant=tenant)
+        return True
+
     # -- placing ------------------------------------------------------------------------------
 
     async def place(self, who: Identity, wish: DialWish, key: str | None = None) -> Dial:

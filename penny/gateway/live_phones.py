@@ -59,7 +59,7 @@ class LivePhoneRoutes:
     def _find(self, request: web.Request) -> PhoneEdge:
         call_id = request.match_info["id"]
         edge = self._phones.edges.get(call_id)
-        tenant = self._phones.tenants.get(call_id)
-        if edge is None or not allows(request[WHO], "calls:place", tenant):
+        call = self._phones.calls.get(call_id)
+        if edge is None or call is None or not allows(request[WHO], "calls:place", call.tenant):
             raise ProtocolError("no such call is live here", code="call_not_found")
         return edge

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import structlog
 
 from config.schema import Config
+from penny.aio.tasks import TaskOwner
 from penny.edges.telephone.edge import PhoneEdge
 from penny.edges.telephone.ticker import Ticker
 from penny.edges.telephone.wire import Wire
 from penny.errors import PennyError, SessionRefused
 from penny.gateway.gate import Gate
 from penny.gateway.opening import Notice, Opener, say_exactly
+from penny.gateway.phone_wishes import PhoneWishes
 from penny.ids import new_id
 from penny.session.broker import Broker
 from penny.session.mode import SessionSpec
+from penny.session.observers import Observer
 from penny.trust.identity import Identity
 
 
@@ -47,6 +51,11 @@ class PhoneCall:
     context: Json = field(default_factory=dict)
     session_id: str = field(default_factory=lambda: new_id("sess"))
 
+    @property
+    def own_number(self) -> str:
+        """The house's side of it."""
+        return self.callee if self.direction == "inbound" else self.caller
+
 
 class Phones:
     """Opens and carries the sessions of telephone calls.
@@ -63,7 +72,7 @@ class Phones:
         config: Config,
         gate: Gate,
         clock: Callable[[], float],
-        notice: Notice = lambda _tenant, _language: "",
+        notice: Notice = lambda _tenant, _language, _number: "",
         on_late: Callable[[float], object] = lambda _late_s: None,
     ) -> None:
         self._broker = broker
@@ -75,10 +84,33 @@ class Phones:
         self._ticker = Ticker(clock, on_late)
         self.edges: dict[str, PhoneEdge] = {}
         """The live calls, by session."""
-        self.tenants: dict[str, str] = {}
-        """Whose they are, by session."""
+        self.calls: dict[str, PhoneCall] = {}
+        """What they are, by session."""
+        self._persons: dict[str, str] = {}
+        """The action that hands them to a person, by session."""
+        self.never_call: Callable[[str, str], Awaitable[bool]] | None = None
+        """Writes down that a tenant never calls a number again; False where it is none."""
+        self._tasks = TaskOwner("phone wishes")
+        broker.add_observer(lambda session, _turns: self._hear_wishes(session.id))
         self.keep: Callable[[Json, str], None] | None = None
         """Keeps a call that had no session: header, reason."""
+
+    async def aclose(self) -> None:
+        await self._tasks.aclose()
+
+    def _hear_wishes(self, session_id: str) -> Observer | None:
+        call = self.calls.get(session_id)
+        if call is None or self.never_call is None:
+            return None
+        theirs = call.caller if call.direction == "inbound" else call.callee
+        return PhoneWishes(
+            self.edges[session_id],
+            self._tasks,
+            call.language or self._config.session.language,
+            partial(self.never_call, call.tenant, theirs),
+            self._config.telephony.dialing_of(call.tenant).opt_out_key,
+            self._persons[session_id],
+        )
 
     def keep_unconnected(self, call: PhoneCall, reason: str) -> None:
         """Keep a call that had no session, where calls are kept."""
@@ -148,17 +180,22 @@ class Phones:
             )
             async with aclosing(speaker):
                 greeting = self._config.session.greeting if call.greeting is None else call.greeting
-                told = self._notice(spec.tenant, spec.language)
+                told = self._notice(spec.tenant, spec.language, call.own_number)
                 if line := " ".join(filter(None, (told, greeting))):
                     speaker.send(say_exactly(line))
                 if begin is not None:
                     await begin()
-                self.edges[spec.session_id], self.tenants[spec.session_id] = edge, call.tenant
+                actions = spec.context["available_actions"]
+                table = self._config.actions.table
+                persons = [name for name in actions if table[name].handoff is not None]
+                self._persons[spec.session_id] = persons[0] if persons else ""
+                self.edges[spec.session_id], self.calls[spec.session_id] = edge, call
                 try:
                     limits = self._gate.session_limits(policy)
                     return await self._broker.run(mode, spec, edge, speaker, limits)
                 finally:
-                    del self.edges[spec.session_id], self.tenants[spec.session_id]
+                    del self.edges[spec.session_id], self.calls[spec.session_id]
+                    del self._persons[spec.session_id]
 
     def _specify(self, call: PhoneCall) -> SessionSpec:
         policy = self._gate.policy(Identity(call.tenant))

@@ -17,7 +17,7 @@ PREVIOUS = ".previous"
 class File:
     """What a file is to hold. ``is_secret``: of its owner alone, where no group is named."""
 
-    text: str
+    content: bytes
     is_secret: bool = False
 
 
@@ -39,8 +39,8 @@ def install(files: Mapping[Path, File], group: str, accept: Callable[[], None]) 
             _write(drafts[path], file, group_id)
         for path, file in files.items():
             old = before[path]
-            if old is not None and old != file.text.encode() and not file.is_secret:
-                _write(path.with_name(path.name + PREVIOUS), File(old.decode()), group_id)
+            if old is not None and old != file.content and not file.is_secret:
+                _write(path.with_name(path.name + PREVIOUS), File(old), group_id)
             drafts[path].replace(path)
         accept()
     except BaseException:
@@ -48,7 +48,7 @@ def install(files: Mapping[Path, File], group: str, accept: Callable[[], None]) 
             if old is None:
                 path.unlink(missing_ok=True)
             elif _content(path) != old:
-                _write(drafts[path], File(old.decode(), files[path].is_secret), group_id)
+                _write(drafts[path], File(old, files[path].is_secret), group_id)
                 drafts[path].replace(path)
         raise
     finally:
@@ -71,7 +71,7 @@ def _write(path: Path, file: File, group_id: int | None) -> None:
         path.unlink()
     descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     with os.fdopen(descriptor, "wb") as opened:
-        opened.write(file.text.encode())
+        opened.write(file.content)
         opened.flush()
         if group_id is not None:
             os.fchown(opened.fileno(), -1, group_id)

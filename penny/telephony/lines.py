@@ -104,8 +104,13 @@ class Lines(BaseModel):
         """The line that a tenant's calls come from."""
         return next((line for line in self.receiving() if line.tenant == tenant), None)
 
-    def with_reception(self, tenant: str, reception: TelephonyReception) -> Lines:
+    def with_reception(
+        self, tenant: str, reception: TelephonyReception, *, is_house: bool = False
+    ) -> Lines:
         """These lines, a tenant's being as it says. An empty password keeps the one it has.
+
+        Args:
+            is_house: any variable of the environment may be a password, not the tenant's alone.
 
         Raises:
             ProtocolError: a number or an address is another tenant's, or a line that registers has
@@ -116,6 +121,9 @@ class Lines(BaseModel):
         other_trunks = [line for line in self.trunks if line.tenant != tenant]
         taken = {number for line in (*others, *other_trunks) for number in line.numbers}
         method, chosen = reception.method, reception.chosen
+        for part in ("fxo_gateway", "carrier_grade"):
+            if not is_house and (told := getattr(reception, part)) is not None:
+                _check_variable(f"{part}.password", told.password, tenant)
         for index, did in enumerate(chosen.dids if chosen is not None else ()):
             if did.active and did.number in taken:
                 field = f"{method}.dids.{index}.number"
@@ -224,8 +232,12 @@ def _trunk(
     name: str, tenant: str, told: CarrierGradeConfig, known: Trunk | None, *, receives: bool
 ) -> Trunk:
     ref = _password_ref(name, told.password, known)
+    field = "carrier_grade.password"
+    is_kept = known is not None and bool(known.password_ref) and not told.password
+    if is_kept and _server(told) != _server(known):
+        # It was meant for that server: who may not read it may not have it sent to another.
+        raise ProtocolError(f"{field}: host, port or user is new: write it again", field=field)
     if not ref and told.auth_type == "register":
-        field = "carrier_grade.password"
         raise ProtocolError(f"{field}: Penny registers with one: write it", field=field)
     return Trunk(
         id=name,
@@ -241,6 +253,19 @@ def _trunk(
         auth=told.auth_type,
         match=tuple(told.match),
     )
+
+
+def _server(trunk: CarrierGradeConfig | Trunk | None) -> tuple[str, int, str] | None:
+    return (trunk.host, trunk.port, trunk.user) if trunk is not None else None
+
+
+def _check_variable(field: str, password: str, tenant: str) -> None:
+    """Raises ProtocolError where a password names a variable that is not this tenant's."""
+    own = f"PENNY_{re.sub('[^A-Z0-9]', '_', tenant.upper())}_PASSWORD"
+    found = PASSWORD_ENV.fullmatch(password)
+    if found and found[1] != own:
+        reason = f"write the password, or env:{own}: other variables are for who runs this Penny"
+        raise ProtocolError(f"{field}: {reason}", field=field)
 
 
 def _password_ref(name: str, password: str, known: Line | None) -> str:

@@ -43,7 +43,7 @@ class Probe:
     """Tests connections, of one gateway.
 
     Args:
-        allow_loopback: whether this machine itself may be asked.
+        allow_loopback: whether this machine itself may be asked, by whichever of its addresses.
         clock: seconds that never go back.
     """
 
@@ -53,7 +53,8 @@ class Probe:
         self._clock = clock
         self._allow_loopback = allow_loopback
         self._timing = timing or Timing()
-        self._asked: deque[float] = deque(maxlen=MOST_IN_WINDOW)
+        self._asked: dict[str, deque[float]] = {}
+        """When, by tenant: the tests of one are none of another's."""
 
     async def test(self, line: Fxo | Trunk, password: str | None) -> list[Step]:
         """Every step, in order; after one that failed the next are left out.
@@ -61,7 +62,7 @@ class Probe:
         Raises:
             LimitReached: tested a moment ago, or too often.
         """
-        self._admit()
+        self._admit(line.tenant)
         host, port = (line.ip, line.sip_port) if isinstance(line, Fxo) else (line.host, line.port)
         transport = line.transport if isinstance(line, Trunk) else "udp"
         resolved, address = await self._resolve(host, port)
@@ -87,22 +88,26 @@ class Probe:
             steps.append(Step("register", "skipped", "gateway_registers_itself"))
         return steps
 
-    def _admit(self) -> None:
+    def _admit(self, tenant: str) -> None:
         now = self._clock()
-        if self._asked and now - self._asked[-1] < MIN_APART_S:
+        asked = self._asked.setdefault(tenant, deque(maxlen=MOST_IN_WINDOW))
+        if asked and now - asked[-1] < MIN_APART_S:
             raise _too_often(MIN_APART_S)
-        if len(self._asked) == MOST_IN_WINDOW and now - self._asked[0] < WINDOW_S:
-            raise _too_often(WINDOW_S - (now - self._asked[0]))
-        self._asked.append(now)
+        if len(asked) == MOST_IN_WINDOW and now - asked[0] < WINDOW_S:
+            raise _too_often(WINDOW_S - (now - asked[0]))
+        asked.append(now)
 
     async def _resolve(self, host: str, port: int) -> tuple[Step, str | None]:
         try:
-            async with asyncio.timeout(self._timing.limit_s):
-                loop = asyncio.get_running_loop()
-                found = await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-        except (OSError, TimeoutError):
-            return Step("resolve", "failed", "no_such_host"), None
-        addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
+            addresses = [str(ip_address(host))]
+        except ValueError:
+            try:
+                async with asyncio.timeout(self._timing.limit_s):
+                    loop = asyncio.get_running_loop()
+                    found = await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+            except (OSError, TimeoutError):
+                return Step("resolve", "failed", "no_such_host"), None
+            addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
         allowed = [each for each in addresses if self._may_ask(each)]
         if not allowed:
             return Step("resolve", "failed", "address_refused", {"addresses": addresses}), None
@@ -112,7 +117,7 @@ class Probe:
         """An address of a gateway in the house, or of a carrier: never one of the machine's own."""
         address = ip_address(text)
         mapped = getattr(address, "ipv4_mapped", None) or address
-        if mapped.is_loopback:
+        if mapped.is_loopback or is_own(text):
             return self._allow_loopback
         bad = (mapped.is_link_local, mapped.is_multicast, mapped.is_unspecified, mapped.is_reserved)
         return not any(bad)
@@ -150,6 +155,17 @@ class Probe:
             except Silence:
                 continue
         return found
+
+
+def is_own(address: str) -> bool:
+    """Whether an address is one of this machine's: what it sends there comes from there."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as asking:
+            asking.connect((address, 5060))  # sends nothing
+            return ip_address(asking.getsockname()[0].partition("%")[0]) == ip_address(address)
+    except OSError:
+        return False
 
 
 def _too_often(wait_s: float) -> LimitReached:

@@ -51,12 +51,15 @@ class LinesUnavailable(PennyError):
 
 
 class ChangedByHand(PennyError):
-    """A file of Asterisk's is not as Penny wrote it. ``diff``: what saving would do to it."""
+    """A file of Asterisk's is not as Penny wrote it. ``diff``: what saving would do to it; '' for
+    one of several tenants, who may neither see the others' lines nor undo what was changed."""
 
     code = "changed_by_hand"
 
     def __init__(self, name: str, diff: str) -> None:
-        super().__init__(f"{name} was changed by hand; save again with overwrite to lose that")
+        what = "save again with overwrite to lose that" if diff else "ask who runs this Penny"
+        code = "changed_by_hand" if diff else "changed_by_operator"
+        super().__init__(f"{name} was changed by hand; {what}", code=code)
         self.diff = diff
 
 
@@ -139,7 +142,7 @@ class TelephonyStore:
 
     def _keep(self, name: str, tenant: str, change: Callable[[Any], Any]) -> None:
         try:
-            with self._alone():
+            with self._alone(".kept.lock"):  # not that of saving, which waits for Asterisk
                 kept = self._kept(name)
                 write_whole(
                     self._folder / name, json.dumps({**kept, tenant: change(kept.get(tenant))})
@@ -147,11 +150,21 @@ class TelephonyStore:
         except OSError as error:
             raise LinesUnavailable(f"{name} was not written: {error}") from error
 
-    def save(self, tenant: str, reception: TelephonyReception, *, overwrite: bool = False) -> Lines:
+    def save(
+        self,
+        tenant: str,
+        reception: TelephonyReception,
+        *,
+        overwrite: bool = False,
+        is_house: bool = False,
+    ) -> Lines:
         """Keep a tenant's lines and write Asterisk's files anew: all of it, or nothing.
 
         Args:
             overwrite: also those that were changed by hand.
+            is_house: for one who may do all of this installation, not of this tenant alone: names
+                any variable as a password, and sees and undoes what was changed by hand. Where
+                there is no other tenant's line, a tenant may see and undo that too.
 
         Raises:
             ProtocolError: something of it cannot be.
@@ -162,10 +175,13 @@ class TelephonyStore:
             for folder in (self._folder, self.secrets, self.files):
                 make_folder(folder, self._section.asterisk.group)
             with self._alone():
-                lines = self.read().with_reception(tenant, reception)
+                lines = self.read().with_reception(tenant, reception, is_house=is_house)
                 files = self._files(lines, tenant, reception)
-                if not overwrite:
-                    self._check_untouched(files)
+                is_all = is_house or all(
+                    line.tenant == tenant for line in (*lines.fxo, *lines.trunks)
+                )
+                if not (overwrite and is_all):
+                    self._check_untouched(files, may_see=is_all)
                 try:
                     install(files, self._section.asterisk.group, lambda: self._load(lines))
                 except LinesUnavailable:
@@ -190,35 +206,34 @@ class TelephonyStore:
                     reason = f"the password of {line.id} is lost: write it again"
                     raise ProtocolError(reason, field=f"{reception.method}.password")
         if not self.token():
-            files[self.secrets / TOKEN_FILE] = File(secrets.token_urlsafe(32), is_secret=True)
+            token = secrets.token_urlsafe(32).encode()
+            files[self.secrets / TOKEN_FILE] = File(token, is_secret=True)
         for name, text in render_files(lines, self._section.asterisk, self.secrets).items():
-            files[self.files / name] = File(text)
+            files[self.files / name] = File(text.encode())
         digests = {
-            path.name: _digest(file.text)
+            path.name: _digest(file.content)
             for path, file in files.items()
             if path.parent == self.files
         }
-        files[self._folder / WRITTEN] = File(json.dumps(digests), is_secret=True)
-        files[self._folder / LINES] = File(lines.model_dump_json(indent=1), is_secret=True)
+        files[self._folder / WRITTEN] = File(json.dumps(digests).encode(), is_secret=True)
+        told_lines = lines.model_dump_json(indent=1).encode()
+        files[self._folder / LINES] = File(told_lines, is_secret=True)
         return files
 
-    def _check_untouched(self, files: Mapping[Path, File]) -> None:
+    def _check_untouched(self, files: Mapping[Path, File], *, may_see: bool) -> None:
         """Raises ChangedByHand, with what writing these would undo."""
         written = self._kept(WRITTEN)
         for path, file in files.items():
             if path.name not in written or not path.exists():
                 continue
-            found = path.read_text(encoding="utf-8", errors="replace")
+            found = path.read_bytes()
             if _digest(found) != written[path.name]:
-                lines = unified_diff(
-                    found.splitlines(),
-                    file.text.splitlines(),
-                    path.name,
-                    path.name,
-                    n=1,
-                    lineterm="",
+                old, new = (
+                    each.decode(errors="replace").splitlines() for each in (found, file.content)
                 )
-                raise ChangedByHand(path.name, "\n".join(islice(lines, MOST_DIFF_LINES)))
+                lines = unified_diff(old, new, path.name, path.name, n=1, lineterm="")
+                diff = "\n".join(islice(lines, MOST_DIFF_LINES))
+                raise ChangedByHand(path.name, diff if may_see else "")
 
     def _from_environment(self, line: Line) -> str:
         password = self.password(line)
@@ -235,9 +250,9 @@ class TelephonyStore:
                 self._command("dialplan reload")
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One process of the gateway saves at a time."""
-        with (self._folder / ".lock").open("a") as lock:
+    def _alone(self, name: str = ".lock") -> Iterator[None]:
+        """One process of the gateway at a time."""
+        with (self._folder / name).open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -276,13 +291,13 @@ class TelephonyStore:
         return done.stdout
 
 
-def _password_file(line: Line, password: str) -> str:
+def _password_file(line: Line, password: str) -> bytes:
     try:
-        return render_password(line.id, password)
+        return render_password(line.id, password).encode()
     except ValueError as error:  # of the environment: what a page sends was checked
         reason = f"the password of {line.id} has characters that Asterisk cannot read"
         raise ProtocolError(reason) from error
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

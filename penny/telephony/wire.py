@@ -150,9 +150,8 @@ async def _read(reader: asyncio.StreamReader, incoming: asyncio.Queue[bytes | No
             if answer is not None:
                 await incoming.put(head.lstrip())
                 length = answer.first("content-length")
-                await reader.readexactly(
-                    min(int(length), MAX_ANSWER_BYTES) if length.isdigit() else 0
-                )
+                is_number = length.isascii() and length.isdigit() and len(length) < 10
+                await reader.readexactly(min(int(length), MAX_ANSWER_BYTES) if is_number else 0)
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
         await incoming.put(None)
 

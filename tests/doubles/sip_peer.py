@@ -118,12 +118,10 @@ class _Udp(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def listening_udp(peer: SipPeer) -> AsyncIterator[SipPeer]:
+async def listening_udp(peer: SipPeer, host: str = "127.0.0.1") -> AsyncIterator[SipPeer]:
     """The peer on a port of its own, by UDP."""
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(
-        lambda: _Udp(peer), local_addr=("127.0.0.1", 0)
-    )
+    transport, _ = await loop.create_datagram_endpoint(lambda: _Udp(peer), local_addr=(host, 0))
     peer.port = transport.get_extra_info("sockname")[1]
     try:
         yield peer

@@ -85,12 +85,18 @@ async def test_a_second_gateway_takes_the_port_over_and_no_call_is_refused(
     tmp_path: Path,
 ) -> None:
     port, outcomes, stop = free_port(), Counter[str](), asyncio.Event()
+    asterisk = {"enabled": True, "port": free_port()}
     async with AsyncExitStack() as stack:
         worker = await stack.enter_async_context(worker_process(tmp_path))
 
         async def start(name: str) -> PennyProcess:
             gateway = gateway_process(
-                tmp_path, worker.port, name=name, port=port, gateway={"reuse_port": True}
+                tmp_path,
+                worker.port,
+                name=name,
+                port=port,
+                gateway={"reuse_port": True},
+                telephony={"folder": str(tmp_path / "phones"), "asterisk": asterisk},
             )
             return await stack.enter_async_context(gateway)
 
@@ -108,6 +114,9 @@ async def test_a_second_gateway_takes_the_port_over_and_no_call_is_refused(
         stop.set()
         await asyncio.gather(*callers)
         assert "another_gateway_took_over" in old.log
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(asterisk["port"]))
+        assert await reader.readexactly(3) == b"\x10\x01\x40"  # AudioSocket goes on too
+        writer.close()
         assert "session_started" in old.log
         assert "session_started" in new.log
     assert set(outcomes) == {"completed"}, outcomes

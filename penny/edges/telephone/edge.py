@@ -91,9 +91,7 @@ class PhoneEdge:
         if key not in KEYS or self._is_closing:
             return
         if not self._keys:
-            for response_id in self.playout.playback.unfinished:
-                self._to_session({"type": "response.cancel", "response_id": response_id})
-            self._tell_cuts(self.playout.flush(now_s))
+            self._stop_answers(now_s)
         self._enter(self._keys.press(key, now_s))
 
     def marked(self, name: str) -> None:
@@ -115,6 +113,12 @@ class PhoneEdge:
     def send_keys(self, digits: str) -> None:
         """Send keys to the other side (``Wire.send_keys``)."""
         self._wire.send_keys(digits)
+
+    def answer_with(self, response: Json) -> None:
+        """Stop what is being answered, and have this instead (of ``response.create``)."""
+        if not self._is_closing:
+            self._stop_answers(self._clock())
+            self._to_session(self._wish.begin(new_id("event"), response))
 
     def can_hand_over_to(self, name: str) -> bool:
         """Whether this call's carrier knows the name."""
@@ -214,6 +218,11 @@ class PhoneEdge:
             self._quiet_since_s = slot_s
         elif slot_s - self._quiet_since_s >= AFTER_LAST_WORD_S:
             self._quiet.set_result(None)
+
+    def _stop_answers(self, now_s: float) -> None:
+        for response_id in self.playout.playback.unfinished:
+            self._to_session({"type": "response.cancel", "response_id": response_id})
+        self._tell_cuts(self.playout.flush(now_s))
 
     def _enter(self, entry: str) -> None:
         """What was keyed in is what the caller typed: an item of theirs, and the wish to answer."""

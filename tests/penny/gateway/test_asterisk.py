@@ -18,6 +18,7 @@ import aiohttp
 import pytest
 
 from config.telephony import TelephonySection
+from penny.gateway.opening import Opener
 from penny.session.broker import Broker
 from penny.telephony.reception import read_reception
 from penny.telephony.store import TelephonyStore
@@ -89,7 +90,13 @@ class Office:
 
 @asynccontextmanager
 async def an_office(
-    folder: Path, wire: str, *, answers: bool = True, is_away: bool = False, max_sessions: int = 10
+    folder: Path,
+    wire: str,
+    *,
+    answers: bool = True,
+    is_away: bool = False,
+    max_sessions: int = 10,
+    numbers: Json | None = None,
 ) -> AsyncIterator[Office]:
     asterisk: Json = {
         "enabled": True,
@@ -98,7 +105,7 @@ async def an_office(
         "fallback_dial": "PJSIP/200",
         "transfers": {"soporte": "Local/queue@office"},
     }
-    section: Json = {"folder": str(folder), "asterisk": asterisk}
+    section: Json = {"folder": str(folder), "asterisk": asterisk, "numbers": numbers or {}}
     store = TelephonyStore(folder, TelephonySection.model_validate(section), {})
     store.save("default", read_reception(an_fxo(fxo_ports=2)))
     network = {"127.0.0.1:8080": "127.0.0.1:9", "127.0.0.1:9019": "127.0.0.1:9"}
@@ -239,6 +246,31 @@ async def test_a_full_penny_sends_callers_to_the_person(tmp_path: Path) -> None:
         async with office.broker.admit():  # of gateway.max_sessions: 1
             channel = office.dial()
             assert await office.over(channel) == AWAY
+
+
+async def test_a_mode_that_fails_leaves_no_caller_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_args: object, **_facts: object) -> None:
+        raise RuntimeError("of a mode")
+
+    monkeypatch.setattr(Opener, "open_begun", fail)
+    async with an_office(tmp_path, "audiosocket") as office:
+        assert await office.over(office.dial()) == AWAY
+
+
+async def test_what_answers_a_number_of_another_tenant_does_not_answer_this_ones(
+    tmp_path: Path,
+) -> None:
+    numbers = {NUMBER: {"tenant": "acme", "actions": ["solo_de_acme"]}}
+    async with an_office(tmp_path, "audiosocket", numbers=numbers) as office:
+        channel = office.dial()
+        await office.until_connected(channel)
+        await office.until_sessions(1)
+        assert isinstance(channel.peer, AudioSocketPeer)
+        channel.is_gone = True
+        channel.peer.hang_up()
+        assert await office.over(channel) == ["Answer"]
 
 
 async def test_other_numbers_are_refused_and_a_third_caller_of_two_ports_is_told_busy(

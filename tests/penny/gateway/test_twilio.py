@@ -107,6 +107,7 @@ async def refused(http: aiohttp.ClientSession, url: str) -> dict[str, float]:
 
 async def test_a_question_is_answered_and_the_call_is_kept(tmp_path: Path) -> None:
     calls = {"folder": str(tmp_path), "url": f"sqlite:///{tmp_path / 'calls.sqlite'}"}
+    calls |= {"recording": "off", "numbers": {NUMBER: {"recording": "on", "text": False}}}
     numbers = {NUMBER: {"greeting": "Acme, buenos días."}}
     async with line(numbers=numbers, calls=calls) as (http, url):
         async with calling_in(http, url) as stream:
@@ -129,6 +130,9 @@ async def test_a_question_is_answered_and_the_call_is_kept(tmp_path: Path) -> No
     assert call["consent"]["policy"] == "off"
     about = (call["edge"], call["direction"], call["caller"], call["callee"], call["end_reason"])
     assert about == ("phone", "inbound", "+34600000001", NUMBER, "client_ended")
+    assert (call["consent"], call["sound"]["state"]) == ({"policy": "on", "text": False}, "stored")
+    assert call["turns"]
+    assert {(turn["words"], turn["text"]) for turn in call["turns"]} == {(None, "")}
 
 
 async def test_speech_stops_the_voice_and_the_history_is_cut_where_it_was_heard() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from penny.errors import LimitReached
 from penny.telephony.lines import Fxo, Lines, Trunk
-from penny.telephony.probe import MOST_IN_WINDOW, WINDOW_S, Probe, Step
+from penny.telephony.probe import MOST_IN_WINDOW, WINDOW_S, Probe, Step, is_own
 from penny.telephony.reception import read_reception
 from penny.telephony.wire import Timing
 from tests.doubles.sip_peer import SipPeer, listening_tcp, listening_udp
@@ -29,8 +31,8 @@ class Clock:
         return self.now_s
 
 
-def line_of(told: dict[str, object]) -> Fxo | Trunk:
-    line = Lines().with_reception("default", read_reception(told)).receiving_of("default")
+def line_of(told: dict[str, object], tenant: str = "default") -> Fxo | Trunk:
+    line = Lines().with_reception(tenant, read_reception(told)).receiving_of(tenant)
     assert line is not None
     return line
 
@@ -111,7 +113,7 @@ async def test_silence_and_a_closed_port_are_failures() -> None:
         assert codes(steps) == ["resolved", "no_answer"]
         port = peer.port
     closed = line_of(a_trunk(host="127.0.0.1", port=port))
-    assert codes(await ask(closed, "x", HASTY)) == ["resolved", "port_closed"]
+    assert codes(await ask(closed, "x")) == ["resolved", "port_closed"]
 
 
 async def test_another_transport_that_answers_is_named() -> None:
@@ -142,6 +144,53 @@ async def test_it_asks_no_address_of_the_machine_itself(host: str) -> None:
     [step] = await probe.test(line_of(a_trunk(host=host)), "x")
 
     assert (step.state, step.code) == ("failed", "address_refused")
+
+
+def own_address() -> str:
+    """One that this machine has in a network; loopback's where it is in none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            asking.connect(("192.0.2.1", 9))  # sends nothing
+        except OSError:
+            return "127.0.0.1"
+        return str(asking.getsockname()[0])
+
+
+async def test_it_asks_this_machine_by_none_of_its_addresses() -> None:
+    own = own_address()
+    assert is_own(own)
+    assert is_own("127.0.0.1")
+    assert not is_own("192.0.2.1")
+    assert not is_own("2001:db8::1")
+    async with listening_udp(SipPeer(), own) as peer:
+        line = line_of(a_trunk(host=own, port=peer.port))
+        probe = Probe(Clock(), allow_loopback=False, timing=PATIENT)
+        assert codes(await probe.test(line, "x")) == ["address_refused"]
+        assert peer.requests == []
+        assert codes(await ask(line, "secreto"))[1:] == ["reachable", "credentials_accepted"]
+
+
+async def test_one_tenants_tests_are_none_of_anothers() -> None:
+    probe = Probe(Clock(), allow_loopback=False, timing=HASTY)
+    told = a_trunk(host="127.0.0.1")
+    await probe.test(line_of(told), "x")
+    with pytest.raises(LimitReached):
+        await probe.test(line_of(told), "x")
+    assert codes(await probe.test(line_of(told, "acme"), "x")) == ["address_refused"]
+
+
+@pytest.mark.parametrize("length", ["²", "-5", "9" * 5000, "x"])
+async def test_a_length_that_is_no_number_ends_no_reader(length: str) -> None:
+    class Odd(SipPeer):
+        """Tells a length of no sense."""
+
+        def answer(self, data: bytes) -> bytes | None:
+            told = super().answer(data)
+            return told and told.replace(b"Length: 0", f"Length: {length}".encode("latin-1"))
+
+    async with listening_tcp(Odd()) as peer:
+        steps = await ask(trunk(peer, transport="tcp"), "secreto")
+    assert codes(steps)[1:] == ["reachable", "credentials_accepted"]
 
 
 async def test_it_asks_seldom() -> None:

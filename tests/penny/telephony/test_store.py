@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import stat
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 from config.telephony import TelephonySection
 from penny.errors import ProtocolError
+from penny.telephony.install import File, install
 from penny.telephony.reception import read_reception
 from penny.telephony.store import ChangedByHand, LinesUnavailable, TelephonyStore
 from tests.penny.telephony.asterisk_reader import read_file
@@ -102,7 +105,8 @@ def test_a_password_is_kept_once_by_reference_and_in_no_other_file(tmp_path: Pat
 def test_a_password_may_stand_in_the_environment(tmp_path: Path) -> None:
     env = {"PENNY_FXO_PASSWORD": "de fuera"}
     store = open_store(tmp_path, env)
-    lines = store.save("default", read_reception(an_fxo(password="env:PENNY_FXO_PASSWORD")))
+    named = read_reception(an_fxo(password="env:PENNY_FXO_PASSWORD"))
+    lines = store.save("default", named, is_house=True)
 
     assert lines.fxo[0].password_ref == "env:PENNY_FXO_PASSWORD"
     assert store.password(lines.fxo[0]) == "de fuera"
@@ -119,6 +123,33 @@ def test_a_password_may_stand_in_the_environment(tmp_path: Path) -> None:
     # Another variable is a password like any other, and names nothing.
     other = store.save("acme", read_reception(a_trunk(password="env:OPENAI_API_KEY")))
     assert other.trunks[0].password_ref == "file:trunk-1"
+
+
+def test_a_tenant_names_no_variable_but_its_own_as_a_password(tmp_path: Path) -> None:
+    env = {"PENNY_ACME_ES_PASSWORD": "suya", "PENNY_OTHER_PASSWORD": "ajena"}
+    store = open_store(tmp_path, env)
+    foreign = read_reception(a_trunk(password="env:PENNY_OTHER_PASSWORD"))
+    with pytest.raises(ProtocolError, match="env:PENNY_ACME_ES_PASSWORD") as refused:
+        store.save("acme.es", foreign)
+    assert refused.value.field == "carrier_grade.password"
+    own = store.save("acme.es", read_reception(a_trunk(password="env:PENNY_ACME_ES_PASSWORD")))
+    assert store.password(own.trunks[0]) == "suya"
+    given = store.save("acme.es", foreign, is_house=True)
+    assert store.password(given.trunks[0]) == "ajena"
+    store.save("acme.es", read_reception(a_trunk(password="")))  # it stays, for that server
+
+
+@pytest.mark.parametrize("new", [{"host": "thief.example"}, {"port": 5070}, {"user": "otro"}])
+def test_a_kept_password_goes_to_no_other_server(tmp_path: Path, new: Json) -> None:
+    store = open_store(tmp_path)
+    store.save("default", read_reception(a_trunk()))
+    before = everything(tmp_path)
+    with pytest.raises(ProtocolError, match="write it again") as refused:
+        store.save("default", read_reception(a_trunk(**{"password": "", **new})))
+    assert refused.value.field == "carrier_grade.password"
+    assert everything(tmp_path) == before
+    lines = store.save("default", read_reception(a_trunk(**{"password": "nueva", **new})))
+    assert store.password(lines.trunks[0]) == "nueva"
 
 
 def test_tenants_have_lines_of_their_own_and_no_number_twice(tmp_path: Path) -> None:
@@ -202,6 +233,59 @@ def test_a_file_that_was_changed_by_hand_is_overwritten_only_on_demand(tmp_path:
     store.save("default", read_reception(an_fxo(fxo_ports=9)), overwrite=True)
     assert "PJSIP/200" not in plan.read_text()
     store.save("default", read_reception(an_fxo(fxo_ports=8)))
+
+
+def test_one_of_several_tenants_neither_sees_nor_undoes_what_was_changed(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.save("default", read_reception(an_fxo()))
+    store.save("acme", read_reception(a_trunk()))
+    plan = store.files / "penny_extensions.conf"
+    plan.write_text(plan.read_text() + "exten => 200,1,Dial(PJSIP/200)\n")
+    before = everything(tmp_path)
+    for overwrite in (False, True):
+        with pytest.raises(ChangedByHand) as refused:
+            store.save("acme", read_reception(a_trunk(dids=[])), overwrite=overwrite)
+        assert (refused.value.code, refused.value.diff) == ("changed_by_operator", "")
+    assert everything(tmp_path) == before
+    with pytest.raises(ChangedByHand) as shown:
+        store.save("acme", read_reception(a_trunk(dids=[])), is_house=True)
+    assert "-exten => 200,1,Dial(PJSIP/200)" in shown.value.diff
+    store.save("acme", read_reception(a_trunk(dids=[])), overwrite=True, is_house=True)
+    assert "PJSIP/200" not in plan.read_text()
+
+
+def test_what_was_changed_into_no_text_is_told_kept_and_put_back(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.save("default", read_reception(an_fxo()))
+    plan = store.files / "penny_extensions.conf"
+    by_hand = plan.read_bytes() + b"; caf\xe9\n"
+    plan.write_bytes(by_hand)
+    with pytest.raises(ChangedByHand) as refused:
+        store.save("default", read_reception(an_fxo()))
+    assert "-; caf\ufffd" in refused.value.diff
+
+    def refuse() -> None:
+        assert plan.read_bytes() == b"new"
+        raise LinesUnavailable("not loaded")
+
+    with pytest.raises(LinesUnavailable, match="not loaded"):
+        install({plan: File(b"new")}, "", refuse)
+    assert plan.read_bytes() == by_hand
+    store.save("default", read_reception(an_fxo()), overwrite=True)
+    assert plan.with_name("penny_extensions.conf.previous").read_bytes() == by_hand
+
+
+def test_a_refused_call_is_noted_while_a_save_waits_for_asterisk(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.save("default", read_reception(an_fxo()))
+    with ThreadPoolExecutor(1) as pool, (tmp_path / ".lock").open("a") as saving:
+        fcntl.flock(saving, fcntl.LOCK_EX)  # as a save does until Asterisk has loaded
+        noted = pool.submit(store.note_refused, "default", "+525500000001", 1)
+        try:
+            noted.result(timeout=30)
+        finally:
+            fcntl.flock(saving, fcntl.LOCK_UN)
+    assert [each["number"] for each in store.refused("default")] == ["+525500000001"]
 
 
 def test_a_file_that_is_not_pennys_is_told_and_left(tmp_path: Path) -> None:

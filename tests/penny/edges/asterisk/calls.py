@@ -20,7 +20,7 @@ from tests.doubles.asterisk_peers import AudioSocketPeer, WebSocketPeer
 from tests.doubles.phone_wire import PhoneCall, Sink
 
 
-Wire = AudioSocketWire | MediaWire
+AsteriskWire = AudioSocketWire | MediaWire
 Peer = AudioSocketPeer | WebSocketPeer
 WIRES = ("audiosocket", "websocket")
 PLACES = Places(frozenset({"soporte"}), has_person=False)
@@ -29,7 +29,7 @@ PLACES = Places(frozenset({"soporte"}), has_person=False)
 class WiredCall(PhoneCall):
     """``PhoneCall`` with a wire in the far side's place."""
 
-    def __init__(self, edge: PhoneEdge, wire: Wire, peer: Peer) -> None:
+    def __init__(self, edge: PhoneEdge, wire: AsteriskWire, peer: Peer) -> None:
         self.edge, self.wire, self.peer = edge, wire, peer
         self.sink = Sink()
         edge.start(self.sink)
@@ -46,7 +46,7 @@ class WiredCall(PhoneCall):
                 await asyncio.sleep(0.005)
 
 
-def _edge(wire: Wire) -> PhoneEdge:
+def _edge(wire: AsteriskWire) -> PhoneEdge:
     clock = asyncio.get_running_loop().time
     return PhoneEdge(wire, Ticker(clock), clock)
 

@@ -185,6 +185,8 @@ async def test_a_peer_that_takes_nothing_is_given_up() -> None:
             if call.sink.closed:
                 break
         await call.until_closed()
+        await call.edge.aclose(call.edge.end_reason, {})
+        assert call.wire.then == "away"  # the caller may be there still
 
 
 async def test_media_start_may_come_after_the_first_sound() -> None:

@@ -294,6 +294,9 @@ class Broken:
 
     default_mode = "SELF_HOSTED"
 
+    def add_observer(self, _make: object) -> None:
+        """No session runs."""
+
     def choose(self, _mode: str | None) -> Any:
         raise RuntimeError("broken")
 
