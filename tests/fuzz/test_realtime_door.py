@@ -349,7 +349,7 @@ async def open_private(house: House) -> Any:
         session_id="s",
         excuse=ExcuseRecorder({}, ("es", ""), "x"),
     )
-    tooled = McpSpeaker(speaker, Toolbox(lambda _: cast(Any, Tools()), ("hola",)), lambda _: None)
+    tooled = McpSpeaker(speaker, Toolbox(lambda _: cast(Any, Tools()), ("hola",)))
     house.begin(tooled)
     return tooled
 

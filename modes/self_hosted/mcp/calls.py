@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -24,17 +23,11 @@ Json = dict[str, Any]
 
 
 class Calls:
-    """The calls of a session that have no result yet.
+    """The calls of a session that have no result yet."""
 
-    Args:
-        tell: takes ``penny.tool_call``, for who keeps or watches the call; without the result,
-            which is the server's.
-    """
-
-    def __init__(self, channel: Channel, tasks: TaskOwner, tell: Callable[[Json], None]) -> None:
+    def __init__(self, channel: Channel, tasks: TaskOwner) -> None:
         self._channel = channel
         self._tasks = tasks
-        self._tell_house = tell
         self._calls: dict[str, Call] = {}
         self._approvals: dict[str, Call] = {}
 
@@ -148,14 +141,15 @@ class Calls:
         self._channel.tell_ran(call.item, call.before)
 
     def _note(self, call: Call, status: str, message: str | None = None) -> None:
-        """Tell who keeps or watches the call, as of the house's own actions."""
+        """For who keeps or watches the call, as of the house's own actions; without the result,
+        which is the server's."""
         try:
             arguments = json.loads(call.item["arguments"] or "{}")
         except (ValueError, RecursionError):
             arguments = None
         about = {"call_id": call.call_id, "name": call.item["name"], "status": status}
         about |= {"arguments": arguments if isinstance(arguments, dict) else {}}
-        self._tell_house({"type": "penny.tool_call", **about, "result": None, "message": message})
+        self._channel.tell("penny.tool_call", **about, result=None, message=message)
 
 
 def log_failed(event: str, listed: Listed, error: Json) -> None:

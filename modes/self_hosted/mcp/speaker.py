@@ -8,7 +8,6 @@ the client's to ask for, by ``response.create``.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -51,10 +50,9 @@ class McpSpeaker:
 
     Args:
         toolbox: this session's, with what it begins with.
-        tell: takes ``penny.tool_call``.
     """
 
-    def __init__(self, speaker: Speaker, toolbox: Toolbox, tell: Callable[[Json], None]) -> None:
+    def __init__(self, speaker: Speaker, toolbox: Toolbox) -> None:
         session = toolbox.view(speaker.info.get("session") or {})
         self.info = {**speaker.info, "session": session}
         self._speaker = speaker
@@ -64,7 +62,7 @@ class McpSpeaker:
         self._shown = Shown()
         self._channel = Channel(speaker, self._shown)
         self._responses = Responses()
-        self._calls = Calls(self._channel, self._tasks, tell)
+        self._calls = Calls(self._channel, self._tasks)
 
     @property
     def is_full(self) -> bool:

@@ -88,10 +88,10 @@ class Client:
         self.speaker: Speaker
         self.told: list[Json] = []
         self.marks: list[Json] = []
-        """What is told who keeps the call."""
+        """What the edge keeps from it, for who keeps the call."""
 
     def on_event(self, event: Json) -> None:
-        self.told.append(event)
+        (self.marks if event["type"].startswith("penny.") else self.told).append(event)
 
     def on_closed(self, error: SpeakerLost | None) -> None:
         raise AssertionError(error)
@@ -143,8 +143,7 @@ async def talking(server: McpServer, **session: Any) -> AsyncIterator[Client]:
 
         if wanted := session.pop("named", None):
             session["tools"] = [{**wanted, "server_url": client.url}]
-        spec = SessionSpec("s", "es", session=session, tell=client.marks.append)
-        client.speaker = await house.open(spec, open_below)
+        client.speaker = await house.open(SessionSpec("s", "es", session=session), open_below)
         client.speaker.start(client)
         yield client
         client.check()
