@@ -332,6 +332,9 @@ class Tools:
     async def call(self, name: str, arguments: Json) -> str:
         return name
 
+    async def aclose(self) -> None:
+        """It keeps no session."""
+
 
 async def open_private(house: House) -> Any:
     async def reopen(copy: ConversationCopy) -> Any:
@@ -346,7 +349,7 @@ async def open_private(house: House) -> Any:
         session_id="s",
         excuse=ExcuseRecorder({}, ("es", ""), "x"),
     )
-    tooled = McpSpeaker(speaker, Toolbox(lambda _: cast(Any, Tools()), ("hola",)))
+    tooled = McpSpeaker(speaker, Toolbox(lambda _: cast(Any, Tools()), ("hola",)), lambda _: None)
     house.begin(tooled)
     return tooled
 

@@ -39,7 +39,7 @@ class McpHouse:
             toolbox.tools = toolbox.read(tools, "session.tools")
             functions = {**spec.session, "tools": toolbox.tools.functions}
             spec = replace(spec, session=functions)
-        return McpSpeaker(await open_below(spec), toolbox)
+        return McpSpeaker(await open_below(spec), toolbox, spec.tell)
 
     async def aclose(self) -> None:
         if self._http is not None:
