@@ -23,7 +23,7 @@ from penny.aio.tasks import TaskOwner
 from penny.calls.database import StoreUnavailable
 from penny.calls.masking import mask_secrets, silenced, without_words
 from penny.calls.query import MOST, CallQuery
-from penny.calls.record import Call, Recorded, Stopped, Turn, measure
+from penny.calls.record import Call, Claim, Recorded, Stopped, Turn, measure
 from penny.calls.rows import to_ms
 from penny.calls.shelf import SUFFIX, Shelf, ShelfUnavailable
 from penny.calls.sound import place, write_sound
@@ -330,6 +330,9 @@ def make_call(lines: list[Json], sizes: dict[str, int]) -> Call | None:
         started_at=started_at,
         ended_at=ended_at,
         end_reason=reason,
+        claims=[
+            Claim(at_ms=line["at_ms"], **line["claim"]) for line in lines if line["kind"] == "claim"
+        ],
         recorded=_recorded(lines, (ended_at - started_at).total_seconds() * 1000, stopped),
         status=end.get("status", "completed") if end is not None else "interrupted",
         models=sorted({model for turn in turns for model in turn.models}),

@@ -104,6 +104,14 @@ class Recorded(_Kept):
     stopped: Stopped
 
 
+class Claim(_Kept):
+    """A query or claim of the caller's, by the key that they were told."""
+
+    key: str
+    at_ms: float
+    action: str = ""
+
+
 class Links(BaseModel):
     """What a call belongs to: the call that it is a leg of, and a telephone system's recording."""
 
@@ -167,6 +175,8 @@ class Call(_Kept):
     is_last_attempt: bool = True
     parent: str = ""
     """The id of the call that this one is a leg of."""
+    claims: list[Claim] = Field(default_factory=list)
+    """Queries and claims that were opened in it."""
     pbx_recording: str = ""
     """The id under which a telephone system keeps a recording of its own."""
     language: str = ""

@@ -24,6 +24,8 @@ AHEAD_MS = 40.0
 """Audio cannot have been spoken after it arrived. What a network held back comes all at once: its
 stretch began earlier. A client whose clock runs fast begins a new one, at most once a minute."""
 SETTLED_MS = 60_000.0
+TOOL_CALL = "penny.tool_call"
+"""An action of the call: one whose result has a ``tracking_key`` opened a claim."""
 RECORDING = "penny.recording"
 """An action of the call: ``paused``, and ``withdrawn`` where it is for good."""
 _HEARD = (
@@ -65,6 +67,7 @@ class CallRecorder(TurnReader):
         "penny.speaker",
         MODE_CHANGED,
         RECORDING,
+        TOOL_CALL,
     )
     """And the pieces of audio, a hundred a second, where sound may be kept."""
 
@@ -168,6 +171,10 @@ class CallRecorder(TurnReader):
                 self.withdraw(at_s)
             else:
                 (self.pause if event["paused"] else self.resume)(at_s)
+        elif kind == TOOL_CALL:
+            if key := (event.get("result") or {}).get("tracking_key"):
+                claim = {"key": str(key), "action": str(event.get("name") or "")}
+                self._spooled.note("claim", at_ms=self._ms(at_s), claim=claim)
         elif kind == MODE_CHANGED:
             self._spooled.note("mode", at_ms=self._ms(at_s), mode=event["mode"])
         elif kind == KEY:

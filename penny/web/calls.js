@@ -178,6 +178,7 @@ function drawCall() {
     [say.id, call.id],
   ];
   if (call.recorded.length) facts.push([say.recorded, call.recorded.map(recordedAs).join(", ")]);
+  if (call.claims.length) facts.push([say.claims, call.claims.map(({ key }) => key).join(", ")]);
   if (call.pbx_recording) facts.push([say.pbx, call.pbx_recording]);
   find("#legs").replaceChildren(...(call.legs.length ? [element("span", { text: say.legs }), ...call.legs.map(legOf)] : []));
   find("#facts").replaceChildren(...facts.map(([name, value]) => element("div", {}, element("dt", { text: name }), element("dd", { text: value }))));

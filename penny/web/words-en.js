@@ -319,6 +319,7 @@ export const EN = {
     legs: "Other legs:",
     recorded: "Recorded",
     stopped: { pause: "pause", withdrawn: "agreed no more", transfer: "transfer", end: "end", fault: "fault" },
+    claims: "Tracking key",
     pbx: "Recording of the telephone system",
     all: "Clear the filters",
     back: "−10 s",

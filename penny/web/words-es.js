@@ -319,6 +319,7 @@ export const ES = {
     legs: "Otros tramos:",
     recorded: "Grabada",
     stopped: { pause: "pausa", withdrawn: "dejó de consentir", transfer: "traspaso", end: "final", fault: "fallo" },
+    claims: "Clave de seguimiento",
     pbx: "Grabación de la centralita",
     all: "Quitar los filtros",
     back: "−10 s",
