@@ -47,6 +47,10 @@ def offer_tools(actions: Mapping[str, Action], language: str, *, search: bool) -
             description += f" {texts['confirm']}"
             properties = {**parameters.get("properties", {}), CONFIRMED: {"type": "boolean"}}
             parameters["properties"] = properties
+        if action.secrets:
+            description += " " + texts["secret"].format(", ".join(action.secrets))
+            needed = [each for each in parameters.get("required", ()) if each not in action.secrets]
+            parameters["required"] = needed
         tools.append((name, description, parameters))
     return [
         {"type": "function", "name": name, "description": description, "parameters": parameters}
@@ -131,6 +135,11 @@ class ActionDesk:
         self._verdicts[call_id] = judged
         return judged
 
+    def secrets(self, call: ActionCall) -> list[str]:
+        """Which arguments of a call are never kept."""
+        action = self.actions.get(call.name)
+        return [name for name in action.secrets if name in call.arguments] if action else []
+
     def asked(self, call: ActionCall, settled: Json) -> None:
         """The caller is asked in this turn, by the question of the action's preview.
 
@@ -161,6 +170,8 @@ class ActionDesk:
         if call.name not in self.actions:
             return Judged(call, "unknown", "Esa acción no existe en esta sesión.")
         plain = {name: value for name, value in parsed.items() if name != CONFIRMED}
+        if missing := [name for name in self.actions[call.name].secrets if name not in plain]:
+            return Judged(call, "bad_arguments", _say("secret").format(", ".join(missing)))
         fault = best_match(self._schemas[call.name].iter_errors(plain))
         if fault is not None:
             place = ".".join(str(part) for part in fault.absolute_path)

@@ -27,6 +27,8 @@ log = structlog.get_logger()
 Json = dict[str, Any]
 IN_DOUBT = frozenset({"timeout", "connection"})
 """Failures after which it may have been done all the same."""
+SECRET = "•"
+"""In place of an argument that is never kept."""
 GOODBYE = {
     "es": "Una persona toma la llamada; despídete.",
     "en": "A person takes the call; say goodbye.",
@@ -55,6 +57,7 @@ class ToolDesk:
         self._desk, self._runner, self._session = desk, runner, session
         self._search, self._tell, self._summarise = search, tell, summarise
         self._results: dict[str, asyncio.Future[Json]] = {}
+        self._is_paused = False
         self.records: list[ActionRecord] = []
         """What ran or was refused, newest last."""
 
@@ -77,6 +80,8 @@ class ToolDesk:
 
     async def _run(self, judged: Judged) -> Json:
         call = judged.call
+        if call.name in self._desk.actions and self._desk.actions[call.name].secrets:
+            self._pause(True)  # before it is asked for
         if judged.verdict == "confirm_first":
             return await self._ask_first(judged)
         if judged.verdict != "run":
@@ -92,11 +97,12 @@ class ToolDesk:
             told = {"status": "ok", "message": GOODBYE["en" if english else "es"]}
             return {**told, "handoff": action.handoff}
         if action.recording is not None:
-            self._tell({"type": "penny.recording", "paused": action.recording == "pause"})
+            wish = {"paused": action.recording != "resume", "withdrawn": action.recording == "stop"}
+            self._tell({"type": "penny.recording", **wish})
             self._note(call, "completed", result={"status": "ok"})
             return {"status": "ok"}
         try:
-            result = await self._runner.run(action, call, self._session)
+            result = await self._run_action(action, call)
         except ActionFailed as failure:
             log.warning("action_failed", action=call.name, code=failure.code)
             if failure.code in IN_DOUBT:
@@ -106,6 +112,19 @@ class ToolDesk:
             return {"status": "error", "code": failure.code, "message": message}
         self._note(call, "completed", result=result)
         return {"status": "ok", "source": call.name, "result": quote_json(result)}
+
+    async def _run_action(self, action: Action, call: ActionCall) -> Json:
+        try:
+            return await self._runner.run(action, call, self._session)
+        finally:
+            if action.secrets:
+                self._pause(False)
+
+    def _pause(self, paused: bool) -> None:
+        """Pause the recording for an argument that is never kept, or go on."""
+        if paused != self._is_paused:
+            self._is_paused = paused
+            self._tell({"type": "penny.recording", "paused": paused})
 
     async def _ask_first(self, judged: Judged) -> Json:
         """What the caller is to be asked before; why it cannot be done, where that is known."""
@@ -126,17 +145,22 @@ class ToolDesk:
     def _hand_over(self, call: ActionCall, destination: str) -> None:
         reason = call.arguments.get("motivo") or call.arguments.get("reason")
         about = {"reason": reason, "destination": destination}
-        details = {"arguments": call.arguments}
+        details = {"arguments": self._told(call)}
         summary = self._summarise()
         self._tell({"type": "penny.handoff", "summary": summary, **about, "details": details})
         self._note(call, "completed", result={"status": "ok"})
 
+    def _told(self, call: ActionCall) -> Json:
+        """The arguments of a call as all but the action itself may know them."""
+        return {**call.arguments, **dict.fromkeys(self._desk.secrets(call), SECRET)}
+
     def _note(
         self, call: ActionCall, status: str, *, result: Json | None = None, message: str = ""
     ) -> None:
-        record = ActionRecord(call.turn, call.call_id, call.name, call.arguments, status, result)
+        arguments = self._told(call)
+        record = ActionRecord(call.turn, call.call_id, call.name, arguments, status, result)
         self.records[:] = [r for r in self.records if r.call_id != call.call_id] + [record]
-        about: Json = {"call_id": call.call_id, "name": call.name, "arguments": call.arguments}
+        about: Json = {"call_id": call.call_id, "name": call.name, "arguments": arguments}
         about |= {"status": status, "result": result, "message": message or None}
         self._tell({"type": "penny.tool_call", **about})
 

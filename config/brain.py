@@ -130,13 +130,21 @@ class SpeakerSection(Section):
     )
 
 
+SECRET_FORMATS = frozenset({"card-number", "cvv", "pin"})
+"""``format`` of an argument that is said and never kept."""
+
+
 class Action(Section):
-    """One thing that can be done in the caller's name."""
+    """One thing that can be done in the caller's name.
+
+    An argument whose ``format`` is one of ``SECRET_FORMATS`` is kept nowhere: while it is asked for
+    the recording is paused.
+    """
 
     description: str = Field(min_length=1, max_length=1000, description="for the speaker")
     parameters: dict[str, Any] = Field(
         default_factory=lambda: {"type": "object", "properties": {}},
-        description="JSON Schema of its arguments",
+        description="JSON Schema of its arguments; format card-number, cvv or pin: never kept",
     )
     endpoint: str | None = Field(None, description="URL that is sent a POST")
     private_network: bool = Field(
@@ -144,8 +152,10 @@ class Action(Section):
     )
     callable: str | None = Field(None, description="module:function, sync or async")
     handoff: str | None = Field(None, description="destination: hands over to a person")
-    recording: Literal["pause", "resume"] | None = Field(
-        None, description="of this call: pause keeps silence and no digit until resume"
+    recording: Literal["pause", "resume", "stop"] | None = Field(
+        None,
+        description="of this call: pause keeps silence and no digit until resume; stop keeps "
+        "nothing more, as the caller agrees no longer",
     )
     timeout_s: float = Field(10.0, gt=0, le=300, description="then it has failed")
     confirm: bool = Field(False, description="whether the caller must say yes first")
@@ -157,6 +167,16 @@ class Action(Section):
     phrases: tuple[str, ...] = Field(
         (), description="how callers ask for it, for engines that go by words"
     )
+
+    @property
+    def secrets(self) -> list[str]:
+        """The arguments that are never kept."""
+        properties: dict[str, Any] = self.parameters.get("properties") or {}
+        return [
+            name
+            for name, schema in properties.items()
+            if isinstance(schema, dict) and schema.get("format") in SECRET_FORMATS
+        ]
 
     @model_validator(mode="after")
     def _does_exactly_one_thing(self) -> Action:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from config.modes import HttpUrl, Text
 from kb.settings import ZoneName
@@ -35,11 +36,40 @@ class NoticeSection(Section):
         return next((name for name in ("controller", "contact") if not getattr(self, name)), "")
 
 
+def _check_line(number: str) -> str:
+    if not re.fullmatch(r"\+?[0-9]{2,15}", number):
+        raise ValueError("write a number as the line sends it: +34910000000 or 910000000")
+    return number
+
+
+Line = Annotated[str, AfterValidator(_check_line)]
+
+
+class Policy(NamedTuple):
+    """What is kept of a call, settled when it begins: ``recording`` of its sound, and ``text``."""
+
+    recording: str
+    text: bool
+
+
+class LineCallsSection(Section):
+    """``calls.numbers.NUMBER``: what is kept of calls on one of the house's telephone numbers."""
+
+    recording: Literal["off", "ask", "announce", "on"] | None = Field(
+        None, description="whether their sound is kept; null is as elsewhere"
+    )
+    text: bool | None = Field(None, description="whether what is said in them is kept as text")
+
+
 class TenantCallsSection(Section):
     """``tenants.NAME.calls``: what a tenant wants otherwise; null is as ``calls`` says."""
 
     recording: Literal["off", "ask", "announce", "on"] | None = Field(
         None, description="whether the sound of its calls is kept"
+    )
+    text: bool | None = Field(None, description="whether what is said in them is kept as text")
+    numbers: dict[Line, LineCallsSection] = Field(
+        default_factory=dict, description="what is kept otherwise, by its telephone numbers"
     )
     notice: NoticeSection | None = Field(None, description="what its callers are told of recording")
     timezone: ZoneName | None = Field(
@@ -102,6 +132,14 @@ class CallsSection(Section):
         description="keep the sound; auto: only of callers on this machine while no key exists; "
         "ask: nothing before the caller's yes; announce: they are told first",
     )
+    text: bool = Field(
+        True, description="keep what is said as text; without it a record has times alone"
+    )
+    numbers: dict[Line, LineCallsSection] = Field(
+        default_factory=dict,
+        description="what is kept otherwise, by the house's telephone numbers as their lines send "
+        "them",
+    )
     notice: NoticeSection = Field(NoticeSection(), description="what callers are told of recording")
     timezone: ZoneName = Field(
         "Europe/Madrid", description="in which days begin and end, in lists and exports"
@@ -142,12 +180,17 @@ class CallsSection(Section):
         """The time zone of a tenant with that section."""
         return own.timezone or self.timezone
 
-    def policy(self, own: TenantCallsSection) -> str:
-        """The recording policy of a tenant with that section."""
-        return own.recording or self.recording
+    def policy(self, own: TenantCallsSection, number: str = "") -> Policy:
+        """What is kept of a call of the tenant with that section, on that number of its."""
+        stated = [each for each in (own.numbers.get(number), self.numbers.get(number), own) if each]
+        recording = next((each.recording for each in stated if each.recording), self.recording)
+        text = next((each.text for each in stated if each.text is not None), self.text)
+        return Policy(recording, text)
 
     def unannounced(self, own: TenantCallsSection) -> str:
         """What is missing of the notice that this policy needs, as a key; '' where it is whole."""
         notice = own.notice or self.notice
-        missing = notice.missing if self.policy(own) in ASKING else ""
+        numbers = ("", *own.numbers, *self.numbers)
+        is_told = any(self.policy(own, number).recording in ASKING for number in numbers)
+        missing = notice.missing if is_told else ""
         return f"notice.{missing}" if missing else ""

@@ -205,7 +205,7 @@ class Config(Section):
         sections |= {f"tenants.{name}.calls": tenant.calls for name, tenant in self.tenants.items()}
         for place, own in sections.items():
             if missing := self.calls.unannounced(own):
-                reason = f"recording '{self.calls.policy(own)}' tells callers of it: write this"
+                reason = "recording 'ask' or 'announce' tells callers of it: write this"
                 raise key_error(f"{place}.{missing}", reason)
         return self
 

@@ -54,7 +54,8 @@ class LimitsSection(Section):
 class TenantSection(Section):
     """One customer of this Penny.
 
-    An empty list allows all; of collections and actions, all that no other tenant has named.
+    An empty list allows all; of collections, actions and MCP servers, all that no other tenant has
+    named.
     """
 
     modes: tuple[Literal["SELF_HOSTED", "EXTERNAL"], ...] = Field(
@@ -65,6 +66,9 @@ class TenantSection(Section):
     )
     actions: tuple[str, ...] = Field(
         (), description="actions of actions.table that its sessions may name"
+    )
+    mcp_servers: tuple[str, ...] = Field(
+        (), description="addresses of privacy.mcp_servers that its sessions may name"
     )
     rights: tuple[str, ...] = Field(
         (), description="most that any of its keys may do, whatever their role"

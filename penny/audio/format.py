@@ -39,6 +39,10 @@ class AudioFormat:
         """Duration of ``n_bytes`` in milliseconds."""
         return n_bytes / self.bytes_per_ms
 
+    def ms_of_base64(self, text: str) -> float:
+        """Duration of audio in padded base64: its padding is no audio."""
+        return count_base64_bytes(text) / self.bytes_per_ms
+
     def bytes_of(self, ms: float) -> int:
         """Bytes of ``ms`` milliseconds, to the nearest whole sample."""
         return round(ms * self.rate_hz / 1000) * self.sample_bytes

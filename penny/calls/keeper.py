@@ -21,9 +21,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from penny.aio.tasks import TaskOwner
 from penny.calls.database import StoreUnavailable
-from penny.calls.masking import mask_secrets, silenced
+from penny.calls.masking import mask_secrets, silenced, without_words
 from penny.calls.query import MOST, CallQuery
-from penny.calls.record import Call, Turn, measure
+from penny.calls.record import Call, Claim, Recorded, Stopped, Turn, measure
 from penny.calls.rows import to_ms
 from penny.calls.shelf import SUFFIX, Shelf, ShelfUnavailable
 from penny.calls.sound import place, write_sound
@@ -301,6 +301,8 @@ def make_call(lines: list[Json], sizes: dict[str, int]) -> Call | None:
     turns = mask_secrets(
         [Turn.model_validate(line["turn"]) for line in lines if line["kind"] == "turn"]
     )
+    if not header.get("consent", {}).get("text", True):  # until here, for the numbers to silence
+        turns = [without_words(turn) for turn in turns]
     modes = [header["mode"], *(line["mode"] for line in lines if line["kind"] == "mode")]
     started_at = datetime.fromisoformat(header["started_at"])
     if end is not None:
@@ -317,19 +319,54 @@ def make_call(lines: list[Json], sizes: dict[str, int]) -> Call | None:
     ]
     consent = {**header.get("consent", {}), **({"told": told} if told else {})}
     plain = {name: header[name] for name in header.keys() - {"mode", "started_at", "consent"}}
+    for line in lines:
+        plain |= line["links"] if line["kind"] == "links" else {}
+    reason = (end or {}).get("reason", "")
+    stopped = _STOPPED.get(reason, "end") if end is not None else "fault"
     return Call(
         **plain,
         consent=consent,
         modes=modes,
         started_at=started_at,
         ended_at=ended_at,
-        end_reason=(end or {}).get("reason", ""),
+        end_reason=reason,
+        claims=[
+            Claim(at_ms=line["at_ms"], **line["claim"]) for line in lines if line["kind"] == "claim"
+        ],
+        recorded=_recorded(lines, (ended_at - started_at).total_seconds() * 1000, stopped),
         status=end.get("status", "completed") if end is not None else "interrupted",
         models=sorted({model for turn in turns for model in turn.models}),
         cost={"total_usd": totals.get("usd"), "usd_by": totals.get("usd_by", {})},
         derived={"summary": totals.get("details", {})} if totals.get("details") else {},
         turns=turns,
     )
+
+
+_STOPPED: dict[str, Stopped] = {
+    "handoff": "transfer",
+    "error": "fault",
+    "speaker_lost": "fault",
+}
+
+
+def _recorded(lines: list[Json], ended_ms: float, stopped: Stopped) -> list[Recorded]:
+    """When a call's sound was kept.
+
+    Args:
+        stopped: what ended it, where it was kept to the end of the call.
+    """
+    kept: list[Recorded] = []
+    from_ms: float | None = None
+    for line in lines:
+        if line["kind"] == "keeps" and line["on"]:
+            from_ms = line["at_ms"]
+        elif line["kind"] == "keeps" and from_ms is not None:
+            until_ms = line["at_ms"]
+            kept.append(Recorded(from_ms=from_ms, until_ms=until_ms, stopped=line["stopped"]))
+            from_ms = None
+    if from_ms is not None:
+        kept.append(Recorded(from_ms=from_ms, until_ms=round(ended_ms, 1), stopped=stopped))
+    return kept
 
 
 def _sizes(folder: Path) -> dict[str, int]:

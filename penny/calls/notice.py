@@ -52,12 +52,16 @@ class Consent:
         policy: ``off``, ``on``, ``announce`` (from the announcement's first sound on) or ``ask``
             (from a yes on; without it no word is kept either).
         read: an answer to "may I?".
+        keeps_text: whether the record may hold words at all.
     """
 
     policy: str
     read: Callable[[str], Answer] = field(default=lambda _words: "unclear")
+    keeps_text: bool = True
     answer: str = ""
     """``yes`` or ``no``; '' while there is none."""
+    is_withdrawn: bool = False
+    """Whether the caller took it back, under whatever policy: nothing is kept any more."""
     _heard: list[str] = field(default_factory=list)
     _is_announced: bool = False
 
@@ -69,11 +73,16 @@ class Consent:
     @property
     def keeps_words(self) -> bool:
         """Whether what is said may stand in the record."""
-        return self.policy != "ask" or self.answer == "yes"
+        return self.keeps_text and self.allows_words
+
+    @property
+    def allows_words(self) -> bool:
+        """Whether the caller lets their words be kept, for numbers to be found in them at least."""
+        return not self.is_withdrawn and (self.policy != "ask" or self.answer == "yes")
 
     @property
     def keeps_sound(self) -> bool:
-        return (
+        return not self.is_withdrawn and (
             self.policy == "on"
             or (self.policy == "announce" and self._is_announced)
             or (self.policy == "ask" and self.answer == "yes")

@@ -36,6 +36,7 @@ SHOWN = (
     "id", "tenant", "started_ms", "duration_ms", "mode", "edge", "direction", "caller", "user_id",
     "status", "end_reason", "language", "turns", "interruptions", "cost_usd", "processed",
     "outcome", "sentiment", "intent", "topics", "alert", "sound_state", "held",
+    "parent",
 )  # fmt: skip
 
 
@@ -45,8 +46,11 @@ class CallQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     id: str | None = None
+    tenant: str | None = None
+    """For who sees every tenant's."""
     caller: str | None = None
     user_id: str | None = None
+    parent: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     mode: str | None = None
@@ -98,8 +102,8 @@ def find_calls(
     if tenant is not None:
         query = query.where(column("tenant") == tenant)
     for name in (
-        "id", "caller", "user_id", "mode", "edge", "status", "processed", "outcome",
-        "sentiment", "intent", "alert",
+        "id", "tenant", "caller", "user_id", "parent", "mode", "edge", "status", "processed",
+        "outcome", "sentiment", "intent", "alert",
     ):  # fmt: skip
         value = getattr(wanted, name)
         if value is not None:

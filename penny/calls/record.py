@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from penny.session.turn_record import TurnRecord
 
@@ -92,6 +92,50 @@ class Turn(_Kept):
     derived: Json = Field(default_factory=dict)
 
 
+Stopped = Literal["pause", "withdrawn", "transfer", "end", "fault"]
+
+
+class Recorded(_Kept):
+    """A stretch of the call in which its sound was kept, and what ended it: a pause, the caller's
+    no, a person who took over, the end of the call, or a fault that ended it."""
+
+    from_ms: float
+    until_ms: float
+    stopped: Stopped
+
+
+class Claim(_Kept):
+    """A query or claim of the caller's, by the key that they were told."""
+
+    key: str
+    at_ms: float
+    action: str = ""
+
+
+class Links(BaseModel):
+    """What a call belongs to: the call that it is a leg of, and a telephone system's recording."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    parent: str | None = Field(None, max_length=64)
+    pbx_recording: str | None = Field(None, max_length=256)
+
+
+class RecordingWish(BaseModel):
+    """What is to become of a live call's recording; ``withdrawn``: the caller agrees no more."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    paused: StrictBool = False
+    withdrawn: StrictBool = False
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError('send {"paused": true} or false, or {"withdrawn": true}')
+        return self
+
+
 class Metrics(_Kept):
     """The metrics of a call by the names the user's documents give them.
 
@@ -129,6 +173,12 @@ class Call(_Kept):
     attempt: int = 1
     """Which attempt to reach the same person this was."""
     is_last_attempt: bool = True
+    parent: str = ""
+    """The id of the call that this one is a leg of."""
+    claims: list[Claim] = Field(default_factory=list)
+    """Queries and claims that were opened in it."""
+    pbx_recording: str = ""
+    """The id under which a telephone system keeps a recording of its own."""
     language: str = ""
     started_at: datetime
     ended_at: datetime
@@ -138,11 +188,14 @@ class Call(_Kept):
     versions: Json = Field(default_factory=dict)
     cost: Json = Field(default_factory=dict)
     consent: Json = Field(default_factory=dict)
-    """How the sound came to be kept: ``policy``, and ``told``: when, what of the announcement was
-    heard, and the caller's ``answer`` in their words (``said``)."""
+    """How it came to be kept: ``policy`` of the sound, whether ``text``, and ``told``: when, what
+    of the announcement was heard, and the caller's ``answer`` in their words (``said``);
+    ``withdrawn``: from then on neither sound nor words are kept."""
     processed: bool = False
     processing_mode: Literal["online", "offline"] = "online"
     sound: Json = Field(default_factory=lambda: {"state": "absent"})
+    recorded: list[Recorded] = Field(default_factory=list)
+    """When its sound was kept, in order."""
     turns: list[Turn] = Field(default_factory=list)
     metrics: Json = Field(default_factory=dict)
     derived: Json = Field(default_factory=dict)

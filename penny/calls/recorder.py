@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from penny.audio.format import PCM24K, AudioFormat
 from penny.calls.masking import mask_digits, without_words
 from penny.calls.notice import Consent
-from penny.calls.record import KEY, keep_turn
+from penny.calls.record import KEY, Stopped, keep_turn
 from penny.calls.spool import SpooledCall
 from penny.session.observers import MODE_CHANGED
 from penny.session.turn_record import TurnReader, TurnRecord
@@ -24,8 +24,10 @@ AHEAD_MS = 40.0
 """Audio cannot have been spoken after it arrived. What a network held back comes all at once: its
 stretch began earlier. A client whose clock runs fast begins a new one, at most once a minute."""
 SETTLED_MS = 60_000.0
+TOOL_CALL = "penny.tool_call"
+"""An action of the call: one whose result has a ``tracking_key`` opened a claim."""
 RECORDING = "penny.recording"
-"""An action of the call: ``paused``."""
+"""An action of the call: ``paused``, and ``withdrawn`` where it is for good."""
 _HEARD = (
     "conversation.item.input_audio_transcription.completed",
     "penny.transcript",
@@ -65,6 +67,7 @@ class CallRecorder(TurnReader):
         "penny.speaker",
         MODE_CHANGED,
         RECORDING,
+        TOOL_CALL,
     )
     """And the pieces of audio, a hundred a second, where sound may be kept."""
 
@@ -88,10 +91,9 @@ class CallRecorder(TurnReader):
             self.listens_to += ("input_audio_buffer.append", "response.output_audio.delta")
         if consent.policy == "ask":
             self.listens_to += (*_HEARD, KEY, "conversation.item.create")
-        self._keeps = consent.keeps_sound
+        self._keeps = False
         self._on_ended = on_ended
         self._formats = {"caller": PCM24K, "penny": PCM24K}
-        self._chars_per_ms = PCM24K.bytes_per_ms * 4 / 3
         self._caller_until_ms = float("-inf")
         self._stretch = Stretch()
         self._floor_ms = 0.0  # no sound of before is kept
@@ -103,6 +105,7 @@ class CallRecorder(TurnReader):
         self.header = {**header, "started_at": started_at}
         """Of the call, as it is kept (``record.Call``), with the ``mode`` it began in."""
         spooled.note("call", at_ms=0.0, call=self.header)
+        self._set_keeps(consent.keeps_sound, 0.0)
 
     # -- pausing ------------------------------------------------------------------------------
 
@@ -110,7 +113,7 @@ class CallRecorder(TurnReader):
         """Keep no sound until ``resume``, and no digit of what is said meanwhile. Idempotent."""
         if self._paused_ms is None:
             self._paused_ms = self._ms(at_s)
-            self._keeps = False
+            self._set_keeps(False, self._paused_ms, "pause")
             self._spooled.note("paused", at_ms=self._paused_ms)
 
     @property
@@ -126,6 +129,18 @@ class CallRecorder(TurnReader):
             self._spooled.note("resumed", at_ms=self._ms(at_s))
         self._keep_sound(at_s)
 
+    def withdraw(self, at_s: float) -> None:
+        """The caller agrees no more: keep neither sound nor words from now on. Idempotent."""
+        if not self.consent.is_withdrawn:
+            self.consent.is_withdrawn = True
+            self._spooled.note("consent", at_ms=self._ms(at_s), answer="withdrawn")
+            self._set_keeps(False, self._ms(at_s), "withdrawn")
+
+    def link(self, **links: str) -> None:
+        """Note ``parent`` or ``pbx_recording`` of the call (``record.Call``)."""
+        self.header.update(links)
+        self._spooled.note("links", links=links)
+
     # -- events -------------------------------------------------------------------------------
 
     def caller_event(self, event: Json, at_s: float) -> None:
@@ -133,7 +148,7 @@ class CallRecorder(TurnReader):
             self._typed(event.get("item"), at_s)
             return
         audio = event["audio"]
-        length_ms = len(audio) / self._chars_per_ms
+        length_ms = self._formats["caller"].ms_of_base64(audio)
         if self._keeps:
             self._place(self._spooled.add("caller", audio), length_ms, at_s)
         self._stream_ms += length_ms
@@ -152,7 +167,14 @@ class CallRecorder(TurnReader):
         elif kind in ("session.updated", "penny.session"):
             self._take_formats(event["session"])
         elif kind == RECORDING:
-            (self.pause if event["paused"] else self.resume)(at_s)
+            if event.get("withdrawn"):
+                self.withdraw(at_s)
+            else:
+                (self.pause if event["paused"] else self.resume)(at_s)
+        elif kind == TOOL_CALL:
+            if key := (event.get("result") or {}).get("tracking_key"):
+                claim = {"key": str(key), "action": str(event.get("name") or "")}
+                self._spooled.note("claim", at_ms=self._ms(at_s), claim=claim)
         elif kind == MODE_CHANGED:
             self._spooled.note("mode", at_ms=self._ms(at_s), mode=event["mode"])
         elif kind == KEY:
@@ -173,7 +195,7 @@ class CallRecorder(TurnReader):
         kept = keep_turn(turn)
         if turn.number == 0 and self.consent.policy in ("announce", "ask"):
             self._spooled.note("announced", at_ms=kept.from_ms, heard=kept.heard_text)
-        if not self.consent.keeps_words:
+        if not self.consent.allows_words:
             kept = without_words(kept)
         elif self._was_paused(turn):
             kept = mask_digits(kept)
@@ -183,10 +205,16 @@ class CallRecorder(TurnReader):
 
     def _keep_sound(self, at_s: float) -> None:
         """Begin a new stretch of both sides, where sound may be kept now."""
-        self._keeps = self._paused_ms is None and self.consent.keeps_sound
+        keeps = self._paused_ms is None and self.consent.keeps_sound
+        self._set_keeps(keeps, self._ms(at_s))
         self._caller_until_ms = float("-inf")
         self._floor_ms = self._ms(at_s)
         self._item_id = ""
+
+    def _set_keeps(self, keeps: bool, at_ms: float, stopped: Stopped = "end") -> None:
+        if keeps != self._keeps:
+            self._keeps = keeps
+            self._spooled.note("keeps", at_ms=at_ms, on=keeps, stopped=stopped)
 
     def _place(self, position: int, length_ms: float, at_s: float) -> None:
         """Lay the caller's newest audio on the call's line, where it ends no later than now."""
@@ -248,7 +276,6 @@ class CallRecorder(TurnReader):
             form = AudioFormat(encoding, rate_hz)  # type: ignore[arg-type]  # one of its names
             if form != self._formats[side]:
                 self._formats[side] = form
-                self._chars_per_ms = self._formats["caller"].bytes_per_ms * 4 / 3
                 self._floor_ms = max(self._floor_ms, self._caller_until_ms)
                 self._caller_until_ms = float("-inf")
                 self._item_id = ""

@@ -16,6 +16,7 @@ def row_of(call: Call) -> Json:
     """The columns of a call."""
     record = call.model_dump(mode="json", exclude={"turns", "held", "deleted_at"})
     said = " ".join(part for t in call.turns for part in (t.words or "", t.heard_text) if part)
+    said = " ".join([said, *(claim.key for claim in call.claims)])
     metrics = call.metrics
     return {
         "id": call.id,
@@ -45,6 +46,7 @@ def row_of(call: Call) -> Json:
         "deleted_ms": None,
         "record": record,
         "folded": fold(said),
+        "parent": call.parent,
     }
 
 

@@ -105,7 +105,7 @@ def write_sound(
     target: Path,
     silent: Mapping[str, Sequence[tuple[float, float]]] | None = None,
 ) -> Sound | None:
-    """Write a call's sound as FLAC; None where there was none.
+    """Write a call's sound as FLAC, as long as the call was; None where there was none.
 
     Args:
         silent: by side, stretches (from, until; ms) of which nothing is kept; ``stream`` in the
@@ -116,6 +116,7 @@ def write_sound(
     """
     names = {"caller": folder / CALLER, "penny": folder / PENNY}
     sizes = {side: path.stat().st_size if path.exists() else 0 for side, path in names.items()}
+    lines = list(lines)
     pieces = place(lines, sizes)
     everything = [piece for side in pieces.values() for piece in side]
     if not everything:
@@ -129,7 +130,8 @@ def write_sound(
         "penny": silent.get("penny", ()),
     }
     rate_hz = max(piece.format.rate_hz for piece in everything)
-    until_ms = max(piece.starts_ms + piece.ms for piece in everything)
+    ends = (line["at_ms"] for line in lines if line["kind"] == "end")
+    until_ms = max(*(piece.starts_ms + piece.ms for piece in everything), next(ends, 0.0))
     total = round(until_ms * rate_hz / 1000)
     target.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
     with soundfile.SoundFile(target, "w", rate_hz, 2, subtype="PCM_16", format="FLAC") as file:

@@ -36,6 +36,8 @@ Json = dict[str, Any]
 Also = Callable[[AsyncConnection], Awaitable[None]]
 """What is written in the same transaction, or not at all."""
 
+MOST_LEGS = 100
+"""Of one call that are looked up."""
 WHOLE = 100
 """Calls with all that was said that are in memory at a time."""
 RARE = 4000
@@ -116,6 +118,15 @@ class CallStore:
             )
             if also is not None:
                 await also(connection)
+
+    async def set_links(self, tenant: str, call_id: str, links: Json) -> None:
+        """Note ``parent`` or ``pbx_recording`` of a call. Raises StoreUnavailable."""
+        this = and_(mine(tenant), calls.c.id == call_id)
+        columns = {"parent": links["parent"]} if "parent" in links else {}
+        async with self._begin() as connection:
+            record = (await connection.execute(select(calls.c.record).where(this))).scalar_one()
+            changed = update(calls).where(this).values(record={**record, **links}, **columns)
+            await connection.execute(changed)
 
     async def set_held(self, tenant: str, call_id: str, *, held: bool) -> bool:
         """Put a call under legal hold or release it; False where there is none."""
@@ -213,6 +224,30 @@ class CallStore:
         async with self._begin() as connection:
             found = await self._whole(connection, tenant, [call_id])
         return found[0] if found else None
+
+    async def legs(self, tenant: str, call: Call) -> list[Json]:
+        """The other calls of the tree that a call is a leg of, as lists show them, oldest first;
+        a leg that more than ``MOST_LEGS`` others lie between is left out."""
+        columns = [calls.c[name] for name in SHOWN]
+        alive = select(*columns).where(mine(tenant), calls.c.deleted_ms.is_(None))
+        tree: dict[str, Json] = {}
+        async with self._begin() as connection:
+            root, above = call.id, call.parent
+            while above and len(tree) < MOST_LEGS and above not in tree and above != call.id:
+                found = (await connection.execute(alive.where(calls.c.id == above))).first()
+                if found is None:
+                    break
+                tree[above] = dict(found._mapping)
+                root, above = above, tree[above]["parent"]
+            wanted, seen = [root], {root}
+            while wanted and len(tree) < MOST_LEGS:
+                below = alive.where(calls.c.parent.in_(wanted)).limit(MOST_LEGS)
+                rows = [dict(row._mapping) for row in await connection.execute(below)]
+                wanted = [row["id"] for row in rows if row["id"] not in seen]
+                seen |= set(wanted)
+                tree |= {row["id"]: row for row in rows}
+        tree.pop(call.id, None)
+        return sorted(tree.values(), key=lambda row: (row["started_ms"], row["id"]))
 
     async def _whole(
         self, connection: AsyncConnection, tenant: str | None, ids: Sequence[str]

@@ -72,6 +72,8 @@ calls = Table(
     Column("folded", Text, nullable=False),  # what was said by both, as it is searched
     Column("user_id", String(256), nullable=False, server_default=""),
     Column("text_row", BigInteger),  # of SQLite's index of words
+    Column("parent", String(64), nullable=False, server_default=""),
+    Index("calls_of_parent", "parent"),
     Index("calls_of_text", "text_row"),
     Index("calls_of_tenant", "tenant", *LISTED),
     Index("calls_of_caller", "tenant", "caller"),

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from penny.calls.record import Call
+
 
 Json = dict[str, Any]
 
@@ -121,6 +123,13 @@ class CallRow(_Answer):
     alert: bool
     sound_state: str
     held: bool
+    parent: str
+
+
+class CallTree(Call):
+    """A kept call with its turns, and the other legs of the tree that it belongs to."""
+
+    legs: list[CallRow]
 
 
 class CallPage(_Answer):
@@ -141,12 +150,6 @@ class Held(_Answer):
     """Whether a call is under legal hold."""
 
     held: bool
-
-
-class Paused(_Answer):
-    """Whether a live call's recording is paused."""
-
-    paused: bool
 
 
 class Link(_Answer):

@@ -225,7 +225,7 @@ class Gateway:
         )
         app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[make_guard(trust.gate)])
         self.routes.add_to(app)
-        notice = self._kept.notice if self._kept is not None else lambda _tenant, _language: ""
+        notice = self._kept.notice if self._kept is not None else lambda *_call: ""
         peers = Peers(config, self.host) if config.gateway.webrtc.enabled else None
         door = SocketDoor(broker, config, trust.gate, clock, self._siblings, peers, notice)
         app.router.add_get("/ws", door.connect)

@@ -10,7 +10,10 @@
     GET    /v1/calls/{id}/audio            FLAC, the caller left, Penny right; ranges;
                                            ``?link=true``: where it lies in S3
     POST   /v1/calls/{id}/hold             {"held": true}: not deleted while it holds
-    POST   /v1/calls/{id}/recording        {"paused": true}, of a live call
+    POST   /v1/calls/{id}/recording        {"paused": true}, of a live call; {"withdrawn": true}:
+                                           the caller agrees no more, keep nothing from now on
+    POST   /v1/calls/{id}/links            {"parent": …}: it is a leg of that call;
+                                           {"pbx_recording": …}: a telephone system recorded it
     DELETE /v1/calls/{id}                  for good
     GET    /storage/stats                  what is kept
 
@@ -34,10 +37,11 @@ from penny.calls.export import FORMATS, KINDS, export
 from penny.calls.keeper import CallKeeper
 from penny.calls.people import ZIP, copy_calls
 from penny.calls.query import CallQuery
-from penny.calls.record import Call
+from penny.calls.record import Call, Links, RecordingWish
 from penny.calls.shelf import LINK_S, ShelfUnavailable
 from penny.calls.transcript import as_text, as_vtt
 from penny.errors import PennyError, ProtocolError
+from penny.gateway.dialer import read_body
 from penny.gateway.guard import WHO, refusal
 from penny.gateway.kept_calls import KeptCalls
 from penny.trust.identity import Identity
@@ -72,6 +76,7 @@ class CallRoutes:
         router.add_get("/v1/calls/{id}/audio", _told(self._audio))
         router.add_post("/v1/calls/{id}/hold", _told(self._hold))
         router.add_post("/v1/calls/{id}/recording", _told(self._pause))
+        router.add_post("/v1/calls/{id}/links", _told(self._link))
         router.add_get("/conversations/{id}/metrics", _told(self._metrics))
         router.add_get("/storage/stats", _told(self._stats))
 
@@ -83,7 +88,8 @@ class CallRoutes:
 
     async def _show(self, request: web.Request) -> web.StreamResponse:
         call = await self._get(request, "read")
-        return _json(call.model_dump(mode="json"))
+        legs = await self._store.legs(call.tenant, call)
+        return _json({**call.model_dump(mode="json"), "legs": legs})
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         call = await self._get(request, "read")
@@ -131,17 +137,41 @@ class CallRoutes:
         return _json({"erased": gone})
 
     async def _pause(self, request: web.Request) -> web.StreamResponse:
-        paused = await _read_flag(request, "paused")
+        wish = await read_body(request, RecordingWish)
         call_id = request.match_info["id"]
         live = self._kept.find_live(_whose(request), call_id)
         if live is None:
             raise ProtocolError("no such call is live here", code="call_not_found")
         now_s = asyncio.get_running_loop().time()
-        if paused:
+        if wish.withdrawn:
+            live.withdraw(now_s)
+        elif wish.paused:
             live.pause(now_s)
         else:
             live.resume(now_s)
-        return _json({"id": call_id, "paused": paused})
+        return _json({"id": call_id, **wish.model_dump()})
+
+    async def _link(self, request: web.Request) -> web.StreamResponse:
+        links = (await read_body(request, Links)).model_dump(exclude_none=True)
+        call_id, whose = request.match_info["id"], _whose(request)
+        parent = links.get("parent")
+        if not links:
+            raise ProtocolError("parent: send it, or pbx_recording", field="parent")
+        if parent and (parent == call_id or not await self._is_known(whose, parent)):
+            raise ProtocolError("parent: name another call of yours", field="parent")
+        live = self._kept.find_live(whose, call_id)
+        if live is not None:
+            live.link(**links)
+        else:
+            call = await self._get(request, "linked")
+            await self._store.set_links(call.tenant, call.id, links)
+        return _json({"id": call_id, **links})
+
+    async def _is_known(self, whose: str | None, call_id: str) -> bool:
+        """Whether there is such a call, live or kept."""
+        if self._kept.find_live(whose, call_id) is not None:
+            return True
+        return await self._store.get(whose, call_id) is not None
 
     async def _stats(self, request: web.Request) -> web.StreamResponse:
         tenant = _whose(request)

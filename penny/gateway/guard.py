@@ -76,6 +76,7 @@ ROUTES: dict[str, str] = {
     "GET /v1/calls/{id}/audio": "calls:audio",
     "POST /v1/calls/{id}/hold": "calls:correct",
     "POST /v1/calls/{id}/recording": "calls:correct",  # of a live call: pause, resume
+    "POST /v1/calls/{id}/links": "calls:correct",
     "GET /conversations/{id}/metrics": "calls:read",
     "GET /storage/stats": "calls:read",
     "GET /calls": OPEN,

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from config.calls import Policy
 from config.schema import Config
 from penny import __version__
 from penny.calls.keeper import CallKeeper, Retention
@@ -69,13 +70,16 @@ class KeptCalls:
         self._asked = spec
         return LastWords(edge, asyncio.get_running_loop())
 
-    def notice(self, tenant: str, language: str) -> str:
-        """What this tenant's callers are told first; '' where they are told nothing."""
+    def notice(self, tenant: str, language: str, number: str) -> str:
+        """What callers of this tenant, on that number of the house ('' for none), are told first;
+        '' where they are told nothing."""
         own = self._config.tenant_calls(tenant)
         told = own.notice or self._config.calls.notice
         days = retention_of(self._config, tenant).sound_days
-        policy = self._config.calls.policy(own)
-        return write_notice(policy, told.controller, told.purpose, told.contact, days, language)
+        policy = self._config.calls.policy(own, number)
+        return write_notice(
+            policy.recording, told.controller, told.purpose, told.contact, days, language
+        )
 
     def zone(self, tenant: str) -> ZoneInfo:
         """In which a tenant's days begin and end."""
@@ -97,8 +101,10 @@ class KeptCalls:
         assert spec is not None
         tenant = record["tenant"]
         is_phone = record["edge"] == PhoneEdge.name  # from the public network, wherever we listen
-        policy = self._policy(tenant, may_be_local=not is_phone and not record.get("key_id"))
         line = spec.context if is_phone else {}
+        number = line.get("caller" if line.get("direction") == "outbound" else "callee") or ""
+        may_be_local = not is_phone and not record.get("key_id")
+        policy = self._policy(tenant, number, may_be_local=may_be_local)
         header = {
             "id": session.id,
             "tenant": tenant,
@@ -108,10 +114,12 @@ class KeptCalls:
             "caller": str(spec.context.get("caller") or "")[:128],
             "callee": str(line.get("callee") or "")[:128],
             "direction": line.get("direction") or "inbound",
+            "parent": str(line.get("parent_call") or "")[:64],
+            "pbx_recording": str(line.get("pbx_recording") or "")[:256],
             "user_id": str(spec.context.get("user_id") or "")[:256],
             "language": spec.language,
             "versions": {"penny": __version__},
-            "consent": {"policy": policy},
+            "consent": {"policy": policy.recording, "text": policy.text},
         }
         recorder = CallRecorder(
             self.keeper.spool.begin(session.id),
@@ -119,18 +127,18 @@ class KeptCalls:
             session.state.started_s,
             session.state.totals,
             self._wall_clock,
-            consent=Consent(policy, self._read_answer),
+            consent=Consent(policy.recording, self._read_answer, keeps_text=policy.text),
             on_ended=lambda: self._live.pop(session.id, None),
         )
         self._live[session.id] = recorder
         turns.add_reader(recorder)
         return recorder
 
-    def _policy(self, tenant: str, *, may_be_local: bool) -> str:
-        policy = self._config.calls.policy(self._config.tenant_calls(tenant))
-        if policy != "auto":
+    def _policy(self, tenant: str, number: str, *, may_be_local: bool) -> Policy:
+        policy = self._config.calls.policy(self._config.tenant_calls(tenant), number)
+        if policy.recording != "auto":
             return policy
-        return "on" if self._is_open and may_be_local else "off"
+        return policy._replace(recording="on" if self._is_open and may_be_local else "off")
 
 
 def open_keeper(

@@ -20,9 +20,10 @@ from penny import __version__
 from penny.calls.export import FORMATS, KINDS
 from penny.calls.people import ZIP
 from penny.calls.query import CallQuery
-from penny.calls.record import Call, Metrics, Turn
+from penny.calls.record import Links, Metrics, RecordingWish, Turn
 from penny.gateway.answers import (
     CallPage,
+    CallTree,
     Deliveries,
     Enable,
     Enabled,
@@ -32,7 +33,6 @@ from penny.gateway.answers import (
     Held,
     Link,
     Modes,
-    Paused,
     Replayed,
     Rooms,
     Secret,
@@ -149,7 +149,7 @@ TOLD: dict[str, Told] = {
         filters=CallQuery,
         answers=(*KINDS.values(), "application/zip"),
     ),
-    "GET /v1/calls/{id}": Told("A call with its turns", answers=Call),
+    "GET /v1/calls/{id}": Told("A call with its turns, and its other legs", answers=CallTree),
     "DELETE /v1/calls/{id}": Told("Erase a call for good", answers=Erased),
     "GET /v1/calls/{id}/metrics": Told("A call's metrics", answers=Metrics),
     "GET /v1/calls/{id}/transcript": Told("What was said", {"format": _FORMAT}, answers=list[Turn]),
@@ -160,7 +160,12 @@ TOLD: dict[str, Told] = {
     ),
     "POST /v1/calls/{id}/hold": Told("Let nothing delete it, or release", takes=Held, answers=Held),
     "POST /v1/calls/{id}/recording": Told(
-        "Pause or resume a live call's recording", takes=Paused, answers=Paused
+        "Pause, resume or give up a live call's recording",
+        takes=RecordingWish,
+        answers=RecordingWish,
+    ),
+    "POST /v1/calls/{id}/links": Told(
+        "Say which call it is a leg of, or who else recorded it", takes=Links, answers=Links
     ),
     "GET /conversations/{id}/metrics": Told("A call's metrics", answers=Metrics),
     "GET /v1/webhooks": Told("Who is told of calls, and how they fare", answers=Endpoints),

@@ -29,8 +29,9 @@ from penny.session.mode import Elsewhere, Json, Mode, SessionSpec, Speaker
 
 log = structlog.get_logger()
 
-Notice = Callable[[str, str], str]
-"""By tenant and language, what a caller is told before all else; '' for nothing."""
+Notice = Callable[[str, str, str], str]
+"""By tenant, language and the house's own telephone number ('' for none), what a caller is told
+before all else; '' for nothing."""
 OTHER_MODE = "EXTERNAL"
 
 

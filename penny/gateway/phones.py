@@ -51,6 +51,11 @@ class PhoneCall:
     context: Json = field(default_factory=dict)
     session_id: str = field(default_factory=lambda: new_id("sess"))
 
+    @property
+    def own_number(self) -> str:
+        """The house's side of it."""
+        return self.callee if self.direction == "inbound" else self.caller
+
 
 class Phones:
     """Opens and carries the sessions of telephone calls.
@@ -67,7 +72,7 @@ class Phones:
         config: Config,
         gate: Gate,
         clock: Callable[[], float],
-        notice: Notice = lambda _tenant, _language: "",
+        notice: Notice = lambda _tenant, _language, _number: "",
         on_late: Callable[[float], object] = lambda _late_s: None,
     ) -> None:
         self._broker = broker
@@ -175,7 +180,7 @@ class Phones:
             )
             async with aclosing(speaker):
                 greeting = self._config.session.greeting if call.greeting is None else call.greeting
-                told = self._notice(spec.tenant, spec.language)
+                told = self._notice(spec.tenant, spec.language, call.own_number)
                 if line := " ".join(filter(None, (told, greeting))):
                     speaker.send(say_exactly(line))
                 if begin is not None:

@@ -98,7 +98,7 @@ class RealtimeDoor:
         gate: Gate,
         secrets: ClientSecrets,
         wall_clock: Callable[[], float],
-        notice: Notice = lambda _tenant, _language: "",
+        notice: Notice = lambda _tenant, _language, _number: "",
     ) -> None:
         self._broker = broker
         self._notice = notice
@@ -208,7 +208,7 @@ class RealtimeDoor:
     async def run(self, asked: Asked, edge: Edge, speaker: Speaker) -> None:
         """Carry the session until it ends."""
         limits = self._gate.session_limits(asked.policy)
-        line = self._notice(asked.spec.tenant, asked.spec.language)
+        line = self._notice(asked.spec.tenant, asked.spec.language, "")
         if line and asked.spec.kind != TRANSCRIPTION:  # in which nothing is said
             speaker.send(say_exactly(line))
         await self._broker.run(asked.mode, asked.spec, edge, speaker, limits)

@@ -68,7 +68,7 @@ class SocketDoor:
         clock: Callable[[], float],
         siblings: SiblingProcesses | None = None,
         peers: Peers | None = None,
-        notice: Callable[[str, str], str] = lambda _tenant, _language: "",
+        notice: Callable[[str, str, str], str] = lambda *_call: "",
     ) -> None:
         self._broker = broker
         self._notice = notice
@@ -247,7 +247,7 @@ class SocketDoor:
         for warning in [*opened.warnings, *self._warnings(start, mode)]:
             edge.post(warning)
         try:
-            told = self._notice(spec.tenant, spec.language)
+            told = self._notice(spec.tenant, spec.language, "")
             if line := " ".join(filter(None, (told, self._greeting(start)))):
                 speaker.send(say_exactly(line))
             await self._broker.run(mode, spec, edge, speaker, limits)

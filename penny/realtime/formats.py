@@ -17,11 +17,9 @@ WIRE_FORMATS = {
 }
 
 
-def count_chars_per_ms(audio_format: Json | None) -> float:
-    """Characters of base64 in a millisecond of audio in a GA ``format`` object; the default's
-    where there is none."""
-    wire = WIRE_FORMATS.get((audio_format or {}).get("type", ""), CORE_FORMAT)
-    return wire.bytes_per_ms * 4 / 3
+def read_format(audio_format: Json | None) -> AudioFormat:
+    """What a GA ``format`` object says; the default where there is none."""
+    return WIRE_FORMATS.get((audio_format or {}).get("type", ""), CORE_FORMAT)
 
 
 def check_format(value: object, param: str) -> Json:

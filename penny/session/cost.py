@@ -3,7 +3,7 @@
 It counts what passes: ``response.done`` and transcription usage, and ``penny.usage`` of the brain
 behind the speaker. What it costs is charged to the day at once. At a ceiling, its own or the
 day's, nothing is cut: the answer that passed it is heard to its end, then the session ends with
-``cost_limit``; if another answer begins before, at once.
+``cost_limit``; if the caller's next turn ends or another answer begins before, at once.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ log = structlog.get_logger()
 
 MAX_TAIL_S = 60.0
 """A ceiling that was passed ends the session after this even if the answer sounds longer."""
+_ANSWERED = frozenset({"input_audio_buffer.committed", "response.created"})
 _TRANSCRIBED = frozenset(
     {
         "conversation.item.input_audio_transcription.completed",
@@ -52,9 +53,9 @@ class CostObserver(Observer):
     listens_to = (
         "input_audio_buffer.speech_started",
         "penny.speaker",
-        "response.created",
         "response.done",
         "penny.usage",
+        *_ANSWERED,
         *_TRANSCRIBED,
     )
 
@@ -89,8 +90,8 @@ class CostObserver(Observer):
         elif kind == "penny.speaker":
             self._model = event["model"]
             self._transcription_model = event.get("transcription_model", "")
-        elif kind == "response.created":
-            if self._end is not None:  # another answer, past the ceiling
+        elif kind in _ANSWERED:
+            if self._end is not None:  # another answer, past the ceiling, or a turn that gets one
                 self._session.end("cost_limit")
         elif kind == "response.done":
             response = event["response"]

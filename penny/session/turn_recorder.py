@@ -13,10 +13,11 @@ from typing import Any
 
 import structlog
 
-from penny.realtime.formats import count_chars_per_ms
+from penny.audio.format import PCM24K
+from penny.realtime.formats import read_format
+from penny.session.caller_audio import CallerAudio
 from penny.session.timed_words import join_tokens, mean_confidence, place_words
 from penny.session.turn_record import Mark, Response, TurnReader, TurnRecord
-from penny.turns.audio_clock import AudioClock
 
 
 log = structlog.get_logger()
@@ -57,9 +58,8 @@ class TurnRecorder:
         """Those whose answer was cut."""
         self._silence_ms = silence_ms
         self._readers: list[TurnReader] = []
-        self._clock = AudioClock()
-        self._arrived_ms = 0.0
-        self._chars_in = self._chars_out = count_chars_per_ms(None)
+        self._audio_in = CallerAudio(started_s)
+        self._format_out = PCM24K
         self._speech_from_ms = 0
         self._typed_ms: float | None = None
         self._model = ""
@@ -87,8 +87,7 @@ class TurnRecorder:
         if kind == "input_audio_buffer.append":
             audio = event.get("audio")
             if isinstance(audio, str):
-                self._arrived_ms += len(audio) / self._chars_in
-                self._clock.mark(self._arrived_ms, at_s)
+                self._audio_in.take(audio, at_s)
             if now_ms < self._looks_ms:
                 return
         elif kind == "conversation.item.create":
@@ -126,8 +125,8 @@ class TurnRecorder:
 
     def _formats(self, event: Json, now_ms: float) -> None:
         audio = event["session"].get("audio") or {}
-        self._chars_in = count_chars_per_ms((audio.get("input") or {}).get("format"))
-        self._chars_out = count_chars_per_ms((audio.get("output") or {}).get("format"))
+        self._audio_in.format = read_format((audio.get("input") or {}).get("format"))
+        self._format_out = read_format((audio.get("output") or {}).get("format"))
 
     def _speaker(self, event: Json, now_ms: float) -> None:
         self._model = str(event["model"])
@@ -143,12 +142,12 @@ class TurnRecorder:
             turn.words = " ".join(text for text in texts if text) or None
             self._begin(turn)
         else:  # committed by the client itself
-            until_ms = self._arrival_ms(self._arrived_ms, now_ms)
+            until_ms = self._audio_in.arrival_ms(self._audio_in.length_ms, now_ms)
             self._begin(TurnRecord(self.count + 1, until_ms, item["id"], until_ms=until_ms))
 
     def _speech_started(self, event: Json, now_ms: float) -> None:
         self._speech_from_ms = event["audio_start_ms"]
-        onset_ms = min(now_ms, self._arrival_ms(self._speech_from_ms, now_ms))
+        onset_ms = min(now_ms, self._audio_in.arrival_ms(self._speech_from_ms, now_ms))
         for turn in self._open:
             if turn.onset_ms is None and turn.is_live(onset_ms):
                 turn.onset_ms = onset_ms
@@ -170,14 +169,8 @@ class TurnRecorder:
         if turn is not None:
             self._end_speech(turn, event["speech_end_ms"], now_ms)
 
-    def _arrival_ms(self, position_ms: float, now_ms: float) -> float:
-        """When the audio at ``position_ms`` arrived; now where none did (a client without it)."""
-        if not self._arrived_ms:
-            return now_ms
-        return (self._clock.at(max(0.0, position_ms)) - self.started_s) * 1000
-
     def _end_speech(self, turn: TurnRecord, position_ms: float, now_ms: float) -> None:
-        turn.until_ms = self._arrival_ms(position_ms, now_ms)
+        turn.until_ms = self._audio_in.arrival_ms(position_ms, now_ms)
         turn.speech_ms = round(max(0, position_ms - self._speech_from_ms))
         turn.stream_ms = (self._speech_from_ms, position_ms)
         turn.last_ms = now_ms
@@ -245,7 +238,7 @@ class TurnRecorder:
         if known is None:
             return
         turn, response = known
-        audio_ms = len(event["delta"]) / self._chars_out
+        audio_ms = self._format_out.ms_of_base64(event["delta"])
         turn.add_audio(response, event["item_id"], audio_ms, now_ms)
 
     def _done(self, event: Json, now_ms: float) -> None:

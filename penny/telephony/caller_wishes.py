@@ -47,6 +47,12 @@ _PERSON = re.compile(
             r"(?:un|una|unha) (?:persona|persoa|humano?|ser huma\w+|operadora?)\b",
             rf"\b(?:want|need) (?:a|an) (?:real |live )?{_WHO}\b",
             rf"\b{_WHO} bat nahi\b",
+        )
+    )
+)
+_NO_MACHINE = re.compile(
+    "|".join(
+        (
             # "con una máquina no hablo"
             r"\b(?:no|non)\b.* (?:hablar|parlar|falar) (?:con |amb )?(?:una?|cunha|cun) "
             rf"{_MACHINE}\b",
@@ -58,6 +64,11 @@ _PERSON = re.compile(
         )
     )
 )
+_DENIED = re.compile(
+    r"\b(?:no|non) (?:quiero|quisiera|necesito|deseo|hace falta|vull|necessito|cal|quero|preciso"
+    r"|(?:me|em) pas)|\bez (?:dut|nuke|daukat)\b|\b(?:t|not) (?:want|need)\b"
+)
+"""Before a person in the same clause: none is wanted."""
 _BARE = re.compile(
     rf"(?:si |yes )?(?:(?:con|amb|with|to) )?(?:(?:un|una|cun|cunha|unha|a|an|el|la|the) )?"
     rf"(?:real |live )?{_WHO}(?: batekin)?(?: por favor| si us plau| sisplau| mesedez| please)?"
@@ -110,7 +121,10 @@ def wants_person(words: str) -> bool:
     """Whether these words of a caller's ask for a person to talk to."""
     clauses = _clauses(words)
     whole = " ".join(clauses)
-    return any(map(_PERSON.search, clauses)) or bool(_BARE.fullmatch(whole))
+    return bool(_BARE.fullmatch(whole)) or any(
+        _NO_MACHINE.search(each) or (_PERSON.search(each) and not _DENIED.search(each))
+        for each in clauses
+    )
 
 
 def wants_no_calls(words: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a tenant's sessions may have: modes, voices, prompts, collections, actions. Pure.
+"""What a tenant's sessions may have: modes, voices, prompts, collections, actions, servers. Pure.
 
 An empty list allows all that no other tenant has named as its own: what one tenant names is closed
 to those who do not name it too.
@@ -22,7 +22,7 @@ Json = dict[str, Any]
 INSTRUCTING_FIELDS = frozenset({"instructions", "prompt"})
 """Of a session or a response: its prompt, and the name of a stored one."""
 INSTRUCTING_ROLES = ("system", "developer")
-OWNED = ("kb_collections", "actions")
+OWNED = ("kb_collections", "actions", "mcp_servers")
 """Fields of a tenant's section that name what is its own."""
 
 
@@ -127,8 +127,11 @@ class Policy:
         tools = wishes.get("tools")
         for index, tool in enumerate(tools if isinstance(tools, list) else ()):
             url = tool.get("server_url") if isinstance(tool, dict) else None
-            if url is not None and url not in self._servers:
-                check_address(url, f"{part}.tools[{index}].server_url")
+            field = f"{part}.tools[{index}].server_url"
+            if url in self._servers:
+                self._check(field, url, "mcp_servers")
+            elif url is not None:
+                check_address(url, field)
 
     def check_instructions(self, field: str) -> None:
         """Raises ProtocolError where sessions have the tenant's own prompt, and no other."""
@@ -163,7 +166,7 @@ class Policy:
 class Tenants:
     """The policies of all tenants. A tenant without a section has the defaults.
 
-    Raises ConfigError for a right that does not exist.
+    Raises ConfigError for a right that does not exist, or a server that is not named for the house.
     """
 
     def __init__(
@@ -180,6 +183,11 @@ class Tenants:
                     f"{', '.join(RIGHTS)}",
                     key=f"tenants.{name}.rights",
                 )
+            for server in section.mcp_servers:
+                if server not in servers:
+                    key = f"tenants.{name}.mcp_servers"
+                    remedy = "name it in privacy.mcp_servers too"
+                    raise ConfigError(f"{key}: '{server}' is reached by none; {remedy}", key=key)
         self._defaults = defaults
         self._servers = servers
         self._named = {

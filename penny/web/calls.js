@@ -8,8 +8,10 @@ import { currentLanguage, words } from "./words.js";
 
 const FILES = ["csv", "xlsx", "jsonl", "parquet", "zip"];
 const SILENCE_S = 1; // skipped, where that is wanted, when nothing is said for longer
+const FILTERS = ["text", "since", "until", "mode", "caller", "edge", "outcome", "min_s", "max_s", "tenant"];
 const DRAWN_MS = 30 * 60_000; // a longer call is heard and read; its waves would fill the memory
 
+let searches = 0;
 let found = [];
 let cursor = null;
 let timeZone; // in which the house's days begin and end
@@ -22,13 +24,21 @@ const moment = (at) => new Intl.DateTimeFormat(currentLanguage(), { dateStyle: "
 function wanted() {
   const given = new FormData(find("#filters"));
   const facts = {};
-  for (const name of ["text", "mode", "since", "until", "caller"]) if (given.get(name)) facts[name] = given.get(name);
+  for (const name of FILTERS) if (given.get(name)) facts[name] = given.get(name);
   return facts;
+}
+
+async function load() {
+  const { rights } = await ask("/v1/sign-in");
+  find("#tenant").hidden = !rights.includes("tenants:all");
+  await search();
 }
 
 async function search(next = null) {
   const facts = next ? { ...wanted(), cursor: next } : wanted();
+  const mine = ++searches;
   const page = await ask(`/v1/calls?${new URLSearchParams(facts)}`);
+  if (mine !== searches) return; // what was asked for since then is what is wanted
   found = next ? [...found, ...page.calls] : page.calls;
   cursor = page.cursor;
   timeZone = page.timezone;
@@ -39,10 +49,31 @@ async function searchAgain(next) {
   draw(true);
 }
 
+/** A filter that holds, as a button that takes it off. */
+function chipOf([name, value]) {
+  const say = words().calls;
+  const shown = say.modes[value] ?? say.edges[value] ?? value;
+  const chip = element("button", { type: "button", text: `${say[name]}: ${shown} ×`, "aria-label": say.without(say[name]) });
+  chip.addEventListener("click", () => {
+    find(`#filters [name='${name}']`).value = "";
+    act(() => searchAgain());
+  });
+  return chip;
+}
+
+function legOf(each) {
+  const leg = element("button", { type: "button", text: [moment(each.started_ms), words().calls.edges[each.edge] ?? each.edge, clock(each.duration_ms)].join(" · ") });
+  leg.addEventListener("click", () => open(each.id));
+  return leg;
+}
+
+const recordedAs = ({ from_ms, until_ms, stopped }) => `${clock(from_ms)}–${clock(until_ms)} (${words().calls.stopped[stopped]})`;
+
 function row(each) {
   const say = words().calls;
   const facts = [say.modes[each.mode] ?? each.mode, say.turns(each.turns), each.interruptions ? say.cuts(each.interruptions) : null];
   if (each.cost_usd) facts.push(dollars(each.cost_usd));
+  if (each.parent) facts.push(say.leg);
   const chip = each.status === "interrupted" ? "away" : each.sound_state === "stored" ? "ready" : "part";
   const made = element(
     "button",
@@ -146,6 +177,10 @@ function drawCall() {
     [say.end, call.end_reason || say.states.interrupted],
     [say.id, call.id],
   ];
+  if (call.recorded.length) facts.push([say.recorded, call.recorded.map(recordedAs).join(", ")]);
+  if (call.claims.length) facts.push([say.claims, call.claims.map(({ key }) => key).join(", ")]);
+  if (call.pbx_recording) facts.push([say.pbx, call.pbx_recording]);
+  find("#legs").replaceChildren(...(call.legs.length ? [element("span", { text: say.legs }), ...call.legs.map(legOf)] : []));
   find("#facts").replaceChildren(...facts.map(([name, value]) => element("div", {}, element("dt", { text: name }), element("dd", { text: value }))));
   const stored = call.sound.state === "stored";
   find("#sound").hidden = !stored;
@@ -240,13 +275,16 @@ const erase = () =>
 function draw(isOpen) {
   const say = words();
   document.title = `Penny · ${say.calls.title}`;
-  const mode = find("[name='mode']");
-  const chosen = mode.value;
-  mode.replaceChildren(...["", "SELF_HOSTED", "EXTERNAL"].map((each) => element("option", { value: each, text: each ? say.calls.modes[each] : say.calls.any, selected: each === chosen })));
+  for (const [name, told] of [["mode", say.calls.modes], ["edge", say.calls.edges]]) {
+    const select = find(`#filters [name='${name}']`);
+    const chosen = select.value;
+    select.replaceChildren(...["", ...Object.keys(told)].map((each) => element("option", { value: each, text: each ? told[each] : say.calls.any, selected: each === chosen })));
+  }
   if (!isOpen) return;
   find("#count").textContent = say.calls.count(found.length, cursor !== null);
   const given = wanted();
   find("#all").hidden = Object.keys(given).length === 0;
+  find("#active").replaceChildren(...Object.entries(given).map(chipOf));
   find("#files").replaceChildren(...(found.length ? FILES : []).map((format) => link(format.toUpperCase(), `/v1/calls/export?${new URLSearchParams({ ...given, format })}`)));
   find("#calls").replaceChildren(...found.map(row));
   find("#more").hidden = cursor === null;
@@ -282,4 +320,4 @@ find("#waves").addEventListener("click", (click) => {
   if (player.duration) seek(((click.clientX - box.left) / box.width) * player.duration);
 });
 
-const act = openDesk({ load: search, draw });
+const act = openDesk({ load, draw });

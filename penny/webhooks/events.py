@@ -76,6 +76,9 @@ class _CallOver(OfCall):
     interruptions: int = Field(0, description="answers that the caller cut")
     cost_usd: float | None = Field(None, description="what it cost; null where that is not known")
     outcome: str | None = Field(None, description="what was reached, as an analysis found it")
+    claims: list[str] = Field(
+        default_factory=list, description="tracking keys of queries and claims that were opened"
+    )
     metrics: Json = Field(default_factory=dict, description="as `GET /v1/calls/{call_id}/metrics`")
 
 

@@ -152,6 +152,7 @@ def _terminal(call: Call) -> Event:
         interruptions=call.metrics.get("interruptions_count", 0),
         cost_usd=call.cost.get("total_usd"),
         outcome=call.metrics.get("outcome"),
+        claims=[claim.key for claim in call.claims],
         metrics=call.metrics,
     )
 

@@ -41,6 +41,20 @@ _QUESTION = re.compile(
     r"|se puede|si|how|when|where|what|which|why|who|can|could|if)\b"
 )
 """What makes of "pagar mi factura" a question about it."""
+_TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)?|[.,;:!?¿¡]")
+_DENIES = re.compile(
+    r"(?:no|ni|nunca|jamas|tampoco|sin|not|nor|never|neither|without|cannot|dont|\w+n['’]t)"
+)
+_ANEW = re.compile(r"[.,;:!?¿¡]|pero|sino|but|favor|please")
+"""What is said after these is not denied by what was denied before."""
+_WISHES = re.compile(
+    r"quiero|quisiera|querria|necesito|want|need|(?:pas[ae]|pong[ae]|llam[ae]|comuniqu?[ae]"
+    r"|transfier[ae])(?:n?me)|ponme|pasenme"
+)
+"""As ``_ANEW``, where other words stand between: "no funciona nada quiero…"."""
+_LIGHT = frozenset(
+    ("me", "te", "se", "lo", "la", "le", "nos", "ya", "yet", "really", "even", "realmente")
+)
 OTHER_WORDS = 4
 """A wish has so many words at most beside a phrase, its arguments apart: more is another matter."""
 # A name is short and chosen: two of its words, or all of it, plainly mean the tool.
@@ -153,19 +167,40 @@ def _score(tool: Json, words: str) -> int:
     if not phrases:
         return _likeness(tool, words)
     said, asks = _stems(_NUMBERED.sub(" ", words)), set(_QUESTION.findall(words.lower()))
+    # A phrase that denies by itself ("no funciona") is of words that do.
+    among = {False: _stems(_wished(words)), True: said if _denies(words) else set[str]()}
     fitting = [
         len(stems)
         for phrase in phrases
-        if (stems := _stems(phrase)) <= said
+        if (stems := _stems(phrase)) <= among[_denies(phrase)]
         and asks <= set(_QUESTION.findall(phrase.lower()))
         and len(said - stems) <= OTHER_WORDS
     ]
     return _PLAIN + max(fitting, default=-_PLAIN)
 
 
+def _wished(words: str) -> str:
+    """The words without what is denied: from a "no" to the end of its clause, or a new wish."""
+    kept, is_denied, between = list[str](), False, 0
+    for token in _TOKEN.findall(_fold(words)):
+        if _DENIES.fullmatch(token):
+            is_denied, between = True, 0
+        elif _ANEW.fullmatch(token) or (between and _WISHES.fullmatch(token)):
+            is_denied = False
+        if is_denied:
+            between += not (_DENIES.fullmatch(token) or token in _LIGHT)
+        else:
+            kept.append(token)
+    return " ".join(kept)
+
+
+def _denies(text: str) -> bool:
+    return any(_DENIES.fullmatch(token) for token in _TOKEN.findall(_fold(text)))
+
+
 def _likeness(tool: Json, words: str) -> int:
     """Words in common: those of the name count double."""
-    said = _stems(words)
+    said = _stems(_wished(words))
     named = _stems(re.sub(r"(?<=[a-z])(?=[A-Z])|[_\-.]", " ", tool["name"]))
     described = _stems(str(tool.get("description") or ""))
     return 2 * len(said & named) + len(said & (described - named))

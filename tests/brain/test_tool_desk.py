@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from brain.actions import ActionCall, ActionDesk
+from brain.actions import ActionCall, ActionDesk, offer_tools
 from brain.tool_desk import ActionFailed, ActionRunner, ToolDesk
 from config.brain import Action
 
@@ -27,8 +27,22 @@ TABLE = {
         preview="http://127.0.0.1:9/baja/antes",
         confirm=True,
     ),
+    "cobrar": Action(
+        description="cobra con tarjeta",
+        callable="nowhere:charge",
+        parameters={
+            "type": "object",
+            "properties": {
+                "importe": {"type": "number"},
+                "tarjeta": {"type": "string", "format": "card-number"},
+                "cvv": {"type": "string", "format": "cvv"},
+            },
+            "required": ["importe", "tarjeta", "cvv"],
+        },
+    ),
     "callar": Action(description="deja de grabar", recording="pause"),
     "grabar": Action(description="graba otra vez", recording="resume"),
+    "no_grabar": Action(description="no graba más", recording="stop"),
 }
 
 
@@ -180,12 +194,45 @@ async def test_what_cannot_be_done_is_told_before_anybody_says_yes() -> None:
 async def test_an_action_pauses_the_recording_and_another_goes_on_with_it() -> None:
     desk, told = desk_of(Runner())
 
-    for call_id, name in enumerate(("callar", "grabar")):
+    for call_id, name in enumerate(("callar", "grabar", "no_grabar")):
         assert await desk.run(f"c{call_id}", name, "{}", 1, "") == {"status": "ok"}
 
     said = [event["paused"] for event in told if event["type"] == "penny.recording"]
-    assert said == [True, False]
-    assert [record.status for record in desk.records] == ["completed", "completed"]
+    assert said == [True, False, True]
+    assert [event["withdrawn"] for event in told if event["type"] == "penny.recording"] == [
+        False,
+        False,
+        True,
+    ]
+    assert [record.status for record in desk.records] == ["completed"] * 3
+
+
+async def test_a_card_is_asked_for_with_the_recording_paused_and_told_to_none_but_the_service() -> (
+    None
+):
+    runner = Runner()
+    desk, told = desk_of(runner)
+    opened = await desk.run("c1", "cobrar", '{"importe": 20}', 1, "")
+    assert (opened["status"], "tarjeta, cvv" in opened["message"]) == ("error", True)
+    assert told[0] == {"type": "penny.recording", "paused": True}
+    card = '{"importe": 20, "tarjeta": "4111111111111111", "cvv": "737"}'
+    assert (await desk.run("c2", "cobrar", card, 2, ""))["status"] == "ok"
+    assert [call.arguments["cvv"] for call in runner.ran] == ["737"]
+    assert [event["paused"] for event in told if event["type"] == "penny.recording"] == [
+        True,
+        False,
+    ]
+    everything = f"{told} {desk.records}"
+    assert "4111111111111111" not in everything
+    assert "737" not in everything
+    assert "'importe': 20" in everything
+
+
+def test_a_card_is_not_required_in_what_the_model_is_offered() -> None:
+    (tool,) = offer_tools({"cobrar": TABLE["cobrar"]}, "es", search=False)
+    assert tool["parameters"]["required"] == ["importe"]
+    assert "tarjeta, cvv" in tool["description"]
+    assert TABLE["cobrar"].parameters["required"] == ["importe", "tarjeta", "cvv"]
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,23 @@ pytestmark = pytest.mark.pure
 ROOT = Path(__file__).parents[2]
 
 
+def test_what_is_kept_of_a_call_is_its_numbers_then_its_tenants_then_the_houses() -> None:
+    notice = {"controller": "Acme S.A.", "contact": "datos@acme.es"}
+    tenant = {"recording": "announce", "numbers": {"200": {"text": False}}}
+    house = {"notice": notice, "numbers": {"+34910000000": {"recording": "off"}}}
+    config = Config.model_validate({"calls": house, "tenants": {"acme": {"calls": tenant}}})
+    own = config.tenant_calls("acme")
+    assert config.calls.policy(own) == ("announce", True)
+    assert config.calls.policy(own, "200") == ("announce", False)
+    assert config.calls.policy(own, "+34910000000") == ("off", True)
+    assert config.calls.policy(config.tenant_calls("other"), "200") == ("auto", True)
+
+
+def test_a_number_that_asks_needs_its_notice() -> None:
+    with pytest.raises(ValueError, match="tells callers of it"):
+        Config.model_validate({"calls": {"numbers": {"910000000": {"recording": "ask"}}}})
+
+
 def keys_of_model(section: BaseModel, prefix: str = "") -> Iterator[str]:
     for name in type(section).model_fields:
         value = getattr(section, name)

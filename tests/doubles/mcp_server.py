@@ -12,7 +12,6 @@ from aiohttp import web
 Json = dict[str, Any]
 
 VERSION = "2025-06-18"
-SESSION = "mcp-session-1"
 
 
 def tool(name: str, *, read_only: bool = False) -> Json:
@@ -23,16 +22,22 @@ def tool(name: str, *, read_only: bool = False) -> Json:
 
 
 class McpServer:
-    """``handle`` is its POST handler.
+    """``handle`` is its POST and DELETE handler.
 
     ``calls``: name and arguments of each tool run. ``headers``: of the last request. ``fails``:
-    a tool's own error. ``status``: an HTTP error in place of an answer.
+    a tool's own error. ``status``: an HTTP error in place of an answer. ``refusal``: of every
+    request, in its own words. ``body``: of the answer to a call, as it is. ``sessions``: those
+    that are open; without one that it began, a client has to begin another.
     """
 
     def __init__(self, tools: list[Json], *, streams: bool = False) -> None:
         self._pages = [tools[at : at + 2] for at in range(0, len(tools), 2)] or [[]]
         self._streams = streams
         self._is_greeted = False
+        self._begun = 0
+        self.sessions: set[str] = set()
+        self.refusal: str | None = None
+        self.body: str | None = None
         self.calls: list[tuple[str, Json]] = []
         self.headers: dict[str, str] = {}
         self.fails = False
@@ -42,6 +47,9 @@ class McpServer:
         self.headers = dict(request.headers)
         if self.status != 200:
             return web.Response(status=self.status, headers={"Location": "http://10.0.0.1/"})
+        if request.method == "DELETE":
+            self.sessions.remove(request.headers["Mcp-Session-Id"])
+            return web.Response(status=204)
         accepted = request.headers.get("Accept", "")
         if "application/json" not in accepted or "text/event-stream" not in accepted:
             return web.Response(status=406)
@@ -49,11 +57,16 @@ class McpServer:
         method = message["method"]
         assert message["jsonrpc"] == "2.0"
         if method == "initialize":
+            assert "Mcp-Session-Id" not in request.headers
+            self._begun += 1
+            self.sessions.add(f"mcp-session-{self._begun}")
+            self._is_greeted = False
             result: Json = {"protocolVersion": VERSION, "capabilities": {"tools": {}}}
             result["serverInfo"] = {"name": "double", "version": "1"}
             return await self._answer(request, message, {"result": result})
-        if request.headers.get("Mcp-Session-Id") != SESSION:
-            return web.Response(status=400)
+        session = request.headers.get("Mcp-Session-Id")
+        if session not in self.sessions:
+            return web.Response(status=404 if session else 400)
         if request.headers.get("MCP-Protocol-Version") != VERSION:
             return web.Response(status=400)
         if method == "notifications/initialized":
@@ -63,6 +76,8 @@ class McpServer:
         return await self._answer(request, message, await self._do(method, message["params"]))
 
     async def _do(self, method: str, params: Json) -> Json:
+        if self.refusal is not None:
+            return {"error": {"code": -32001, "message": self.refusal}}
         if method == "tools/list":
             at = int(params.get("cursor") or 0)
             more = {"nextCursor": str(at + 1)} if at + 1 < len(self._pages) else {}
@@ -78,7 +93,10 @@ class McpServer:
 
     async def _answer(self, request: web.Request, to: Json, answer: Json) -> web.StreamResponse:
         message = {"jsonrpc": "2.0", "id": to["id"], **answer}
-        headers = {"Mcp-Session-Id": SESSION}
+        headers = {"Mcp-Session-Id": f"mcp-session-{self._begun}"}
+        if to["method"] == "tools/call" and self.body is not None:
+            body = self.body.replace("ID", str(to["id"]))
+            return web.Response(text=body, content_type="application/json")
         if not self._streams:
             return web.json_response(message, headers=headers)
         headers["Content-Type"] = "text/event-stream"

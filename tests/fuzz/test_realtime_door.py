@@ -332,6 +332,9 @@ class Tools:
     async def call(self, name: str, arguments: Json) -> str:
         return name
 
+    async def aclose(self) -> None:
+        """It keeps no session."""
+
 
 async def open_private(house: House) -> Any:
     async def reopen(copy: ConversationCopy) -> Any:

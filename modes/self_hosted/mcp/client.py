@@ -6,11 +6,15 @@ leads was not checked.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import aiohttp
+
+from penny.realtime.fields import is_deeper
 
 
 Json = dict[str, Any]
@@ -18,12 +22,17 @@ Json = dict[str, Any]
 PROTOCOL: Final = "2025-06-18"
 CLIENT: Final = {"name": "penny", "version": "1"}
 SESSION: Final = "Mcp-Session-Id"
+VERSION: Final = "MCP-Protocol-Version"
 LIST_LIMIT_S: Final = 10.0
 CALL_LIMIT_S: Final = 30.0
+END_LIMIT_S: Final = 2.0
 MAX_ANSWER_BYTES: Final = 1024 * 1024
+MAX_ANSWER_DEPTH: Final = 100
 MAX_PAGES: Final = 8
 """Of a list of tools; one that goes on is cut there."""
 UNREACHABLE: Final = 502
+NO_SESSION: Final = 404
+"""Of a request in a session: the server has ended it, and did nothing."""
 NO_ARGUMENTS: Final[Json] = {"type": "object", "properties": {}}
 
 
@@ -56,6 +65,7 @@ class McpClient:
         self._url = url
         self._headers = dict(headers)
         self._serial = 0
+        self._greeting = asyncio.Lock()
 
     async def list_tools(self) -> list[Json]:
         """Greet the server and read its tools: ``name``, ``description``, ``inputSchema``.
@@ -63,10 +73,7 @@ class McpClient:
         Raises:
             McpFailed: it is not there, or speaks otherwise.
         """
-        hello = {"protocolVersion": PROTOCOL, "capabilities": {}, "clientInfo": CLIENT}
-        await self._ask("initialize", hello, LIST_LIMIT_S)
-        self._headers["MCP-Protocol-Version"] = PROTOCOL
-        await self._post({"method": "notifications/initialized"}, LIST_LIMIT_S)
+        await self._greet()
         tools: list[Json] = []
         cursor: object = None
         for _ in range(MAX_PAGES):
@@ -91,7 +98,45 @@ class McpClient:
             raise McpFailed("tool_execution_error", text or "the tool failed")
         return text
 
+    async def aclose(self) -> None:
+        """End the server's session, where it keeps one; what it answers does not matter."""
+        if SESSION not in self._headers:
+            return
+        limit = aiohttp.ClientTimeout(total=END_LIMIT_S)
+        with suppress(aiohttp.ClientError, OSError, TimeoutError):
+            async with self._http.delete(
+                self._url, headers=self._headers, allow_redirects=False, timeout=limit
+            ):
+                del self._headers[SESSION]
+
+    async def _greet(self) -> None:
+        """Begin a session, a new one where there was one."""
+        hello = {"protocolVersion": PROTOCOL, "capabilities": {}, "clientInfo": CLIENT}
+        before = self._headers.pop(SESSION, None)
+        try:
+            await self._say("initialize", hello, LIST_LIMIT_S)
+            self._headers[VERSION] = PROTOCOL
+            await self._post({"method": "notifications/initialized"}, LIST_LIMIT_S)
+        except McpFailed:
+            if before is not None:  # the next request finds it ended, and begins another
+                self._headers[SESSION] = before
+            raise
+
     async def _ask(self, method: str, params: Json, limit_s: float) -> Json:
+        """The result of a request; one that found its session ended is made once more."""
+        session = self._headers.get(SESSION)
+        try:
+            return await self._say(method, params, limit_s)
+        except McpFailed as failure:
+            is_ended = failure.error["type"] == "http_error" and failure.error["code"] == NO_SESSION
+            if session is None or not is_ended:
+                raise
+        async with self._greeting:
+            if self._headers.get(SESSION) == session:
+                await self._greet()
+        return await self._say(method, params, limit_s)
+
+    async def _say(self, method: str, params: Json, limit_s: float) -> Json:
         self._serial += 1
         request = {"id": self._serial, "method": method, "params": params}
         answer = await self._post(request, limit_s)
@@ -128,7 +173,7 @@ class McpClient:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             said = "no answer in time" if isinstance(error, TimeoutError) else "it is not reachable"
             raise McpFailed("http_error", said, UNREACHABLE) from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise McpFailed(
                 "protocol_error", "the server's answer cannot be read", -32700
             ) from error
@@ -138,7 +183,8 @@ async def _messages(response: aiohttp.ClientResponse) -> AsyncIterator[Json]:
     """The JSON-RPC messages of an answer: one in JSON, or a stream of events, each as it comes.
 
     Raises:
-        ValueError: it is too long, or no JSON.
+        ValueError: it is too long or too deep, or no JSON.
+        RecursionError: it is far too deep.
     """
     is_stream = response.content_type == "text/event-stream"
     waiting, taken = b"", 0
@@ -157,7 +203,11 @@ async def _messages(response: aiohttp.ClientResponse) -> AsyncIterator[Json]:
 
 
 def _object(value: object) -> Json:
-    return value if isinstance(value, dict) else {}
+    if not isinstance(value, dict):
+        return {}
+    if is_deeper(value, MAX_ANSWER_DEPTH):
+        raise ValueError(f"deeper than {MAX_ANSWER_DEPTH}")
+    return value
 
 
 def _list(value: object) -> list[Any]:

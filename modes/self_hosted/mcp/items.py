@@ -16,15 +16,18 @@ Json = dict[str, Any]
 class Call:
     """A call of a server's tool; ``before`` is the item that stands before it, below.
 
-    ``item`` is what the client sees of it, an ``mcp_call``.
+    ``item`` is what the client sees of it, an ``mcp_call``. ``is_said``: its arguments are whole,
+    and it waits for the end of its response.
     """
 
     listed: Listed
     tool: Json
     call_id: str
+    response_id: str
     output_index: int
     item: Json
     before: str | None = None
+    is_said: bool = False
 
     def renamed(self, event: Json) -> Json:
         """What tells of the arguments of a function, as of a tool's."""

@@ -20,6 +20,17 @@ MAX_TOOLS: Final = 64
 MAX_FUNCTION_CHARS: Final = 64
 SECRET: Final = ("authorization", "headers")
 """Fields that a session object does not show."""
+OURS: Final = frozenset(
+    {
+        *("accept", "accept-encoding", "connection", "content-encoding", "content-length"),
+        *("content-type", "cookie", "expect", "host", "keep-alive", "mcp-protocol-version"),
+        *("mcp-session-id", "proxy-authorization", "proxy-connection", "te", "trailer"),
+        *("transfer-encoding", "upgrade"),
+    }
+)
+"""Headers that frame a request or name whom it is for; a caller gives none of them."""
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A header's name (RFC 9110, 5.6.2)."""
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -75,8 +86,7 @@ def read_server(tool: Json, at: str, reachable: tuple[str, ...]) -> McpServer:
         )
     headers = dict(check_object(tool.get("headers") or {}, f"{at}.headers"))
     for name, value in headers.items():
-        if "\n" in check_string(value, f"{at}.headers") + name or "\r" in value + name:
-            raise ClientError("invalid_value", f"'{at}.headers': one line each.", f"{at}.headers")
+        _check_header(name, check_string(value, f"{at}.headers"), f"{at}.headers")
     key = tool.get("authorization")
     if key is not None:
         headers["Authorization"] = f"Bearer {check_string(key, f'{at}.authorization')}"
@@ -103,6 +113,14 @@ def name_function(label: str, tool: str, taken: Collection[str]) -> str:
             return fit
     numbered = (f"{fit[: MAX_FUNCTION_CHARS - 8]}_{number}" for number in count(2))
     return next(name for name in numbered if name not in taken)
+
+
+def _check_header(name: str, value: str, at: str) -> None:
+    if name.lower() in OURS or not _TOKEN.fullmatch(name):
+        sentence = f"'{at}': '{name:.60}' is no header that a session may set; leave it out."
+        raise ClientError("invalid_value", sentence, at)
+    if any(char in value for char in "\r\n\0"):
+        raise ClientError("invalid_value", f"'{at}': one line each.", at)
 
 
 def _check_filter(value: object, at: str) -> None:

@@ -7,23 +7,23 @@ the client's to ask for, by ``response.create``.
 
 from __future__ import annotations
 
-import json
 from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
 
+from modes.self_hosted.mcp.calls import Calls, log_failed
+from modes.self_hosted.mcp.channel import Channel
 from modes.self_hosted.mcp.client import McpFailed
 from modes.self_hosted.mcp.items import Call, Shown
-from modes.self_hosted.mcp.toolbox import Listed, Toolbox, Tools
+from modes.self_hosted.mcp.responses import Responses, unmark
+from modes.self_hosted.mcp.toolbox import Listed, Offered, Toolbox, Tools
 from penny.aio.tasks import TaskOwner
 from penny.errors import SpeakerLost
 from penny.ids import new_id
 from penny.realtime.errors import ClientError, describe_error
 from penny.session.mode import Speaker, SpeakerSink
-from penny.writable import dump_json
 
 
 log = structlog.get_logger()
@@ -32,8 +32,6 @@ Json = dict[str, Any]
 
 OWN: Final = "pennymcp"
 """Prefix of the ids given to session updates that came without one; no client sees them."""
-PLACED = ("conversation.item.added", "conversation.item.done", "input_audio_buffer.committed")
-"""Events that tell which item stands before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +41,7 @@ class Update:
 
     event_id: str
     tools: Tools | None = None
+    offered: Offered | None = None
     is_ours: bool = False
 
 
@@ -58,13 +57,12 @@ class McpSpeaker:
         self.info = {**speaker.info, "session": session}
         self._speaker = speaker
         self._toolbox = toolbox
-        self._sink: SpeakerSink | None = None
         self._tasks = TaskOwner("mcp")
         self._updates: deque[Update] = deque()
         self._shown = Shown()
-        self._calls: dict[str, Call] = {}
-        self._to_run: list[Call] = []
-        self._approvals: dict[str, Call] = {}
+        self._channel = Channel(speaker, self._shown)
+        self._responses = Responses()
+        self._calls = Calls(self._channel, self._tasks)
 
     @property
     def is_full(self) -> bool:
@@ -74,13 +72,14 @@ class McpSpeaker:
         await self._speaker.drain()
 
     def start(self, sink: SpeakerSink) -> None:
-        self._sink = sink
+        self._channel.sink = sink
         self._speaker.start(self)
         self._list_new()
 
     async def aclose(self) -> None:
         await self._tasks.aclose()
         await self._speaker.aclose()
+        await self._toolbox.aclose()
 
     # -- what the client sends ----------------------------------------------------------------
 
@@ -95,7 +94,7 @@ class McpSpeaker:
                 event.get("event_id"),
                 "invalid_request_error",
             )
-            self._tell("error", error=fault)
+            self._channel.tell("error", error=fault)
             return
         for one in events:
             self._speaker.send(one)
@@ -106,10 +105,13 @@ class McpSpeaker:
         if kind == "session.update":
             return [self._update(event)]
         if kind == "response.create" and event.get("response"):
-            return [{**event, "response": self._with_functions(event["response"], "response")[0]}]
+            wishes, tools, offered = self._with_functions(event["response"], "response")
+            if tools is not None:
+                wishes = self._responses.mark(wishes, offered)
+            return [{**event, "response": wishes}]
         if kind == "conversation.item.create":
             if event["item"]["type"] == "mcp_approval_response":
-                self._decide(event["item"])
+                self._calls.decide(event["item"])
                 return []
             before = event.get("previous_item_id")
             if before and self._shown.is_alone(before):
@@ -121,28 +123,31 @@ class McpSpeaker:
     def _translate_ours(self, event: Json, item_id: str) -> list[Json]:
         """An event about an item that the client sees otherwise than the speaker, or alone."""
         if event["type"] == "conversation.item.retrieve":
-            self._tell("conversation.item.retrieved", item=dict(self._shown.items[item_id]))
+            self._channel.tell("conversation.item.retrieved", item=dict(self._shown.items[item_id]))
             return []
         if event["type"] != "conversation.item.delete":
             return [event]
         self._shown.forget(item_id)
         if self._shown.is_alone(item_id):
-            self._tell("conversation.item.deleted", item_id=item_id)
+            self._channel.tell("conversation.item.deleted", item_id=item_id)
             return []
         result = {"type": event["type"], "item_id": self._shown.result_of(item_id)}
-        return [event, result] if item_id not in self._calls else [event]
+        return [event, result] if not self._calls.waits(item_id) else [event]
 
     def _update(self, event: Json) -> Json:
-        session, tools = self._with_functions(event["session"], "session")
-        update = Update(event.get("event_id") or new_id(OWN), tools)
+        session, tools, offered = self._with_functions(event["session"], "session")
+        update = Update(
+            event.get("event_id") or new_id(OWN), tools, None if tools is None else offered
+        )
         self._updates.append(update)
         return {**event, "event_id": update.event_id, "session": session}
 
-    def _with_functions(self, wishes: Json, at: str) -> tuple[Json, Tools | None]:
-        """Fields of a session or a response with functions for tools. Raises ClientError."""
+    def _with_functions(self, wishes: Json, at: str) -> tuple[Json, Tools | None, Offered]:
+        """Fields of a session or a response with functions for tools, and which of these are
+        servers' tools. Raises ClientError."""
         wishes, tools = dict(wishes), None
-        if wishes.get("tool_choice") is not None:
-            wishes["tool_choice"] = self._toolbox.choice(wishes["tool_choice"], f"{at}.tool_choice")
+        coming = (each.offered for each in reversed(self._updates) if each.offered is not None)
+        offered = next(coming, self._toolbox.offered)
         if "tools" in wishes:
             tools = self._toolbox.read(wishes["tools"] or [], f"{at}.tools")
             unknown = [label for label, listed in tools.servers.items() if listed.tools is None]
@@ -153,8 +158,10 @@ class McpSpeaker:
                     "name it in 'session.tools', and wait for mcp_list_tools.completed.",
                     "response.tools",
                 )
-            wishes["tools"] = self._toolbox.offer(tools)
-        return wishes, tools
+            wishes["tools"], offered = self._toolbox.offer(tools)
+        if (choice := wishes.get("tool_choice")) is not None:
+            wishes["tool_choice"] = self._toolbox.choice(choice, f"{at}.tool_choice", offered)
+        return wishes, tools, offered
 
     # -- lists --------------------------------------------------------------------------------
 
@@ -168,13 +175,13 @@ class McpSpeaker:
         """Ask a server for its tools, show them as an item, and offer them."""
         item: Json = {"id": new_id("mcpl"), "type": "mcp_list_tools"}
         item |= {"server_label": listed.server.label, "tools": []}
-        self._show(item)
-        self._tell("mcp_list_tools.in_progress", item_id=item["id"])
+        self._channel.show(item)
+        self._channel.tell("mcp_list_tools.in_progress", item_id=item["id"])
         try:
             listed.tools = listed.server.offered(await listed.client.list_tools())
         except McpFailed as failure:
-            log.warning("mcp_not_listed", server=listed.server.label, **failure.error)
-            self._tell("mcp_list_tools.failed", item_id=item["id"])
+            log_failed("mcp_not_listed", listed, failure.error)
+            self._channel.tell("mcp_list_tools.failed", item_id=item["id"])
             return
         item["tools"] = [
             {
@@ -185,8 +192,8 @@ class McpSpeaker:
             }
             for tool in listed.tools
         ]
-        self._tell("mcp_list_tools.completed", item_id=item["id"])
-        self._tell_done(item)
+        self._channel.tell("mcp_list_tools.completed", item_id=item["id"])
+        self._channel.tell_done(item)
         self._offer()
 
     def _offer(self) -> None:
@@ -194,11 +201,12 @@ class McpSpeaker:
         when that is answered."""
         if any(update.tools is not None for update in self._updates):
             return
-        update = Update(new_id(OWN), is_ours=True)
+        functions, offered = self._toolbox.offer(self._toolbox.tools)
+        update = Update(new_id(OWN), offered=offered, is_ours=True)
         self._updates.append(update)
-        session = {"type": "realtime", "tools": self._toolbox.offer(self._toolbox.tools)}
+        session = {"type": "realtime", "tools": functions}
         event = {"type": "session.update", "event_id": update.event_id, "session": session}
-        self._send(event)
+        self._channel.send(event)
 
     # -- what the speaker says ----------------------------------------------------------------
 
@@ -208,24 +216,24 @@ class McpSpeaker:
             self._take_updated(event)
         elif kind == "error":
             self._take_error(event)
-        elif self._shown.items or self._toolbox.tools.servers:
+        else:
             self._take(kind, event)
-        elif self._sink is not None:
-            self._sink.on_event(event)
 
     def on_closed(self, error: SpeakerLost | None) -> None:
-        if self._sink is not None:
-            self._sink.on_closed(error)
+        if self._channel.sink is not None:
+            self._channel.sink.on_closed(error)
 
     def _take_updated(self, event: Json) -> None:
         update = self._updates.popleft() if self._updates else Update("")
         if update.tools is not None:
             self._toolbox.tools = update.tools
-        if not update.is_ours and self._sink is not None:
-            self._sink.on_event({**event, "session": self._toolbox.view(event["session"])})
+        if update.offered is not None:
+            self._toolbox.offered = update.offered
+        if not update.is_ours:
+            self._channel.pass_on({**event, "session": self._toolbox.view(event["session"])})
         if update.tools is not None:
             self._list_new()
-            if len(self._toolbox.offer(update.tools)) > len(event["session"]["tools"]):
+            if len(self._toolbox.offer(update.tools)[0]) > len(event["session"]["tools"]):
                 self._offer()  # listed while the update was on its way
 
     def _take_error(self, event: Json) -> None:
@@ -234,142 +242,39 @@ class McpSpeaker:
         if update is not None:
             self._updates.remove(update)
             if update.is_ours:
-                log.warning("mcp_tools_refused", reason=event["error"].get("message"))
+                about = {key: event["error"].get(key) for key in ("code", "param")}
+                log.warning("mcp_tools_refused", **about)
                 return
             if update.event_id.startswith(OWN):
                 event = {**event, "error": {**event["error"], "event_id": None}}
-        if self._sink is not None:
-            self._sink.on_event(event)
+        self._channel.pass_on(event)
 
     def _take(self, kind: str, event: Json) -> None:
-        """An event of a session that has servers."""
+        """An event that may tell of a tool's call, or of an item that stands beside one of ours."""
         item = event.get("item") or {}
         item_id = item.get("id") or event.get("item_id")
         if self._shown.is_result(item_id):
             return
-        if item.get("type") == "function_call" and item.get("name") in self._toolbox.offered:
-            self._take_call(kind, event, item)
+        if item.get("type") == "function_call" and (call := self._find_call(event, item)):
+            self._calls.take(call, event)
             return
-        if item_id in self._calls:
-            event = self._calls[item_id].renamed(event)
+        if (called := self._calls.get(item_id)) is not None:
+            event = called.renamed(event)
+        elif kind == "response.created":
+            self._responses.begin(event["response"], self._toolbox.offered)
+            event = {**event, "response": unmark(event["response"])}
         elif kind == "response.done":
-            output = [
-                self._shown.items.get(each["id"], each) for each in event["response"]["output"]
-            ]
-            event = {**event, "response": {**event["response"], "output": output}}
-        self._pass(event)
-        if kind == "response.done":
-            to_run, self._to_run = self._to_run, []
-            for call in to_run:
-                self._begin(call)
-
-    def _pass(self, event: Json) -> None:
-        """Tell the client, with the item that stands before as it knows it."""
-        if event["type"] in PLACED:
-            item_id = event["item_id"] if "item_id" in event else event["item"]["id"]
-            before = self._shown.above(event.get("previous_item_id"), item_id)
-            event = {**event, "previous_item_id": before}
-        if self._sink is not None:
-            self._sink.on_event(event)
-
-    # -- calls --------------------------------------------------------------------------------
-
-    def _take_call(self, kind: str, event: Json, item: Json) -> None:
-        """One of the events that tell of a call as an item."""
-        call = self._calls.get(item["id"]) or self._open_call(event, item)
-        call.item["arguments"] = item["arguments"]
-        if kind == "conversation.item.done" and item["status"] == "completed":
-            call.before = event["previous_item_id"]
-            self._to_run.append(call)  # it is done when it has run
-        else:
-            self._pass({**event, "item": dict(call.item)})
-
-    def _open_call(self, event: Json, item: Json) -> Call:
-        listed, tool = self._toolbox.offered[item["name"]]
-        shown = {"id": item["id"], "type": "mcp_call", "server_label": listed.server.label}
-        shown |= {"name": tool["name"], "arguments": "", "output": None, "error": None}
-        call = Call(listed, tool, item["call_id"], event.get("output_index") or 0, shown)
-        self._shown.items[item["id"]] = shown
-        self._calls[item["id"]] = call
-        return call
-
-    def _begin(self, call: Call) -> None:
-        """Its response has ended: run it, or ask first."""
-        if not call.listed.server.asks_first(call.tool):
-            self._tasks.spawn(self._run(call), name="mcp call")
+            response = unmark(event["response"])
+            self._responses.end(response)
+            output = [self._shown.items.get(each["id"], each) for each in response["output"]]
+            self._channel.place({**event, "response": {**response, "output": output}})
+            self._calls.end(response)
             return
-        asked: Json = {"id": new_id("mcpr"), "type": "mcp_approval_request"}
-        asked |= {key: call.item[key] for key in ("server_label", "name", "arguments")}
-        call.item["approval_request_id"] = asked["id"]
-        self._approvals[asked["id"]] = call
-        self._show(asked)
-        self._tell_done(asked)
+        self._channel.place(event)
 
-    def _decide(self, item: Json) -> None:
-        """The client approves of a call, or does not. Raises ClientError."""
-        call = self._approvals.pop(item["approval_request_id"], None)
-        if call is None:
-            raise ClientError(
-                "invalid_value",
-                "Invalid 'item.approval_request_id': no request with this id waits for an answer.",
-                "item.approval_request_id",
-            )
-        answer: Json = {"id": item.get("id") or new_id("mcpa"), "type": item["type"]}
-        answer |= {key: item.get(key) for key in ("approval_request_id", "approve", "reason")}
-        self._show(answer)
-        self._tell_done(answer)
-        if item["approve"]:
-            self._tasks.spawn(self._run(call), name="mcp call")
-        else:
-            refusal = f"it was not allowed: {item.get('reason') or 'no reason given'}"
-            self._finish(call, None, McpFailed("tool_execution_error", refusal).error)
-
-    async def _run(self, call: Call) -> None:
-        where = {"item_id": call.item["id"], "output_index": call.output_index}
-        self._tell("response.mcp_call.in_progress", **where)
-        output, error = None, None
-        try:
-            arguments = json.loads(call.item["arguments"] or "{}")
-            output = await call.listed.client.call(call.tool["name"], arguments)
-        except McpFailed as failure:
-            error = failure.error
-        except ValueError:
-            error = McpFailed("protocol_error", "the arguments are no JSON", -32602).error
-        if error is not None:
-            log.warning("mcp_call_failed", server=call.listed.server.label, kind=error["type"])
-        self._finish(call, output, error)
-
-    def _finish(self, call: Call, output: str | None, error: Json | None) -> None:
-        """Tell the speaker what came of a call, then the client."""
-        item_id = call.item["id"]
-        call.item |= {"output": output, "error": error}
-        del self._calls[item_id]
-        said = output if error is None else dump_json({"error": error["message"]}).decode()
-        result = {"type": "function_call_output", "call_id": call.call_id, "output": said}
-        result["id"] = self._shown.result_of(item_id)
-        create = {"type": "conversation.item.create", "previous_item_id": item_id, "item": result}
-        if item_id in self._shown.items:
-            self._send(create)
-        end = "completed" if error is None else "failed"
-        self._tell(f"response.mcp_call.{end}", item_id=item_id, output_index=call.output_index)
-        before = self._shown.above(call.before, item_id)
-        self._tell("conversation.item.done", item=dict(call.item), previous_item_id=before)
-
-    # -- both sides ---------------------------------------------------------------------------
-
-    def _send(self, event: Json) -> None:
-        with suppress(SpeakerLost):  # its end is told by itself
-            self._speaker.send(event)
-
-    def _tell(self, kind: str, **fields: Any) -> None:
-        if self._sink is not None:
-            self._sink.on_event({"type": kind, "event_id": new_id("event"), **fields})
-
-    def _show(self, item: Json) -> None:
-        """Put an item that the client alone sees at the end."""
-        before = self._shown.append(item)
-        self._tell("conversation.item.added", item=dict(item), previous_item_id=before)
-
-    def _tell_done(self, item: Json) -> None:
-        before = self._shown.before[item["id"]]
-        self._tell("conversation.item.done", item=dict(item), previous_item_id=before)
+    def _find_call(self, event: Json, item: Json) -> Call | None:
+        """The call of a tool that a function's call is; None is the client's to run, or told of
+        by the client itself."""
+        known = self._calls.get(item["id"])
+        found = self._responses.find(event.get("response_id"), item["name"])
+        return known or (None if found is None else self._calls.open(found, event, item))

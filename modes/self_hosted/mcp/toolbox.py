@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,10 @@ class Tools:
     functions: list[Json]
 
 
+Offered = dict[str, tuple[Listed, Json]]
+"""The server and the tool behind each function that is one; no other function is."""
+
+
 class Toolbox:
     """Translates a session's tools, both ways.
 
@@ -46,9 +51,14 @@ class Toolbox:
     ) -> None:
         self._connect = connect
         self._reachable = reachable
-        self.offered: dict[str, tuple[Listed, Json]] = {}
-        """The server and the tool behind each function that the session has had."""
+        self._clients: list[McpClient] = []
+        self.offered: Offered = {}
+        """What the session offers now: a name that it lost is a function of the client's."""
         self.tools = Tools({}, [])
+
+    async def aclose(self) -> None:
+        """End what sessions servers keep for this one."""
+        await asyncio.gather(*(client.aclose() for client in self._clients))
 
     def read(self, given: list[Any], at: str) -> Tools:
         """Tools that a client sends; a server that the session has is the same one.
@@ -69,28 +79,29 @@ class Toolbox:
             known = self.tools.servers.get(server.label)
             if known is None or known.server != server:
                 known = Listed(server, self._connect(server))
+                self._clients.append(known.client)
             tools.servers[server.label] = known
         return tools
 
-    def offer(self, tools: Tools) -> list[Json]:
-        """All of them as functions, each server's under names that are free."""
+    def offer(self, tools: Tools) -> tuple[list[Json], Offered]:
+        """All of them as functions, each server's under names that are free; and these alone."""
         taken = {str(each.get("name")) for each in tools.functions if isinstance(each, dict)}
-        offered = list(tools.functions)
+        functions, offered = list(tools.functions), Offered()
         for listed in tools.servers.values():
             for tool in listed.tools or ():
                 name = name_function(listed.server.label, tool["name"], taken)
                 taken.add(name)
-                self.offered[name] = (listed, tool)
+                offered[name] = (listed, tool)
                 about = {"type": "function", "name": name, "parameters": tool["inputSchema"]}
-                offered.append({**about, "description": tool["description"]})
-        return offered
+                functions.append({**about, "description": tool["description"]})
+        return functions, offered
 
-    def choice(self, choice: Any, at: str) -> Any:
+    def choice(self, choice: Any, at: str, offered: Offered) -> Any:
         """``tool_choice`` in terms of functions. Raises ClientError."""
         if not isinstance(choice, dict) or choice.get("type") != "mcp":
             return choice
         label, wanted = choice.get("server_label"), choice.get("name")
-        for name, (listed, tool) in self.offered.items():
+        for name, (listed, tool) in offered.items():
             if listed.server.label == label and wanted in (None, tool["name"]):
                 return "required" if wanted is None else {"type": "function", "name": name}
         raise ClientError("invalid_value", f"Invalid '{at}': no server has listed it.", at)

@@ -59,4 +59,6 @@ def test_bad_values_name_field_and_remedy() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 160, 960])
 def test_the_bytes_behind_base64_are_counted_to_the_byte(size: int) -> None:
-    assert count_base64_bytes(base64.b64encode(bytes(size)).decode()) == size
+    text = base64.b64encode(bytes(size)).decode()
+    assert count_base64_bytes(text) == size
+    assert PCMU8K.ms_of_base64(text) == size / 8

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from penny.calls.last_words import WITHIN_S, LastWords
+from penny.calls.record import measure
 from penny.session.edge import EdgeSink
+from penny.webhooks.telling import events_of
+from tests.penny.calls.test_sound import Kept
 
 
 pytestmark = pytest.mark.virtual_time
@@ -106,3 +111,45 @@ async def test_a_session_that_ends_meanwhile_is_not_ended_again() -> None:
     await caller.edge.aclose("drain", {})
     await asyncio.sleep(10)
     assert caller.ended_s == []
+
+
+async def hang_up_while_speaking(folder: Path, random_: random.Random) -> None:
+    """One call that ends in mid-word; its words come within what is waited for."""
+    loop = asyncio.get_running_loop()
+    begun_s, caller, kept = loop.time(), Caller(), Kept(folder)
+
+    def deliver(event: Json) -> None:
+        caller.edge.deliver(event)
+        kept.speaker(event, (loop.time() - begun_s) * 1000)
+
+    await asyncio.sleep(random_.uniform(0, 3))
+    from_ms = round((loop.time() - begun_s) * 1000)
+    deliver({**STARTED, "audio_start_ms": from_ms})
+    await asyncio.sleep(random_.uniform(0.1, 2))
+    is_said = random_.random() < 0.5
+    until_ms = round((loop.time() - begun_s) * 1000)
+    if is_said:
+        deliver({**STOPPED, "audio_end_ms": until_ms})
+        deliver(COMMITTED)
+    caller.hang_up()
+    if not is_said:
+        assert caller.sent == [{"type": "input_audio_buffer.commit"}]
+        deliver(COMMITTED)
+    assert caller.ended_s == []
+    await asyncio.sleep(random_.uniform(0, WITHIN_S - 0.01))
+    deliver(KNOWN)
+    assert len(caller.ended_s) == 1
+    kept.end((loop.time() - begun_s) * 1000)
+    call = kept.call()
+    call.metrics = measure(call)
+    told = sorted(events_of(call), key=lambda event: event.data["call_sequence"])
+    types = [event.type for event in told]
+    words = told[types.index("turn.completed")].data["words"]
+    assert (words, call.turns[-1].words) == ("adiós", "adiós")
+    assert types.index("turn.completed") < types.index("call.ended")
+
+
+async def test_a_hundred_last_words_are_kept_and_told_before_the_end(tmp_path: Path) -> None:
+    random_ = random.Random(5)
+    folders = [tmp_path / str(number) for number in range(100)]
+    await asyncio.gather(*(hang_up_while_speaking(folder, random_) for folder in folders))

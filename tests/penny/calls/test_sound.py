@@ -35,17 +35,18 @@ PIECE = 960
 class Kept:
     """A call that a test plays into a recorder; ``ms`` is the loop's clock."""
 
-    def __init__(self, folder: Path, policy: str = "on") -> None:
+    def __init__(self, folder: Path, policy: str = "on", *, keeps_text: bool = True) -> None:
         self.spooled = SpooledCall(folder, lambda: 0.0)
         self.turns = TurnRecorder(0.0)
         header = {"id": "sess_1", "tenant": "default", "edge": "socket", "mode": "SELF_HOSTED"}
+        header |= {"consent": {"policy": policy, "text": keeps_text}}
         self.recorder = CallRecorder(
             self.spooled,
             header,
             0.0,
             {"usd": 0.5},
             lambda: 1_800_000_000.0,
-            consent=Consent(policy, partial(read_consent, about="grabar")),
+            consent=Consent(policy, partial(read_consent, about="grabar"), keeps_text=keeps_text),
             on_ended=lambda: None,
         )
         self.turns.add_reader(self.recorder)
@@ -74,9 +75,9 @@ class Kept:
         done = {**response, "status": "completed"}
         self.speaker({"type": "response.done", "response": done}, at_ms)
 
-    def end(self, ms: float) -> None:
-        self.turns.ended("client_ended", ms / 1000)
-        self.recorder.ended("client_ended", ms / 1000)
+    def end(self, ms: float, reason: str = "client_ended") -> None:
+        self.turns.ended(reason, ms / 1000)
+        self.recorder.ended(reason, ms / 1000)
         self.spooled.write()
 
     def hears(self, words: str, from_ms: int, item_id: str) -> None:
@@ -126,7 +127,7 @@ def test_both_voices_lie_on_one_line(tmp_path: Path) -> None:
     assert level_at(samples, rate_hz, 1510) == [100, 200]
     assert level_at(samples, rate_hz, 3490) == [100, 200]
     assert level_at(samples, rate_hz, 3510) == [100, 0]
-    assert len(samples) == 4000 * 24
+    assert len(samples) == 6000 * 24
 
 
 def test_an_answer_ends_where_it_was_cut(tmp_path: Path) -> None:
@@ -151,7 +152,7 @@ def test_a_caller_who_was_muted_is_silent_then(tmp_path: Path) -> None:
     assert level_at(samples, rate_hz, 990) == [100, 0]
     assert level_at(samples, rate_hz, 3000) == [0, 0]
     assert level_at(samples, rate_hz, 5010) == [300, 0]
-    assert len(samples) == 6000 * 24
+    assert len(samples) == 7000 * 24
 
 
 @pytest.mark.parametrize("audio", ["ñ" * 1280, "!" * 1280, "AAA", "=", "A A " * 320])
@@ -180,7 +181,7 @@ def test_telephone_audio_is_kept_at_its_own_rate(tmp_path: Path) -> None:
     kept.end(2000)
     samples, rate_hz = kept.sound()
     assert rate_hz == 8000
-    assert len(samples) == 8000
+    assert len(samples) == 16_000
     assert level_at(samples, rate_hz, 500)[0] == pytest.approx(8000, rel=0.05)
 
 
@@ -360,6 +361,74 @@ def test_a_record_alone_holds_no_sound(tmp_path: Path) -> None:
     assert write_sound(tmp_path, read_log(tmp_path), tmp_path / "sound.flac") is None
 
 
+def test_without_text_no_word_is_kept_and_a_card_is_silence_all_the_same(tmp_path: Path) -> None:
+    kept = Kept(tmp_path, keeps_text=False)
+    kept.hears("hola", 0, "i0")
+    kept.hears("4111 1111 1111 1111", 3000, "i1")
+    kept.speaker({"type": "penny.tool_call", "name": "pagar", "arguments": {"a": "b"}}, 4300)
+    kept.answers(4500, 500, 200)
+    kept.hears("gracias", 8000, "i2")
+    kept.end(12_000)
+    call = kept.call()
+    assert call.consent == {"policy": "on", "text": False}
+    said = [(turn.words, turn.text, turn.timed_words) for turn in call.turns]
+    assert said == [(None, "", [])] * 3
+    assert [mark["fields"] for turn in call.turns for mark in turn.marks] == [{}]
+    target = tmp_path / "sound.flac"
+    assert write_sound(tmp_path, read_log(tmp_path), target, silenced(call.turns)) is not None
+    samples, rate_hz = soundfile.read(target, dtype="int16")
+    assert level_at(samples, rate_hz, 500) == [100, 0]
+    assert {tuple(each) for each in samples[3010 * 24 : 3490 * 24]} == {(0, 0)}
+    assert level_at(samples, rate_hz, 8100) == [100, 0]
+
+
+@pytest.mark.parametrize(
+    ("reason", "stopped"),
+    [("client_ended", "end"), ("handoff", "transfer"), ("speaker_lost", "fault")],
+)
+def test_the_record_says_until_when_it_was_recorded_and_why(
+    tmp_path: Path, reason: str, stopped: str
+) -> None:
+    kept = Kept(tmp_path)
+    kept.says(0, 1000, 100)
+    kept.recorder.pause(1.0)
+    kept.recorder.pause(1.5)
+    kept.recorder.resume(3.0)
+    kept.says(3000, 4000, 100)
+    kept.end(9000, reason)
+    told = [(each.from_ms, each.until_ms, each.stopped) for each in kept.call().recorded]
+    assert told[0] == (0.0, 1000.0, "pause")
+    assert (told[1][0], told[1][2]) == (3000.0, stopped)
+    assert len(told) == 2
+
+
+def test_who_agrees_no_more_is_kept_no_more(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    kept.hears("mi factura", 0, "i1")
+    kept.hears("no quiero que me graben", 6000, "i2")
+    kept.speaker({"type": "penny.recording", "paused": True, "withdrawn": True}, 7500)
+    kept.speaker({"type": "penny.recording", "paused": False}, 8000)
+    kept.hears("cuatro uno uno", 9000, "i3")
+    kept.end(14_000)
+    call = kept.call()
+    assert [turn.words for turn in call.turns] == ["mi factura", None, None]
+    assert call.consent["told"] == [{"at_ms": 7500.0, "answer": "withdrawn"}]
+    (only,) = call.recorded
+    assert (only.from_ms, only.until_ms, only.stopped) == (0.0, 7500.0, "withdrawn")
+    samples, rate_hz = kept.sound()
+    assert level_at(samples, rate_hz, 6500) == [100, 0]
+    assert not samples[7500 * rate_hz // 1000 :].any()
+
+
+def test_what_a_call_belongs_to_is_in_its_record(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    kept.recorder.link(parent="sess_0")
+    kept.recorder.link(pbx_recording="1732980000.42")
+    kept.end(1000)
+    call = kept.call()
+    assert (call.parent, call.pbx_recording) == ("sess_0", "1732980000.42")
+
+
 def test_a_call_that_was_cut_off_is_kept_to_its_last_sound(tmp_path: Path) -> None:
     kept = Kept(tmp_path)
     kept.says(0, 1000, 100)
@@ -374,6 +443,7 @@ def test_a_call_that_was_cut_off_is_kept_to_its_last_sound(tmp_path: Path) -> No
     assert call is not None
     assert call.status == "interrupted"
     assert (call.ended_at - call.started_at).total_seconds() == pytest.approx(2.5)
+    assert [(each.until_ms, each.stopped) for each in call.recorded] == [(2500.0, "fault")]
     samples, _ = kept.sound()
     assert len(samples) >= 2500 * 24
 

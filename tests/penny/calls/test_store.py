@@ -188,6 +188,27 @@ async def test_an_analysis_replaces_what_is_derived_and_nothing_else(
     assert await ids(store, tenant, outcome="resolved", processed=True) == [call.id]
 
 
+async def test_legs_are_one_call_whichever_is_looked_at(store: CallStore, tenant: str) -> None:
+    first, second, third, alone = (f"sess_{tenant}_{number}" for number in range(4))
+    await store.put(a_call(0, tenant))
+    await store.put(a_call(1, tenant, parent=first))
+    await store.put(a_call(2, tenant))
+    await store.put(a_call(3, tenant))
+    await store.set_links(tenant, third, {"parent": second, "pbx_recording": "1732980000.42"})
+    tree = {first: [second, third], second: [first, third], third: [first, second], alone: []}
+    for call_id, others in tree.items():
+        call = await store.get(tenant, call_id)
+        assert call is not None
+        assert [row["id"] for row in await store.legs(tenant, call)] == others
+    leg = await store.get(tenant, third)
+    assert leg is not None
+    assert (leg.parent, leg.pbx_recording) == (second, "1732980000.42")
+    assert await ids(store, tenant, parent=first) == [second]
+    assert await store.legs(f"{tenant}x", leg) == []
+    await store.set_links(tenant, first, {"parent": third})  # a circle ends too
+    assert [row["id"] for row in await store.legs(tenant, leg)] == [first, second]
+
+
 async def test_only_what_ended_long_ago_and_is_free_has_expired(
     store: CallStore, tenant: str
 ) -> None:

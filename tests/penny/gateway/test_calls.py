@@ -238,6 +238,68 @@ async def test_a_live_recording_is_paused_and_goes_on(tmp_path: Path) -> None:
         assert status == 404
 
 
+async def test_two_calls_at_once_keep_their_own_state(tmp_path: Path) -> None:
+    async with house(tmp_path) as url:
+        async with connected_to(url) as one, connected_to(url) as other:
+            ids = [
+                (await client.until("session.created"))["session"]["id"] for client in (one, other)
+            ]
+            for body in ({"withdrawn": True}, {"paused": False}):
+                status, _ = await ask(url, f"/v1/calls/{ids[0]}/recording", "POST", json=body)
+                assert status == 200
+            status, _ = await ask(url, f"/v1/calls/{ids[1]}/links", "POST", json={"parent": ids[0]})
+            assert status == 200
+            await asyncio.gather(talk(one), talk(other))
+        rows = {row["id"]: row for row in await kept_calls(url, 2)}
+        assert [rows[each]["sound_state"] for each in ids] == ["absent", "stored"]
+        assert [rows[each]["parent"] for each in ids] == ["", ids[0]]
+        calls = [(await ask(url, f"/v1/calls/{each}"))[1] for each in ids]
+        assert [[leg["id"] for leg in call["legs"]] for call in calls] == [[ids[1]], [ids[0]]]
+        assert [[bool(turn["words"]) for turn in call["turns"]] for call in calls] == [
+            [False],
+            [True],
+        ]
+        stopped = [[each["stopped"] for each in call["recorded"]] for call in calls]
+        assert stopped == [["withdrawn"], ["end"]]
+
+
+@pytest.mark.parametrize("links", [{}, {"parent": "sess_of_nobody"}, {"parnt": "x"}])
+async def test_a_link_that_leads_nowhere_is_refused(tmp_path: Path, links: Json) -> None:
+    async with house(tmp_path) as url:
+        store = CallStore(f"sqlite:///{tmp_path / 'calls.sqlite'}")
+        await store.put(a_call())
+        await store.aclose()
+        path = "/v1/calls/sess_default_0/links"
+        status, refusal = await ask(url, path, "POST", json=links)
+        assert (status, refusal["error"]["param"]) == (400, next(iter(links), "parent"))
+        status, _ = await ask(url, path, "POST", json={"pbx_recording": "1732980000.42"})
+        assert status == 200
+        _, call = await ask(url, "/v1/calls/sess_default_0")
+        assert (call["pbx_recording"], call["legs"]) == ("1732980000.42", [])
+
+
+async def test_what_is_shown_is_what_is_stored_and_exported(tmp_path: Path) -> None:
+    turns = [a_turn(f"pregunta {n}", f"respuesta {n}", number=n, from_ms=n * 5000) for n in (1, 2)]
+    turns.append(a_turn("", "Hasta luego.", number=3, from_ms=15_000))
+    async with house(tmp_path) as url:
+        store = CallStore(f"sqlite:///{tmp_path / 'calls.sqlite'}")
+        await store.put(a_call(turns=turns))
+        await store.aclose()
+        path = "/v1/calls/sess_default_0"
+        _, shown = await ask(url, path)
+        assert len(shown["turns"]) == 3
+        _, told = await ask(url, f"{path}/transcript")
+        _, lines = await ask(url, "/v1/calls/export?format=jsonl")
+        (exported,) = [json.loads(line) for line in lines.splitlines()]
+        assert shown["turns"] == told == exported["turns"]
+        said = [t["words"] for t in told if t["words"]] + [t["heard_text"] for t in told]
+        for form in ("text", "vtt"):
+            _, text = await ask(url, f"{path}/transcript?format={form}")
+            assert [words in text.decode() for words in said] == [True] * 5
+            count = text.decode().count("Penny" if form == "text" else " --> ")
+            assert count == (3 if form == "text" else 5)
+
+
 async def test_no_sound_is_kept_where_it_is_off(tmp_path: Path) -> None:
     async with house(tmp_path, recording="off") as url:
         async with connected_to(url) as client:

@@ -105,8 +105,19 @@ async def refused(http: aiohttp.ClientSession, url: str) -> dict[str, float]:
     return found
 
 
-async def test_a_question_is_answered_and_the_call_is_kept(tmp_path: Path) -> None:
-    calls = {"folder": str(tmp_path), "url": f"sqlite:///{tmp_path / 'calls.sqlite'}"}
+# With no key and on loopback: the public network is no caller of this machine all the same.
+@pytest.mark.parametrize(
+    ("own", "consent", "sound"),
+    [
+        ({}, {"policy": "off", "text": True}, "absent"),
+        ({NUMBER: {"recording": "on", "text": False}}, {"policy": "on", "text": False}, "stored"),
+    ],
+)
+async def test_a_question_is_answered_and_the_call_is_kept_as_its_number_says(
+    tmp_path: Path, own: Json, consent: Json, sound: str
+) -> None:
+    calls: Json = {"folder": str(tmp_path), "url": f"sqlite:///{tmp_path / 'calls.sqlite'}"}
+    calls["numbers"] = own
     numbers = {NUMBER: {"greeting": "Acme, buenos días."}}
     async with line(numbers=numbers, calls=calls) as (http, url):
         async with calling_in(http, url) as stream:
@@ -125,10 +136,12 @@ async def test_a_question_is_answered_and_the_call_is_kept(tmp_path: Path) -> No
                 await asyncio.sleep(0.05)
             async with http.get(f"{url}/v1/calls/{found[0]['id']}", headers=OPERATOR) as answer:
                 call = await answer.json()
-    # With no key and on loopback: the public network is no caller of this machine all the same.
-    assert call["consent"]["policy"] == "off"
     about = (call["edge"], call["direction"], call["caller"], call["callee"], call["end_reason"])
     assert about == ("phone", "inbound", "+34600000001", NUMBER, "client_ended")
+    assert (call["consent"], call["sound"]["state"]) == (consent, sound)
+    assert call["turns"]
+    assert any(turn["words"] for turn in call["turns"]) == consent["text"]
+    assert any(turn["text"] for turn in call["turns"]) == consent["text"]
 
 
 async def test_speech_stops_the_voice_and_the_history_is_cut_where_it_was_heard() -> None:

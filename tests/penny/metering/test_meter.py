@@ -177,13 +177,20 @@ async def test_the_ceiling_lets_an_answer_in_a_telephones_format_be_heard_too() 
     observer.ended("cost_limit", 3.1)
 
 
+@pytest.mark.parametrize(
+    "next_event",
+    [
+        {"type": "input_audio_buffer.committed", "item_id": "i2"},  # before its answer is asked for
+        {"type": "response.created", "response": {"id": "r2"}},
+    ],
+)
 @pytest.mark.virtual_time
-async def test_another_answer_past_the_ceiling_ends_the_session_at_once() -> None:
+async def test_another_turn_past_the_ceiling_ends_the_session_at_once(next_event: Json) -> None:
     observer, session, _ = observe(0.01)
     observer.speaker_event({**DELTA, "delta": "A" * 64_000 * 30}, 0.0)  # half a minute
     observer.speaker_event(DONE, 0.0)
     assert session.ends == []
-    observer.speaker_event({"type": "response.created", "response": {"id": "r2"}}, 1.0)
+    observer.speaker_event(next_event, 1.0)
     assert session.ends == ["cost_limit"]
     observer.ended("cost_limit", 1.0)
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from penny.realtime.formats import count_chars_per_ms
+from penny.audio.format import PCM24K, PCMA8K, AudioFormat
+from penny.realtime.formats import read_format
 
 
 pytestmark = pytest.mark.pure
 
 
 @pytest.mark.parametrize(
-    ("audio_format", "chars"),
+    ("audio_format", "wire"),
     [
-        (None, 64),
-        ({"type": "audio/pcm", "rate": 24000}, 64),
-        ({"type": "audio/pcma"}, 32 / 3),
-        ({"type": "audio/unknown"}, 64),
+        (None, PCM24K),
+        ({"type": "audio/pcm", "rate": 24000}, PCM24K),
+        ({"type": "audio/pcma"}, PCMA8K),
+        ({"type": "audio/unknown"}, PCM24K),
     ],
 )
-def test_base64_of_a_millisecond_is_a_third_longer_than_its_bytes(
-    audio_format: dict[str, object] | None, chars: float
+def test_a_format_is_read_as_the_wire_has_it(
+    audio_format: dict[str, object] | None, wire: AudioFormat
 ) -> None:
-    assert count_chars_per_ms(audio_format) == chars
+    assert read_format(audio_format) == wire

@@ -43,17 +43,22 @@ else:
 
 @pytest.fixture
 def store(tmp_path: Path) -> TelephonyStore:
-    """One whose Asterisk reads its files as Asterisk would."""
+    """One whose Asterisk loads its files: a live one where it is named."""
     named = os.environ.get("PENNY_ASTERISK")
-    if named:
-        folder = Path(os.environ["PENNY_ASTERISK_FOLDER"])
-        command = shlex.split(named)
-    else:
-        folder = tmp_path
-        script = tmp_path / "console.py"
-        root = str(Path(__file__).parents[3])
-        script.write_text(CONSOLE.format(root=root, folder=str(tmp_path)))
-        command = [sys.executable, str(script)]
+    if not named:
+        return open_scripted(tmp_path)
+    return open_store(Path(os.environ["PENNY_ASTERISK_FOLDER"]), shlex.split(named))
+
+
+def open_scripted(folder: Path) -> TelephonyStore:
+    """One whose Asterisk reads its files as Asterisk would, and can be broken at will."""
+    script = folder / "console.py"
+    root = str(Path(__file__).parents[3])
+    script.write_text(CONSOLE.format(root=root, folder=str(folder)))
+    return open_store(folder, [sys.executable, str(script)])
+
+
+def open_store(folder: Path, command: list[str]) -> TelephonyStore:
     section = TelephonySection.model_validate({"asterisk": {"command": command}})
     return TelephonyStore(folder, section, {})
 
@@ -65,10 +70,10 @@ def test_what_is_saved_is_loaded(store: TelephonyStore) -> None:
     assert [line.id for line in lines.receiving()] == ["fxo-1", "trunk-1"]
 
 
-@pytest.mark.skipif("PENNY_ASTERISK" in os.environ, reason="a live Asterisk is not broken at will")
 def test_what_asterisk_does_not_load_is_rolled_back_and_the_old_loaded_again(
-    store: TelephonyStore, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
+    store = open_scripted(tmp_path)
     store.save("default", read_reception(an_fxo()))
     files = [path for path in (tmp_path / "asterisk").iterdir() if path.suffix == ".conf"]
     before = {path: path.read_bytes() for path in files}

@@ -34,6 +34,25 @@ def test_what_only_speaks_of_persons_and_machines_is_no_such_wish() -> None:
     assert len(taken) <= 2, taken
 
 
+@pytest.mark.parametrize(
+    ("words", "is_wish"),
+    [
+        ("No quiero hablar con una persona", False),
+        ("No, no hace falta hablar con un agente", False),
+        ("No vull parlar amb una persona", False),
+        ("Non quero falar cunha persoa", False),
+        ("Ez dut pertsona batekin hitz egin nahi", False),
+        ("I don't want to talk to an agent", False),
+        ("No me pase con un operador", False),
+        ("No quiero la factura, quiero hablar con una persona", True),
+        ("¿No puedo hablar con una persona?", True),
+        ("I don't want to wait, let me talk to a human", True),
+    ],
+)
+def test_what_is_denied_is_not_wished(words: str, is_wish: bool) -> None:
+    assert wants_person(words) is is_wish
+
+
 def test_no_more_calls_is_understood_in_five_languages_and_nothing_else_is() -> None:
     missed = [words for words in read("no_calls") if not wants_no_calls(words)]
     assert missed == []

@@ -130,6 +130,31 @@ def test_what_one_tenant_names_is_closed_to_those_who_do_not() -> None:
         Tenants({"acme": TenantSection(rights=("sessions:fly",))}, LimitsSection())
 
 
+def test_a_server_that_one_tenant_names_is_closed_to_others_and_one_that_none_does_is_open() -> (
+    None
+):
+    own, free = "http://crm.internal/mcp", "http://weather.internal/mcp"
+    sections = {"acme": TenantSection(mcp_servers=(own,)), "bolt": TenantSection()}
+    tenants = Tenants(sections, LimitsSection(), (own, free))
+
+    def ask(tenant: str, url: str) -> None:
+        tools = [{"type": "function"}, {"type": "mcp", "server_label": "x", "server_url": url}]
+        event = {"type": "session.update", "session": {"tools": tools}}
+        tenants.policy(tenant).check_event(event)
+
+    ask("acme", own)
+    ask("bolt", free)
+    ask("default", free)
+    for tenant, url in (("bolt", own), ("default", own), ("acme", free)):
+        with pytest.raises(ProtocolError) as refused:
+            ask(tenant, url)
+        assert refused.value.code == "not_allowed"
+        assert refused.value.field == "session.tools[1].server_url"
+    with pytest.raises(ConfigError, match="privacy.mcp_servers") as wrong:
+        Tenants(sections, LimitsSection(), (free,))
+    assert wrong.value.key == "tenants.acme.mcp_servers"
+
+
 def test_limits_of_all_tenants_hold_unless_a_tenant_has_its_own() -> None:
     defaults = LimitsSection(max_sessions=10, session_max_s=600)
     tenants = Tenants(

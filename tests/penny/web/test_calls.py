@@ -12,7 +12,7 @@ import pytest_asyncio
 import soundfile
 from playwright.async_api import Page, expect
 
-from penny.calls.record import Call
+from penny.calls.record import Call, Recorded
 from penny.calls.store import CallStore
 from tests.doubles.house import running_penny
 from tests.doubles.operator import HOUSE_KEY
@@ -57,8 +57,10 @@ async def ledger(tab: Tab, tmp_path: Path) -> AsyncIterator[Ledger]:
     store = CallStore(url)
     for number in range(60):
         await store.put(a_call(number, turns=[a_turn(f"llamada número {number}")]))
+    await store.put(a_call(99, parent="sess_default_100", turns=[a_turn("el otro tramo")]))
     two = [a_turn(), a_turn("¿Y la de <b>febrero</b>?", "El veinte.", number=2, from_ms=5000)]
-    await store.put(with_sound(tmp_path, a_call(100, turns=two)))
+    recorded = [Recorded(from_ms=0, until_ms=6000, stopped="transfer")]
+    await store.put(with_sound(tmp_path, a_call(100, turns=two, recorded=recorded)))
     await store.aclose()
     async with running_penny(calls={"folder": str(tmp_path), "url": url}) as base:
         await tab.open(f"{base}/calls")
@@ -79,15 +81,29 @@ async def test_a_call_is_found_read_heard_held_and_erased_by_keyboard_too(ledger
     assert await find_violations(page) == []
     await sign_in(page)
     await page.get_by_role("button", name="Ver más").press("Enter")
-    await expect(page.locator("#calls li")).to_have_count(61)
+    await expect(page.locator("#calls li")).to_have_count(62)
     assert await find_violations(page) == []
 
+    await page.get_by_label("Inquilino").fill("default")
+    await page.get_by_label("Dura hasta").fill("5")
+    await page.get_by_label("Por dónde").select_option("socket")
+    await page.get_by_label("Resultado").fill("resuelto")
+    await page.get_by_label("Resultado").press("Enter")
+    await expect(page.locator("#count")).to_have_text("No hay llamadas.")
+    await expect(page.locator("#active button")).to_have_count(4)
+    assert await find_violations(page) == []
+    await page.get_by_role("button", name="Quitar el filtro Resultado").click()
+    await page.get_by_role("button", name="Quitar el filtro Dura hasta").press("Enter")
+    await expect(page.locator("#calls li")).to_have_count(50)
+    await expect(page.locator("#active button")).to_have_count(2)
     await page.get_by_label("Se dijo").fill("FEBRERO")
-    await page.keyboard.press("Enter")
+    await page.get_by_label("Se dijo").press("Enter")
     await expect(page.locator("#calls li")).to_have_count(1)
     await page.locator("#calls button").press("Enter")
     await expect(page.locator("#lines button")).to_have_count(4)
     await expect(page.locator("#lines")).to_contain_text("¿Y la de <b>febrero</b>?")
+    await expect(page.locator("#facts")).to_contain_text("0:00–0:06 (traspaso)")
+    await expect(page.locator("#legs button")).to_have_count(1)
     await page.wait_for_function("() => document.querySelector('#player').duration === 6")
     await page.wait_for_function(
         "() => document.querySelector('#waves').getContext('2d')"

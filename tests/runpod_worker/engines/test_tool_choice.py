@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 
 from runpod_worker.engines.tool_choice import choose_tool, fill_arguments
 
 
 pytestmark = pytest.mark.pure
+
+SAMPLE = Path("penny/company/actions.yaml")
 
 
 INVOICE: dict[str, Any] = {
@@ -43,6 +47,64 @@ def test_other_words_call_none_unless_one_is_required() -> None:
     assert choose_tool(TOOLS, "auto", "buenos días") is None
     assert choose_tool(TOOLS, "required", "buenos días") in TOOLS
     assert choose_tool(TOOLS, "none", "what is the weather") is None
+
+
+def _sample() -> tuple[dict[str, Any], ...]:
+    """The sample company's actions, as a session of theirs offers them."""
+    actions = yaml.safe_load(SAMPLE.read_text())
+    return tuple(
+        {
+            "type": "function",
+            "name": name,
+            "description": " ".join(f"«{phrase}»" for phrase in action["phrases"]),
+        }
+        for name, action in actions.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "chosen"),
+    [
+        ("no quiero hablar con una persona", None),
+        ("No, gracias, no quiero hablar con una persona.", None),
+        ("no quiero que me llamen", None),
+        ("no hace falta que me llamen", None),
+        ("no me llames más tarde", None),
+        ("quiero que no me llamen", None),
+        ("no quiero pagar mi factura", None),
+        ("ya no quiero pagar la factura", None),
+        ("tampoco quiero cancelar mi servicio", None),
+        ("no quiero ni pagar la factura ni hablar con una persona", None),
+        ("I don't want to talk to a person", None),
+        ("I do not really want to talk to a person", None),
+        ("please don’t call me back", None),
+        ("never call me back", None),
+        ("I can't pay my bill", None),
+        ("no quiero seguir esperando, páseme con una persona", "transferir_humano"),
+        ("no quiero esperar más quiero hablar con una persona", "transferir_humano"),
+        ("no me funciona páseme con una persona", "transferir_humano"),
+        ("No, quiero hablar con una persona", "transferir_humano"),
+        ("no yo quiero hablar con una persona", "transferir_humano"),
+        ("quiero hablar con una persona, no con una máquina", "transferir_humano"),
+        ("no quiero hablar con una persona, quiero pagar mi factura", "programar_pago"),
+        ("no quiero agua pero quiero que me llamen", "schedule_callback"),
+        ("mi internet no funciona", "get_account_status"),
+        ("mi internet ya funciona", None),
+        ("don't make me wait, talk to a person", "transferir_humano"),
+        ("this is not working I want to talk to a person", "transferir_humano"),
+        ("not now, please call me back", "schedule_callback"),
+        ("quiero que me llamen", "schedule_callback"),
+        ("pay my bill", "programar_pago"),
+    ],
+)
+def test_what_a_caller_does_not_want_is_not_done(words: str, chosen: str | None) -> None:
+    tool = choose_tool(_sample(), "auto", words)
+    assert (tool and tool["name"]) == chosen
+
+
+def test_words_in_common_that_are_denied_do_not_call_a_tool() -> None:
+    assert choose_tool(TOOLS, "auto", "no quiero consultar la factura F-2024-1234") is None
+    assert choose_tool(TOOLS, "auto", "I don't want to get the weather") is None
 
 
 def test_a_named_tool_is_called_whatever_was_said() -> None:

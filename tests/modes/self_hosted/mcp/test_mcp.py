@@ -36,6 +36,8 @@ class Worker:
     def __init__(self, session: Json) -> None:
         self.talk = Talk()
         self.calls: str | None = None
+        self.hangs = False
+        """Whether a response does not end after a call."""
         self._sink: Any = None
         self.is_lost = False
         self.talk.update(**session)
@@ -58,6 +60,7 @@ class Worker:
         if self.calls is not None:
             done = c.ToolCallDone(response_id, "call_1", self.calls, ARGUMENTS)
             reports: tuple[c.EngineReport, ...] = (done, c.GenerationDone(response_id))
+            reports = reports[:1] if self.hangs else reports
             self.calls = None
         else:
             self.request = request
@@ -84,9 +87,11 @@ class Client:
         self.worker: Worker
         self.speaker: Speaker
         self.told: list[Json] = []
+        self.marks: list[Json] = []
+        """What the edge keeps from it, for who keeps the call."""
 
     def on_event(self, event: Json) -> None:
-        self.told.append(event)
+        (self.marks if event["type"].startswith("penny.") else self.told).append(event)
 
     def on_closed(self, error: SpeakerLost | None) -> None:
         raise AssertionError(error)
@@ -128,7 +133,7 @@ class Client:
 
 @asynccontextmanager
 async def talking(server: McpServer, **session: Any) -> AsyncIterator[Client]:
-    async with serving({"POST /mcp": server.handle}) as base:
+    async with serving({"POST /mcp": server.handle, "DELETE /mcp": server.handle}) as base:
         client = Client(f"{base}/mcp")
         house = McpHouse((client.url,))
 
@@ -144,6 +149,8 @@ async def talking(server: McpServer, **session: Any) -> AsyncIterator[Client]:
         client.check()
         await client.speaker.aclose()
         await house.aclose()
+        if server.status == 200:
+            assert server.sessions == set(), "each is ended"
 
 
 def a_server(**more: Any) -> McpServer:
@@ -310,6 +317,13 @@ def spoil(name: str, value: Any) -> Callable[[Json], Json]:
         (spoil("server_label", None), "server_label"),
         (spoil("headers", {"X": 5}), "headers"),
         (spoil("headers", {"X": "a\r\nHost: b"}), "headers"),
+        (spoil("headers", {"X: y": "a"}), "headers"),
+        (spoil("headers", {"": "a"}), "headers"),
+        (spoil("headers", {"HOST": "other.internal"}), "headers"),
+        (spoil("headers", {"Content-Length": "3"}), "headers"),
+        (spoil("headers", {"Transfer-Encoding": "chunked"}), "headers"),
+        (spoil("headers", {"Cookie": "sid=1"}), "headers"),
+        (spoil("headers", {"mcp-session-id": "of-another"}), "headers"),
         (spoil("allowed_tools", "ver"), "allowed_tools"),
         (spoil("require_approval", "perhaps"), "require_approval"),
         (spoil("require_approval", {"never": {"tool_names": [5]}}), "require_approval.never"),
