@@ -212,7 +212,7 @@ def _digits_at(tokens: list[Token], at: int) -> tuple[str, int]:
     """The whole number that begins here, "" for none, and where it ends."""
     run: list[str] = []
     for token in tokens[at:]:
-        if token.kind != "number" or not token.keys[0].isdigit():
+        if token.kind != "number" or not token.keys[0].isdecimal():
             break
         run.append(token.keys[0])
     digit_by_digit = len(run) > 1 and all(len(each) == 1 for each in run)

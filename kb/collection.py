@@ -185,4 +185,4 @@ def _read_asked(searcher: tantivy.Searcher) -> list[Passage]:
 
 def _line(position: str) -> int:
     digits = position.rpartition(" ")[2]
-    return int(digits) if digits.isdigit() else 0
+    return int(digits) if digits.isdecimal() else 0

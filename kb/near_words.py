@@ -112,7 +112,7 @@ def parse_synonyms(lines: Iterable[str], language: Language) -> dict[str, dict[s
         bare = line.split("#", 1)[0].split()
         if not bare:
             continue
-        weight = float(bare.pop()) if bare[-1].replace(".", "", 1).isdigit() else _WEIGHT
+        weight = float(bare.pop()) if bare[-1].replace(".", "", 1).isdecimal() else _WEIGHT
         one_way = ">" in bare
         middle = bare.index(">") if one_way else len(bare)
         left = _keys(bare[:middle], language)

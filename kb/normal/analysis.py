@@ -152,7 +152,7 @@ def _read_number(words: list[str], at: int, language: Language, tokens: list[Tok
     if word == "por" and words[at + 1 : at + 2] == ["ciento"]:
         tokens.append(_PERCENT)
         return 2
-    if word[0].isdigit() and not word.isdigit():
+    if word[0].isdecimal() and not word.isdecimal():
         tokens.append(Token((canonical_number(word),), "number", word))
         return 1
     numbers = SPANISH_NUMBERS if language == "es" else ENGLISH_NUMBERS
@@ -167,7 +167,7 @@ def _read_number(words: list[str], at: int, language: Language, tokens: list[Tok
     else:
         value, used = numbers.read(words, at) if numbers.starts(word) else (0, 0)
     if not used:
-        if word.isdigit():
+        if word.isdecimal():
             tokens.append(Token((canonical_number(word),), "number", word))
             return 1
         return 0

@@ -73,7 +73,7 @@ class NumberReader:
 
     def starts(self, word: str) -> bool:
         """Whether a number may begin with this folded word."""
-        return word in self._values or word in self._thousands or word.isdigit()
+        return word in self._values or word in self._thousands or word.isdecimal()
 
     def read(self, words: list[str], at: int) -> tuple[int, int]:
         """Return (value, words used) of the number that begins at ``at``; used is 0 for none.
@@ -121,7 +121,7 @@ class NumberReader:
 
     def _part(self, word: str, used: int, ceiling: int) -> int | None:
         value = self._values.get(word)
-        if value is None and word.isdigit() and len(word) <= 3 and (not used or ceiling <= 1000):
+        if value is None and word.isdecimal() and len(word) <= 3 and (not used or ceiling <= 1000):
             return int(word)
         return value
 

@@ -95,7 +95,7 @@ def _read_digits(words: list[str], at: int, numbers: NumberReader) -> tuple[str,
     if at >= len(words):
         return "", 0
     word = words[at]
-    if word.isdigit() and len(word) > 3:
+    if word.isdecimal() and len(word) > 3:
         return word, 1
     if word in ("un", "una"):
         return "", 0
@@ -105,7 +105,7 @@ def _read_digits(words: list[str], at: int, numbers: NumberReader) -> tuple[str,
     value, used = numbers.read(words, at)
     if not used:
         return "", 0
-    return (word, 1) if used == 1 and word.isdigit() else (str(value), used)
+    return (word, 1) if used == 1 and word.isdecimal() else (str(value), used)
 
 
 def read_email(words: list[str], at: int) -> tuple[str, int, int] | None:

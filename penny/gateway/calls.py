@@ -253,6 +253,8 @@ def read_query(request: web.Request, zone: ZoneInfo, ignore: tuple[str, ...] = (
         zone: of days and moments that name none.
     """
     given = {k: v for k, v in request.query.items() if k not in ("api_key", *ignore)}
+    if given.get("tenant", whose := _whose(request)) != whose and whose is not None:
+        raise ProtocolError("tenant: this key sees the calls of its own alone", field="tenant")
     try:
         return CallQuery.model_validate(given).in_zone(zone)
     except ValidationError as error:

@@ -61,7 +61,7 @@ def _number(reader: NumberReader, words: list[str]) -> int:
         words = [ordinal]
     if len(words) == 1 and words[0] in _FIRST:
         return _FIRST[words[0]]
-    if len(words) == 1 and words[0].isdigit():
+    if len(words) == 1 and words[0].isdecimal():
         value = int(words[0])
     else:
         value, used = reader.read(words, 0) if words else (0, 0)

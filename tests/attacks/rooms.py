@@ -63,10 +63,11 @@ async def anothers_kept_call(house: House) -> str:
     asked += [("GET", part) for part in ("/metrics", "/transcript", "/audio")]
     paths = [(method, f"/v1/calls/{call_id}{part}") for method, part in asked]
     paths.append(("GET", f"/conversations/{call_id}/metrics"))
-    body = {"held": True, "paused": True}
+    bodies = {"/hold": {"held": True}, "/recording": {"paused": True}}
     async with house.http("acme", "admin") as http:
         for method, path in paths:
-            async with http.request(method, path, json=body if method == "POST" else None) as told:
+            body = bodies.get(path.removeprefix(f"/v1/calls/{call_id}"))
+            async with http.request(method, path, json=body) as told:
                 assert told.status == 404, (method, path, told.status)
     await is_kept(house, "bolt", call_id)
     return f"404 x{len(paths)}"
