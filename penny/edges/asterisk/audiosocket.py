@@ -137,12 +137,14 @@ class AudioSocketWire(asyncio.Protocol):
             self._refuse("no_id")
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Asterisk closes without a word when the caller hangs up; an error is none of theirs."""
+        """Asterisk closes without a word when the caller hangs up, and what it has not read then
+        makes that a reset; any other error is none of the caller's."""
         self._stop_timer()
         if not self._gone.done():
             self._gone.set_result(None)
         if self._edge is not None:
-            (self._edge.left if error is None else self._edge.lost)()
+            is_closed = error is None or isinstance(error, ConnectionError)
+            (self._edge.left if is_closed else self._edge.lost)()
 
     # -- reading ------------------------------------------------------------------------------
 
