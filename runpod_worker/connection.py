@@ -285,7 +285,8 @@ class Connection:
 
     async def _respond(self, command: Generate) -> None:
         filler: asyncio.Task[None] | None = None
-        if command.needs:  # a caller spoke, and hears nothing yet
+        # A caller spoke, and hears nothing yet; what is generated beside the call is not heard.
+        if command.needs and command.response_id == self._core.active_response_id:
             thinking = self._thinking.run(command.response_id, self._voice, self._silent_ms)
             filler = self._tasks.spawn(thinking, name="filler")
         try:

@@ -24,8 +24,8 @@ from runpod_worker.engines.silero import SileroVad
 from runpod_worker.server import Worker
 from runpod_worker.settings import WorkerSettings
 from runpod_worker.spoken_settings import SpokenSettings
-from runpod_worker.stages import LlmToolCall
-from tests.doubles.engines import FixedLlm, FixedStt, FixedTts
+from runpod_worker.stages import LlmToolCall, SttOptions, Transcript
+from tests.doubles.engines import FixedLlm, FixedStt, FixedTts, FixedUtterance
 from tests.doubles.realtime_client import RealtimeClient
 from tests.doubles.speech import silence, speak
 
@@ -326,6 +326,42 @@ async def test_a_slow_answer_to_a_spoken_question_begins_with_a_filler() -> None
     told = "response.output_audio_transcript.delta"
     words = [event["delta"] for event in client.events if event["type"] == told]
     assert words == ["A ver… ", "El día quince."]
+
+
+async def test_what_is_generated_beside_the_conversation_has_no_filler() -> None:
+    heard, told = asyncio.Event(), "response.output_audio_transcript.delta"
+
+    class SlowUtterance(FixedUtterance):
+        async def finish(self) -> Transcript:
+            await heard.wait()
+            return await super().finish()
+
+    class SlowStt(FixedStt):
+        def begin(self, options: SttOptions) -> FixedUtterance:
+            return SlowUtterance(self)
+
+    spoken = SpokenSettings(filler_after_ms=600, fillers={"es": ("A ver…",)})
+    engines = make_engines(SlowStt("cuándo vence"), FixedLlm("El día quince."))
+    detection = {"type": "server_vad", "create_response": False}
+    session = {"type": "realtime", "audio": {"input": {"turn_detection": detection}}}
+    async with connected(engines, WorkerSettings(spoken=spoken)) as client:
+        await client.send("session.update", session=session)
+        await client.stream(silence(300) + speak("cuándo vence mi factura") + silence(900))
+        await client.until("input_audio_buffer.committed")
+        await client.send("response.create", response={"conversation": "none"})
+        beside = (await client.until("response.created"))["response"]["id"]
+        await client.send("response.create")
+        await client.until(told)
+        heard.set()
+        await client.until("response.done")
+        await client.until("response.done")
+
+    words = [(e["response_id"] == beside, e["delta"]) for e in client.events if e["type"] == told]
+    assert sorted(words) == [
+        (False, "A ver… "),
+        (False, "El día quince."),
+        (True, "El día quince."),
+    ]
 
 
 @pytest.mark.parametrize("broken", ["writer", "ears"])

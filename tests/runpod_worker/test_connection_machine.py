@@ -117,6 +117,17 @@ class BreakableTts(Breakable, FixedTts):
             yield pcm
 
 
+class CountedFillers(Fillers):
+    """Fillers that count what is taken: each is made once, and said in many turns."""
+
+    taken_bytes = 0
+
+    def take(self, voice: Voice) -> tuple[str, bytes]:
+        text, pcm = super().take(voice)
+        self.taken_bytes += len(pcm)
+        return text, pcm
+
+
 class ConnectionMachine(RuleBasedStateMachine):
     """The model knows the wire alone, and what the engines were asked for."""
 
@@ -128,6 +139,9 @@ class ConnectionMachine(RuleBasedStateMachine):
         self.stt = BreakableStt("hola", "", default="cuándo vence", latency_s=0.1)
         self.llm = BreakableLlm("Una frase. " + "Otra frase más larga, sí. " * 6, gap_s=0.05)
         self.tts = BreakableTts(first_s=0.05)
+        worker = WorkerSettings()
+        self.filler_tts = BreakableTts(first_s=0.05)  # their making is no saying
+        self.fillers = CountedFillers(self.filler_tts, worker.spoken.fillers)
         self.hangups: list[Hangup] = []
         self.events: list[Json] = []
         self.ids: set[str] = set()
@@ -140,10 +154,11 @@ class ConnectionMachine(RuleBasedStateMachine):
         self.connection = Connection(
             core,
             engines,
-            WorkerSettings(),
+            worker,
             penny_events=True,
             send_event=self.take,
             hang_up=self.hang_up,
+            fillers=self.fillers,
             apologies=Fillers(self.tts, {}),  # each made when it is said, so that it is counted
         )
         self.run(self.connection.open(NOW_S))
@@ -184,6 +199,9 @@ class ConnectionMachine(RuleBasedStateMachine):
             self.created[response["id"]] = response["conversation_id"] is not None
         elif kind == "response.done":
             self.ended[event["response"]["id"]] += 1
+        elif kind == "response.output_audio_transcript.delta":
+            is_filler = event["delta"].strip() in self.filler_tts.phrases
+            assert self.created[response_id] or not is_filler, "a filler nobody is to hear"
         elif kind == "response.output_audio.delta":
             self.sent_bytes[event["item_id"]] += len(base64.b64decode(event["delta"]))
         elif kind == "conversation.item.added":
@@ -234,6 +252,7 @@ class ConnectionMachine(RuleBasedStateMachine):
             fault.removeprefix(stage) if fault.startswith(stage) else ""
             for stage in ("llm ", "tts ")
         )
+        self.filler_tts.fault = self.tts.fault
         self.send("response.create", response=response)
 
     @precondition(lambda self: self.running())
@@ -300,11 +319,21 @@ class ConnectionMachine(RuleBasedStateMachine):
     def the_wire_is_consistent(self) -> None:
         assert all(count == 1 for count in self.ended.values())
         assert sum(self.created[each] for each in self.running()) <= 1
-        assert sum(self.sent_bytes.values()) <= self.tts.generated_bytes
+        assert sum(self.sent_bytes.values()) <= self.tts.generated_bytes + self.fillers.taken_bytes
         assert not self.hangups
 
     def teardown(self) -> None:
-        for engine in (self.stt, self.llm, self.tts):
+        try:
+            self.end()
+        finally:  # what failed here must not be laid to the next test's charge
+            self.run(self.connection.aclose())
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            self.loop.close()
+            self.logs.__exit__(None, None, None)
+
+    def end(self) -> None:
+        """All comes to an end, and nothing is left."""
+        for engine in (self.stt, self.llm, self.tts, self.filler_tts):
             engine.fault = ""
         self.run(asyncio.sleep(600))
         assert not self.running(), "a response never ended"
@@ -320,9 +349,6 @@ class ConnectionMachine(RuleBasedStateMachine):
         assert names == {"realtime writer", "realtime listener"}
         self.run(self.connection.aclose())
         assert not asyncio.all_tasks(self.loop)
-        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
-        self.loop.close()
-        self.logs.__exit__(None, None, None)
 
 
 ConnectionMachine.TestCase.settings = settings(
