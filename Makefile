@@ -59,7 +59,7 @@ setup-browser: $(DEV_STAMP) ## a Chromium for the tests of the page, where there
 
 .PHONY: test
 test: $(DEV_STAMP) setup-browser ## set everything up and pass the tests
-	@$(BIN)/python -m tests.steady -q -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
+	@$(BIN)/python -m tests.steady -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-fast
 test-fast: $(DEV_STAMP) ## the tests that leave the process neither by sockets nor by time: under a minute
@@ -67,8 +67,8 @@ test-fast: $(DEV_STAMP) ## the tests that leave the process neither by sockets n
 	  $$(grep -rlE "mark\.(pure|virtual_time)" tests --include="test_*.py" --exclude-dir=worker_torch)
 
 .PHONY: coverage
-coverage: $(DEV_STAMP) ## every branch of the pure floors is taken by their own tests, or this fails
-	@$(BIN)/python -m tests.steady -q -n $(JOBS) $(PURE:%=tests/penny/%) --hypothesis-seed=0 \
+coverage: $(DEV_STAMP) ## every branch of the pure floors is taken by a test without chance, or this fails
+	@$(BIN)/python -m tests.steady -q -n $(JOBS) $(PURE:%=tests/penny/%) -m "not hypothesis" \
 	  $(PURE:%=--cov=penny/%) --cov-branch --cov-report=
 	@$(BIN)/coverage report --show-missing --skip-covered --fail-under=100
 
@@ -100,7 +100,7 @@ test-all: $(DEV_STAMP) ## set everything up and pass every check and test, as CI
 .PHONY: test-here
 test-here:
 	@$(MAKE) --no-print-directory check
-	@$(MAKE) --no-print-directory test TESTS="$(PURE:%=--ignore=tests/penny/%)"
+	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory coverage
 
 .PHONY: setup-others

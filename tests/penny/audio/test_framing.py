@@ -28,6 +28,7 @@ def test_a_frame_leaves_with_its_last_byte() -> None:
     assert framer.feed(b"abc") == []
     assert framer.feed(b"d") == [b"abcd"]
     assert framer.feed(b"efghijk") == [b"efgh"]
+    assert len(framer) == 3
     assert framer.drain() == b"ijk"
 
 

@@ -53,6 +53,11 @@ def test_an_integer_beyond_64_bits_is_its_nearest_double_and_can_be_written_agai
     assert dump_json(message) == b'{"x":1e+30}'
 
 
+def test_half_a_surrogate_pair_is_mended_and_the_numbers_beside_it_stay() -> None:
+    message = load_message(r'{"x": "\ud83d", "y": 1.5}', CoreSettings())
+    assert message == {"x": "\ufffd", "y": 1.5}
+
+
 def test_a_message_beyond_the_limit_is_refused_unread() -> None:
     error = the_error(Talk(max_message_bytes=100).raw("x" * 101))
     assert error["code"] == "message_too_large"

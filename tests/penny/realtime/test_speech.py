@@ -35,6 +35,12 @@ def test_a_cut_inside_a_phrase_keeps_whole_words_by_proportion() -> None:
     assert cut(say(("aaaa bbbb cccc dddd", 1900), ("fin", 300)), 890) == "aaaa"
 
 
+def test_a_cut_inside_audio_without_words_keeps_none() -> None:
+    speech = Speech()
+    speech.add_audio(1000 * BYTES_PER_MS)
+    assert cut(speech, 500) == ""
+
+
 def test_words_announced_in_pieces_before_their_audio_are_one_phrase() -> None:
     speech = say(("Hola ", 0), ("buenos ", 0), ("días", 1000))
     speech.finish()
