@@ -165,21 +165,27 @@ def run_full(options: argparse.Namespace) -> Json:
 
 
 def run_quick() -> int:
-    """One ratio for each pairing; 1 when one is over the bar or has lost calls."""
+    """One ratio for each pairing; 1 when one is over the bar, or loses calls, twice.
+
+    What fails is measured once more: a neighbour on a shared machine is no reason to fail.
+    """
     take_priority()
-    rows, raw = run_pairs(pair_up(None), (10,), 3.0, 2)
-    lost = sum(
-        bool(seen["failed"] or seen["heard"] < 0.9 * seen["sent"])
-        for pair in raw["rounds"]
-        for seen in pair["rounds"]
-    )
-    say(report.pair_table(rows))
-    over = [row["work"] for row in rows if row["ratio"] > QUICK_RATIOS[row["work"].split()[1]]]
-    if over:
-        say(f"Too many bare relays ({QUICK_RATIOS}): {', '.join(over)}")
-    if lost:
-        say(f"Calls or frames were lost in {lost} rounds.")
-    return 1 if lost or over else 0
+    pairs = pair_up(None)
+    for _ in range(2):
+        rows, raw = run_pairs(pairs, (10,), 3.0, 2)
+        say(report.pair_table(rows))
+        lost = {
+            pair["work"]
+            for pair in raw["rounds"]
+            for seen in pair["rounds"]
+            if seen["failed"] or seen["heard"] < 0.9 * seen["sent"]
+        }
+        over = {row["work"] for row in rows if row["ratio"] > QUICK_RATIOS[row["work"].split()[1]]}
+        if not lost and not over:
+            return 0
+        say(f"Over {QUICK_RATIOS}: {sorted(over)}; calls or frames lost: {sorted(lost)}")
+        pairs = [pair for pair in pairs if pair[0].work in lost | over]
+    return 1
 
 
 def run_recording(options: argparse.Namespace) -> int:
