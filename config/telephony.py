@@ -29,6 +29,7 @@ def _check_prefix(prefix: str) -> str:
 
 E164 = Annotated[str, AfterValidator(_check_number)]
 Prefix = Annotated[str, AfterValidator(_check_prefix)]
+CompanyName = Annotated[str, Field(min_length=1, max_length=80, pattern=r"\w")]
 PlaceName = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")]
 
 
@@ -189,6 +190,9 @@ class TelephonySection(Section):
     )
     probe_loopback: bool = Field(
         False, description="a test of the connection may ask this machine itself"
+    )
+    companies: dict[str, CompanyName] = Field(
+        default_factory=dict, description="tenant: the company that its callers hear first"
     )
     numbers: dict[E164, NumberSection] = Field(
         default_factory=dict, description="called number: whose it is and what answers"

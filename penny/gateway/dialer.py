@@ -342,6 +342,7 @@ def _as_call(dial: Dial) -> PhoneCall:
         instructions=asked["instructions"] or "",
         actions=tuple(asked["actions"]),
         context=asked["context"],
+        is_commercial=asked["purpose"] == "commercial",
         session_id=dial.session_id,
     )
 

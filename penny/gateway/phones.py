@@ -23,6 +23,7 @@ from penny.ids import new_id
 from penny.session.broker import Broker
 from penny.session.mode import SessionSpec
 from penny.session.observers import Observer
+from penny.telephony.opening import open_call
 from penny.trust.identity import Identity
 
 
@@ -49,6 +50,7 @@ class PhoneCall:
     instructions: str = ""
     actions: tuple[str, ...] = ()
     context: Json = field(default_factory=dict)
+    is_commercial: bool = False
     session_id: str = field(default_factory=lambda: new_id("sess"))
 
     @property
@@ -181,8 +183,17 @@ class Phones:
             async with aclosing(speaker):
                 greeting = self._config.session.greeting if call.greeting is None else call.greeting
                 told = self._notice(spec.tenant, spec.language, call.own_number)
-                if line := " ".join(filter(None, (told, greeting))):
-                    speaker.send(say_exactly(line))
+                opening = open_call(
+                    self._config.telephony.companies.get(call.tenant, ""),
+                    spec.language,
+                    told,
+                    greeting,
+                    is_outbound=call.direction == "outbound",
+                    is_commercial=call.is_commercial,
+                )
+                speaker.send(say_exactly(opening.line))
+                again = say_exactly(opening.identity)["response"]
+                edge.open_with(opening.is_in, opening.line, again)
                 if begin is not None:
                     await begin()
                 actions = spec.context["available_actions"]

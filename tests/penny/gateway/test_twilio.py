@@ -93,6 +93,13 @@ def say(stream: TwilioStream, text: str) -> None:
     stream.voice.extend(voice[at : at + 160] for at in range(0, len(voice) // 160 * 160, 160))
 
 
+async def answering(stream: TwilioStream, llm: FixedLlm, ms: int) -> None:
+    """Until the caller has heard so much of the answer to their first words."""
+    await until(lambda: bool(llm.requests))
+    opened = stream.loud_ms()
+    await until(lambda: stream.loud_ms() >= opened + ms)
+
+
 async def refused(http: aiohttp.ClientSession, url: str) -> dict[str, float]:
     """What was refused, by reason."""
     async with http.get(f"{url}/metrics", headers=OPERATOR) as answer:
@@ -148,7 +155,7 @@ async def test_speech_stops_the_voice_and_the_history_is_cut_where_it_was_heard(
     llm = FixedLlm(LONG)
     async with line(make_engines(llm=llm)) as (http, url), calling_in(http, url) as stream:
         say(stream, "¿Cuándo vence mi factura?")
-        await until(lambda: stream.loud_ms() >= 1500)
+        await answering(stream, llm, 1500)
         say(stream, "Perdone, quería preguntar otra cosa distinta.")
         await until(lambda: bool(stream.clears))
         heard = stream.loud_ms()
@@ -166,7 +173,7 @@ async def test_keys_are_what_the_caller_typed() -> None:
     llm = FixedLlm(LONG)
     async with line(make_engines(llm=llm)) as (http, url), calling_in(http, url) as stream:
         say(stream, "Buenos días.")
-        await until(lambda: stream.loud_ms() >= 500)
+        await answering(stream, llm, 500)
         for digit in "4711#":
             await stream.press(digit)
         await until(lambda: any("4711" in str(request) for request in llm.requests))
