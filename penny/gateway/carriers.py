@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 
 from aiohttp import web
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from config.credentials import read_secret
 from config.schema import Config
 from penny.errors import ConfigError
 from penny.gateway.asterisk import AsteriskDoor
+from penny.gateway.dial_routes import DialRoutes
 from penny.gateway.dialer import Dialer
 from penny.gateway.gate import Gate
 from penny.gateway.live_phones import LivePhoneRoutes
@@ -48,8 +49,9 @@ class Carriers:
         self.phones = Phones(broker, config, gate, clock, notice, metrics.phone_late.observe)
         self.twilio: TwilioDoor | None = None
         self.dialer = Dialer(config, self.phones.check, self.phones.keep_unconnected)
-        self.dialer.add_to(app)
+        DialRoutes(self.dialer).add_to(app)
         self.phones.never_call = self.dialer.never_call
+        self.phones.answered_by = self.dialer.answered_by
         LivePhoneRoutes(self.phones, broker.end_session).add_to(app)
         metrics.figures.append(self.collect)
         section = config.telephony.twilio
@@ -97,3 +99,8 @@ class Carriers:
         """The calls under way, for the operator."""
         live = len(self.phones.edges)
         yield GaugeMetricFamily("penny_phone_calls", "Telephone calls under way", value=live)
+        told = "Calls that were asked for and that no rule allowed"
+        refused = CounterMetricFamily("penny_dials_refused", told, labels=["reason"])
+        for reason, count in self.dialer.refused.items():
+            refused.add_metric([reason], count)
+        yield refused

@@ -13,6 +13,8 @@ from penny.localized import language_of
 from penny.telephony.caller_wishes import fold
 
 
+MOST_SCREENED = 105
+"""Characters: seven seconds of speech at 15 a second."""
 _MACHINE = ("asistente virtual", "virtual assistant")
 _SENTENCE = re.compile(r"\s*[^.!?…]*[.!?…]*\s*")
 
@@ -56,6 +58,20 @@ def open_call(
         english = language_of(language) == "en"
         identity += " This is a commercial call." if english else " Es una llamada comercial."
     return Opening(identity, " ".join(filter(None, (identity, notice, rest))), company)
+
+
+def open_to_screener(company: str, language: str, reason: str) -> Opening:
+    """What a call screener hears: company, machine and reason, in eight seconds at most.
+
+    Args:
+        reason: cut where it is too long.
+    """
+    identity = _introduce(company, language_of(language), is_outbound=True)
+    room = MOST_SCREENED - len(identity) - 1
+    words, said = reason.split(), ""
+    while words and len(said) + len(words[0]) < room:
+        said = f"{said} {words.pop(0)}".strip()
+    return Opening(identity, f"{identity} {said}".strip(), company)
 
 
 def _tells(words: str, company: str) -> bool:

@@ -65,7 +65,7 @@ class PhoneEdge:
         self._wish = TypedWish()
         self._sink: EdgeSink | None = None
         self._heard_s = clock()
-        self._destination = ""
+        self._destination = self._summary = ""
         self._is_gone = self._is_closing = False
         self._quiet: asyncio.Future[None] | None = None
         self._quiet_since_s: float | None = None
@@ -73,7 +73,10 @@ class PhoneEdge:
         self._entries: list[str] = []
         """Keyed in before the session began, or before its opening was heard."""
         self._first: FirstWords | None = None
+        self._then: Callable[[], object] | None = None
         self._is_paused = False
+        self.only_listens = False
+        """Whether nothing is answered for now: who is there is not known."""
         ticker.join(self._tick)
 
     # -- the carrier's side -------------------------------------------------------------------
@@ -119,16 +122,37 @@ class PhoneEdge:
 
     def answer_with(self, response: Json) -> None:
         """Stop what is being answered, and have this instead (of ``response.create``)."""
-        if not self._is_closing and self._first is None:
+        if not self._is_closing and self._first is None and not self.only_listens:
             self._stop_answers(self._clock())
             self._to_session(self._wish.begin(new_id("event"), response))
 
-    def open_with(self, is_said: Callable[[str], bool], line: str, again: Json) -> None:
-        """Let the caller be heard only once they have heard the beginning of ``line``, the first
-        thing that the speaker says, by ``is_said``; where it was cut, the response ``again``
-        (of ``response.create``) says it once more. What they say and
-        key in meanwhile waits."""
-        self._first = FirstWords(is_said, line, again, self._clock())
+    def ask(self, event: Json) -> None:
+        """Send the speaker a client event of the application's."""
+        self._to_session(event)
+
+    def ask_for(self, response: Json) -> None:
+        """Have the speaker say this (of ``response.create``), after what it is saying."""
+        self._to_session(self._wish.begin(new_id("event"), response))
+
+    def open_with(
+        self,
+        is_said: Callable[[str], bool],
+        line: str,
+        again: Json,
+        then: Callable[[], object] | None = None,
+    ) -> None:
+        """Let the caller be heard only once they have heard the beginning of ``line``, the next
+        thing that the speaker is asked to say, by ``is_said``; where it was cut, the response
+        ``again`` (of ``response.create``) says it once more. What they say and key in meanwhile
+        waits.
+
+        Args:
+            then: called once ``line`` was heard to its end, or given up; without it the caller is
+                heard as soon as ``is_said``.
+        """
+        self._ears.pause()
+        self._first = FirstWords(is_said, line, again, self._clock(), is_whole=then is not None)
+        self._then = then
 
     def can_hand_over_to(self, name: str) -> bool:
         """Whether this call's carrier knows the name."""
@@ -162,6 +186,7 @@ class PhoneEdge:
             self.playout.send_due(now_s)  # a far side that buffers need not wait for the slot
         if event["type"] == "penny.handoff":
             self._destination = str(event.get("destination") or "")
+            self._summary = str(event.get("summary") or event.get("reason") or "")
         elif event["type"] == "error" and (again := self._wish.again(event["error"])) is not None:
             self._to_session(again)
 
@@ -188,7 +213,7 @@ class PhoneEdge:
 
     async def _let_go(self, reason: str) -> None:
         if reason == HANDOFF and self._destination and not self._is_gone:
-            if not await self._wire.transfer(self._destination):
+            if not await self._wire.transfer(self._destination, self._summary):
                 await self._wire.leave()
         elif reason in FAILED:
             await self._wire.leave()
@@ -244,6 +269,9 @@ class PhoneEdge:
         entries, self._entries = self._entries, []
         for entry in entries:
             self._enter(entry)
+        then, self._then = self._then, None
+        if then is not None:
+            then()
 
     def _look_for_quiet(self, slot_s: float) -> None:
         if self._quiet is None or self._quiet.done():

@@ -22,11 +22,19 @@ class FirstWords:
         is_said: whether what was heard is enough.
         line: the whole opening, as the speaker was asked to say it.
         again: the response that it is asked for where that was cut.
+        is_whole: enough is only what was said to its end.
     """
 
     def __init__(
-        self, is_said: Callable[[str], bool], line: str, again: Json, now_s: float
+        self,
+        is_said: Callable[[str], bool],
+        line: str,
+        again: Json,
+        now_s: float,
+        *,
+        is_whole: bool = False,
     ) -> None:
+        self._is_whole = is_whole
         self._is_said = is_said
         self._lines = {line, again["metadata"]["penny_say"]}
         self.again = again
@@ -50,11 +58,12 @@ class FirstWords:
         Args:
             heard: the words of the call that the caller has heard so far.
         """
-        if self._is_said(heard):
+        is_over = self._has_ended and not is_playing
+        if self._is_said(heard) and (is_over or not self._is_whole):
             return "heard"
         if not self._response_id:
             return "wait" if now_s < self._until_s else "given_up"
-        if not self._has_ended or is_playing:
+        if not is_over:
             return "wait"
         if self._tries >= MOST_TRIES:
             return "given_up"

@@ -54,7 +54,7 @@ class Line:
         async with upgrade.accepted() as connection:
             sid = request.query["sid"]
 
-            async def transfer(_destination: str) -> bool:
+            async def transfer(_destination: str, _summary: str) -> bool:
                 return False
 
             async def end() -> None:
