@@ -1,7 +1,7 @@
-"""Strangers' audio files, decoded in a process of their own: what breaks a codec breaks nothing else.
+"""Strangers' audio files, decoded in a process of their own, which a broken codec ends alone.
 
-The child is ``python -m penny.aio.audio_files RATE_HZ MAX_S``: the file on its standard input, PCM on
-its standard output. Its limits are the operating system's.
+The child is ``python -m penny.aio.audio_files RATE_HZ MAX_S``: the file on its standard input,
+PCM16 on its standard output. Its limits are the operating system's.
 """
 
 from __future__ import annotations
