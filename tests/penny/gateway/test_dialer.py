@@ -363,6 +363,25 @@ async def test_attempts_are_spaced_and_each_is_told_with_its_number(tmp_path: Pa
     assert (found.series, found.attempt) == (dial.id, 3)
 
 
+async def test_two_hundred_calls_that_nobody_takes_hold_no_place_and_end_once_each(
+    tmp_path: Path,
+) -> None:
+    many = {"at_once": 1, "per_minute": 1000, "per_day": 1000, "attempts": 1000}
+    house = House(tmp_path, **many)
+    dialer = house.open()
+    words = ("no-answer", "busy", "canceled", "failed")
+    for number in range(200):
+        dial = await dialer.place(ACME, DialWish(to=TO))  # one at once: the last one is over
+        status = words[number % len(words)]
+        await dialer.told(dial.id, f"CA{number + 1}", "ringing")
+        await dialer.told(dial.id, f"CA{number + 1}", status)
+        await dialer.told(dial.id, f"CA{number + 1}", words[(number + 1) % len(words)])
+        await dialer.ended(dial.session_id, "error")
+    assert len(house.placed) == 200
+    outcomes = [why for _, why, _, _ in house.kept]
+    assert [outcomes.count(word.replace("-", "_")) for word in words] == [50] * 4
+
+
 async def test_a_scheduled_call_survives_a_restart_and_is_placed_once(tmp_path: Path) -> None:
     house = House(tmp_path, from_hour=9, to_hour=21, weekends=False)
     at = datetime(2026, 12, 4, 22, tzinfo=UTC)  # a Friday evening
