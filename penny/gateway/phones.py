@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
@@ -103,7 +103,7 @@ class Phones:
         self._plans: dict[str, AnswerPlan] = {}
         self._answerers: dict[str, AnswerWatch] = {}
         """What is still to be known of placed calls, by session."""
-        self.answered_by: Callable[[str, str], Awaitable[None]] | None = None
+        self.answered_by: Callable[[str, str], Coroutine[Any, Any, None]] | None = None
         """Writes down who answered a session's call."""
         broker.add_observer(lambda session, _turns: self._watch_answerer(session.id))
         self.keep: Callable[[Json, str], None] | None = None

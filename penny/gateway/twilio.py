@@ -160,7 +160,8 @@ class TwilioDoor:
         """The call that a webhook about its transfer tells of."""
         number = self._config.telephony.numbers.get(str(form.get("To", "")))
         if form.get("Direction") == "inbound":
-            return number and _incoming(number, str(form.get("From", "")), str(form["To"]))
+            caller, callee = str(form.get("From", "")), str(form["To"])
+            return None if number is None else _incoming(number, caller, callee)
         if self.placed is None:
             return None
         return await self.placed.of_sid(str(form["CallSid"]))
