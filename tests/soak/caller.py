@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+import json
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -29,6 +30,8 @@ class Tally:
     """Answers whose events did not come once each, in order."""
     lateness_ms: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    wrong_turns: list[str] = field(default_factory=list)
+    """What the first wrong turn of a caller looked like."""
 
 
 class SoakCaller:
@@ -41,8 +44,10 @@ class SoakCaller:
         self._measure = measure
         self._caller: Caller | None = None
         self._token = ""
-        self._turn = 0
-        self._arrived = False
+        self._sent: list[str] = []
+        """Text messages since the start: of those that ``session_resumed`` does not count, the
+        line that broke took the rest."""
+        self._told = False
         self._pending: list[dict[str, object]] = []
         self._stack = AsyncExitStack()
 
@@ -73,7 +78,7 @@ class SoakCaller:
         """Ask, and hear the answer to its end over as many connections as it takes."""
         kinds: list[str] = []
         heard, began_s, told_ms = 0, 0.0, -1
-        await self._ask()
+        await self._say({"type": "text_input", "text": "¿Cuándo vence mi factura?"})
         while "transcript_heard" not in kinds:
             message = await self._receive()
             if isinstance(message, bytes):
@@ -87,40 +92,24 @@ class SoakCaller:
                 continue
             kinds.append(str(message["type"]))
             match message:
-                case {"type": "session_resumed"} | {"type": "pong"}:
-                    await self._ask_again_if_lost(message)
                 case {"type": "audio_done", "duration_ms": int(duration_ms)}:
                     told_ms = duration_ms
-        self._tally.wrong_audio += heard != told_ms * PCM_BYTES_PER_MS
         once = ("audio_started", "audio_done", "response_done", "transcript_heard")
-        self._tally.out_of_order += any(kinds.count(kind) != 1 for kind in once)
+        is_wrong = any(kinds.count(kind) != 1 for kind in once)
+        is_short = heard != told_ms * PCM_BYTES_PER_MS
+        self._tally.wrong_audio += is_short
+        self._tally.out_of_order += is_wrong
+        if (is_wrong or is_short) and not self._told:
+            self._told = True
+            self._tally.wrong_turns.append(
+                f"{heard / PCM_BYTES_PER_MS:.0f} of {told_ms} ms; {kinds}"
+            )
 
-    async def _ask(self) -> None:
-        self._turn += 1
-        self._arrived = False
-        text = "¿Cuándo vence mi factura?"
-        await self._say({"type": "text_input", "text": text}, nonce=f"turn {self._turn}")
-
-    async def _ask_again_if_lost(self, message: dict[str, object]) -> None:
-        """What was sent into a dying connection may never have arrived: its pong tells."""
-        if message.get("nonce") == f"turn {self._turn}":
-            self._arrived = True
-        elif self._arrived:
-            return
-        elif message["type"] == "session_resumed":
-            await self._say(None, nonce="did it arrive?")
-        elif message.get("nonce") == "did it arrive?":
-            self._turn -= 1
-            await self._ask()
-
-    async def _say(self, message: dict[str, str] | None, *, nonce: str) -> None:
+    async def _say(self, message: dict[str, str]) -> None:
         assert self._caller is not None
-        try:
-            if message is not None:
-                await self._caller.socket.send_json(message)
-            await self._caller.send("ping", nonce=nonce)
-        except (ConnectionError, aiohttp.ClientError):
-            return  # the reader meets the same end, comes back, and asks whether it arrived
+        self._sent.append(json.dumps(message))
+        with suppress(ConnectionError, aiohttp.ClientError):  # it is sent again when we are back
+            await self._caller.socket.send_str(self._sent[-1])
 
     async def _receive(self) -> bytes | dict[str, object]:
         while True:
@@ -167,5 +156,8 @@ class SoakCaller:
             self._caller = caller
             self._pending.append(caller.events[0])
             self._tally.resumed += 1
+            with suppress(ConnectionError, aiohttp.ClientError):
+                for lost in self._sent[int(caller.events[0]["received"]) :]:
+                    await caller.socket.send_str(lost)
             return
         raise RuntimeError("the gateway was out of reach for 50 attempts")

@@ -135,6 +135,7 @@ def print_report(
         "memory": f"{before[0]:.1f} -> {after[0]:.1f} MiB",
         "descriptors": f"{before[1]} -> {after[1]}",
         "callers failed": tally.failures or 0,
+        "first wrong turns": tally.wrong_turns or 0,
     }
     for name, value in lines.items():
         print(f"{name:25}{value}")
@@ -151,7 +152,7 @@ def _resources(process: psutil.Process) -> tuple[float, int]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sessions", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=180)
+    parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="penny-soak-") as folder:
