@@ -129,6 +129,7 @@ def print_report(
         "faults injected": f"{sum(faults.injected.values())} ({told})",
         "connections resumed": tally.resumed,
         "turns": f"{tally.asked} asked, {tally.asked - tally.answered} lost",
+        "answered again": f"{tally.replaced} turns of workers that were lost",
         "events lost": tally.out_of_order,
         "answers with wrong audio": tally.wrong_audio,
         "frame lateness p50, p99": f"{middle_ms:.1f}, {p99_ms:.1f} ms",
