@@ -29,6 +29,7 @@ from modes.self_hosted.runpod.door import WorkerDoor
 from penny.aio.tasks import TaskOwner
 from penny.gateway.admin import AdminRoutes
 from penny.gateway.asterisk import AsteriskDoor
+from penny.gateway.audio_api import AudioApi
 from penny.gateway.calls import CallRoutes, CallsCollector
 from penny.gateway.carriers import Carriers
 from penny.gateway.guard import make_guard
@@ -232,11 +233,11 @@ class Gateway:
         broker.give_up_lost = lambda: door.held.give_up_longest_lost(clock())
         realtime = RealtimeDoor(broker, config, trust.gate, trust.secrets, time.time, notice)
         realtime.add_to(app)
+        AudioApi(realtime, trust.gate).add_to(app)
         if peers is not None:
             self._webrtc = WebRtcDoor(realtime, peers)
             self._webrtc.add_to(app)
         self._carriers = Carriers(broker, config, trust.gate, clock, notice, metrics, app)
-        self._add_sign_in(app, trust, clock)
         KbRoutes(kb, trust.gate, config.kb.default_ref).add_to(app)
         KbDeskRoutes(kb, trust.gate).add_to(app)
         AdminRoutes(
@@ -255,7 +256,7 @@ class Gateway:
         app.router.add_route("*", "/v1/{path:.*}", RealtimeDoor.refuse_path)  # what nothing took
         return app
 
-    def _add_openid(self, app: web.Application, trust: Trust, clock: Callable[[], float]) -> None:
+    def _add_openid(self, app: web.Application, trust: Trust) -> None:
         """The way in by an OpenID provider. Raises ConfigError when its client's secret is away."""
         section = self._config.sign_in.openid
         if section is None:
@@ -264,13 +265,15 @@ class Gateway:
         from penny.gateway.openid import OpenIdRoutes
 
         pages = frozenset(room.path for room in ROOMS)
-        gate, sign_ins = trust.gate, trust.sign_ins
+        gate, sign_ins, clock = trust.gate, trust.sign_ins, time.monotonic
         OpenIdRoutes(self._config, section, gate, sign_ins, pages, clock).add_to(app)
 
     def _add_pages(
         self, app: web.Application, routes: Routes, trust: Trust, metrics: Metrics
     ) -> None:
         """The pages, what they show of the house, and of its calls."""
+        SignInRoutes(trust.gate, trust.sign_ins).add_to(app)
+        self._add_openid(app, trust)
         kept = self._kept
         section = self._config.telephony
         lines = TelephonyStore(self._config.resolve(section.folder), section, os.environ)
