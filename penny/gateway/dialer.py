@@ -216,8 +216,11 @@ class Dialer:
             except DialRefused as error:
                 log.warning("scheduled_call_denied", dial_id=dial.id, code=error.code)
                 await self._end(dial, "denied")
-            except PennyError as error:  # no room, no carrier, the carrier's no: told and counted
+            except PennyError as error:  # the carrier's no: the call is over by it
                 log.warning("scheduled_call_not_placed", dial_id=dial.id, code=error.code)
+            except Exception:  # it keeps no other call waiting
+                log.exception("scheduled_call_failed", dial_id=dial.id)
+                await self._end(dial, "failed")
 
     async def _place_waiting(self, dial: Dial) -> None:
         """Raises DialRefused: never; PennyError: the carrier refused it, and it is over."""

@@ -54,23 +54,23 @@ class PlacedCalls(Protocol):
 
 
 def as_call(dial: Dial) -> PhoneCall:
-    """What is to be answered."""
+    """What is to be answered; of a record that another version wrote, what it tells."""
     asked = dial.asked
     return PhoneCall(
         tenant=dial.tenant,
         caller=dial.caller_id,
         callee=dial.number,
         direction="outbound",
-        mode=asked["mode"],
-        language=asked["language"] or "",
-        greeting=asked["greeting"],
-        instructions=asked["instructions"] or "",
-        actions=tuple(asked["actions"]),
-        context=asked["context"],
-        is_commercial=asked["purpose"] == "commercial",
-        on_machine=asked["on_machine"],
-        message=asked["message"],
-        reason=asked["reason"],
+        mode=asked.get("mode"),
+        language=asked.get("language") or "",
+        greeting=asked.get("greeting"),
+        instructions=asked.get("instructions") or "",
+        actions=tuple(asked.get("actions", ())),
+        context=asked.get("context", {}),
+        is_commercial=asked.get("purpose") == "commercial",
+        on_machine=asked.get("on_machine", "talk"),
+        message=asked.get("message"),
+        reason=asked.get("reason", ""),
         attempt=dial.attempt,
         session_id=dial.session_id,
     )

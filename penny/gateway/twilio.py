@@ -179,7 +179,7 @@ class TwilioDoor:
             ("TimeLimit", str(section.max_s)),
         ]
         detection = DETECTION.get(self._section.machine_detection)
-        if detection is not None and dial.asked["on_machine"] != "talk":
+        if detection is not None and dial.asked.get("on_machine", "talk") != "talk":
             callback = f"{self.signatures.public_url}{AMD}{about}"
             fields += [("MachineDetection", detection), ("AsyncAmd", "true")]
             fields += [("AsyncAmdStatusCallback", callback)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -447,6 +449,31 @@ async def test_what_only_delays_a_scheduled_call_moves_it(tmp_path: Path) -> Non
     house.now_s += 61
     await dialer.place_due()
     assert len(house.placed) == 2
+
+
+async def test_a_call_that_cannot_be_read_or_whose_carrier_breaks_keeps_no_other_waiting(
+    tmp_path: Path,
+) -> None:
+    house = House(tmp_path, at_once=5)
+    dialer = house.open()
+    strange = await dialer.schedule(ACME, DialWish(to=TO))
+    asked = {"to": TO, "colour": "red"}  # as another version wrote it
+    with sqlite3.connect(tmp_path / "dials.sqlite") as db:
+        db.execute("UPDATE dials SET asked = ? WHERE id = ?", (json.dumps(asked), strange.id))
+
+    class Breaking:
+        async def place(self, dial: Dial, section: DialingSection) -> str:
+            if dial.id == broken.id:
+                raise RuntimeError("the carrier's client broke")
+            return await house.place(dial, section)
+
+    broken = await dialer.schedule(ACME, DialWish(to=TO))
+    last = await dialer.schedule(ACME, DialWish(to=TO))
+    dialer.placer = Breaking()
+    await dialer.place_due()
+    await dialer.place_due()
+    assert house.placed == [last.id]
+    assert [why for _, why, _, _ in house.kept] == ["failed", "failed"]
 
 
 async def test_who_opted_out_meanwhile_is_not_called(tmp_path: Path) -> None:
