@@ -223,7 +223,6 @@ class Phones:
                     edge.open_with(opening.is_in, opening.line, again)
                 else:
                     speaker.send(listening(answers=False))
-                    self._plans[spec.session_id] = self._plan(call, spec.language, told, opening)
                 if begin is not None:
                     await begin()
                 actions = spec.context["available_actions"]
@@ -231,6 +230,8 @@ class Phones:
                 persons = [name for name in actions if table[name].handoff is not None]
                 self._persons[spec.session_id] = persons[0] if persons else ""
                 self.edges[spec.session_id], self.calls[spec.session_id] = edge, call
+                if call.on_machine != "talk":
+                    self._plans[spec.session_id] = self._plan(call, spec.language, told, opening)
                 try:
                     limits = self._gate.session_limits(policy)
                     return await self._broker.run(mode, spec, edge, speaker, limits)

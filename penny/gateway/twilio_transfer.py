@@ -133,4 +133,5 @@ def come_back(call: PhoneCall, outcome: str, leg: str, language: str) -> PhoneCa
     """
     context = {**call.context, "returned": outcome, "parent_call": leg}
     greeting = in_language(RETURNED, language)
-    return replace(call, greeting=greeting, context=context, session_id=new_id("sess"))
+    again = replace(call, greeting=greeting, context=context, session_id=new_id("sess"))
+    return replace(again, on_machine="talk")  # a person is there

@@ -292,7 +292,7 @@ class PhoneEdge:
         """What was keyed in is what the caller typed: an item of theirs, and the wish to answer."""
         if not entry:
             return
-        if self._sink is None or self._first is not None:
+        if self._sink is None or self._first is not None or self.only_listens:
             self._entries.append(entry)
             return
         content = [{"type": "input_text", "text": entry}]

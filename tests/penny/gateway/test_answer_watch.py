@@ -66,7 +66,7 @@ class Placed(Sink):
         loop = asyncio.get_running_loop()
         if event["type"] == "input_audio_buffer.append":
             self.watch.caller_event(event, loop.time())
-        elif event["type"] == "response.create":
+        elif event["type"] == "response.create" and "response" in event:
             loop.call_soon(self._speak, event["response"])
 
     def _speak(self, response: Json) -> None:
@@ -122,6 +122,18 @@ async def test_a_person_hears_the_opening_within_a_second_and_is_answered_then()
     assert at_s - over_s <= 1.0
     assert call.answers_turns
     assert (call.found, call.ends) == (["human"], [])
+    await call.close()
+
+
+async def test_what_they_key_in_waits_until_it_is_known_who_they_are() -> None:
+    call = Placed()
+    for key in "12#":
+        call.edge.press(key)
+    await asyncio.sleep(1.0)
+    assert (call.of("conversation.item.create"), call.said) == ([], [])
+    await call.hear("¿Diga?")
+    await asyncio.sleep(15.0)
+    assert len(call.of("conversation.item.create")) == 1
     await call.close()
 
 
