@@ -91,12 +91,13 @@ class TwilioTransfers:
 
     async def _whisper(self, request: web.Request) -> web.Response:
         """To the person alone, whose leg has a SID of its own."""
+        token, parent = request.query.get("token", ""), request.query.get("of", "")
         try:
             await self._door.read(request)
+            await self._door.take_once(f"whisper {token.rpartition('.')[2]}")
         except PennyError as error:
             return refusal(error)
         response = Element("Response")
-        token, parent = request.query.get("token", ""), request.query.get("of", "")
         told = self._door.tokens.take(token, parent, self._door.now_s())
         if told is not None:
             twiml.say(response, told["say"], told["in"])

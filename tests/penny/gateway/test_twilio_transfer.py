@@ -76,7 +76,7 @@ async def test_a_person_hears_the_summary_and_a_call_that_nobody_takes_comes_bac
             child = {**voice_form(new_sid()), "CallStatus": "in-progress"}
             _, document = await ask(http, url, whisper, child)
             assert "queja" in (document.findtext("Say") or "")
-            assert len((await ask(http, url, whisper, child))[1]) == 0
+            assert (await ask(http, url, whisper, child))[0] == 403
             back = path_of(dial.attrib["action"])
             form = {**voice_form(call_sid), "CallStatus": "in-progress", "DialCallSid": new_sid()}
             nobody = {**form, "DialCallStatus": "no-answer"}
