@@ -20,8 +20,10 @@ from penny.gateway.live_phones import LivePhoneRoutes
 from penny.gateway.metrics import Metrics
 from penny.gateway.opening import Notice
 from penny.gateway.phones import Phones
+from penny.gateway.trunks import TrunkRounds
 from penny.gateway.twilio import TwilioDoor
 from penny.session.broker import Broker
+from penny.telephony.probe import Probe
 from penny.telephony.store import TelephonyStore
 
 
@@ -70,10 +72,14 @@ class Carriers:
             self.twilio.add_to(app)
             self.twilio.placed, self.dialer.placer = self.dialer, self.twilio
         self.asterisk: AsteriskDoor | None = None
+        self._trunks: TrunkRounds | None = None
         if config.telephony.asterisk.enabled:
             folder = config.resolve(config.telephony.folder)
             store = TelephonyStore(folder, config.telephony, os.environ)
             self.asterisk = AsteriskDoor(config, self.phones, store, clock)
+            probe = Probe(time.monotonic, allow_loopback=config.telephony.probe_loopback)
+            self._trunks = TrunkRounds(store, probe, time.monotonic)
+            metrics.figures.append(self._trunks.collect)
             metrics.figures.append(self.asterisk.collect)
             self.asterisk.add_to(app)
 
@@ -82,6 +88,8 @@ class Carriers:
         self.dialer.start()
         if self.asterisk is not None:
             await self.asterisk.start()
+        if self._trunks is not None:
+            self._trunks.start()
 
     def close(self) -> None:
         """Take no further call by those ways; live ones go on."""
@@ -91,7 +99,7 @@ class Carriers:
     async def aclose(self) -> None:
         await self.phones.aclose()
         await self.dialer.aclose()
-        for door in (self.twilio, self.asterisk):
+        for door in (self.twilio, self.asterisk, self._trunks):
             if door is not None:
                 await door.aclose()
 
