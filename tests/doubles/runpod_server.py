@@ -14,6 +14,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.doubles.http import HttpDouble
+
 
 Json = dict[str, Any]
 
@@ -36,7 +38,7 @@ class Job:
         return {"id": self.id, "status": self.status, "output": self.output}
 
 
-class RunpodServer:
+class RunpodServer(HttpDouble):
     """``workers`` is what ``/health`` tells; tests set it."""
 
     def __init__(self) -> None:
@@ -48,13 +50,12 @@ class RunpodServer:
         self.cancelled: list[str] = []
         self.pings = 0
         self.refuse_with = 0
-        self._runner: web.AppRunner | None = None
         self._closing = asyncio.Event()
         self.port = 0
 
     # -- life ---------------------------------------------------------------------------------
 
-    async def start(self) -> None:
+    def app(self) -> web.Application:
         app = web.Application()
         at = f"/v2/{ENDPOINT}"
         app.router.add_post(f"{at}/run", self._run)
@@ -67,15 +68,15 @@ class RunpodServer:
         app.router.add_get(f"{at}/job-stop/{{worker}}", self._stop)
         app.router.add_post(f"{at}/job-done/{{worker}}/{{job}}", self._done)
         app.router.add_get("/v2/ping/{worker}", self._ping)
-        self._runner = web.AppRunner(app, shutdown_timeout=1.0)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.port = self._runner.addresses[0][1]
+        return app
+
+    async def start(self) -> None:
+        await super().start()
+        self.port = int(self.address.rpartition(":")[2])
 
     async def aclose(self) -> None:
         self._closing.set()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await super().aclose()
 
     @property
     def api_url(self) -> str:
