@@ -177,7 +177,7 @@ def _read_clauses(text: str, language: Language) -> tuple[Clause, ...]:
         asks = objects or "?" in match["end"] or _asks(part, language)
         asks = asks and kind in (None, "open")
         if kind in ASKED - {"intro"}:
-            kind = None
+            kind, asks = None, True
         elif kind is None and not asks:
             kind, goes_on = _go_on(part, clauses, language)
         clauses.append(Clause(*match.span("words"), kind, goes_on, asks))

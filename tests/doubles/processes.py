@@ -131,6 +131,7 @@ async def gateway_process(
         "penny": {"modes": {"SELF_HOSTED": {"endpoint": endpoint}}},
         "keys": {"file": str(folder / "keys.sqlite")},
         "logs": {"format": "json"},
+        "waiting": {"enabled": False},  # see NO_FILLER of engines.py
         **sections,
     }
     path = folder / f"{name}.yaml"

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.setup.package_index import pins
-from tests.sources import PRODUCTION, ROOT, parsed
+from tests.sources import PRODUCTION, ROOT, parsed, statements
 
 
 pytestmark = pytest.mark.pure
@@ -43,7 +43,7 @@ def imported(folders: tuple[str, ...]) -> dict[str, Path]:
     """Third-party packages by the first file that imports them."""
     found: dict[str, Path] = {}
     for path, tree in parsed(*folders).items():
-        for node in ast.walk(tree):
+        for node in statements(tree):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and not node.level:
