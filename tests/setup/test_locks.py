@@ -14,6 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from runpod_worker.weights.catalogue import load_catalogue
 from tests.setup.package_index import pins
 from tests.sources import PRODUCTION, ROOT, parsed, statements
 
@@ -113,3 +114,13 @@ def test_a_lock_has_what_its_in_file_asks_for_and_a_hash_for_everything(lock: st
     assert len(entries) == len(pins(text))
     assert "://" not in text
     assert re.match(r"# \d+ packages, about [\d,]+ MB to download", text)
+
+
+def test_the_readme_tells_what_make_run_downloads() -> None:
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    told = (REQUIREMENTS / "base.txt").read_text(encoding="utf-8").splitlines()[0]
+    megabytes = re.search(r"about (\d+) MB", told)
+    assert megabytes is not None
+    assert f"about {megabytes[1]} MB of packages" in readme
+    weights = load_catalogue()["natural"].download_bytes // 10**6
+    assert f"fetches their {weights} MB" in readme
