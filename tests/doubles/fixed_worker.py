@@ -34,6 +34,7 @@ async def serve(port: int) -> None:
     runner = web.AppRunner(Worker(settings, engines).app(), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
+    print(f"The worker listens on http://127.0.0.1:{runner.addresses[0][1]}", flush=True)
     await asyncio.Event().wait()
 
 
