@@ -149,6 +149,8 @@ ANSWERED: dict[Language, dict[str, str]] = {
         "que plazo tengo para pagar, gracias": "veinte días",
         "Disculpe la hora, se ha ido la luz en mi calle": "interruptor general",
         "Perdone, ¿a qué hora puedo llamar?": "de ocho de la mañana",
+        "Estaba hablando con mi mujer, ¿a qué hora abrís los sábados?": "Los sábados abre solo",
+        "Mire, que ayer vino mi cuñado, ¿cómo leo el contador?": "cifras negras",
         "Vale, adiós. Una cosa, ¿abrís mañana?": "Mañana es martes",
         "Gracias. Una última cosa, ¿puedo hablar con una persona?": "900 123 456",
     },
@@ -163,6 +165,7 @@ ANSWERED: dict[Language, dict[str, str]] = {
         "Sorry to bother you, how much is the water?": "one euro and ten cents",
         "See you. Actually, when do you close today?": "Our phone line is open",
         "Thank you. By the way, can I pay by card?": "direct debit",
+        "Buy, oh wait, how do I read my meter?": "black digits",  # "bye", misheard
         "Thanks for that. One last thing, can I talk to a person?": "say agent",
     },
 }
@@ -175,6 +178,7 @@ UNANSWERED: dict[Language, tuple[str, ...]] = {
         "Gracias, pero la lavadora no funciona",
         "Adiós, ¿y quién arregla ascensores?",
         "Hola, me llamo Eva y busco un fontanero",
+        "He leído en el periódico lo de las lluvias, ¿mañana lloverá?",
     ),
     "en": (
         "Hi, my name is Sarah and I haven't received my invoice",
