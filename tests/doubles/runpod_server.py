@@ -44,6 +44,8 @@ class RunpodServer(HttpDouble):
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
         self.queue: deque[Job] = deque()
+        self.arrived = asyncio.Event()
+        """A job is queued; who takes it clears this."""
         self.stops: dict[str, deque[str]] = {}
         self.workers: Json = {"idle": 0, "initializing": 0, "ready": 0, "throttled": 0}
         self.minimums: list[int] = []
@@ -126,6 +128,7 @@ class RunpodServer(HttpDouble):
         job = Job(f"job-{len(self.jobs) + 1}", body["input"], body.get("policy") or {})
         self.jobs[job.id] = job
         self.queue.append(job)
+        self.arrived.set()
         return job
 
     def _job(self, request: web.Request) -> Job:
