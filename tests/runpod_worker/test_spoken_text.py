@@ -76,3 +76,17 @@ def test_letters_and_digits_of_other_scripts_are_no_failure(written: str, said: 
 )
 def test_any_text_can_be_written(text: str, language: str) -> None:
     assert isinstance(write_for_speech(text, language), str)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("1234", "uno dos tres cuatro"),
+        ("12345", "uno dos tres, cuatro cinco"),
+        ("123456", "uno dos tres, cuatro cinco seis"),
+        ("1234567", "uno dos tres, cuatro cinco seis siete"),
+        ("12345678", "uno dos tres, cuatro cinco seis, siete ocho"),
+    ],
+)
+def test_more_than_four_digits_have_pauses_between_groups(written: str, said: str) -> None:
+    assert write_for_speech(f"Su referencia es {written}.", "es") == f"Su referencia es {said}."
