@@ -1,4 +1,4 @@
-"""Sentences that recognisers write where nobody spoke. Pure."""
+"""Sentences that recognisers write of silence, ringing and music. Pure."""
 
 from __future__ import annotations
 
