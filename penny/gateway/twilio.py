@@ -358,7 +358,7 @@ class TwilioDoor:
         return True
 
     def language_of(self, call: PhoneCall) -> str:
-        """What is spoken in a call by whoever is not its session."""
+        """In which language a caller is spoken to beside the session."""
         return call.language or self._config.session.language
 
     def answer(self, document: Element) -> web.Response:

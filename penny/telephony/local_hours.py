@@ -1,4 +1,4 @@
-"""When a number may be called: the hours, weekends and public holidays of whoever has it. Pure.
+"""When a number may be called: the hours, weekends and public holidays of its place. Pure.
 
 A number tells its time zone only roughly: a Spanish mobile may ring in Madrid or in Canarias. It
 is called at moments that are within the hours in every zone that it may be in. Zones are those of

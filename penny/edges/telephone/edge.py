@@ -186,7 +186,8 @@ class PhoneEdge:
             self.playout.send_due(now_s)  # a far side that buffers need not wait for the slot
         if event["type"] == "penny.handoff":
             self._destination = str(event.get("destination") or "")
-            self._summary = str(event.get("summary") or event.get("reason") or "")
+            told = (event.get("reason"), event.get("summary"))
+            self._summary = ". ".join(str(each) for each in told if each)
         elif event["type"] == "error" and (again := self._wish.again(event["error"])) is not None:
             self._to_session(again)
 

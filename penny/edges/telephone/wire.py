@@ -53,7 +53,7 @@ class Wire(Protocol):
     async def transfer(self, destination: str, summary: str) -> bool:
         """Hand the call over and leave; False where that cannot be done, and the call is still
         here. ``destination`` is a name of the operator's, never a number from a model;
-        ``summary`` is for whoever takes it, where the carrier can tell them."""
+        ``summary`` is for the one who takes it, where the carrier can tell them."""
         ...
 
     async def hang_up(self) -> None:

@@ -120,5 +120,7 @@ async def test_the_legs_of_a_call_that_came_back_are_kept_together(tmp_path: Any
                 async with http.get(f"{url}/v1/calls", headers=OPERATOR) as found:
                     kept = await found.json()
                 await asyncio.sleep(0.05)
-        (call,) = kept["calls"]
-        assert (call["parent"], call["callee"]) == ("sess_before", NUMBER)
+        address = f"{url}/v1/calls/{kept['calls'][0]['id']}"
+        async with http.get(address, headers=OPERATOR) as found:
+            call = await found.json()
+    assert (call["parent"], call["callee"]) == ("sess_before", NUMBER)
