@@ -1,4 +1,4 @@
-"""Calls by Twilio that are put through to a person, and come back where nobody takes them.
+"""Calls by Twilio that are put through to a person, and come back where they are not taken.
 
     POST /twilio/whisper   the person has answered: what they hear before the two are joined
     POST /twilio/back      the transfer is over: the call ends, or comes back, once
