@@ -146,7 +146,7 @@ class TwilioDoor:
         return _twiml(document if number is None else self._fall_back(document, number))
 
     def _take_back(self, call: PhoneCall, call_sid: str) -> Element:
-        """Connect a call that nobody took."""
+        """Connect a call that was not taken."""
         about = {"returned": call.context["returned"], "leg": call.context["parent_call"]}
         if call.direction == "outbound":
             about["dial"] = call.context["dial"]

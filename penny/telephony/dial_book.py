@@ -59,7 +59,7 @@ _ALL = (
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """One attempt to call somebody. Moments are Unix time; ``outcome`` is None until it is over.
+    """One attempt to call a number. Moments are Unix time; ``outcome`` is None until it is over.
 
     ``asked`` is what answers it: fields of the request. Attempts at the same wish are a
     ``series``, by the id of the first; ``placed_s`` is None while it waits for ``due_s``.
