@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from config.schema import Config
@@ -12,6 +12,7 @@ from penny.errors import ConfigError, ProtocolError
 from penny.trust.addresses import check_address
 from penny.trust.public_http import name_of
 from penny.webhooks.events import Event
+from penny.webhooks.policy import Answer
 from penny.webhooks.secrets import read_secrets
 
 
@@ -23,6 +24,9 @@ class Endpoint:
         secrets: the newest first; every one signs.
         may_hear_private: whether ``privacy`` lets private calls be told there.
         is_inward: whether its address may lie in the house's own network.
+        except_tenants: whose calls it is never told of.
+        deliver: what delivers to it; None: a signed POST.
+        is_busy: whether it takes nothing just now.
     """
 
     name: str
@@ -35,6 +39,9 @@ class Endpoint:
     concurrency: int = 4
     may_hear_private: bool = True
     is_inward: bool = False
+    except_tenants: frozenset[str] = frozenset()
+    deliver: Callable[[Event], Awaitable[Answer]] | None = field(default=None, compare=False)
+    is_busy: Callable[[], bool] = field(default=lambda: False, compare=False)
 
     def wants(self, event: Event) -> bool:
         """Whether it is told of that."""
@@ -42,7 +49,8 @@ class Endpoint:
 
     def serves(self, tenant: str) -> bool:
         """Whether it is told of that tenant's calls; what is of no tenant ('') goes to all."""
-        return not self.tenants or not tenant or tenant in self.tenants
+        is_other = tenant in self.except_tenants
+        return not is_other and (not self.tenants or not tenant or tenant in self.tenants)
 
     def meets(self, other: Endpoint) -> bool:
         """Whether both are told of calls of a same tenant."""

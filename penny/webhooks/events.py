@@ -65,6 +65,8 @@ class CallStarted(OfCall):
 
     type = "call.started"
 
+    contact: Json | None = full("who calls, as the CRM knows it: a screen to pop up")
+
 
 class _CallOver(OfCall):
     """Base of the terminal events: each call has exactly one of them."""

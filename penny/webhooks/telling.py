@@ -40,7 +40,15 @@ _AFTER = {END: 1, "recording.ready": 2, "analysis.completed": 3}
 
 def started(call: Call) -> Event:
     """That a call began to talk."""
-    return _event(call, CallStarted, at=call.started_at, sequence=0, state="live")
+    return _event(
+        call,
+        CallStarted,
+        at=call.started_at,
+        sequence=0,
+        state="live",
+        reasons={"contact": "no CRM told it in time"},
+        contact=call.contact or None,
+    )
 
 
 def handed_over(
