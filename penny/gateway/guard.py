@@ -35,6 +35,8 @@ ROUTES: dict[str, str] = {
     "GET /ws": OWN,  # sessions:open
     "GET /v1/realtime": OWN,  # sessions:open
     "POST /v1/realtime/client_secrets": OWN,  # secrets:mint
+    "POST /v1/audio/transcriptions": OWN,  # sessions:open
+    "POST /v1/audio/speech": OWN,
     "POST /v1/realtime/calls": OWN,  # sessions:open, as all of a call
     "OPTIONS /v1/realtime/calls": OPEN,  # what a browser asks first
     "POST /v1/realtime/calls/{call_id}/hangup": OWN,
@@ -58,6 +60,8 @@ ROUTES: dict[str, str] = {
     "GET /v1/sign-in": OWN,
     "POST /v1/sign-in": OWN,
     "DELETE /v1/sign-in": OWN,
+    "GET /v1/sign-in/openid": OPEN,  # where sign_in.openid is set, as the next
+    "GET /v1/sign-in/openid/back": OPEN,  # the provider's code, and the browser's cookie
     "GET /admin/v1/overview": "house:read",
     "GET /admin/v1/sessions": "sessions:read",
     "GET /admin/v1/sessions/{id}/events": "sessions:events",

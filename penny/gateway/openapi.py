@@ -43,6 +43,7 @@ from penny.gateway.answers import (
     TelephonyState,
     Tested,
 )
+from penny.gateway.audio_forms import SpeechWish
 from penny.gateway.guard import OPEN, OWN, ROUTES
 from penny.telephony.reception import TelephonyReception
 from penny.telephony.wishes import DialState, DialWish, KeysOut, OptOut, Transfer
@@ -56,10 +57,10 @@ NOT_REST = frozenset(
     {"GET /", "GET /admin", "GET /web", "GET /kb", "GET /calls", "GET /set-up", "GET /docs"}
     | {"GET /telephony", "GET /webhooks"}
     | {"GET /ws", "GET /v1/realtime", "GET /worker", "GET /twilio/stream"}
-    | {"GET /asterisk/media"}
+    | {"GET /asterisk/media", "GET /v1/sign-in/openid", "GET /v1/sign-in/openid/back"}
     | {route for route in ROUTES if route.startswith("OPTIONS ")}
 )
-"""Pages, what upgrades to a WebSocket, and what browsers ask before they ask."""
+"""Pages and where they lead, what upgrades to a WebSocket, and what browsers ask first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,14 @@ TOLD: dict[str, Told] = {
     "GET /v1/set-up": Told("The parts of the house with their state"),
     "GET /openapi.json": Told("This document"),
     "POST /v1/realtime/client_secrets": Told("A secret for a browser", answers=Secret),
+    "POST /v1/audio/transcriptions": Told(
+        "What a file says, by the private mode's ears (OpenAI's form)", takes="multipart/form-data"
+    ),
+    "POST /v1/audio/speech": Told(
+        "A text as sound, by the private mode's voice (OpenAI's form)",
+        takes=SpeechWish,
+        answers="audio/mpeg",
+    ),
     "POST /v1/realtime/calls": Told(
         "A WebRTC call", takes="application/sdp", answers="application/sdp", status=201
     ),
