@@ -95,7 +95,7 @@ class Contact:
 
     @property
     def status(self) -> Status:
-        return ("unknown", "found", "several")[min(len(self.people), 2)]  # type: ignore[return-value]
+        return ("unknown", "found", "several")[min(len(self.people), 2)]
 
     @property
     def company_id(self) -> str:

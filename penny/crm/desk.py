@@ -85,15 +85,20 @@ class CrmDesk:
         self.counts: dict[str, int] = {}
         """Look-ups, by what came of them: found, several, unknown, late, failed, remembered."""
 
+    @property
+    def wait_s(self) -> float:
+        """Most that a call waits for a look-up."""
+        return self.section.wait_ms / 1000
+
     async def find(self, caller: Caller) -> Contact | None:
         """Who calls; None where that is not known in time. Never raises."""
-        wait_ms, began_s = self.section.wait_ms, self._clock()
-        if not wait_ms or not caller:
+        wait_s, began_s = self.wait_s, self._clock()
+        if not wait_s or not caller:
             return None
         if caller in self._known and self._known[caller][0] > began_s - REMEMBERED_S:
             return self._count("remembered", self._known[caller][1])
         try:
-            async with asyncio.timeout(wait_ms / 1000):
+            async with asyncio.timeout(wait_s):
                 found = await self.crm.find(caller)
         except TimeoutError:
             return self._count("late", None)
@@ -166,8 +171,8 @@ class CrmDesks:
                 continue
             place = "crm" if name == HOUSE else f"tenants.{name}.crm"
             pace = Pace(section.requests_per_minute)
-            url, key, is_inward = _where(section, place, environment, allowed)
-            http = CrmHttp(url, key, pace, clock, wall_clock, is_inward=is_inward)
+            url, secret_key, is_inward = _where(section, place, environment, allowed)
+            http = CrmHttp(url, secret_key, pace, clock, wall_clock, is_inward=is_inward)
             crm: Crm = Twenty(http, section.region)
             if section.kind == "http" and section.http is not None:
                 crm = HttpCrm(http, section.http, section.region)

@@ -87,7 +87,7 @@ class CrmHttp:
     async def read(
         self, method: str, path: str, query: Mapping[str, str] | None = None
     ) -> tuple[Answer, Any]:
-        """What came of a request that nobody waits for. Never raises for the network."""
+        """What came of a request that no call waits for. Never raises for the network."""
         self.pace.writes(self._clock())
         return await self._ask(method, path, None, query)
 

@@ -45,7 +45,7 @@ _WORDS = {
 
 
 def write_note(call: Call, call_url: str, *, creates: bool = False) -> Note | None:
-    """The note of a call; None where there is nobody to write it on.
+    """The note of a call; None where there is no contact to write it on.
 
     Args:
         call_url: address of a call's page, with ``{call_id}``; '' names the id.

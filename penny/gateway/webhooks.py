@@ -88,8 +88,8 @@ class Webhooks:
         """Tell of every call from now on. Call it after ``KeptCalls.attach``."""
         if self.outbox.receivers:
             broker.add_observer(
-                lambda session, _turns: self._live.watch(
-                    self._kept.recorder_of(session.id), session.state.started_s
+                lambda session, turns: self._live.watch(
+                    self._kept.recorder_of(session.id), session.state.started_s, turns
                 )
             )
         await self.deliverer.start()

@@ -85,7 +85,7 @@ class Broker:
         self.wrap_edge: Callable[[SessionSpec, Edge], Edge] = lambda _spec, edge: edge
         """What stands between a session and its edge, where something does."""
         self.prepare: Callable[[Mode, SessionSpec], Awaitable[SessionSpec]] | None = None
-        """Adds what is known of a caller before a speaker opens for them. It keeps nobody waiting
+        """Adds what is known of a caller before a speaker opens for them. It keeps no call waiting
         for long, and never raises."""
         self._draining = False
         self._empty = asyncio.Event()

@@ -1,7 +1,7 @@
 """When a caller wants to be called back: "mañana a las cinco y media", "in two hours". Pure.
 
 Spanish and English. An hour without a part of the day is one at which people are called: from eight
-in the morning on. What is not understood is no moment: nobody is called at a guess.
+in the morning on. What is not understood is no moment: no call is placed at a guess.
 """
 
 from __future__ import annotations

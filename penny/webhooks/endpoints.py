@@ -22,6 +22,7 @@ class Endpoint:
 
     Args:
         secrets: the newest first; every one signs.
+        live_turns: whether it is told of turns as they complete, rather than with the record.
         may_hear_private: whether ``privacy`` lets private calls be told there.
         is_inward: whether its address may lie in the house's own network.
         except_tenants: whose calls it is never told of.
@@ -36,6 +37,7 @@ class Endpoint:
     tenants: frozenset[str] = frozenset()
     is_thin: bool = False
     is_legacy: bool = False
+    live_turns: bool = False
     concurrency: int = 4
     may_hear_private: bool = True
     is_inward: bool = False
@@ -87,6 +89,7 @@ def read_endpoints(config: Config, environment: Mapping[str, str]) -> dict[str, 
             frozenset(section.tenants),
             is_thin=section.payload == "thin",
             is_legacy=section.legacy_signature,
+            live_turns=section.live_turns,
             concurrency=section.concurrency,
             may_hear_private=is_allowed,
             is_inward=is_allowed,

@@ -17,7 +17,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from aiohttp import web
-from graphql import GraphQLError, GraphQLResolveInfo, build_schema, graphql_sync
+from graphql import GraphQLError, GraphQLScalarType, build_schema, graphql_sync
 
 
 Json = dict[str, Any]
@@ -61,7 +61,9 @@ class TwentyServer:
         """Requests that were answered with 429: look-up or write."""
         self.look_ups = 0
         self._schema = build_schema(SCHEMA.read_text(encoding="utf-8"))
-        self._schema.type_map["UUID"].parse_value = _read_uuid  # type: ignore[union-attr]
+        uuid = self._schema.type_map["UUID"]
+        assert isinstance(uuid, GraphQLScalarType)
+        uuid.parse_value = _read_uuid  # type: ignore[method-assign]
         self._runner: web.AppRunner | None = None
         self.url = ""
 
@@ -165,7 +167,7 @@ class TwentyServer:
     # -- the workspace ----------------------------------------------------------------------
 
     def _maker(self, name: str) -> Callable[..., Json]:
-        def make(_info: GraphQLResolveInfo, data: Json, upsert: bool = False) -> Json:
+        def make(_info: Any, data: Json, upsert: bool = False) -> Json:
             made = self.made[name]
             made_id = data.get("id") or str(uuid4())
             if made_id in made and not upsert:
@@ -185,7 +187,7 @@ class TwentyServer:
     def _count(self, made_id: str) -> None:
         self.writes[made_id] = self.writes.get(made_id, 0) + 1
 
-    def _find(self, _info: GraphQLResolveInfo, filter: Json, first: int = 60) -> Json:
+    def _find(self, _info: Any, filter: Json, first: int = 60) -> Json:
         self.look_ups += 1
         found = [each for each in self.people.values() if _fits(each, filter)][:first]
         return _connection([self._shown(each) for each in found])

@@ -15,7 +15,7 @@ import aiohttp
 import orjson
 import pytest
 
-from penny.crm import desk
+from penny.crm.desk import CrmDesk
 from tests.doubles.caller import calling
 from tests.doubles.house import running_penny
 from tests.doubles.operator import OPERATOR
@@ -58,8 +58,7 @@ async def read_pop(url: str, ready: asyncio.Event) -> Json:
 async def test_a_caller_is_known_and_a_note_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    patient = asyncio.timeout  # a slow machine is no slow CRM
-    monkeypatch.setattr(desk.asyncio, "timeout", lambda _s: patient(60))
+    monkeypatch.setattr(CrmDesk, "wait_s", 60.0)  # a slow machine is no slow CRM
     async with TwentyServer() as twenty, house(tmp_path, twenty) as url:
         ana = twenty.add(
             "Ana", "612 345 678", company=("20202020-1c25-4d02-bf25-6aeccf7ea419", "X")

@@ -50,7 +50,8 @@ def test_a_moment_is_read_as_it_is_said(said: str, moment: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["", "cuando puedan", "más tarde", "mañana", "hoy a las diez", "a las cuarenta", "luego"]
+    "said",
+    ["", "cuando puedan", "más tarde", "mañana", "hoy a las diez", "a las cuarenta", "luego"],
 )
 def test_what_is_no_moment_is_none(said: str) -> None:
     assert read_moment(said, NOW) is None
