@@ -118,7 +118,7 @@ class CrmDesk:
         return self._count(contact.status, contact)
 
     def forget(self, ids: frozenset[str]) -> None:
-        """People or companies with these ids have changed; whom nobody knew may be known now."""
+        """People or companies with these ids have changed; an unknown caller may be known now."""
         for caller, (_, contact) in list(self._known.items()):
             people = contact.people
             if not people or any(ids & {each.id, each.company_id} for each in people):
