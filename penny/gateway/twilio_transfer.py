@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 from urllib.parse import urlencode
 from xml.etree.ElementTree import Element
 
@@ -20,15 +20,13 @@ from aiohttp import web
 from prometheus_client.core import CounterMetricFamily, Metric
 
 from penny.edges.twilio import twiml
+from penny.edges.twilio.signature import Signatures
+from penny.edges.twilio.tokens import StreamTokens
 from penny.errors import PennyError
 from penny.gateway.guard import refusal
 from penny.gateway.phones import PhoneCall
 from penny.ids import new_id
 from penny.localized import Localized, in_language
-
-
-if TYPE_CHECKING:
-    from penny.gateway.twilio import TwilioDoor
 
 
 log = structlog.get_logger()
@@ -46,6 +44,34 @@ RETURNED = Localized(
 )
 
 
+class Door(Protocol):
+    """What a transfer asks of Twilio's door (``TwilioDoor``)."""
+
+    signatures: Signatures
+    tokens: StreamTokens
+    now_s: Callable[[], float]
+
+    async def read(self, request: web.Request) -> Any:
+        """The form of a webhook that is Twilio's and of our account. Raises Forbidden."""
+        ...
+
+    async def take_once(self, name: str) -> None:
+        """Raises Forbidden where this was told before."""
+        ...
+
+    async def call_of(self, form: Any) -> PhoneCall | None:
+        """The call that a webhook about its transfer tells of."""
+        ...
+
+    def language_of(self, call: PhoneCall) -> str:
+        """In which language a caller is spoken to beside the session."""
+        ...
+
+    def answer(self, document: Element) -> web.Response:
+        """A document, as Twilio takes it."""
+        ...
+
+
 class TwilioTransfers:
     """The transfers of one door.
 
@@ -53,7 +79,7 @@ class TwilioTransfers:
         returned: has a call that came back answered once more: who it is of, its SID.
     """
 
-    def __init__(self, door: TwilioDoor, returned: Callable[[PhoneCall, str], Element]) -> None:
+    def __init__(self, door: Door, returned: Callable[[PhoneCall, str], Element]) -> None:
         self._door = door
         self._returned = returned
         self.over: dict[str, int] = {}
