@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
+from penny.calls.parts import STAGES, stage_ms
 from penny.session.turn_record import TurnRecord
 
 
@@ -175,6 +176,8 @@ class Call(_Kept):
     is_last_attempt: bool = True
     parent: str = ""
     """The id of the call that this one is a leg of."""
+    is_test: bool = False
+    """Made to try something out (``test: true`` in the session's context): no figure has it."""
     claims: list[Claim] = Field(default_factory=list)
     """Queries and claims that were opened in it."""
     pbx_recording: str = ""
@@ -245,30 +248,18 @@ def keep_turn(turn: TurnRecord) -> Turn:
 def measure(call: Call) -> Json:
     """The ``Metrics`` of a call, as JSON."""
     spoken = [turn for turn in call.turns if turn.number > 0]
-    stt: list[int] = []
-    llm: list[int] = []
-    tts: list[int] = []
-    total: list[int] = []
+    took: dict[str, list[int]] = {stage: [] for stage in STAGES}
     for turn in spoken:
-        transcript, token, audio = (
-            turn.latency_ms.get(stage) for stage in ("transcript", "first_token", "first_audio")
-        )
-        if transcript is not None:
-            stt.append(max(0, transcript))
-        if transcript is not None and token is not None:
-            llm.append(max(0, token - transcript))
-        if token is not None and audio is not None:
-            tts.append(max(0, audio - token))
-        if audio is not None:
-            total.append(audio)
+        for stage, ms in stage_ms(turn.latency_ms).items():
+            took[stage].append(ms)
     metrics = Metrics(
         conversation_id=call.id,
         duration_seconds=round((call.ended_at - call.started_at).total_seconds(), 3),
         total_turns=len({turn.number for turn in spoken}),
-        avg_stt_latency_ms=_mean(stt),
-        avg_llm_latency_ms=_mean(llm),
-        avg_tts_latency_ms=_mean(tts),
-        total_latency_ms=_mean(total),
+        avg_stt_latency_ms=_mean(took["stt"]),
+        avg_llm_latency_ms=_mean(took["llm"]),
+        avg_tts_latency_ms=_mean(took["tts"]),
+        total_latency_ms=_mean(took["total"]),
         interruptions_count=sum(turn.is_interrupted for turn in call.turns),
     )
     return metrics.model_dump(mode="json")

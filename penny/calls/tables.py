@@ -142,4 +142,35 @@ endpoints = Table(
     Column("reason", String(16), nullable=False),
 )
 
+counted = Table(
+    "counted",
+    metadata,
+    Column("call_id", String(64), ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("started_ms", BigInteger, nullable=False),
+    Column("mode", String(32), nullable=False),
+    Column("edge", String(32), nullable=False),
+    Column("is_test", Boolean, nullable=False),
+    Column("zone", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("parts", Text, nullable=False),  # what the call adds to the sums, as JSON
+    Column("slow_stt", Integer, nullable=False),  # the slowest turn's bucket; -1 where none is known
+    Column("slow_llm", Integer, nullable=False),
+    Column("slow_tts", Integer, nullable=False),
+    Column("slow_total", Integer, nullable=False),
+)
+
+sums = Table(
+    "sums",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("span", String(8), primary_key=True),
+    Column("starts", String(16), primary_key=True),
+    Column("mode", String(32), primary_key=True),
+    Column("edge", String(32), primary_key=True),
+    Column("is_test", Boolean, primary_key=True),
+    Column("parts", Text, nullable=False),
+    Index("sums_by_time", "span", "starts"),
+)
+
 Row = dict[str, Any]

@@ -83,7 +83,7 @@ class KeptCalls:
 
     def zone(self, tenant: str) -> ZoneInfo:
         """In which a tenant's days begin and end."""
-        return ZoneInfo(self._config.calls.timezone_of(self._config.tenant_calls(tenant)))
+        return ZoneInfo(zone_of(self._config, tenant))
 
     def recorder_of(self, call_id: str) -> CallRecorder:
         """The recorder of a live call. Raises KeyError."""
@@ -117,6 +117,7 @@ class KeptCalls:
             "parent": str(line.get("parent_call") or "")[:64],
             "pbx_recording": str(line.get("pbx_recording") or "")[:256],
             "user_id": str(spec.context.get("user_id") or "")[:256],
+            "is_test": spec.context.get("test") is True,
             "language": spec.language,
             "versions": {"penny": __version__},
             "consent": {"policy": policy.recording, "text": policy.text},
@@ -148,9 +149,14 @@ def open_keeper(
     section = config.calls
     folder = config.resolve(section.folder)
     shelf = Shelf(folder / "sound", section.bucket, keeps_local=section.storage != "s3")
-    store = CallStore(config.resolve_url(section.url))
+    store = CallStore(config.resolve_url(section.url), partial(zone_of, config))
     retention = partial(retention_of, config)
     return CallKeeper(store, shelf, folder, retention, clock, wall_clock)
+
+
+def zone_of(config: Config, tenant: str) -> str:
+    """The time zone of a tenant's days."""
+    return config.calls.timezone_of(config.tenant_calls(tenant))
 
 
 def retention_of(config: Config, tenant: str) -> Retention:
