@@ -40,8 +40,8 @@ def bucket_of(ms: float) -> int:
 
 
 def bucket_ms(bucket: int) -> float:
-    """The duration that a bucket stands for, within ``ERROR`` of every one in it."""
-    return 2 * GAMMA**bucket / (GAMMA + 1) if bucket else 0.0
+    """The duration that a bucket stands for, within ``ERROR`` of every one in it, or a millisecond."""
+    return 2 * GAMMA**bucket / (GAMMA + 1) if bucket else 1.0
 
 
 def quantile(buckets: Mapping[int, int], share: float) -> float | None:
@@ -108,23 +108,21 @@ def parts_of(row: Json, turns: Sequence[Json], found: Json | None = None) -> Par
         for stage, ms in stage_ms(turn["latency_ms"]).items():
             parts[f"ms:{stage}:{bucket_of(ms)}"] += 1
             parts[f"took_ms:{stage}"] += ms
-    parts.update(_marks(turns))
+    marks = Counter(mark["kind"] for turn in turns for mark in turn["marks"])
+    parts.update(corrections=marks["correction"], handoffs=marks["handoff"])
     parts.update(_cost(row))
-    parts.update(_understood(row, found or {}))
+    parts.update(_understood(row))
+    if found is not None:
+        parts.update(_judged(found))
     if found is not None or row["processed"]:
         parts["analysed"] = 1
+    if row["outcome"] == "transferred" or row["end_reason"] == "handoff" or marks["handoff"]:
+        parts["escalated"] = 1
     return {name: number for name, number in parts.items() if number}
 
 
 def _spoken(turns: Sequence[Json]) -> Iterator[Json]:
     return (turn for turn in turns if turn["number"] > 0)
-
-
-def _marks(turns: Sequence[Json]) -> Iterator[str]:
-    for turn in turns:
-        for mark in turn["marks"]:
-            if mark["kind"] in ("correction", "handoff"):
-                yield f"{mark['kind']}s"
 
 
 def _cost(row: Json) -> Parts:
@@ -138,7 +136,7 @@ def _cost(row: Json) -> Parts:
     }
 
 
-def _understood(row: Json, found: Json) -> Parts:
+def _understood(row: Json) -> Parts:
     """What was understood of it; what nothing could judge is counted as ``unknown``."""
     derived = row["record"].get("derived", {})
     parts: Counter[str] = Counter()
@@ -147,14 +145,28 @@ def _understood(row: Json, found: Json) -> Parts:
     level = row["sentiment"] if row["sentiment"] in LEVELS else None
     parts[f"sentiment:{level or 'unknown'}"] = 1
     if level is not None:
-        score = found.get("sentiment")
-        parts["sentiment_thousandths"] = round(1000 * (LEVELS[level] if score is None else score))
+        parts["sentiment_thousandths"] = round(1000 * LEVELS[level])
     for topic in set(row["topics"] or ()):
         parts[f"topic:{topic}"] = 1
     alerts = Counter(str(alert.get("kind")) for alert in derived.get("alerts") or ())
     parts.update({f"alert:{kind}": number for kind, number in alerts.items()})
     if alerts:
         parts["alerted"] = 1
-    if row["outcome"] == "transferred" or row["end_reason"] == "handoff" or found.get("escalated"):
-        parts["escalated"] = 1
+    for rule in derived.get("compliance") or ():
+        if isinstance(rule, dict) and rule.get("kept") is False:
+            parts[f"rule:{rule.get('rule')}"] = 1
     return dict(parts)
+
+
+def _judged(found: Json) -> Parts:
+    """What a call's row of ``call_figures`` adds; None there is counted as neither."""
+    parts = {
+        name: int(found[name] or 0)
+        for name in ("repeated", "promises", "compliance_failed", "clarifications")
+    }
+    parts["partial"] = int(found["is_partial"])
+    parts["compliance_broken" if found["compliance_failed"] else "compliance_kept"] = 1
+    for name, scale in (("quality", 10), ("disagreement", 1000)):
+        if found[name] is not None:
+            parts |= {f"{name}_known": 1, f"{name}_sum": round(scale * found[name])}
+    return parts

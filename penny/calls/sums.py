@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from penny.calls.database import Database
 from penny.calls.parts import STAGES, VERSION, Parts, parts_of, slowest
-from penny.calls.tables import calls, counted, sums, turns
+from penny.calls.tables import call_figures, calls, counted, sums, turns
 
 
 Json = dict[str, Any]
@@ -107,6 +107,8 @@ async def _count(
         .order_by(turns.c.position)
     ):
         said.setdefault(turn.call_id, []).append(turn.raw)
+    judged = select(call_figures).where(call_figures.c.call_id.in_(names))
+    found = {row.call_id: dict(row._mapping) for row in await connection.execute(judged)}
     made = []
     for row in rows:
         spoken = said.get(row["id"], [])
@@ -118,7 +120,7 @@ async def _count(
                 "is_test": bool(row["record"].get("is_test")),
                 "zone": zone_of(row["tenant"]),
                 "version": VERSION,
-                "parts": write_parts(parts_of(row, spoken)),
+                "parts": write_parts(parts_of(row, spoken, found.get(row["id"]))),
                 **{f"slow_{stage}": slow.get(stage, -1) for stage in STAGES},
             }
         )
