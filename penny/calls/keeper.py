@@ -220,9 +220,7 @@ class CallKeeper:
         wait_s = COUNT_EVERY_S
         while True:
             try:
-                if not await count_anew(
-                    self.store.database, self.store.zone_of, COUNTED_AT_ONCE
-                ):
+                if not await count_anew(self.store.database, self.store.zone_of, COUNTED_AT_ONCE):
                     return
                 wait_s = COUNT_EVERY_S
             except StoreUnavailable as error:

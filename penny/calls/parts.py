@@ -40,7 +40,7 @@ def bucket_of(ms: float) -> int:
 
 
 def bucket_ms(bucket: int) -> float:
-    """The duration that a bucket stands for, within ``ERROR`` of every one in it, or a millisecond."""
+    """The duration that a bucket stands for, within ``ERROR`` of each in it, or a millisecond."""
     return 2 * GAMMA**bucket / (GAMMA + 1) if bucket else 1.0
 
 
@@ -111,7 +111,7 @@ def parts_of(row: Json, turns: Sequence[Json], found: Json | None = None) -> Par
     marks = Counter(mark["kind"] for turn in turns for mark in turn["marks"])
     parts.update(corrections=marks["correction"], handoffs=marks["handoff"])
     parts.update(_cost(row))
-    parts.update(_understood(row))
+    parts.update(_understood(row, (found or {}).get("sentiment")))
     if found is not None:
         parts.update(_judged(found))
     if found is not None or row["processed"]:
@@ -136,8 +136,12 @@ def _cost(row: Json) -> Parts:
     }
 
 
-def _understood(row: Json) -> Parts:
-    """What was understood of it; what nothing could judge is counted as ``unknown``."""
+def _understood(row: Json, score: float | None) -> Parts:
+    """What was understood of it; what nothing could judge is counted as ``unknown``.
+
+    Args:
+        score: its sentiment, -1..1, where that is known closer than by its level.
+    """
     derived = row["record"].get("derived", {})
     parts: Counter[str] = Counter()
     for name in ("outcome", "intent"):
@@ -145,7 +149,7 @@ def _understood(row: Json) -> Parts:
     level = row["sentiment"] if row["sentiment"] in LEVELS else None
     parts[f"sentiment:{level or 'unknown'}"] = 1
     if level is not None:
-        parts["sentiment_thousandths"] = round(1000 * LEVELS[level])
+        parts["sentiment_thousandths"] = round(1000 * (LEVELS[level] if score is None else score))
     for topic in set(row["topics"] or ()):
         parts[f"topic:{topic}"] = 1
     alerts = Counter(str(alert.get("kind")) for alert in derived.get("alerts") or ())

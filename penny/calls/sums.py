@@ -1,4 +1,4 @@
-"""Sums of what calls add (``parts``), kept by hour, day and month, in the transaction of the change.
+"""Sums of what calls add (``parts``), by hour, day and month, kept in the transaction of the change.
 
 What a call added is kept beside it (``counted``), and taken off again before it is counted anew, so
 that counting the same call twice changes nothing. Hours are UTC's; days and months are those of the
@@ -93,9 +93,7 @@ async def count_calls(connection: AsyncConnection, ids: Iterable[str], zone_of: 
     await _add(connection, {cell: c for cell, c in changes.items() if any(c.values())})
 
 
-async def _count(
-    connection: AsyncConnection, names: Sequence[str], zone_of: ZoneOf
-) -> list[Json]:
+async def _count(connection: AsyncConnection, names: Sequence[str], zone_of: ZoneOf) -> list[Json]:
     """Rows of ``counted``, as the calls are now."""
     columns = [calls.c[name] for name in READ]
     wanted = select(*columns).where(calls.c.id.in_(names), calls.c.deleted_ms.is_(None))

@@ -27,10 +27,7 @@ def upgrade() -> None:
     )  # fmt: skip
     op.create_table(
         "sums",
-        *(
-            sa.Column(name, sa.String(length), primary_key=True)
-            for name, length in KEY.items()
-        ),
+        *(sa.Column(name, sa.String(length), primary_key=True) for name, length in KEY.items()),
         sa.Column("is_test", sa.Boolean, primary_key=True),
         sa.Column("parts", sa.Text, nullable=False),
     )
