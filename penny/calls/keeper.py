@@ -98,6 +98,8 @@ class CallKeeper:
         self.tells: Tells | None = None
         """Set before ``start``, where others are to be told of calls."""
         self.kept = 0
+        self.is_counting = True
+        """Whether the figures lack calls that an earlier version kept."""
         self.fault = ""
         """Why calls wait in the spool; '' while they do not."""
 

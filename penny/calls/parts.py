@@ -108,6 +108,7 @@ def parts_of(row: Json, turns: Sequence[Json], found: Json | None = None) -> Par
         for stage, ms in stage_ms(turn["latency_ms"]).items():
             parts[f"ms:{stage}:{bucket_of(ms)}"] += 1
             parts[f"took_ms:{stage}"] += ms
+            parts[f"timed:{stage}"] += 1
     marks = Counter(mark["kind"] for turn in turns for mark in turn["marks"])
     parts.update(corrections=marks["correction"], handoffs=marks["handoff"])
     parts.update(_cost(row))
@@ -148,13 +149,16 @@ def _understood(row: Json, score: float | None) -> Parts:
         parts[f"{name}:{row[name] or 'unknown'}"] = 1
     level = row["sentiment"] if row["sentiment"] in LEVELS else None
     parts[f"sentiment:{level or 'unknown'}"] = 1
+    if row["outcome"]:
+        parts["judged"] = 1
     if level is not None:
+        parts["felt"] = 1
         parts["sentiment_thousandths"] = round(1000 * (LEVELS[level] if score is None else score))
     for topic in set(row["topics"] or ()):
         parts[f"topic:{topic}"] = 1
-    alerts = Counter(str(alert.get("kind")) for alert in derived.get("alerts") or ())
-    parts.update({f"alert:{kind}": number for kind, number in alerts.items()})
-    if alerts:
+    kinds = {str(alert.get("kind")) for alert in derived.get("alerts") or ()}
+    parts.update(f"alert:{kind}" for kind in kinds)
+    if kinds:
         parts["alerted"] = 1
     for rule in derived.get("compliance") or ():
         if isinstance(rule, dict) and rule.get("kept") is False:
@@ -169,6 +173,7 @@ def _judged(found: Json) -> Parts:
         for name in ("repeated", "promises", "compliance_failed", "clarifications")
     }
     parts["partial"] = int(found["is_partial"])
+    parts["compliance_judged"] = 1
     parts["compliance_broken" if found["compliance_failed"] else "compliance_kept"] = 1
     for name, scale in (("quality", 10), ("disagreement", 1000)):
         if found[name] is not None:

@@ -1,4 +1,4 @@
-"""Sums of what calls add (``parts``), by hour, day and month, kept in the transaction of the change.
+"""Sums of what calls add (``parts``) by hour, day and month, kept in the transaction of the change.
 
 What a call added is kept beside it (``counted``), and taken off again before it is counted anew, so
 that counting the same call twice changes nothing. Hours are UTC's; days and months are those of the

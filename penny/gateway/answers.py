@@ -140,6 +140,35 @@ class CallPage(_Answer):
     timezone: str
 
 
+class AlertedCalls(_Answer):
+    """Calls that raised an alert, newest first."""
+
+    calls: list[CallRow]
+
+
+class DashboardFigures(_Answer):
+    """Figures of a range of days; null where nothing is known that one could be of.
+
+    ``avg_call_duration`` is in seconds, ``avg_latency`` in ms, ``avg_sentiment`` -1 to 1. The eight
+    first are the names of the user's documents; ``figures`` has every one with its numbers.
+    """
+
+    total_calls_today: int
+    avg_call_duration: float | None
+    resolution_rate: float | None
+    escalation_rate: float | None
+    avg_sentiment: float | None
+    top_topics: list[str]
+    wer_improvement: str | None
+    avg_latency: float | None
+    range: Json
+    yesterday_by_now: int
+    figures: list[Json]
+    series: list[Json]
+    tables: dict[str, list[Json]]
+    is_counting: bool
+
+
 class Erased(_Answer):
     """The calls that went."""
 

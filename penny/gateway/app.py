@@ -27,10 +27,12 @@ from modes.registry import (
 )
 from modes.self_hosted.runpod.door import WorkerDoor
 from penny.aio.tasks import TaskOwner
+from penny.figures.dashboard import Dashboard
 from penny.gateway.admin import AdminRoutes
 from penny.gateway.asterisk import AsteriskDoor
 from penny.gateway.calls import CallRoutes, CallsCollector
 from penny.gateway.carriers import Carriers
+from penny.gateway.figures import FigureRoutes
 from penny.gateway.guard import make_guard
 from penny.gateway.health import DescriptorWatch, LoopLag
 from penny.gateway.kb import KbRoutes, SharedKb
@@ -268,11 +270,12 @@ class Gateway:
         faults = {"calls": self._tell_of_calls, "webhooks": self._tell_of_webhooks}
         told = (routes.describe_operation, self.describe_engines, faults)
         SetUpRoutes(self._config, *told, telephony.describe).add_to(app)
-        needs_calls = ("/calls", "/webhooks")
+        needs_calls = ("/calls", "/dashboard", "/webhooks")
         PageRoutes(trust.gate, lambda path: path not in needs_calls or kept is not None).add_to(app)
         app.router.add_get("/openapi.json", serve_document)
         if kept is not None:
             CallRoutes(kept, time.time).add_to(app)
+            FigureRoutes(kept, Dashboard(kept.keeper.store.database, time.time)).add_to(app)
             if self._carriers is not None:
                 self._carriers.phones.keep = kept.keeper.keep_unconnected
             metrics.figures.append(CallsCollector(kept.keeper).collect)

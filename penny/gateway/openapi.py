@@ -21,9 +21,13 @@ from penny.calls.export import FORMATS, KINDS
 from penny.calls.people import ZIP
 from penny.calls.query import CallQuery
 from penny.calls.record import Links, Metrics, RecordingWish, Turn
+from penny.figures.dashboard import TABLES
+from penny.figures.days import FigureQuery
 from penny.gateway.answers import (
+    AlertedCalls,
     CallPage,
     CallTree,
+    DashboardFigures,
     Deliveries,
     Enable,
     Enabled,
@@ -54,7 +58,7 @@ Json = dict[str, Any]
 
 NOT_REST = frozenset(
     {"GET /", "GET /admin", "GET /web", "GET /kb", "GET /calls", "GET /set-up", "GET /docs"}
-    | {"GET /telephony", "GET /webhooks"}
+    | {"GET /telephony", "GET /webhooks", "GET /dashboard"}
     | {"GET /ws", "GET /v1/realtime", "GET /worker", "GET /twilio/stream"}
     | {"GET /asterisk/media"}
     | {route for route in ROUTES if route.startswith("OPTIONS ")}
@@ -189,6 +193,13 @@ TOLD: dict[str, Told] = {
     "POST /api/config/telephony/test": Told(
         "Whether the saved gateway or carrier is there", answers=TelephonyState
     ),
+    "GET /metrics/dashboard": Told(
+        "Figures of kept calls", filters=FigureQuery, answers=DashboardFigures
+    ),
+    "GET /metrics/dashboard/{table}": Told(
+        "A table of them: " + ", ".join(TABLES), filters=FigureQuery, answers="text/csv"
+    ),
+    "GET /metrics/alerts": Told("The newest calls that raised an alert", answers=AlertedCalls),
     "GET /storage/stats": Told("How much is kept", answers=Stats),
     "POST /asterisk/announce": Told("A call, told by Asterisk's dialplan", answers="text/plain"),
     "POST /asterisk/refused": Told(

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from penny.calls.parts import ERROR, bucket_ms, bucket_of, parts_of, quantile, stage_ms
+from penny.calls.parts import ERROR, STAGES, bucket_ms, bucket_of, parts_of, quantile, stage_ms
 from penny.calls.rows import row_of, turn_rows
 from tests.penny.calls.calls import a_call, a_turn
 
@@ -68,7 +68,10 @@ def test_what_a_call_adds() -> None:
         "took_ms:llm": 200,
         "took_ms:tts": 300,
         "took_ms:total": 900,
+        **{f"timed:{stage}": 2 for stage in STAGES},
         "handoffs": 1,
+        "judged": 1,
+        "felt": 1,
         "cost_known": 1,
         "cost_uusd": 12_500,
         "cost_uusd:cerebro": 12_500,
@@ -77,7 +80,7 @@ def test_what_a_call_adds() -> None:
         "sentiment:negative": 1,
         "sentiment_thousandths": -500,
         "topic:alta": 1,
-        "alert:frustration": 2,
+        "alert:frustration": 1,
         "alerted": 1,
         "escalated": 1,
         "analysed": 1,
