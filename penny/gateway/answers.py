@@ -140,10 +140,22 @@ class CallPage(_Answer):
     timezone: str
 
 
+class AlertedCall(_Answer):
+    """A call that raised an alert: its kinds, and the first reason that is given."""
+
+    id: str
+    tenant: str
+    started_ms: int
+    mode: str
+    edge: str
+    kinds: list[str]
+    reason: str | None
+
+
 class AlertedCalls(_Answer):
     """Calls that raised an alert, newest first."""
 
-    calls: list[CallRow]
+    calls: list[AlertedCall]
 
 
 class DashboardFigures(_Answer):

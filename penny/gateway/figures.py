@@ -3,7 +3,7 @@
 GET /metrics/dashboard           since, until, tenant, mode, edge, test
 GET /metrics/dashboard/{table}   the same as CSV: figures, series, latency, ways, sentiment,
                                  outcomes, intents, topics, ends, alerts, rules, cost
-GET /metrics/alerts              the newest calls that raised an alert, live ones too
+GET /metrics/alerts              the newest calls that raised an alert
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from penny.calls.export import write_csv
-from penny.calls.query import CallQuery
 from penny.errors import ProtocolError
+from penny.figures.alerts import find_alerts
 from penny.figures.dashboard import TABLES, Dashboard
 from penny.figures.days import FigureQuery
 from penny.gateway.calls import as_json, told, whose
@@ -24,10 +24,6 @@ from penny.gateway.kept_calls import KeptCalls
 
 
 Json = dict[str, Any]
-
-ALERTS = 10
-"""Calls that are told of as having raised an alert."""
-
 
 class FigureRoutes:
     """The routes of the dashboard. A tenant sees its own calls' figures."""
@@ -60,10 +56,8 @@ class FigureRoutes:
         )
 
     async def _alerts(self, request: web.Request) -> web.StreamResponse:
-        query = CallQuery(alert=True, test=False, limit=ALERTS)
-        store = self._kept.keeper.store
-        found, _ = await store.find(whose(request), query)
-        return as_json({"calls": found})
+        database = self._kept.keeper.store.database
+        return as_json({"calls": await find_alerts(database, whose(request))})
 
     async def _read(self, request: web.Request) -> Json:
         found = await self._dashboard.read(
