@@ -25,6 +25,7 @@ from penny.gateway.kept_calls import KeptCalls
 
 Json = dict[str, Any]
 
+
 class FigureRoutes:
     """The routes of the dashboard. A tenant sees its own calls' figures."""
 
