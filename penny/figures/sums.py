@@ -75,7 +75,7 @@ async def read_rows(
         for name in ("mode", "edge"):
             if (value := getattr(wanted, name)) is not None:
                 query = query.where(sums.c[name] == value)
-        rows += [tuple(row) for row in await connection.execute(query)]  # type: ignore[misc]
+        rows += [tuple(row) for row in await connection.execute(query)]
     return rows
 
 
@@ -91,13 +91,13 @@ def add_up(rows: Iterable[Kept], days: Days, zone: ZoneInfo) -> Range:
         key = (span == "hour", point, mode, edge)
         found.setdefault(key, Sum()).update(json.loads(parts))
     made = Range(by_point={point: Sum() for point in days.points(zone)})
-    for (is_hour, point, mode, edge), parts in found.items():
+    for (is_hour, point, mode, edge), some in found.items():
         if is_hour == (days.grain == "hour") and point in made.by_point:
-            made.by_point[point].update(parts)
+            made.by_point[point].update(some)
         if not is_hour:
-            made.by_way.setdefault((mode, edge), Sum()).update(parts)
-    for parts in made.by_way.values():
-        made.total.update(parts)
+            made.by_way.setdefault((mode, edge), Sum()).update(some)
+    for some in made.by_way.values():
+        made.total.update(some)
     return made
 
 
