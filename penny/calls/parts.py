@@ -95,6 +95,8 @@ def parts_of(row: Json, turns: Sequence[Json], found: Json | None = None) -> Par
     parts: Counter[str] = Counter(calls=1)
     parts[f"end:{row['end_reason'] or row['status']}"] = 1
     parts[f"direction:{row['direction']}"] = 1
+    for name, exposed in (row["record"].get("experiments") or {}).items():
+        parts[f"arm:{name}:{exposed['phase']}:{exposed['arm']}"] = 1
     if row["status"] == "failed":  # nobody talked
         parts["unanswered"] = 1
         return dict(parts)

@@ -113,6 +113,15 @@ class Claim(_Kept):
     action: str = ""
 
 
+class Exposure(_Kept):
+    """A call's part in an experiment: which arm of which phase, and the hash of what the arm is
+    fixed by (the caller, or the call)."""
+
+    arm: str
+    phase: str
+    unit: str
+
+
 class Links(BaseModel):
     """What a call belongs to: the call that it is a leg of, and a telephone system's recording."""
 
@@ -178,6 +187,8 @@ class Call(_Kept):
     """The id of the call that this one is a leg of."""
     is_test: bool = False
     """Made to try something out (``test: true`` in the session's context): no figure has it."""
+    experiments: dict[str, Exposure] = Field(default_factory=dict)
+    """Those that it took part in, by name: written when the arm took effect."""
     claims: list[Claim] = Field(default_factory=list)
     """Queries and claims that were opened in it."""
     pbx_recording: str = ""

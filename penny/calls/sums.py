@@ -119,6 +119,7 @@ async def _count(connection: AsyncConnection, names: Sequence[str], zone_of: Zon
                 "zone": zone_of(row["tenant"]),
                 "version": VERSION,
                 "parts": write_parts(parts_of(row, spoken, found.get(row["id"]))),
+                "arms": json.dumps(arms) if (arms := row["record"].get("experiments")) else None,
                 **{f"slow_{stage}": slow.get(stage, -1) for stage in STAGES},
             }
         )

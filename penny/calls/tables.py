@@ -42,6 +42,8 @@ alone."""
 DELETED = text("deleted_ms IS NOT NULL")
 """An index of what is deleted alone: SQLite would read lists by one that has all the others too."""
 
+IN_EXPERIMENTS = text("arms IS NOT NULL")
+
 calls = Table(
     "calls",
     metadata,
@@ -212,10 +214,14 @@ counted = Table(
     Column("zone", String(64), nullable=False),
     Column("version", Integer, nullable=False),
     Column("parts", Text, nullable=False),  # what the call adds to the sums, as JSON
+    Column("arms", Text),  # of the experiments that it took part in, as JSON
     Column("slow_stt", Integer, nullable=False),  # of its slowest turn; -1: none known
     Column("slow_llm", Integer, nullable=False),
     Column("slow_tts", Integer, nullable=False),
     Column("slow_total", Integer, nullable=False),
+    Index(
+        "counted_arms", "started_ms", sqlite_where=IN_EXPERIMENTS, postgresql_where=IN_EXPERIMENTS
+    ),
 )
 
 sums = Table(
@@ -229,6 +235,15 @@ sums = Table(
     Column("is_test", Boolean, primary_key=True),
     Column("parts", Text, nullable=False),
     Index("sums_by_time", "span", "starts"),
+)
+
+experiment_stops = Table(
+    "experiment_stops",
+    metadata,
+    Column("name", String(48), primary_key=True),
+    Column("phase", String(16), primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("reason", String(256), nullable=False),
 )
 
 Row = dict[str, Any]

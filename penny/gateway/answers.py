@@ -181,6 +181,21 @@ class DashboardFigures(_Answer):
     is_counting: bool
 
 
+class ExperimentList(_Answer):
+    """Experiments with their arms; a difference is against the first arm, its interval holds at
+    every look."""
+
+    experiments: list[Json]
+
+
+class Stopped(_Answer):
+    """An experiment that was stopped, and whether it ran until now."""
+
+    name: str
+    stopped: bool
+    was_running: bool
+
+
 class Erased(_Answer):
     """The calls that went."""
 

@@ -27,11 +27,14 @@ from modes.registry import (
 )
 from modes.self_hosted.runpod.door import WorkerDoor
 from penny.aio.tasks import TaskOwner
+from penny.experiments.live import Experiments
+from penny.experiments.store import ExperimentStore
 from penny.figures.dashboard import Dashboard
 from penny.gateway.admin import AdminRoutes
 from penny.gateway.asterisk import AsteriskDoor
 from penny.gateway.calls import CallRoutes, CallsCollector
 from penny.gateway.carriers import Carriers
+from penny.gateway.experiments import ExperimentRoutes
 from penny.gateway.figures import FigureRoutes
 from penny.gateway.guard import make_guard
 from penny.gateway.health import DescriptorWatch, LoopLag
@@ -102,6 +105,7 @@ class Gateway:
         self._carriers: Carriers | None = None
         self._kept: KeptCalls | None = None
         self._webhooks: Webhooks | None = None
+        self._experiments: Experiments | None = None
         self._company: Company | None = None
         self._calls_fault = ""
         self.broker: Broker | None = None
@@ -270,11 +274,13 @@ class Gateway:
         faults = {"calls": self._tell_of_calls, "webhooks": self._tell_of_webhooks}
         told = (routes.describe_operation, self.describe_engines, faults)
         SetUpRoutes(self._config, *told, telephony.describe).add_to(app)
-        needs_calls = ("/calls", "/dashboard", "/webhooks")
+        needs_calls = ("/calls", "/dashboard", "/experiments", "/webhooks")
         PageRoutes(trust.gate, lambda path: path not in needs_calls or kept is not None).add_to(app)
         app.router.add_get("/openapi.json", serve_document)
         if kept is not None:
             CallRoutes(kept, time.time).add_to(app)
+            if self._experiments is not None:
+                ExperimentRoutes(self._config.experiments, self._experiments).add_to(app)
             FigureRoutes(kept, Dashboard(kept.keeper.store.database, time.time)).add_to(app)
             if self._carriers is not None:
                 self._carriers.phones.keep = kept.keeper.keep_unconnected
@@ -301,7 +307,15 @@ class Gateway:
             self._calls_fault = f"calls are not kept: {error.strerror}"
             return
         self._kept, self._webhooks = kept, webhooks
+        self._experiments = experiments = Experiments(
+            self._config.experiments,
+            ExperimentStore(kept.keeper.store.database),
+            time.time,
+            self._config.session.instructions,
+        )
+        kept.exposures = experiments.take
         kept.attach(broker)
+        await experiments.start(broker)
         await webhooks.start(broker)
 
     def _tell_of_calls(self) -> str:
@@ -346,6 +360,8 @@ class Gateway:
             await self.runner.cleanup()
         if self._webhooks is not None:
             await self._webhooks.aclose()
+        if self._experiments is not None:
+            await self._experiments.aclose()
         if self._kept is not None:
             await self._kept.keeper.aclose()
         await self._tasks.aclose()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -28,6 +29,8 @@ from penny.session.turn_recorder import TurnRecorder
 
 
 log = structlog.get_logger()
+
+Json = dict[str, Any]
 
 
 class KeptCalls:
@@ -58,6 +61,8 @@ class KeptCalls:
         self._is_open = is_open
         self._live: dict[str, CallRecorder] = {}
         self._asked: SessionSpec | None = None
+        self.exposures: Callable[[str], Json] = lambda _session_id: {}
+        """The experiments that a session takes part in (``record.Exposure`` by name)."""
         self.keeper = open_keeper(config, clock, wall_clock)
 
     def attach(self, broker: Broker) -> None:
@@ -117,6 +122,7 @@ class KeptCalls:
             "parent": str(line.get("parent_call") or "")[:64],
             "pbx_recording": str(line.get("pbx_recording") or "")[:256],
             "user_id": str(spec.context.get("user_id") or "")[:256],
+            "experiments": self.exposures(session.id),
             "is_test": spec.context.get("test") is True,
             "language": spec.language,
             "versions": {"penny": __version__},

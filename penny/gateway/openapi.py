@@ -34,6 +34,7 @@ from penny.gateway.answers import (
     Endpoints,
     Erased,
     ErrorAnswer,
+    ExperimentList,
     Held,
     Link,
     Modes,
@@ -43,10 +44,12 @@ from penny.gateway.answers import (
     Sessions,
     SignedIn,
     Stats,
+    Stopped,
     Telephony,
     TelephonyState,
     Tested,
 )
+from penny.gateway.experiments import Stop
 from penny.gateway.guard import OPEN, OWN, ROUTES
 from penny.telephony.reception import TelephonyReception
 from penny.telephony.wishes import DialState, DialWish, KeysOut, OptOut, Transfer
@@ -58,7 +61,7 @@ Json = dict[str, Any]
 
 NOT_REST = frozenset(
     {"GET /", "GET /admin", "GET /web", "GET /kb", "GET /calls", "GET /set-up", "GET /docs"}
-    | {"GET /telephony", "GET /webhooks", "GET /dashboard"}
+    | {"GET /telephony", "GET /webhooks", "GET /dashboard", "GET /experiments"}
     | {"GET /ws", "GET /v1/realtime", "GET /worker", "GET /twilio/stream"}
     | {"GET /asterisk/media"}
     | {route for route in ROUTES if route.startswith("OPTIONS ")}
@@ -200,6 +203,10 @@ TOLD: dict[str, Told] = {
         "A table of them: " + ", ".join(TABLES), filters=FigureQuery, answers="text/csv"
     ),
     "GET /metrics/alerts": Told("The newest calls that raised an alert", answers=AlertedCalls),
+    "GET /v1/experiments": Told("Experiments and what came of them", answers=ExperimentList),
+    "POST /v1/experiments/{name}/stop": Told(
+        "Stop an experiment for good", takes=Stop, answers=Stopped
+    ),
     "GET /storage/stats": Told("How much is kept", answers=Stats),
     "POST /asterisk/announce": Told("A call, told by Asterisk's dialplan", answers="text/plain"),
     "POST /asterisk/refused": Told(

@@ -1,4 +1,4 @@
-"""Sums of what calls add to the figures, and what each call added."""
+"""Sums of what calls add to the figures, what each call added, stopped experiments."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -23,8 +23,20 @@ def upgrade() -> None:
         sa.Column("zone", sa.String(64), nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("parts", sa.Text, nullable=False),
+        sa.Column("arms", sa.Text),
         *(sa.Column(f"slow_{stage}", sa.Integer, nullable=False) for stage in STAGES),
     )  # fmt: skip
+    arms = sa.text("arms IS NOT NULL")
+    op.create_index(
+        "counted_arms", "counted", ["started_ms"], sqlite_where=arms, postgresql_where=arms
+    )
+    op.create_table(
+        "experiment_stops",
+        sa.Column("name", sa.String(48), primary_key=True),
+        sa.Column("phase", sa.String(16), primary_key=True),
+        sa.Column("at_ms", sa.BigInteger, nullable=False),
+        sa.Column("reason", sa.String(256), nullable=False),
+    )
     op.create_table(
         "sums",
         *(sa.Column(name, sa.String(length), primary_key=True) for name, length in KEY.items()),
