@@ -25,9 +25,9 @@ def read_words(language: str) -> Words:
     """
     path = {"es": WEB / "words-es.js", "en": WEB / "words-en.js"}[language]
     text = path.read_text(encoding="utf-8")
-    found = _read_part(text, "dashboard")
-    return {**found, "calls": _read_part(text, "calls")[""], "modes": _read_part(text, "calls")["modes"],
-            "edges": _read_part(text, "calls")["edges"]}  # fmt: skip
+    calls = _read_part(text, "calls")
+    shared = {"calls": calls[""], "modes": calls["modes"], "edges": calls["edges"]}
+    return {**_read_part(text, "dashboard"), **shared}
 
 
 def _read_part(text: str, name: str) -> Words:
