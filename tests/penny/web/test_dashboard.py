@@ -25,6 +25,7 @@ pytestmark = [
 ]
 
 CALLS = 30
+VOICES = {"metric": "resolution", "arms": {"control": {}, "warm": {"voice": "marin"}}}
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -43,7 +44,8 @@ async def page(tab: Tab, tmp_path: Path) -> AsyncIterator[Page]:
         await store.put(call)
     await store.put(a_call(99, is_test=True, started_at=now - timedelta(minutes=1)))
     await store.aclose()
-    async with running_penny(calls={"folder": str(tmp_path), "url": url}) as base:
+    section = {"folder": str(tmp_path), "url": url}
+    async with running_penny(calls=section, experiments={"voz": VOICES}) as base:
         await tab.open(f"{base}/dashboard")
         yield tab.page
         await tab.close()
@@ -117,4 +119,14 @@ async def test_days_without_calls_show_no_zero_that_nobody_measured(page: Page) 
     await expect(page.locator("[data-figure='calls'] .value")).to_have_text("0")
     await expect(page.locator("[data-figure='resolution_rate'] .value")).to_have_text("—")
     await expect(page.locator("#trends .none")).to_have_count(6)
+    await look_at(page)
+
+    await page.locator("#rooms a", has_text="Experimentos").click()
+    await expect(page.locator(".experiment tbody tr")).to_have_count(2, timeout=90_000)
+    await expect(page.locator(".experiment")).to_contain_text("en marcha")
+    await look_at(page)
+    page.once("dialog", lambda dialog: dialog.accept())
+    await page.get_by_role("button", name="Parar: voz").press("Enter")
+    await expect(page.locator(".experiment")).to_contain_text("parado")
+    await expect(page.get_by_role("button", name="Parar: voz")).to_have_count(0)
     await look_at(page)
