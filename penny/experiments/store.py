@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -52,7 +53,7 @@ class ExperimentStore:
         return await asyncio.to_thread(_judge, name, experiment, rows)
 
 
-def _judge(name: str, experiment: ExperimentSection, rows: list[Any]) -> Json:
+def _judge(name: str, experiment: ExperimentSection, rows: Sequence[Any]) -> Json:
     calls = []
     for row in rows:
         exposed = json.loads(row.arms).get(name)

@@ -138,7 +138,14 @@ def _tables(found: Json, units: dict[str, str], say: Words, language: str) -> It
         )
         for row in tables["latency"]
     ]
-    heads = (plain["stage"], say["calls"]["mode"], plain["turns"], "p50", "p95", "p99")
+    heads: tuple[str, ...] = (
+        plain["stage"],
+        say["calls"]["mode"],
+        plain["turns"],
+        "p50",
+        "p95",
+        "p99",
+    )
     yield _table(titles["latency"], (*heads, plain["mean"]), rows)
     names = ("calls", *TRENDS[1:5], "cost_per_call")
     rows = [
