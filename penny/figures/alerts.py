@@ -13,7 +13,7 @@ from penny.calls.tables import calls, counted
 
 Json = dict[str, Any]
 
-SHOWN = 10
+SHOWN = 5
 
 
 async def find_alerts(database: Database, tenant: str | None) -> list[Json]:

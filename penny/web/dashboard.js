@@ -10,6 +10,7 @@ const FILTERS = ["since", "until", "mode", "edge", "tenant", "test"];
 const MAIN = ["resolution_rate", "escalation_rate", "avg_sentiment", "avg_latency"];
 const FRESH_MS = 60_000; // figures of today are asked for anew
 const ALERTS_MS = 5_000;
+const ALERTS = 5; // that are told of
 const RANGES = { today: 1, week: 7, month: 30, quarter: 90, year: 365 };
 
 let found = null;
@@ -183,7 +184,16 @@ function latencyTable() {
     ...["p50", "p95", "p99"].map((name) => ({ head: name, cell: (row) => slow(row, name) })),
     { head: say.dashboard.mean, cell: ({ mean }) => show("ms", mean) },
   ];
-  return tableOf({ name: "latency", title: say.dashboard.tables.latency, rows: found.tables.latency, columns, isBroad: true });
+  // The whole of it is long: each stage of all ways, and of each way the sum of them.
+  const rows = found.tables.latency;
+  const isShort = ({ mode, edge, stage }) => (!mode && !edge) || stage === "total";
+  const made = tableOf({ name: "latency", title: say.dashboard.tables.latency, rows: rows.filter(isShort), columns, isBroad: true });
+  const rest = rows.filter((row) => !isShort(row));
+  if (rest.length) {
+    const table = tableOf({ name: "latency", title: say.dashboard.stagesOfWays, rows: rest, columns, isBroad: true });
+    made.append(element("details", {}, element("summary", { text: say.dashboard.stagesOfWays }), table.lastChild));
+  }
+  return made;
 }
 
 function waysTable() {
@@ -231,8 +241,9 @@ function drawAlerts() {
   const rows = alerts.map((each) => {
     const kinds = each.kinds.map((kind) => say.dashboard.kinds[kind] ?? kind).join(", ");
     const isNew = known !== null && !known.has(each.id);
-    return element("li", { dataset: isNew ? { new: "" } : {} }, element("strong", {}, element("a", { href: `/calls?${new URLSearchParams({ id: each.id })}`, text: kinds || say.dashboard.alert })), element("span", { class: "quiet", text: [when(each.started_ms), say.calls.modes[each.mode] ?? each.mode, say.calls.edges[each.edge] ?? each.edge].join(" · ") }), each.reason ? element("p", { class: "why", text: each.reason }) : "");
+    return element("li", { dataset: isNew ? { new: "" } : {} }, element("strong", {}, element("a", { href: `/calls?${new URLSearchParams({ id: each.id })}`, text: kinds || say.dashboard.alert })), element("span", { class: "quiet", text: [when(each.started_ms), say.calls.modes[each.mode] ?? each.mode, say.calls.edges[each.edge] ?? each.edge].join(" · ") }), each.reason ? element("span", { class: "why", text: each.reason }) : "");
   });
+  if (rows.length === ALERTS) rows.push(element("li", {}, element("a", { href: `/calls?${new URLSearchParams({ alert: "true", test: "false" })}`, text: say.dashboard.allAlerts })));
   find("#alerts").replaceChildren(...(rows.length ? rows : [element("li", {}, element("p", { class: "quiet", text: say.dashboard.noAlerts }))]));
 }
 

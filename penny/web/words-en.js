@@ -338,6 +338,8 @@ export const EN = {
     unknown: (count) => `${count} unknown`,
     none: "Nothing in these days.",
     noAlerts: "No alerts.",
+    allAlerts: "See all",
+    stagesOfWays: "Each stage by mode and way",
     alert: "alert",
     announced: (count) => (count === 1 ? "A new alert." : `${count} new alerts.`),
     asTable: "See as a table",

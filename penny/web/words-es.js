@@ -338,6 +338,8 @@ export const ES = {
     unknown: (count) => `${count} sin dato`,
     none: "Nada en estos días.",
     noAlerts: "Ninguna alerta.",
+    allAlerts: "Ver todas",
+    stagesOfWays: "Cada etapa por modo y vía",
     alert: "alerta",
     announced: (count) => (count === 1 ? "Una alerta nueva." : `${count} alertas nuevas.`),
     asTable: "Ver como tabla",
