@@ -28,14 +28,13 @@ from modes.registry import (
 from modes.self_hosted.runpod.door import WorkerDoor
 from penny.aio.tasks import TaskOwner
 from penny.experiments.live import Experiments
-from penny.experiments.store import ExperimentStore
 from penny.figures.dashboard import Dashboard
 from penny.gateway.admin import AdminRoutes
 from penny.gateway.asterisk import AsteriskDoor
 from penny.gateway.audio_api import AudioApi
 from penny.gateway.calls import CallRoutes, CallsCollector
 from penny.gateway.carriers import Carriers
-from penny.gateway.experiments import ExperimentRoutes
+from penny.gateway.experiments import ExperimentRoutes, open_experiments
 from penny.gateway.figures import FigureRoutes
 from penny.gateway.guard import make_guard
 from penny.gateway.health import DescriptorWatch, LoopLag
@@ -326,15 +325,9 @@ class Gateway:
             self._calls_fault = f"calls are not kept: {error.strerror}"
             return
         self._kept, self._webhooks = kept, webhooks
-        self._experiments = experiments = Experiments(
-            self._config.experiments,
-            ExperimentStore(kept.keeper.store.database),
-            time.time,
-            self._config.session.instructions,
-        )
-        kept.exposures = experiments.take
+        self._experiments = open_experiments(self._config, kept)
         kept.attach(broker)
-        await experiments.start(broker)
+        await self._experiments.start(broker)
         await webhooks.start(broker)
 
     def _tell_of_calls(self) -> str:

@@ -14,11 +14,13 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from config.experiments import ExperimentSection
+from config.schema import Config
 from penny.errors import ProtocolError
 from penny.experiments.live import Experiments
 from penny.experiments.store import ExperimentStore
 from penny.gateway.calls import as_json, told
 from penny.gateway.dialer import read_body
+from penny.gateway.kept_calls import KeptCalls
 
 
 Json = dict[str, Any]
@@ -58,6 +60,14 @@ class ExperimentRoutes:
         )
         await self._live.look()
         return as_json({"name": name, "stopped": True, "was_running": is_new})
+
+
+def open_experiments(config: Config, kept: KeptCalls) -> Experiments:
+    """The experiments of this configuration; what they give stands in the records of calls."""
+    store = ExperimentStore(kept.keeper.store.database)
+    live = Experiments(config.experiments, store, time.time, config.session.instructions)
+    kept.exposures = live.take
+    return live
 
 
 async def describe(

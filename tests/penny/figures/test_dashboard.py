@@ -86,8 +86,9 @@ async def test_the_documents_names_and_what_they_are(store: CallStore) -> None:
         call.metrics |= {"outcome": outcome, "topics": ["facturación", f"tema {number}"]}
         call.metrics["final_sentiment"] = "positive" if outcome else None
         await store.put(call)
-    await store.put(a_call(8, tenant, started_at=NOON - timedelta(days=1, minutes=5)))
-    await store.put(a_call(9, tenant, started_at=NOON - timedelta(days=1, minutes=-65)))
+    for number, minutes in ((8, -5), (9, 65)):  # of yesterday, one before this hour ended
+        at = NOON - timedelta(days=1) + timedelta(minutes=minutes)
+        await store.put(a_call(number, tenant, started_at=at, ended_at=at))
     found = await read(store, tenant, since="2026-10-31", until="2026-10-31")
     assert list(found)[:8] == [
         "total_calls_today",
@@ -128,7 +129,8 @@ async def test_the_hours_of_a_change_over_day_add_up(store: CallStore, day: str)
     tenant = f"t{uuid4().hex[:12]}"
     began = datetime.combine(date.fromisoformat(day), datetime.min.time(), MADRID).astimezone(UTC)
     for hour in range(-2, 28):
-        await store.put(a_call(hour + 5, tenant, started_at=began + timedelta(hours=hour)))
+        at = began + timedelta(hours=hour)
+        await store.put(a_call(hour + 5, tenant, started_at=at, ended_at=at))
     found = await read(store, tenant, since=day, until=day)
     hours = 25 if day == "2026-10-25" else 23
     assert [point["calls"] for point in found["series"]] == [1] * hours
