@@ -122,6 +122,17 @@ class Exposure(_Kept):
     unit: str
 
 
+class Alert(_Kept):
+    """Something of a call that a person should see, raised while it was live (``at_ms``, since it
+    began) or by an analysis of its record. ``turns`` are those it rests on."""
+
+    kind: Literal["sentiment", "intent", "compliance"]
+    at_ms: float | None = None
+    turns: list[int] = Field(default_factory=list)
+    score: float | None = None
+    reason: str | None = None
+
+
 class Links(BaseModel):
     """What a call belongs to: the call that it is a leg of, and a telephone system's recording."""
 
@@ -189,6 +200,9 @@ class Call(_Kept):
     """Made to try something out (``test: true`` in the session's context): no figure has it."""
     experiments: dict[str, Exposure] = Field(default_factory=dict)
     """Those that it took part in, by name: written when the arm took effect."""
+    contact: Json = Field(default_factory=dict)
+    """What a CRM knew of the caller when the call began: ``status`` (found, several, unknown),
+    ``people``, ``company_id``, ``matters``, ``took_ms``; {} where it was not asked in time."""
     claims: list[Claim] = Field(default_factory=list)
     """Queries and claims that were opened in it."""
     pbx_recording: str = ""

@@ -1,4 +1,4 @@
-"""The dashboard's figures as one HTML file that asks nobody for anything: no script, no request."""
+"""The dashboard's figures as one HTML file without a script, a link or a request."""
 
 from __future__ import annotations
 

@@ -28,12 +28,12 @@ from modes.registry import (
 from modes.self_hosted.runpod.door import WorkerDoor
 from penny.aio.tasks import TaskOwner
 from penny.experiments.live import Experiments
-from penny.figures.dashboard import Dashboard
 from penny.gateway.admin import AdminRoutes
 from penny.gateway.asterisk import AsteriskDoor
 from penny.gateway.audio_api import AudioApi
 from penny.gateway.calls import CallRoutes, CallsCollector
 from penny.gateway.carriers import Carriers
+from penny.gateway.crm import CrmRoom
 from penny.gateway.experiments import ExperimentRoutes, open_experiments
 from penny.gateway.figures import FigureRoutes
 from penny.gateway.guard import make_guard
@@ -106,6 +106,7 @@ class Gateway:
         self._kept: KeptCalls | None = None
         self._webhooks: Webhooks | None = None
         self._experiments: Experiments | None = None
+        self._crm: CrmRoom | None = None
         self._company: Company | None = None
         self._calls_fault = ""
         self.broker: Broker | None = None
@@ -297,36 +298,35 @@ class Gateway:
         app.router.add_get("/openapi.json", serve_document)
         if kept is not None:
             CallRoutes(kept, time.time).add_to(app)
+            FigureRoutes(kept, time.time).add_to(app)
             if self._experiments is not None:
                 ExperimentRoutes(self._config.experiments, self._experiments).add_to(app)
-            FigureRoutes(kept, Dashboard(kept.keeper.store.database, time.time)).add_to(app)
             if self._carriers is not None:
                 self._carriers.phones.keep = kept.keeper.keep_unconnected
             metrics.figures.append(CallsCollector(kept.keeper).collect)
         if self._webhooks is not None:
             WebhookRoutes(self._webhooks).add_to(app)
             metrics.figures.append(WebhooksCollector(self._webhooks).collect)
+        if self._crm is not None:
+            self._crm.add_to(app)
+            metrics.figures.append(self._crm.collect)
 
     async def _keep_calls(self, broker: Broker, trust: Trust, clock: Callable[[], float]) -> None:
         """Keep every call from now on. A gateway talks where nothing can be kept; it says so."""
-        kept = KeptCalls(
-            self._config,
-            trust.watches,
-            clock,
-            time.time,
-            read_answer,
-            is_open=not trust.gate.needs_key,
-        )
-        webhooks = Webhooks(self._config, kept, clock, time.time)
+        watches, is_open = trust.watches, not trust.gate.needs_key
+        kept = KeptCalls(self._config, watches, clock, time.time, read_answer, is_open=is_open)
+        crm = CrmRoom(self._config, kept, clock, time.time)
+        webhooks = Webhooks(self._config, kept, clock, time.time, crm.desks.receivers())
         try:
             await kept.keeper.start()
         except OSError as error:
             log.error("calls_not_kept", reason=error.strerror)  # noqa: TRY400
             self._calls_fault = f"calls are not kept: {error.strerror}"
             return
-        self._kept, self._webhooks = kept, webhooks
+        self._kept, self._webhooks, self._crm = kept, webhooks, crm
         self._experiments = open_experiments(self._config, kept)
         kept.attach(broker)
+        crm.attach(broker)  # before those who tell of a call's beginning
         await self._experiments.start(broker)
         await webhooks.start(broker)
 
@@ -370,10 +370,9 @@ class Gateway:
                 await mode.aclose()
         if self.runner is not None:
             await self.runner.cleanup()
-        if self._webhooks is not None:
-            await self._webhooks.aclose()
-        if self._experiments is not None:
-            await self._experiments.aclose()
+        for room in (self._webhooks, self._experiments, self._crm):
+            if room is not None:
+                await room.aclose()
         if self._kept is not None:
             await self._kept.keeper.aclose()
         await self._tasks.aclose()

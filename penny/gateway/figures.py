@@ -8,6 +8,7 @@ GET /metrics/alerts              the newest calls that raised an alert
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -29,9 +30,9 @@ Json = dict[str, Any]
 class FigureRoutes:
     """The routes of the dashboard. A tenant sees its own calls' figures."""
 
-    def __init__(self, kept: KeptCalls, dashboard: Dashboard) -> None:
+    def __init__(self, kept: KeptCalls, wall_clock: Callable[[], float]) -> None:
         self._kept = kept
-        self._dashboard = dashboard
+        self._dashboard = Dashboard(kept.keeper.store.database, wall_clock)
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/metrics/dashboard", told(self._show))

@@ -7,7 +7,7 @@ It knows modes and edges only by their Protocols. A session passes through ``cho
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -90,6 +90,9 @@ class Broker:
         """The mode of a session that named none; asked with what tells which modes it may have."""
         self.arrange: Callable[[Mode, SessionSpec], SessionSpec] = lambda _mode, spec: spec
         """What the house changes of a session before it opens."""
+        self.prepare: Callable[[Mode, SessionSpec], Awaitable[SessionSpec]] | None = None
+        """Adds what is known of a caller before a speaker opens for them. It keeps no call waiting
+        for long, and never raises."""
         self._draining = False
         self._empty = asyncio.Event()
         self._empty.set()
@@ -198,6 +201,8 @@ class Broker:
     async def open(self, mode: Mode, spec: SessionSpec) -> Speaker:
         """Open the speaker. Raises ModeUnavailable, logged and counted here once."""
         spec = self.arrange(mode, spec)
+        if self.prepare is not None:
+            spec = await self.prepare(mode, spec)
         try:
             try:
                 return await mode.open(spec)
