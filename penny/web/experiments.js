@@ -58,7 +58,7 @@ function experimentOf(each) {
     element("dl", { class: "terms" }, ...facts.map(([name, value]) => element("div", {}, element("dt", { text: name }), element("dd", { text: value })))),
     ...(each.stopped ? [element("p", { class: "quiet", text: say.why(each.stopped.reason, moment(each.stopped.at_ms)) })] : []),
     ...each.warnings.map((warning) => element("p", { class: "warning", text: say.warnings[warning] })),
-    element("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": each.name }, element("table", {}, element("thead", {}, element("tr", {}, ...heads.map((text, n) => element("th", { scope: "col", class: n < 2 ? "name" : "", text })))), element("tbody", {}, ...each.arms.map(armRow)))),
+    element("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": `${each.name}: ${say.arm}` }, element("table", {}, element("thead", {}, element("tr", {}, ...heads.map((text, n) => element("th", { scope: "col", class: n < 2 ? "name" : "", text })))), element("tbody", {}, ...each.arms.map(armRow)))),
   );
   if (state === "runs" && mayStop) made.append(element("p", { class: "acts" }, element("button", { type: "button", class: "danger", text: say.stop, "aria-label": `${say.stop}: ${each.name}`, onclick: () => stop(each) })));
   return made;

@@ -61,7 +61,7 @@ export function trend({ name, title, lines, moments, kind = "line", least, most,
     : [
         element("div", { class: "canvas" }, drawing("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label }, ...grid, ...marks), element("span", { class: "top", text: print(top) }), element("span", { class: "bottom", text: print(least ?? 0) })),
         element("div", { class: "ticks" }, ...ticks(moments)),
-        element("details", {}, element("summary", { text: say.asTable }), element("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": title }, table)),
+        element("details", {}, element("summary", { text: say.asTable }), element("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": `${title}: ${say.moment}` }, table)),
       ];
   return element("figure", { class: "trend", dataset: { trend: name } }, element("figcaption", {}, element("h3", { text: title }), legend), ...shown);
 }

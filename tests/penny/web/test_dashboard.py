@@ -72,8 +72,8 @@ async def test_figures_trends_and_tables_lead_to_their_calls(page: Page) -> None
     await expect(page.locator("[data-figure='resolution_rate']")).to_contain_text("20 de 30")
     await expect(page.locator("#alerts li")).to_have_count(1)
     await expect(page.locator("#alerts")).to_contain_text("frustración")
-    await expect(page.locator("#trends svg[role='img']")).to_have_count(4)
-    await expect(page.locator("#trends .none")).to_have_count(2)  # of what is not known
+    await expect(page.locator("#trends svg[role='img']")).to_have_count(5)
+    await expect(page.locator("#trends .none")).to_have_count(1)  # the cost is not known
     await look_at(page)
     summary = page.locator("[data-trend='calls'] summary")
     await summary.press("Enter")
