@@ -19,7 +19,7 @@ from penny.errors import ProtocolError
 from penny.experiments.live import Experiments
 from penny.experiments.store import ExperimentStore
 from penny.gateway.calls import as_json, told
-from penny.gateway.dialer import read_body
+from penny.gateway.dial_routes import read_body
 from penny.gateway.kept_calls import KeptCalls
 
 

@@ -166,8 +166,7 @@ function labelTable(name, labels = {}) {
   const columns = [
     { head: say.label, isName: true, cell: ({ label }) => labels[label] ?? (label === "unknown" ? say.notKnown : label) },
     { head: say.calls, cell: ({ n, figure }) => (n ? element("a", { href: behind(figure), text: numbers(n) }) : "0") },
-    { head: say.share, cell: ({ share }) => show("share", share) },
-    { head: "", cell: ({ share }) => barOf(share) },
+    { head: say.share, cell: ({ share }) => element("span", { class: "part", text: show("share", share) }, barOf(share)) },
     { head: say.before, cell: ({ previous }) => numbers(previous) },
   ];
   return tableOf({ name, title: say.tables[name], rows: found.tables[name], columns });
