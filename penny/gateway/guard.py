@@ -74,6 +74,7 @@ ROUTES: dict[str, str] = {
     "POST /v1/calls/{id}/keys": "calls:place",
     "POST /v1/calls/{id}/transfer": "calls:place",
     "GET /v1/dials/{id}": "calls:read",
+    "DELETE /v1/dials/{id}": "calls:place",
     "POST /v1/do-not-call": "calls:place",
     "GET /v1/calls/export": "calls:export",
     "GET /v1/calls/{id}": "calls:read",
@@ -93,6 +94,8 @@ ROUTES: dict[str, str] = {
     "POST /v1/webhooks/replay": "webhooks:write",
     "POST /v1/webhooks/{name}/test": "webhooks:write",
     "POST /v1/webhooks/{name}/enable": "webhooks:write",
+    "GET /v1/screen-pops": "calls:read",
+    "POST /v1/crm/{name}/events": OWN,  # the CRM's signature
     "GET /telephony": OPEN,
     "GET /api/config/telephony": "telephony:read",
     "POST /api/config/telephony/save": "telephony:write",
@@ -105,6 +108,9 @@ ROUTES: dict[str, str] = {
     "POST /twilio/voice": OWN,  # the carrier's signature, as all of these
     "GET /twilio/stream": OWN,
     "POST /twilio/status": OWN,
+    "POST /twilio/amd": OWN,
+    "POST /twilio/whisper": OWN,
+    "POST /twilio/back": OWN,
 }
 """Method and path, as it was added to the router -> the right it needs, ``OPEN`` or ``OWN``."""
 
