@@ -209,7 +209,7 @@ class Gateway:
     ) -> web.Application:
         config = self._config
         external = broker.modes.get("EXTERNAL")
-        faults = [kb.degraded, self._tell_of_calls, self._tell_of_webhooks]
+        faults = [kb.degraded, self._tell_of_calls, self._tell_of_webhooks, self._tell_of_crm]
         if isinstance(external, ExternalMode):
             metrics.figures.append(external.counts.collect)
             faults.append(external.counts.fault)
@@ -343,6 +343,9 @@ class Gateway:
 
     def _tell_of_webhooks(self) -> str:
         return self._webhooks.fault() if self._webhooks is not None else ""
+
+    def _tell_of_crm(self) -> str:
+        return self._crm.desks.fault() if self._crm is not None else ""
 
     def describe_engines(self) -> str:
         """Which engines the local worker runs and why, in a line; "" where the file names them."""
