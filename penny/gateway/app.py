@@ -152,6 +152,7 @@ class Gateway:
             access_log=None,
             shutdown_timeout=2.0,
             keepalive_timeout=REQUEST_WAIT_S,
+            auto_decompress=False,  # a megabyte may be a thousand of them
         )
         await self.runner.setup()
         await trust.admission.start()
