@@ -29,7 +29,15 @@ from penny.calls.query import (
 )
 from penny.calls.record import Call, Turn
 from penny.calls.rows import fold, row_of, turn_rows
-from penny.calls.tables import audit, calls, events, turns
+from penny.calls.tables import (
+    analysis_jobs,
+    analysis_steps,
+    audit,
+    call_figures,
+    calls,
+    events,
+    turns,
+)
 
 
 Json = dict[str, Any]
@@ -154,8 +162,8 @@ class CallStore:
         async with self._begin() as connection:
             gone = and_(calls.c.id.in_(ids), calls.c.deleted_ms.is_not(None), ~calls.c.held)
             found = list((await connection.execute(select(calls.c.id).where(gone))).scalars())
-            await connection.execute(delete(turns).where(turns.c.call_id.in_(found)))
-            await connection.execute(delete(events).where(events.c.call_id.in_(found)))
+            for table in (turns, events, analysis_steps, analysis_jobs, call_figures):
+                await connection.execute(delete(table).where(table.c.call_id.in_(found)))
             for call_id in found:
                 await self._unindex(connection, call_id)
             await connection.execute(

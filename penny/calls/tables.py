@@ -1,4 +1,5 @@
-"""The tables of kept calls and of what is told of them, the same on SQLite and PostgreSQL.
+"""The tables of kept calls, of what is told and what was found of them, alike on SQLite and
+PostgreSQL.
 
 A call's row holds what lists filter and sort by, and the record itself as JSON beside it; turns
 are rows of their own so that derived data is replaced without touching what was said. Text is
@@ -140,6 +141,63 @@ endpoints = Table(
     Column("failing_since_ms", BigInteger),
     Column("disabled_ms", BigInteger),
     Column("reason", String(16), nullable=False),
+)
+
+analysis_jobs = Table(
+    "analysis_jobs",
+    metadata,
+    Column("call_id", String(64), ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("state", String(16), nullable=False),  # waiting, completed, skipped, failed
+    Column("due_ms", BigInteger, nullable=False),  # the next attempt; the end of a lease
+    Column("owner", String(64), nullable=False),  # who holds the lease; '' nobody
+    Column("attempts", Integer, nullable=False),
+    Column("graph", String(64), nullable=False),  # the steps and versions that it went through
+    Column("reason", String(256), nullable=False),
+    Column("throttled_ms", BigInteger),  # since when a model refuses for now
+    Index("analysis_jobs_due", "state", "due_ms"),
+)
+
+analysis_steps = Table(
+    "analysis_steps",
+    metadata,
+    Column("call_id", String(64), ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    Column("step", String(32), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("basis", String(64), nullable=False),  # what it was made of: equal, it stands
+    Column("state", String(16), nullable=False),  # completed, skipped, failed
+    Column("reason", String(256), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("done_ms", BigInteger, nullable=False),
+    Column("result", Json, nullable=False),
+)
+
+call_figures = Table(
+    "call_figures",
+    metadata,
+    Column("call_id", String(64), ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("started_ms", BigInteger, nullable=False),
+    Column("analysed_ms", BigInteger, nullable=False),
+    Column("is_partial", Boolean, nullable=False),  # a step was skipped or failed
+    Column("sentiment", Float),  # -1..1; None where nothing could be judged
+    Column("sentiment_level", String(16)),  # very_negative … very_positive
+    Column("sentiment_start", Float),
+    Column("sentiment_end", Float),
+    Column("intent", String(32)),
+    Column("intent_confidence", Float),
+    Column("topics", Json, nullable=False),
+    Column("outcome", String(32)),
+    Column("quality", Float),  # 0..100
+    Column("disagreement", Float),  # word error between two transcripts
+    Column("escalated", Boolean, nullable=False),
+    Column("repeated", Boolean, nullable=False),
+    Column("alerts", Integer, nullable=False),
+    Column("promises", Integer, nullable=False),
+    Column("compliance_failed", Integer, nullable=False),
+    Column("corrections", Integer, nullable=False),
+    Column("clarifications", Integer, nullable=False),
+    Index("call_figures_by_start", "tenant", "started_ms"),
 )
 
 Row = dict[str, Any]
