@@ -36,6 +36,7 @@ RUN if [ "$XTTS" = 1 ]; then python3 -m venv /opt/xtts \
 COPY penny/__init__.py penny/errors.py penny/ids.py penny/logs.py penny/section.py penny/writable.py penny/
 COPY penny/aio penny/aio
 COPY penny/audio penny/audio
+COPY penny/correction penny/correction
 COPY penny/realtime penny/realtime
 COPY penny/tracing penny/tracing
 COPY penny/turns penny/turns

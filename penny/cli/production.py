@@ -1,7 +1,7 @@
 """What ``check --production`` asks of a configuration and of the machine it will run on.
 
 An error is what lets strangers in, loses what is kept, or ends calls; a warning is a choice that
-somebody should have made. What cannot be seen from here is told as such, never as fine.
+is still to be made. What cannot be seen from here is told as such, never as fine.
 """
 
 from __future__ import annotations

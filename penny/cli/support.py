@@ -121,7 +121,7 @@ def describe_case(
 
 
 def describe_call(call: Call, *, with_words: bool) -> Json:
-    """A record without what was said, whoever said it."""
+    """A record without what either side said."""
     kept = call.model_dump(mode="json")
     for name in ("caller", "callee"):
         kept[name] = _hide_number(kept[name])

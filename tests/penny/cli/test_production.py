@@ -115,7 +115,6 @@ def test_a_private_address_in_sdp_and_a_bridge_network_are_named(tmp_path: Path)
         ("http://penny.example", "write https://HOST"),
         ("https://localhost", "this machine alone"),
         ("https://127.0.0.1:8443", "this machine alone"),
-        ("https://penny.invalid", "ClientConnector"),
     ],
 )
 async def test_a_public_address_that_no_caller_could_use_is_refused(url: str, reason: str) -> None:
