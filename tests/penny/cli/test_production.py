@@ -95,7 +95,7 @@ def test_each_thing_that_the_machine_lacks_is_told(
 
 
 def test_a_private_address_in_sdp_and_a_bridge_network_are_named(tmp_path: Path) -> None:
-    trunk = a_trunk(host="8.8.4.4", auth_type="ip_auth")
+    trunk = a_trunk(host="8.8.4.4", auth_type="ip_auth", match=["8.8.4.4"])
     reception = TelephonyReception.model_validate(trunk)
     lines = Lines().with_reception("default", reception)
     (line,) = lines.trunks
