@@ -24,6 +24,7 @@ TWILIO = {
     "PENNY_PUBLIC_URL": "https://penny.example",
 }
 BOTH = {"STORAGE_BACKEND": "both", "PENNY_S3_HOST": "s3.us-east-1.amazonaws.com"}
+TWENTY = {"PENNY_CRM": "twenty", "TWENTY_CRM_URL": "https://crm.example"}
 RENTED = {"PENNY_ENDPOINT": "abc123", "PENNY_GATEWAY_URL": "wss://penny.example/worker"}
 LLM = "worker.engines.openai_compatible"
 WHISPER = "worker.engines.faster_whisper"
@@ -84,6 +85,8 @@ def value_at(config: Config, key: str) -> object:
         ({"VOCODE_API_URL": "http://10.0.0.2:8000"}, "telephony.asterisk.gateway_url", "http://10.0.0.2:8000"),
         ({"PENNY_ASTERISK": "true"}, "telephony.asterisk.enabled", True),
         (RENTED, "runpod.endpoint_id", "abc123"),
+        (TWENTY, "crm.kind", "twenty"),
+        (TWENTY, "crm.url", "https://crm.example"),
         ({"WEBHOOK_URL": "https://crm.example/penny"}, "webhooks.url", "https://crm.example/penny"),
     ],
 )  # fmt: skip

@@ -30,7 +30,7 @@ OURS = ("penny-gateway", "penny-worker")
 VARIABLE_USE = re.compile(r"\$\{(\w+)(?::?[-?]([^}]*))?\}")
 GIVEN = {"POSTGRES_PASSWORD": "a-password-of-this-test"}
 READ_BY_LIBRARIES = {"PGPASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "OMP_NUM_THREADS"}
-SECRETS = {"TWILIO_AUTH_TOKEN", "WEBHOOK_SECRET", VARIABLE, *PURPOSES}
+SECRETS = {"TWILIO_AUTH_TOKEN", "WEBHOOK_SECRET", "TWENTY_CRM_API_KEY", VARIABLE, *PURPOSES}
 
 
 def filled(value: Any) -> Any:
