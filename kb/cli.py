@@ -217,8 +217,9 @@ def _run_eval(arguments: argparse.Namespace) -> int:
         return _guarded(error)
     _print_report(report, Console(file=sys.stdout))
     if arguments.misses:
-        for _text, _wanted, _found in report.misses:
-            pass
+        for text, wanted, found in report.misses:
+            told = f"{text}\n    wanted {wanted}, found {found}"
+            Console().print(told, markup=False, highlight=False, soft_wrap=True)
     return 0
 
 
