@@ -32,6 +32,7 @@ ROUTES: dict[str, str] = {
     "GET /admin": OPEN,
     "GET /web": OPEN,
     "GET /healthz": OPEN,
+    "GET /health": OPEN,
     "GET /readyz": OPEN,  # details with house:read
     "GET /metrics": OPEN,
     "GET /v1/modes": OPEN,  # examples with kb:read
@@ -88,6 +89,13 @@ ROUTES: dict[str, str] = {
     "GET /conversations/{id}/metrics": "calls:read",
     "GET /storage/stats": "calls:read",
     "GET /calls": OPEN,
+    "GET /dashboard": OPEN,
+    "GET /metrics/dashboard": "analysis:read",
+    "GET /metrics/dashboard/{table}": "analysis:read",
+    "GET /metrics/alerts": "analysis:read",
+    "GET /experiments": OPEN,
+    "GET /v1/experiments": "house:read",
+    "POST /v1/experiments/{name}/stop": "house:write",
     "GET /webhooks": OPEN,
     "GET /v1/webhooks": "webhooks:write",
     "GET /v1/webhooks/deliveries": "webhooks:write",
