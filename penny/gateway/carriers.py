@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -13,6 +15,7 @@ from config.credentials import read_secret
 from config.schema import Config
 from penny.errors import ConfigError
 from penny.gateway.asterisk import AsteriskDoor
+from penny.gateway.callbacks import CallBacks
 from penny.gateway.dial_routes import DialRoutes
 from penny.gateway.dialer import Dialer
 from penny.gateway.gate import Gate
@@ -23,6 +26,9 @@ from penny.gateway.phones import Phones
 from penny.gateway.trunks import TrunkRounds
 from penny.gateway.twilio import TwilioDoor
 from penny.session.broker import Broker
+from penny.session.observers import Observer
+from penny.session.session import Session
+from penny.session.turn_recorder import TurnRecorder
 from penny.telephony.probe import Probe
 from penny.telephony.store import TelephonyStore
 
@@ -83,6 +89,23 @@ class Carriers:
             metrics.figures.append(self.asterisk.collect)
             self.asterisk.add_to(app)
 
+        self._config, self._gate = config, gate
+        self._call_backs = CallBacks(self.dialer, self._local_now, config.crm.region)
+        if self.dialer.placer is not None:
+            broker.add_observer(self._hear_call_backs)
+
+    def _local_now(self, tenant: str) -> datetime:
+        return datetime.now(ZoneInfo(self._config.telephony.dialing_of(tenant).timezone))
+
+    def _hear_call_backs(self, session: Session, _turns: TurnRecorder) -> Observer:
+        call = self.phones.calls.get(session.id)
+        language = (call.language if call else "") or self._config.session.language
+        theirs = ""
+        if call is not None:
+            theirs = call.caller if call.direction == "inbound" else call.callee
+        tenant = call.tenant if call is not None else self._gate.tenant_of(session.id)
+        return self._call_backs.watch(session.id, tenant, theirs, language)
+
     async def start(self) -> None:
         """Listen where HTTP is not the way. Raises ConfigError."""
         self.dialer.start()
@@ -98,6 +121,7 @@ class Carriers:
 
     async def aclose(self) -> None:
         await self.phones.aclose()
+        await self._call_backs.aclose()
         await self.dialer.aclose()
         for door in (self.twilio, self.asterisk, self._trunks):
             if door is not None:
