@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from kb.embedder import EmbeddingFailed
+from kb.local_embedder import LocalEmbedder
+from penny.analysis.classifier import Array
 from penny.analysis.entities import find_entities
+from penny.analysis.heads import Head, read_heads
+from penny.analysis.intent import classify
+from penny.analysis.sentiment import LEVELS, judge
 from penny.calls.rows import fold
 
 
+MARK = "<!-- figures -->"
 DATA = Path(__file__).parents[1] / "penny" / "analysis" / "data"
 
 
@@ -52,8 +58,6 @@ def entities(find: Callable = find_entities) -> dict[str, tuple[int, int, int]]:
             counts[kind][1] += 1
         for kind, _value in (wanted - found).elements():
             counts[kind][2] += 1
-        if "-v" in sys.argv and wanted != found:
-            print(text, "| missing", list(wanted - found), "| wrong", list(found - wanted))
     return {kind: tuple(each) for kind, each in sorted(counts.items())}  # type: ignore[misc]
 
 
@@ -63,20 +67,81 @@ def _canonical(kind: str, value: str) -> str:
     return fold(value) if kind == "name" else value
 
 
+def vectors_of(texts: Sequence[str]) -> tuple[Array | None, dict[str, Head]]:
+    """Vectors of the model that the knowledge base keeps, and the weights over them."""
+    embedder = LocalEmbedder()
+    try:
+        return embedder.embed_queries(texts), read_heads(embedder.name)
+    except EmbeddingFailed:
+        return None, {}
+
+
+def intents(*, with_vectors: bool) -> list[tuple[str, str, float]]:
+    """(true, found, confidence) of each request."""
+    told = list(rows("intents.tsv"))
+    texts = [text for _, text in told]
+    vectors, heads = vectors_of(texts) if with_vectors else (None, {})
+    found = classify(texts, vectors, heads.get("intent"))
+    return [(row[0], each.name, each.confidence) for row, each in zip(told, found, strict=True)]
+
+
+def moods(*, with_vectors: bool) -> list[tuple[str, str]]:
+    """(true, found) level of each sentence."""
+    told = list(rows("sentiment.tsv"))
+    texts = [text for _, text in told]
+    vectors, heads = vectors_of(texts) if with_vectors else (None, {})
+    found = judge(texts, vectors, heads.get("sentiment"))
+    return [(LEVELS[int(row[0]) + 2], each.level) for row, each in zip(told, found, strict=True)]
+
+
+def of_three(level: str) -> str:
+    """negative, neutral or positive."""
+    return level.removeprefix("very_")
+
+
+def surest(found: Sequence[tuple[str, str, float]], share: float = 0.7) -> float:
+    """The accuracy on that share of requests of which the classifier is surest."""
+    best = sorted(found, key=lambda each: -each[2])[: round(len(found) * share)]
+    return sum(true == name for true, name, _ in best) / len(best)
+
+
 def main() -> None:
-    print("entities: precision, recall, F1")
+    lines = ["| what | class | precision | recall | F1 | n |", "|---|---|---|---|---|---|"]
     total = [0, 0, 0]
-    for kind, (hit, wrong, missed) in entities().items():
-        total = [a + b for a, b in zip(total, (hit, wrong, missed), strict=True)]
-        print(f"  {kind:8} {_prf(hit, wrong, missed)}")
-    print(f"  {'all':8} {_prf(*total)}")
+    for kind, counts in entities().items():
+        total = [a + b for a, b in zip(total, counts, strict=True)]
+        lines.append(_line("entities", kind, *_prf(*counts), counts[0] + counts[2]))
+    lines.append(_line("entities", "all", *_prf(*total), total[0] + total[2]))
+    for with_vectors in (False, True):
+        engine = "n-grams + vectors" if with_vectors else "n-grams"
+        found = intents(with_vectors=with_vectors)
+        for name, (p, r, f1, n) in per_class([(t, f) for t, f, _ in found]).items():
+            lines.append(_line(f"intents, {engine}", name, p, r, f1, n))
+        right = sum(true == name for true, name, _ in found) / len(found)
+        lines.append(f"| intents, {engine} | accuracy of all / surest 70 % "
+                     f"| {right:.3f} | {surest(found):.3f} | | {len(found)} |")
+        mood = moods(with_vectors=with_vectors)
+        for name, (p, r, f1, n) in per_class(mood).items():
+            lines.append(_line(f"sentiment, {engine}", name, p, r, f1, n))
+        three = [(of_three(a), of_three(b)) for a, b in mood]
+        lines.append(f"| sentiment, {engine} | macro-F1 of 5 / 3 classes "
+                     f"| {macro_f1(mood):.3f} | {macro_f1(three):.3f} | | {len(mood)} |")
+    print("\n".join(lines))
+    readme = Path("penny/analysis/README.md")
+    if readme.exists():
+        before, _, rest = readme.read_text(encoding="utf-8").partition(MARK)
+        _, _, after = rest.partition(MARK)
+        readme.write_text(f"{before}{MARK}\n" + "\n".join(lines) + f"\n{MARK}{after}", "utf-8")
 
 
-def _prf(hit: int, wrong: int, missed: int) -> str:
+def _line(what: str, name: str, p: float, r: float, f1: float, n: int) -> str:
+    return f"| {what} | {name} | {p:.2f} | {r:.2f} | {f1:.2f} | {n} |"
+
+
+def _prf(hit: int, wrong: int, missed: int) -> tuple[float, float, float]:
     precision = hit / (hit + wrong) if hit + wrong else 1.0
     recall = hit / (hit + missed) if hit + missed else 1.0
-    f1 = 2 * precision * recall / (precision + recall) if hit else 0.0
-    return f"{precision:.2f} {recall:.2f} {f1:.2f} ({hit + missed})"
+    return precision, recall, 2 * precision * recall / (precision + recall) if hit else 0.0
 
 
 if __name__ == "__main__":
