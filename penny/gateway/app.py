@@ -29,6 +29,7 @@ from modes.self_hosted.runpod.door import WorkerDoor
 from penny.aio.tasks import TaskOwner
 from penny.gateway.admin import AdminRoutes
 from penny.gateway.asterisk import AsteriskDoor
+from penny.gateway.audio_api import AudioApi
 from penny.gateway.calls import CallRoutes, CallsCollector
 from penny.gateway.carriers import Carriers
 from penny.gateway.guard import make_guard
@@ -232,11 +233,11 @@ class Gateway:
         broker.give_up_lost = lambda: door.held.give_up_longest_lost(clock())
         realtime = RealtimeDoor(broker, config, trust.gate, trust.secrets, time.time, notice)
         realtime.add_to(app)
+        AudioApi(realtime, trust.gate).add_to(app)
         if peers is not None:
             self._webrtc = WebRtcDoor(realtime, peers)
             self._webrtc.add_to(app)
         self._carriers = Carriers(broker, config, trust.gate, clock, notice, metrics, app)
-        SignInRoutes(trust.gate, trust.sign_ins).add_to(app)
         KbRoutes(kb, trust.gate, config.kb.default_ref).add_to(app)
         KbDeskRoutes(kb, trust.gate).add_to(app)
         AdminRoutes(
@@ -259,6 +260,7 @@ class Gateway:
         self, app: web.Application, routes: Routes, trust: Trust, metrics: Metrics
     ) -> None:
         """The pages, what they show of the house, and of its calls."""
+        SignInRoutes(trust.gate, trust.sign_ins).add_to(app)
         kept = self._kept
         section = self._config.telephony
         lines = TelephonyStore(self._config.resolve(section.folder), section, os.environ)

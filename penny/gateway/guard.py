@@ -35,6 +35,8 @@ ROUTES: dict[str, str] = {
     "GET /ws": OWN,  # sessions:open
     "GET /v1/realtime": OWN,  # sessions:open
     "POST /v1/realtime/client_secrets": OWN,  # secrets:mint
+    "POST /v1/audio/transcriptions": OWN,  # sessions:open
+    "POST /v1/audio/speech": OWN,
     "POST /v1/realtime/calls": OWN,  # sessions:open, as all of a call
     "OPTIONS /v1/realtime/calls": OPEN,  # what a browser asks first
     "POST /v1/realtime/calls/{call_id}/hangup": OWN,

@@ -43,6 +43,7 @@ from penny.gateway.answers import (
     TelephonyState,
     Tested,
 )
+from penny.gateway.audio_forms import SpeechWish
 from penny.gateway.guard import OPEN, OWN, ROUTES
 from penny.telephony.reception import TelephonyReception
 from penny.telephony.wishes import DialState, DialWish, KeysOut, OptOut, Transfer
@@ -92,6 +93,14 @@ TOLD: dict[str, Told] = {
     "GET /v1/set-up": Told("The parts of the house with their state"),
     "GET /openapi.json": Told("This document"),
     "POST /v1/realtime/client_secrets": Told("A secret for a browser", answers=Secret),
+    "POST /v1/audio/transcriptions": Told(
+        "What a file says, by the private mode's ears (OpenAI's form)", takes="multipart/form-data"
+    ),
+    "POST /v1/audio/speech": Told(
+        "A text as sound, by the private mode's voice (OpenAI's form)",
+        takes=SpeechWish,
+        answers="audio/mpeg",
+    ),
     "POST /v1/realtime/calls": Told(
         "A WebRTC call", takes="application/sdp", answers="application/sdp", status=201
     ),

@@ -168,13 +168,18 @@ class RealtimeDoor:
         return Asked(identity, policy, mode, model, spec, request.query.get("penny_events") == "1")
 
     @asynccontextmanager
-    async def opened(self, asked: Asked, edge: str = RealtimeEdge.name) -> AsyncIterator[Speaker]:
+    async def opened(
+        self, asked: Asked, edge: str = RealtimeEdge.name, *, holds_playback: bool = False
+    ) -> AsyncIterator[Speaker]:
         """Hold a place under every limit and a speaker for that session; it begins in the block.
+
+        Args:
+            holds_playback: as ``SessionSpec`` says.
 
         Raises:
             PennyError: there is no place, or no speaker.
         """
-        spec = replace(asked.spec, holds_playback=edge == WebRtcEdge.name)
+        spec = replace(asked.spec, holds_playback=holds_playback)
         async with (
             self._broker.admit(),
             self._gate.admit(spec.session_id, asked.identity, asked.mode.name, edge),

@@ -205,7 +205,7 @@ class WebRtcDoor:
     ) -> None:
         """One call from the offer to the end; ``answered`` gets the SDP, or why there is none."""
         try:
-            async with self._door.opened(asked, WebRtcEdge.name) as speaker:
+            async with self._door.opened(asked, WebRtcEdge.name, holds_playback=True) as speaker:
                 channel = ChannelConnection()
                 events = self._door.edge(asked, channel)
                 session = speaker.info["session"]

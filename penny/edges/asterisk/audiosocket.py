@@ -18,10 +18,9 @@ from uuid import UUID
 
 import structlog
 
-from penny.audio.format import AudioFormat
 from penny.audio.resample import Resampler
-from penny.edges.asterisk.announced import Next, Places
-from penny.edges.asterisk.keys_out import KeysOut
+from penny.edges.asterisk.announced import Places
+from penny.edges.asterisk.wire import FRAME_BYTES, LINE, AsteriskWire
 from penny.edges.telephone.edge import PhoneEdge
 
 
@@ -38,8 +37,6 @@ RATES_HZ = {
     0x16: 48_000,
 }
 """Kinds of audio, PCM16 little endian (``res_audiosocket``; all but the first from 20.17, 22.7)."""
-LINE = AudioFormat("pcm16", 8_000)
-FRAME_BYTES = 320
 SILENCE = struct.pack(">BH", AUDIO, FRAME_BYTES) + bytes(FRAME_BYTES)
 HEADER = struct.Struct(">BH")
 ID_WITHIN_S = 5.0
@@ -80,7 +77,7 @@ def write_audio(pcm: bytes) -> bytes:
     return HEADER.pack(AUDIO, len(pcm)) + pcm
 
 
-class AudioSocketWire(asyncio.Protocol):
+class AudioSocketWire(AsteriskWire, asyncio.Protocol):
     """One connection: a ``Wire``, and asyncio's protocol of it.
 
     Args:
@@ -89,26 +86,21 @@ class AudioSocketWire(asyncio.Protocol):
         places: who can be rung after the call.
     """
 
-    format = LINE
     lead_ms = 0
     tells_played = False
-    needs_audio = True
     dead_after_s: float | None = SILENT_S
 
     def __init__(
         self, admit: Callable[[UUID, AudioSocketWire], PhoneEdge | None], places: Places
     ) -> None:
+        super().__init__(places)
         self._admit = admit
-        self._places = places
         self._frames = FrameReader()
         self._edge: PhoneEdge | None = None
         self._transport: asyncio.Transport
         self._resamplers: dict[int, Resampler] = {}
-        self._keys = KeysOut(LINE)
         self._timer: asyncio.TimerHandle | None = None
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.then: Next = "away"
-        """What the dialplan does once the connection is let go."""
 
     # -- asyncio's side -----------------------------------------------------------------------
 
@@ -190,33 +182,11 @@ class AudioSocketWire(asyncio.Protocol):
         """Asterisk has nothing left to drop."""
         self._keys.flush()
 
-    def send_keys(self, digits: str) -> None:
-        """As sound, where nothing is said: a key frame would end the call."""
-        self._keys.send(digits)
-
-    def can_transfer(self, destination: str) -> bool:
-        return destination in self._places.names
-
-    async def transfer(self, destination: str) -> bool:
-        """Leave; the dialplan rings the place. False where it knows none."""
-        found = self._places.find(destination)
-        if found is None:
-            return False
-        self.then = found
-        await self._let_go()
-        return True
+    @property
+    def is_open(self) -> bool:
+        return not self._transport.is_closing()
 
     async def leave(self) -> None:
-        """Let the connection go; the dialplan goes on as if Penny were away."""
-        await self._let_go()
-
-    async def hang_up(self) -> None:
-        """Let the connection go; the dialplan hangs up, unless it has lost Penny already."""
-        if not self._transport.is_closing():
-            self.then = "done"
-        await self._let_go()
-
-    async def _let_go(self) -> None:
         if not self._transport.is_closing():
             self._transport.write(HEADER.pack(HANG_UP, 0))
             self._transport.close()

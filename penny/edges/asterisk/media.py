@@ -14,9 +14,8 @@ import structlog
 from websockets.frames import CloseCode
 
 from penny.aio.websocket import SocketConnection
-from penny.audio.format import AudioFormat
-from penny.edges.asterisk.announced import Next, Places
-from penny.edges.asterisk.keys_out import KeysOut
+from penny.edges.asterisk.announced import Places
+from penny.edges.asterisk.wire import FRAME_BYTES, AsteriskWire
 from penny.edges.telephone.edge import PhoneEdge
 
 
@@ -25,8 +24,6 @@ log = structlog.get_logger()
 Json = dict[str, Any]
 
 SUBPROTOCOL = "media"
-LINE = AudioFormat("pcm16", 8_000)
-FRAME_BYTES = 320
 MAX_MESSAGE_BYTES = 65_536
 LEAD_MS = 200
 STATUS_EVERY = 100
@@ -37,25 +34,20 @@ SPARE = 6
 SILENCE = bytes(FRAME_BYTES)
 
 
-class MediaWire:
+class MediaWire(AsteriskWire):
     """One connection: a ``Wire``, and the receiver of its messages."""
 
-    format = LINE
     lead_ms = LEAD_MS
     tells_played = True
-    needs_audio = True
     dead_after_s: float | None = None
 
     def __init__(self, connection: SocketConnection, places: Places) -> None:
+        super().__init__(places)
         self._connection = connection
-        self._places = places
         self.edge: PhoneEdge | None = None
         self._is_full = False
         self._since_status = 0
         self._to_skip = 0
-        self._keys = KeysOut(LINE)
-        self.then: Next = "away"
-        """What the dialplan does once the connection is let go."""
         self.skipped = 0
         """Frames of silence that were left out, to bring Asterisk's queue down."""
 
@@ -81,33 +73,11 @@ class MediaWire:
         self._keys.flush()
         self._command("FLUSH_MEDIA")
 
-    def send_keys(self, digits: str) -> None:
-        """As sound, where nothing is said: there is no command for them."""
-        self._keys.send(digits)
-
-    def can_transfer(self, destination: str) -> bool:
-        return destination in self._places.names
-
-    async def transfer(self, destination: str) -> bool:
-        """Leave; the dialplan rings the place. False where it knows none."""
-        found = self._places.find(destination)
-        if found is None:
-            return False
-        self.then = found
-        await self._let_go()
-        return True
+    @property
+    def is_open(self) -> bool:
+        return self._connection.is_open
 
     async def leave(self) -> None:
-        """Let the connection go; the dialplan goes on as if Penny were away."""
-        await self._let_go()
-
-    async def hang_up(self) -> None:
-        """Let the connection go; the dialplan hangs up, unless it has lost Penny already."""
-        if self._connection.is_open:
-            self.then = "done"
-        await self._let_go()
-
-    async def _let_go(self) -> None:
         self._command("HANGUP")
         await self._connection.close()
 
