@@ -58,7 +58,8 @@ class Grams:
                 if (at := self._place.get(gram)) is not None:
                     row[at] = (1 + np.log(count)) * self._weight[at]
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        return rows / np.maximum(lengths, 1e-6)
+        told: Array = rows / np.maximum(lengths, 1e-6)
+        return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +83,18 @@ def fit(rows: Array, classes: NDArray[np.int64], count: int, decay: float = 3e-4
     often = np.bincount(classes, minlength=count)
     share = (1.0 / (count * often[classes]))[:, None].astype(np.float32)
     truth = np.eye(count, dtype=np.float32)[classes]
-    weights = np.zeros((rows.shape[1], count), dtype=np.float32)
-    bias = np.zeros(count, dtype=np.float32)
-    speed, drift = np.zeros_like(weights), np.zeros_like(bias)
-    pace = RATE * 4 / max(0.1, float((rows**2).sum(axis=1).mean()))
+    weights: Array = np.zeros((rows.shape[1], count), dtype=np.float32)
+    bias: Array = np.zeros(count, dtype=np.float32)
+    speed: Array = np.zeros_like(weights)
+    drift: Array = np.zeros_like(bias)
+    pace = np.float32(RATE * 4 / max(0.1, float((rows**2).sum(axis=1).mean())))
     for _ in range(STEPS):
         ahead = weights + MOMENTUM * speed
         error = (_softmax(rows @ ahead + bias) - truth) * share
-        speed = MOMENTUM * speed - pace * (rows.T @ error + decay * ahead)
-        drift = MOMENTUM * drift - pace * error.sum(axis=0)
-        weights, bias = weights + speed, bias + drift
+        speed = MOMENTUM * speed - pace * (rows.T @ error + np.float32(decay) * ahead)
+        drift = np.asarray(MOMENTUM * drift - pace * error.sum(axis=0), dtype=np.float32)
+        weights += speed
+        bias += drift
     return Softmax(weights, bias)
 
 

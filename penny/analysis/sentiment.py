@@ -56,7 +56,9 @@ def is_ironic(text: str) -> bool:
     return bool(by) and thanks and any(each in fact for each in mood_words.COMPLAINT_FACTS)
 
 
-def judge(texts: Sequence[str], vectors: Array | None = None, head: Head | None = None) -> list[Mood]:
+def judge(
+    texts: Sequence[str], vectors: Array | None = None, head: Head | None = None
+) -> list[Mood]:
     """The mood of each text.
 
     Args:
@@ -104,7 +106,14 @@ def _cues(text: str) -> list[float]:
         counts[kind] += sum(phrase in folded for phrase in phrases)
     net = 2 * counts[3] + counts[2] - counts[1] - 2 * counts[0]
     none = float(not any(counts))
-    return [*(min(c, 3.0) for c in counts), turned, net / 3, none, float("?" in text), len(words) / 20]
+    return [
+        *(min(c, 3.0) for c in counts),
+        turned,
+        net / 3,
+        none,
+        float("?" in text),
+        len(words) / 20,
+    ]
 
 
 _PHRASES = tuple(

@@ -1,17 +1,18 @@
 """Fits the weights over vectors anew, after examples or the vectors' model changed:
 
-    python -m penny.analysis.train
+python -m penny.analysis.train
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from kb.local_embedder import LocalEmbedder
 from penny.analysis import intent, sentiment
-from penny.analysis.classifier import Array, fit
+from penny.analysis.classifier import Array, Softmax, fit
 from penny.analysis.heads import PATH, Head
-from penny.analysis.classifier import Softmax
 
 
 SHARE = 0.7
@@ -38,7 +39,7 @@ def main() -> None:
             embedder.embed_queries(said), cues, [at for _, at, _ in moods], len(sentiment.LEVELS)
         ),
     }
-    kept = {"model": np.array(embedder.name)}
+    kept: dict[str, Any] = {"model": np.array(embedder.name)}
     for name, head in heads.items():
         kept[f"{name}_weights"] = head.softmax.weights.astype(np.float16)
         kept[f"{name}_bias"] = head.softmax.bias

@@ -118,14 +118,18 @@ def main() -> None:
         for name, (p, r, f1, n) in per_class([(t, f) for t, f, _ in found]).items():
             lines.append(_line(f"intents, {engine}", name, p, r, f1, n))
         right = sum(true == name for true, name, _ in found) / len(found)
-        lines.append(f"| intents, {engine} | accuracy of all / surest 70 % "
-                     f"| {right:.3f} | {surest(found):.3f} | | {len(found)} |")
+        lines.append(
+            f"| intents, {engine} | accuracy of all / surest 70 % "
+            f"| {right:.3f} | {surest(found):.3f} | | {len(found)} |"
+        )
         mood = moods(with_vectors=with_vectors)
         for name, (p, r, f1, n) in per_class(mood).items():
             lines.append(_line(f"sentiment, {engine}", name, p, r, f1, n))
         three = [(of_three(a), of_three(b)) for a, b in mood]
-        lines.append(f"| sentiment, {engine} | macro-F1 of 5 / 3 classes "
-                     f"| {macro_f1(mood):.3f} | {macro_f1(three):.3f} | | {len(mood)} |")
+        lines.append(
+            f"| sentiment, {engine} | macro-F1 of 5 / 3 classes "
+            f"| {macro_f1(mood):.3f} | {macro_f1(three):.3f} | | {len(mood)} |"
+        )
     print("\n".join(lines))
     readme = Path("penny/analysis/README.md")
     if readme.exists():
