@@ -74,6 +74,3 @@ class AnalysisSection(Section):
     busy_hours: tuple[int, ...] = Field(
         (), description="hours of the day (calls.timezone) in which it waits"
     )
-    redis: str = Field(
-        "", description="redis://…: wakes workers on other machines; the lease is in the database"
-    )
