@@ -20,6 +20,7 @@ from config.modes import ModeName, Modes
 from config.prices import ALIASES, PRICES, ModelPrices, find_prices, known_as
 from config.runpod import PrivacySection, RunpodSection
 from config.sections import AdminSection, WaitingSection
+from config.sign_in import SignInSection
 from config.telephony import TelephonySection
 from config.trust import KeysSection, LimitsSection, RedisSection, ResumeSection, TenantSection
 from config.webhooks import WebhooksSection
@@ -140,6 +141,7 @@ class Config(Section):
     costs: CostsSection = Field(CostsSection(), description="ceiling of a session")
     kb: KbSection = Field(KbSection(), description="knowledge base")
     keys: KeysSection = Field(KeysSection(), description="API keys")
+    sign_in: SignInSection = Field(SignInSection(), description="people at the pages, beside keys")
     tenants: dict[str, TenantSection] = Field(
         default_factory=dict, description="whose keys they are, and what those may do"
     )

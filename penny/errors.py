@@ -6,7 +6,10 @@ PennyError
 ├── ProtocolError        a peer broke its protocol; names the field and the fix
 │   └── ClientError      a Realtime client did (penny.realtime.errors)
 ├── Unauthorized         no key, or one that is not known
-│   └── Forbidden        the key is known and does not admit this
+│   ├── Forbidden        the key is known and does not admit this
+│   └── SignInRefused    the OpenID provider's answer does not admit (penny.trust.openid)
+│       └── UnknownSigner  its token names a key that it had not shown
+├── ProviderAway         the OpenID provider does not answer (penny.gateway.openid)
 ├── SessionRefused       the broker does not admit this session
 │   └── LimitReached     a tenant or a key has used up what it may
 ├── ModeUnavailable      the mode cannot talk now; carries the remedy

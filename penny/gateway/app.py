@@ -41,7 +41,7 @@ from penny.gateway.listener import Listener, load_tls
 from penny.gateway.metrics import Metrics, tell_egress, tell_house, tell_spans, tell_trust
 from penny.gateway.openapi import serve_document
 from penny.gateway.overview import Overview
-from penny.gateway.pages import PageRoutes
+from penny.gateway.pages import ROOMS, PageRoutes
 from penny.gateway.realtime import RealtimeDoor
 from penny.gateway.routes import Routes
 from penny.gateway.session_observers import attach_observers
@@ -256,11 +256,24 @@ class Gateway:
         app.router.add_route("*", "/v1/{path:.*}", RealtimeDoor.refuse_path)  # what nothing took
         return app
 
+    def _add_openid(self, app: web.Application, trust: Trust) -> None:
+        """The way in by an OpenID provider. Raises ConfigError when its client's secret is away."""
+        section = self._config.sign_in.openid
+        if section is None:
+            return
+        # Here, not above: a gateway of keys alone loads nothing of signatures.
+        from penny.gateway.openid import OpenIdRoutes
+
+        pages = frozenset(room.path for room in ROOMS)
+        gate, sign_ins, clock = trust.gate, trust.sign_ins, time.monotonic
+        OpenIdRoutes(self._config, section, gate, sign_ins, pages, clock).add_to(app)
+
     def _add_pages(
         self, app: web.Application, routes: Routes, trust: Trust, metrics: Metrics
     ) -> None:
         """The pages, what they show of the house, and of its calls."""
         SignInRoutes(trust.gate, trust.sign_ins).add_to(app)
+        self._add_openid(app, trust)
         kept = self._kept
         section = self._config.telephony
         lines = TelephonyStore(self._config.resolve(section.folder), section, os.environ)
@@ -271,7 +284,11 @@ class Gateway:
         told = (routes.describe_operation, self.describe_engines, faults)
         SetUpRoutes(self._config, *told, telephony.describe).add_to(app)
         needs_calls = ("/calls", "/webhooks")
-        PageRoutes(trust.gate, lambda path: path not in needs_calls or kept is not None).add_to(app)
+        PageRoutes(
+            trust.gate,
+            lambda path: path not in needs_calls or kept is not None,
+            openid=self._config.sign_in.openid is not None,
+        ).add_to(app)
         app.router.add_get("/openapi.json", serve_document)
         if kept is not None:
             CallRoutes(kept, time.time).add_to(app)

@@ -26,8 +26,8 @@ from penny.trust.identity import DEFAULT_TENANT, Identity
 from penny.trust.keys import PREFIX, ApiKey, KeyFile
 from penny.trust.limits import MessageRate
 from penny.trust.origins import is_allowed
-from penny.trust.rights import CALLER, HOUSE, SECRET_RIGHTS, allows, check
-from penny.trust.sign_ins import SignIns, csrf_of, is_same
+from penny.trust.rights import CALLER, HOUSE, SECRET_RIGHTS, allows, check, rights_of
+from penny.trust.sign_ins import PERSON, SignIn, SignIns, csrf_of, is_same
 from penny.trust.tenants import Policy, Tenants
 
 
@@ -96,7 +96,7 @@ class Gate:
         allowed = self._config.gateway.allowed_origins
         origin = request.headers.get("Origin")
         if not is_allowed(origin, request.host, allowed):
-            self._count("origin")
+            self.count_refusal("origin")
             raise Forbidden(
                 "this page may not talk to this Penny; name its origin in gateway.allowed_origins",
                 code="origin_refused",
@@ -105,7 +105,7 @@ class Gate:
         # Without keys the only fence is the machine itself: a page whose name was made to lead to
         # 127.0.0.1 (DNS rebinding) shows itself by the name it asks for.
         if not self.needs_key and not _is_own_name(request.host, allowed):
-            self._count("host")
+            self.count_refusal("host")
             raise Forbidden(
                 "Penny answers without keys only on 127.0.0.1 or localhost",
                 code="origin_refused",
@@ -138,7 +138,7 @@ class Gate:
         if who is not None:
             given = request.headers.get(CSRF_HEADER, "")
             if request.method not in CHANGES_NOTHING and not is_same(given, who.csrf):
-                self._count("csrf")
+                self.count_refusal("csrf")
                 raise Forbidden(
                     f"a page sends its token with what it changes: {CSRF_HEADER}",
                     code="csrf_refused",
@@ -147,7 +147,7 @@ class Gate:
             return who
         if not self.needs_key:
             return Identity(rights=CALLER)
-        self._count("key")
+        self.count_refusal("key")
         raise Unauthorized(
             "an API key is needed: send Authorization: Bearer penny_…", field="Authorization"
         )
@@ -163,15 +163,17 @@ class Gate:
             return Identity(DEFAULT_TENANT, HOUSE_KEY_ID, HOUSE)
         key = await self._find_key(value) if value.startswith(f"{PREFIX}_") else None
         if key is None:
-            self._count("key")
+            self.count_refusal("key")
             raise Unauthorized("the API key is unknown or was revoked", field="Authorization")
         return self._holder(key)
 
     def _holder(self, key: ApiKey) -> Identity:
-        """A key's rights, as far as its tenant's go."""
-        most = self._tenants.policy(key.tenant).section.rights
-        rights = key.rights & frozenset(most) if most else key.rights
-        return Identity(key.tenant, key.id, rights)
+        return Identity(key.tenant, key.id, self._within(key.tenant, key.rights))
+
+    def _within(self, tenant: str, rights: frozenset[str]) -> frozenset[str]:
+        """Rights, as far as the tenant's go."""
+        most = self._tenants.policy(tenant).section.rights
+        return rights & frozenset(most) if most else rights
 
     async def _identify_page(self, cookie: str) -> Identity | None:
         """Who signed in; None when that is over, or the key was revoked since."""
@@ -181,14 +183,25 @@ class Gate:
         if known.key_id == HOUSE_KEY_ID:
             house = Identity(DEFAULT_TENANT, HOUSE_KEY_ID, HOUSE, csrf=csrf_of(cookie))
             return house if self._house_key else None
+        if known.group:
+            return self._member(known, csrf_of(cookie))
         key = (await self._living_keys() or {}).get(known.key_id)
         return None if key is None else replace(self._holder(key), csrf=csrf_of(cookie))
+
+    def _member(self, known: SignIn, csrf: str) -> Identity | None:
+        """Who signed in at a provider, with the rights that their group has by now."""
+        openid = self._config.sign_in.openid
+        group = openid.groups.get(known.group) if openid is not None else None
+        if group is None or group.tenant != known.tenant:
+            return None
+        rights = self._within(group.tenant, rights_of(group.role))
+        return Identity(group.tenant, known.key_id, rights, csrf=csrf)
 
     async def _identify_secret(self, value: str) -> Identity:
         identity = await self._secrets.find(value)
         if identity is not None and await self._may_lend(identity.key_id):
             return replace(identity, rights=SECRET_RIGHTS)
-        self._count("client_secret")
+        self.count_refusal("client_secret")
         raise Unauthorized(
             "the client secret is unknown or has expired; mint another one", field="Authorization"
         )
@@ -206,7 +219,7 @@ class Gate:
     async def use_secret(self, identity: Identity) -> None:
         """Use up a single-use secret: the session that it opens begins now. Raises Unauthorized."""
         if not await self._secrets.use(identity):
-            self._count("client_secret")
+            self.count_refusal("client_secret")
             raise Unauthorized(
                 "the client secret has opened its session; mint another one", field="Authorization"
             )
@@ -217,7 +230,7 @@ class Gate:
             return await asyncio.to_thread(self._keys.find, value)
         except ConfigError as error:
             log.error("keys_unreadable", reason=error.message)  # noqa: TRY400
-            self._count("keys_unreadable")
+            self.count_refusal("keys_unreadable")
             raise Unauthorized(
                 "keys cannot be checked now; try again in a moment", retryable=True
             ) from error
@@ -225,12 +238,15 @@ class Gate:
     async def dead_keys(self, key_ids: frozenset[str]) -> frozenset[str]:
         """Those of the keys that were revoked. While the file cannot be read, none was."""
         living = await self._living_keys()
+        key_ids = frozenset(each for each in key_ids if not each.startswith(PERSON))
         return key_ids - set(living) - {HOUSE_KEY_ID} if living is not None else frozenset()
 
     async def _may_lend(self, key_id: str) -> bool:
         """Whether the key that made a client secret still opens anything."""
         if key_id in ("", HOUSE_KEY_ID):
             return not self.needs_key
+        if key_id.startswith(PERSON):
+            return self._config.sign_in.openid is not None
         living = await self._living_keys()
         return living is not None and key_id in living
 
@@ -276,7 +292,8 @@ class Gate:
         most = self._config.gateway.messages_per_s
         return MessageRate(min(most, policy.own_limit("messages_per_s") or most))
 
-    def _count(self, reason: str) -> None:
+    def count_refusal(self, reason: str) -> None:
+        """Once for each caller who is turned away."""
         self.refused[reason] = self.refused.get(reason, 0) + 1
         log.info("caller_refused", reason=reason)
 

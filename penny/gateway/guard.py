@@ -60,6 +60,8 @@ ROUTES: dict[str, str] = {
     "GET /v1/sign-in": OWN,
     "POST /v1/sign-in": OWN,
     "DELETE /v1/sign-in": OWN,
+    "GET /v1/sign-in/openid": OPEN,  # where sign_in.openid is set, as the next
+    "GET /v1/sign-in/openid/back": OPEN,  # the provider's code, and the browser's cookie
     "GET /admin/v1/overview": "house:read",
     "GET /admin/v1/sessions": "sessions:read",
     "GET /admin/v1/sessions/{id}/events": "sessions:events",

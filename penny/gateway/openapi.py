@@ -57,10 +57,10 @@ NOT_REST = frozenset(
     {"GET /", "GET /admin", "GET /web", "GET /kb", "GET /calls", "GET /set-up", "GET /docs"}
     | {"GET /telephony", "GET /webhooks"}
     | {"GET /ws", "GET /v1/realtime", "GET /worker", "GET /twilio/stream"}
-    | {"GET /asterisk/media"}
+    | {"GET /asterisk/media", "GET /v1/sign-in/openid", "GET /v1/sign-in/openid/back"}
     | {route for route in ROUTES if route.startswith("OPTIONS ")}
 )
-"""Pages, what upgrades to a WebSocket, and what browsers ask before they ask."""
+"""Pages and where they lead, what upgrades to a WebSocket, and what browsers ask first."""
 
 
 @dataclass(frozen=True, slots=True)

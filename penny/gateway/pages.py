@@ -42,12 +42,13 @@ class Room:
     script: str = ""
     state: str = 'data-state="loading"'
 
-    def render(self) -> bytes:
-        """The page."""
+    def render(self, *, openid: bool) -> bytes:
+        """The page, with a way in by the OpenID provider where there is one."""
         words = f"{self.name}." if self.name else ""
         parts = {
             "main": _part(f"{self.name or 'talk'}.html"),
             "entry": _part("entry.html") if self.asks_key else "",
+            "openid": OPENID.format(self.path) if openid else "",
             "figures": _part("ticker.html") if not self.name else HEALTH,
             "heading": f' data-word="{words}title"' if self.name else "",
             "styles": "\n    ".join(STYLE.format(name) for name in self.styles),
@@ -63,6 +64,7 @@ class Room:
         return page.encode()
 
 
+OPENID = '<a class="provider" href="/v1/sign-in/openid?to={}" data-word="admin.openid"></a>'
 HEALTH = '<p id="health" class="health" role="status"></p>'
 STYLE = '<link rel="stylesheet" href="/web/{}">'
 TALK = 'data-state="loading" data-view="lobby" data-brain="off" data-tab="talk"'
@@ -91,15 +93,17 @@ class PageRoutes:
 
     Args:
         is_here: whether this gateway has a room at all.
+        openid: whether people sign in at a provider, too.
     """
 
-    def __init__(self, gate: Gate, is_here: Callable[[str], bool]) -> None:
+    def __init__(self, gate: Gate, is_here: Callable[[str], bool], *, openid: bool = False) -> None:
         self._gate = gate
         self._is_here = is_here
+        self._openid = openid
 
     def add_to(self, app: web.Application) -> None:
         for room in ROOMS:
-            app.router.add_get(room.path, _serve(room))
+            app.router.add_get(room.path, _serve(room, openid=self._openid))
         app.router.add_get("/v1/rooms", self._tell)
 
     async def _tell(self, request: web.Request) -> web.Response:
@@ -112,17 +116,18 @@ class PageRoutes:
         return web.json_response({"rooms": rooms}, headers={"Cache-Control": "no-store"})
 
 
-def _serve(room: Room) -> Handler:
+def _serve(room: Room, *, openid: bool) -> Handler:
     async def answer(_request: web.Request) -> web.Response:
-        return web.Response(body=render(room.path), content_type="text/html", charset="utf-8")
+        body = render(room.path, openid=openid)
+        return web.Response(body=body, content_type="text/html", charset="utf-8")
 
     return answer
 
 
 @cache
-def render(path: str) -> bytes:
+def render(path: str, *, openid: bool = False) -> bytes:
     """The page at a path, put together once."""
-    return next(room for room in ROOMS if room.path == path).render()
+    return next(room for room in ROOMS if room.path == path).render(openid=openid)
 
 
 def _part(name: str) -> str:

@@ -77,12 +77,22 @@ class SignInRoutes:
         return response
 
 
-def set_cookie(request: web.Request, response: web.Response, cookie: str) -> None:
+def set_cookie(
+    request: web.Request, response: web.Response, cookie: str, life_s: float = LIFE_S
+) -> None:
     """Give a page its cookie; over https it never leaves by http."""
-    is_https = request.secure or request.headers.get("X-Forwarded-Proto") == "https"
     response.set_cookie(
-        COOKIE, cookie, max_age=LIFE_S, path="/", httponly=True, samesite="Strict", secure=is_https
+        *(COOKIE, cookie),
+        max_age=round(life_s),
+        path="/",
+        httponly=True,
+        samesite="Strict",
+        secure=is_https(request),
     )
+
+
+def is_https(request: web.Request) -> bool:
+    return bool(request.secure or request.headers.get("X-Forwarded-Proto") == "https")
 
 
 def _describe(who: Identity) -> Json:

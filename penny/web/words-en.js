@@ -404,6 +404,7 @@ export const EN = {
     keyLine: "Made with penny keys create NAME --role operator, or the one in var/house.key. The browser keeps it as a cookie that no page can read.",
     key: "Key",
     enter: "Enter",
+    openid: "Sign in with your organisation's account",
     unreachable: "Penny does not answer.",
     ready: "Ready",
     notReady: "Not ready",

@@ -404,6 +404,7 @@ export const ES = {
     keyLine: "Se crea con penny keys create NOMBRE --role operator, o es la de var/house.key. El navegador la recuerda con una cookie que ninguna página puede leer.",
     key: "Clave",
     enter: "Entrar",
+    openid: "Entrar con la cuenta de su organización",
     unreachable: "Penny no contesta.",
     ready: "Lista",
     notReady: "No está lista",

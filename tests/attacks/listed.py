@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from tests.attacks import availability, load, money, rooms, secrets, small, tenants
+from tests.attacks import availability, load, money, openid, rooms, secrets, small, tenants
 from tests.attacks.attack import ATTACKS, Attack
 
 
-__all__ = ["ATTACKS", "availability", "load", "money", "rooms", "secrets", "small", "tenants"]
+__all__ = [
+    "ATTACKS",
+    "availability",
+    "load",
+    "money",
+    "openid",
+    "rooms",
+    "secrets",
+    "small",
+    "tenants",
+]
 
 
 def _short(*kinds: str) -> list[Attack]:

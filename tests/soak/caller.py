@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+import json
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -14,6 +15,8 @@ from tests.doubles.caller import Caller, calling
 FRAME_S = 0.02
 PAUSE_S = 1.0
 PCM_BYTES_PER_MS = 48
+ENDING = "Hasta pronto."
+"""Of the answer of ``tests.doubles.fixed_worker``."""
 
 
 @dataclass
@@ -23,12 +26,16 @@ class Tally:
     asked: int = 0
     answered: int = 0
     resumed: int = 0
+    replaced: int = 0
+    """Turns that another worker answered again."""
     wrong_audio: int = 0
     """Answers whose audio was longer or shorter than Penny said: a lost or doubled frame."""
     out_of_order: int = 0
     """Answers whose events did not come once each, in order."""
     lateness_ms: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    wrong_turns: list[str] = field(default_factory=list)
+    """What the first wrong turn of a caller looked like."""
 
 
 class SoakCaller:
@@ -41,8 +48,10 @@ class SoakCaller:
         self._measure = measure
         self._caller: Caller | None = None
         self._token = ""
-        self._turn = 0
-        self._arrived = False
+        self._sent: list[str] = []
+        """Text messages since the start: of those that ``session_resumed`` does not count, the
+        line that broke took the rest."""
+        self._told = False
         self._pending: list[dict[str, object]] = []
         self._stack = AsyncExitStack()
 
@@ -71,10 +80,10 @@ class SoakCaller:
 
     async def _take_turn(self) -> None:
         """Ask, and hear the answer to its end over as many connections as it takes."""
-        kinds: list[str] = []
-        heard, began_s, told_ms = 0, 0.0, -1
-        await self._ask()
-        while "transcript_heard" not in kinds:
+        events: list[dict[str, object]] = []
+        heard, began_s, answer = 0, 0.0, ""
+        await self._say({"type": "text_input", "text": "¿Cuándo vence mi factura?"})
+        while not any(_is_heard(event, answer) for event in events):
             message = await self._receive()
             if isinstance(message, bytes):
                 now_s = asyncio.get_running_loop().time()
@@ -85,42 +94,40 @@ class SoakCaller:
                     self._tally.lateness_ms.append(max(0.0, (now_s - due_s) * 1000))
                 heard += len(message)
                 continue
-            kinds.append(str(message["type"]))
+            events.append(message)
             match message:
-                case {"type": "session_resumed"} | {"type": "pong"}:
-                    await self._ask_again_if_lost(message)
-                case {"type": "audio_done", "duration_ms": int(duration_ms)}:
-                    told_ms = duration_ms
-        self._tally.wrong_audio += heard != told_ms * PCM_BYTES_PER_MS
-        once = ("audio_started", "audio_done", "response_done", "transcript_heard")
-        self._tally.out_of_order += any(kinds.count(kind) != 1 for kind in once)
+                case {"type": "transcript_final", "role": "penny", "text": str(text)}:
+                    answer = str(message["item_id"]) if text.endswith(ENDING) else answer
+        self._judge(events, answer, heard)
 
-    async def _ask(self) -> None:
-        self._turn += 1
-        self._arrived = False
-        text = "¿Cuándo vence mi factura?"
-        await self._say({"type": "text_input", "text": text}, nonce=f"turn {self._turn}")
+    def _judge(self, events: list[dict[str, object]], answer: str, heard: int) -> None:
+        """A worker that is lost on a machine too busy for it is replaced, which a warning tells:
+        its turn is answered again, after an excuse. All else comes once."""
+        is_replaced = any(event.get("code") == "degraded" for event in events)
+        of_answer = [event for event in events if event.get("item_id") == answer]
+        kinds = [str(event["type"]) for event in (of_answer if is_replaced else events)]
+        once = ["audio_started", "audio_done", "transcript_heard"]
+        once += [] if is_replaced else ["response_done"]
+        is_wrong = any(kinds.count(kind) != 1 for kind in once)
+        told_ms = [event["duration_ms"] for event in events if event["type"] == "audio_done"]
+        is_short = not is_replaced and [heard] != [
+            int(str(ms)) * PCM_BYTES_PER_MS for ms in told_ms
+        ]
+        self._tally.replaced += is_replaced
+        self._tally.wrong_audio += is_short
+        self._tally.out_of_order += is_wrong
+        if (is_wrong or is_short) and not self._told:
+            self._told = True
+            told = [event["type"] for event in events]
+            self._tally.wrong_turns.append(
+                f"{heard / PCM_BYTES_PER_MS:.0f} of {told_ms} ms; {told}"
+            )
 
-    async def _ask_again_if_lost(self, message: dict[str, object]) -> None:
-        """What was sent into a dying connection may never have arrived: its pong tells."""
-        if message.get("nonce") == f"turn {self._turn}":
-            self._arrived = True
-        elif self._arrived:
-            return
-        elif message["type"] == "session_resumed":
-            await self._say(None, nonce="did it arrive?")
-        elif message.get("nonce") == "did it arrive?":
-            self._turn -= 1
-            await self._ask()
-
-    async def _say(self, message: dict[str, str] | None, *, nonce: str) -> None:
+    async def _say(self, message: dict[str, str]) -> None:
         assert self._caller is not None
-        try:
-            if message is not None:
-                await self._caller.socket.send_json(message)
-            await self._caller.send("ping", nonce=nonce)
-        except (ConnectionError, aiohttp.ClientError):
-            return  # the reader meets the same end, comes back, and asks whether it arrived
+        self._sent.append(json.dumps(message))
+        with suppress(ConnectionError, aiohttp.ClientError):  # it is sent again when we are back
+            await self._caller.socket.send_str(self._sent[-1])
 
     async def _receive(self) -> bytes | dict[str, object]:
         while True:
@@ -167,5 +174,12 @@ class SoakCaller:
             self._caller = caller
             self._pending.append(caller.events[0])
             self._tally.resumed += 1
+            with suppress(ConnectionError, aiohttp.ClientError):
+                for lost in self._sent[int(caller.events[0]["received"]) :]:
+                    await caller.socket.send_str(lost)
             return
         raise RuntimeError("the gateway was out of reach for 50 attempts")
+
+
+def _is_heard(event: dict[str, object], answer: str) -> bool:
+    return event["type"] == "transcript_heard" and event["item_id"] == answer

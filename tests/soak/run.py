@@ -129,12 +129,14 @@ def print_report(
         "faults injected": f"{sum(faults.injected.values())} ({told})",
         "connections resumed": tally.resumed,
         "turns": f"{tally.asked} asked, {tally.asked - tally.answered} lost",
+        "answered again": f"{tally.replaced} turns of workers that were lost",
         "events lost": tally.out_of_order,
         "answers with wrong audio": tally.wrong_audio,
         "frame lateness p50, p99": f"{middle_ms:.1f}, {p99_ms:.1f} ms",
         "memory": f"{before[0]:.1f} -> {after[0]:.1f} MiB",
         "descriptors": f"{before[1]} -> {after[1]}",
         "callers failed": tally.failures or 0,
+        "first wrong turns": tally.wrong_turns or 0,
     }
     for name, value in lines.items():
         print(f"{name:25}{value}")
@@ -151,7 +153,7 @@ def _resources(process: psutil.Process) -> tuple[float, int]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sessions", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=180)
+    parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="penny-soak-") as folder:
