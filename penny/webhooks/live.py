@@ -1,7 +1,7 @@
 """Who puts events into the outbox: the keeper of records, and the observer of live calls.
 
-What is told at once (a call began, its caller was promised a person) is told again with the
-record, with the same id: what the database does not take now is not lost.
+What is told at once (a call began, its caller was promised a person, an alert was raised) is told
+again with the record, with the same id: what the database does not take now is not lost.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from penny.aio.tasks import TaskOwner
 from penny.calls.database import StoreUnavailable
 from penny.calls.keeper import make_call
-from penny.calls.record import Call
+from penny.calls.record import Alert, Call
 from penny.calls.recorder import CallRecorder
 from penny.session.observers import MODE_CHANGED, Observer
 from penny.webhooks.events import Event
 from penny.webhooks.outbox import Outbox
-from penny.webhooks.telling import events_of, handed_over, recording_lost, started
+from penny.webhooks.telling import alerted, events_of, handed_over, recording_lost, started
 
 
 log = structlog.get_logger()
@@ -66,7 +66,8 @@ class LiveTelling:
 
 
 class _LiveCall(Observer):
-    """Observer of one call: tells its beginning, and its hand-offs as they are promised."""
+    """Observer of one call: tells its beginning, its hand-offs as they are promised, and alerts as
+    they are raised (``CallRecorder.raise_alert``)."""
 
     listens_to = ("penny.handoff", MODE_CHANGED)
 
@@ -80,7 +81,11 @@ class _LiveCall(Observer):
         self._started_s = started_s
         self._tell = tell
         self._handoffs = 0
+        recorder.on_alert = self._alerted
         tell(started(call))
+
+    def _alerted(self, alert: Alert, number: int) -> None:
+        self._tell(alerted(self._call, alert, number))
 
     def speaker_event(self, event: Json, at_s: float) -> None:
         if event["type"] == MODE_CHANGED:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from penny.calls.masking import mask_dialogue, mask_text
-from penny.calls.record import Call
+from penny.calls.record import Alert, Call
 from penny.webhooks.events import (
     AlertRaised,
     AnalysisCompleted,
@@ -75,6 +75,24 @@ def handed_over(
         reasons={} if keeps_words else dict.fromkeys(said, NO_CONSENT),
         destination=fields.get("destination"),
         **said,
+    )
+
+
+def alerted(call: Call, alert: Alert, number: int) -> Event:
+    """The n-th alert of a call; one that has ``at_ms`` was raised while it was live."""
+    live: Json = {}
+    if alert.at_ms is not None:
+        at = call.started_at + timedelta(milliseconds=alert.at_ms)
+        live = {"at": at, "sequence": round(alert.at_ms), "state": "live"}
+    return _event(
+        call,
+        AlertRaised,
+        number=number,
+        kind=alert.kind,
+        turns=alert.turns,
+        score=alert.score,
+        reason=_plain(alert.reason),
+        **live,
     )
 
 
@@ -188,17 +206,9 @@ def _recording_event(call: Call, status: str, reason: str | None, number: int = 
 
 
 def _analysed(call: Call) -> Iterator[Event]:
-    """What became of a call's analysis, after the alerts that it raised."""
-    for number, alert in enumerate(call.derived.get("alerts") or ()):
-        yield _event(
-            call,
-            AlertRaised,
-            number=number,
-            kind=alert["kind"],
-            turns=alert.get("turns", []),
-            score=alert.get("score"),
-            reason=_plain(alert.get("reason")),
-        )
+    """What became of a call's analysis, after the alerts that were raised."""
+    for number, told in enumerate(call.derived.get("alerts") or ()):
+        yield alerted(call, Alert.model_validate(told), number)
     found = call.derived if call.processed else None
     yield _event(
         call,

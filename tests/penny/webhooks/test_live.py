@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
+from penny.calls.keeper import make_call
 from penny.calls.notice import Consent
+from penny.calls.record import Alert
 from penny.calls.recorder import CallRecorder
-from penny.calls.spool import SpooledCall
+from penny.calls.spool import SpooledCall, read_log
 from penny.session.observers import MODE_CHANGED
 from penny.webhooks.events import Event
 from penny.webhooks.live import LiveTelling
+from penny.webhooks.telling import events_of
 
 
 pytestmark = pytest.mark.virtual_time
@@ -75,3 +78,42 @@ async def test_numbers_of_a_pause_are_in_no_summary_after_it(tmp_path: Path, res
 async def test_words_of_a_call_without_consent_are_not_told(tmp_path: Path) -> None:
     _, handed = await tell(recorder_of(tmp_path, "ask"), HANDOFF)
     assert (handed.data["reason"], handed.data["summary"]) == (None, None)
+
+
+ALERT = Alert(
+    kind="sentiment", turns=[2], score=-0.9, reason="muy molesto, tarjeta 4111 1111 1111 1111"
+)
+
+
+async def test_an_alert_is_told_at_once_and_with_the_record_by_the_same_id(tmp_path: Path) -> None:
+    told, recorder = Told(), recorder_of(tmp_path)
+    telling = LiveTelling(told)  # type: ignore[arg-type]
+    telling.watch(recorder, 0.0)
+    recorder.raise_alert(ALERT, 3.0)
+    recorder.raise_alert(Alert(kind="intent"), 4.0)
+    await asyncio.sleep(0.1)
+    await telling.aclose()
+    live = {event.id: event for event in told.events if event.type == "alert.raised"}
+    recorder.ended("client", 9.0)
+    recorder._spooled.write()
+    call = make_call(read_log(tmp_path), {"caller": 0, "penny": 0})
+    assert call is not None
+    kept = {event.id: event for event in events_of(call) if event.type == "alert.raised"}
+    assert list(kept) == list(live)
+    assert len(kept) == 2
+    assert list(kept.values()) == list(live.values())
+    first = next(iter(live.values())).data
+    assert (first["kind"], first["turns"], first["state"]) == ("sentiment", [2], "live")
+    assert "muy molesto" in first["reason"]
+    assert "4111" not in str(first)
+
+
+@pytest.mark.parametrize("policy", ["ask", "on"])
+async def test_an_alert_without_consent_has_no_words(tmp_path: Path, policy: str) -> None:
+    told, recorder = Told(), recorder_of(tmp_path, policy)
+    telling = LiveTelling(told)  # type: ignore[arg-type]
+    telling.watch(recorder, 0.0)
+    recorder.raise_alert(ALERT, 3.0)
+    await asyncio.sleep(0.1)
+    await telling.aclose()
+    assert (told.events[-1].data["reason"] is None) == (policy == "ask")
