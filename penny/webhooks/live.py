@@ -20,7 +20,14 @@ from penny.calls.recorder import CallRecorder
 from penny.session.observers import MODE_CHANGED, Observer
 from penny.webhooks.events import Event
 from penny.webhooks.outbox import Outbox
-from penny.webhooks.telling import alerted, events_of, handed_over, recording_lost, started
+from penny.webhooks.telling import (
+    alerted,
+    analysed,
+    events_of,
+    handed_over,
+    recording_lost,
+    started,
+)
 
 
 log = structlog.get_logger()
@@ -29,13 +36,23 @@ Json = dict[str, Any]
 
 
 class RecordTelling:
-    """Writes what is told of a call in the transaction that keeps its record (``keeper.Tells``)."""
+    """Writes what is told of a call in the transaction that keeps its record (``keeper.Tells``).
 
-    def __init__(self, outbox: Outbox) -> None:
+    Args:
+        awaits_analysis: every call is analysed later, and ``analysed`` told then.
+    """
+
+    def __init__(self, outbox: Outbox, *, awaits_analysis: bool = False) -> None:
         self._outbox = outbox
+        self._awaits_analysis = awaits_analysis
 
     async def kept(self, connection: AsyncConnection, call: Call) -> None:
-        await self._outbox.write(connection, events_of(call))
+        told = events_of(call, awaits_analysis=self._awaits_analysis)
+        await self._outbox.write(connection, told)
+
+    async def analysed(self, connection: AsyncConnection, call: Call) -> None:
+        """Its analysis is over, whatever came of it; ``call`` has what was found."""
+        await self._outbox.write(connection, analysed(call))
 
     async def sound_lost(self, connection: AsyncConnection, call: Call) -> None:
         await self._outbox.write(connection, [recording_lost(call)])

@@ -96,15 +96,34 @@ def alerted(call: Call, alert: Alert, number: int) -> Event:
     )
 
 
-def events_of(call: Call) -> list[Event]:
-    """All that is told of a call whose record is kept, in order."""
+def events_of(call: Call, *, awaits_analysis: bool = False) -> list[Event]:
+    """All that is told of a call whose record is kept, in order.
+
+    Args:
+        awaits_analysis: ``analysed`` is told later.
+    """
     return [
         *([started(call)] if call.status != "failed" else []),
         *_turns(call),
         _terminal(call),
         *_recording(call),
-        *_analysed(call),
+        *(_alerts(call) if awaits_analysis else analysed(call)),
     ]
+
+
+def analysed(call: Call) -> list[Event]:
+    """What became of a call's analysis, after the alerts that were raised.
+
+    Of a processed call ``derived`` may say so: ``state`` (completed, skipped, failed), ``reason``.
+    """
+    state = call.derived.get("state", "completed") if call.processed else "skipped"
+    reason = call.derived.get("reason") if call.processed else NO_ANALYSIS
+    reasons = {"reason": "nothing is wrong"} if state == "completed" else {}
+    found = call.derived if call.processed else None
+    done = _event(
+        call, AnalysisCompleted, reasons=reasons, status=state, reason=reason, derived=found
+    )
+    return [*_alerts(call), done]
 
 
 def recording_lost(call: Call) -> Event:
@@ -205,19 +224,9 @@ def _recording_event(call: Call, status: str, reason: str | None, number: int = 
     )
 
 
-def _analysed(call: Call) -> Iterator[Event]:
-    """What became of a call's analysis, after the alerts that were raised."""
+def _alerts(call: Call) -> Iterator[Event]:
     for number, told in enumerate(call.derived.get("alerts") or ()):
         yield alerted(call, Alert.model_validate(told), number)
-    found = call.derived if call.processed else None
-    yield _event(
-        call,
-        AnalysisCompleted,
-        reasons={"reason": "nothing is wrong"},
-        status="completed" if call.processed else "skipped",
-        reason=None if call.processed else NO_ANALYSIS,
-        derived=found,
-    )
 
 
 def _event(
