@@ -53,8 +53,9 @@ class TenantAnalysisSection(Section):
 class AnalysisSection(Section):
     """``analysis``: moods, requests, entities, promises and rules in calls."""
 
-    enabled: bool = Field(
-        False, description="analyse calls after they ended, in a process that gives way"
+    enabled: bool = Field(False, description="analyse calls after they ended")
+    embedded: bool = Field(
+        True, description="by a process of this gateway; false leaves it to workers elsewhere"
     )
     live: bool = Field(True, description="hints and alerts while a call lasts")
     vectors: bool = Field(

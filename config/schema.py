@@ -12,8 +12,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from config.brain import Action, ActionsSection, BrainSection, CostsSection, SpeakerSection
 from config.analysis import AnalysisSection, TenantAnalysisSection
+from config.brain import Action, ActionsSection, BrainSection, CostsSection, SpeakerSection
 from config.calls import CallsSection, TenantCallsSection
 from config.gateway import GatewaySection
 from config.modes import ModeName, Modes
@@ -152,9 +152,7 @@ class Config(Section):
     resume: ResumeSection = Field(ResumeSection(), description="clients whose connection was lost")
     admin: AdminSection = Field(AdminSection(), description="the operator's page and routes")
     calls: CallsSection = Field(CallsSection(), description="calls that are kept")
-    analysis: AnalysisSection = Field(
-        AnalysisSection(), description="what is found in calls"
-    )
+    analysis: AnalysisSection = Field(AnalysisSection(), description="what is found in calls")
     telephony: TelephonySection = Field(
         TelephonySection(), description="callers on the telephone, and calls that are placed"
     )

@@ -8,18 +8,18 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from zoneinfo import ZoneInfo
 
 import structlog
 from pydantic import ValidationError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from config.credentials import REDIS_PASSWORD, read_secret
 from config.schema import Config
 from penny.aio.tasks import TaskOwner
 from penny.analysis.batch.assembly import make_tools, open_jobs
-from penny.analysis.batch.bell import Bell
-from penny.analysis.batch.jobs import Also, Jobs
+from penny.analysis.batch.bell import Bell, open_bell
+from penny.analysis.batch.jobs import Also
 from penny.analysis.batch.steps import make_steps
 from penny.analysis.batch.worker import AWAY_S, Done, Worker
 from penny.calls.database import StoreUnavailable
@@ -31,18 +31,25 @@ from penny.errors import PennyError
 from penny.gateway.kept_calls import open_keeper
 from penny.logs import configure_logs
 from penny.webhooks.endpoints import read_endpoints
+from penny.webhooks.live import RecordTelling
 from penny.webhooks.outbox import Outbox
-from penny.webhooks.telling import analysed
 
 
 log = structlog.get_logger()
 
+TOLD = (
+    "state", "reason", "is_partial", "intent", "outcome", "topics", "summary", "quality",
+    "compliance", "promises", "alerts", "disagreement",
+)  # fmt: skip
+"""Of what was found, in an event: the rest is got by ``GET /v1/calls/{id}``."""
 LOOKS_EVERY_S = 60.0
 """A worker that nobody wakes."""
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("analyse", help="moods, requests, entities and rules of kept calls")
+    parser = commands.add_parser(
+        "analyse", help="moods, requests, entities and rules of kept calls"
+    )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--unprocessed", action="store_true", help="calls never analysed (default)")
     which.add_argument("--call", metavar="ID", help="this call alone")
@@ -71,10 +78,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def give_way() -> None:
-    """Let every other process of this machine go first."""
+    """Let every other process of this machine go first.
+
+    It is not made to wait for an idle processor: it may hold the lock of an SQLite file.
+    """
     os.nice(19)
     if sys.platform == "linux":
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 class _Analysis:
@@ -131,8 +141,10 @@ class _Analysis:
             task = bar.add_task("calls", total=total)
             worker = self._worker(tools, lambda done: bar.update(task, completed=done.all))
             done = await worker.run(limit)
-        print(f"queued {queued}, completed {done.completed}, skipped {done.skipped}, "
-              f"failed {done.failed}")
+        print(
+            f"queued {queued}, completed {done.completed}, skipped {done.skipped}, "
+            f"failed {done.failed}"
+        )
         return 1 if done.failed else 0
 
     def _query(self) -> CallQuery:
@@ -145,9 +157,7 @@ class _Analysis:
             raise PennyError(f"--{field}: write a date such as 2026-11-30") from error
         return query.in_zone(self._store_zone())
 
-    def _store_zone(self) -> object:
-        from zoneinfo import ZoneInfo
-
+    def _store_zone(self) -> ZoneInfo:
         own = self._config.tenant_calls(self._arguments.tenant or "default")
         return ZoneInfo(self._config.calls.timezone_of(own))
 
@@ -230,24 +240,19 @@ class _Analysis:
                 print(f"  {step.name}: not yet")
             else:
                 because = f" ({kept.reason})" if kept.reason else ""
-                print(f"  {step.name} v{kept.version}: {kept.state}{because}, "
-                      f"{kept.attempts} attempts")
+                print(
+                    f"  {step.name} v{kept.version}: {kept.state}{because}, "
+                    f"{kept.attempts} attempts"
+                )
         return 0
 
 
 def make_also(config: Config, store: CallStore) -> Also:
     """What is written with a finished analysis: events for who is told of calls."""
-    outbox = Outbox(store.database, read_endpoints(config, os.environ))
+    telling = RecordTelling(Outbox(store.database, read_endpoints(config, os.environ)))
 
     async def also(connection: AsyncConnection, call: Call) -> None:
-        await outbox.write(connection, analysed(call))
+        kept = {name: call.derived.get(name) for name in TOLD}
+        await telling.analysed(connection, call.model_copy(update={"derived": kept}))
 
     return also
-
-
-def open_bell(config: Config) -> Bell | None:
-    """The bell of workers on several machines; None where nothing is shared."""
-    if config.redis.url is None:
-        return None
-    password = read_secret(REDIS_PASSWORD, os.environ)
-    return Bell(config.redis.url, config.redis.prefix, password)

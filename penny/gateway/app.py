@@ -28,6 +28,7 @@ from modes.registry import (
 from modes.self_hosted.runpod.door import WorkerDoor
 from penny.aio.tasks import TaskOwner
 from penny.gateway.admin import AdminRoutes
+from penny.gateway.analysis import CallAnalysis
 from penny.gateway.asterisk import AsteriskDoor
 from penny.gateway.audio_api import AudioApi
 from penny.gateway.calls import CallRoutes, CallsCollector
@@ -101,6 +102,7 @@ class Gateway:
         self._carriers: Carriers | None = None
         self._kept: KeptCalls | None = None
         self._webhooks: Webhooks | None = None
+        self._analysis: CallAnalysis | None = None
         self._company: Company | None = None
         self._calls_fault = ""
         self.broker: Broker | None = None
@@ -295,6 +297,8 @@ class Gateway:
             if self._carriers is not None:
                 self._carriers.phones.keep = kept.keeper.keep_unconnected
             metrics.figures.append(CallsCollector(kept.keeper).collect)
+        if self._analysis is not None:
+            self._analysis.add_to(app)
         if self._webhooks is not None:
             WebhookRoutes(self._webhooks).add_to(app)
             metrics.figures.append(WebhooksCollector(self._webhooks).collect)
@@ -319,6 +323,8 @@ class Gateway:
         self._kept, self._webhooks = kept, webhooks
         kept.attach(broker)
         await webhooks.start(broker)
+        self._analysis = CallAnalysis(self._config, kept, broker, time.time)
+        self._analysis.start()
 
     def _tell_of_calls(self) -> str:
         keeper = self._kept.keeper if self._kept is not None else None
@@ -360,6 +366,8 @@ class Gateway:
                 await mode.aclose()
         if self.runner is not None:
             await self.runner.cleanup()
+        if self._analysis is not None:
+            await self._analysis.aclose()
         if self._webhooks is not None:
             await self._webhooks.aclose()
         if self._kept is not None:

@@ -7,6 +7,7 @@ worker looks now and then by itself.
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import suppress
 from typing import Any
 
@@ -16,6 +17,9 @@ from taskiq import AsyncTaskiqDecoratedTask
 from taskiq.api import run_receiver_task
 from taskiq.exceptions import SendTaskError
 from taskiq_redis import RedisStreamBroker
+
+from config.credentials import REDIS_PASSWORD, read_secret
+from config.schema import Config
 
 
 log = structlog.get_logger()
@@ -89,3 +93,12 @@ class Bell:
         """Let go of Redis."""
         with suppress(RedisError, OSError):
             await self._broker.shutdown()
+
+
+def open_bell(config: Config) -> Bell | None:
+    """The bell of workers on several machines; None where gateways share nothing."""
+    if config.redis.url is None:
+        return None
+    password = read_secret(REDIS_PASSWORD, os.environ)
+    secret = password.get_secret_value() if password is not None else None
+    return Bell(config.redis.url, config.redis.prefix, secret)

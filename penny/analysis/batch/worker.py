@@ -171,7 +171,7 @@ class Worker:
         slow = {step.name for step in self._steps if step.is_slow}
 
         async def keep(step: Kept) -> None:
-            if step.step in slow:
+            if step.step in slow and step.state == "completed":
                 await self._jobs.keep_step(job.call_id, step)
 
         try:
