@@ -63,7 +63,7 @@ test: $(DEV_STAMP) setup-browser ## set everything up and pass the tests
 
 .PHONY: test-fast
 test-fast: $(DEV_STAMP) ## the tests that leave the process neither by sockets nor by time: under a minute
-	@$(BIN)/python -m pytest -q -n 2 --hypothesis-profile=fast -m "(pure or virtual_time) and not slow" \
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --hypothesis-profile=fast -m "(pure or virtual_time) and not slow" \
 	  $$(grep -rlE "mark\.(pure|virtual_time)" tests --include="test_*.py" --exclude-dir=worker_torch)
 
 .PHONY: coverage
@@ -84,7 +84,7 @@ test-natural: $(DEV_STAMP) ## download profile natural (208 MB) and hear and spe
 
 .PHONY: test-newcomer
 test-newcomer: $(DEV_STAMP) setup-browser ## clone, run, ask ten questions, interrupt, look: minutes, all downloaded
-	@$(BIN)/python -m tests.newcomer.run
+	@$(BIN)/python -m tests.newcomer.run $(if $(SPEECH),--speech $(SPEECH))
 
 .PHONY: test-kept-calls
 test-kept-calls: $(DEV_STAMP) ## twenty gateways killed in five calls each; database, bucket and disk away
@@ -150,7 +150,7 @@ bench-gpu: $(WORKER_STAMP) ## full-size models of random weights on a GPU
 	@$(WORKER)/bin/python -m tests.bench.gpu
 
 .PHONY: conformance
-conformance: $(DEV_STAMP) $(PEER_STAMP) $(NODE_STAMP) ## ten unmodified Realtime clients talk with Penny, in both modes (PENNY_URL: with that one)
+conformance: $(DEV_STAMP) $(PEER_STAMP) $(NODE_STAMP) ## eleven unmodified Realtime clients talk with Penny, in both modes (PENNY_URL: with that one)
 	@$(BIN)/python -m tests.conformance.run
 
 .PHONY: test-runpod

@@ -14,11 +14,10 @@ from referencing import Registry
 
 from brain.prompt import read_json
 from brain.render import clean_text
-from brain.texts import read_table, read_words
+from brain.texts import read_words, texts_of
 from config.brain import Action
 from kb.normal.stems import key_of
 from kb.normal.words import cut_words, fold_accents
-from penny.localized import language_of
 
 
 Json = dict[str, Any]
@@ -28,12 +27,11 @@ CONFIRMED = "confirmado"
 MAX_ARGUMENT_CHARS = 20_000
 CONSENT_TURNS = 3
 """A yes confirms what was asked in one of so many turns before it."""
-_TEXTS = read_table("tools")
 
 
 def offer_tools(actions: Mapping[str, Action], language: str, *, search: bool) -> list[Json]:
     """The function tools of a session, in the Realtime form."""
-    texts = _TEXTS[language_of(language)]
+    texts = texts_of(language)
     tools: list[tuple[str, str, Json]] = []
     if search:
         query = {"type": "string", "description": texts["query"]}
@@ -114,8 +112,11 @@ class ActionDesk:
     that ran in the same turn: so a call that a reconnected model makes anew does not run twice.
     """
 
-    def __init__(self, actions: Mapping[str, Action], session_id: str = "") -> None:
+    def __init__(
+        self, actions: Mapping[str, Action], session_id: str = "", language: str = "es"
+    ) -> None:
         self.actions = actions
+        self._texts = texts_of(language)
         self._session_id = session_id
         self._verdicts: dict[str, Judged] = {}
         self._wishes: dict[str, _Wish] = {}
@@ -161,22 +162,23 @@ class ActionDesk:
         try:
             parsed = read_json(arguments or "{}", MAX_ARGUMENT_CHARS)
         except ValueError as error:
-            return Judged(call, "bad_arguments", f"Los argumentos no valen: {error}.")
-        call = replace(call, arguments=parsed)
+            return Judged(call, "bad_arguments", f"{self._texts['arguments']} ({error})")
+        call, texts = replace(call, arguments=parsed), self._texts
         if call.name == SEARCH_TOOL:
             query = parsed.get("query")
-            good = isinstance(query, str) and bool(query.strip())
-            return Judged(call, "run") if good else Judged(call, "bad_arguments", _say("arguments"))
+            if isinstance(query, str) and query.strip():
+                return Judged(call, "run")
+            return Judged(call, "bad_arguments", texts["arguments"])
         if call.name not in self.actions:
-            return Judged(call, "unknown", "Esa acción no existe en esta sesión.")
+            return Judged(call, "unknown", texts["unknown"])
         plain = {name: value for name, value in parsed.items() if name != CONFIRMED}
         if missing := [name for name in self.actions[call.name].secrets if name not in plain]:
-            return Judged(call, "bad_arguments", _say("secret").format(", ".join(missing)))
+            return Judged(call, "bad_arguments", texts["ask_secret"].format(", ".join(missing)))
         fault = best_match(self._schemas[call.name].iter_errors(plain))
         if fault is not None:
             place = ".".join(str(part) for part in fault.absolute_path)
-            told = clean_text(f"{place}: {fault.message}" if place else fault.message, 200)
-            return Judged(call, "bad_arguments", f"{_say('arguments')} ({told})")
+            found = clean_text(f"{place}: {fault.message}" if place else fault.message, 200)
+            return Judged(call, "bad_arguments", f"{texts['arguments']} ({found})")
         return self._judge_wish(call, plain, words)
 
     def _judge_wish(self, call: ActionCall, plain: Json, words: str) -> Judged:
@@ -197,14 +199,10 @@ class ActionDesk:
             if not recent or consent != "yes":
                 # With a preview it counts once there is something to ask: see `asked`.
                 wish.asked_turn = call.turn if action.preview is None else None
-                message = _say("declined" if consent == "no" else "ask_first")
+                message = self._texts["declined" if consent == "no" else "ask_first"]
                 return Judged(call, "confirm_first", message)
         wish.ran_as, wish.ran_turn, wish.in_doubt = call.call_id, call.turn, False
         return Judged(replace(call, arguments={**call.arguments, **wish.settled}), "run")
-
-
-def _say(answer: str) -> str:
-    return str(_TEXTS["answers"][answer])
 
 
 Consent = Literal["yes", "no", "unclear"]

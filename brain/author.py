@@ -32,9 +32,9 @@ from brain.render import (
     render_update,
 )
 from brain.service import BrainService, Effectiveness
+from brain.texts import texts_of
 from brain.thinking import as_passages
 from penny.ids import new_id
-from penny.localized import language_of
 
 
 log = structlog.get_logger()
@@ -211,14 +211,14 @@ class FolioAuthor:
 
 def _update_of(request: AnalysisRequest) -> ContextUpdate:
     """The caller's words and the passages themselves, quoted."""
-    english = language_of(request.language) == "en"
+    texts = texts_of(request.language)
     data: Json = quote_json(request.passages[0].fields)
     if not data:
-        name = "fact" if english else "dato"
-        data = {f"{name}_{n}": clean_text(p.text) for n, p in enumerate(request.passages, 1)}
-    asks = "Asks" if english else "Pregunta de la persona"
+        data = {
+            f"{texts['fact']}_{n}": clean_text(p.text) for n, p in enumerate(request.passages, 1)
+        }
     return ContextUpdate(
-        user_intent=f"{asks}: «{clean_text(request.words, 200).strip(' .¿?¡!')}»",
+        user_intent=texts["asks"].format(clean_text(request.words, 200).strip(" .¿?¡!")),
         relevant_data=dict(list(data.items())[:MAX_DATA_KEYS]),
     )
 

@@ -15,6 +15,7 @@ import structlog
 from brain.actions import CONFIRMED, SEARCH_TOOL, ActionCall, ActionDesk, Judged
 from brain.analysis import ActionRecord
 from brain.render import clean_text, quote_json
+from brain.texts import texts_of
 from config.brain import Action
 from penny.errors import PennyError
 from penny.tracing.current import trace_headers
@@ -29,10 +30,6 @@ IN_DOUBT = frozenset({"timeout", "connection"})
 """Failures after which it may have been done all the same."""
 SECRET = "•"
 """In place of an argument that is never kept."""
-GOODBYE = {
-    "es": "Una persona toma la llamada; despídete.",
-    "en": "A person takes the call; say goodbye.",
-}
 
 
 class ToolDesk:
@@ -93,9 +90,8 @@ class ToolDesk:
         action = self._desk.actions[call.name]
         if action.handoff is not None:
             self._hand_over(call, action.handoff)
-            english = str(self._session.get("language") or "").startswith("en")
-            told = {"status": "ok", "message": GOODBYE["en" if english else "es"]}
-            return {**told, "handoff": action.handoff}
+            message = texts_of(str(self._session.get("language") or ""))["goodbye"]
+            return {"status": "ok", "message": message, "handoff": action.handoff}
         if action.recording is not None:
             wish = {"paused": action.recording != "resume", "withdrawn": action.recording == "stop"}
             self._tell({"type": "penny.recording", **wish})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +28,8 @@ READER = "kb.sources.child"
 """The process in which the knowledge base reads documents: any test with documents starts it."""
 
 os.environ["PENNY_ADMIN_API_KEY"] = HOUSE_KEY
+
+gc.disable()  # until the tests run: a quarter of the time it takes to read them
 
 # A busy machine is no failure: how long one example takes is not what these tests are about.
 # The same commit gives the same answer; --hypothesis-profile=explore draws anew.
@@ -63,6 +66,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         rank = min(LONGEST_FIRST.index(each) for each in marks & set(CATEGORIES))
         ranks[item.location[0]] = min(rank, ranks.get(item.location[0], rank))
     items.sort(key=lambda item: ranks[item.location[0]])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """From here on garbage is collected, but not among all that was imported."""
+    gc.freeze()
+    gc.enable()
 
 
 class _Purity:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import gc
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -30,3 +31,13 @@ def parsed(*folders: str) -> dict[Path, ast.Module]:
     finally:
         if collecting:
             gc.enable()
+
+
+def statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """The tree and every statement in it, not their expressions: a tenth of ``ast.walk``."""
+    left: list[ast.AST] = [tree]
+    while left:
+        node = left.pop()
+        yield node
+        for name in ("cases", "finalbody", "orelse", "handlers", "body"):
+            left.extend(reversed(getattr(node, name, ())))

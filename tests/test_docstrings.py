@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sources import PRODUCTION, ROOT, parsed
+from tests.sources import PRODUCTION, ROOT, parsed, statements
 
 
 pytestmark = pytest.mark.pure
@@ -33,7 +33,7 @@ def docstrings() -> list[tuple[str, Path, Documented, str]]:
             ast.get_docstring(node) or "",
         )
         for path, tree in parsed(*PRODUCTION).items()
-        for node in ast.walk(tree)
+        for node in statements(tree)
         if isinstance(node, Documented)
     ]
 

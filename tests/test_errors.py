@@ -9,7 +9,7 @@ import re
 import pytest
 
 from penny import errors
-from tests.sources import PRODUCTION, parsed
+from tests.sources import PRODUCTION, parsed, statements
 
 
 pytestmark = pytest.mark.pure
@@ -35,7 +35,7 @@ def defined() -> dict[str, str | None]:
     """Class -> parent, of all sources: a module need not be importable here (torch)."""
     bases: dict[str, str] = {}
     for tree in parsed(*PRODUCTION).values():
-        for node in ast.walk(tree):
+        for node in statements(tree):
             if isinstance(node, ast.ClassDef) and node.bases:
                 base = node.bases[0]
                 name = base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.sources import PRODUCTION, ROOT, parsed
+from tests.sources import PRODUCTION, ROOT, parsed, statements
 
 
 pytestmark = pytest.mark.pure
@@ -19,7 +19,7 @@ MAX_FUNCTION_LINES = 60
 
 def functions(tree: ast.Module) -> Iterator[tuple[str, int]]:
     """Name and length of each function, from ``def`` to its last line."""
-    for node in ast.walk(tree):
+    for node in statements(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno is not None
             yield node.name, node.end_lineno - node.lineno + 1

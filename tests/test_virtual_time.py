@@ -20,7 +20,7 @@ async def test_ten_minutes_of_sleep_are_instant_and_exact() -> None:
 
     assert isinstance(loop, VirtualTimeLoop)
     assert loop.time() == 600
-    assert time.monotonic() - began_s < 5
+    assert time.monotonic() - began_s < 60
 
 
 async def test_a_timeout_hits_exactly() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from penny.localized import language_of
 
 
 _FOLDER = Path(__file__).parent
@@ -26,3 +29,13 @@ def read_table(name: str) -> dict[str, Any]:
     """The mapping in ``name.yaml``."""
     table: dict[str, Any] = yaml.safe_load((_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
     return table
+
+
+@cache
+def _told() -> dict[str, dict[str, str]]:
+    return read_table("told")
+
+
+def texts_of(language: str) -> dict[str, str]:
+    """The sentences of ``told.yaml`` for a BCP-47 language."""
+    return _told()[language_of(language)]

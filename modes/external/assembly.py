@@ -13,6 +13,7 @@ from brain.analysis import BrainProfile
 from brain.brain import SessionBrain
 from brain.render import RULES
 from brain.service import BrainCounts, BrainService
+from brain.texts import texts_of
 from brain.tool_desk import ActionRunner
 from config.schema import Config
 from modes.external.call import ExternalCall
@@ -104,6 +105,7 @@ class CallAssembly:
             new_id=new_id,
             fillers=list(fillers),
             pending_output=pending_output(self._language),
+            say=texts_of(self._language)["say"],
             has_brain=has_brain,
         )
         for item in spec.history:
@@ -184,7 +186,7 @@ class CallAssembly:
             "user_id": spec.context.get("user_id"),
             "tenant": spec.tenant,
         }
-        desk = ActionDesk(self._actions, spec.session_id)
+        desk = ActionDesk(self._actions, spec.session_id, spec.language)
         counts = shared.counts.actions
         return CallHost(state, clock, desk, shared.runner, session, counts, spec.trace)
 

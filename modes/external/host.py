@@ -14,11 +14,11 @@ from brain.analysis import ActionRecord, Exchange
 from brain.brain import SessionBrain
 from brain.folio import Folio, SectionName
 from brain.render import render_result
+from brain.texts import texts_of
 from brain.tool_desk import ActionRunner, ToolDesk
 from modes.external.state import CallState, Json, Run, ToolEnded, What
 from penny.aio.tasks import TaskOwner
 from penny.ids import new_id
-from penny.localized import language_of
 from penny.tracing.attributes import Attributes
 from penny.tracing.current import span
 from penny.writable import dump_json
@@ -37,15 +37,11 @@ ANSWERED_POLL_S = 0.02
 SUMMARY_TURNS = 6
 LATE_TURNS = 2
 """A late result is in the speaker's context for so many turns more."""
-PENDING = {
-    "es": "Sigue en curso; el resultado llegará como [RESULTADO]. No lo des por hecho.",
-    "en": "Still in progress; the result will come as [RESULT]. Do not take it for done.",
-}
 
 
 def pending_output(language: str) -> str:
     """What a call is answered with while it runs."""
-    return dump_json({"status": "in_progress", "message": PENDING[language_of(language)]}).decode()
+    return dump_json({"status": "in_progress", "message": texts_of(language)["pending"]}).decode()
 
 
 class CallHost:
@@ -75,7 +71,7 @@ class CallHost:
         self.brain: SessionBrain | None = None
         self._names = {SEARCH_TOOL, *actions.actions}
         self._counts, self._trace = counts, trace
-        self._language = language_of(session["language"])
+        self._language: str = session["language"]
         self._desk = ToolDesk(
             actions, runner, self.look_up, self._tell_tool, self.summarise, session
         )
@@ -145,7 +141,7 @@ class CallHost:
         lines = [str(body["user_intent"])] if body.get("user_intent") else []
         lines += [f"{name}: {value}" for name, value in (body.get("relevant_data") or {}).items()]
         conversation = self.state.conversation
-        who = "Caller" if self._language == "en" else "Cliente"
+        who = texts_of(self._language)["caller"]
         for each in conversation.exchanges(self.clock(), conversation.turn + 1)[-SUMMARY_TURNS:]:
             lines += [f"{who}: {each.caller}"] if each.caller else []
             lines += [f"Penny: {each.penny}"] if each.penny else []

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from brain.render import clean_text
+from brain.texts import texts_of
 from modes.external.live_stream import DELEGATED, PAUSE_S, LiveStream
 from modes.external.openai_speaker import VendorProvider, end_if_terminal
 from modes.external.placing import CHARS_PER_TOKEN
@@ -22,7 +23,6 @@ from modes.external.speaker import Capabilities, Json, Step, Translator
 from modes.realtime import RealtimeSpeaker, expect, set_up
 from penny.errors import SpeakerLost
 from penny.ids import new_id
-from penny.localized import language_of
 from penny.realtime.errors import describe_error
 from penny.realtime.formats import CORE_FORMAT, WIRE_FORMATS
 
@@ -32,15 +32,6 @@ MAX_NOTE_CHARS = round(450 * CHARS_PER_TOKEN)
 MAX_SEED_ITEMS = 128
 MAX_SEED_CHARS = round(8_000 * CHARS_PER_TOKEN)
 MAX_INSTRUCTIONS_CHARS = round(16_000 * CHARS_PER_TOKEN)
-GONE = {
-    "es": "La nota «{title}» ya no vale: no la uses.",
-    "en": "The note «{title}» no longer holds: do not use it.",
-}
-TYPED = {
-    "es": "La persona ha escrito, responde a eso: «{text}»",
-    "en": "The caller has typed, answer that: «{text}»",
-}
-SPEAK = {"es": "Es tu turno: habla ahora.", "en": "It is your turn: speak now."}
 
 
 class LiveProvider(VendorProvider):
@@ -76,7 +67,7 @@ class LiveUpstream(Translator):
     def __init__(self, speaker: RealtimeSpeaker, able: Capabilities, session: Json) -> None:
         super().__init__(speaker, able)
         heard = way_of(session, "input")
-        self._language = language_of((heard.get("transcription") or {}).get("language") or "es")
+        self._texts = texts_of((heard.get("transcription") or {}).get("language") or "es")
         self._is_searching = any(t.get("name") == DELEGATED for t in session.get("tools") or ())
         self._kind = str((heard.get("format") or {}).get("type") or "")
         self._kind = self._kind if self._kind in WIRE_FORMATS else "audio/pcm"
@@ -111,7 +102,7 @@ class LiveUpstream(Translator):
                 self._speaker.send({"type": "session.input_audio.append", "audio": event["audio"]})
             case "response.create":
                 asked = (event.get("response") or {}).get("instructions")
-                self._append("commentary", asked or SPEAK[self._language])
+                self._append("commentary", asked or self._texts["speak"])
             case "conversation.item.create":
                 self._take_item(event["item"])
             case "conversation.item.delete":
@@ -129,7 +120,7 @@ class LiveUpstream(Translator):
             delegation = item["call_id"] if item["call_id"] in self._calls else None
             self._append("commentary", item["output"], delegation)
         elif item.get("role") == "user":
-            self._append("commentary", TYPED[self._language].format(text=clean_text(text)))
+            self._append("commentary", self._texts["typed"].format(clean_text(text)))
         elif text:
             channel = "instructions" if item.get("role") == "system" else "thinking"
             self._append(channel, text)
@@ -151,7 +142,7 @@ class LiveUpstream(Translator):
     def change(self, step: Step) -> None:
         if step.act == "remove":
             title = self._titles.pop(step.folios[0], "")
-            event_id = self._append("thinking", GONE[self._language].format(title=title))
+            event_id = self._append("thinking", self._texts["gone"].format(title))
         else:
             self._titles[step.folios[0]] = step.text.partition("\n")[0][:200]
             binds = step.urgent or step.channel == "correction"

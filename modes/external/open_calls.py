@@ -62,7 +62,7 @@ def _fill(response_id: str, s: CallState) -> None:
         return
     phrase = s.fillers.pop(0)
     params = {
-        "instructions": f"Di exactamente esta frase y nada más: «{phrase}»",
+        "instructions": s.say.format(phrase),
         "tool_choice": "none",
         "metadata": {"penny_say": phrase},
     }

@@ -187,7 +187,8 @@ def done(s: CallState, event: Json) -> Json | None:
     if slot.untold is not None:
         batch = s.batches.get(response_id)
         if batch is not None and response.get("status") == "completed":
-            batch.wish = slot.wish  # the answer with its result is the one that was asked for
+            if slot.wish is not None and slot.wish.kind in ("client", "answer"):
+                batch.wish = slot.wish  # the answer with its result is the one that was asked for
             s.tell("penny.usage", component="portavoz", usage=response.get("usage") or {})
             return None
         s.do("tell", slot.untold)

@@ -145,9 +145,11 @@ class Translator(ABC):
             self._sink.on_event(event)
 
     def on_event(self, event: Json, /) -> None:
+        sink = self._sink
         try:
             if event["type"] in self.untouched:
-                self.tell(event)
+                if sink is not None:
+                    sink.on_event(event)
                 return
             for shown in self.translate(event):
                 self.tell(shown)

@@ -125,6 +125,8 @@ class CallState:
     """Phrases for a silence, none of them twice."""
     pending_output: str = "{}"
     """What a tool's call is answered with when the result comes later."""
+    say: str = "«{}»"
+    """How a phrase is asked for word for word."""
     has_brain: bool = False
     facts_s: float = 0.06
     """Most time between the end of a turn and its ``response.create``; 0 looks up none."""

@@ -11,6 +11,7 @@ from base64 import b64decode
 from dataclasses import dataclass, field
 from typing import Any
 
+from brain.texts import texts_of
 from modes.self_hosted.spoken_response import say
 
 
@@ -29,6 +30,7 @@ class Excuse:
     """A spoken sentence. ``deltas`` are base64 of PCM16 at 24 kHz, as they came."""
 
     text: str
+    language: str
     deltas: list[str] = field(default_factory=list)
 
     def request(self) -> Json:
@@ -37,7 +39,7 @@ class Excuse:
             "type": "response.create",
             "response": {
                 "conversation": "none",
-                "instructions": f"Di exactamente: «{self.text}»",
+                "instructions": texts_of(self.language)["say"].format(self.text),
                 "metadata": {"penny_say": self.text, MARK: "1"},
             },
         }
@@ -63,7 +65,7 @@ class ExcuseRecorder:
         self._kept = kept
         self._records = records
         self._key = key
-        self._excuse = Excuse(text)
+        self._excuse = Excuse(text, key[0])
         self.response_id = ""
         """Of the recording; empty before there is one."""
         self._limits_due = False

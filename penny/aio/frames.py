@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import struct
 
-import numpy as np
 from websockets.exceptions import ProtocolError
 from websockets.frames import Close, CloseCode
+
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # its wheel for this machine has no compiled part
+    from websockets.utils import apply_mask
 
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -99,7 +104,7 @@ class FrameReader:
                     self._needed = end - at
                     self._rest += data[at:]
                     break
-                payload = _xor(data[begin + 4 : end], data[begin : begin + 4])
+                payload = apply_mask(data[begin + 4 : end], data[begin : begin + 4])
                 opcode, fin = data[at] & 0x0F, data[at] >= FIN
                 if opcode >= _CONTROL or (fin and opcode and not self._joiner.begun):
                     found.append((opcode, payload))
@@ -153,11 +158,3 @@ def read_close(payload: bytes) -> int:
         raise FrameError(CloseCode.PROTOCOL_ERROR, str(error)) from error
     except UnicodeDecodeError as error:
         raise FrameError(CloseCode.INVALID_DATA, "the reason must be UTF-8") from error
-
-
-def _xor(data: bytes, key: bytes) -> bytes:
-    """``data`` with the four bytes of ``key`` over it, again and again."""
-    over = -len(data) % 4
-    words = np.frombuffer(data + bytes(over) if over else data, np.uint32)
-    masked = (words ^ np.frombuffer(key, np.uint32)).tobytes()
-    return masked[:-over] if over else masked

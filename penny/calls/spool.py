@@ -93,6 +93,11 @@ class SpooledCall:
         self.note("end", **fields)
         self.is_ended = True
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether something is to be written."""
+        return any(file.waiting for file in (self._log, *self._sound.values()))
+
     def write(self) -> None:
         """Bring what waits to the disk; sound before the lines that speak of it. Raises OSError."""
         if not self._is_made:
@@ -189,22 +194,23 @@ class Spool:
             await self._write()
 
     async def _write(self) -> None:
-        calls = list(self._calls.items())
+        calls = [(name, call) for name, call in self._calls.items() if call.has_waiting]
+        if not calls:
+            return  # a thread woken ten times a second for nothing costs more than a call
         ended = [(name, call) for name, call in calls if call.is_ended]
         faults = await asyncio.to_thread(_write_all, [call for _, call in calls])
-        self._note_faults(faults, had_work=bool(calls))
+        self._note_faults(faults)
         for name, call in ended:
             del self._calls[name]
             self._on_finished(call.folder)
 
-    def _note_faults(self, faults: list[str], *, had_work: bool) -> None:
+    def _note_faults(self, faults: list[str]) -> None:
         self.lost += len(faults)
         if faults and not self.fault:
             log.error("calls_not_kept", reason=faults[0], folder=str(self._root))
-        elif self.fault and had_work and not faults:
+        elif self.fault and not faults:
             log.info("calls_kept_again", lost=self.lost)
-        if faults or had_work:
-            self.fault = faults[0] if faults else ""
+        self.fault = faults[0] if faults else ""
 
 
 def _decode(audio: str) -> bytes:

@@ -1,17 +1,16 @@
 // The operator's page: what is live, what it costs, what went wrong; look in, hang up.
 
-import { AdminApi } from "./admin-api.js";
 import { chart } from "./chart.js";
+import { ask, checked, openDesk } from "./desk.js";
 import { element, find } from "./element.js";
 import { Look } from "./look.js";
-import { changeTheme, currentTheme, showTheme } from "./theme.js";
+import { asSignedIn } from "./sign-in.js";
 import { clock, dollars } from "./ticker.js";
-import { currentLanguage, speak, words } from "./words.js";
+import { currentLanguage, words } from "./words.js";
 
 const POLL_MS = 2000;
 
-const api = new AdminApi();
-const look = new Look(api);
+const look = new Look();
 let hours = 3;
 let overview = null;
 let sessions = [];
@@ -19,19 +18,6 @@ let sessions = [];
 const ms = (value) => (value === null || value === undefined ? "—" : `${Math.round(value)} ms`);
 const last = (values) => values.findLast((value) => value !== null) ?? null;
 const total = (values) => values.reduce((sum, value) => sum + (value ?? 0), 0);
-
-function complain(error, from = "poll") {
-  const asksKey = error.status === 401 || error.code === "forbidden";
-  const problem = find("#problem");
-  problem.hidden = asksKey && from === "poll";
-  problem.dataset.from = from;
-  problem.querySelector("p").textContent = error.status ? error.message : words().admin.unreachable;
-  if (!asksKey) return;
-  document.body.dataset.state = "locked";
-  find("#entry").hidden = false;
-  find("#desk").hidden = true;
-  find("#health").textContent = "";
-}
 
 function drawCharts() {
   const say = words().admin;
@@ -131,8 +117,6 @@ function drawErrors() {
 
 function draw() {
   const say = words();
-  find("#theme").setAttribute("aria-label", say.themes[currentTheme()]);
-  find("#theme").title = say.themes[currentTheme()];
   look.draw();
   drawSessions();
   if (overview === null) return; // who sees one tenant's calls does not see the house
@@ -146,60 +130,31 @@ function draw() {
   drawErrors();
 }
 
-async function hangUp(id) {
-  if (!confirm(words().admin.confirm(id))) return;
-  try {
-    await api.hangUp(id);
-    find("#problem").hidden = true;
-    await refresh();
-  } catch (error) {
-    complain(error, "act"); // stays until the next act, whatever the polls say
-  }
+const hangUp = (id) =>
+  act(async () => {
+    if (!confirm(words().admin.confirm(id))) return;
+    const path = `/admin/v1/sessions/${encodeURIComponent(id)}/hang-up`;
+    await checked(path, await asSignedIn(path, { method: "POST" }));
+    await load();
+    draw();
+  });
+
+/** The figures of the house; null for who may not see them. */
+async function askOverview() {
+  const path = "/admin/v1/overview";
+  const response = await asSignedIn(path);
+  return response.status === 403 ? null : (await checked(path, response)).json();
 }
 
-async function refresh() {
-  try {
-    [overview, sessions] = await Promise.all([api.overview(), api.sessions()]);
-  } catch (error) {
-    complain(error);
-    return;
-  }
-  document.body.dataset.state = "open";
-  if (find("#problem").dataset.from === "poll") find("#problem").hidden = true;
-  find("#entry").hidden = true;
-  find("#desk").hidden = false;
-  draw();
+async function load() {
+  [overview, { sessions }] = await Promise.all([askOverview(), ask("/admin/v1/sessions")]);
 }
 
-async function poll() {
-  if (document.body.dataset.state !== "locked" && !document.hidden) await refresh();
-  setTimeout(poll, POLL_MS);
-}
-
-find("#entry").addEventListener("submit", (submit) => {
-  submit.preventDefault();
-  const key = find("#key").value;
-  find("#key").value = "";
-  api.signIn(key).then(refresh, (error) => complain(error, "act"));
-});
 for (const button of document.querySelectorAll("[data-hours]")) {
   button.addEventListener("click", () => {
     hours = Number(button.dataset.hours);
     if (overview !== null) drawCharts();
   });
 }
-for (const button of document.querySelectorAll("[data-language]")) {
-  button.addEventListener("click", () => {
-    speak(button.dataset.language);
-    draw();
-  });
-}
-find("#theme").addEventListener("click", () => {
-  changeTheme();
-  draw();
-});
 
-showTheme();
-speak();
-draw();
-poll();
+const act = openDesk({ load, draw, pollMs: POLL_MS });

@@ -1,9 +1,8 @@
 // The document owner's page: what is served, how it is spoken, what finds it and why.
 
+import { ask, openDesk } from "./desk.js";
 import { element, find } from "./element.js";
-import { asSignedIn, signIn } from "./sign-in.js";
-import { changeTheme, currentTheme, showTheme } from "./theme.js";
-import { currentLanguage, speak, words } from "./words.js";
+import { currentLanguage, words } from "./words.js";
 
 const POLL_MS = 3000;
 const HITS = 8;
@@ -14,37 +13,8 @@ let reading = "";
 let result = null;
 let unanswered = [];
 
-async function ask(path, options) {
-  const response = await asSignedIn(path, options);
-  if (response.ok) return response.json();
-  const { error } = await response.json().catch(() => ({}));
-  throw Object.assign(new Error(error?.message ?? `${path}: ${response.status}`), { status: response.status, code: error?.code });
-}
-
 const query = (path, facts) => `${path}?${new URLSearchParams(facts)}`;
 const collection = () => desk?.collections.find((each) => each.ref === ref) ?? null;
-
-function complain(error) {
-  const asksKey = error.status === 401 || (error.code === "forbidden" && desk === null);
-  find("#problem").hidden = asksKey && desk === null && document.body.dataset.state === "loading";
-  find("#problem p").textContent = error.status ? error.message : words().admin.unreachable;
-  if (!asksKey) return;
-  document.body.dataset.state = "locked";
-  find("#entry").hidden = false;
-  find("#desk").hidden = true;
-}
-
-const settled = () => (find("#problem").hidden = true);
-
-/** Run what a person asked for; what goes wrong is shown until the next. */
-async function act(work) {
-  try {
-    settled();
-    await work();
-  } catch (error) {
-    complain(error);
-  }
-}
 
 function button(text, name, onclick, className = "") {
   return element("button", { type: "button", class: className, text, "aria-label": `${text}: ${name}`, onclick });
@@ -144,10 +114,7 @@ function drawUnanswered() {
 }
 
 function draw() {
-  const say = words();
-  document.title = `Penny · ${say.kb.title}`;
-  find("#theme").setAttribute("aria-label", say.themes[currentTheme()]);
-  find("#theme").title = say.themes[currentTheme()];
+  document.title = `Penny · ${words().kb.title}`;
   if (desk === null) return;
   drawChoice();
   drawFiles();
@@ -155,21 +122,15 @@ function draw() {
   drawUnanswered();
 }
 
-async function refresh() {
+async function load() {
   desk = await ask("/v1/kb/collections");
   if (collection() === null) ref = desk.collections[0]?.ref ?? "";
   unanswered = ref ? (await ask(query("/v1/kb/unanswered", { ref }))).questions : [];
-  document.body.dataset.state = "open";
-  find("#entry").hidden = true;
-  find("#desk").hidden = false;
-  draw();
 }
 
-async function poll() {
-  if (document.body.dataset.state !== "locked" && !document.hidden) {
-    await refresh().catch(complain);
-  }
-  setTimeout(poll, POLL_MS);
+async function refresh() {
+  await load();
+  draw();
 }
 
 const search = (text) =>
@@ -221,18 +182,6 @@ const upload = (files) =>
     await refresh();
   });
 
-find("#entry").addEventListener("submit", (submit) => {
-  submit.preventDefault();
-  const key = find("#key").value;
-  find("#key").value = "";
-  act(async () => {
-    const response = await signIn(key);
-    if (!response.ok) throw Object.assign(new Error((await response.json()).error.message), { status: response.status });
-    document.body.dataset.state = "loading"; // the documents may still be being opened: polls go on
-    find("#entry").hidden = true;
-    await refresh();
-  });
-});
 find("#ask").addEventListener("submit", (submit) => {
   submit.preventDefault();
   search(find("#question").value);
@@ -260,18 +209,5 @@ drop.addEventListener("drop", (event) => {
   event.preventDefault();
   upload([...event.dataTransfer.files]);
 });
-for (const each of document.querySelectorAll("[data-language]")) {
-  each.addEventListener("click", () => {
-    speak(each.dataset.language);
-    draw();
-  });
-}
-find("#theme").addEventListener("click", () => {
-  changeTheme();
-  draw();
-});
 
-showTheme();
-speak();
-draw();
-poll();
+const act = openDesk({ load, draw, pollMs: POLL_MS });

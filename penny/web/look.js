@@ -1,6 +1,8 @@
 // Looking into one call: its events as they come. What was said stays hidden unless it is asked for.
 
+import { checked } from "./desk.js";
 import { element, find } from "./element.js";
+import { asSignedIn } from "./sign-in.js";
 import { clock } from "./ticker.js";
 import { words } from "./words.js";
 
@@ -20,13 +22,31 @@ function detail(event) {
     .join(" · ");
 }
 
+/**
+ * Call `onEvent` with each event of a session until it ends or `signal` aborts. EventSource does
+ * not tell why it was refused, so the stream is read here.
+ */
+async function watch(id, { words: spoken, signal, onEvent }) {
+  const path = `/admin/v1/sessions/${encodeURIComponent(id)}/events${spoken ? "?transcripts=true" : ""}`;
+  const response = await checked(path, await asSignedIn(path, { signal }));
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const blocks = (rest + value).split("\n\n");
+    rest = blocks.pop();
+    for (const block of blocks) {
+      if (block.startsWith("data: ")) onEvent(JSON.parse(block.slice(6)));
+    }
+  }
+}
+
 export class Look {
-  #api;
   #watching = null; // {id, abort, over, trouble}
   #audio = null; // the row that counts audio messages in a row
 
-  constructor(api) {
-    this.#api = api;
+  constructor() {
     find("#look-close").addEventListener("click", () => this.close());
     find("#look-words").addEventListener("click", () => {
       const shown = find("#look-words").getAttribute("aria-pressed") === "true";
@@ -50,7 +70,7 @@ export class Look {
     find("#look-title").focus();
     const { signal } = watching.abort;
     try {
-      await this.#api.watch(id, { words: spoken, signal, onEvent: (event) => this.#add(event) });
+      await watch(id, { words: spoken, signal, onEvent: (event) => this.#add(event) });
       watching.over = true;
       this.draw();
     } catch (error) {

@@ -33,7 +33,14 @@ from runpod_worker.engines.reader_words import (
     write_help,
     write_unknown,
 )
-from runpod_worker.engines.small_talk import ASKED, Kind, cut_small_talk, find_courtesy, kind_of
+from runpod_worker.engines.small_talk import (
+    ASKED,
+    Kind,
+    cut_small_talk,
+    find_courtesy,
+    kind_of,
+    last_question,
+)
 from runpod_worker.engines.wishes import find_wish, say_result
 from runpod_worker.stages import (
     EngineInfo,
@@ -153,7 +160,9 @@ class Reader:
         found = self._search(words, language, 0.0 if kind in ASKED else LISTED)
         if found is None and kind != "leave":
             subject = cut_small_talk(words, language)
-            found = self._search(subject, language) if subject not in ("", words) else None
+            parts = dict.fromkeys((subject, last_question(subject, language)))
+            tried = (self._search(part, language) for part in parts if part not in ("", words))
+            found = next((passage for passage in tried if passage is not None), None)
         return _speak(found)
 
     def _hours(self, words: str, language: Language) -> str:

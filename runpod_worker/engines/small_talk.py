@@ -167,7 +167,13 @@ def cut_small_talk(text: str, language: Language) -> str:
     return ", ".join(parts)
 
 
-@lru_cache(maxsize=8)  # one utterance is read three times
+def last_question(text: str, language: Language) -> str:
+    """Return the last clause that asks, or '': what stands before it may have been misheard."""
+    asked = [clause for clause in _read_clauses(text, language) if clause.asks]
+    return text[asked[-1].start : asked[-1].end] if asked else ""
+
+
+@lru_cache(maxsize=8)  # one utterance is read four times
 def _read_clauses(text: str, language: Language) -> tuple[Clause, ...]:
     clauses: list[Clause] = []
     for match in _CLAUSE.finditer(text):
@@ -177,7 +183,7 @@ def _read_clauses(text: str, language: Language) -> tuple[Clause, ...]:
         asks = objects or "?" in match["end"] or _asks(part, language)
         asks = asks and kind in (None, "open")
         if kind in ASKED - {"intro"}:
-            kind = None
+            kind, asks = None, True
         elif kind is None and not asks:
             kind, goes_on = _go_on(part, clauses, language)
         clauses.append(Clause(*match.span("words"), kind, goes_on, asks))

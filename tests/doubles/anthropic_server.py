@@ -14,7 +14,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
-from types import TracebackType
 from typing import Any
 
 from aiohttp import web
@@ -23,6 +22,8 @@ from anthropic.types.message_create_params import (
     MessageCreateParamsNonStreaming,
     MessageCreateParamsStreaming,
 )
+
+from tests.doubles.http import HttpDouble
 
 
 Json = dict[str, Any]
@@ -92,8 +93,10 @@ def correction(said: str, correct: str, kind: str = "date", evidence: str = "") 
 NOTHING: Json = {"queries": [], "context_update": None, "corrections": []}
 
 
-class AnthropicDouble:
+class AnthropicDouble(HttpDouble):
     """``async with AnthropicDouble() as vendor``."""
+
+    cancels = True
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
@@ -103,7 +106,6 @@ class AnthropicDouble:
         self.unexpected: list[str] = []
         self.cancelled = 0
         self._transports: list[asyncio.Transport] = []
-        self._runner: web.AppRunner | None = None
         self._ids = count(1)
         self._news = asyncio.Event()
         self.base_url = ""
@@ -133,26 +135,14 @@ class AnthropicDouble:
         parsed: Json = json.loads(found[1])
         return parsed
 
-    async def __aenter__(self) -> AnthropicDouble:
+    def app(self) -> web.Application:
         app = web.Application(client_max_size=10 * 1024 * 1024)
         app.router.add_post("/v1/messages", self._serve)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        self.base_url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
-        return self
+        return app
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        assert self._runner is not None
-        await self._runner.cleanup()
-        if kind is None:
-            self.check()
+    async def start(self) -> None:
+        await super().start()
+        self.base_url = self.address
 
     async def hang_up(self) -> None:
         """Break every connection off, whatever is under way."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from runpod_worker.spoken_settings import SpokenSettings
 from runpod_worker.stages import (
     STT_RATE_HZ,
     TTS_RATE_HZ,
@@ -25,6 +26,11 @@ from runpod_worker.stages import (
     Transcript,
     Voice,
 )
+
+
+NO_FILLER = SpokenSettings(filler_after_ms=0)
+"""What Penny says because a machine is slow (fillers, and ``waiting`` of penny.yaml) is off where a
+test does not ask for it: else a busy machine adds sound that nobody counted on."""
 
 
 @dataclass

@@ -15,7 +15,7 @@ from aiohttp import web
 from penny.tracing.settings import TracingSettings
 from runpod_worker.server import Worker
 from runpod_worker.settings import WorkerSettings
-from tests.doubles.engines import FixedLlm
+from tests.doubles.engines import NO_FILLER, FixedLlm
 from tests.doubles.house import make_engines
 
 
@@ -29,11 +29,12 @@ async def serve(port: int) -> None:
     tracing = TracingSettings()
     if TRACES_TO in os.environ:
         tracing = TracingSettings(enabled=True, endpoint=os.environ[TRACES_TO])
-    settings = WorkerSettings(slots=10_000, tracing=tracing)
+    settings = WorkerSettings(slots=10_000, tracing=tracing, spoken=NO_FILLER)
     engines = make_engines(llm=FixedLlm(ANSWER))
     runner = web.AppRunner(Worker(settings, engines).app(), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
+    print(f"The worker listens on http://127.0.0.1:{runner.addresses[0][1]}", flush=True)
     await asyncio.Event().wait()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any
 from unittest.mock import patch
 
@@ -16,7 +16,8 @@ from runpod_worker.engines.registry import Engines
 from runpod_worker.engines.silero import SileroVad
 from runpod_worker.server import Worker
 from runpod_worker.settings import WorkerSettings
-from tests.doubles.engines import FixedLlm, FixedStt, FixedTts
+from tests.doubles.engines import NO_FILLER, FixedLlm, FixedStt, FixedTts
+from tests.doubles.http import serving_app
 from tests.realtime_schema import assert_server_event_valid
 
 
@@ -59,15 +60,10 @@ async def running_worker(
     engines: Engines, settings: WorkerSettings | None = None
 ) -> AsyncIterator[str]:
     """The worker's Realtime address. Fails at the end if the worker sent an invalid event."""
-    runner = web.AppRunner(Worker(settings or WorkerSettings(), engines).app())
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
+    app = Worker(settings or WorkerSettings(spoken=NO_FILLER), engines).app()
+    async with aclosing(engines), serving_app(app, cancels=False, shutdown_s=60.0) as url:
         with checked_events():
-            yield f"ws://127.0.0.1:{runner.addresses[0][1]}/v1/realtime"
-    finally:
-        await runner.cleanup()
-        await engines.aclose()
+            yield f"{url.replace('http', 'ws')}/v1/realtime"
 
 
 @asynccontextmanager
@@ -78,6 +74,7 @@ async def running_gateway(
     async with running_worker(engines or make_engines(), settings) as endpoint:
         penny = sections.pop("penny", {})
         sections.setdefault("calls", {"enabled": False})  # a test names the folder it wants
+        sections.setdefault("waiting", {"enabled": False})  # see NO_FILLER
         modes = penny.setdefault("modes", {})
         modes.setdefault("SELF_HOSTED", {})["endpoint"] = endpoint
         gateway = Gateway(Config.model_validate({"penny": penny, **sections}))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
 
 from aiohttp import ClientWebSocketResponse, web
 
@@ -22,13 +25,76 @@ async def serving(routes: dict[str, Handler]) -> AsyncIterator[str]:
     for route, handler in routes.items():
         method, path = route.split(" ", 1)
         app.router.add_route(method, path, handler)
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with serving_app(app, shutdown_s=0.5) as url:
+        yield url
+
+
+@asynccontextmanager
+async def serving_app(
+    app: web.Application, *, cancels: bool = True, shutdown_s: float = 0.1
+) -> AsyncIterator[str]:
+    """Serve an application; yields the base URL. ``cancels``: handlers whose client leaves."""
+    runner = await start_app(app, cancels=cancels, shutdown_s=shutdown_s)
     try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield url_of(runner)
     finally:
         await runner.cleanup()
+
+
+async def start_app(
+    app: web.Application, *, cancels: bool = False, shutdown_s: float = 0.1, port: int = 0
+) -> web.AppRunner:
+    """Serve an application until its runner is cleaned up."""
+    runner = web.AppRunner(app, handler_cancellation=cancels, shutdown_timeout=shutdown_s)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    return runner
+
+
+def url_of(runner: web.AppRunner) -> str:
+    """The base URL of what a runner serves."""
+    return f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+
+class HttpDouble(ABC):
+    """A double that is an HTTP server from ``start`` to ``aclose``, or for an ``async with``."""
+
+    cancels = False
+    """Whether a handler is cancelled when its client leaves, as an inference server's is."""
+    _runner: web.AppRunner | None = None
+
+    @abstractmethod
+    def app(self) -> web.Application:
+        """What it serves."""
+
+    @property
+    def address(self) -> str:
+        assert self._runner is not None
+        return url_of(self._runner)
+
+    async def start(self) -> None:
+        self._runner = await start_app(self.app(), cancels=self.cancels)
+
+    async def aclose(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def check(self) -> None:  # noqa: B027  # most have nothing to check
+        """At the end of a block that raised nothing: raises where the other side was wrong."""
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+        if kind is None:
+            self.check()
 
 
 def cut(connection: ClientWebSocketResponse | web.WebSocketResponse) -> None:

@@ -20,6 +20,7 @@ from modes.self_hosted.runpod.pool import LeasePool
 from modes.self_hosted.runpod.source import RunpodWorkers
 from penny.session.mode import SessionSpec, Speaker
 from penny.trust.redis_store import connect_redis
+from tests.doubles.http import start_app, url_of
 from tests.doubles.runpod_server import ENDPOINT, KEY, RunpodServer
 
 
@@ -54,7 +55,6 @@ class LeasingGateway:
         **settings: Any,
     ) -> None:
         app = web.Application()
-        self._runner = web.AppRunner(app, shutdown_timeout=0.5)
         self.http = aiohttp.ClientSession()
         late: list[WorkerDoor] = []
 
@@ -62,9 +62,8 @@ class LeasingGateway:
             return await late[0](request)
 
         app.router.add_get("/worker", door)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", port).start()
-        self.url = f"ws://127.0.0.1:{self._runner.addresses[0][1]}/worker"
+        self._runner = await start_app(app, shutdown_s=0.5, port=port)
+        self.url = f"{url_of(self._runner).replace('http', 'ws')}/worker"
         section = RunpodSection(
             endpoint_id=ENDPOINT,
             gateway_url=gateway_url or self.url,

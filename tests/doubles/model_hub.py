@@ -6,12 +6,14 @@ import hashlib
 
 from aiohttp import web
 
+from tests.doubles.http import HttpDouble
+
 
 REPO = "penny/tiny"
 COMMIT = "c0ffee" + "0" * 34
 
 
-class ModelHub:
+class ModelHub(HttpDouble):
     """``break_after``: bytes after which the next downloads break off. ``refuse_with``: status."""
 
     def __init__(self, files: dict[str, bytes]) -> None:
@@ -23,22 +25,18 @@ class ModelHub:
         self.ranges = True
         self.asked: list[tuple[str, str]] = []
         """File and Range header of every download."""
-        self._runner: web.AppRunner | None = None
         self.url = ""
 
-    async def start(self) -> None:
+    def app(self) -> web.Application:
         app = web.Application()
         app.router.add_get(f"/api/models/{REPO}/revision/{{revision}}", self._revision)
         app.router.add_get(f"/api/models/{REPO}/tree/{{commit}}", self._tree)
         app.router.add_get(f"/{REPO}/resolve/{{commit}}/{{file:.+}}", self._resolve)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.5)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        return app
 
-    async def aclose(self) -> None:
-        assert self._runner is not None
-        await self._runner.cleanup()
+    async def start(self) -> None:
+        await super().start()
+        self.url = self.address
 
     async def _revision(self, _request: web.Request) -> web.Response:
         if self.refuse_with:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import sys
@@ -21,6 +22,7 @@ from tests.doubles.moved_clock import OFF_BY
 Json = dict[str, Any]
 
 ROOT = Path(__file__).parents[2]
+LISTENS = re.compile(rb"listens on https?://[\w.]+:(\d+)")
 START_LIMIT_S = 200.0
 """Three processes that start on a busy machine have taken a minute; a test may take five."""
 
@@ -33,17 +35,34 @@ def free_port() -> int:
 
 
 class PennyProcess:
-    """One process; ``log`` is everything it wrote."""
+    """One process; ``log`` is everything it wrote, and those before it in the same file.
 
-    def __init__(self, process: asyncio.subprocess.Process, port: int, log: Path) -> None:
+    ``port`` is 0 until ``listens`` has read it, where the process chooses its own.
+    """
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, port: int, log: Path, begin: int
+    ) -> None:
         self.process = process
         self.port = port
-        self.url = f"http://127.0.0.1:{port}"
         self._log = log
+        self._begin = begin
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def log(self) -> str:
         return self._log.read_text(encoding="utf-8", errors="replace")
+
+    async def listens(self) -> None:
+        """Until it has written where."""
+        async with asyncio.timeout(START_LIMIT_S):
+            while not (told := LISTENS.search(self._log.read_bytes(), self._begin)):
+                assert self.process.returncode is None, self.log
+                await asyncio.sleep(0.05)
+        self.port = int(told[1])
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -86,6 +105,7 @@ async def started(
     """A process by its command line, as ``running``."""
     log = folder / f"{name}.log"
     with log.open("ab") as out:
+        begin = out.tell()
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=ROOT,
@@ -95,7 +115,7 @@ async def started(
             env={**os.environ, **environment},
         )
     try:
-        yield PennyProcess(process, port, log)
+        yield PennyProcess(process, port, log, begin)
     finally:
         with suppress(ProcessLookupError):
             process.send_signal(signal.SIGCONT)
@@ -107,9 +127,9 @@ async def started(
 async def worker_process(
     folder: Path, port: int | None = None, name: str = "worker", **environment: str
 ) -> AsyncIterator[PennyProcess]:
-    port = port or free_port()
-    arguments = (*_modules(environment), "tests.doubles.fixed_worker", str(port))
-    async with running(folder, name, port, *arguments, **environment) as worker:
+    arguments = (*_modules(environment), "tests.doubles.fixed_worker", str(port or 0))
+    async with running(folder, name, port or 0, *arguments, **environment) as worker:
+        await worker.listens()
         await worker.answers()
         yield worker
 
@@ -125,21 +145,21 @@ async def gateway_process(
     **sections: Json,
 ) -> AsyncIterator[PennyProcess]:
     """``python -m penny serve`` before a worker at ``endpoint_port``."""
-    port = port or free_port()
     endpoint = f"ws://127.0.0.1:{endpoint_port}/v1/realtime"
     config = {
         "penny": {"modes": {"SELF_HOSTED": {"endpoint": endpoint}}},
         "keys": {"file": str(folder / "keys.sqlite")},
         "logs": {"format": "json"},
+        "waiting": {"enabled": False},  # see NO_FILLER of engines.py
         **sections,
     }
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     (folder / "kb/documents").mkdir(parents=True, exist_ok=True)  # of its own, and empty
     given = environment or {}
-    arguments = (*_modules(given), "penny", "serve", "--config", str(path), "--port", str(port))
-    async with running(folder, name, port, *arguments, **given) as gateway:
-        await gateway.logged("Penny listens on")
+    serve = ("penny", "serve", "--config", str(path), "--port", str(port or 0))
+    async with running(folder, name, port or 0, *_modules(given), *serve, **given) as gateway:
+        await gateway.listens()
         await gateway.answers()
         yield gateway
 

@@ -14,6 +14,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.doubles.http import HttpDouble
+
 
 Json = dict[str, Any]
 
@@ -36,25 +38,26 @@ class Job:
         return {"id": self.id, "status": self.status, "output": self.output}
 
 
-class RunpodServer:
+class RunpodServer(HttpDouble):
     """``workers`` is what ``/health`` tells; tests set it."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
         self.queue: deque[Job] = deque()
+        self.arrived = asyncio.Event()
+        """A job is queued; who takes it clears this."""
         self.stops: dict[str, deque[str]] = {}
         self.workers: Json = {"idle": 0, "initializing": 0, "ready": 0, "throttled": 0}
         self.minimums: list[int] = []
         self.cancelled: list[str] = []
         self.pings = 0
         self.refuse_with = 0
-        self._runner: web.AppRunner | None = None
         self._closing = asyncio.Event()
         self.port = 0
 
     # -- life ---------------------------------------------------------------------------------
 
-    async def start(self) -> None:
+    def app(self) -> web.Application:
         app = web.Application()
         at = f"/v2/{ENDPOINT}"
         app.router.add_post(f"{at}/run", self._run)
@@ -67,15 +70,15 @@ class RunpodServer:
         app.router.add_get(f"{at}/job-stop/{{worker}}", self._stop)
         app.router.add_post(f"{at}/job-done/{{worker}}/{{job}}", self._done)
         app.router.add_get("/v2/ping/{worker}", self._ping)
-        self._runner = web.AppRunner(app, shutdown_timeout=1.0)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.port = self._runner.addresses[0][1]
+        return app
+
+    async def start(self) -> None:
+        await super().start()
+        self.port = int(self.address.rpartition(":")[2])
 
     async def aclose(self) -> None:
         self._closing.set()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await super().aclose()
 
     @property
     def api_url(self) -> str:
@@ -125,6 +128,7 @@ class RunpodServer:
         job = Job(f"job-{len(self.jobs) + 1}", body["input"], body.get("policy") or {})
         self.jobs[job.id] = job
         self.queue.append(job)
+        self.arrived.set()
         return job
 
     def _job(self, request: web.Request) -> Job:

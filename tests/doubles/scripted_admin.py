@@ -13,6 +13,7 @@ from aiohttp import web
 
 from penny.gateway.pages import render
 from penny.gateway.routes import SECURITY_HEADERS, WEB_ROOT
+from tests.doubles.http import serving_app
 
 
 Json = dict[str, Any]
@@ -236,13 +237,6 @@ async def serve(admin: ScriptedAdmin) -> AsyncIterator[ScriptedAdmin]:
     app.router.add_get("/admin/v1/sessions/{id}/events", admin.events)
     app.router.add_post("/admin/v1/sessions/{id}/hang-up", admin.hang_up)
     app.on_response_prepare.append(secure)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    admin.url = f"http://{host}:{port}/admin"
-    try:
+    async with serving_app(app, cancels=False) as url:
+        admin.url = f"{url}/admin"
         yield admin
-    finally:
-        await runner.cleanup()

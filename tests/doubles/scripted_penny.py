@@ -50,7 +50,7 @@ from penny.protocol.session import (
     Totals,
 )
 from tests.doubles import scripted_brain
-from tests.doubles.http import cut
+from tests.doubles.http import cut, serving_app
 
 
 Event = TypeVar("Event", bound=ServerEvent)
@@ -419,13 +419,6 @@ async def serve(penny: ScriptedPenny) -> AsyncIterator[ScriptedPenny]:
     app.on_response_prepare.append(_secure)
     app.router.add_get("/v1/modes", list_modes)
     app.router.add_get("/ws", answer_call)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    penny.url = f"http://{host}:{port}"
-    try:
+    async with serving_app(app, cancels=False) as url:
+        penny.url = url
         yield penny
-    finally:
-        await runner.cleanup()

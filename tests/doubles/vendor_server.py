@@ -6,10 +6,11 @@ import asyncio
 import json
 from abc import ABC, abstractmethod
 from itertools import count
-from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 from aiohttp import WSCloseCode, WSMsgType, web
+
+from tests.doubles.http import HttpDouble
 
 
 Json = dict[str, Any]
@@ -77,7 +78,7 @@ class VendorConnection(ABC):
 C = TypeVar("C", bound=VendorConnection)
 
 
-class VendorServer(ABC, Generic[C]):
+class VendorServer(HttpDouble, Generic[C]):
     """A server on loopback: ``async with … as vendor``."""
 
     path: str
@@ -89,7 +90,6 @@ class VendorServer(ABC, Generic[C]):
         self.base_url = ""
         self._taken = 0
         self._arrived = asyncio.Event()
-        self._runner: web.AppRunner | None = None
 
     @abstractmethod
     def accept(self, request: web.Request, socket: web.WebSocketResponse) -> C:
@@ -118,27 +118,19 @@ class VendorServer(ABC, Generic[C]):
         if self.violations:
             raise UnexpectedStep(f"the client broke the protocol: {self.violations}")
 
-    async def __aenter__(self) -> Self:
+    def app(self) -> web.Application:
         app = web.Application()
         app.router.add_get(self.path, self._serve)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.base_url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1"
-        return self
+        return app
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def start(self) -> None:
+        await super().start()
+        self.base_url = f"{self.address}/v1"
+
+    async def aclose(self) -> None:
         for each in self.connections:
             await each.drop(WSCloseCode.OK)
-        assert self._runner is not None
-        await self._runner.cleanup()
-        if kind is None:
-            self.check()
+        await super().aclose()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         refusal = self.refuse(request)

@@ -6,11 +6,12 @@ import asyncio
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Any
 
 from aiohttp import web
 from standardwebhooks import Webhook
+
+from tests.doubles.http import HttpDouble
 
 
 Json = dict[str, Any]
@@ -18,13 +19,15 @@ Failing = Callable[[web.Request], Any]
 """Answers a request instead of 204, or gives None to let it through."""
 
 
-class WebhookReceiver:
+class WebhookReceiver(HttpDouble):
     """Counts what came; ``ids`` has every delivery that was answered with 2xx, in order.
 
     Args:
         secret: deliveries that are not signed with it, now, are answered with 500; None reads all.
         fails: asked before each delivery; its answer, where it is not None, is sent instead.
     """
+
+    cancels = True
 
     def __init__(self, secret: str | None, fails: Failing | None = None) -> None:
         self._webhook = Webhook(secret) if secret is not None else None
@@ -35,7 +38,6 @@ class WebhookReceiver:
         self.headers: list[dict[str, str]] = []
         self.tried: list[str] = []
         self.at_once = self.most_at_once = 0
-        self._runner: web.AppRunner | None = None
         self.url = ""
 
     async def _take(self, request: web.Request) -> web.StreamResponse:
@@ -72,20 +74,11 @@ class WebhookReceiver:
         signed = self._webhook.sign(request.headers["webhook-id"], moment, body.decode())
         assert signed in request.headers["webhook-signature"].split()
 
-    async def __aenter__(self) -> WebhookReceiver:
+    def app(self) -> web.Application:
         app = web.Application()
         app.router.add_post("/{path:.*}", self._take)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/hook"
-        return self
+        return app
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        assert self._runner is not None
-        await self._runner.cleanup()
+    async def start(self) -> None:
+        await super().start()
+        self.url = f"{self.address}/hook"

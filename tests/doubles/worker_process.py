@@ -22,7 +22,7 @@ from runpod_worker.engines.silero import SileroVad
 from runpod_worker.server import serve
 from runpod_worker.settings import WorkerSettings
 from runpod_worker.stages import LlmDelta, LlmRequest
-from tests.doubles.engines import FixedLlm, FixedStt, FixedTts
+from tests.doubles.engines import NO_FILLER, FixedLlm, FixedStt, FixedTts
 
 
 SLOW = "despacio"
@@ -58,7 +58,8 @@ def main() -> None:
     parser.add_argument("--config")
     given = parser.parse_args()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    settings = WorkerSettings(slots=int(os.environ.get("TEST_WORKER_SLOTS", "4")))
+    slots = int(os.environ.get("TEST_WORKER_SLOTS", "4"))
+    settings = WorkerSettings(slots=slots, spoken=NO_FILLER)
     listening = socket.create_server((given.host, given.port))
     asyncio.run(serve(settings, listening, announce=given.announce, load=load))
 

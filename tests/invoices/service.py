@@ -14,10 +14,11 @@ import csv
 import re
 from datetime import date
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from aiohttp import web
+
+from tests.doubles.http import HttpDouble
 
 
 Json = dict[str, Any]
@@ -26,7 +27,7 @@ INVOICES = Path(__file__).parents[2] / "kb/documents/empresa/documentos/facturas
 SPOKEN_CODE = re.compile(r"[^A-Z0-9]")
 
 
-class InvoiceService:
+class InvoiceService(HttpDouble):
     """Reads the sample's invoices; payments live as long as the service."""
 
     def __init__(self, delay_s: float = 0.0) -> None:
@@ -37,7 +38,6 @@ class InvoiceService:
         """What every consultation is answered instead."""
         self.payments: dict[str, Json] = {}
         self.requests: list[tuple[str, Json]] = []
-        self._runner: web.AppRunner | None = None
         self.url = ""
 
     def app(self) -> web.Application:
@@ -85,21 +85,9 @@ class InvoiceService:
         await asyncio.sleep(self.delay_s)
         return body
 
-    async def __aenter__(self) -> InvoiceService:
-        self._runner = web.AppRunner(self.app(), shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        assert self._runner is not None
-        await self._runner.cleanup()
+    async def start(self) -> None:
+        await super().start()
+        self.url = self.address
 
 
 def _key(code: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kb import KbSettings, KnowledgeBase
+from tests.doubles.sample import open_sample
 
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,9 +58,7 @@ def open_kb(settings: KbSettings) -> Iterator[Callable[[], KnowledgeBase]]:
 
 
 @pytest.fixture(scope="session")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KnowledgeBase]:
-    base = KnowledgeBase.open(
-        KbSettings(ROOT / "kb" / "documents", tmp_path_factory.mktemp("sample"))
-    )
+def sample() -> Iterator[KnowledgeBase]:
+    base = open_sample()
     yield base
     base.close()

@@ -19,6 +19,7 @@ from kb.evaluation import (
     find_answers,
     read_questions,
 )
+from tests.doubles.sample import DOCUMENTS, INDEX
 from tests.kb.conftest import ROOT, SAMPLE
 
 
@@ -149,7 +150,7 @@ def test_an_answer_that_no_passage_has_is_refused_by_its_id(
         '{"question": "cuándo vence", "answers": ["facturas.md#plazo-de-pago"]}\n'
         '{"question": "cuánto falta", "answers": ["facturas.md#plazo", "file:facturas.md"]}\n'
     )
-    place = ["--documents", str(ROOT / "kb" / "documents"), "--index", str(tmp_path / "index")]
+    place = ["--documents", str(DOCUMENTS), "--index", str(INDEX)]
 
     assert run("kb", "eval", str(path), *place) == 1
     told = capsys.readouterr()

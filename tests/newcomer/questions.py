@@ -15,12 +15,16 @@ QUESTIONS = Path(__file__).with_name("questions.yaml")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question as it is asked, and the facts that a right answer holds."""
+    """One question as it is asked, and the facts that a right answer holds.
+
+    ``recording``: a file of a person who says it, asked with where it is at hand.
+    """
 
     language: str
     voice: str
     question: str
     facts: tuple[str, ...]
+    recording: str = ""
 
     def missing(self, answer: str) -> list[str]:
         """The facts that an answer lacks; empty when it is right."""

@@ -23,12 +23,14 @@ from typing import Any
 import aiohttp
 import numpy as np
 
+from penny.audio.resample import Resampler
+from penny.audio.wav import read_audio
 from penny.cli.call import CallOptions, hold_call
 from penny.cli.utterance import Utterance
 from runpod_worker.engines.kokoro import KokoroTts
 from runpod_worker.settings import KokoroSettings
 from runpod_worker.spoken_settings import SpokenSettings
-from runpod_worker.stages import Voice
+from runpod_worker.stages import TTS_RATE_HZ, Voice
 from tests.doubles.chromium import launch_chromium
 from tests.doubles.speech import speak
 from tests.newcomer.house import NATURAL, NO_NATURAL, House
@@ -137,13 +139,18 @@ async def interrupt(url: str, first: Utterance, second: Utterance) -> str:
     return "" if turns[-1].answered else "the second question was not answered"
 
 
-async def record(models: Path, questions: list[Question]) -> list[Utterance]:
-    """The questions as speech, without silence at their ends."""
+async def record(models: Path, speech: Path | None, questions: list[Question]) -> list[Utterance]:
+    """The questions as speech, without silence at their ends: a person's where there is one."""
     tts = KokoroTts(KokoroSettings(model=models / "natural/kokoro", threads=1, cores=0))
     spoken = []
     for question in questions:
-        voice = Voice(question.language, question.voice)
-        pcm = b"".join([p async for p in tts.synthesize(question.question, voice)])
+        if speech is not None and question.recording:
+            pcm, rate_hz = read_audio(speech / question.recording)
+            resampler = Resampler(rate_hz, TTS_RATE_HZ)
+            pcm = resampler.process(pcm) + resampler.flush()
+        else:
+            voice = Voice(question.language, question.voice)
+            pcm = b"".join([p async for p in tts.synthesize(question.question, voice)])
         loud = np.flatnonzero(np.abs(np.frombuffer(pcm, "<i2").astype(np.int32)) > QUIET)
         spoken.append(Utterance(question.question, pcm=pcm[: 2 * (int(loud[-1]) + 1)]))
     await tts.aclose()
@@ -172,7 +179,7 @@ async def first_answer(house: House) -> str:
     return asked.fault or ("" if asked.right else f"heard {asked.heard!r}: {asked.answer}")
 
 
-async def try_out(house: House, models: Path) -> list[Held]:
+async def try_out(house: House, models: Path, speech: Path | None) -> list[Held]:
     """Everything a newcomer does, told as it happens; what each bar came to."""
     url = f"ws://{house.address}/ws"
     print(f"{house.age_s:6.1f} s  Penny listens on {house.address}; load {os.getloadavg()[0]:.1f}")
@@ -183,19 +190,19 @@ async def try_out(house: House, models: Path) -> list[Held]:
         refusal = " ".join(line for line in house.output if NO_NATURAL.search(line))
         return [first, Held("profile natural", "ready", refusal, held=False)]
     questions = read_questions()
-    recordings = await record(models, questions)
+    recordings = await record(models, speech, questions)
     results = []
     for question, recording in zip(questions, recordings, strict=True):
         asked = Asked(question)
         await ask(url, asked, recording)
         results.append(asked)
         await tell(url, asked)
-    over = await interrupt(url, recordings[2], recordings[0])
+    over = await interrupt(url, recordings[4], recordings[0])
     page = await look_at_page(house.address)
     return [
         first,
         Held("profile natural", "ready", f"{natural_s:.0f} s after `git clone`", held=True),
-        *judge_answers(results),
+        *judge_answers(results, persons=sum(bool(speech and q.recording) for q in questions)),
         Held("interruption", "yields, answers the second", over or "does both", held=not over),
         Held("page", "opens", page or "opens", held=not page),
     ]
@@ -233,14 +240,19 @@ async def tell(url: str, asked: Asked) -> None:
     )
 
 
-def judge_answers(results: list[Asked]) -> list[Held]:
+def judge_answers(results: list[Asked], persons: int) -> list[Held]:
     right = sum(asked.right for asked in results)
     sounds = [asked.sound_ms for asked in results if asked.sound_ms is not None]
     answers = [asked.answer_ms for asked in results if asked.answer_ms is not None]
     sound_ms = statistics.median(sounds or [math.inf])
     answer_ms = statistics.median(answers or [math.inf])
     return [
-        Held("right answers", f"{RIGHT_AT_LEAST} of 10", f"{right}", held=right >= RIGHT_AT_LEAST),
+        Held(
+            "right answers",
+            f"{RIGHT_AT_LEAST} of 10",
+            f"{right} ({persons} asked by recordings of people)",
+            held=right >= RIGHT_AT_LEAST,
+        ),
         Held(
             "first sound after the last word, p50",
             f"{FIRST_SOUND_P50_MS} ms",
@@ -263,6 +275,7 @@ async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--here", action="store_true", help="no clone: this tree, this Python")
     parser.add_argument("--models", type=Path, help="with --here: a folder that has the weights")
+    parser.add_argument("--speech", type=Path, help="the recordings that questions.yaml names")
     arguments = parser.parse_args()
     # A time limit from outside ends by SIGTERM: the house is stopped all the same.
     trial = asyncio.current_task()
@@ -276,7 +289,7 @@ async def main() -> int:
         else:
             house = await House.clone(folder)
         try:
-            bars = await try_out(house, arguments.models or folder / "var/models")
+            bars = await try_out(house, arguments.models or folder / "var/models", arguments.speech)
         finally:
             await house.stop()
     for bar in bars:

@@ -14,8 +14,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from runpod_worker.weights.catalogue import load_catalogue
 from tests.setup.package_index import pins
-from tests.sources import PRODUCTION, ROOT, parsed
+from tests.sources import PRODUCTION, ROOT, parsed, statements
 
 
 pytestmark = pytest.mark.pure
@@ -43,7 +44,7 @@ def imported(folders: tuple[str, ...]) -> dict[str, Path]:
     """Third-party packages by the first file that imports them."""
     found: dict[str, Path] = {}
     for path, tree in parsed(*folders).items():
-        for node in ast.walk(tree):
+        for node in statements(tree):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -113,3 +114,16 @@ def test_a_lock_has_what_its_in_file_asks_for_and_a_hash_for_everything(lock: st
     assert len(entries) == len(pins(text))
     assert "://" not in text
     assert re.match(r"# \d+ packages, about [\d,]+ MB to download", text)
+
+
+def test_the_readme_tells_what_make_run_downloads() -> None:
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    heads = (REQUIREMENTS / "base.txt").read_text(encoding="utf-8").splitlines()[0], readme
+    packages, told = (
+        re.search(r"about (\d+) MB (?:to download|of packages)", each) for each in heads
+    )
+    assert packages is not None
+    assert told is not None
+    assert int(told[1]) == pytest.approx(int(packages[1]), abs=25)
+    weights = load_catalogue()["natural"].download_bytes // 10**6
+    assert f"fetches their {weights} MB" in readme

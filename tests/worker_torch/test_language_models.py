@@ -98,7 +98,7 @@ async def test_an_interrupted_answer_frees_the_model_for_the_next(llm: Llm) -> N
     request = LlmRequest(SYSTEM, (said("user", QUESTIONS[3]),))
     async with aclosing(llm.generate(request)) as deltas:  # type: ignore[type-var]
         await anext(deltas)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert words(await answer(llm, said("user", QUESTIONS[2]))) == ANSWERS[QUESTIONS[2]]
     await llm.aclose()
     with pytest.raises(EngineError, match="closed"):

@@ -16,6 +16,7 @@ from modes.external.conversation import Conversation
 from modes.external.mode import ExternalMode
 from penny.errors import SpeakerLost
 from penny.session.mode import Mode, SessionSpec
+from tests.doubles.sample import DOCUMENTS, INDEX
 from tests.realtime_schema import assert_server_event_valid
 
 
@@ -102,15 +103,17 @@ def configure(tmp_path: Path, speaker_url: str, brain_url: str | None, **section
     return Config.model_validate(
         {
             "penny": {"modes": {"EXTERNAL": {**external, **sections.pop("external", {})}}},
-            "kb": {"documents": str(ROOT / "kb/documents"), "index": str(KB_INDEX)},
+            "kb": {"documents": str(DOCUMENTS), "index": str(INDEX)},
             # As long as a busy machine needs: what is tested is that facts are told, not how soon.
             "brain": {"facts_budget_ms": 1000, **sections.pop("brain", {})},
+            # Nor is what a slow action has said: a busy machine makes every action slow.
+            "actions": {**PATIENT, **sections.pop("actions", {})},
             **sections,
         }
     )
 
 
-KB_INDEX = ROOT / "var/test-kb"
+PATIENT = {"filler_after_ms": 60_000, "reply_after_ms": 60_000}
 
 
 @asynccontextmanager

@@ -41,6 +41,14 @@ def test_no_random_race_breaks_a_promise(seed: int) -> None:
         assert race.run() == [], (each, race.happened)
 
 
+def test_what_a_filler_called_is_answered_again_after_a_lost_answer() -> None:
+    """Seed 774: the filler's response called a tool, and the answer with its result was taken for a
+    filler, which no one misses when it is lost."""
+    race = Race(774)
+
+    assert race.run() == [], race.happened
+
+
 def test_the_worst_line_still_breaks_no_promise() -> None:
     for seed in range(60):
         race = Race(seed, faults=12, turns=3)

@@ -21,7 +21,7 @@ from tests.doubles.runpod_server import ENDPOINT, KEY, RunpodServer
 
 pytestmark = pytest.mark.virtual_time
 
-DAY_S = 24 * 3600.0
+EVERY_S = 4 * 3600.0
 NOW_S = 1_800_000_000.0
 
 
@@ -34,8 +34,8 @@ class Mine:
     leased: bool = False
 
     async def answer(self, status: str = "COMPLETED") -> None:
-        while not self.server.queue:
-            await asyncio.sleep(60)
+        await self.server.arrived.wait()
+        self.server.arrived.clear()
         job = self.server.queue.popleft()
         job.status = status
         job.done.set()
@@ -49,7 +49,7 @@ async def endpoint(folder: Path, key: str = KEY) -> AsyncIterator[Mine]:
     began_s = loop.time()
     kept = folder / "canary.json"
     if not kept.exists():
-        write_whole(kept, json.dumps({"asked": NOW_S - 2 * DAY_S}))
+        write_whole(kept, json.dumps({"asked": NOW_S - 2 * EVERY_S}))
     async with aiohttp.ClientSession() as http:
         api = RunpodApi(
             http,
@@ -63,7 +63,7 @@ async def endpoint(folder: Path, key: str = KEY) -> AsyncIterator[Mine]:
             api,
             kept,
             is_leased=lambda: mine.leased,
-            every_s=DAY_S,
+            every_s=EVERY_S,
             answer_within_s=180.0,
             now_s=lambda: NOW_S + loop.time() - began_s,
         )
@@ -79,11 +79,11 @@ async def test_an_endpoint_is_asked_once_a_day_and_says_that_it_lives(tmp_path: 
     async with endpoint(tmp_path) as mine:
         mine.canary.start()
         await mine.answer()
-        await asyncio.sleep(DAY_S / 2)
+        await asyncio.sleep(EVERY_S / 2)
         assert [job.input for job in mine.server.jobs.values()] == [{"kind": "canary"}]
         assert mine.canary.reason == ""
         answering = asyncio.create_task(mine.answer())
-        await asyncio.sleep(DAY_S / 2 + CHECK_EVERY_S)
+        await asyncio.sleep(EVERY_S / 2 + CHECK_EVERY_S)
         await answering
         assert len(mine.server.jobs) == 2
 
@@ -101,7 +101,7 @@ async def test_an_endpoint_that_is_new_here_is_not_asked_at_once(tmp_path: Path)
     async with endpoint(tmp_path) as mine:
         (tmp_path / "canary.json").unlink()
         mine.canary.start()
-        await asyncio.sleep(DAY_S - 2 * CHECK_EVERY_S)
+        await asyncio.sleep(EVERY_S - 2 * CHECK_EVERY_S)
         assert mine.server.jobs == {}
         await asyncio.sleep(3 * CHECK_EVERY_S)
         assert len(mine.server.jobs) == 1
@@ -111,13 +111,13 @@ async def test_a_rented_worker_is_sign_enough(tmp_path: Path) -> None:
     async with endpoint(tmp_path) as mine:
         mine.leased = True
         mine.canary.start()
-        await asyncio.sleep(3 * DAY_S)
+        await asyncio.sleep(3 * EVERY_S)
         assert mine.server.jobs == {}
         mine.leased = False
         answering = asyncio.create_task(mine.answer())
-        await asyncio.sleep(DAY_S / 2)
+        await asyncio.sleep(EVERY_S / 2)
         assert mine.server.jobs == {}
-        await asyncio.sleep(DAY_S)
+        await asyncio.sleep(EVERY_S)
         await answering
         assert len(mine.server.jobs) == 1
 

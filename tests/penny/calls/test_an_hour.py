@@ -54,6 +54,7 @@ def arrivals(random_: random.Random) -> list[tuple[float, int]]:
     return [each for each in made if each[0] <= HOUR_MS]
 
 
+@pytest.mark.slow
 def test_the_recording_of_an_hour_is_an_hour_long_and_every_word_at_its_time(
     tmp_path: Path,
 ) -> None:

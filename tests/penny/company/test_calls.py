@@ -12,26 +12,24 @@ from typing import Any
 import pytest
 
 from kb.base import KnowledgeBase
-from kb.settings import KbSettings
 from runpod_worker.engines.reader import Reader
 from runpod_worker.engines.registry import Engines
 from runpod_worker.engines.silero import SileroVad
 from tests.doubles.caller import Caller, calling
 from tests.doubles.engines import FixedStt, FixedTts
 from tests.doubles.house import running_penny
+from tests.doubles.sample import open_sample
 from tests.doubles.speech import silence, speak
 
 
 pytestmark = pytest.mark.engines
 
 Json = dict[str, Any]
-DOCUMENTS = Path("kb/documents").resolve()
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KnowledgeBase]:
-    """The sample company's documents, indexed once."""
-    opened = KnowledgeBase.open(KbSettings(DOCUMENTS, tmp_path_factory.mktemp("kb")))
+def base() -> Iterator[KnowledgeBase]:
+    opened = open_sample()
     yield opened
     opened.close()
 

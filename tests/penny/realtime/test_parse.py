@@ -127,7 +127,7 @@ MESSAGES = st.builds(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=settings().max_examples * 5 // 2, deadline=None)  # by profile
 @given(st.lists(MESSAGES | JSON_VALUES, min_size=1, max_size=8))
 def test_garbage_raises_nothing_and_gets_only_documented_errors(messages: list[Any]) -> None:
     talk = Talk()
@@ -137,7 +137,7 @@ def test_garbage_raises_nothing_and_gets_only_documented_errors(messages: list[A
                 assert event["error"]["code"] in DOCUMENTED
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=settings().max_examples * 3 // 2, deadline=None)
 @given(st.text(max_size=200) | st.binary(max_size=200))
 def test_noise_is_answered_with_one_error(raw: str | bytes) -> None:
     assert the_error(Talk().raw(raw))["code"] in DOCUMENTED

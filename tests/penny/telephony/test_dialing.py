@@ -24,7 +24,7 @@ from penny.telephony.dialing import (
 
 pytestmark = pytest.mark.pure
 
-SPAIN = DialingSection(prefixes=("+34",), caller_ids=("+34910000000",), at_once=1)
+SPAIN = DialingSection(prefixes=("+34",), caller_ids=("+34910000000",), at_once=1, per_day=20)
 
 
 def code_of(call: object, *arguments: object) -> str:
@@ -100,7 +100,7 @@ def test_each_cap_is_named() -> None:
     for counts in (
         DialCounts(under_way=1),
         DialCounts(last_minute=10),
-        DialCounts(today=200),
+        DialCounts(today=20),
         DialCounts(to_number=3),
     ):
         assert code_of(check_counts, counts, SPAIN) == "dialing_limit"
@@ -163,10 +163,10 @@ def test_an_outcome_is_one_and_frees_the_place_at_once(tmp_path: Path) -> None:
     reserve(book, a_dial("b"))
 
 
-def test_two_hundred_unanswered_calls_hold_no_place(tmp_path: Path) -> None:
+def test_unanswered_calls_hold_no_place_and_are_counted_in_their_day(tmp_path: Path) -> None:
     clock = Clock()
     book = DialBook(tmp_path / "dials.sqlite", clock)
-    for number in range(200):
+    for number in range(SPAIN.per_day):
         clock.now_s += 7
         reserve(book, a_dial(f"n{number}", f"+349111{number:05}"))
         book.end(f"n{number}", ("busy", "no_answer", "failed", "canceled")[number % 4])

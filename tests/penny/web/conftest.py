@@ -1,4 +1,7 @@
-"""A scripted Penny, and a Chromium page that keeps what it played, asked for and complained of."""
+"""A scripted Penny, and a Chromium page that keeps what it played, asked for and complained of.
+
+The browser's library and the double are imported when wanted: every run reads this file.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,16 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
 
-from tests.doubles.chromium import launch_chromium, voice, write_microphone
-from tests.doubles.scripted_penny import ScriptedPenny, serve
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Page
+
+    from tests.doubles.scripted_penny import ScriptedPenny
 
 
 VOICE_MS = 900
@@ -68,6 +73,8 @@ class Visit:
 
     async def type(self, text: str) -> None:
         """Type a turn and send it; begins a call when there is none."""
+        from playwright.async_api import expect
+
         await expect(self.page.get_by_role("button", name=TALK_OR_HANG_UP)).to_be_enabled()
         await self.page.locator("#text").fill(text)
         await self.page.locator("#text").press("Enter")
@@ -81,6 +88,8 @@ class Visit:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def scripted() -> AsyncIterator[ScriptedPenny]:
+    from tests.doubles.scripted_penny import ScriptedPenny, serve
+
     async with serve(ScriptedPenny()) as penny:
         yield penny
     assert penny.faults == []
@@ -89,6 +98,8 @@ async def scripted() -> AsyncIterator[ScriptedPenny]:
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
     """One for all tests; its microphone says something for 0.9 s, every 3 s."""
+    from tests.doubles.chromium import launch_chromium, voice, write_microphone
+
     path = tmp_path_factory.mktemp("microphone") / "voice.wav"
     async with launch_chromium(write_microphone(path, 400, voice(VOICE_MS), 1700)) as browser:
         yield browser

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 
 import pytest
 
-from kb.base import KnowledgeBase
-from kb.settings import KbSettings
 from runpod_worker.engines.reader import ASKED, Reader
 from runpod_worker.engines.reader_words import REPLIES, write_help
+from tests.doubles.sample import open_sample
 from tests.runpod_worker.engines.small_talk_phrases import ENGLISH as ENGLISH_PHRASES
 from tests.runpod_worker.engines.small_talk_phrases import SPANISH as SPANISH_PHRASES
 from tests.runpod_worker.engines.test_reader import answer, user
@@ -53,8 +51,8 @@ PHRASES_OF_THE_DOCUMENTS = ("¿Con quién hablo?", "¿Eres un robot?")
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    base = KnowledgeBase.open(KbSettings(Path("kb/documents"), tmp_path_factory.mktemp("kb")))
+def sample() -> Iterator[Reader]:
+    base = open_sample()
     yield Reader(base, "kb://empresa/documentos", lambda: MONDAY)
     base.close()
 
