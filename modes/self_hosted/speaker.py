@@ -91,6 +91,8 @@ class PrivateSpeaker:
         self._lost = False
         self._closed = False
         self._echoes: set[str] = set()
+        self._hint_id = ""
+        """Of the system's line that this worker has."""
         self._as_text: set[str] = set()
         self._owed: list[Json] = []
         """Answers that the lost worker took with it."""
@@ -146,6 +148,21 @@ class PrivateSpeaker:
             self._answer_alone(event)
         else:
             self._hand_on(self._for_worker(event))
+
+    def hint(self, text: str) -> None:
+        """Put a line of the system's into the worker's conversation, in place of the last one;
+        the caller's side sees nothing of it, and another worker is not told."""
+        if self._lost:
+            return
+        item_id, before = new_id("item"), self._hint_id
+        self._hint_id = item_id
+        self._echoes |= {item_id, before} - {""}
+        content = [{"type": "input_text", "text": text}]
+        item = {"id": item_id, "type": "message", "role": "system", "content": content}
+        events: list[Json] = [{"type": "conversation.item.create", "item": item}]
+        if before:
+            events.insert(0, {"type": "conversation.item.delete", "item_id": before})
+        self._hand_on(events)
 
     def _answer_alone(self, event: Json) -> None:
         """Without a worker: what needs none is answered, the rest waits for the next one."""
@@ -324,6 +341,7 @@ class PrivateSpeaker:
     def _go_on(self, owed: list[Json], *, excused: bool) -> None:
         """Seed, catch up, excuse, ask. A worker lost here tells its end when it is followed."""
         self._lost = False
+        self._hint_id = ""
         self._open_house()
         unfinished = self._conversation.unfinished
         self._from_ms = self._conversation.unfinished_from_ms

@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -64,6 +65,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("--max-concurrent", type=int, metavar="N", help="calls at a time")
     parser.add_argument("--worker", action="store_true", help="stay, and take what comes")
     parser.add_argument("--bidden", action="store_true", help=argparse.SUPPRESS)  # by a gateway
+    parser.add_argument("--gives-way", action="store_true", help="at the lowest priority")
     add_config_option(parser)
     parser.set_defaults(run=run)
 
@@ -72,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Raises ConfigErrors, PennyError."""
     config = settle_profile(load_config(arguments))
     configure_logs(config.logs.level, config.logs.format)
-    if arguments.bidden:
+    if arguments.gives_way:
         give_way()
     return asyncio.run(_Analysis(config, arguments).run())
 
@@ -169,6 +171,7 @@ class _Analysis:
         bell = open_bell(self._config)
         rung = asyncio.Event()
         try:
+            ended: asyncio.Task[Any]
             if self._arguments.bidden:
                 self._may_work = False
                 ended = tasks.spawn(self._read_orders(rung), name="orders")
@@ -195,12 +198,16 @@ class _Analysis:
                 await bell.aclose()
 
     async def _look(self, worker: Worker) -> None:
-        try:
-            await self._jobs.add_new()
-            await worker.run()
-        except StoreUnavailable as error:
-            log.warning("analysis_waits", reason=error.message)
-            await asyncio.sleep(AWAY_S)
+        """Work until nothing is due; a database that is away is waited for."""
+        while True:
+            try:
+                await self._jobs.add_new()
+                await worker.run()
+            except StoreUnavailable as error:
+                log.warning("analysis_waits", reason=error.message)
+                await asyncio.sleep(AWAY_S)
+            else:
+                return
 
     async def _read_orders(self, rung: asyncio.Event) -> None:
         """``go`` and ``hold``, a line each, from the gateway; its end is this process's."""

@@ -14,18 +14,26 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from aiohttp import web
 
 from config.schema import Config
+from kb.embedder import Embedder
 from penny.aio.tasks import TaskOwner
 from penny.analysis.batch.jobs import Jobs
+from penny.analysis.live.watch import LiveAnalysis, LiveCall, Ways
 from penny.calls.database import StoreUnavailable
+from penny.calls.record import Alert
 from penny.gateway.guard import WHO, refusal
+from penny.gateway.kb import SharedKb
 from penny.gateway.kept_calls import KeptCalls
+from penny.gateway.overview import Overview
 from penny.session.broker import Broker
+from penny.session.session import Session
+from penny.session.turn_recorder import TurnRecorder
 from penny.writable import dump_json
 
 
@@ -42,7 +50,7 @@ HOUR_S = 3600.0
 BACK_OFF_S = 60.0
 """Before a process that ended by itself is started again."""
 STOP_S = 10.0
-COMMAND = (sys.executable, "-m", "penny", "analyse", "--bidden")
+COMMAND = (sys.executable, "-m", "penny", "analyse", "--bidden", "--gives-way")
 
 
 class CallAnalysis:
@@ -69,6 +77,7 @@ class CallAnalysis:
         self._jobs = Jobs(kept.keeper.store, "", "", lambda: round(wall_clock() * 1000))
         self._process: Process | None = None
         self._bell: Bell | None = None
+        self._live: LiveAnalysis | None = None
         self._told = ""
         self._seen = 0
         self._tasks = TaskOwner("analysis")
@@ -76,9 +85,19 @@ class CallAnalysis:
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/processing/stats", self._stats)
 
-    def start(self) -> None:
-        """Look after the process from now on, where it is asked for."""
+    def start(self, overview: Overview, kb: SharedKb | None) -> None:
+        """Watch every session that opens from now on, and look after the process, where that is
+        asked for. Call it after ``KeptCalls.attach``."""
         section = self._config.analysis
+        if section.live:
+
+            def embedder() -> Embedder | None:
+                base = kb.base if kb is not None and section.vectors else None
+                found = base.settings.embedder if base is not None else None
+                return None if found is None or found.resting else found
+
+            self._live = LiveAnalysis(embedder)
+            self._broker.add_observer(partial(self._watch, self._live, overview))
         if section.enabled and section.embedded:
             self._tasks.spawn(self._look_on(), name="analysis")
         if section.enabled and self._config.redis.url is not None:
@@ -86,10 +105,28 @@ class CallAnalysis:
             from penny.analysis.batch.bell import open_bell
 
             self._bell = open_bell(self._config)
+            assert self._bell is not None
             self._tasks.spawn(self._ring_on(self._bell), name="ring for workers")
+
+    def _watch(
+        self, live: LiveAnalysis, overview: Overview, session: Session, turns: TurnRecorder
+    ) -> LiveCall:
+        recorder = self._kept.recorder_of(session.id)
+        tenant, language = recorder.header["tenant"], recorder.header["language"]
+
+        def alert(told: Alert, at_s: float) -> None:
+            recorder.raise_alert(told, at_s)
+            overview.note_alert(session.id, told.kind, told.turns)
+
+        ways = Ways(session.hint, alert, session.state.totals)
+        call = live.watch(ways, language, self._config.tenant_analysis(tenant).alert_intents or ())
+        turns.add_reader(call)
+        return call
 
     async def aclose(self) -> None:
         """End it; what it had in hand is taken up at the next start."""
+        if self._live is not None:
+            await self._live.aclose()
         await self._tasks.aclose()
         await self._stop()
         if self._bell is not None:

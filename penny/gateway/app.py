@@ -142,7 +142,7 @@ class Gateway:
         )
         await trust.gate.check_exposure(host)
         if config.calls.enabled:
-            await self._keep_calls(broker, trust, clock)
+            await self._keep_calls(broker, trust, overview, clock)
         self.runner = web.AppRunner(
             self._build_app(broker, trust, metrics, overview, self.kb, clock),
             access_log=None,
@@ -303,7 +303,9 @@ class Gateway:
             WebhookRoutes(self._webhooks).add_to(app)
             metrics.figures.append(WebhooksCollector(self._webhooks).collect)
 
-    async def _keep_calls(self, broker: Broker, trust: Trust, clock: Callable[[], float]) -> None:
+    async def _keep_calls(
+        self, broker: Broker, trust: Trust, overview: Overview, clock: Callable[[], float]
+    ) -> None:
         """Keep every call from now on. A gateway talks where nothing can be kept; it says so."""
         kept = KeptCalls(
             self._config,
@@ -324,7 +326,7 @@ class Gateway:
         kept.attach(broker)
         await webhooks.start(broker)
         self._analysis = CallAnalysis(self._config, kept, broker, time.time)
-        self._analysis.start()
+        self._analysis.start(overview, self.kb)
 
     def _tell_of_calls(self) -> str:
         keeper = self._kept.keeper if self._kept is not None else None

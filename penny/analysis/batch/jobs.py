@@ -7,7 +7,9 @@ follows from them: so a call is analysed once in the end, whoever dies when.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +86,7 @@ class Jobs:
         self._graph = graph
         self._now_ms = now_ms
         self._also = also
+        self._one_at_a_time = asyncio.Lock()
 
     # -- queueing -----------------------------------------------------------------------------
 
@@ -112,7 +115,7 @@ class Jobs:
         make = postgresql.insert if self.store.database.is_postgres else sqlite.insert
         new = make(analysis_jobs).from_select(names, found.where(~queued)).on_conflict_do_nothing()
         count = 0
-        async with self.store.database.begin() as connection:
+        async with self._write() as connection:
             if again:
                 ids = find_calls([calls.c.id], tenant, query).limit(limit).subquery()
                 done = analysis_jobs.c.call_id.in_(select(ids.c.id))
@@ -145,14 +148,14 @@ class Jobs:
             )
             .returning(analysis_jobs.c.call_id, analysis_jobs.c.attempts)
         )
-        async with self.store.database.begin() as connection:
+        async with self._write() as connection:
             return [Job(row.call_id, row.attempts) for row in await connection.execute(taken)]
 
     async def renew(self, ids: Sequence[str]) -> list[str]:
         """Hold on to claimed calls; those that are still ours. Raises StoreUnavailable."""
         held = and_(analysis_jobs.c.call_id.in_(ids), self._is_mine())
         longer = update(analysis_jobs).where(held).values(due_ms=self._now_ms() + LEASE_MS)
-        async with self.store.database.begin() as connection:
+        async with self._write() as connection:
             kept = await connection.execute(longer.returning(analysis_jobs.c.call_id))
             return list(kept.scalars())
 
@@ -160,7 +163,7 @@ class Jobs:
         """Give back what was claimed and not finished: it is due at once, the attempt uncounted."""
         held = and_(analysis_jobs.c.call_id.in_(ids), self._is_mine())
         back = {"due_ms": 0, "owner": "", "attempts": analysis_jobs.c.attempts - 1}
-        async with self.store.database.begin() as connection:
+        async with self._write() as connection:
             await connection.execute(update(analysis_jobs).where(held).values(back))
 
     async def steps_of(self, call_id: str) -> dict[str, Kept]:
@@ -182,13 +185,13 @@ class Jobs:
 
     async def keep_step(self, call_id: str, step: Kept) -> None:
         """Write a step down before the others are done. Raises LeaseLost, StoreUnavailable."""
-        async with self.store.database.begin() as connection:
+        async with self._write() as connection:
             await self._hold(connection, call_id)
             await self._put_steps(connection, call_id, [step])
 
     async def finish(self, job: Job, found: Found) -> None:
         """Write what was found of a call, all or nothing. Raises LeaseLost, StoreUnavailable."""
-        async with self.store.database.begin() as connection:
+        async with self._write() as connection:
             await self._hold(connection, job.call_id)
             await self._put_steps(connection, job.call_id, found.steps)
             again = found.state == "failed" and job.attempts < ATTEMPTS
@@ -213,7 +216,7 @@ class Jobs:
         now_ms = self._now_ms()
         held = and_(analysis_jobs.c.call_id == job.call_id, self._is_mine())
         since = func.coalesce(analysis_jobs.c.throttled_ms, now_ms)
-        async with self.store.database.begin() as connection:
+        async with self._write() as connection:
             await connection.execute(
                 update(analysis_jobs)
                 .where(held)
@@ -227,7 +230,7 @@ class Jobs:
 
     async def drop(self, job: Job) -> None:
         """Forget a call that is no more. Raises StoreUnavailable."""
-        async with self.store.database.begin() as connection:
+        async with self._write() as connection:
             gone = update(analysis_jobs).where(analysis_jobs.c.call_id == job.call_id)
             await connection.execute(
                 gone.values(state="skipped", owner="", due_ms=0, reason="it was erased")
@@ -287,6 +290,13 @@ class Jobs:
         return {"job": dict(row._mapping), "steps": await self.steps_of(call_id)}
 
     # -- inside -------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _write(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that writes: this worker's own wait for each other here, where SQLite
+        would let them try for five seconds and then give up."""
+        async with self._one_at_a_time, self.store.database.begin() as connection:
+            yield connection
 
     def _is_mine(self) -> Any:
         return and_(analysis_jobs.c.state == "waiting", analysis_jobs.c.owner == self.owner)

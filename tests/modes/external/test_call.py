@@ -62,3 +62,20 @@ async def test_same_turn_facts_stand_before_the_response(
     [facts] = caller.notes("facts")
     assert facts["outcome"] == "placed"
     assert facts["waited_ms"] < 1000
+
+
+async def test_a_hint_of_an_observer_stands_before_the_next_answer_and_the_brain_counts_none(
+    speaker: RealtimeDouble, claude: AnthropicDouble, tmp_path: Path
+) -> None:
+    claude.on("turn", answer=NOTHING, times=None)
+    claude.on("review", answer=NOTHING, times=None)
+    config = configure(tmp_path, speaker.base_url, claude.base_url)
+    async with calling(config, tmp_path) as caller:
+        upstream = await speaker.connection()
+        caller.call.hint("[ÁNIMO] La persona está molesta.")
+        await caller.wait(lambda: bool(upstream.notes()))
+        assert upstream.notes() == ["[ÁNIMO] La persona está molesta."]
+        await upstream.hear("Quiero saber de mi factura")
+        await upstream.asked()
+        await upstream.speak("Lo lamento, lo miro ahora mismo.")
+    assert all(entry["section"] != "hint" for entry in caller.notes("folio"))
