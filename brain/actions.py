@@ -18,6 +18,7 @@ from brain.texts import read_words, texts_of
 from config.brain import Action
 from kb.normal.stems import key_of
 from kb.normal.words import cut_words, fold_accents
+from penny.correction.identifiers import KINDS, Checked, check_identifier
 
 
 Json = dict[str, Any]
@@ -120,6 +121,7 @@ class ActionDesk:
         self._session_id = session_id
         self._verdicts: dict[str, Judged] = {}
         self._wishes: dict[str, _Wish] = {}
+        self._proposed: dict[str, int] = {}
         self._schemas = {
             name: Draft202012Validator(action.parameters, registry=Registry())
             for name, action in actions.items()
@@ -179,7 +181,32 @@ class ActionDesk:
             place = ".".join(str(part) for part in fault.absolute_path)
             found = clean_text(f"{place}: {fault.message}" if place else fault.message, 200)
             return Judged(call, "bad_arguments", f"{texts['arguments']} ({found})")
+        if misheard := self._judge_identifiers(call, plain, words):
+            return Judged(call, "bad_arguments", misheard)
         return self._judge_wish(call, plain, words)
+
+    def _judge_identifiers(self, call: ActionCall, plain: Json, words: str) -> str:
+        """What to ask the caller where an identifier's check digits do not hold; '' where all do.
+
+        A value that was proposed counts from the next turn on, unless that says no.
+        """
+        action = self.actions[call.name]
+        for name, value in plain.items():
+            schema = action.parameters.get("properties", {}).get(name)
+            kind = schema.get("format") if isinstance(schema, dict) else None
+            if kind not in KINDS or not isinstance(value, str):
+                continue
+            checked = check_identifier(kind, value)
+            if not checked.is_valid:
+                if checked.proposal and name not in action.secrets:
+                    self._proposed.setdefault(checked.proposal, call.turn)
+                return _ask_again(self._texts, name, checked, tells=name not in action.secrets)
+            proposed = self._proposed.get(checked.value)
+            if proposed == call.turn:
+                return self._texts["proposed"].format(name, checked.value)
+            if proposed is not None and read_consent(words, action.description) == "no":
+                return self._texts["say_again"].format(name)
+        return ""
 
     def _judge_wish(self, call: ActionCall, plain: Json, words: str) -> Judged:
         action = self.actions[call.name]
@@ -203,6 +230,22 @@ class ActionDesk:
                 return Judged(call, "confirm_first", message)
         wish.ran_as, wish.ran_turn, wish.in_doubt = call.call_id, call.turn, False
         return Judged(replace(call, arguments={**call.arguments, **wish.settled}), "run")
+
+
+def _ask_again(texts: Mapping[str, str], name: str, checked: Checked, *, tells: bool) -> str:
+    """What the speaker is told of an identifier that does not hold.
+
+    Args:
+        tells: whether its digits may be named.
+    """
+    if checked.too_short or checked.too_long:
+        which = "too_short" if checked.too_short else "too_long"
+        return texts[which].format(name, checked.too_short or checked.too_long)
+    if checked.proposal and tells:
+        return texts["proposed"].format(name, checked.proposal)
+    if places := checked.doubtful:
+        return texts["doubtful"].format(name, ", ".join(map(str, places)))
+    return texts["say_again"].format(name)
 
 
 Consent = Literal["yes", "no", "unclear"]

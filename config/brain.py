@@ -144,7 +144,8 @@ class Action(Section):
     description: str = Field(min_length=1, max_length=1000, description="for the speaker")
     parameters: dict[str, Any] = Field(
         default_factory=lambda: {"type": "object", "properties": {}},
-        description="JSON Schema of its arguments; format card-number, cvv or pin: never kept",
+        description="JSON Schema of its arguments; format card-number, cvv or pin: never kept; "
+        "dni, nie, iban, postal-code-es and card-number: asked back where they do not hold",
     )
     endpoint: str | None = Field(None, description="URL that is sent a POST")
     private_network: bool = Field(

@@ -24,6 +24,10 @@ class Retired:
 _MEASURED = "the page shows what this gateway has measured (latency_ms of GET /v1/modes)"
 _NO_WORD_TIMES = Retired("no word's time is computed: none was used")
 _NO_AUDIO = Retired("it was never read: a client says in session_start what it sends and takes")
+_NO_CTRANSLATE2 = Retired(
+    "a language model runs in process with llm: transformers, or behind any OpenAI-compatible "
+    "server such as llama.cpp's (openai-compatible)"
+)
 RETIRED_KEYS: dict[str, Retired] = {
     "brain.max_notes": Retired("a note leaves the speaker's context when it no longer holds"),
     "kb.embedding_server.relevance": Retired("words and vectors are joined by their ranks"),
@@ -38,6 +42,8 @@ RETIRED_KEYS: dict[str, Retired] = {
     ),
     "worker.engines.faster_whisper.word_times": _NO_WORD_TIMES,
     "profiles.*.engines.faster_whisper.word_times": _NO_WORD_TIMES,
+    "worker.engines.ctranslate2": _NO_CTRANSLATE2,
+    "profiles.*.engines.ctranslate2": _NO_CTRANSLATE2,
     "session.input_audio": _NO_AUDIO,
     "session.output_audio": _NO_AUDIO,
     "penny.modes.SELF_HOSTED.latency": Retired(_MEASURED),

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 
 from config.analysis import TenantAnalysisSection
 from config.calls import TenantCallsSection
+from config.crm import CrmSection
 from penny.section import Section
 
 
@@ -83,6 +84,7 @@ class TenantSection(Section):
     analysis: TenantAnalysisSection = Field(
         TenantAnalysisSection(), description="how its calls are analysed"
     )
+    crm: CrmSection | None = Field(None, description="its own CRM; null is the house's")
     limits: LimitsSection = Field(LimitsSection(), description="of all its keys together")
     key_limits: LimitsSection = Field(LimitsSection(), description="of each of its keys")
 

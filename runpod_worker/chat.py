@@ -1,11 +1,10 @@
-"""Chat messages: written from Realtime items, rendered as a ChatML prompt, calls read from text.
+"""Chat messages: written from Realtime items, calls read from text.
 
 Pure. ``write_messages`` gives the one form that every chat template takes (vLLM, Ollama, llama.cpp,
 LM Studio, ChatML): one system message at the head, then user and assistant in turn, beginning with
 the user. Its head never changes while a conversation grows, so a server that caches prompt prefixes
-computes only what is new. ``flatten`` is for servers without tools or a system role,
-``write_prompt`` for engines without a template engine: byte for byte what Qwen2.5's own template
-writes. ``ToolCallText`` reads the calls that models write into their text.
+computes only what is new. ``flatten`` is for servers without tools or a system role, in the form of
+Qwen2.5's own template. ``ToolCallText`` reads the calls that models write into their text.
 """
 
 from __future__ import annotations
@@ -234,16 +233,6 @@ def _add_calls(messages: list[Json], calls: list[Json], outputs: Json) -> None:
         }
         for call in calls
     )
-
-
-def write_prompt(messages: Sequence[Json], tools: Sequence[Json] = ()) -> str:
-    """The prompt up to where the assistant's answer begins."""
-    turns = (_turn(told["role"], told["content"]) for told in flatten(messages, tools))
-    return "".join(turns) + "<|im_start|>assistant\n"
-
-
-def _turn(role: str, content: str) -> str:
-    return f"<|im_start|>{role}\n{content}<|im_end|>\n"
 
 
 def _call(function: Json) -> str:

@@ -24,7 +24,7 @@ class EngineChoice(Section):
     stt: Literal["embedded", "faster-whisper", "triton", "openai-compatible"] = Field(
         "embedded", description="speech to text"
     )
-    llm: Literal["reader", "openai-compatible", "transformers", "ctranslate2"] = Field(
+    llm: Literal["reader", "openai-compatible", "transformers"] = Field(
         "reader", description="text to answer"
     )
     tts: Literal["espeak", "kokoro", "xtts", "openai-compatible"] = Field(
@@ -163,20 +163,6 @@ class TransformersSettings(Section):
     max_tokens: int = Field(400, ge=1, le=8192, description="longest answer")
 
 
-class CTranslate2Settings(Section):
-    """``worker.engines.ctranslate2``: a language model in process, without torch."""
-
-    model: Path = Field(
-        Path("var/models/qwen2.5-ct2"), description="folder of the converted weights"
-    )
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where it computes")
-    compute_type: str = Field("default", description="default, int8, float16 …")
-    threads: int = Field(1, ge=1, le=16, description="answers computed at once")
-    temperature: float = Field(0.7, ge=0, le=2, description="0 repeats itself, 2 wanders")
-    max_tokens: int = Field(400, ge=1, le=8192, description="longest answer")
-    context_tokens: int = Field(4096, ge=512, description="the model's window")
-
-
 class SmartTurnSettings(Section):
     """``worker.engines.smart_turn``: end of turn by how speech sounds."""
 
@@ -302,9 +288,6 @@ class EngineSettings(Section):
     )
     transformers: TransformersSettings = Field(
         TransformersSettings(), description="LLM in process, with torch"
-    )
-    ctranslate2: CTranslate2Settings = Field(
-        CTranslate2Settings(), description="LLM in process, without torch"
     )
     espeak: EspeakSettings = Field(EspeakSettings(), description="TTS without weights")
     kokoro: KokoroSettings = Field(

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import structlog
 
+from penny.correction.phantoms import is_phantom
 from penny.errors import EngineError
 from penny.realtime.commands import TranscriptDelta, TranscriptDone, TranscriptFailed
 from runpod_worker.stages import Stt, Transcript, Utterance, has_words
@@ -103,8 +104,11 @@ class Transcripts:
 
     def _settle(self, transcript: Transcript, audio_ms: int) -> Transcript:
         """The transcript in the language spoken so far, unless enough speech tells another;
-        marks without a word are nothing heard."""
-        if not has_words(transcript.text):
+        marks without a word, and what recognisers write of silence, are nothing heard."""
+        is_phantom_heard = is_phantom(transcript.text)
+        if is_phantom_heard:
+            log.warning("phantom_words_dropped", engine=self._stt.info.name)
+        if is_phantom_heard or not has_words(transcript.text):
             transcript = replace(transcript, text="", understood=False)
         spoken, sure = self._language(), transcript.language_probability
         is_told = sure is None or (audio_ms >= FLIP_MS and sure >= FLIP_PROBABILITY)

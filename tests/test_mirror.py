@@ -11,7 +11,7 @@ pytestmark = pytest.mark.pure
 
 
 ROOT = Path(__file__).parent.parent
-MIRRORED = ("penny/audio", "penny/turns", "penny/aio")
+MIRRORED = ("penny/audio", "penny/turns", "penny/aio", "penny/correction")
 
 
 @pytest.mark.parametrize("package", MIRRORED)

@@ -123,7 +123,11 @@ class Line:
     def send_audio(self, event: Json, duration_ms: float) -> None:
         """Caller's audio: sent, and kept for the next upstream."""
         self.kept.append(event["audio"], duration_ms)
-        self.send(event)
+        if (upstream := self.current) is not None:
+            try:
+                upstream.send(event)
+            except SpeakerLost as error:
+                self._lose_later(upstream, error)
 
     def send(self, event: Json) -> None:
         self.do("send", event)
@@ -136,8 +140,11 @@ class Line:
         try:
             getattr(upstream, act)(what)
         except SpeakerLost as error:
-            # The sender is in the middle of something: the loss is handled after it.
-            asyncio.get_running_loop().call_soon(_Sink(self, upstream).on_closed, error)
+            self._lose_later(upstream, error)
+
+    def _lose_later(self, upstream: UpstreamSpeaker, error: SpeakerLost) -> None:
+        """The sender is in the middle of something: the loss is handled after it."""
+        asyncio.get_running_loop().call_soon(_Sink(self, upstream).on_closed, error)
 
     def abandon(self, reason: str) -> None:
         """The upstream does not answer any more: take it for lost."""

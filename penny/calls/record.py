@@ -186,6 +186,9 @@ class Call(_Kept):
     is_last_attempt: bool = True
     parent: str = ""
     """The id of the call that this one is a leg of."""
+    contact: Json = Field(default_factory=dict)
+    """What a CRM knew of the caller when the call began: ``status`` (found, several, unknown),
+    ``people``, ``company_id``, ``matters``, ``took_ms``; {} where it was not asked in time."""
     claims: list[Claim] = Field(default_factory=list)
     """Queries and claims that were opened in it."""
     pbx_recording: str = ""

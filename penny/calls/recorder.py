@@ -139,8 +139,8 @@ class CallRecorder(TurnReader):
             self._spooled.note("consent", at_ms=self._ms(at_s), answer="withdrawn")
             self._set_keeps(False, self._ms(at_s), "withdrawn")
 
-    def link(self, **links: str) -> None:
-        """Note ``parent`` or ``pbx_recording`` of the call (``record.Call``)."""
+    def link(self, **links: Any) -> None:
+        """Note ``parent``, ``pbx_recording`` or ``contact`` of the call (``record.Call``)."""
         self.header.update(links)
         self._spooled.note("links", links=links)
 

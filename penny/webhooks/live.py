@@ -7,7 +7,7 @@ again with the record, with the same id: what the database does not take now is 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -15,9 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from penny.aio.tasks import TaskOwner
 from penny.calls.database import StoreUnavailable
 from penny.calls.keeper import make_call
-from penny.calls.record import Alert, Call
+from penny.calls.masking import mask_digits, without_words
+from penny.calls.record import Alert, Call, keep_turn
 from penny.calls.recorder import CallRecorder
 from penny.session.observers import MODE_CHANGED, Observer
+from penny.session.turn_record import TurnReader, TurnRecord
 from penny.webhooks.events import Event
 from penny.webhooks.outbox import Outbox
 from penny.webhooks.telling import (
@@ -27,6 +29,7 @@ from penny.webhooks.telling import (
     handed_over,
     recording_lost,
     started,
+    turn_completed,
 )
 
 
@@ -68,23 +71,34 @@ class LiveTelling:
     async def aclose(self) -> None:
         await self._tasks.aclose()
 
-    def watch(self, recorder: CallRecorder, started_s: float) -> Observer:
+    def watch(self, recorder: CallRecorder, started_s: float, turns: AddsReader) -> Observer:
         """The observer of a call that begins now, at ``started_s`` on the loop's clock."""
-        return _LiveCall(recorder, started_s, self._tell)
+        call = _LiveCall(recorder, started_s, self._tell)
+        if any(each.live_turns for each in self._outbox.receivers.values()):
+            turns.add_reader(call)
+        return call
 
     def _tell(self, event: Event) -> None:
         self._tasks.spawn(self._add(event), name="tell event")
 
     async def _add(self, event: Event) -> None:
         try:
-            await self._outbox.add([event])
+            await self._outbox.add([event], is_live=True)
         except StoreUnavailable as error:
             log.warning("event_told_later", event_type=event.type, reason=error.message)
 
 
-class _LiveCall(Observer):
-    """Observer of one call: tells its beginning, its hand-offs as they are promised, and alerts as
-    they are raised (``CallRecorder.raise_alert``)."""
+class AddsReader(Protocol):
+    """What records a session's turns: ``TurnRecorder``."""
+
+    def add_reader(self, reader: TurnReader) -> None:
+        """Let it read turns as they finish."""
+        ...
+
+
+class _LiveCall(Observer, TurnReader):
+    """Observer of one call: tells its beginning, its hand-offs as they are promised, alerts as they
+    are raised (``CallRecorder.raise_alert``), and turns where they are wanted at once."""
 
     listens_to = ("penny.handoff", MODE_CHANGED)
 
@@ -103,6 +117,16 @@ class _LiveCall(Observer):
 
     def _alerted(self, alert: Alert, number: int) -> None:
         self._tell(alerted(self._call, alert, number))
+
+    def turn_finished(self, turn: TurnRecord) -> None:
+        """Tell a turn without a number: a card's may go on in the next."""
+        if turn.number > 0:
+            kept = keep_turn(turn)
+            masks = mask_digits if self._recorder.consent.keeps_words else without_words
+            told = masks(kept)
+            is_masked = (told.words, told.heard_text) != (kept.words, kept.heard_text)
+            told = told.model_copy(update={"is_masked": is_masked})
+            self._tell(turn_completed(self._call, told))
 
     def speaker_event(self, event: Json, at_s: float) -> None:
         if event["type"] == MODE_CHANGED:

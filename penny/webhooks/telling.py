@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from penny.calls.masking import mask_dialogue, mask_text
-from penny.calls.record import Alert, Call
+from penny.calls.record import Alert, Call, Turn
 from penny.webhooks.events import (
     AlertRaised,
     AnalysisCompleted,
@@ -40,7 +40,15 @@ _AFTER = {END: 1, "recording.ready": 2, "analysis.completed": 3}
 
 def started(call: Call) -> Event:
     """That a call began to talk."""
-    return _event(call, CallStarted, at=call.started_at, sequence=0, state="live")
+    return _event(
+        call,
+        CallStarted,
+        at=call.started_at,
+        sequence=0,
+        state="live",
+        reasons={"contact": "no CRM told it in time"},
+        contact=call.contact or None,
+    )
 
 
 def handed_over(
@@ -96,6 +104,25 @@ def alerted(call: Call, alert: Alert, number: int) -> Event:
     )
 
 
+def turn_completed(call: Call, turn: Turn) -> Event:
+    """That a turn is over, with what of it may be kept."""
+    return _event(
+        call,
+        TurnCompleted,
+        at=call.started_at + timedelta(milliseconds=turn.finished_ms),
+        sequence=round(turn.finished_ms),
+        state="live",
+        number=turn.number,
+        turn=turn.number,
+        finished_ms=turn.finished_ms,
+        is_interrupted=turn.is_interrupted,
+        is_masked=turn.is_masked,
+        latency_ms=turn.latency_ms,
+        words=turn.words,
+        heard_text=turn.heard_text,
+    )
+
+
 def events_of(call: Call, *, awaits_analysis: bool = False) -> list[Event]:
     """All that is told of a call whose record is kept, in order.
 
@@ -134,6 +161,8 @@ def recording_lost(call: Call) -> Event:
 def lost(begun: Event, at: datetime) -> Event:
     """The terminal event of a call of which nothing came after its beginning."""
     told = {**begun.data, "state": "failed", "call_sequence": begun.data["call_sequence"] + 1}
+    told.pop("contact", None)  # of the beginning alone
+    told["missing"] = {k: v for k, v in told["missing"].items() if k != "contact"}
     model = CallFailed.model_validate(
         {**told, "ended_at": at, "duration_ms": 0, "end_reason": "lost"}
     )
@@ -158,21 +187,7 @@ def _turns(call: Call) -> Iterator[Event]:
                 )
                 handoffs += 1
         if turn.number > 0:
-            yield _event(
-                call,
-                TurnCompleted,
-                at=call.started_at + timedelta(milliseconds=turn.finished_ms),
-                sequence=round(turn.finished_ms),
-                state="live",
-                number=turn.number,
-                turn=turn.number,
-                finished_ms=turn.finished_ms,
-                is_interrupted=turn.is_interrupted,
-                is_masked=turn.is_masked,
-                latency_ms=turn.latency_ms,
-                words=turn.words,
-                heard_text=turn.heard_text,
-            )
+            yield turn_completed(call, turn)
 
 
 def _terminal(call: Call) -> Event:

@@ -155,12 +155,6 @@ async def load_transformers(loading: Loading) -> Llm:
     return await asyncio.to_thread(TransformersLlm, loading.settings.engines.transformers)
 
 
-async def load_ctranslate2(loading: Loading) -> Llm:
-    from runpod_worker.engines.ctranslate2_llm import CTranslate2Llm
-
-    return await asyncio.to_thread(CTranslate2Llm, loading.settings.engines.ctranslate2)
-
-
 async def load_espeak(loading: Loading) -> Tts:
     from runpod_worker.engines.espeak import EspeakTts
 

@@ -90,7 +90,6 @@ _LLMS: dict[str, Callable[[Loading], Awaitable[Llm]]] = {
     "reader": loaders.load_reader,
     "openai-compatible": loaders.load_openai_llm,
     "transformers": loaders.load_transformers,
-    "ctranslate2": loaders.load_ctranslate2,
 }
 _TTSS: dict[str, Callable[[Loading], Awaitable[Tts]]] = {
     "espeak": loaders.load_espeak,

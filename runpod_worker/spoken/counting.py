@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Literal
 
 from num2words import num2words
@@ -14,6 +15,8 @@ Speech = Literal["es", "en"]
 
 MOST_DIGITS = 15
 """Longer numbers are identifiers: they are said digit by digit. num2words overflows later."""
+MOST_UNGROUPED = 4
+"""Digits said in one breath."""
 _POINT = {"es": "coma", "en": "point"}
 _SIGNS = {
     "es": {"-": "menos ", "−": "menos ", "–": "menos ", "+": "más "},
@@ -42,8 +45,13 @@ def words(number: int, speech: Speech) -> str:
 
 
 def digits(text: str, speech: Speech) -> str:
-    """Each digit of ``text`` by itself."""
-    return " ".join(words(int(digit), speech) for digit in text if digit.isdecimal())
+    """Each digit of ``text`` by itself; with a pause between groups where there are more than four.
+
+    Groups are of three, the last one of two to four, as people write down what they hear.
+    """
+    said = [words(int(digit), speech) for digit in text if digit.isdecimal()]
+    ends = [*range(3, len(said) - 1, 3), len(said)] if len(said) > MOST_UNGROUPED else [len(said)]
+    return ", ".join(" ".join(said[start:end]) for start, end in pairwise([0, *ends]))
 
 
 def letters(text: str, speech: Speech) -> str:

@@ -39,6 +39,7 @@ _COUNTRY = r"[17](?=\D|\d{10})|20|27|3[0-46]|39|4[013-9]|5[1-8]|6[0-6]|8[1246]|9
 _EXTENSION = r"(?:\s?x\s?(?P<extension>\d{2,6}))?"
 _COPULA = r"(?:\s(?:es|son|será|is|number|número))?(?:\s(?:el|la|the))?:?\s"
 _ENDING = {"es": "terminada en", "en": "ending in"}
+_NUMBER_WORD = {"es": "número", "en": "number "}
 _CENTURY = {"s.": "siglo"}
 _FILE = "pdf|docx?|xlsx?|pptx?|odt|jpe?g|png|gif|zip|csv|txt|mp[34]|xml|html?|json"
 _TLD = "com|es|org|net|info|eu|cat|gal|eus|mx|ar|co|cl|pe|io|app|ai|gob|gov|edu|uk|tv"
@@ -83,6 +84,12 @@ def _addresses(speech: Speech) -> tuple[Kind, ...]:
             lambda m: (
                 _LETTERS.sub(lambda name: letters(name[0], speech), m[1]) + digits(m[2], speech)
             ),
+        ),
+        kind(
+            "number of its name",
+            rf"({load_tables(speech).numbered}{_COPULA}(?:n\.?[º°]\s?|#)?)"
+            r"(\d{5,}(?:[-/]\d+)*)(?![\w.,:]\d|\w|\s?[€$£%])",
+            partial(_file_number, speech),
         ),
         kind(
             "bank code",
@@ -274,6 +281,18 @@ def _telephone(text: str, speech: Speech) -> str | None:
     if speech == "es" and len(written) > 1 and not is_told:
         return None
     return groups(_split(written), speech)
+
+
+def _file_number(speech: Speech, match: re.Match[str]) -> str:
+    """The number of an order or a file, digit by digit; a year behind its slash is one."""
+    said = [re.sub(r"\bn\.?[º°]|#", _NUMBER_WORD[speech], match[1])]
+    for part in re.findall(r"\d+|[-/]", match[2]):
+        if part in _SYMBOLS[speech]:
+            said.append(f" {_SYMBOLS[speech][part]} ")
+        else:
+            is_year = len(said) > 1 and re.fullmatch(r"(?:19|20)\d\d", part)
+            said.append(year(int(part), speech) if is_year else digits(part, speech))
+    return "".join(said)
 
 
 def _two_fours(speech: Speech, match: re.Match[str]) -> str | None:

@@ -19,9 +19,10 @@ _Forms = dict[str, list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """``currencies``: (one, many, one hundredth, hundredths) by sign. ``units`` and ``fractions``:
-    (one, many). ``cased``, ``titles``, ``abbreviations``, ``before_…``: written forms by what is
-    said."""
+    """``codes``: a pattern of what is named before any code; ``numbered``: before one of five
+    digits or more. ``currencies``: (one, many, one hundredth, hundredths) by sign. ``units`` and
+    ``fractions``: (one, many). ``cased``, ``titles``, ``abbreviations``, ``before_…``: written
+    forms by what is said."""
 
     months: list[str]
     short_months: dict[str, int]
@@ -40,6 +41,7 @@ class Tables:
     before_number: _Forms
     before_word: _Forms
     codes: str
+    numbered: str
     regnal: list[str]
     no_nouns: list[str] = field(default_factory=list)
     masculine: list[str] = field(default_factory=list)

@@ -190,3 +190,44 @@ def test_tools_tell_that_they_need_a_yes() -> None:
 def test_a_schema_that_is_none_is_told_when_the_file_is_read() -> None:
     with pytest.raises(ValueError, match="no JSON Schema"):
         Action(description="x", endpoint="http://x", parameters={"type": "object", "required": 1})
+
+
+OWNER = Action(
+    description="Cambia el titular.",
+    endpoint="http://x",
+    parameters={
+        "type": "object",
+        "properties": {
+            "dni": {"type": "string", "format": "dni"},
+            "tarjeta": {"type": "string", "format": "card-number"},
+        },
+    },
+)
+
+
+def owned(actions: ActionDesk, turn: int, words: str = "", **arguments: str) -> Judged:
+    return actions.judge(f"c{turn}{arguments}", "titular", json.dumps(arguments), turn, words)
+
+
+def test_a_misheard_identifier_is_proposed_and_counts_from_the_next_turn() -> None:
+    actions = ActionDesk({"titular": OWNER})
+    wrong = owned(actions, 1, dni="12345768Z", tarjeta="4111111111111111")
+    assert wrong.verdict == "bad_arguments"
+    wrong = owned(actions, 1, dni="12345378Z", tarjeta="4111111111111111")
+    assert (wrong.verdict, "«12345678Z»" in wrong.message) == ("bad_arguments", True)
+    early = owned(actions, 1, dni="12345678Z", tarjeta="4111111111111111")
+    assert (early.verdict, "espera el sí" in early.message) == ("bad_arguments", True)
+    denied = owned(actions, 2, "no", dni="12345678Z", tarjeta="4111111111111111")
+    assert (denied.verdict, "entero" in denied.message) == ("bad_arguments", True)
+    good = owned(actions, 3, "sí, esa es", dni="12345678Z", tarjeta="4111111111111111")
+    assert good.verdict == "run"
+
+
+def test_digits_of_what_is_kept_nowhere_are_not_told() -> None:
+    actions = ActionDesk({"titular": OWNER})
+    wrong = owned(actions, 1, dni="12345678Z", tarjeta="4000002660003184")
+    assert wrong.verdict == "bad_arguments"
+    assert "posición 8" in wrong.message
+    assert "4000" not in wrong.message
+    short = owned(actions, 1, dni="1234567Z", tarjeta="4111111111111111")
+    assert "faltan 1" in short.message

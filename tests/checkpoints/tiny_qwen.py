@@ -2,9 +2,9 @@
 
     python -m tests.checkpoints.tiny_qwen FOLDER
 
-Writes ``FOLDER/hf`` (transformers) and ``FOLDER/ct2`` (CTranslate2, int8). The architecture, the
-chat template and the loading code are the real ones; only what it knows is small. Under a minute
-of one CPU; steps are counted, so the same machine makes the same model.
+Writes ``FOLDER/hf``. The architecture, the chat template and the loading code are the real ones;
+only what it knows is small. Under a minute of one CPU; steps are counted, so the same machine makes
+the same model.
 """
 
 from __future__ import annotations
@@ -13,16 +13,19 @@ import math
 import random
 import sys
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from ctranslate2.converters import TransformersConverter
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from runpod_worker.chat import write_prompt
+from runpod_worker.chat import flatten
 
+
+Json = dict[str, Any]
 
 SYSTEM = "Eres Penny, una asistente de voz. Respondes con frases cortas."
 ANSWERS = {
@@ -61,6 +64,15 @@ TEMPLATE = Path(__file__).with_name("chatml.jinja")
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 STEPS, BATCH, RATE = 240, 16, 3e-3
 WIDTH = 96
+
+
+def write_prompt(messages: Sequence[Json], tools: Sequence[Json] = ()) -> str:
+    """The prompt up to where the assistant's answer begins, as the template writes it."""
+    turns = (
+        f"<|im_start|>{told['role']}\n{told['content']}<|im_end|>\n"
+        for told in flatten(messages, tools)
+    )
+    return "".join(turns) + "<|im_start|>assistant\n"
 
 
 def roughen(text: str, chance: random.Random) -> str:
@@ -189,8 +201,6 @@ def write(folder: Path) -> None:
     model.generation_config.pad_token_id = 0
     model.save_pretrained(folder / "hf")
     tokenizer.save_pretrained(folder / "hf")
-    converter = TransformersConverter(str(folder / "hf"), copy_files=["tokenizer.json"])
-    converter.convert(str(folder / "ct2"), quantization="int8", force=True)
 
 
 if __name__ == "__main__":

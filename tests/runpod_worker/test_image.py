@@ -52,6 +52,7 @@ def test_the_image_has_no_gateway_and_no_configuration(image: Path) -> None:
     assert sorted(path.name for path in (image / "penny").iterdir() if path.is_dir()) == [
         "aio",
         "audio",
+        "correction",
         "realtime",
         "tracing",
         "turns",

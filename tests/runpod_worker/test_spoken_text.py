@@ -76,3 +76,42 @@ def test_letters_and_digits_of_other_scripts_are_no_failure(written: str, said: 
 )
 def test_any_text_can_be_written(text: str, language: str) -> None:
     assert isinstance(write_for_speech(text, language), str)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("1234", "uno dos tres cuatro"),
+        ("12345", "uno dos tres, cuatro cinco"),
+        ("123456", "uno dos tres, cuatro cinco seis"),
+        ("1234567", "uno dos tres, cuatro cinco seis siete"),
+        ("12345678", "uno dos tres, cuatro cinco seis, siete ocho"),
+    ],
+)
+def test_more_than_four_digits_have_pauses_between_groups(written: str, said: str) -> None:
+    assert write_for_speech(f"El código es {written}.", "es") == f"El código es {said}."
+
+
+@pytest.mark.parametrize(
+    ("language", "written", "said"),
+    [
+        (
+            "es",
+            "Su pedido 20456-88 salió.",
+            "Su pedido dos cero cuatro, cinco seis guion ocho ocho",
+        ),
+        (
+            "es",
+            "El expediente 45123/2024.",
+            "cuatro cinco uno, dos tres barra dos mil veinticuatro.",
+        ),
+        ("es", "La factura n.º 77123.", "La factura número siete siete uno, dos tres."),
+        ("es", "Su contrato es de 12000 euros.", "Su contrato es de doce mil euros."),
+        ("es", "El recibo 12345 €.", "doce mil trescientos cuarenta y cinco euros."),
+        ("es", "La factura 1234.", "La factura mil doscientos treinta y cuatro."),
+        ("en", "Invoice #55123 is due.", "Invoice number five five one, two three is due."),
+        ("en", "Your order number is 20456-88.", "two zero four, five six dash eight eight."),
+    ],
+)
+def test_the_number_of_an_order_is_no_quantity(language: str, written: str, said: str) -> None:
+    assert said in write_for_speech(written, language)

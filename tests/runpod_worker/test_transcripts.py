@@ -55,8 +55,9 @@ async def test_an_answer_waits_for_the_words_it_answers_to() -> None:
     assert found.understood
 
 
-async def test_marks_without_a_word_are_nothing_heard() -> None:
-    house = House(FixedStt("¿¡¡¡"))
+@pytest.mark.parametrize("written", ["¿¡¡¡", "¡Suscríbete al canal!"])
+async def test_what_recognisers_write_of_silence_is_nothing_heard(written: str) -> None:
+    house = House(FixedStt(written))
     house.hear("item_1")
     await house.transcripts.wait(("item_1",))
     assert house.reports == [TranscriptDone("item_1", "", 300, 0, "es")]

@@ -1,4 +1,4 @@
-"""A Qwen2 in process, by transformers and by CTranslate2: real loading, streaming and stopping."""
+"""A Qwen2 in process, by transformers: real loading, streaming and stopping."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ import pytest
 from transformers import AutoTokenizer
 
 from penny.errors import EngineError
-from runpod_worker.chat import write_messages, write_prompt, write_tools
-from runpod_worker.engines.ctranslate2_llm import CTranslate2Llm
+from runpod_worker.chat import write_messages, write_tools
 from runpod_worker.engines.transformers_llm import TransformersLlm
-from runpod_worker.settings import CTranslate2Settings, TransformersSettings
+from runpod_worker.settings import TransformersSettings
 from runpod_worker.stages import Llm, LlmDelta, LlmRequest, LlmText, LlmToolCall, LlmUsage
-from tests.checkpoints.tiny_qwen import ANSWERS, ASKED, SYSTEM, TOOL
+from tests.checkpoints.tiny_qwen import ANSWERS, ASKED, SYSTEM, TOOL, write_prompt
 
 
 pytestmark = pytest.mark.engines
@@ -32,11 +31,9 @@ def said(role: str, text: str) -> Json:
     return {"type": "message", "role": role, "content": [{"type": "input_text", "text": text}]}
 
 
-@pytest.fixture(params=["transformers", "ctranslate2"])
-def llm(request: pytest.FixtureRequest, qwen: Path) -> Llm:
-    if request.param == "transformers":
-        return TransformersLlm(TransformersSettings(model=qwen / "hf", device="cpu", temperature=0))
-    return CTranslate2Llm(CTranslate2Settings(model=qwen / "ct2", device="cpu", temperature=0))
+@pytest.fixture
+def llm(qwen: Path) -> Llm:
+    return TransformersLlm(TransformersSettings(model=qwen / "hf", device="cpu", temperature=0))
 
 
 async def answer(llm: Llm, *items: Json, tools: tuple[Json, ...] = ()) -> list[LlmDelta]:
@@ -106,7 +103,7 @@ async def test_an_interrupted_answer_frees_the_model_for_the_next(llm: Llm) -> N
 
 
 @pytest.mark.parametrize("tools", [(), TOOLS])
-def test_the_prompt_written_without_a_template_is_the_templates(
+def test_flattened_messages_are_what_the_template_writes(
     qwen: Path, tools: tuple[Json, ...]
 ) -> None:
     items = (
@@ -133,14 +130,7 @@ def test_the_prompt_written_without_a_template_is_the_templates(
     assert written == rendered
 
 
-@pytest.mark.parametrize(
-    ("load", "key"),
-    [
-        (lambda folder: TransformersLlm(TransformersSettings(model=folder)), "transformers"),
-        (lambda folder: CTranslate2Llm(CTranslate2Settings(model=folder)), "ctranslate2"),
-    ],
-)
-def test_a_folder_without_weights_names_its_key(load: Any, key: str, tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match=rf"worker\.engines\.{key}\.model") as caught:
-        load(tmp_path)
+def test_a_folder_without_weights_names_its_key(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"worker\.engines\.transformers\.model") as caught:
+        TransformersLlm(TransformersSettings(model=tmp_path))
     assert not caught.value.retryable

@@ -65,7 +65,6 @@ async def test_servers_by_url_need_no_server_to_load_and_have_a_voice_behind_the
             "python -m penny models pull xtts-v2",
         ),
         ({"turn": "smart-turn"}, {"smart_turn": {"model": "nowhere"}}, "smart-turn-v3"),
-        ({"llm": "ctranslate2"}, {"ctranslate2": {"model": "nowhere"}}, "does not load"),
         (
             {"llm": "openai-compatible"},
             {"openai_compatible": {"tokenizer": "nowhere.json"}},
