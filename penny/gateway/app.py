@@ -144,7 +144,7 @@ class Gateway:
         )
         await trust.gate.check_exposure(host)
         if config.calls.enabled:
-            await self._keep_calls(broker, trust, overview, clock)
+            await self._keep_calls(broker, trust, overview)
         self.runner = web.AppRunner(
             self._build_app(broker, trust, metrics, overview, self.kb, clock),
             access_log=None,
@@ -299,19 +299,18 @@ class Gateway:
             if self._carriers is not None:
                 self._carriers.phones.keep = kept.keeper.keep_unconnected
             metrics.figures.append(CallsCollector(kept.keeper).collect)
-        if self._analysis is not None:
-            self._analysis.add_to(app)
+        for room in (self._analysis, self._crm):
+            if room is not None:
+                room.add_to(app)
         if self._webhooks is not None:
             WebhookRoutes(self._webhooks).add_to(app)
             metrics.figures.append(WebhooksCollector(self._webhooks).collect)
         if self._crm is not None:
-            self._crm.add_to(app)
             metrics.figures.append(self._crm.collect)
 
-    async def _keep_calls(
-        self, broker: Broker, trust: Trust, overview: Overview, clock: Callable[[], float]
-    ) -> None:
+    async def _keep_calls(self, broker: Broker, trust: Trust, overview: Overview) -> None:
         """Keep every call from now on. A gateway talks where nothing can be kept; it says so."""
+        clock = asyncio.get_running_loop().time
         kept = KeptCalls(
             self._config,
             trust.watches,
@@ -375,12 +374,9 @@ class Gateway:
                 await mode.aclose()
         if self.runner is not None:
             await self.runner.cleanup()
-        if self._analysis is not None:
-            await self._analysis.aclose()
-        if self._webhooks is not None:
-            await self._webhooks.aclose()
-        if self._crm is not None:
-            await self._crm.aclose()
+        for room in (self._analysis, self._webhooks, self._crm):
+            if room is not None:
+                await room.aclose()
         if self._kept is not None:
             await self._kept.keeper.aclose()
         await self._tasks.aclose()
