@@ -1,8 +1,8 @@
 """The mood of what a caller said, on five levels from its words: Spanish and English. Pure.
 
 Words with their negations and intensifiers, n-grams, and vectors where there are any, under one
-softmax that is fitted to ``data/sentiment.tsv``. Irony (praise for what is a complaint) is neutral:
-nobody reads it.
+softmax that is fitted to ``data/sentiment.tsv``. Irony (praise for what is a complaint) is
+neutral: no engine reads it.
 """
 
 from __future__ import annotations
@@ -163,6 +163,8 @@ def _hits(words: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 @dataclass(frozen=True, slots=True)
 class _Model:
+    """What was fitted: n-grams, and weights over them and the cues."""
+
     grams: Grams
     softmax: Softmax
 

@@ -44,7 +44,7 @@ TOLD = (
 )  # fmt: skip
 """Of what was found, in an event: the rest is got by ``GET /v1/calls/{id}``."""
 LOOKS_EVERY_S = 60.0
-"""A worker that nobody wakes."""
+"""A worker that is not woken."""
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -118,7 +118,7 @@ class CallAnalysis:
             recorder.raise_alert(told, at_s)
             overview.note_alert(session.id, told.kind, told.turns)
 
-        ways = Ways(session.hint, alert, session.state.totals)
+        ways = Ways(session.hint, alert, recorder.note_mood)
         call = live.watch(ways, language, self._config.tenant_analysis(tenant).alert_intents or ())
         turns.add_reader(call)
         return call

@@ -13,7 +13,6 @@ from typing import Any
 
 import structlog
 from redis.exceptions import RedisError
-from taskiq import AsyncTaskiqDecoratedTask
 from taskiq.api import run_receiver_task
 from taskiq.exceptions import SendTaskError
 from taskiq_redis import RedisStreamBroker
@@ -52,16 +51,15 @@ class Bell:
             **secret,
         )
         self._rung = asyncio.Event()
-        self._task: AsyncTaskiqDecoratedTask[[], Any] = self._broker.register_task(
-            self._hear, "penny.analysis:look"
-        )
         self._is_open = False
 
-    def _hear(self) -> None:
-        self._rung.set()
+        async def hear() -> None:
+            self._rung.set()
+
+        self._task = self._broker.register_task(hear, "penny.analysis:look")
 
     async def ring(self) -> bool:
-        """Wake whoever listens; False where Redis is away."""
+        """Wake those who listen; False where Redis is away."""
         try:
             if not self._is_open:
                 await self._broker.startup()

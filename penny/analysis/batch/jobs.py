@@ -1,8 +1,8 @@
 """Who analyses which call: leases in the database of calls, and what came of each.
 
 A lease is a moment in ``due_ms``: what a killed worker had in hand is due again by itself. Results
-are written by who still holds the lease and by nobody else, in one transaction with all that
-follows from them: so a call is analysed once in the end, whoever dies when.
+are written by the holder of the lease alone, in one transaction with all that
+follows from them: so a call is analysed once in the end, whichever worker dies.
 """
 
 from __future__ import annotations
@@ -302,7 +302,7 @@ class Jobs:
         return and_(analysis_jobs.c.state == "waiting", analysis_jobs.c.owner == self.owner)
 
     async def _hold(self, connection: AsyncConnection, call_id: str) -> None:
-        """Renew the lease in this transaction: whoever else wants the row waits for its end."""
+        """Renew the lease in this transaction: another that wants the row waits for its end."""
         held = and_(analysis_jobs.c.call_id == call_id, self._is_mine())
         longer = update(analysis_jobs).where(held).values(due_ms=self._now_ms() + LEASE_MS)
         if not (await connection.execute(longer)).rowcount:
@@ -335,6 +335,8 @@ class Jobs:
         if row is None:  # erased meanwhile: nothing of it is written
             raise LeaseLost(call_id)
         before = row.record["derived"]
+        if "text" not in (before.get("summary") or {"text": ""}):
+            before = {**before, "details": before["summary"]}  # of the session itself
         derived = {**before, **found.derived, "alerts": _alerts(before, found.derived)}
         metrics = {**row.record["metrics"], **found.metrics}
         record = {**row.record, "derived": derived, "metrics": metrics, "processed": True}

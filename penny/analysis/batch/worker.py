@@ -14,8 +14,9 @@ from typing import Any
 import structlog
 
 from penny.aio.tasks import TaskOwner
+from penny.analysis.batch.collect import collect
 from penny.analysis.batch.graph import Kept, Step, Throttled, Work, run_steps
-from penny.analysis.batch.jobs import DEATHS, GIVEN_UP, LEASE_MS, Found, Job, Jobs, LeaseLost
+from penny.analysis.batch.jobs import DEATHS, GIVEN_UP, LEASE_MS, Job, Jobs, LeaseLost
 from penny.analysis.dialogue import said_in
 from penny.calls.database import StoreUnavailable
 
@@ -27,8 +28,6 @@ Json = dict[str, Any]
 RENEW_S = LEASE_MS / 3000
 AWAY_S = 5.0
 """Before it asks a database again that was away."""
-NEEDED = ("sentiment", "intent", "outcome")
-"""Steps without which a call is not analysed."""
 
 
 @dataclass(slots=True)
@@ -182,99 +181,3 @@ class Worker:
         found = collect(work, steps)
         await self._jobs.finish(job, found)
         setattr(self.done, found.state, getattr(self.done, found.state) + 1)
-
-
-def collect(work: Work, steps: Sequence[Kept], given_up: str = "") -> Found:
-    """What all steps of a call found, as it is written.
-
-    Args:
-        given_up: why nothing more is tried.
-    """
-    made = work.results
-    failed = [step for step in steps if step.state == "failed"]
-    not_done = [step for step in steps if step.state != "completed"]
-    state, reason = "completed", ""
-    if given_up or failed:
-        state, reason = "failed", given_up or f"{failed[0].step}: {failed[0].reason}"
-    elif not work.said:
-        state, reason = "skipped", "nothing that was said is kept"
-    mood, wants = made.get("sentiment", {}), made.get("intent", {})
-    signs, rules = made.get("signs", {}), made.get("compliance", {}).get("rules", [])
-    outcome = made.get("outcome", {}).get("outcome") if work.said else None
-    quality = made.get("quality", {})
-    kinds = [sign["kind"] for sign in signs.get("signs", [])]
-    topics = made.get("topics", {}).get("topics", [])
-    alerts = [*signs.get("alerts", []), *_broken(rules)]
-    promised = made.get("promises", {}).get("promises", [])
-    score = quality.get("score")
-    marks = [mark for turn in work.call.turns for mark in turn.marks]
-    disagreement = made.get("transcript", {}).get("disagreement")
-    derived: Json = {
-        "state": state,
-        "reason": reason or None,
-        "is_partial": bool(not_done),
-        "steps": {
-            step.step: {"state": step.state, "version": step.version, "reason": step.reason or None}
-            for step in steps
-        },
-        "sentiment": mood or None,
-        "intent": wants.get("name"),
-        "intents": wants or None,
-        "entities": made.get("entities", {}).get("entities", []),
-        "topics": topics,
-        "keywords": made.get("topics", {}).get("keywords", []),
-        "promises": promised,
-        "compliance": rules,
-        "signs": signs or None,
-        "outcome": made.get("outcome"),
-        "summary": made.get("summary"),
-        "quality": quality or None,
-        "disagreement": disagreement,
-        "alerts": alerts,
-    }
-    metrics: Json = {
-        "sentiment_trend": mood.get("trend"),
-        "final_sentiment": mood.get("level"),
-        "outcome": outcome,
-        "topics": topics or None,
-        "quality_score": None if score is None else round(score / 100, 3),
-    }
-    figures: Json = {
-        "is_partial": bool(not_done),
-        "sentiment": mood.get("score"),
-        "sentiment_level": mood.get("level"),
-        "sentiment_start": mood.get("start"),
-        "sentiment_end": mood.get("end"),
-        "intent": wants.get("name"),
-        "intent_confidence": wants.get("confidence"),
-        "topics": topics,
-        "outcome": outcome,
-        "quality": score,
-        "disagreement": disagreement,
-        "escalated": "wants_person" in kinds or any(mark["kind"] == "handoff" for mark in marks),
-        "repeated": "asked_again" in kinds or "answered_again" in kinds,
-        "promises": len(promised),
-        "compliance_failed": sum(not rule["kept"] for rule in rules),
-        "corrections": sum(mark["kind"] == "correction" for mark in marks),
-        "clarifications": sum(mark["kind"] == "clarification" for mark in marks),
-    }
-    columns: Json = {
-        "outcome": outcome,
-        "sentiment": mood.get("level"),
-        "intent": wants.get("name"),
-        "topics": topics or None,
-    }
-    return Found(steps, derived, metrics, figures, columns, state, reason)
-
-
-def _broken(rules: Sequence[Json]) -> list[Json]:
-    """An alert for each rule that was not kept."""
-    return [
-        {
-            "kind": "compliance",
-            "turns": rule["turns"],
-            "reason": f"{rule['rule']}: {rule['reason']}",
-        }
-        for rule in rules
-        if not rule["kept"]
-    ]

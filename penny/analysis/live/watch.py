@@ -1,7 +1,7 @@
 """The observer of a live call: what its caller feels and wants, as soon as words are known.
 
 Nothing of the audio waits for it: sentences are judged in a thread of their own, one at a time. It
-tells whoever answers by a hint, a person by an alert, and the record by a trend; each once, until
+tells the speaker by a hint, a person by an alert, and the record by a trend; each once, until
 things change.
 """
 
@@ -63,14 +63,14 @@ class Ways:
     """How an observer of one call reaches the others.
 
     Args:
-        hint: tells whoever answers.
+        hint: tells the speaker.
         alert: tells a person; with the loop's clock.
-        totals: of the session; the trend is kept in ``details``.
+        keep: writes the trend into the record; with the loop's clock.
     """
 
     hint: Callable[[str], None]
     alert: Callable[[Alert, float], None]
-    totals: Json
+    keep: Callable[[Json, float], None]
 
 
 class LiveAnalysis:
@@ -182,10 +182,8 @@ class LiveCall(TurnReader, Observer):
     def _decided(self, number: int, words: str, mood: Mood, intent: Intent) -> None:
         self.state = hear(self.state, number, words, mood)
         self.trend = [*self.trend, round(mood.score, 2)][-MOST_TREND:]
-        self._ways.totals.setdefault("details", {})["mood"] = {
-            "trend": self.trend,
-            "frustration": self.state.frustration,
-        }
+        mood_so_far = {"trend": self.trend, "frustration": self.state.frustration}
+        self._ways.keep(mood_so_far, asyncio.get_running_loop().time())
         if self.state.frustration >= HINT:
             self._hint("frustrated")
         else:

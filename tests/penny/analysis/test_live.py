@@ -21,10 +21,13 @@ class Told:
     def __init__(self) -> None:
         self.hints: list[str] = []
         self.alerts: list[Alert] = []
-        self.totals: dict[str, Any] = {}
+        self.moods: list[dict[str, Any]] = []
 
     def ways(self) -> Ways:
-        return Ways(self.hints.append, lambda alert, _at_s: self.alerts.append(alert), self.totals)
+        return Ways(self.hints.append, lambda alert, _at_s: self.alerts.append(alert), self._keep)
+
+    def _keep(self, mood: dict[str, Any], _at_s: float) -> None:
+        self.moods.append(mood)
 
 
 async def say(call: LiveCall, number: int, words: str, heard: str = "") -> None:
@@ -62,7 +65,7 @@ async def test_a_caller_who_is_ever_more_upset_is_told_of_and_the_answerer_is_hi
     (alert,) = told.alerts
     assert (alert.kind, alert.turns) == ("sentiment", [1, 2])
     assert HINTS["frustrated"]["es"] in told.hints
-    mood = told.totals["details"]["mood"]
+    mood = told.moods[-1]
     assert len(mood["trend"]) == 3
     assert mood["trend"][2] < -0.5
 

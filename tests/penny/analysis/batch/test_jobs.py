@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from penny.analysis.batch.collect import collect
 from penny.analysis.batch.graph import Skipped, Step, Throttled, Work, name_graph, run_steps
 from penny.analysis.batch.jobs import DEATHS, LEASE_MS, Jobs, LeaseLost
 from penny.analysis.batch.steps import Tools, make_steps, measure_disagreement
-from penny.analysis.batch.worker import Worker, collect
+from penny.analysis.batch.worker import Worker
 from penny.analysis.dialogue import said_in
 from penny.calls.query import CallQuery
 from penny.calls.record import Call
