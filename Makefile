@@ -143,6 +143,7 @@ bench-analysis: $(DEV_STAMP) ## moods, requests and entities on sentences that n
 .PHONY: bench-calls
 bench-calls: $(DEV_STAMP) ## 100,000 kept calls: searches beside bare SQL, exports; and what recording adds to a session
 	@$(BIN)/python -m tests.bench.kept_calls
+	@$(BIN)/python -m tests.bench.dashboard
 	@$(BIN)/python -m tests.bench.relay --recording --seconds 3
 
 .PHONY: bench-gpu
@@ -249,6 +250,10 @@ bench-brain: $(DEV_STAMP) ## latency of a call with the brain on, slow, failing 
 .PHONY: attacks
 attacks: $(DEV_STAMP) ## every attack of tests/attacks on real processes, measured; writes its tables
 	@$(BIN)/python -m tests.attacks.run
+
+.PHONY: bench-attacked
+bench-attacked: $(DEV_STAMP) ## what others hear, and memory, while one caller attacks: calm and attacked rounds in turn, 7 min
+	@$(BIN)/python -m tests.attacks.run deaf_updates large_messages burst_of_updates retrieves
 
 .PHONY: test-private
 test-private: $(DEV_STAMP) $(WORKER_STAMP) ## private calls of each engine for 3 minutes beside a trap that answers: nothing may reach it (Linux)

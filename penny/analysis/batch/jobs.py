@@ -21,6 +21,7 @@ from penny.analysis.batch.graph import Kept
 from penny.calls.query import CallQuery, find_calls
 from penny.calls.record import Call
 from penny.calls.store import CallStore
+from penny.calls.sums import count_calls
 from penny.calls.tables import analysis_jobs, analysis_steps, call_figures, calls
 
 
@@ -359,6 +360,7 @@ class Jobs:
         await connection.execute(
             put.on_conflict_do_update(index_elements=["call_id"], set_=figures)
         )
+        await count_calls(connection, [call_id], self.store.zone_of)
         if self._also is not None:
             call = Call.model_validate(record)
             await self._also(connection, call)
