@@ -49,7 +49,7 @@ from penny.gateway.overview import Overview
 from penny.gateway.pages import ROOMS, PageRoutes
 from penny.gateway.realtime import RealtimeDoor
 from penny.gateway.routes import Routes
-from penny.gateway.session_observers import attach_observers
+from penny.gateway.session_observers import attach_observers, broker_settings
 from penny.gateway.set_up import SetUpRoutes
 from penny.gateway.sibling_processes import SiblingProcesses
 from penny.gateway.sign_in import SignInRoutes
@@ -59,10 +59,8 @@ from penny.gateway.trust import Trust, build_trust
 from penny.gateway.webhooks import WebhookRoutes, Webhooks, WebhooksCollector
 from penny.gateway.webrtc import Peers, WebRtcDoor
 from penny.logs import LossyStream
-from penny.session.broker import Broker, BrokerSettings
-from penny.session.endings import GRACE_S
+from penny.session.broker import Broker
 from penny.session.mode import Mode
-from penny.session.session import SessionLimits
 from penny.telephony.probe import Probe
 from penny.telephony.store import TelephonyStore
 
@@ -194,7 +192,7 @@ class Gateway:
         return config.with_actions(read_actions(self._company.url))
 
     def _open_broker(self, modes: Mapping[str, Mode], clock: Callable[[], float]) -> Broker:
-        config, settings = self._config, _broker_settings(self._config)
+        config, settings = self._config, broker_settings(self._config)
         if not config.tracing.enabled:
             return Broker(modes, settings, (), clock)
         # Here, not above: a gateway that traces nothing loads nothing of OpenTelemetry's.
@@ -395,13 +393,3 @@ class Gateway:
             await self._tracing.aclose()
         if self._company is not None:
             await self._company.aclose()
-
-
-def _broker_settings(config: Config) -> BrokerSettings:
-    return BrokerSettings(
-        default_mode=config.penny.default_mode,
-        allow_user_selection=config.penny.allow_user_selection,
-        max_sessions=config.gateway.max_sessions,
-        limits=SessionLimits(config.gateway.session_max_s, config.gateway.idle_timeout_s, GRACE_S),
-        silence_ms=config.worker.turns.silence_duration_ms,
-    )
