@@ -152,7 +152,7 @@ class PrivateSpeaker:
     def hint(self, text: str) -> None:
         """Put a line into the worker's conversation; the next worker is not told of it."""
         if not self._lost:
-            self._hand_on(self._line.replace(text, self._echoes))
+            self._hand_on(self._line.replace(text))
 
     def _answer_alone(self, event: Json) -> None:
         """Without a worker: what needs none is answered, the rest waits for the next one."""
@@ -283,6 +283,8 @@ class PrivateSpeaker:
     def _is_echo(self, event: Json) -> bool:
         """Whether the worker answers a seed of ours, which the caller's side has seen before."""
         item_id = (event.get("item") or {}).get("id") or event.get("item_id")
+        if item_id in self._line.ids:
+            return True
         if item_id not in self._echoes:
             return False
         if event["type"] == "conversation.item.done":

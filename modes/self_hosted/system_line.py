@@ -15,15 +15,13 @@ class SystemLine:
 
     def __init__(self) -> None:
         self._item_id = ""
+        self.ids: set[str] = set()
+        """Of its items, whose echo is kept from the caller's side."""
 
-    def replace(self, text: str, echoes: set[str]) -> list[Json]:
-        """The events that put ``text`` in place of the last line.
-
-        Args:
-            echoes: takes the ids of items whose echo is to be kept from the caller's side.
-        """
+    def replace(self, text: str) -> list[Json]:
+        """The events that put ``text`` in place of the last line."""
         before, self._item_id = self._item_id, new_id("item")
-        echoes.update({self._item_id, before} - {""})
+        self.ids.add(self._item_id)
         content = [{"type": "input_text", "text": text}]
         item = {"id": self._item_id, "type": "message", "role": "system", "content": content}
         events: list[Json] = [{"type": "conversation.item.create", "item": item}]

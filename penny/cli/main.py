@@ -17,6 +17,7 @@ FAILED = 1
 _COMMANDS = (
     *("serve", "demo", "talk", "check", "worker", "kb", "keys", "calls", "sessions", "models"),
     *("voices", "webhooks", "dial", "analyse", "experiments", "report"),
+    *("backup", "restore", "support"),
 )
 
 
