@@ -246,6 +246,10 @@ bench-brain: $(DEV_STAMP) ## latency of a call with the brain on, slow, failing 
 attacks: $(DEV_STAMP) ## every attack of tests/attacks on real processes, measured; writes its tables
 	@$(BIN)/python -m tests.attacks.run
 
+.PHONY: bench-attacked
+bench-attacked: $(DEV_STAMP) ## what others hear, and memory, while one caller attacks: calm and attacked rounds in turn, 7 min
+	@$(BIN)/python -m tests.attacks.run deaf_updates large_messages burst_of_updates retrieves
+
 .PHONY: test-private
 test-private: $(DEV_STAMP) $(WORKER_STAMP) ## private calls of each engine for 3 minutes beside a trap that answers: nothing may reach it (Linux)
 	@$(BIN)/python -m penny models pull natural

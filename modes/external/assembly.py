@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from brain.actions import ActionDesk, choose_actions, offer_tools
 from brain.analysis import BrainProfile
 from brain.brain import SessionBrain
-from brain.render import RULES
+from brain.render import RULES, quote
 from brain.service import BrainCounts, BrainService
 from brain.texts import texts_of
 from brain.tool_desk import ActionRunner
@@ -91,6 +91,10 @@ class CallAssembly:
         config, spec, has_brain = self._config, self._spec, self._shared.brain is not None
         placer = Placer(config.brain.placement, config.models.price_of(self._model))
         base = spec.session.get("instructions", spec.instructions)
+        if known := spec.context.get("crm"):
+            source = str(known.get("source") or "CRM") if isinstance(known, dict) else "CRM"
+            told = texts_of(self._language)["known"]
+            base = f"{base}\n\n{told} {quote(known, source, self._language)}"
         facts_s = config.brain.facts_budget_ms / 1000 if has_brain else 0.0
         actions = config.actions
         fillers = actions.fillers_en if self._language == "en" else actions.fillers_es

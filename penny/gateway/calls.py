@@ -41,7 +41,7 @@ from penny.calls.record import Call, Links, RecordingWish
 from penny.calls.shelf import LINK_S, ShelfUnavailable
 from penny.calls.transcript import as_text, as_vtt
 from penny.errors import PennyError, ProtocolError
-from penny.gateway.dialer import read_body
+from penny.gateway.dial_routes import read_body
 from penny.gateway.guard import WHO, refusal
 from penny.gateway.kept_calls import KeptCalls
 from penny.trust.identity import Identity

@@ -114,6 +114,7 @@ class KeptCalls:
             "caller": str(spec.context.get("caller") or "")[:128],
             "callee": str(line.get("callee") or "")[:128],
             "direction": line.get("direction") or "inbound",
+            "attempt": line.get("attempt") or 1,
             "parent": str(line.get("parent_call") or "")[:64],
             "pbx_recording": str(line.get("pbx_recording") or "")[:256],
             "user_id": str(spec.context.get("user_id") or "")[:256],

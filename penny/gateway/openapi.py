@@ -151,6 +151,7 @@ TOLD: dict[str, Told] = {
         "Put a live call through to a name", takes=Transfer, status=202
     ),
     "GET /v1/dials/{id}": Told("A call that was placed, and how it ended", answers=DialState),
+    "DELETE /v1/dials/{id}": Told("Place no further call of this one", status=204),
     "POST /v1/do-not-call": Told("Never call a number again", takes=OptOut, status=204),
     "GET /v1/calls/export": Told(
         "Every call that is found, as a file",
@@ -177,6 +178,10 @@ TOLD: dict[str, Told] = {
         "Say which call it is a leg of, or who else recorded it", takes=Links, answers=Links
     ),
     "GET /conversations/{id}/metrics": Told("A call's metrics", answers=Metrics),
+    "GET /v1/screen-pops": Told("Who calls, as calls begin", answers="text/event-stream"),
+    "POST /v1/crm/{name}/events": Told(
+        "What a CRM tells of its changes, signed", takes="application/json", status=204
+    ),
     "GET /v1/webhooks": Told("Who is told of calls, and how they fare", answers=Endpoints),
     "GET /v1/webhooks/deliveries": Told(
         "The delivery log, newest first", filters=DeliveryQuery, answers=Deliveries
@@ -206,6 +211,9 @@ TOLD: dict[str, Told] = {
     "POST /asterisk/next": Told("What the dialplan does after a call", answers="text/plain"),
     "POST /twilio/voice": Told("An incoming call, told by Twilio", answers="text/xml"),
     "POST /twilio/status": Told("What became of a call, told by Twilio", status=204),
+    "POST /twilio/amd": Told("Who answered a call, told by Twilio", status=204),
+    "POST /twilio/whisper": Told("What a person hears who is handed a call", answers="text/xml"),
+    "POST /twilio/back": Told("What becomes of a transferred call", answers="text/xml"),
 }
 
 
