@@ -139,6 +139,7 @@ bench-phone: $(DEV_STAMP) ## telephone wires before peers of ours: interruptions
 .PHONY: bench-calls
 bench-calls: $(DEV_STAMP) ## 100,000 kept calls: searches beside bare SQL, exports; and what recording adds to a session
 	@$(BIN)/python -m tests.bench.kept_calls
+	@$(BIN)/python -m tests.bench.dashboard
 	@$(BIN)/python -m tests.bench.relay --recording --seconds 3
 
 .PHONY: bench-gpu

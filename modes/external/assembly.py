@@ -89,7 +89,8 @@ class CallAssembly:
 
     def _state(self) -> CallState:
         config, spec, has_brain = self._config, self._spec, self._shared.brain is not None
-        placer = Placer(config.brain.placement, config.models.price_of(self._model))
+        how = spec.cerebro.get("placement") or config.brain.placement
+        placer = Placer(how, config.models.price_of(self._model))
         base = spec.session.get("instructions", spec.instructions)
         if known := spec.context.get("crm"):
             source = str(known.get("source") or "CRM") if isinstance(known, dict) else "CRM"

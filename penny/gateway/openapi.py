@@ -21,15 +21,20 @@ from penny.calls.export import FORMATS, KINDS
 from penny.calls.people import ZIP
 from penny.calls.query import CallQuery
 from penny.calls.record import Links, Metrics, RecordingWish, Turn
+from penny.figures.dashboard import TABLES
+from penny.figures.days import FigureQuery
 from penny.gateway.answers import (
+    AlertedCalls,
     CallPage,
     CallTree,
+    DashboardFigures,
     Deliveries,
     Enable,
     Enabled,
     Endpoints,
     Erased,
     ErrorAnswer,
+    ExperimentList,
     Held,
     Link,
     Modes,
@@ -39,11 +44,13 @@ from penny.gateway.answers import (
     Sessions,
     SignedIn,
     Stats,
+    Stopped,
     Telephony,
     TelephonyState,
     Tested,
 )
 from penny.gateway.audio_forms import SpeechWish
+from penny.gateway.experiments import Stop
 from penny.gateway.guard import OPEN, OWN, ROUTES
 from penny.telephony.reception import TelephonyReception
 from penny.telephony.wishes import DialState, DialWish, KeysOut, OptOut, Transfer
@@ -55,7 +62,7 @@ Json = dict[str, Any]
 
 NOT_REST = frozenset(
     {"GET /", "GET /admin", "GET /web", "GET /kb", "GET /calls", "GET /set-up", "GET /docs"}
-    | {"GET /telephony", "GET /webhooks"}
+    | {"GET /telephony", "GET /webhooks", "GET /dashboard", "GET /experiments"}
     | {"GET /ws", "GET /v1/realtime", "GET /worker", "GET /twilio/stream"}
     | {"GET /asterisk/media", "GET /v1/sign-in/openid", "GET /v1/sign-in/openid/back"}
     | {route for route in ROUTES if route.startswith("OPTIONS ")}
@@ -202,6 +209,17 @@ TOLD: dict[str, Told] = {
     ),
     "POST /api/config/telephony/test": Told(
         "Whether the saved gateway or carrier is there", answers=TelephonyState
+    ),
+    "GET /metrics/dashboard": Told(
+        "Figures of kept calls", filters=FigureQuery, answers=DashboardFigures
+    ),
+    "GET /metrics/dashboard/{table}": Told(
+        "A table of them: " + ", ".join(TABLES), filters=FigureQuery, answers="text/csv"
+    ),
+    "GET /metrics/alerts": Told("The newest calls that raised an alert", answers=AlertedCalls),
+    "GET /v1/experiments": Told("Experiments and what came of them", answers=ExperimentList),
+    "POST /v1/experiments/{name}/stop": Told(
+        "Stop an experiment for good", takes=Stop, answers=Stopped
     ),
     "GET /storage/stats": Told("How much is kept", answers=Stats),
     "POST /asterisk/announce": Told("A call, told by Asterisk's dialplan", answers="text/plain"),

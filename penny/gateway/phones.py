@@ -203,9 +203,8 @@ class Phones:
     ) -> str:
         identity = Identity(call.tenant)
         policy = self._gate.policy(identity)
-        mode = self._broker.choose(call.mode)
-        policy.check_mode(mode.name)
         spec = self._specify(call)
+        mode = self._broker.choose(call.mode, spec, policy.check_mode)
         async with (
             self._broker.admit(),
             self._gate.admit(spec.session_id, identity, mode.name, PhoneEdge.name),
