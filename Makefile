@@ -183,6 +183,21 @@ lock: $(LOCK_STAMP) ## compile requirements/*.in (UPGRADE=1: to the newest), rep
 test-roots: ## the first command on clean Debian roots, as root; ALL=1: the second one, too
 	@tests/setup/roots.sh $(ROOTS_TRIED)
 
+.PHONY: test-deploy
+test-deploy: $(DEV_STAMP) ## rules by promtool, manifests by kubernetes-validate, compose by docker-compose: those that are here
+	@$(BIN)/python -m tests.deploy.tools
+
+.PHONY: sbom
+sbom: $(LOCK_STAMP) ## what the images hold, as CycloneDX in var/sbom/
+	@mkdir -p var/sbom
+	@$(LOCK)/bin/python requirements/sbom.py penny-gateway base >var/sbom/penny-gateway.json
+	@$(LOCK)/bin/python requirements/sbom.py penny-worker runpod image >var/sbom/penny-worker.json
+	@ls -l var/sbom
+
+.PHONY: capacity
+capacity: $(DEV_STAMP) ## what each configuration carries and costs, from bench-results and deploy/capacity.yaml
+	@$(BIN)/python -m tests.bench.capacity
+
 .PHONY: check-locks
 check-locks: $(LOCK_STAMP) ## ask the index for a wheel of everything locked, for every platform and Python
 	@$(LOCK)/bin/python -m tests.setup.platforms

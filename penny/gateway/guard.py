@@ -32,6 +32,7 @@ ROUTES: dict[str, str] = {
     "GET /admin": OPEN,
     "GET /web": OPEN,
     "GET /healthz": OPEN,
+    "GET /health": OPEN,
     "GET /readyz": OPEN,  # details with house:read
     "GET /metrics": OPEN,
     "GET /v1/modes": OPEN,  # examples with kb:read

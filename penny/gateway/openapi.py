@@ -93,6 +93,7 @@ _REF_AND_NAME = {"ref!": "the collection", "name!": "the document's file name"}
 _FORMAT = "json, vtt or text"
 TOLD: dict[str, Told] = {
     "GET /healthz": Told("Whether the process lives"),
+    "GET /health": Told("As /healthz; status is healthy"),
     "GET /readyz": Told("Whether sessions are taken; with house:read, what is degraded"),
     "GET /metrics": Told("Prometheus metrics", answers="text/plain"),
     "GET /v1/modes": Told("What can talk back", {"language": "es or en"}, answers=Modes),
