@@ -84,7 +84,7 @@ async def say(caller: Caller, text: str) -> str:
 
 
 async def answer(caller: Caller) -> str:
-    """What Penny answers, heard to its end; which on a busy machine is told before its last text."""
+    """What Penny answers, heard to its end: on a busy machine told before its final text."""
     return str((await caller.until("transcript_heard", complete=True))["text"])
 
 
