@@ -325,7 +325,7 @@ class Outbox:
             .limit(query.limit)
         )
         async with self.database.begin() as connection:
-            return [dict(row._mapping) for row in await connection.execute(wanted)]
+            return [dict(row) for row in (await connection.execute(wanted)).mappings()]
 
     async def backlog(self, tenant: str | None = None) -> dict[str, Backlog]:
         """How each endpoint fares; what waits is counted of one tenant's events, or of all."""
