@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from config.crm import KEY as TWENTY_KEY
 from config.modes import ExternalMode
 from config.schema import Config
 from penny.localized import Localized
@@ -31,6 +32,7 @@ PURPOSES: dict[str, str] = {
     RUNPOD_API_KEY: "workers leased on RunPod",
     LLM_API_KEY: "the server of engines.openai_compatible, where it asks for a key",
     REDIS_PASSWORD: "the Redis of redis.url, where it asks for a password",
+    TWENTY_KEY: "the CRM of crm.kind, where there is one",
     WORKER_TOKEN: "what a worker reached by URL asks of the gateway, where it asks",
 }
 

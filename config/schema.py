@@ -14,6 +14,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from config.brain import Action, ActionsSection, BrainSection, CostsSection, SpeakerSection
 from config.calls import CallsSection, TenantCallsSection
+from config.crm import CrmSection
 from config.gateway import GatewaySection
 from config.modes import ModeName, Modes
 from config.prices import ALIASES, PRICES, ModelPrices, find_prices, known_as
@@ -155,6 +156,7 @@ class Config(Section):
         TelephonySection(), description="callers on the telephone, and calls that are placed"
     )
     webhooks: WebhooksSection = Field(WebhooksSection(), description="who is told of calls")
+    crm: CrmSection = Field(CrmSection(), description="who is asked who calls")
     logs: LogsSection = Field(LogsSection(), description="what Penny writes of itself")
     metrics: MetricsSection = Field(MetricsSection(), description="Prometheus")
     tracing: TracingSettings = Field(
@@ -199,6 +201,8 @@ class Config(Section):
     def _who_is_told_is_told_of_kept_calls(self) -> Self:
         if not self.calls.enabled and any(self.webhooks.all()):
             raise key_error("webhooks", "events are told of kept calls: set calls.enabled")
+        if not self.calls.enabled and self.crm.kind != "none":
+            raise key_error("crm", "a CRM is told of kept calls: set calls.enabled")
         return self
 
     @model_validator(mode="after")

@@ -70,6 +70,11 @@ class EndpointSection(Section):
     legacy_signature: bool = Field(
         False, description="X-Webhook-Signature and names with an underscore as well"
     )
+    live_turns: bool = Field(
+        False,
+        description="turn.completed as each turn completes, without any number; else with the "
+        "record",
+    )
     concurrency: int = Field(4, ge=1, le=64, description="deliveries to it at once, of a process")
 
 

@@ -321,6 +321,8 @@ def make_call(lines: list[Json], sizes: dict[str, int]) -> Call | None:
     plain = {name: header[name] for name in header.keys() - {"mode", "started_at", "consent"}}
     for line in lines:
         plain |= line["links"] if line["kind"] == "links" else {}
+    alerts = [line["alert"] for line in lines if line["kind"] == "alert"]
+    derived = {"summary": totals.get("details"), "alerts": alerts}
     reason = (end or {}).get("reason", "")
     stopped = _STOPPED.get(reason, "end") if end is not None else "fault"
     return Call(
@@ -337,7 +339,7 @@ def make_call(lines: list[Json], sizes: dict[str, int]) -> Call | None:
         status=end.get("status", "completed") if end is not None else "interrupted",
         models=sorted({model for turn in turns for model in turn.models}),
         cost={"total_usd": totals.get("usd"), "usd_by": totals.get("usd_by", {})},
-        derived={"summary": totals.get("details", {})} if totals.get("details") else {},
+        derived={name: value for name, value in derived.items() if value},
         turns=turns,
     )
 

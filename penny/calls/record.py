@@ -112,6 +112,17 @@ class Claim(_Kept):
     action: str = ""
 
 
+class Alert(_Kept):
+    """Something of a call that a person should see, raised while it was live (``at_ms``, since it
+    began) or by an analysis of its record. ``turns`` are those it rests on."""
+
+    kind: Literal["sentiment", "intent", "compliance"]
+    at_ms: float | None = None
+    turns: list[int] = Field(default_factory=list)
+    score: float | None = None
+    reason: str | None = None
+
+
 class Links(BaseModel):
     """What a call belongs to: the call that it is a leg of, and a telephone system's recording."""
 
@@ -175,6 +186,9 @@ class Call(_Kept):
     is_last_attempt: bool = True
     parent: str = ""
     """The id of the call that this one is a leg of."""
+    contact: Json = Field(default_factory=dict)
+    """What a CRM knew of the caller when the call began: ``status`` (found, several, unknown),
+    ``people``, ``company_id``, ``matters``, ``took_ms``; {} where it was not asked in time."""
     claims: list[Claim] = Field(default_factory=list)
     """Queries and claims that were opened in it."""
     pbx_recording: str = ""

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from penny.audio.format import PCM24K, AudioFormat
-from penny.calls.masking import mask_digits, without_words
+from penny.calls.masking import mask_dialogue, mask_digits, mask_text, without_words
 from penny.calls.notice import Consent
-from penny.calls.record import KEY, Stopped, keep_turn
+from penny.calls.record import KEY, Alert, Stopped, keep_turn
 from penny.calls.spool import SpooledCall
 from penny.session.observers import MODE_CHANGED
 from penny.session.turn_record import TurnReader, TurnRecord
@@ -93,6 +93,9 @@ class CallRecorder(TurnReader):
             self.listens_to += (*_HEARD, KEY, "conversation.item.create")
         self._keeps = False
         self._on_ended = on_ended
+        self._alerts = 0
+        self.on_alert: Callable[[Alert, int], object] = lambda _alert, _number: None
+        """Told at once of each alert, and which of the call's it is, from 0."""
         self._formats = {"caller": PCM24K, "penny": PCM24K}
         self._caller_until_ms = float("-inf")
         self._stretch = Stretch()
@@ -136,10 +139,24 @@ class CallRecorder(TurnReader):
             self._spooled.note("consent", at_ms=self._ms(at_s), answer="withdrawn")
             self._set_keeps(False, self._ms(at_s), "withdrawn")
 
-    def link(self, **links: str) -> None:
-        """Note ``parent`` or ``pbx_recording`` of the call (``record.Call``)."""
+    def link(self, **links: Any) -> None:
+        """Note ``parent``, ``pbx_recording`` or ``contact`` of the call (``record.Call``)."""
         self.header.update(links)
         self._spooled.note("links", links=links)
+
+    def raise_alert(self, alert: Alert, at_s: float) -> None:
+        """Keep an alert of this call in its record, and tell it at once.
+
+        The ``reason`` loses what may not be kept: all of it without consent, its numbers where the
+        recording was paused, and else cards and codes.
+        """
+        reason = alert.reason if self.consent.keeps_words else None
+        if reason:
+            reason = (mask_text if self.has_paused else mask_dialogue)(reason)
+        alert = alert.model_copy(update={"at_ms": self._ms(at_s), "reason": reason})
+        self._spooled.note("alert", at_ms=alert.at_ms, alert=alert.model_dump(mode="json"))
+        number, self._alerts = self._alerts, self._alerts + 1
+        self.on_alert(alert, number)
 
     # -- events -------------------------------------------------------------------------------
 

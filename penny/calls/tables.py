@@ -117,6 +117,7 @@ events = Table(
     Column("data", Json, nullable=False),
     Index("events_of_call", "call_id"),
     Index("events_by_time", "at_ms"),
+    Index("events_of_caller", "caller", "at_ms"),
 )
 
 deliveries = Table(

@@ -32,6 +32,7 @@ from penny.gateway.asterisk import AsteriskDoor
 from penny.gateway.audio_api import AudioApi
 from penny.gateway.calls import CallRoutes, CallsCollector
 from penny.gateway.carriers import Carriers
+from penny.gateway.crm import CrmRoom
 from penny.gateway.guard import make_guard
 from penny.gateway.health import DescriptorWatch, LoopLag
 from penny.gateway.kb import KbRoutes, SharedKb
@@ -101,6 +102,7 @@ class Gateway:
         self._carriers: Carriers | None = None
         self._kept: KeptCalls | None = None
         self._webhooks: Webhooks | None = None
+        self._crm: CrmRoom | None = None
         self._company: Company | None = None
         self._calls_fault = ""
         self.broker: Broker | None = None
@@ -298,6 +300,9 @@ class Gateway:
         if self._webhooks is not None:
             WebhookRoutes(self._webhooks).add_to(app)
             metrics.figures.append(WebhooksCollector(self._webhooks).collect)
+        if self._crm is not None:
+            self._crm.add_to(app)
+            metrics.figures.append(self._crm.collect)
 
     async def _keep_calls(self, broker: Broker, trust: Trust, clock: Callable[[], float]) -> None:
         """Keep every call from now on. A gateway talks where nothing can be kept; it says so."""
@@ -309,15 +314,17 @@ class Gateway:
             read_answer,
             is_open=not trust.gate.needs_key,
         )
-        webhooks = Webhooks(self._config, kept, clock, time.time)
+        crm = CrmRoom(self._config, kept, clock, time.time)
+        webhooks = Webhooks(self._config, kept, clock, time.time, crm.desks.receivers())
         try:
             await kept.keeper.start()
         except OSError as error:
             log.error("calls_not_kept", reason=error.strerror)  # noqa: TRY400
             self._calls_fault = f"calls are not kept: {error.strerror}"
             return
-        self._kept, self._webhooks = kept, webhooks
+        self._kept, self._webhooks, self._crm = kept, webhooks, crm
         kept.attach(broker)
+        crm.attach(broker)  # before those who tell of a call's beginning
         await webhooks.start(broker)
 
     def _tell_of_calls(self) -> str:
@@ -362,6 +369,8 @@ class Gateway:
             await self.runner.cleanup()
         if self._webhooks is not None:
             await self._webhooks.aclose()
+        if self._crm is not None:
+            await self._crm.aclose()
         if self._kept is not None:
             await self._kept.keeper.aclose()
         await self._tasks.aclose()

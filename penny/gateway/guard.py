@@ -90,6 +90,8 @@ ROUTES: dict[str, str] = {
     "POST /v1/webhooks/replay": "webhooks:write",
     "POST /v1/webhooks/{name}/test": "webhooks:write",
     "POST /v1/webhooks/{name}/enable": "webhooks:write",
+    "GET /v1/screen-pops": "calls:read",
+    "POST /v1/crm/{name}/events": OWN,  # the CRM's signature
     "GET /telephony": OPEN,
     "GET /api/config/telephony": "telephony:read",
     "POST /api/config/telephony/save": "telephony:write",

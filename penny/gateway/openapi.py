@@ -177,6 +177,10 @@ TOLD: dict[str, Told] = {
         "Say which call it is a leg of, or who else recorded it", takes=Links, answers=Links
     ),
     "GET /conversations/{id}/metrics": Told("A call's metrics", answers=Metrics),
+    "GET /v1/screen-pops": Told("Who calls, as calls begin", answers="text/event-stream"),
+    "POST /v1/crm/{name}/events": Told(
+        "What a CRM tells of its changes, signed", takes="application/json", status=204
+    ),
     "GET /v1/webhooks": Told("Who is told of calls, and how they fare", answers=Endpoints),
     "GET /v1/webhooks/deliveries": Told(
         "The delivery log, newest first", filters=DeliveryQuery, answers=Deliveries

@@ -13,8 +13,9 @@ Endpoints themselves stand in ``penny.yaml``.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -50,6 +51,9 @@ OVERDUE_S = 3600.0
 class Webhooks:
     """All that tells others of this gateway's calls.
 
+    Args:
+        crms: receivers that are CRMs.
+
     Raises:
         ConfigError: an endpoint cannot be used.
     """
@@ -60,8 +64,9 @@ class Webhooks:
         kept: KeptCalls,
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
+        crms: Mapping[str, Endpoint] = MappingProxyType({}),
     ) -> None:
-        receivers = read_endpoints(config, os.environ)
+        receivers = {**read_endpoints(config, os.environ), **crms}
         self.wall_clock = wall_clock
         self._kept = kept
         self.store = kept.keeper.store
@@ -83,8 +88,8 @@ class Webhooks:
         """Tell of every call from now on. Call it after ``KeptCalls.attach``."""
         if self.outbox.receivers:
             broker.add_observer(
-                lambda session, _turns: self._live.watch(
-                    self._kept.recorder_of(session.id), session.state.started_s
+                lambda session, turns: self._live.watch(
+                    self._kept.recorder_of(session.id), session.state.started_s, turns
                 )
             )
         await self.deliverer.start()

@@ -7,7 +7,7 @@ It knows modes and edges only by their Protocols. A session passes through ``cho
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -84,6 +84,9 @@ class Broker:
         """Ends one session whose client is lost, if there is one."""
         self.wrap_edge: Callable[[SessionSpec, Edge], Edge] = lambda _spec, edge: edge
         """What stands between a session and its edge, where something does."""
+        self.prepare: Callable[[Mode, SessionSpec], Awaitable[SessionSpec]] | None = None
+        """Adds what is known of a caller before a speaker opens for them. It keeps no call waiting
+        for long, and never raises."""
         self._draining = False
         self._empty = asyncio.Event()
         self._empty.set()
@@ -170,6 +173,8 @@ class Broker:
 
     async def open(self, mode: Mode, spec: SessionSpec) -> Speaker:
         """Open the speaker. Raises ModeUnavailable, logged and counted here once."""
+        if self.prepare is not None:
+            spec = await self.prepare(mode, spec)
         try:
             try:
                 return await mode.open(spec)

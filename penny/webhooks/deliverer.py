@@ -195,7 +195,7 @@ class Deliverer:
         return free
 
     def _is_resting(self, lane: _Lane) -> bool:
-        is_paused = self._now_s() < lane.paused_until_s
+        is_paused = self._now_s() < lane.paused_until_s or lane.endpoint.is_busy()
         return is_paused or lane.is_gone or lane.breaker.state(self._now_s()) == "open"
 
     def _is_stale(self, lane: _Lane) -> bool:
@@ -258,6 +258,8 @@ class Deliverer:
 
     async def _send(self, event: Event, endpoint: Endpoint) -> Answer:
         try:
+            if endpoint.deliver is not None:
+                return await endpoint.deliver(event)
             body = write_body(event, endpoint)
             headers = sign(event.id, body, endpoint, self._wall_clock())
             return await self._sender.post(endpoint.url, body, headers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from config.schema import Config
@@ -12,6 +12,7 @@ from penny.errors import ConfigError, ProtocolError
 from penny.trust.addresses import check_address
 from penny.trust.public_http import name_of
 from penny.webhooks.events import Event
+from penny.webhooks.policy import Answer
 from penny.webhooks.secrets import read_secrets
 
 
@@ -21,8 +22,12 @@ class Endpoint:
 
     Args:
         secrets: the newest first; every one signs.
+        live_turns: whether it is told of turns as they complete, rather than with the record.
         may_hear_private: whether ``privacy`` lets private calls be told there.
         is_inward: whether its address may lie in the house's own network.
+        except_tenants: whose calls it is never told of.
+        deliver: what delivers to it; None: a signed POST.
+        is_busy: whether it takes nothing just now.
     """
 
     name: str
@@ -32,9 +37,13 @@ class Endpoint:
     tenants: frozenset[str] = frozenset()
     is_thin: bool = False
     is_legacy: bool = False
+    live_turns: bool = False
     concurrency: int = 4
     may_hear_private: bool = True
     is_inward: bool = False
+    except_tenants: frozenset[str] = frozenset()
+    deliver: Callable[[Event], Awaitable[Answer]] | None = field(default=None, compare=False)
+    is_busy: Callable[[], bool] = field(default=lambda: False, compare=False)
 
     def wants(self, event: Event) -> bool:
         """Whether it is told of that."""
@@ -42,7 +51,8 @@ class Endpoint:
 
     def serves(self, tenant: str) -> bool:
         """Whether it is told of that tenant's calls; what is of no tenant ('') goes to all."""
-        return not self.tenants or not tenant or tenant in self.tenants
+        is_other = tenant in self.except_tenants
+        return not is_other and (not self.tenants or not tenant or tenant in self.tenants)
 
     def meets(self, other: Endpoint) -> bool:
         """Whether both are told of calls of a same tenant."""
@@ -79,6 +89,7 @@ def read_endpoints(config: Config, environment: Mapping[str, str]) -> dict[str, 
             frozenset(section.tenants),
             is_thin=section.payload == "thin",
             is_legacy=section.legacy_signature,
+            live_turns=section.live_turns,
             concurrency=section.concurrency,
             may_hear_private=is_allowed,
             is_inward=is_allowed,

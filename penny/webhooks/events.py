@@ -65,6 +65,8 @@ class CallStarted(OfCall):
 
     type = "call.started"
 
+    contact: Json | None = full("who calls, as the CRM knows it: a screen to pop up")
+
 
 class _CallOver(OfCall):
     """Base of the terminal events: each call has exactly one of them."""
@@ -96,8 +98,9 @@ class CallFailed(_CallOver):
 
 
 class TurnCompleted(OfCall):
-    """A turn of the caller with its answer. Told when the call is over: only then are the numbers
-    taken out that may not be kept."""
+    """A turn of the caller with its answer. Told when the call is over, for only then are the
+    numbers taken out that may not be kept; at once, without any number, to an endpoint with
+    ``live_turns``."""
 
     type = "turn.completed"
 

@@ -23,6 +23,7 @@ from penny.webhooks.events import (
     CallStarted,
     EndpointDisabled,
     Event,
+    TurnCompleted,
     make_id,
     tell,
 )
@@ -43,12 +44,14 @@ from penny.webhooks.telling import lost
 
 Json = dict[str, Any]
 
-BEGINNING = CallStarted.type
+BEGINNING, TURN = CallStarted.type, TurnCompleted.type
 LOOK_BACK_MS = 7 * 86_400_000
 """Calls that began longer ago than this before they were overdue are not looked for again."""
 KEPT_ATTEMPTS = 16
 """Of a delivery's log; a replay goes on with it."""
 FURTHEST_MS = round(LONGEST_WAIT_S * (1 + JITTER) * 1000)
+OF_NUMBER = 5000
+"""Newest events of a number that the log is searched for."""
 BATCH = 200
 """Rows of one clean-up."""
 
@@ -98,37 +101,54 @@ class Outbox:
 
     # -- writing ------------------------------------------------------------------------------
 
-    async def write(self, connection: AsyncConnection, told: Sequence[Event]) -> None:
+    async def write(
+        self, connection: AsyncConnection, told: Sequence[Event], *, is_live: bool = False
+    ) -> None:
         """Put events in, within the caller's transaction; one that is there stays as it is.
 
         Where there are receivers at all, the beginning of a call is put in, wanted or not: its
-        end is missed by it (``close_lost``).
+        end is missed by it (``close_lost``). A turn goes to those who wait for the record now,
+        though it was told to others when it was live.
+
+        Args:
+            is_live: the call goes on: turns are for those who want them at once.
         """
         receivers = self.receivers.values()
         kept = [e for e in told if e.type == BEGINNING or any(r.wants(e) for r in receivers)]
-        await self._put(connection, kept if receivers else [])
+        await self._put(connection, kept if receivers else [], is_live=is_live)
 
-    async def _put(self, connection: AsyncConnection, told: Sequence[Event]) -> None:
+    async def _put(
+        self, connection: AsyncConnection, told: Sequence[Event], *, is_live: bool = False
+    ) -> None:
         if not told:
             return
+        unique: dict[str, Event] = {}
+        for event in told:  # what is said unasked has the number of the turn before it
+            unique.setdefault(event.id, event)
+        told = list(unique.values())
         put = postgresql.insert if self.database.is_postgres else sqlite.insert
         new = put(events).on_conflict_do_nothing().returning(events.c.id)
         added = await connection.execute(new, [event_row(event) for event in told])
         ids = set(added.scalars())
+        for event in told:
+            if event.type == TURN and event.id not in ids and not is_live:
+                whole = update(events).where(events.c.id == event.id).values(data=event.data)
+                await connection.execute(whole)
         rows = [
             delivery_row(event, endpoint)
             for event in told
             for endpoint in self.receivers.values()
-            if event.id in ids and endpoint.wants(event)
+            if endpoint.wants(event)
+            and (endpoint.live_turns >= is_live if event.type == TURN else event.id in ids)
         ]
         if rows:
             await connection.execute(put(deliveries).on_conflict_do_nothing(), rows)
             self.on_news()
 
-    async def add(self, told: Sequence[Event]) -> None:
-        """Put events in. Raises StoreUnavailable."""
+    async def add(self, told: Sequence[Event], *, is_live: bool = False) -> None:
+        """Put events in; ``is_live`` as of ``write``. Raises StoreUnavailable."""
         async with self.database.begin() as connection:
-            await self.write(connection, told)
+            await self.write(connection, told, is_live=is_live)
         self.on_news()
 
     async def close_lost(self, before_ms: int, now_ms: int) -> int:
@@ -325,6 +345,12 @@ class Outbox:
             .limit(query.limit)
         )
         async with self.database.begin() as connection:
+            if query.number is not None:
+                # Found first, by its index: the log would be gone through from its newest end.
+                of_number = select(events.c.id).where(events.c.caller == query.number)
+                newest = of_number.order_by(events.c.at_ms.desc()).limit(OF_NUMBER)
+                ids = list((await connection.execute(newest)).scalars())
+                wanted = wanted.where(deliveries.c.event_id.in_(ids))
             return [dict(row) for row in (await connection.execute(wanted)).mappings()]
 
     async def backlog(self, tenant: str | None = None) -> dict[str, Backlog]:

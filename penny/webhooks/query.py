@@ -36,7 +36,6 @@ class DeliveryQuery(BaseModel):
             (events.c.type, self.type),
             (deliveries.c.state, self.state),
             (events.c.call_id, self.call_id),
-            (events.c.caller, self.number),
         ]
         wanted += [column == value for column, value in exact if value is not None]
         if self.before is not None:

@@ -80,9 +80,9 @@ class Sender:
         except TimeoutError:
             return Answer(error="timeout")
         except aiohttp.ClientError as error:
-            return Answer(error=_word(error))
+            return Answer(error=word_of(error))
         except (OSError, ValueError) as error:
-            return Answer(error=_word(error))
+            return Answer(error=word_of(error))
 
 
 async def _read_some(response: aiohttp.ClientResponse) -> str:
@@ -103,7 +103,7 @@ async def _read_some(response: aiohttp.ClientResponse) -> str:
     return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
 
 
-def _word(error: BaseException) -> str:
+def word_of(error: BaseException) -> str:
     """What went wrong, in a word; an error's text may name addresses of the house."""
     seen: BaseException | None = error
     while seen is not None:

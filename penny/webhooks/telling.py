@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from penny.calls.masking import mask_dialogue, mask_text
-from penny.calls.record import Call
+from penny.calls.record import Alert, Call, Turn
 from penny.webhooks.events import (
     AlertRaised,
     AnalysisCompleted,
@@ -40,7 +40,15 @@ _AFTER = {END: 1, "recording.ready": 2, "analysis.completed": 3}
 
 def started(call: Call) -> Event:
     """That a call began to talk."""
-    return _event(call, CallStarted, at=call.started_at, sequence=0, state="live")
+    return _event(
+        call,
+        CallStarted,
+        at=call.started_at,
+        sequence=0,
+        state="live",
+        reasons={"contact": "no CRM told it in time"},
+        contact=call.contact or None,
+    )
 
 
 def handed_over(
@@ -78,15 +86,71 @@ def handed_over(
     )
 
 
-def events_of(call: Call) -> list[Event]:
-    """All that is told of a call whose record is kept, in order."""
+def alerted(call: Call, alert: Alert, number: int) -> Event:
+    """The n-th alert of a call; one that has ``at_ms`` was raised while it was live."""
+    live: Json = {}
+    if alert.at_ms is not None:
+        at = call.started_at + timedelta(milliseconds=alert.at_ms)
+        live = {"at": at, "sequence": round(alert.at_ms), "state": "live"}
+    return _event(
+        call,
+        AlertRaised,
+        number=number,
+        kind=alert.kind,
+        turns=alert.turns,
+        score=alert.score,
+        reason=_plain(alert.reason),
+        **live,
+    )
+
+
+def turn_completed(call: Call, turn: Turn) -> Event:
+    """That a turn is over, with what of it may be kept."""
+    return _event(
+        call,
+        TurnCompleted,
+        at=call.started_at + timedelta(milliseconds=turn.finished_ms),
+        sequence=round(turn.finished_ms),
+        state="live",
+        number=turn.number,
+        turn=turn.number,
+        finished_ms=turn.finished_ms,
+        is_interrupted=turn.is_interrupted,
+        is_masked=turn.is_masked,
+        latency_ms=turn.latency_ms,
+        words=turn.words,
+        heard_text=turn.heard_text,
+    )
+
+
+def events_of(call: Call, *, awaits_analysis: bool = False) -> list[Event]:
+    """All that is told of a call whose record is kept, in order.
+
+    Args:
+        awaits_analysis: ``analysed`` is told later.
+    """
     return [
         *([started(call)] if call.status != "failed" else []),
         *_turns(call),
         _terminal(call),
         *_recording(call),
-        *_analysed(call),
+        *(_alerts(call) if awaits_analysis else analysed(call)),
     ]
+
+
+def analysed(call: Call) -> list[Event]:
+    """What became of a call's analysis, after the alerts that were raised.
+
+    Of a processed call ``derived`` may say so: ``state`` (completed, skipped, failed), ``reason``.
+    """
+    state = call.derived.get("state", "completed") if call.processed else "skipped"
+    reason = call.derived.get("reason") if call.processed else NO_ANALYSIS
+    reasons = {"reason": "nothing is wrong"} if state == "completed" else {}
+    found = call.derived if call.processed else None
+    done = _event(
+        call, AnalysisCompleted, reasons=reasons, status=state, reason=reason, derived=found
+    )
+    return [*_alerts(call), done]
 
 
 def recording_lost(call: Call) -> Event:
@@ -97,6 +161,8 @@ def recording_lost(call: Call) -> Event:
 def lost(begun: Event, at: datetime) -> Event:
     """The terminal event of a call of which nothing came after its beginning."""
     told = {**begun.data, "state": "failed", "call_sequence": begun.data["call_sequence"] + 1}
+    told.pop("contact", None)  # of the beginning alone
+    told["missing"] = {k: v for k, v in told["missing"].items() if k != "contact"}
     model = CallFailed.model_validate(
         {**told, "ended_at": at, "duration_ms": 0, "end_reason": "lost"}
     )
@@ -121,21 +187,7 @@ def _turns(call: Call) -> Iterator[Event]:
                 )
                 handoffs += 1
         if turn.number > 0:
-            yield _event(
-                call,
-                TurnCompleted,
-                at=call.started_at + timedelta(milliseconds=turn.finished_ms),
-                sequence=round(turn.finished_ms),
-                state="live",
-                number=turn.number,
-                turn=turn.number,
-                finished_ms=turn.finished_ms,
-                is_interrupted=turn.is_interrupted,
-                is_masked=turn.is_masked,
-                latency_ms=turn.latency_ms,
-                words=turn.words,
-                heard_text=turn.heard_text,
-            )
+            yield turn_completed(call, turn)
 
 
 def _terminal(call: Call) -> Event:
@@ -187,27 +239,9 @@ def _recording_event(call: Call, status: str, reason: str | None, number: int = 
     )
 
 
-def _analysed(call: Call) -> Iterator[Event]:
-    """What became of a call's analysis, after the alerts that it raised."""
-    for number, alert in enumerate(call.derived.get("alerts") or ()):
-        yield _event(
-            call,
-            AlertRaised,
-            number=number,
-            kind=alert["kind"],
-            turns=alert.get("turns", []),
-            score=alert.get("score"),
-            reason=_plain(alert.get("reason")),
-        )
-    found = call.derived if call.processed else None
-    yield _event(
-        call,
-        AnalysisCompleted,
-        reasons={"reason": "nothing is wrong"},
-        status="completed" if call.processed else "skipped",
-        reason=None if call.processed else NO_ANALYSIS,
-        derived=found,
-    )
+def _alerts(call: Call) -> Iterator[Event]:
+    for number, told in enumerate(call.derived.get("alerts") or ()):
+        yield alerted(call, Alert.model_validate(told), number)
 
 
 def _event(

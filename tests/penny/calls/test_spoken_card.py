@@ -41,8 +41,8 @@ CHARGE = Action(
     },
 )
 CASES = (
-    ("4539 7810 2264 9957", "tarjeta", "4539781022649957"),
-    ("cuatro cinco tres nueve 7810, luego 2264 y 9957", "tarjeta", "4539781022649957"),
+    ("4539 7810 2264 9955", "tarjeta", "4539781022649955"),
+    ("cuatro cinco tres nueve 7810, luego 2264 y 9955", "tarjeta", "4539781022649955"),
     ("es el 8264", "cvv", "8264"),
     ("ocho dos seis cuatro, o sea 8264", "cvv", "8264"),
     ("el 7391 de siempre", "pin", "7391"),

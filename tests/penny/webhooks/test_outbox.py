@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import uuid4
@@ -21,12 +22,13 @@ from penny.webhooks.outbox import Outbox
 from penny.webhooks.policy import Answer, State
 from penny.webhooks.query import DeliveryQuery, Replay
 from penny.webhooks.rows import Delivery, Outcome
-from penny.webhooks.telling import started
+from penny.webhooks.telling import started, turn_completed
 from tests.penny.calls.calls import BEGAN, a_call
 
 
 pytestmark = pytest.mark.process
 
+LIVE = "turn.completed"
 NOW_MS = round(BEGAN.timestamp() * 1000) + 3_600_000
 DAY_MS = 86_400_000
 
@@ -351,3 +353,34 @@ async def test_a_call_without_an_end_is_told_as_lost_once(told: Told) -> None:
     ends = [kind for kind in await told.states() if "call.ended" in kind or "call.failed" in kind]
     assert ends == ["crm call.failed"]
     assert datetime.fromtimestamp(NOW_MS / 1000, BEGAN.tzinfo) > call.ended_at
+
+
+async def test_a_turn_is_told_live_to_who_wants_it_and_with_the_record_to_the_others(
+    url: str,
+) -> None:
+    told = Told(url)
+    live = replace(told.receivers[told.crm], live_turns=True)
+    late = replace(told.receivers[told.other], types=frozenset({LIVE}), may_hear_private=True)
+    told.receivers |= {told.crm: live, told.other: late}
+    call = a_call(0, told.tenant, modes=["EXTERNAL"])
+    masked = call.turns[0].model_copy(update={"words": "•", "is_masked": True})
+    await told.outbox.add([turn_completed(call, masked)], is_live=True)
+    assert await told.states(type=LIVE) == {f"crm {LIVE}": "waiting"}
+    (first,) = await told.claim()
+    assert first.event.data["words"] == "•"
+    await told.settle([first])
+    assert await told.put() == call.id
+    assert await told.states(type=LIVE) == {f"crm {LIVE}": "delivered", f"other {LIVE}": "waiting"}
+    (second,) = await told.outbox.claim(told.other, 10, NOW_MS, 30_000)
+    assert (second.event.id, second.event.data["words"]) == (first.event.id, call.turns[0].words)
+    await told.store.aclose()
+
+
+async def test_the_log_finds_a_number(url: str) -> None:
+    told = Told(url)
+    await told.put(1, caller="+34600000001")
+    await told.put(2, caller="+34600000002")
+    found = await told.outbox.find(told.tenant, DeliveryQuery(number="+34600000002"))
+    assert {row["call_id"] for row in found} == {f"sess_{told.tenant}_2"}
+    assert await told.outbox.find(told.tenant, DeliveryQuery(number="+34600000003")) == []
+    await told.store.aclose()

@@ -15,6 +15,7 @@ from penny.webhooks.events import MODELS, TERMINAL, Event, thin
 from penny.webhooks.sample import make_sample
 from penny.webhooks.telling import (
     NO_ANALYSIS,
+    analysed,
     events_of,
     handed_over,
     lost,
@@ -142,6 +143,18 @@ def test_an_analysis_tells_its_alerts() -> None:
     assert kinds(told)[-2:] == ["alert.raised", "analysis.completed"]
     assert told[-1].data["status"] == "completed"
     assert told[-1].data["derived"] == derived
+
+
+@pytest.mark.parametrize("state", ["completed", "skipped", "failed"])
+def test_an_analysis_that_is_awaited_is_told_when_it_is_over(state: str) -> None:
+    call = a_call()
+    before = events_of(call, awaits_analysis=True)
+    assert "analysis.completed" not in kinds(before)
+    reason = None if state == "completed" else "too short"
+    call = a_call(derived={"state": state, "reason": reason}, processed=True)
+    (done,) = analysed(call)
+    assert (done.data["status"], done.data["reason"]) == (state, reason)
+    assert done.id == events_of(call)[-1].id
 
 
 @pytest.mark.parametrize("kind", list(MODELS))
