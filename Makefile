@@ -139,6 +139,7 @@ bench-phone: $(DEV_STAMP) ## telephone wires before peers of ours: interruptions
 .PHONY: bench-calls
 bench-calls: $(DEV_STAMP) ## 100,000 kept calls: searches beside bare SQL, exports; and what recording adds to a session
 	@$(BIN)/python -m tests.bench.kept_calls
+	@$(BIN)/python -m tests.bench.dashboard
 	@$(BIN)/python -m tests.bench.relay --recording --seconds 3
 
 .PHONY: bench-gpu
@@ -181,6 +182,25 @@ lock: $(LOCK_STAMP) ## compile requirements/*.in (UPGRADE=1: to the newest), rep
 .PHONY: test-roots
 test-roots: ## the first command on clean Debian roots, as root; ALL=1: the second one, too
 	@tests/setup/roots.sh $(ROOTS_TRIED)
+
+.PHONY: test-images
+test-images: $(DEV_STAMP) ## the gateway's image built in a bare root, asked a spoken question there (root)
+	@$(BIN)/python -m tests.setup.images
+
+.PHONY: test-deploy
+test-deploy: $(DEV_STAMP) ## rules by promtool, manifests by kubernetes-validate, compose by docker-compose: those that are here
+	@$(BIN)/python -m tests.deploy.tools
+
+.PHONY: sbom
+sbom: $(LOCK_STAMP) ## what the images hold, as CycloneDX in var/sbom/
+	@mkdir -p var/sbom
+	@$(LOCK)/bin/python requirements/sbom.py penny-gateway base >var/sbom/penny-gateway.json
+	@$(LOCK)/bin/python requirements/sbom.py penny-worker runpod image >var/sbom/penny-worker.json
+	@ls -l var/sbom
+
+.PHONY: capacity
+capacity: $(DEV_STAMP) ## what each configuration carries and costs, from bench-results and deploy/capacity.yaml
+	@$(BIN)/python -m tests.bench.capacity
 
 .PHONY: check-locks
 check-locks: $(LOCK_STAMP) ## ask the index for a wheel of everything locked, for every platform and Python
@@ -245,6 +265,10 @@ bench-brain: $(DEV_STAMP) ## latency of a call with the brain on, slow, failing 
 .PHONY: attacks
 attacks: $(DEV_STAMP) ## every attack of tests/attacks on real processes, measured; writes its tables
 	@$(BIN)/python -m tests.attacks.run
+
+.PHONY: bench-attacked
+bench-attacked: $(DEV_STAMP) ## what others hear, and memory, while one caller attacks: calm and attacked rounds in turn, 7 min
+	@$(BIN)/python -m tests.attacks.run deaf_updates large_messages burst_of_updates retrieves
 
 .PHONY: test-private
 test-private: $(DEV_STAMP) $(WORKER_STAMP) ## private calls of each engine for 3 minutes beside a trap that answers: nothing may reach it (Linux)

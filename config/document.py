@@ -22,8 +22,17 @@ Value = object
 
 _MAX_DEPTH = 20
 _TOO_DEEP = "too many levels"
-_VARIABLE = re.compile(r"\$(?:(?P<escaped>\$)|\{(?P<name>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\})")
-_BROKEN_VARIABLE = re.compile(r"(?<!\$)(?:\$\$)*\$\{(?![A-Za-z_]\w*(?::-[^}]*)?\})")
+
+
+def _build_default(depth: int) -> str:
+    """Pattern of a default: text, and other variables so many levels deep."""
+    inner = rf"\$\{{[A-Za-z_]\w*(?::-{_build_default(depth - 1)})?\}}" if depth else r"(?!)"
+    return rf"(?:[^}}$]|\$(?!\{{)|{inner})*"
+
+
+_NAME_AND_DEFAULT = rf"(?P<name>[A-Za-z_]\w*)(?::-(?P<default>{_build_default(3)}))?"
+_VARIABLE = re.compile(rf"\$(?:(?P<escaped>\$)|\{{{_NAME_AND_DEFAULT}\}})")
+_BROKEN_VARIABLE = re.compile(rf"(?<!\$)(?:\$\$)*\$\{{(?!{_NAME_AND_DEFAULT}\}})")
 
 
 @dataclass(slots=True)
@@ -129,6 +138,8 @@ class _Reader:
                 self.document.refuse(key, "a key is a plain word", line)
                 continue
             name = str(name_node.value)
+            if "${" in name:
+                name = self._fill(name_node, (*key, name)) or ""
             inner = (*key, name)
             if name in mapping:
                 first = self.document.lines[inner]
@@ -167,7 +178,7 @@ class _Reader:
         if value:
             return value
         if default is not None:
-            return str(default)
+            return _VARIABLE.sub(lambda inner: self._look_up(inner, key, line), default)
         if key[:2] == ("penny", "modes") and len(key) > 3:
             self.document.missing.append(MissingVariable(name=name, key=dotted(key), line=line))
             return str(match[0])

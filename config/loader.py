@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -18,6 +18,9 @@ from penny.errors import ConfigError, ConfigErrors
 
 DEFAULT_PATH = Path("penny.yaml")
 PATH_VARIABLE = "PENNY_CONFIG"
+EXTENDS = "extends"
+"""The key of a file over which this one is laid, seen from its own folder."""
+MOST_BASES = 8
 _LONGEST_VALUE = 60
 
 
@@ -39,7 +42,7 @@ def load(
             an earlier version had (``Config.origin.retired``).
     """
     file = path or Path(environment.get(PATH_VARIABLE) or DEFAULT_PATH)
-    document = read_document(_read_text(file), environment)
+    document, folder = _read_with_bases(file, environment, ())
     for key, value in (overrides or {}).items():
         _override(document, tuple(key.split(".")), value)
     retired = take_retired(document)
@@ -48,12 +51,50 @@ def load(
         raise ConfigErrors(_located(file, document.errors))
     origin = Origin(
         path=file.resolve(),
-        folder=file.resolve().parent,
+        folder=folder,
         missing=tuple(document.missing),
         lines={dotted(key): line for key, line in document.lines.items()},
         retired=retired,
     )
     return config.from_file(origin)
+
+
+def _read_with_bases(
+    file: Path, environment: Mapping[str, str], above: tuple[Path, ...]
+) -> tuple[Document, Path]:
+    """A file over those that it extends, and the folder that relative paths are seen from.
+
+    Lines and errors are its own alone: a base that is wrong by itself is told as such.
+
+    Raises:
+        ConfigErrors: a base is wrong.
+    """
+    document = read_document(_read_text(file), environment)
+    if EXTENDS not in document.data:
+        return document, file.resolve().parent
+    named = document.data.pop(EXTENDS)
+    if not isinstance(named, str) or len(above) >= MOST_BASES:
+        document.refuse((EXTENDS,), "names one file, which in the end extends none")
+        raise ConfigErrors(_located(file, document.errors))
+    below = file.resolve().parent / named
+    base, folder = _read_with_bases(below, environment, (*above, file))
+    if base.errors:
+        raise ConfigErrors(_located(below, base.errors))
+    document.data = _over(base.data, document.data)
+    document.from_environment |= base.from_environment
+    document.missing += [each for each in base.missing if each.key not in _dotted(document)]
+    return document, folder
+
+
+def _over(base: object, own: object) -> Any:
+    """Sections are joined key by key; anything else of ``own`` stands for all of the base's."""
+    if not isinstance(base, dict) or not isinstance(own, dict):
+        return own
+    return {**base, **{name: _over(base.get(name), value) for name, value in own.items()}}
+
+
+def _dotted(document: Document) -> set[str]:
+    return {dotted(key) for key in document.lines}
 
 
 def _read_text(file: Path) -> str:

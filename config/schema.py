@@ -15,6 +15,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from config.brain import Action, ActionsSection, BrainSection, CostsSection, SpeakerSection
 from config.calls import CallsSection, TenantCallsSection
 from config.crm import CrmSection
+from config.experiments import ExperimentSection, Name, find_clash
 from config.gateway import GatewaySection
 from config.modes import ModeName, Modes
 from config.prices import ALIASES, PRICES, ModelPrices, find_prices, known_as
@@ -157,6 +158,9 @@ class Config(Section):
     )
     webhooks: WebhooksSection = Field(WebhooksSection(), description="who is told of calls")
     crm: CrmSection = Field(CrmSection(), description="who is asked who calls")
+    experiments: dict[Name, ExperimentSection] = Field(
+        default_factory=dict, description="what is tried on a share of the calls"
+    )
     logs: LogsSection = Field(LogsSection(), description="what Penny writes of itself")
     metrics: MetricsSection = Field(MetricsSection(), description="Prometheus")
     tracing: TracingSettings = Field(
@@ -172,6 +176,18 @@ class Config(Section):
             raise key_error(
                 "penny.profile", f"'{self.penny.profile}' is not a profile; available: {names}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _experiments_do_not_meet(self) -> Self:
+        if clash := find_clash(self.experiments):
+            one, other, key = clash
+            reason = f"{one} changes {key} too: disable one of the two"
+            raise key_error(f"experiments.{other}", reason)
+        running = [name for name, each in self.experiments.items() if each.enabled]
+        if running and not self.calls.enabled:
+            reason = "its results are read from kept calls: set calls.enabled"
+            raise key_error(f"experiments.{running[0]}", reason)
         return self
 
     @model_validator(mode="after")

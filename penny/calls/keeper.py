@@ -29,6 +29,7 @@ from penny.calls.shelf import SUFFIX, Shelf, ShelfUnavailable
 from penny.calls.sound import place, write_sound
 from penny.calls.spool import CALLER, PENNY, Spool, read_log
 from penny.calls.store import CallStore
+from penny.calls.sums import count_anew
 from penny.errors import PennyError
 
 
@@ -42,6 +43,8 @@ LET_GO_EVERY_S = 3600.0
 SWEEP_EVERY = 24
 """Files and rows are compared once in so many of those: a bucket is listed whole."""
 SETTLED = timedelta(days=1)
+COUNTED_AT_ONCE = 10
+COUNT_EVERY_S = 0.05
 UNREADABLE = "unreadable"
 """Where folders go that make no call: for a person to look at."""
 
@@ -95,6 +98,8 @@ class CallKeeper:
         self.tells: Tells | None = None
         """Set before ``start``, where others are to be told of calls."""
         self.kept = 0
+        self.is_counting = True
+        """Whether the figures lack calls that an earlier version kept."""
         self.fault = ""
         """Why calls wait in the spool; '' while they do not."""
 
@@ -114,6 +119,7 @@ class CallKeeper:
         self._news.set()
         self._tasks.spawn(self._keep_on(), name="keep calls")
         self._tasks.spawn(self._let_go_on(), name="let go of calls")
+        self._tasks.spawn(self._count_anew(), name="count calls anew")
 
     async def aclose(self) -> None:
         """Keep what is ready now; what is not waits in the spool for the next start."""
@@ -210,6 +216,19 @@ class CallKeeper:
         place_for = self._root / UNREADABLE
         place_for.mkdir(parents=True, exist_ok=True)
         folder.replace(place_for / folder.name)
+
+    async def _count_anew(self) -> None:
+        """Count what an earlier version kept, a few at a time: the same loop carries calls."""
+        wait_s = COUNT_EVERY_S
+        while True:
+            try:
+                if not await count_anew(self.store.database, self.store.zone_of, COUNTED_AT_ONCE):
+                    return
+                wait_s = COUNT_EVERY_S
+            except StoreUnavailable as error:
+                log.warning("figures_wait", reason=error.message)
+                wait_s = RETRY_S[-1]
+            await asyncio.sleep(wait_s)
 
     # -- letting go ---------------------------------------------------------------------------
 

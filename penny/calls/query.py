@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 from penny.calls.rows import to_ms
+from penny.calls.sums import counts_in, is_test
 from penny.calls.tables import calls
 from penny.errors import ProtocolError
 
@@ -62,6 +63,9 @@ class CallQuery(BaseModel):
     intent: str | None = None
     topic: str | None = None
     alert: bool | None = None
+    figure: str | None = Field(None, max_length=200)
+    """Those behind a figure of the dashboard (``penny.calls.sums.counts_in``)."""
+    test: bool | None = None
     sound: str | None = None
     min_s: float | None = Field(None, ge=0)
     max_s: float | None = Field(None, ge=0)
@@ -120,6 +124,10 @@ def find_calls(
         query = query.where(column("duration_ms") <= wanted.max_s * 1000)
     if wanted.topic is not None:
         query = query.where(calls.c.topics.cast(calls.c.folded.type).contains(f'"{wanted.topic}"'))
+    if wanted.figure is not None:
+        query = query.where(counts_in(wanted.figure))
+    if wanted.test is not None:
+        query = query.where(is_test(wanted.test))
     if said is not None:
         query = query.where(said.condition)
     is_newest, order = wanted.order == "newest", (column("started_ms"), column("id"))

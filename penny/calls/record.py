@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
+from penny.calls.parts import STAGES, stage_ms
 from penny.session.turn_record import TurnRecord
 
 
@@ -112,6 +113,15 @@ class Claim(_Kept):
     action: str = ""
 
 
+class Exposure(_Kept):
+    """A call's part in an experiment: which arm of which phase, and the hash of what the arm is
+    fixed by (the caller, or the call)."""
+
+    arm: str
+    phase: str
+    unit: str
+
+
 class Alert(_Kept):
     """Something of a call that a person should see, raised while it was live (``at_ms``, since it
     began) or by an analysis of its record. ``turns`` are those it rests on."""
@@ -186,6 +196,10 @@ class Call(_Kept):
     is_last_attempt: bool = True
     parent: str = ""
     """The id of the call that this one is a leg of."""
+    is_test: bool = False
+    """Made to try something out (``test: true`` in the session's context): no figure has it."""
+    experiments: dict[str, Exposure] = Field(default_factory=dict)
+    """Those that it took part in, by name: written when the arm took effect."""
     contact: Json = Field(default_factory=dict)
     """What a CRM knew of the caller when the call began: ``status`` (found, several, unknown),
     ``people``, ``company_id``, ``matters``, ``took_ms``; {} where it was not asked in time."""
@@ -259,30 +273,18 @@ def keep_turn(turn: TurnRecord) -> Turn:
 def measure(call: Call) -> Json:
     """The ``Metrics`` of a call, as JSON."""
     spoken = [turn for turn in call.turns if turn.number > 0]
-    stt: list[int] = []
-    llm: list[int] = []
-    tts: list[int] = []
-    total: list[int] = []
+    took: dict[str, list[int]] = {stage: [] for stage in STAGES}
     for turn in spoken:
-        transcript, token, audio = (
-            turn.latency_ms.get(stage) for stage in ("transcript", "first_token", "first_audio")
-        )
-        if transcript is not None:
-            stt.append(max(0, transcript))
-        if transcript is not None and token is not None:
-            llm.append(max(0, token - transcript))
-        if token is not None and audio is not None:
-            tts.append(max(0, audio - token))
-        if audio is not None:
-            total.append(audio)
+        for stage, ms in stage_ms(turn.latency_ms).items():
+            took[stage].append(ms)
     metrics = Metrics(
         conversation_id=call.id,
         duration_seconds=round((call.ended_at - call.started_at).total_seconds(), 3),
         total_turns=len({turn.number for turn in spoken}),
-        avg_stt_latency_ms=_mean(stt),
-        avg_llm_latency_ms=_mean(llm),
-        avg_tts_latency_ms=_mean(tts),
-        total_latency_ms=_mean(total),
+        avg_stt_latency_ms=_mean(took["stt"]),
+        avg_llm_latency_ms=_mean(took["llm"]),
+        avg_tts_latency_ms=_mean(took["tts"]),
+        total_latency_ms=_mean(took["total"]),
         interruptions_count=sum(turn.is_interrupted for turn in call.turns),
     )
     return metrics.model_dump(mode="json")

@@ -169,6 +169,16 @@ class Spool:
             finally:
                 lock.release()
 
+    def is_used(self) -> bool:
+        """Whether a process keeps calls here now."""
+        for own in self._root.glob("proc_*"):
+            try:
+                with FileLock(own / _LOCK, timeout=0):
+                    continue
+            except Timeout:
+                return True
+        return False
+
     def forget(self, folder: Path) -> None:
         """Remove a call's folder, once it is kept elsewhere; the last one's owner goes too."""
         shutil.rmtree(folder, ignore_errors=True)
@@ -237,6 +247,12 @@ def _write_all(calls: list[SpooledCall]) -> list[str]:
 def _calls_in(own: Path) -> list[Path]:
     folders = [path for path in own.iterdir() if path.is_dir()] if own.is_dir() else []
     return sorted(folders, key=lambda path: path.stat().st_mtime)
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a call's folder has all of the call. Raises FileNotFoundError where it is gone."""
+    lines = (folder / LOG).read_bytes().splitlines()
+    return bool(lines) and lines[-1].startswith(b'{"kind":"end"')
 
 
 def read_log(folder: Path) -> list[Json]:

@@ -29,6 +29,7 @@ from penny.calls.query import (
 )
 from penny.calls.record import Call, Turn
 from penny.calls.rows import fold, row_of, turn_rows
+from penny.calls.sums import HOUSE_ZONE, ZoneOf, count_calls
 from penny.calls.tables import (
     analysis_jobs,
     analysis_steps,
@@ -58,10 +59,12 @@ class CallStore:
 
     Args:
         url: ``sqlite:///PATH`` or ``postgresql://…``.
+        zone_of: in which a tenant's days are counted.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, zone_of: ZoneOf = lambda _tenant: HOUSE_ZONE) -> None:
         self.database = Database(url)
+        self.zone_of = zone_of
 
     async def start(self) -> None:
         """See ``Database.start``; the first use does it by itself. Raises StoreUnavailable."""
@@ -92,6 +95,7 @@ class CallStore:
             if call.turns:
                 await connection.execute(turns.insert(), turn_rows(call))
             await self._index(connection, call.id, row["folded"])
+            await count_calls(connection, [call.id], self.zone_of)
             if also is not None:
                 await also(connection)
             return True
@@ -113,6 +117,7 @@ class CallStore:
             await connection.execute(
                 update(calls).where(calls.c.id == call_id).values(record=record, **columns)
             )
+            await count_calls(connection, [call_id], self.zone_of)
 
     async def set_sound(self, call_id: str, sound: Json, also: Also | None = None) -> None:
         """What became of a call's sound. Raises StoreUnavailable."""
@@ -154,6 +159,7 @@ class CallStore:
             await connection.execute(
                 update(calls).where(calls.c.id.in_(found)).values(deleted_ms=now_ms)
             )
+            await count_calls(connection, found, self.zone_of)
             return found
 
     async def purge(self, ids: Sequence[str]) -> None:

@@ -42,6 +42,8 @@ alone."""
 DELETED = text("deleted_ms IS NOT NULL")
 """An index of what is deleted alone: SQLite would read lists by one that has all the others too."""
 
+IN_EXPERIMENTS = text("arms IS NOT NULL")
+
 calls = Table(
     "calls",
     metadata,
@@ -199,6 +201,50 @@ call_figures = Table(
     Column("corrections", Integer, nullable=False),
     Column("clarifications", Integer, nullable=False),
     Index("call_figures_by_start", "tenant", "started_ms"),
+)
+
+counted = Table(
+    "counted",
+    metadata,
+    Column("call_id", String(64), ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("started_ms", BigInteger, nullable=False),
+    Column("mode", String(32), nullable=False),
+    Column("edge", String(32), nullable=False),
+    Column("is_test", Boolean, nullable=False),
+    Column("zone", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("parts", Text, nullable=False),  # what the call adds to the sums, as JSON
+    Column("arms", Text),  # of the experiments that it took part in, as JSON
+    Column("slow_stt", Integer, nullable=False),  # of its slowest turn; -1: none known
+    Column("slow_llm", Integer, nullable=False),
+    Column("slow_tts", Integer, nullable=False),
+    Column("slow_total", Integer, nullable=False),
+    Index(
+        "counted_arms", "started_ms", sqlite_where=IN_EXPERIMENTS, postgresql_where=IN_EXPERIMENTS
+    ),
+)
+
+sums = Table(
+    "sums",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("span", String(8), primary_key=True),
+    Column("starts", String(16), primary_key=True),
+    Column("mode", String(32), primary_key=True),
+    Column("edge", String(32), primary_key=True),
+    Column("is_test", Boolean, primary_key=True),
+    Column("parts", Text, nullable=False),
+    Index("sums_by_time", "span", "starts"),
+)
+
+experiment_stops = Table(
+    "experiment_stops",
+    metadata,
+    Column("name", String(48), primary_key=True),
+    Column("phase", String(16), primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("reason", String(256), nullable=False),
 )
 
 Row = dict[str, Any]

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from rich.console import Console
@@ -19,6 +20,7 @@ from config.schema import Config
 from modes.self_hosted.natural import describe_natural
 from penny.cli.configured import add_config_option, load_config, settle_profile
 from penny.cli.examination import Engine, Examination, describe_engine, examine
+from penny.cli.production import examine_production, public_url, read_facts
 from penny.errors import ConfigErrors, EngineError
 from runpod_worker.egress import probe_lock_down
 
@@ -32,6 +34,12 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     add_config_option(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--production",
+        action="store_true",
+        help="also what must hold before strangers call: keys, TLS, retention, limits, disk …",
+    )
+    parser.add_argument("--url", help="with --production: the https address that callers use")
     parser.set_defaults(run=run)
 
 
@@ -45,6 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
     engines, failure_of_engines = asyncio.run(_load_engines(config))
     today = datetime.now(UTC).date()
     found = examine(config, os.environ, engines, failure_of_engines, today)
+    if arguments.production:
+        facts = read_facts(config, public_url(config, arguments.url))
+        more = tuple(examine_production(config, facts))
+        found = replace(found, findings=(*found.findings, *more))
     natural = describe_natural(asked, os.environ)
     if arguments.json:
         told = {**found.as_json(), "profile": config.penny.profile, "natural": natural}

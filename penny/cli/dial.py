@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ import aiohttp
 from penny.cli.configured import add_config_option, load_config
 from penny.cli.sessions import gateway_url
 from penny.errors import PennyError
+from penny.telephony.dialing import read_list
+from penny.telephony.exclusions import EXCLUSIONS, ExclusionLists
 from penny.trust.house_key import VARIABLE, house_key_path, read_house_key
 
 
@@ -28,7 +30,16 @@ TIMEOUT_S = 20.0
 LATER = "dialing_limit"
 """A cap that is reached: the next of a list is asked for again after ``RETRY_S``."""
 RETRY_S = 5.0
-COLUMNS = ("from", "mode", "language", "greeting", "instructions", "purpose")
+COLUMNS = (
+    "not_before",
+    "attempts",
+    "from",
+    "mode",
+    "language",
+    "greeting",
+    "instructions",
+    "purpose",
+)
 """Of a list, beside ``to``; every other column is context."""
 
 
@@ -39,8 +50,14 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("--list", type=Path, help="CSV with a column `to`, and others")
     parser.add_argument("--url", help="the gateway's address (default: that of penny.yaml)")
     parser.add_argument("--from", dest="from_", help="caller id (default: the tenant's first)")
+    parser.add_argument("--not-before", help="place it then or later: 2026-12-01T10:00+01:00")
+    parser.add_argument("--attempts", type=int, help="calls at most, while busy or not answered")
     for name in ("mode", "language", "greeting", "instructions", "purpose"):
         parser.add_argument(f"--{name}", help=f"{name} of the call")
+    parser.add_argument(
+        "--exclusions", metavar="NAME", help="import the list as this exclusion list"
+    )
+    parser.add_argument("--dated", type=date.fromisoformat, help="of which day it is: 2026-11-30")
     parser.add_argument("--context", help="JSON object that what answers is told")
     parser.add_argument("--wait", action="store_true", help="until the call is over")
     parser.set_defaults(run=run)
@@ -51,9 +68,25 @@ def run(arguments: argparse.Namespace) -> int:
     if (arguments.to is None) == (arguments.list is None):
         raise PennyError("name a number, or --list FILE.csv")
     config = load_config(arguments)
+    if arguments.exclusions is not None:
+        return _import_exclusions(arguments, config.resolve(config.telephony.folder))
     url = gateway_url(config, arguments.url)
     key = read_house_key(house_key_path(config.resolve(config.keys.file)), os.environ)
     return asyncio.run(_dial(arguments, url, key))
+
+
+def _import_exclusions(arguments: argparse.Namespace, folder: Path) -> int:
+    """Keep a list of numbers, one a line, hashed. Raises PennyError."""
+    if arguments.list is None or arguments.dated is None:
+        raise PennyError("--exclusions NAME: name its file with --list and its day with --dated")
+    try:
+        numbers = read_list(arguments.list.read_text("utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise PennyError(f"{arguments.list}: cannot be read: {error}") from error
+    lists = ExclusionLists(folder / EXCLUSIONS)
+    count = lists.replace(arguments.exclusions, numbers, arguments.dated)
+    print(json.dumps({"list": arguments.exclusions, "numbers": count}))
+    return 0
 
 
 async def _dial(arguments: argparse.Namespace, url: str, key: str) -> int:
@@ -70,7 +103,8 @@ async def _dial(arguments: argparse.Namespace, url: str, key: str) -> int:
 
 
 async def _dial_list(http: aiohttp.ClientSession, url: str, arguments: argparse.Namespace) -> int:
-    """One call after the other, each once a day: dialled again, it goes on where it was."""
+    """One call after the other, each once a day: dialled again, it goes on where it was. Those with
+    a ``not_before`` are all written down at once."""
     with arguments.list.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     if not rows or not rows[0].get("to"):
@@ -82,7 +116,9 @@ async def _dial_list(http: aiohttp.ClientSession, url: str, arguments: argparse.
         named = {"Idempotency-Key": hashlib.sha256(name.encode()).hexdigest()}
         try:
             told = await _ask_in_turn(http, f"{url}/v1/calls", wish, named)
-            print(json.dumps(await _until_over(http, url, told)), flush=True)
+            if "not_before" not in wish:
+                told = await _until_over(http, url, told)
+            print(json.dumps(told), flush=True)
         except PennyError as error:
             refused += 1
             print(f"{arguments.list}:{number}: {error.message}", file=sys.stderr)

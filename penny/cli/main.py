@@ -16,7 +16,7 @@ FAILED = 1
 
 _COMMANDS = (
     *("serve", "demo", "talk", "check", "worker", "kb", "keys", "calls", "sessions", "models"),
-    *("voices", "webhooks", "dial"),
+    *("voices", "webhooks", "dial", "experiments", "report", "backup", "restore", "support"),
 )
 
 

@@ -82,6 +82,8 @@ class CrmDesk:
         self._get_call = get_call
         self._clock = clock
         self._known: OrderedDict[Caller, tuple[float, Contact]] = OrderedDict()
+        self.fault = ""
+        """Why callers are not looked up; '' while they are."""
         self.counts: dict[str, int] = {}
         """Look-ups, by what came of them: found, several, unknown, late, failed, remembered."""
 
@@ -101,13 +103,16 @@ class CrmDesk:
             async with asyncio.timeout(wait_s):
                 found = await self.crm.find(caller)
         except TimeoutError:
+            self._note_fault("it does not answer in time")
             return self._count("late", None)
         except CrmUnavailable as error:
-            log.warning("crm_look_up_failed", reason=error.message)
+            self._note_fault(error.message)
             return self._count("failed", None)
-        except Exception:
+        except Exception as error:
             log.exception("crm_look_up_failed")
+            self._note_fault(type(error).__name__)
             return self._count("failed", None)
+        self._note_fault("")
         people = match(found, caller, self.section.region)
         took_ms = round((self._clock() - began_s) * 1000)
         contact = Contact(people, self.crm.name, took_ms)
@@ -123,6 +128,13 @@ class CrmDesk:
             people = contact.people
             if not people or any(ids & {each.id, each.company_id} for each in people):
                 del self._known[caller]
+
+    def _note_fault(self, reason: str) -> None:
+        if reason and not self.fault:
+            log.warning("crm_unavailable", crm=self.crm.name, reason=reason)
+        elif self.fault and not reason:
+            log.info("crm_answers_again", crm=self.crm.name)
+        self.fault = reason
 
     def _count(self, what: str, contact: Contact | None) -> Contact | None:
         self.counts[what] = self.counts.get(what, 0) + 1
@@ -241,6 +253,12 @@ class CrmDesks:
         if contact is None or desk is None:
             return None
         return {**contact.record(), "number": read_number(number, desk.section.region)}
+
+    def fault(self) -> str:
+        """What is wrong with a CRM, for the operator; ''."""
+        wrong = (f"{name}: {desk.fault}" for name, (desk, _) in self._desks.items() if desk.fault)
+        told = "; ".join(wrong)
+        return f"the CRM of {told}" if told else ""
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Look-ups by desk and what came of them."""

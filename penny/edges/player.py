@@ -273,6 +273,11 @@ class Player:
                 return item.item_id, item.heard_ms(now_s)
         return None
 
+    def heard_words(self, now_s: float) -> str:
+        """The words heard by now of the items that sound and are not over."""
+        heard = (i.words.heard(i.heard_ms(now_s)) for i in (*self._sounding, *self._waiting))
+        return " ".join(filter(None, heard))
+
     def next_due_s(self, now_s: float) -> float | None:
         """When ``due`` has something again; None when nothing is queued or sounding."""
         due_s: float | None = None

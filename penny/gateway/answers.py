@@ -140,6 +140,62 @@ class CallPage(_Answer):
     timezone: str
 
 
+class AlertedCall(_Answer):
+    """A call that raised an alert: its kinds, and the first reason that is given."""
+
+    id: str
+    tenant: str
+    started_ms: int
+    mode: str
+    edge: str
+    kinds: list[str]
+    reason: str | None
+
+
+class AlertedCalls(_Answer):
+    """Calls that raised an alert, newest first."""
+
+    calls: list[AlertedCall]
+
+
+class DashboardFigures(_Answer):
+    """Figures of a range of days; null where nothing is known that one could be of.
+
+    ``avg_call_duration`` is in seconds, ``avg_latency`` in ms, ``avg_sentiment`` -1 to 1. The eight
+    first are the names of the user's documents; ``figures`` has every one with its numbers.
+    """
+
+    total_calls_today: int
+    avg_call_duration: float | None
+    resolution_rate: float | None
+    escalation_rate: float | None
+    avg_sentiment: float | None
+    top_topics: list[str]
+    wer_improvement: str | None
+    avg_latency: float | None
+    range: Json
+    yesterday_by_now: int
+    figures: list[Json]
+    series: list[Json]
+    tables: dict[str, list[Json]]
+    is_counting: bool
+
+
+class ExperimentList(_Answer):
+    """Experiments with their arms; a difference is against the first arm, its interval holds at
+    every look."""
+
+    experiments: list[Json]
+
+
+class Stopped(_Answer):
+    """An experiment that was stopped, and whether it ran until now."""
+
+    name: str
+    stopped: bool
+    was_running: bool
+
+
 class Erased(_Answer):
     """The calls that went."""
 

@@ -27,12 +27,15 @@ from modes.registry import (
 )
 from modes.self_hosted.runpod.door import WorkerDoor
 from penny.aio.tasks import TaskOwner
+from penny.experiments.live import Experiments
 from penny.gateway.admin import AdminRoutes
 from penny.gateway.asterisk import AsteriskDoor
 from penny.gateway.audio_api import AudioApi
 from penny.gateway.calls import CallRoutes, CallsCollector
 from penny.gateway.carriers import Carriers
 from penny.gateway.crm import CrmRoom
+from penny.gateway.experiments import ExperimentRoutes, open_experiments
+from penny.gateway.figures import FigureRoutes
 from penny.gateway.guard import make_guard
 from penny.gateway.health import DescriptorWatch, LoopLag
 from penny.gateway.kb import KbRoutes, SharedKb
@@ -102,6 +105,7 @@ class Gateway:
         self._carriers: Carriers | None = None
         self._kept: KeptCalls | None = None
         self._webhooks: Webhooks | None = None
+        self._experiments: Experiments | None = None
         self._crm: CrmRoom | None = None
         self._company: Company | None = None
         self._calls_fault = ""
@@ -148,6 +152,7 @@ class Gateway:
             access_log=None,
             shutdown_timeout=2.0,
             keepalive_timeout=REQUEST_WAIT_S,
+            auto_decompress=False,  # a megabyte may be a thousand of them
         )
         await self.runner.setup()
         await trust.admission.start()
@@ -208,7 +213,7 @@ class Gateway:
     ) -> web.Application:
         config = self._config
         external = broker.modes.get("EXTERNAL")
-        faults = [kb.degraded, self._tell_of_calls, self._tell_of_webhooks]
+        faults = [kb.degraded, self._tell_of_calls, self._tell_of_webhooks, self._tell_of_crm]
         if isinstance(external, ExternalMode):
             metrics.figures.append(external.counts.collect)
             faults.append(external.counts.fault)
@@ -285,7 +290,7 @@ class Gateway:
         faults = {"calls": self._tell_of_calls, "webhooks": self._tell_of_webhooks}
         told = (routes.describe_operation, self.describe_engines, faults)
         SetUpRoutes(self._config, *told, telephony.describe).add_to(app)
-        needs_calls = ("/calls", "/webhooks")
+        needs_calls = ("/calls", "/dashboard", "/experiments", "/webhooks")
         PageRoutes(
             trust.gate,
             lambda path: path not in needs_calls or kept is not None,
@@ -294,6 +299,9 @@ class Gateway:
         app.router.add_get("/openapi.json", serve_document)
         if kept is not None:
             CallRoutes(kept, time.time).add_to(app)
+            FigureRoutes(kept, time.time).add_to(app)
+            if self._experiments is not None:
+                ExperimentRoutes(self._config.experiments, self._experiments).add_to(app)
             if self._carriers is not None:
                 self._carriers.phones.keep = kept.keeper.keep_unconnected
             metrics.figures.append(CallsCollector(kept.keeper).collect)
@@ -306,14 +314,8 @@ class Gateway:
 
     async def _keep_calls(self, broker: Broker, trust: Trust, clock: Callable[[], float]) -> None:
         """Keep every call from now on. A gateway talks where nothing can be kept; it says so."""
-        kept = KeptCalls(
-            self._config,
-            trust.watches,
-            clock,
-            time.time,
-            read_answer,
-            is_open=not trust.gate.needs_key,
-        )
+        watches, is_open = trust.watches, not trust.gate.needs_key
+        kept = KeptCalls(self._config, watches, clock, time.time, read_answer, is_open=is_open)
         crm = CrmRoom(self._config, kept, clock, time.time)
         webhooks = Webhooks(self._config, kept, clock, time.time, crm.desks.receivers())
         try:
@@ -323,8 +325,10 @@ class Gateway:
             self._calls_fault = f"calls are not kept: {error.strerror}"
             return
         self._kept, self._webhooks, self._crm = kept, webhooks, crm
+        self._experiments = open_experiments(self._config, kept)
         kept.attach(broker)
         crm.attach(broker)  # before those who tell of a call's beginning
+        await self._experiments.start(broker)
         await webhooks.start(broker)
 
     def _tell_of_calls(self) -> str:
@@ -342,6 +346,9 @@ class Gateway:
 
     def _tell_of_webhooks(self) -> str:
         return self._webhooks.fault() if self._webhooks is not None else ""
+
+    def _tell_of_crm(self) -> str:
+        return self._crm.desks.fault() if self._crm is not None else ""
 
     def describe_engines(self) -> str:
         """Which engines the local worker runs and why, in a line; "" where the file names them."""
@@ -367,10 +374,9 @@ class Gateway:
                 await mode.aclose()
         if self.runner is not None:
             await self.runner.cleanup()
-        if self._webhooks is not None:
-            await self._webhooks.aclose()
-        if self._crm is not None:
-            await self._crm.aclose()
+        for room in (self._webhooks, self._experiments, self._crm):
+            if room is not None:
+                await room.aclose()
         if self._kept is not None:
             await self._kept.keeper.aclose()
         await self._tasks.aclose()

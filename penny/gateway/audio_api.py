@@ -198,6 +198,7 @@ class AudioApi:
 
     async def _speak(self, request: web.Request) -> web.StreamResponse:
         try:
+            await self._gate.admit_page(request, "sessions:open")
             wish = await _read_speech(request)
             voice = {"voice": wish.voice} if wish.voice else {}
             session = {"audio": {"output": {"speed": wish.speed, **voice}}}

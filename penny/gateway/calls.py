@@ -41,7 +41,7 @@ from penny.calls.record import Call, Links, RecordingWish
 from penny.calls.shelf import LINK_S, ShelfUnavailable
 from penny.calls.transcript import as_text, as_vtt
 from penny.errors import PennyError, ProtocolError
-from penny.gateway.dialer import read_body
+from penny.gateway.dial_routes import read_body
 from penny.gateway.guard import WHO, refusal
 from penny.gateway.kept_calls import KeptCalls
 from penny.trust.identity import Identity
@@ -67,33 +67,33 @@ class CallRoutes:
 
     def add_to(self, app: web.Application) -> None:
         router = app.router
-        router.add_get("/v1/calls", _told(self._find))
-        router.add_get("/v1/calls/export", _told(self._export))
-        router.add_get("/v1/calls/{id}", _told(self._show))
-        router.add_delete("/v1/calls/{id}", _told(self._erase))
-        router.add_get("/v1/calls/{id}/metrics", _told(self._metrics))
-        router.add_get("/v1/calls/{id}/transcript", _told(self._transcript))
-        router.add_get("/v1/calls/{id}/audio", _told(self._audio))
-        router.add_post("/v1/calls/{id}/hold", _told(self._hold))
-        router.add_post("/v1/calls/{id}/recording", _told(self._pause))
-        router.add_post("/v1/calls/{id}/links", _told(self._link))
-        router.add_get("/conversations/{id}/metrics", _told(self._metrics))
-        router.add_get("/storage/stats", _told(self._stats))
+        router.add_get("/v1/calls", told(self._find))
+        router.add_get("/v1/calls/export", told(self._export))
+        router.add_get("/v1/calls/{id}", told(self._show))
+        router.add_delete("/v1/calls/{id}", told(self._erase))
+        router.add_get("/v1/calls/{id}/metrics", told(self._metrics))
+        router.add_get("/v1/calls/{id}/transcript", told(self._transcript))
+        router.add_get("/v1/calls/{id}/audio", told(self._audio))
+        router.add_post("/v1/calls/{id}/hold", told(self._hold))
+        router.add_post("/v1/calls/{id}/recording", told(self._pause))
+        router.add_post("/v1/calls/{id}/links", told(self._link))
+        router.add_get("/conversations/{id}/metrics", told(self._metrics))
+        router.add_get("/storage/stats", told(self._stats))
 
     async def _find(self, request: web.Request) -> web.StreamResponse:
         zone = self._zone(request)
         query = read_query(request, zone)
-        found, cursor = await self._store.find(_whose(request), query)
-        return _json({"calls": found, "cursor": cursor, "timezone": zone.key})
+        found, cursor = await self._store.find(whose(request), query)
+        return as_json({"calls": found, "cursor": cursor, "timezone": zone.key})
 
     async def _show(self, request: web.Request) -> web.StreamResponse:
         call = await self._get(request, "read")
         legs = await self._store.legs(call.tenant, call)
-        return _json({**call.model_dump(mode="json"), "legs": legs})
+        return as_json({**call.model_dump(mode="json"), "legs": legs})
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         call = await self._get(request, "read")
-        return _json(call.metrics)
+        return as_json(call.metrics)
 
     async def _transcript(self, request: web.Request) -> web.StreamResponse:
         form = request.query.get("format", "json")
@@ -101,7 +101,7 @@ class CallRoutes:
             raise ProtocolError("format: use json, vtt or text", field="format")
         call = await self._get(request, "read")
         if form == "json":
-            return _json([turn.model_dump(mode="json") for turn in call.turns])
+            return as_json([turn.model_dump(mode="json") for turn in call.turns])
         text = as_vtt(call) if form == "vtt" else as_text(call)
         kind = "text/vtt" if form == "vtt" else "text/plain"
         return web.Response(text=text, content_type=kind, charset="utf-8")
@@ -116,7 +116,7 @@ class CallRoutes:
                 f"the sound of this call is {call.sound.get('state')}", code="sound_absent"
             )
         if request.query.get("link") == "true":
-            return _json({"url": await shelf.link(name), "expires_in_s": LINK_S})
+            return as_json({"url": await shelf.link(name), "expires_in_s": LINK_S})
         headers = {"Content-Type": "audio/flac", "Cache-Control": "private, no-store"}
         path = await asyncio.to_thread(shelf.local, name)
         if path is not None:
@@ -127,19 +127,19 @@ class CallRoutes:
         held = await _read_flag(request, "held")
         call = await self._get(request, "held" if held else "released")
         await self._store.set_held(call.tenant, call.id, held=held)
-        return _json({"id": call.id, "held": held})
+        return as_json({"id": call.id, "held": held})
 
     async def _erase(self, request: web.Request) -> web.StreamResponse:
         call = await self._get(request, "erased")
         gone = await self._keeper.erase(call.tenant, [call.id])
         if not gone:
             raise ProtocolError("this call is under legal hold; release it first", code="held")
-        return _json({"erased": gone})
+        return as_json({"erased": gone})
 
     async def _pause(self, request: web.Request) -> web.StreamResponse:
         wish = await read_body(request, RecordingWish)
         call_id = request.match_info["id"]
-        live = self._kept.find_live(_whose(request), call_id)
+        live = self._kept.find_live(whose(request), call_id)
         if live is None:
             raise ProtocolError("no such call is live here", code="call_not_found")
         now_s = asyncio.get_running_loop().time()
@@ -149,23 +149,23 @@ class CallRoutes:
             live.pause(now_s)
         else:
             live.resume(now_s)
-        return _json({"id": call_id, **wish.model_dump()})
+        return as_json({"id": call_id, **wish.model_dump()})
 
     async def _link(self, request: web.Request) -> web.StreamResponse:
         links = (await read_body(request, Links)).model_dump(exclude_none=True)
-        call_id, whose = request.match_info["id"], _whose(request)
+        call_id, mine = request.match_info["id"], whose(request)
         parent = links.get("parent")
         if not links:
             raise ProtocolError("parent: send it, or pbx_recording", field="parent")
-        if parent and (parent == call_id or not await self._is_known(whose, parent)):
+        if parent and (parent == call_id or not await self._is_known(mine, parent)):
             raise ProtocolError("parent: name another call of yours", field="parent")
-        live = self._kept.find_live(whose, call_id)
+        live = self._kept.find_live(mine, call_id)
         if live is not None:
             live.link(**links)
         else:
             call = await self._get(request, "linked")
             await self._store.set_links(call.tenant, call.id, links)
-        return _json({"id": call_id, **links})
+        return as_json({"id": call_id, **links})
 
     async def _is_known(self, whose: str | None, call_id: str) -> bool:
         """Whether there is such a call, live or kept."""
@@ -174,28 +174,28 @@ class CallRoutes:
         return await self._store.get(whose, call_id) is not None
 
     async def _stats(self, request: web.Request) -> web.StreamResponse:
-        tenant = _whose(request)
+        tenant = whose(request)
         counts = await self._store.count(tenant)
         spool = {} if tenant else {"in_spool": self._keeper.waiting}
-        return _json({**counts, **spool})
+        return as_json({**counts, **spool})
 
     async def _export(self, request: web.Request) -> web.StreamResponse:
         form = request.query.get("format", "csv")
         who, zone = request[WHO], self._zone(request)
         query = read_query(request, zone, ignore=("format",))
         if form in FORMATS:
-            kind, pieces = KINDS[form], export(self._store, _whose(request), query, form, zone)
+            kind, pieces = KINDS[form], export(self._store, whose(request), query, form, zone)
             await self._note(who, "exported", "")
         elif form == ZIP:
             check(who, "calls:audio")
-            kind, pieces = "application/zip", self._copy(who, _whose(request), query)
+            kind, pieces = "application/zip", self._copy(who, whose(request), query)
         else:
             raise ProtocolError(f"format: use one of {', '.join((*FORMATS, ZIP))}", field="format")
         first = await anext(pieces, b"")  # what is wrong is told by its status
         headers = {
             "Content-Disposition": f'attachment; filename="calls.{form}"',
             "Content-Type": kind,
-            "X-Penny-Calls": str(await self._store.count_found(_whose(request), query)),
+            "X-Penny-Calls": str(await self._store.count_found(whose(request), query)),
         }
         return await _send(request, web.StreamResponse(headers=headers), first, pieces)
 
@@ -215,7 +215,7 @@ class CallRoutes:
 
     async def _get(self, request: web.Request, action: str) -> Call:
         """The call that the address names. Raises ProtocolError, StoreUnavailable."""
-        call = await self._store.get(_whose(request), request.match_info["id"])
+        call = await self._store.get(whose(request), request.match_info["id"])
         if call is None:
             raise ProtocolError("there is no such call", code="call_not_found")
         await self._note(request[WHO], action, call.id)
@@ -253,7 +253,8 @@ def read_query(request: web.Request, zone: ZoneInfo, ignore: tuple[str, ...] = (
         zone: of days and moments that name none.
     """
     given = {k: v for k, v in request.query.items() if k not in ("api_key", *ignore)}
-    if given.get("tenant", whose := _whose(request)) != whose and whose is not None:
+    mine = whose(request)
+    if mine is not None and given.get("tenant", mine) != mine:
         raise ProtocolError("tenant: this key sees the calls of its own alone", field="tenant")
     try:
         return CallQuery.model_validate(given).in_zone(zone)
@@ -263,8 +264,8 @@ def read_query(request: web.Request, zone: ZoneInfo, ignore: tuple[str, ...] = (
         raise ProtocolError(f"{name}: {first['msg']}", field=name) from error
 
 
-def _told(handler: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]:
-    """The handler, whose PennyErrors are answers."""
+def told(handler: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]:
+    """The handler of a route, whose PennyErrors are answers."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
@@ -278,7 +279,7 @@ def _told(handler: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]
     return handle
 
 
-def _whose(request: web.Request) -> str | None:
+def whose(request: web.Request) -> str | None:
     """The tenant whose calls this key sees; None: every one's."""
     who: Identity = request[WHO]
     return None if "tenants:all" in who.rights else who.tenant
@@ -295,7 +296,8 @@ async def _read_flag(request: web.Request, name: str) -> bool:
     return flag
 
 
-def _json(body: Any) -> web.Response:
+def as_json(body: Any) -> web.Response:
+    """An answer."""
     return web.Response(body=dump_json(body), content_type="application/json")
 
 

@@ -5,22 +5,31 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from config.credentials import read_secret
 from config.schema import Config
 from penny.errors import ConfigError
 from penny.gateway.asterisk import AsteriskDoor
+from penny.gateway.callbacks import CallBacks
+from penny.gateway.dial_routes import DialRoutes
 from penny.gateway.dialer import Dialer
 from penny.gateway.gate import Gate
 from penny.gateway.live_phones import LivePhoneRoutes
 from penny.gateway.metrics import Metrics
 from penny.gateway.opening import Notice
 from penny.gateway.phones import Phones
+from penny.gateway.trunks import TrunkRounds
 from penny.gateway.twilio import TwilioDoor
 from penny.session.broker import Broker
+from penny.session.observers import Observer
+from penny.session.session import Session
+from penny.session.turn_recorder import TurnRecorder
+from penny.telephony.probe import Probe
 from penny.telephony.store import TelephonyStore
 
 
@@ -48,8 +57,9 @@ class Carriers:
         self.phones = Phones(broker, config, gate, clock, notice, metrics.phone_late.observe)
         self.twilio: TwilioDoor | None = None
         self.dialer = Dialer(config, self.phones.check, self.phones.keep_unconnected)
-        self.dialer.add_to(app)
+        DialRoutes(self.dialer).add_to(app)
         self.phones.never_call = self.dialer.never_call
+        self.phones.answered_by = self.dialer.answered_by
         LivePhoneRoutes(self.phones, broker.end_session).add_to(app)
         metrics.figures.append(self.collect)
         section = config.telephony.twilio
@@ -68,18 +78,41 @@ class Carriers:
             self.twilio.add_to(app)
             self.twilio.placed, self.dialer.placer = self.dialer, self.twilio
         self.asterisk: AsteriskDoor | None = None
+        self._trunks: TrunkRounds | None = None
         if config.telephony.asterisk.enabled:
             folder = config.resolve(config.telephony.folder)
             store = TelephonyStore(folder, config.telephony, os.environ)
             self.asterisk = AsteriskDoor(config, self.phones, store, clock)
+            probe = Probe(time.monotonic, allow_loopback=config.telephony.probe_loopback)
+            self._trunks = TrunkRounds(store, probe, time.monotonic)
+            metrics.figures.append(self._trunks.collect)
             metrics.figures.append(self.asterisk.collect)
             self.asterisk.add_to(app)
+
+        self._config, self._gate = config, gate
+        self._call_backs = CallBacks(self.dialer, self._local_now, config.crm.region)
+        if self.dialer.placer is not None:
+            broker.add_observer(self._hear_call_backs)
+
+    def _local_now(self, tenant: str) -> datetime:
+        return datetime.now(ZoneInfo(self._config.telephony.dialing_of(tenant).timezone))
+
+    def _hear_call_backs(self, session: Session, _turns: TurnRecorder) -> Observer:
+        call = self.phones.calls.get(session.id)
+        language = (call.language if call else "") or self._config.session.language
+        theirs = ""
+        if call is not None:
+            theirs = call.caller if call.direction == "inbound" else call.callee
+        tenant = call.tenant if call is not None else self._gate.tenant_of(session.id)
+        return self._call_backs.watch(session.id, tenant, theirs, language)
 
     async def start(self) -> None:
         """Listen where HTTP is not the way. Raises ConfigError."""
         self.dialer.start()
         if self.asterisk is not None:
             await self.asterisk.start()
+        if self._trunks is not None:
+            self._trunks.start()
 
     def close(self) -> None:
         """Take no further call by those ways; live ones go on."""
@@ -88,8 +121,9 @@ class Carriers:
 
     async def aclose(self) -> None:
         await self.phones.aclose()
+        await self._call_backs.aclose()
         await self.dialer.aclose()
-        for door in (self.twilio, self.asterisk):
+        for door in (self.twilio, self.asterisk, self._trunks):
             if door is not None:
                 await door.aclose()
 
@@ -97,3 +131,8 @@ class Carriers:
         """The calls under way, for the operator."""
         live = len(self.phones.edges)
         yield GaugeMetricFamily("penny_phone_calls", "Telephone calls under way", value=live)
+        told = "Calls that were asked for and that no rule allowed"
+        refused = CounterMetricFamily("penny_dials_refused", told, labels=["reason"])
+        for reason, count in self.dialer.refused.items():
+            refused.add_metric([reason], count)
+        yield refused

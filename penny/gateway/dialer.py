@@ -1,33 +1,30 @@
-"""Calls that this gateway places: asked for over HTTP, allowed, written down, placed, told of.
+"""Calls that this gateway places: allowed, written down, placed, told of, and tried again.
 
-    POST /v1/calls          {"to": "+34…", …}: place a call; ``Idempotency-Key`` names the wish
-    GET  /v1/dials/{id}     where it is, and how it ended
-    POST /v1/do-not-call    {"number": "+34…"}: never call it again
-
-The order is fixed: rules, record, carrier. What the carrier tells of a call, and the end of its
-session, each may be the last word; the first that is one counts.
+The order is fixed: rules, record, carrier. A call that waits is written down too, and asked about
+again when its time has come: what forbids it then ends it, what only delays it (hours, caps, no
+room) moves it. What the carrier tells of a call, and the end of its session, each may be the last
+word; the first that is one counts.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
-from aiohttp import web
-from pydantic import ValidationError
 
 from config.schema import Config
 from config.telephony import DialingSection
 from penny.aio.tasks import TaskOwner
-from penny.errors import PennyError, ProtocolError
-from penny.gateway.guard import WHO, refusal
+from penny.errors import PennyError
 from penny.gateway.phones import PhoneCall
+from penny.gateway.placed_calls import Placer, as_call
 from penny.ids import new_id
 from penny.telephony.dial_book import Dial, DialBook
 from penny.telephony.dialing import (
@@ -36,14 +33,15 @@ from penny.telephony.dialing import (
     check_consent,
     check_counts,
     check_destination,
-    check_moment,
     choose_caller_id,
     read_list,
     read_number,
+    retry_after_s,
 )
-from penny.telephony.wishes import DialWish, OptOut
+from penny.telephony.exclusions import EXCLUSIONS, ExclusionLists
+from penny.telephony.local_hours import check_hours, next_moment
+from penny.telephony.wishes import DialWish
 from penny.trust.identity import Identity
-from penny.writable import dump_json
 
 
 log = structlog.get_logger()
@@ -58,33 +56,11 @@ ENDS = {
     "failed": "failed",
 }
 """A carrier's last word -> the outcome."""
-LOOK_EVERY_S = 10.0
+LOOK_EVERY_S = 2.0
+LATER_S = 10.0
+"""A call that waits for a place or a cap of the minute is looked at again after this."""
 MOMENTS = {"ringing": "ringing", "in-progress": "answered"}
-STATUS = {
-    "dialing_denied": 403,
-    "caller_id_denied": 403,
-    "do_not_call": 403,
-    "consent_missing": 403,
-    "dialing_hours": 409,
-    "dialing_limit": 429,
-    "keys_still_sound": 409,
-    "idempotency_mismatch": 409,
-    "dial_not_found": 404,
-    "call_not_found": 404,
-    "transfer_unknown": 404,
-    "carrier_refused": 502,
-    "no_carrier": 503,
-    "session_refused": 503,
-}
-"""Error code -> HTTP status; else 400."""
-
-
-class Placer(Protocol):
-    """What places calls: a carrier."""
-
-    async def place(self, dial: Dial, section: DialingSection) -> str:
-        """Place a call; the carrier's name for it. Raises PennyError."""
-        ...
+DAILY = ("per_day", "attempts")
 
 
 class Dialer:
@@ -103,22 +79,20 @@ class Dialer:
         keep: Callable[[PhoneCall, str], None],
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        self._config = config
+        self.config = config
         self._check = check
         self._keep = keep
         self._wall_clock = wall_clock
         folder = config.resolve(config.telephony.folder)
         self.book = DialBook(folder / "dials.sqlite", wall_clock)
+        self._exclusions = ExclusionLists(folder / EXCLUSIONS)
         self.placer: Placer | None = None
+        self.refused: dict[str, int] = {}
+        """Calls that no rule allowed, by the code of the rule."""
         self._tasks = TaskOwner("dialer")
 
-    def add_to(self, app: web.Application) -> None:
-        app.router.add_post("/v1/calls", answered(self._place))
-        app.router.add_get("/v1/dials/{id}", answered(self._show))
-        app.router.add_post("/v1/do-not-call", answered(self._opt_out))
-
     def start(self) -> None:
-        """End calls that are over by the clock from now on, those that a crash left too."""
+        """From now on place what is due, and end what is over by the clock, of a crash too."""
         self._tasks.spawn(self._watch(), name="clock of placed calls")
 
     async def aclose(self) -> None:
@@ -128,6 +102,7 @@ class Dialer:
         while True:
             try:
                 await self.expire()
+                await self.place_due()
             except Exception:  # the next look may find the file free
                 log.exception("dials_not_looked_at")
             await asyncio.sleep(LOOK_EVERY_S)
@@ -136,28 +111,6 @@ class Dialer:
         """End what is over by the clock, each told once."""
         for dial in await asyncio.to_thread(self.book.expire):
             await self._told_over(dial, "unknown")
-
-    # -- routes -------------------------------------------------------------------------------
-
-    async def _place(self, request: web.Request) -> web.Response:
-        wish = await read_body(request, DialWish)
-        key = request.headers.get("Idempotency-Key")
-        dial = await self.place(request[WHO], wish, key)
-        return _json(describe(dial), 202)
-
-    async def _show(self, request: web.Request) -> web.Response:
-        who: Identity = request[WHO]
-        tenant = None if "tenants:all" in who.rights else who.tenant
-        await self.expire()
-        dial = await asyncio.to_thread(self.book.find, request.match_info["id"], tenant)
-        if dial is None:
-            raise ProtocolError("there is no such call", code="dial_not_found")
-        return _json(describe(dial))
-
-    async def _opt_out(self, request: web.Request) -> web.Response:
-        number = read_number((await read_body(request, OptOut)).number)
-        await asyncio.to_thread(self.book.opt_out, request[WHO].tenant, number)
-        return web.Response(status=204)
 
     async def never_call(self, tenant: str, number: str) -> bool:
         """Who is called asked for no more calls: from now on none is placed. False where the number
@@ -171,31 +124,63 @@ class Dialer:
         log.info("opted_out", tenant=tenant)
         return True
 
-    # -- placing ------------------------------------------------------------------------------
+    # -- asking -------------------------------------------------------------------------------
 
     async def place(self, who: Identity, wish: DialWish, key: str | None = None) -> Dial:
-        """Place a call, or say why not. Raises DialRefused, PennyError.
+        """Place a call now, or say why not. Raises DialRefused, PennyError.
 
         Args:
             key: asked for again with the same one, it is the same call.
         """
-        section = self._config.telephony.dialing_of(who.tenant)
-        number = read_number(wish.to)
         if key is not None and (known := await self._asked_before(who.tenant, key, wish)):
             return known
-        local = datetime.fromtimestamp(self._wall_clock(), ZoneInfo(section.timezone))
-        check_destination(number, section, await self._never(who.tenant, section))
+        dial, section = await self._allow(who.tenant, wish)
+        with self._counted():
+            check_hours(dial.number, self._now(), section)
+        placer = self._placer()
+        self._check(as_call(dial))
+        await self.expire()
+        dial, is_new = await asyncio.to_thread(self.book.reserve, dial, key, *self._limits(section))
+        if is_new:
+            await self._hand_to_carrier(dial, section, placer)
+        return await asyncio.to_thread(self.book.find, dial.id) or dial
+
+    async def schedule(self, who: Identity, wish: DialWish, key: str | None = None) -> Dial:
+        """Have a call placed at ``wish.not_before`` or the next moment that is allowed. It is
+        written down and survives a restart. Raises DialRefused for what no moment would allow.
+
+        Args:
+            key: as in ``place``.
+        """
+        if key is not None and (known := await self._asked_before(who.tenant, key, wish)):
+            return known
+        dial, section = await self._allow(who.tenant, wish)
+        self._placer()
+        due = next_moment(dial.number, max(wish.not_before or self._now(), self._now()), section)
+        dial = replace(dial, due_s=due.timestamp())
+        scheduled, _ = await asyncio.to_thread(self.book.schedule, dial, key)
+        log.info("call_scheduled", dial_id=scheduled.id, tenant=dial.tenant)
+        return scheduled
+
+    async def _allow(self, tenant: str, wish: DialWish) -> tuple[Dial, DialingSection]:
+        """The record of a call that no rule forbids; hours and caps are not asked. Raises
+        DialRefused."""
+        with self._counted():
+            return await self._check_rules(tenant, wish)
+
+    async def _check_rules(self, tenant: str, wish: DialWish) -> tuple[Dial, DialingSection]:
+        section = self.config.telephony.dialing_of(tenant)
+        number = read_number(wish.to)
+        check_destination(number, section, await self._never(tenant, section))
         caller_id = choose_caller_id(wish.from_, section)
-        check_moment(local, section)
         if wish.purpose == "commercial":
-            check_consent(wish.consent.at if wish.consent else None, local.date())
-        if self.placer is None:
-            raise PennyError(
-                "no carrier places calls here; set telephony.twilio", code="no_carrier"
-            )
+            today = self._now().astimezone(ZoneInfo(section.timezone)).date()
+            check_consent(wish.consent.at if wish.consent else None, today)
+            lists = section.exclusions
+            await asyncio.to_thread(self._exclusions.check, lists, number, today)
         dial = Dial(
             id=new_id("dial"),
-            tenant=who.tenant,
+            tenant=tenant,
             number=number,
             caller_id=caller_id,
             session_id=new_id("sess"),
@@ -206,21 +191,9 @@ class Dialer:
             answered_s=None,
             ended_s=None,
             outcome=None,
+            attempts=wish.attempts,
         )
-        self._check(_as_call(dial))
-
-        def check(counts: DialCounts) -> None:
-            check_counts(counts, section)
-
-        await self.expire()
-        day_from_s = local.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
-        dial, is_new = await asyncio.to_thread(
-            self.book.reserve, dial, key, day_from_s, section.ring_s, section.max_s, check
-        )
-        if is_new:
-            await self._hand_to_carrier(dial, section, self.placer)
-        found = await asyncio.to_thread(self.book.find, dial.id)
-        return found or dial
+        return dial, section
 
     async def _asked_before(self, tenant: str, key: str, wish: DialWish) -> Dial | None:
         """The call that this key named before. Raises DialRefused where it named another wish."""
@@ -233,6 +206,70 @@ class Dialer:
             )
         return known
 
+    # -- placing ------------------------------------------------------------------------------
+
+    async def place_due(self) -> None:
+        """Place the calls whose time has come; what cannot be placed now waits on."""
+        for dial in await asyncio.to_thread(self.book.due):
+            try:
+                await self._place_waiting(dial)
+            except DialRefused as error:
+                log.warning("scheduled_call_denied", dial_id=dial.id, code=error.code)
+                await self._end(dial, "denied")
+            except PennyError as error:  # the carrier's no: the call is over by it
+                log.warning("scheduled_call_not_placed", dial_id=dial.id, code=error.code)
+            except Exception:  # it keeps no other call waiting
+                log.exception("scheduled_call_failed", dial_id=dial.id)
+                await self._end(dial, "failed")
+
+    async def _place_waiting(self, dial: Dial) -> None:
+        """Raises DialRefused: never; PennyError: the carrier refused it, and it is over."""
+        _, section = await self._allow(dial.tenant, DialWish.model_validate(dial.asked))
+        allowed = next_moment(dial.number, self._now(), section)
+        if allowed > self._now():
+            await asyncio.to_thread(self.book.defer, dial.id, allowed.timestamp())
+            return
+        try:
+            placer = self._placer()
+            self._check(as_call(dial))
+            claimed = await asyncio.to_thread(self.book.claim, dial, *self._limits(section))
+        except PennyError as error:
+            await self._wait(dial, section, error)
+            return
+        if claimed is not None:
+            await self._hand_to_carrier(claimed, section, placer)
+
+    async def _wait(self, dial: Dial, section: DialingSection, error: PennyError) -> None:
+        """Until there is room, or the next day where the day's calls are made."""
+        due = self._now() + timedelta(seconds=LATER_S)
+        if error.code == "dialing_limit" and error.field in DAILY:
+            due = next_moment(dial.number, self._day_of(section) + timedelta(days=1), section)
+        log.info("scheduled_call_waits", dial_id=dial.id, code=error.code, field=error.field)
+        await asyncio.to_thread(self.book.defer, dial.id, due.timestamp())
+
+    def _limits(
+        self, section: DialingSection
+    ) -> tuple[float, float, float, Callable[[DialCounts], None]]:
+        """What ``DialBook.reserve`` is told of a tenant's caps."""
+
+        def check(counts: DialCounts) -> None:
+            with self._counted():
+                check_counts(counts, section)
+
+        return self._day_of(section).timestamp(), section.ring_s, section.max_s, check
+
+    def _day_of(self, section: DialingSection) -> datetime:
+        """When the tenant's day began."""
+        local = self._now().astimezone(ZoneInfo(section.timezone))
+        return local.replace(hour=0, minute=0, second=0, microsecond=0)
+
+    def _placer(self) -> Placer:
+        if self.placer is None:
+            raise PennyError(
+                "no carrier places calls here; set telephony.twilio", code="no_carrier"
+            )
+        return self.placer
+
     async def _hand_to_carrier(self, dial: Dial, section: DialingSection, placer: Placer) -> None:
         try:
             call_sid = await placer.place(dial, section)
@@ -242,13 +279,13 @@ class Dialer:
                 await self._end(dial, "failed")
             raise
         await asyncio.to_thread(self.book.note, dial.id, call_sid)
-        log.info("call_placed", dial_id=dial.id, tenant=dial.tenant)
+        log.info("call_placed", dial_id=dial.id, tenant=dial.tenant, attempt=dial.attempt)
 
     async def _never(self, tenant: str, section: DialingSection) -> frozenset[str]:
         opted_out = await asyncio.to_thread(self.book.opted_out, tenant)
         if section.do_not_call is None:
             return opted_out
-        path = self._config.resolve(section.do_not_call)
+        path = self.config.resolve(section.do_not_call)
         try:
             text = await asyncio.to_thread(path.read_text, "utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -259,6 +296,18 @@ class Dialer:
             ) from error
         return opted_out | read_list(text)
 
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._wall_clock(), UTC)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """What is refused here is counted."""
+        try:
+            yield
+        except DialRefused as error:
+            self.refused[error.code] = self.refused.get(error.code, 0) + 1
+            raise
+
     # -- the carrier's word -------------------------------------------------------------------
 
     async def find(self, dial_id: str) -> PhoneCall | None:
@@ -268,7 +317,15 @@ class Dialer:
         if dial is None or dial.outcome is not None:
             return None
         await asyncio.to_thread(self.book.note, dial.id, dial.call_sid, "answered")
-        return _as_call(dial)
+        return as_call(dial)
+
+    async def of_sid(self, call_sid: str) -> PhoneCall | None:
+        """The call that the carrier names so, its dial in the context; None where it is over."""
+        dial = await asyncio.to_thread(self.book.of_sid, call_sid)
+        if dial is None or dial.outcome is not None:
+            return None
+        call = as_call(dial)
+        return replace(call, context={**call.context, "dial": dial.id})
 
     async def told(self, dial_id: str, call_sid: str, status: str) -> None:
         """What the carrier says of a call. What is no word of its own changes nothing."""
@@ -279,6 +336,10 @@ class Dialer:
             await self._end(dial, ENDS[status])
         else:
             await asyncio.to_thread(self.book.note, dial.id, call_sid, MOMENTS.get(status, ""))
+
+    async def answered_by(self, session_id: str, kind: str) -> None:
+        """Who answered it."""
+        await asyncio.to_thread(self.book.note_answerer, session_id, kind)
 
     async def began(self, session_id: str) -> None:
         """Its session begins now: from here on the call is kept as every other."""
@@ -292,82 +353,25 @@ class Dialer:
             await self._end(dial, "completed" if has_talked else "failed")
 
     async def _end(self, dial: Dial, outcome: str) -> None:
-        if await asyncio.to_thread(self.book.end, dial.id, outcome):
-            await self._told_over(dial, outcome)
+        again = self._next_attempt(dial, outcome)
+        if await asyncio.to_thread(self.book.end, dial.id, outcome, again):
+            await self._told_over(dial, outcome, is_last=again is None)
 
-    async def _told_over(self, dial: Dial, outcome: str) -> None:
+    def _next_attempt(self, dial: Dial, outcome: str) -> Dial | None:
+        section = self.config.telephony.dialing_of(dial.tenant)
+        gap_s = retry_after_s(outcome, dial.attempt, dial.attempts, section)
+        if gap_s is None:
+            return None
+        try:
+            due = next_moment(dial.number, self._now() + timedelta(seconds=gap_s), section)
+        except DialRefused:
+            return None
+        fresh = replace(dial, id=new_id("dial"), session_id=new_id("sess"), call_sid=None)
+        return replace(fresh, attempt=dial.attempt + 1, due_s=due.timestamp())
+
+    async def _told_over(self, dial: Dial, outcome: str, *, is_last: bool = True) -> None:
         log.info("call_over", dial_id=dial.id, tenant=dial.tenant, outcome=outcome)
         if not await asyncio.to_thread(self.book.has_talked, dial.session_id):
             # Answered and nobody talked: to its person that call failed, whatever a carrier says.
-            self._keep(_as_call(dial), "failed" if outcome == "completed" else outcome)
-
-
-def describe(dial: Dial) -> Json:
-    """A call as it is told."""
-    state = "placing" if dial.call_sid is None else "placed"
-    if dial.ringing_s is not None:
-        state = "ringing"
-    if dial.answered_s is not None:
-        state = "answered"
-    told = asdict(dial)
-    moments = {
-        name: None if told[f"{name}_s"] is None else _iso(told[f"{name}_s"])
-        for name in ("created", "ringing", "answered", "ended")
-    }
-    return {
-        "id": dial.id,
-        "session_id": dial.session_id,
-        "to": dial.number,
-        "from": dial.caller_id,
-        "state": "ended" if dial.outcome is not None else state,
-        "outcome": dial.outcome,
-        **{f"{name}_at": moment for name, moment in moments.items()},
-    }
-
-
-def _iso(moment_s: float) -> str:
-    return datetime.fromtimestamp(moment_s, UTC).isoformat()
-
-
-def _as_call(dial: Dial) -> PhoneCall:
-    asked = dial.asked
-    return PhoneCall(
-        tenant=dial.tenant,
-        caller=dial.caller_id,
-        callee=dial.number,
-        direction="outbound",
-        mode=asked["mode"],
-        language=asked["language"] or "",
-        greeting=asked["greeting"],
-        instructions=asked["instructions"] or "",
-        actions=tuple(asked["actions"]),
-        context=asked["context"],
-        session_id=dial.session_id,
-    )
-
-
-def _json(body: Json, status: int = 200) -> web.Response:
-    return web.Response(body=dump_json(body), status=status, content_type="application/json")
-
-
-async def read_body(request: web.Request, model: type[Any]) -> Any:
-    """The body as its model. Raises ProtocolError, naming the field."""
-    try:
-        return model.model_validate_json(await request.read())
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or "body"
-        raise ProtocolError(f"{name}: {first['msg']}", field=name) from error
-
-
-def answered(handler: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]:
-    """The handler, whose PennyErrors are answers."""
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        try:
-            answer: web.StreamResponse = await handler(request)
-        except PennyError as error:
-            return refusal(error, STATUS.get(error.code, 400))
-        return answer
-
-    return handle
+            reason = "failed" if outcome == "completed" else outcome
+            self._keep(replace(as_call(dial), is_last_attempt=is_last), reason)

@@ -270,6 +270,10 @@ class Gate:
                 lease.read_usd = price.usd
                 yield
 
+    def tenant_of(self, session_id: str) -> str:
+        """Whose a live session is. Raises KeyError."""
+        return self._watches.live[session_id].tenant
+
     def policy(self, identity: Identity) -> Policy:
         return self._tenants.policy(identity.tenant)
 

@@ -7,11 +7,14 @@ things of one tenant.
 
 from __future__ import annotations
 
+import asyncio
+
 import structlog
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
-from penny.errors import Forbidden, PennyError, Unauthorized
+from penny.errors import Forbidden, PennyError, ProtocolError, Unauthorized
 from penny.gateway.gate import Gate
 from penny.trust.identity import Identity
 from penny.trust.rights import check
@@ -29,6 +32,7 @@ ROUTES: dict[str, str] = {
     "GET /admin": OPEN,
     "GET /web": OPEN,
     "GET /healthz": OPEN,
+    "GET /health": OPEN,
     "GET /readyz": OPEN,  # details with house:read
     "GET /metrics": OPEN,
     "GET /v1/modes": OPEN,  # examples with kb:read
@@ -71,6 +75,7 @@ ROUTES: dict[str, str] = {
     "POST /v1/calls/{id}/keys": "calls:place",
     "POST /v1/calls/{id}/transfer": "calls:place",
     "GET /v1/dials/{id}": "calls:read",
+    "DELETE /v1/dials/{id}": "calls:place",
     "POST /v1/do-not-call": "calls:place",
     "GET /v1/calls/export": "calls:export",
     "GET /v1/calls/{id}": "calls:read",
@@ -84,6 +89,13 @@ ROUTES: dict[str, str] = {
     "GET /conversations/{id}/metrics": "calls:read",
     "GET /storage/stats": "calls:read",
     "GET /calls": OPEN,
+    "GET /dashboard": OPEN,
+    "GET /metrics/dashboard": "analysis:read",
+    "GET /metrics/dashboard/{table}": "analysis:read",
+    "GET /metrics/alerts": "analysis:read",
+    "GET /experiments": OPEN,
+    "GET /v1/experiments": "house:read",
+    "POST /v1/experiments/{name}/stop": "house:write",
     "GET /webhooks": OPEN,
     "GET /v1/webhooks": "webhooks:write",
     "GET /v1/webhooks/deliveries": "webhooks:write",
@@ -104,9 +116,19 @@ ROUTES: dict[str, str] = {
     "POST /twilio/voice": OWN,  # the carrier's signature, as all of these
     "GET /twilio/stream": OWN,
     "POST /twilio/status": OWN,
+    "POST /twilio/amd": OWN,
+    "POST /twilio/whisper": OWN,
+    "POST /twilio/back": OWN,
 }
 """Method and path, as it was added to the router -> the right it needs, ``OPEN`` or ``OWN``."""
 
+READ_THEIR_BODY = frozenset(
+    {"POST /v1/realtime/client_secrets", "POST /v1/realtime/calls", "POST /v1/sign-in"}
+    | {"POST /v1/audio/transcriptions", "POST /v1/audio/speech", "PUT /v1/kb/document"}
+)
+"""Routes with a time limit of their own, or a body too long to be held whole."""
+BODY_WAIT_S = 10.0
+CHARSETS = frozenset({"utf-8", "utf8", "us-ascii", "iso-8859-1"})
 UNKNOWN_PATH = "/v1/{path}"
 """What nothing else took: any method."""
 
@@ -133,9 +155,40 @@ def make_guard(gate: Gate) -> Middleware:
                 check(who, right)
             except Unauthorized as error:
                 return refusal(error)
-        return await handler(request)
+        try:
+            await _check_body(request, f"{method} {resource.canonical}")
+        except ProtocolError as error:
+            return refusal(error, 408 if error.retryable else 415)
+        try:
+            return await handler(request)
+        except HttpProcessingError:  # a form's parts have headers of their own
+            return refusal(ProtocolError("the body is no form that can be read"), 400)
+        except RecursionError:  # of JSON in JSON in JSON
+            log.warning("body_nested_too_deep", route=resource.canonical)
+            return refusal(ProtocolError("the body is nested too deep"), 400)
 
     return guard
+
+
+async def _check_body(request: web.Request, route: str) -> None:
+    """Raises ProtocolError for a body that no route reads, or that does not come in time."""
+    if not request.can_read_body:
+        return
+    if (request.charset or "utf-8").lower() not in CHARSETS:
+        raise ProtocolError("Content-Type: the charset must be utf-8", field="Content-Type")
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise ProtocolError("Content-Encoding: send it plain", field="Content-Encoding")
+    if route in READ_THEIR_BODY:
+        return
+    try:
+        async with asyncio.timeout(BODY_WAIT_S):
+            await request.read()  # the handler finds it there
+    except TimeoutError:
+        raise ProtocolError(
+            f"the body did not arrive within {BODY_WAIT_S:g} s",
+            code="request_timeout",
+            retryable=True,
+        ) from None
 
 
 def refusal(error: PennyError, status: int | None = None) -> web.Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -28,6 +29,8 @@ from penny.session.turn_recorder import TurnRecorder
 
 
 log = structlog.get_logger()
+
+Json = dict[str, Any]
 
 
 class KeptCalls:
@@ -58,6 +61,8 @@ class KeptCalls:
         self._is_open = is_open
         self._live: dict[str, CallRecorder] = {}
         self._asked: SessionSpec | None = None
+        self.exposures: Callable[[str], Json] = lambda _session_id: {}
+        """The experiments that a session takes part in (``record.Exposure`` by name)."""
         self.keeper = open_keeper(config, clock, wall_clock)
 
     def attach(self, broker: Broker) -> None:
@@ -83,7 +88,7 @@ class KeptCalls:
 
     def zone(self, tenant: str) -> ZoneInfo:
         """In which a tenant's days begin and end."""
-        return ZoneInfo(self._config.calls.timezone_of(self._config.tenant_calls(tenant)))
+        return ZoneInfo(zone_of(self._config, tenant))
 
     def recorder_of(self, call_id: str) -> CallRecorder:
         """The recorder of a live call. Raises KeyError."""
@@ -114,9 +119,12 @@ class KeptCalls:
             "caller": str(spec.context.get("caller") or "")[:128],
             "callee": str(line.get("callee") or "")[:128],
             "direction": line.get("direction") or "inbound",
+            "attempt": line.get("attempt") or 1,
             "parent": str(line.get("parent_call") or "")[:64],
             "pbx_recording": str(line.get("pbx_recording") or "")[:256],
             "user_id": str(spec.context.get("user_id") or "")[:256],
+            "experiments": self.exposures(session.id),
+            "is_test": spec.context.get("test") is True,
             "language": spec.language,
             "versions": {"penny": __version__},
             "consent": {"policy": policy.recording, "text": policy.text},
@@ -148,9 +156,14 @@ def open_keeper(
     section = config.calls
     folder = config.resolve(section.folder)
     shelf = Shelf(folder / "sound", section.bucket, keeps_local=section.storage != "s3")
-    store = CallStore(config.resolve_url(section.url))
+    store = CallStore(config.resolve_url(section.url), partial(zone_of, config))
     retention = partial(retention_of, config)
     return CallKeeper(store, shelf, folder, retention, clock, wall_clock)
+
+
+def zone_of(config: Config, tenant: str) -> str:
+    """The time zone of a tenant's days."""
+    return config.calls.timezone_of(config.tenant_calls(tenant))
 
 
 def retention_of(config: Config, tenant: str) -> Retention:

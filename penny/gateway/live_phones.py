@@ -15,7 +15,7 @@ from aiohttp import web
 
 from penny.edges.telephone.edge import HANDOFF, PhoneEdge
 from penny.errors import ProtocolError
-from penny.gateway.dialer import answered, read_body
+from penny.gateway.dial_routes import answered, read_body
 from penny.gateway.guard import WHO
 from penny.gateway.phones import Phones
 from penny.telephony.wishes import KeysOut, Transfer

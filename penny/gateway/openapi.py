@@ -21,15 +21,20 @@ from penny.calls.export import FORMATS, KINDS
 from penny.calls.people import ZIP
 from penny.calls.query import CallQuery
 from penny.calls.record import Links, Metrics, RecordingWish, Turn
+from penny.figures.dashboard import TABLES
+from penny.figures.days import FigureQuery
 from penny.gateway.answers import (
+    AlertedCalls,
     CallPage,
     CallTree,
+    DashboardFigures,
     Deliveries,
     Enable,
     Enabled,
     Endpoints,
     Erased,
     ErrorAnswer,
+    ExperimentList,
     Held,
     Link,
     Modes,
@@ -39,11 +44,13 @@ from penny.gateway.answers import (
     Sessions,
     SignedIn,
     Stats,
+    Stopped,
     Telephony,
     TelephonyState,
     Tested,
 )
 from penny.gateway.audio_forms import SpeechWish
+from penny.gateway.experiments import Stop
 from penny.gateway.guard import OPEN, OWN, ROUTES
 from penny.telephony.reception import TelephonyReception
 from penny.telephony.wishes import DialState, DialWish, KeysOut, OptOut, Transfer
@@ -55,7 +62,7 @@ Json = dict[str, Any]
 
 NOT_REST = frozenset(
     {"GET /", "GET /admin", "GET /web", "GET /kb", "GET /calls", "GET /set-up", "GET /docs"}
-    | {"GET /telephony", "GET /webhooks"}
+    | {"GET /telephony", "GET /webhooks", "GET /dashboard", "GET /experiments"}
     | {"GET /ws", "GET /v1/realtime", "GET /worker", "GET /twilio/stream"}
     | {"GET /asterisk/media", "GET /v1/sign-in/openid", "GET /v1/sign-in/openid/back"}
     | {route for route in ROUTES if route.startswith("OPTIONS ")}
@@ -86,6 +93,7 @@ _REF_AND_NAME = {"ref!": "the collection", "name!": "the document's file name"}
 _FORMAT = "json, vtt or text"
 TOLD: dict[str, Told] = {
     "GET /healthz": Told("Whether the process lives"),
+    "GET /health": Told("As /healthz; status is healthy"),
     "GET /readyz": Told("Whether sessions are taken; with house:read, what is degraded"),
     "GET /metrics": Told("Prometheus metrics", answers="text/plain"),
     "GET /v1/modes": Told("What can talk back", {"language": "es or en"}, answers=Modes),
@@ -151,6 +159,7 @@ TOLD: dict[str, Told] = {
         "Put a live call through to a name", takes=Transfer, status=202
     ),
     "GET /v1/dials/{id}": Told("A call that was placed, and how it ended", answers=DialState),
+    "DELETE /v1/dials/{id}": Told("Place no further call of this one", status=204),
     "POST /v1/do-not-call": Told("Never call a number again", takes=OptOut, status=204),
     "GET /v1/calls/export": Told(
         "Every call that is found, as a file",
@@ -202,6 +211,17 @@ TOLD: dict[str, Told] = {
     "POST /api/config/telephony/test": Told(
         "Whether the saved gateway or carrier is there", answers=TelephonyState
     ),
+    "GET /metrics/dashboard": Told(
+        "Figures of kept calls", filters=FigureQuery, answers=DashboardFigures
+    ),
+    "GET /metrics/dashboard/{table}": Told(
+        "A table of them: " + ", ".join(TABLES), filters=FigureQuery, answers="text/csv"
+    ),
+    "GET /metrics/alerts": Told("The newest calls that raised an alert", answers=AlertedCalls),
+    "GET /v1/experiments": Told("Experiments and what came of them", answers=ExperimentList),
+    "POST /v1/experiments/{name}/stop": Told(
+        "Stop an experiment for good", takes=Stop, answers=Stopped
+    ),
     "GET /storage/stats": Told("How much is kept", answers=Stats),
     "POST /asterisk/announce": Told("A call, told by Asterisk's dialplan", answers="text/plain"),
     "POST /asterisk/refused": Told(
@@ -210,6 +230,9 @@ TOLD: dict[str, Told] = {
     "POST /asterisk/next": Told("What the dialplan does after a call", answers="text/plain"),
     "POST /twilio/voice": Told("An incoming call, told by Twilio", answers="text/xml"),
     "POST /twilio/status": Told("What became of a call, told by Twilio", status=204),
+    "POST /twilio/amd": Told("Who answered a call, told by Twilio", status=204),
+    "POST /twilio/whisper": Told("What a person hears who is handed a call", answers="text/xml"),
+    "POST /twilio/back": Told("What becomes of a transferred call", answers="text/xml"),
 }
 
 

@@ -76,6 +76,14 @@ ROOMS = (
         asks_key=False, script="page.js", state=TALK,
     ),
     Room("/admin", "admin", "Penny · Centralita", "sessions:read", ("admin.css",), "sessions"),
+    Room(
+        "/dashboard", "dashboard", "Penny · Panel", "analysis:read",
+        ("kb.css", "dashboard.css"), "figures",
+    ),
+    Room(
+        "/experiments", "experiments", "Penny · Experimentos", "house:read",
+        ("kb.css", "dashboard.css"), "experiments",
+    ),
     Room("/calls", "calls", "Penny · Llamadas", "calls:read", ("kb.css", "calls.css"), "calls"),
     Room("/webhooks", "webhooks", "Penny · Avisos", "webhooks:write", WEBHOOKS, "endpoints"),
     Room("/kb", "kb", "Penny · Documentos", "kb:write", ("kb.css",), "files"),

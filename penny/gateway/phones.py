@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +16,7 @@ from penny.edges.telephone.edge import PhoneEdge
 from penny.edges.telephone.ticker import Ticker
 from penny.edges.telephone.wire import Wire
 from penny.errors import PennyError, SessionRefused
+from penny.gateway.answer_watch import AnswerPlan, AnswerWatch, listening
 from penny.gateway.gate import Gate
 from penny.gateway.opening import Notice, Opener, say_exactly
 from penny.gateway.phone_wishes import PhoneWishes
@@ -23,6 +24,7 @@ from penny.ids import new_id
 from penny.session.broker import Broker
 from penny.session.mode import SessionSpec
 from penny.session.observers import Observer
+from penny.telephony.opening import Opening, open_call, open_to_screener
 from penny.trust.identity import Identity
 
 
@@ -49,6 +51,12 @@ class PhoneCall:
     instructions: str = ""
     actions: tuple[str, ...] = ()
     context: Json = field(default_factory=dict)
+    is_commercial: bool = False
+    on_machine: str = "talk"
+    message: str | None = None
+    reason: str = ""
+    attempt: int = 1
+    is_last_attempt: bool = True
     session_id: str = field(default_factory=lambda: new_id("sess"))
 
     @property
@@ -92,6 +100,12 @@ class Phones:
         """Writes down that a tenant never calls a number again; False where it is none."""
         self._tasks = TaskOwner("phone wishes")
         broker.add_observer(lambda session, _turns: self._hear_wishes(session.id))
+        self._plans: dict[str, AnswerPlan] = {}
+        self._answerers: dict[str, AnswerWatch] = {}
+        """What is still to be known of placed calls, by session."""
+        self.answered_by: Callable[[str, str], Coroutine[Any, Any, None]] | None = None
+        """Writes down who answered a session's call."""
+        broker.add_observer(lambda session, _turns: self._watch_answerer(session.id))
         self.keep: Callable[[Json, str], None] | None = None
         """Keeps a call that had no session: header, reason."""
 
@@ -112,6 +126,25 @@ class Phones:
             self._persons[session_id],
         )
 
+    def _watch_answerer(self, session_id: str) -> Observer | None:
+        plan = self._plans.get(session_id)
+        if plan is None:
+            return None
+
+        def found(kind: str) -> None:
+            if self.answered_by is not None:
+                self._tasks.spawn(self.answered_by(session_id, kind), name="who answered")
+
+        end = partial(self._broker.end_session, session_id)
+        watch = AnswerWatch(self.edges[session_id], plan, end, found, self._clock)
+        self._answerers[session_id] = watch
+        return watch
+
+    def carrier_told(self, session_id: str, answered_by: str) -> None:
+        """The carrier's own verdict on who answered a call of this process."""
+        if (watch := self._answerers.get(session_id)) is not None:
+            watch.carrier_told(answered_by)
+
     def keep_unconnected(self, call: PhoneCall, reason: str) -> None:
         """Keep a call that had no session, where calls are kept."""
         if self.keep is None:
@@ -125,6 +158,8 @@ class Phones:
             "callee": call.callee,
             "direction": call.direction,
             "language": call.language,
+            "attempt": call.attempt,
+            "is_last_attempt": call.is_last_attempt,
         }
         self.keep(header, reason)
 
@@ -168,9 +203,8 @@ class Phones:
     ) -> str:
         identity = Identity(call.tenant)
         policy = self._gate.policy(identity)
-        mode = self._broker.choose(call.mode)
-        policy.check_mode(mode.name)
         spec = self._specify(call)
+        mode = self._broker.choose(call.mode, spec, policy.check_mode)
         async with (
             self._broker.admit(),
             self._gate.admit(spec.session_id, identity, mode.name, PhoneEdge.name),
@@ -181,8 +215,13 @@ class Phones:
             async with aclosing(speaker):
                 greeting = self._config.session.greeting if call.greeting is None else call.greeting
                 told = self._notice(spec.tenant, spec.language, call.own_number)
-                if line := " ".join(filter(None, (told, greeting))):
-                    speaker.send(say_exactly(line))
+                opening = self._open(call, spec.language, told, greeting)
+                if call.on_machine == "talk":
+                    speaker.send(say_exactly(opening.line))
+                    again = say_exactly(opening.identity)["response"]
+                    edge.open_with(opening.is_in, opening.line, again)
+                else:
+                    speaker.send(listening(answers=False))
                 if begin is not None:
                     await begin()
                 actions = spec.context["available_actions"]
@@ -190,16 +229,44 @@ class Phones:
                 persons = [name for name in actions if table[name].handoff is not None]
                 self._persons[spec.session_id] = persons[0] if persons else ""
                 self.edges[spec.session_id], self.calls[spec.session_id] = edge, call
+                if call.on_machine != "talk":
+                    self._plans[spec.session_id] = self._plan(call, spec.language, told, opening)
                 try:
                     limits = self._gate.session_limits(policy)
                     return await self._broker.run(mode, spec, edge, speaker, limits)
                 finally:
                     del self.edges[spec.session_id], self.calls[spec.session_id]
                     del self._persons[spec.session_id]
+                    self._plans.pop(spec.session_id, None)
+                    self._answerers.pop(spec.session_id, None)
+
+    def _open(self, call: PhoneCall, language: str, notice: str, greeting: str) -> Opening:
+        return open_call(
+            self._config.telephony.companies.get(call.tenant, ""),
+            language,
+            notice,
+            greeting,
+            is_outbound=call.direction == "outbound",
+            is_commercial=call.is_commercial,
+        )
+
+    def _plan(self, call: PhoneCall, language: str, notice: str, opening: Opening) -> AnswerPlan:
+        company = self._config.telephony.companies.get(call.tenant, "")
+        return AnswerPlan(
+            opening,
+            self._open(call, language, notice, ""),
+            open_to_screener(company, language, call.reason),
+            self._open(call, language, "", call.message) if call.message else None,
+        )
 
     def _specify(self, call: PhoneCall) -> SessionSpec:
         policy = self._gate.policy(Identity(call.tenant))
-        known = {"caller": call.caller, "callee": call.callee, "direction": call.direction}
+        known = {
+            "caller": call.caller,
+            "callee": call.callee,
+            "direction": call.direction,
+            "attempt": call.attempt,
+        }
         policy.check_actions(call.actions)
         actions = call.actions or policy.actions(self._config.actions.offered)
         return SessionSpec(

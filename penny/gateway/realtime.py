@@ -152,8 +152,6 @@ class RealtimeDoor:
             wanted["type"] = TRANSCRIPTION
         policy.check_session(wanted, "session")
         model = wanted.pop("model", None) or request.query.get("model") or ""
-        mode = self._broker.choose(MODEL_MODES.get(model))
-        policy.check_mode(mode.name)
         offered = policy.actions(self._config.actions.offered)
         spec = SessionSpec(
             session_id=new_id("sess"),
@@ -165,6 +163,7 @@ class RealtimeDoor:
             context={"available_actions": offered} if offered else {},
             tenant=policy.name,
         )
+        mode = self._broker.choose(MODEL_MODES.get(model), spec, policy.check_mode)
         return Asked(identity, policy, mode, model, spec, request.query.get("penny_events") == "1")
 
     @asynccontextmanager

@@ -69,6 +69,7 @@ class Routes:
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/health", self._health)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/v1/modes", self._modes)
         if self._config.metrics.enabled:
@@ -78,6 +79,10 @@ class Routes:
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "version": __version__})
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        """``/healthz`` in the words of other voice stacks."""
+        return web.json_response({"status": "healthy", "version": __version__})
 
     async def _readyz(self, request: web.Request) -> web.Response:
         """The details, which name files and faults, are the operator's alone."""

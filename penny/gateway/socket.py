@@ -157,10 +157,10 @@ class SocketDoor:
             if isinstance(start, SessionResume):
                 await self._resume(request, connection, start, identity)
                 return
-            mode = self._broker.choose(start.mode)
-            policy.check_mode(mode.name)
+            spec = specify(start, policy, self._config)
+            mode = self._broker.choose(start.mode, spec, policy.check_mode)
             async with self._broker.admit():
-                await self._open(connection, start, mode, identity, policy)
+                await self._open(connection, start, mode, spec, identity, policy)
         except CallerLeft:
             await connection.close()
         except tuple(_REFUSALS) as error:
@@ -204,10 +204,10 @@ class SocketDoor:
         connection: SocketConnection,
         start: SessionStart,
         mode: Mode,
+        spec: SessionSpec,
         identity: Identity,
         policy: Policy,
     ) -> None:
-        spec = specify(start, policy, self._config)
         async with self._gate.admit(spec.session_id, identity, mode.name, SocketEdge.name):
             opened = await self._opener.open(
                 connection, mode, spec, named=start.mode is not None, may_use=policy.check_mode

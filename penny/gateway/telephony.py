@@ -76,7 +76,7 @@ class TelephonyRoutes:
             raise ProtocolError("method: choose one and save it first", field="method")
         password = await asyncio.to_thread(self._store.password, line)
         steps = await self._probe.test(line, password)
-        state = _state_of(steps, line.fingerprint())
+        state = state_of(steps, line.fingerprint())
         await asyncio.to_thread(self._store.write_state, tenant, state)
         log.info("telephony_tested", tenant=tenant, status=state["status"], code=state["code"])
         return {**state, "cannot_know": CANNOT_KNOW}
@@ -106,7 +106,7 @@ class TelephonyRoutes:
         return known
 
 
-def _state_of(steps: list[Step], fingerprint: str) -> Json:
+def state_of(steps: list[Step], fingerprint: str) -> Json:
     wrong = next((step for step in steps if step.state in ("failed", "unknown")), None)
     return {
         "status": "error" if wrong is not None else "connected",

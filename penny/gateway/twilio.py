@@ -3,6 +3,7 @@
     POST /twilio/voice    an incoming call: what becomes of it, as TwiML
     GET  /twilio/stream   the sound of a call, both ways (WebSocket)
     POST /twilio/status   what became of a call that was placed
+    POST /twilio/amd      who answered it, by Twilio's own detection
 
 Before anything else each is checked for Twilio's signature over the public address. A webhook of
 another account, and one that comes twice, are refused and counted; so is a stream without a valid
@@ -14,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 from xml.etree.ElementTree import Element
 
 import orjson
@@ -39,6 +40,8 @@ from penny.edges.twilio.wire import (
 from penny.errors import Forbidden, PennyError, ProtocolError
 from penny.gateway.guard import refusal
 from penny.gateway.phones import PhoneCall, Phones
+from penny.gateway.placed_calls import PlacedCalls, SeenBefore
+from penny.gateway.twilio_transfer import TwilioTransfers, come_back
 from penny.telephony.dial_book import Dial
 
 
@@ -48,44 +51,14 @@ Json = dict[str, Any]
 
 STREAM = "/twilio/stream"
 STATUS = "/twilio/status"
+AMD = "/twilio/amd"
+DETECTION = {"enable": "Enable", "message_end": "DetectMessageEnd"}
 START_S = 5.0
 """A stream tells what it is within this."""
 TOKEN = "token"
 MOST_CALLER = 128
 """Characters: a SIP client calls from an address."""
 POLICY_VIOLATION = 1008
-
-
-class SeenBefore(Protocol):
-    """What a carrier told, by name: neither of its signatures holds a time."""
-
-    def take_once(self, name: str) -> bool:
-        """Whether it comes for the first time. Waits for the disk."""
-        ...
-
-    def forget(self, name: str) -> None:
-        """It may come again."""
-        ...
-
-
-class PlacedCalls(Protocol):
-    """The calls that were placed, as far as the carrier's door tells of them and asks."""
-
-    async def find(self, dial_id: str) -> PhoneCall | None:
-        """The call, when it is answered; None where there is none, or it is over."""
-        ...
-
-    async def told(self, dial_id: str, call_sid: str, status: str) -> None:
-        """The carrier's word for where the call is."""
-        ...
-
-    async def began(self, session_id: str) -> None:
-        """Its session begins."""
-        ...
-
-    async def ended(self, session_id: str, reason: str) -> None:
-        """Its session is over, or none was opened."""
-        ...
 
 
 class TwilioDoor:
@@ -108,12 +81,13 @@ class TwilioDoor:
         self._phones = phones
         self._config = config
         self._section = section
-        self._wall_clock = wall_clock
+        self.now_s = wall_clock
         self.signatures = Signatures(auth_token, section.public_url)
         self.tokens = StreamTokens(auth_token)
         self.api = TwilioApi(section.api_url, section.account_sid, auth_token)
         self._seen = seen
         self.placed: PlacedCalls | None = None
+        self.transfers = TwilioTransfers(self, self._take_back)
         self.refused: dict[str, int] = {}
         """Requests refused, by reason."""
 
@@ -121,6 +95,8 @@ class TwilioDoor:
         app.router.add_post("/twilio/voice", self._voice)
         app.router.add_get(STREAM, self._stream)
         app.router.add_post(STATUS, self._status)
+        app.router.add_post(AMD, self._answered_by)
+        self.transfers.add_to(app)
 
     async def aclose(self) -> None:
         await self.api.aclose()
@@ -132,13 +108,14 @@ class TwilioDoor:
         for reason, count in self.refused.items():
             family.add_metric([reason], count)
         yield family
+        yield from self.transfers.collect()
 
     # -- webhooks -----------------------------------------------------------------------------
 
     async def _voice(self, request: web.Request) -> web.Response:
         try:
-            form = await self._read(request)
-            await self._take_once(f"voice {form['CallSid']}")
+            form = await self.read(request)
+            await self.take_once(f"voice {form['CallSid']}")
         except PennyError as error:
             return refusal(error)
         if dial_id := request.query.get("dial"):
@@ -168,6 +145,27 @@ class TwilioDoor:
         number = self._config.telephony.numbers.get(call.caller)
         return _twiml(document if number is None else self._fall_back(document, number))
 
+    def _take_back(self, call: PhoneCall, call_sid: str) -> Element:
+        """Connect a call that was not taken."""
+        about = {"returned": call.context["returned"], "leg": call.context["parent_call"]}
+        if call.direction == "outbound":
+            about["dial"] = call.context["dial"]
+        else:
+            about |= {"from": call.caller[:MOST_CALLER], "to": call.callee}
+        number = self._config.telephony.numbers.get(call.own_number)
+        document = self.connect(call_sid, about)
+        return document if number is None else self._fall_back(document, number)
+
+    async def call_of(self, form: Any) -> PhoneCall | None:
+        """The call that a webhook about its transfer tells of."""
+        number = self._config.telephony.numbers.get(str(form.get("To", "")))
+        if form.get("Direction") == "inbound":
+            caller, callee = str(form.get("From", "")), str(form["To"])
+            return None if number is None else _incoming(number, caller, callee)
+        if self.placed is None:
+            return None
+        return await self.placed.of_sid(str(form["CallSid"]))
+
     async def place(self, dial: Dial, section: DialingSection) -> str:
         """Place a call (``Placer``): its SID. Raises CarrierRefused."""
         about = f"?dial={dial.id}"
@@ -180,11 +178,16 @@ class TwilioDoor:
             ("Timeout", str(section.ring_s)),
             ("TimeLimit", str(section.max_s)),
         ]
+        detection = DETECTION.get(self._section.machine_detection)
+        if detection is not None and dial.asked.get("on_machine", "talk") != "talk":
+            callback = f"{self.signatures.public_url}{AMD}{about}"
+            fields += [("MachineDetection", detection), ("AsyncAmd", "true")]
+            fields += [("AsyncAmdStatusCallback", callback)]
         return await self.api.place(fields)
 
     def connect(self, call_sid: str, about: dict[str, str]) -> Element:
         """The document that connects a call to its stream."""
-        token = self.tokens.mint(call_sid, about, self._wall_clock())
+        token = self.tokens.mint(call_sid, about, self.now_s())
         return twiml.connect(self.signatures.stream_url + STREAM, {TOKEN: token})
 
     def _fall_back(self, document: Element, number: NumberSection) -> Element:
@@ -203,10 +206,10 @@ class TwilioDoor:
 
     async def _status(self, request: web.Request) -> web.Response:
         try:
-            form = await self._read(request)
+            form = await self.read(request)
             status = str(form.get("CallStatus", ""))
             name = f"status {form['CallSid']} {status}"
-            await self._take_once(name)
+            await self.take_once(name)
         except PennyError as error:
             return refusal(error)
         if self.placed is not None and (dial_id := request.query.get("dial")):
@@ -217,7 +220,19 @@ class TwilioDoor:
                 raise
         return web.Response(status=204)
 
-    async def _read(self, request: web.Request) -> Any:
+    async def _answered_by(self, request: web.Request) -> web.Response:
+        try:
+            form = await self.read(request)
+            await self.take_once(f"amd {form['CallSid']}")
+        except PennyError as error:
+            return refusal(error)
+        if self.placed is not None and (dial_id := request.query.get("dial")):
+            call = await self.placed.find(dial_id)
+            if call is not None:
+                self._phones.carrier_told(call.session_id, str(form.get("AnsweredBy", "")))
+        return web.Response(status=204)
+
+    async def read(self, request: web.Request) -> Any:
         """The form of a webhook that is Twilio's and of our account. Raises Forbidden."""
         form = await request.post()
         if not self.signatures.is_webhook(request.path_qs, form, request.headers):
@@ -226,7 +241,7 @@ class TwilioDoor:
             raise self._refuse("account", "this is of another account")
         return form
 
-    async def _take_once(self, name: str) -> None:
+    async def take_once(self, name: str) -> None:
         if not await asyncio.to_thread(self._seen.take_once, name):
             raise self._refuse("replay", "this was told before")
 
@@ -280,18 +295,20 @@ class TwilioDoor:
         call_sid = str(start.get("callSid", ""))
         account_sid = start.get("accountSid") or self._section.account_sid  # bridges leave it out
         token = str((start.get("customParameters") or {}).get(TOKEN, ""))
-        about = self.tokens.take(token, call_sid, self._wall_clock())
+        about = self.tokens.take(token, call_sid, self.now_s())
         if about is None or account_sid != self._section.account_sid:
             raise Forbidden("no valid token", code="stream_token")
-        if not await asyncio.to_thread(self._seen.take_once, f"stream {call_sid}"):
+        back = about.get("returned", "")
+        if not await asyncio.to_thread(self._seen.take_once, f"stream {call_sid} {back}".strip()):
             raise Forbidden("this call had its stream", code="stream_token")
         if "dial" in about:
             call = await self.placed.find(about["dial"]) if self.placed is not None else None
             if call is None:
                 raise Forbidden("no such call was placed", code="stream_token")
-            return call
-        number = self._config.telephony.numbers.get(about["to"], NumberSection())
-        return _incoming(number, about["from"], about["to"])
+        else:
+            number = self._config.telephony.numbers.get(about["to"], NumberSection())
+            call = _incoming(number, about["from"], about["to"])
+        return come_back(call, back, about["leg"], self.language_of(call)) if back else call
 
     async def _carry(self, connection: SocketConnection, start: Json, call: PhoneCall) -> None:
         call_sid = str(start["callSid"])
@@ -316,12 +333,15 @@ class TwilioDoor:
             if self.placed is not None and call.direction == "outbound":
                 await self.placed.ended(call.session_id, reason)
 
-    async def _transfer(self, call_sid: str, call: PhoneCall, destination: str) -> bool:
+    async def _transfer(
+        self, call_sid: str, call: PhoneCall, destination: str, summary: str
+    ) -> bool:
         number = self._config.telephony.number_of(call.tenant, destination)
         if number is None:
             log.warning("transfer_unknown", destination=destination, tenant=call.tenant)
             return False
-        return await self._update(call_sid, Twiml=twiml.write(twiml.dial(number)))
+        document = self.transfers.write(call, call_sid, number, summary)
+        return await self._update(call_sid, Twiml=twiml.write(document))
 
     async def _end(self, call_sid: str, call: PhoneCall) -> None:
         """Hang up where the stream's end alone would go on to the fallback."""
@@ -336,6 +356,14 @@ class TwilioDoor:
         except CarrierRefused:
             return False
         return True
+
+    def language_of(self, call: PhoneCall) -> str:
+        """In which language a caller is spoken to beside the session."""
+        return call.language or self._config.session.language
+
+    def answer(self, document: Element) -> web.Response:
+        """A document, as Twilio takes it."""
+        return _twiml(document)
 
     # -- refusing -----------------------------------------------------------------------------
 

@@ -164,6 +164,7 @@ class WebRtcDoor:
 
     async def _call(self, request: web.Request) -> web.Response:
         try:
+            await self._door.identify(request)  # before a stranger's body is read
             offer, session = await _read_offer(request)
             asked = await self._door.ask(request, session)
             await self._peers.load()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from penny.errors import ModeUnavailable, ProtocolError, SessionRefused
+from penny.errors import ModeUnavailable, PennyError, ProtocolError, SessionRefused
 from penny.session.edge import Edge
 from penny.session.endings import LimitWatch
 from penny.session.mode import WORKER_FULL, Mode, SessionSpec, Speaker
@@ -84,6 +84,12 @@ class Broker:
         """Ends one session whose client is lost, if there is one."""
         self.wrap_edge: Callable[[SessionSpec, Edge], Edge] = lambda _spec, edge: edge
         """What stands between a session and its edge, where something does."""
+        self.suggest_mode: Callable[[SessionSpec, Callable[[str], bool]], str | None] = (
+            lambda _spec, _may_use: None
+        )
+        """The mode of a session that named none; asked with what tells which modes it may have."""
+        self.arrange: Callable[[Mode, SessionSpec], SessionSpec] = lambda _mode, spec: spec
+        """What the house changes of a session before it opens."""
         self.prepare: Callable[[Mode, SessionSpec], Awaitable[SessionSpec]] | None = None
         """Adds what is known of a caller before a speaker opens for them. It keeps no call waiting
         for long, and never raises."""
@@ -118,14 +124,26 @@ class Broker:
     def is_selectable(self, name: str) -> bool:
         return self._settings.allow_user_selection or name == self._settings.default_mode
 
-    def choose(self, requested: str | None) -> Mode:
+    def choose(
+        self,
+        requested: str | None,
+        spec: SessionSpec | None = None,
+        may_use: Callable[[str], object] = lambda _name: None,
+    ) -> Mode:
         """The mode for a session.
+
+        Args:
+            spec: of a session that has none yet; where it named none, ``suggest_mode`` is asked.
+            may_use: raises PennyError for a mode that its caller may not have; so does this.
 
         Raises:
             ProtocolError: ``mode_unknown``: no such mode, or it may not be chosen.
             ModeUnavailable: it exists but cannot talk now.
         """
-        name = requested or self._settings.default_mode
+        suggested = None
+        if requested is None and spec is not None:
+            suggested = self.suggest_mode(spec, lambda each: self._is_open_to(each, may_use))
+        name = requested or suggested or self._settings.default_mode
         usable = [n for n, m in self.modes.items() if m.availability().available]
         available = ", ".join(usable) or "none"
         mode = self.modes.get(name)
@@ -135,7 +153,7 @@ class Broker:
                 code="mode_unknown",
                 field="mode",
             )
-        if not self.is_selectable(name):
+        if suggested is None and not self.is_selectable(name):
             raise ProtocolError(
                 f"mode: choosing '{name}' is not allowed here; leave mode out to get "
                 f"{self._settings.default_mode}",
@@ -148,7 +166,16 @@ class Broker:
                 f"mode: '{name}' is unavailable: {state.reason}; available: {available}",
                 remedy=state.remedy,
             )
+        may_use(name)
         return mode
+
+    def _is_open_to(self, name: str, may_use: Callable[[str], object]) -> bool:
+        mode = self.modes.get(name)
+        try:
+            may_use(name)
+        except PennyError:
+            return False
+        return mode is not None and mode.availability().available
 
     # -- a session's way ----------------------------------------------------------------------
 
@@ -173,6 +200,7 @@ class Broker:
 
     async def open(self, mode: Mode, spec: SessionSpec) -> Speaker:
         """Open the speaker. Raises ModeUnavailable, logged and counted here once."""
+        spec = self.arrange(mode, spec)
         if self.prepare is not None:
             spec = await self.prepare(mode, spec)
         try:

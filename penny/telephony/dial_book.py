@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from penny.trust.sqlite_file import opened
 
 Json = dict[str, Any]
 
-OUTCOMES = ("completed", "busy", "no_answer", "canceled", "failed", "unknown")
-"""How a call ended; one and no more. ``unknown``: a crash or the carrier's silence."""
+OUTCOMES = ("completed", "busy", "no_answer", "canceled", "failed", "denied", "unknown")
+"""How a call ended; one and no more. ``denied``: a rule forbade it when it was to be placed.
+``unknown``: a crash or the carrier's silence."""
 GRACE_S = 30.0
 """Beyond its longest ring, or its longest talk, a call of which nothing is heard is over."""
 DAY_S = 86_400.0
@@ -33,6 +35,11 @@ CREATE TABLE IF NOT EXISTS dials (
     created_s REAL NOT NULL, ringing_s REAL, answered_s REAL, ended_s REAL, outcome TEXT,
     rings_until_s REAL NOT NULL, most_s REAL NOT NULL
 );
+CREATE TABLE IF NOT EXISTS attempts (
+    dial_id TEXT PRIMARY KEY, series TEXT NOT NULL, attempt INTEGER NOT NULL,
+    attempts INTEGER NOT NULL, due_s REAL, placed_s REAL, answered_by TEXT
+);
+CREATE INDEX IF NOT EXISTS attempts_due ON attempts (due_s) WHERE placed_s IS NULL;
 CREATE UNIQUE INDEX IF NOT EXISTS dials_by_key ON dials (tenant, key) WHERE key IS NOT NULL;
 CREATE INDEX IF NOT EXISTS dials_by_time ON dials (tenant, created_s);
 CREATE TABLE IF NOT EXISTS opted_out (
@@ -42,13 +49,20 @@ CREATE TABLE IF NOT EXISTS talked (session_id TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS seen (name TEXT PRIMARY KEY, at_s REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS seen_by_time ON seen (at_s);
 """
+_ALL = (
+    "SELECT dials.*, COALESCE(series, id) AS series, COALESCE(attempt, 1) AS attempt, "
+    "COALESCE(attempts, 1) AS attempts, due_s, answered_by, "
+    "CASE WHEN dial_id IS NULL THEN created_s ELSE placed_s END AS placed_s "
+    "FROM dials LEFT JOIN attempts ON dial_id = id"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """One call that was placed. Moments are Unix time; ``outcome`` is None while it is under way.
+    """One attempt to call a number. Moments are Unix time; ``outcome`` is None until it is over.
 
-    ``asked`` is what answers it: fields of the request.
+    ``asked`` is what answers it: fields of the request. Attempts at the same wish are a
+    ``series``, by the id of the first; ``placed_s`` is None while it waits for ``due_s``.
     """
 
     id: str
@@ -63,6 +77,12 @@ class Dial:
     answered_s: float | None
     ended_s: float | None
     outcome: str | None
+    series: str = ""
+    attempt: int = 1
+    attempts: int = 1
+    due_s: float | None = None
+    placed_s: float | None = None
+    answered_by: str | None = None
 
 
 class DialBook:
@@ -92,47 +112,111 @@ class DialBook:
             key: the client's name for this wish: asked for again, it is the same call.
             check: raises where the counts allow no more; then nothing is written.
         """
+        with self._writing() as db:
+            if key is not None and (
+                known := _first(db, "tenant = ? AND key = ?", dial.tenant, key)
+            ):
+                return known, False
+            _insert(db, dial, key, self._wall_clock(), None)
+            self._claim(db, dial, day_from_s, ring_s, most_s, check)
+            return _known(db, dial.id), True
+
+    def schedule(self, dial: Dial, key: str | None) -> tuple[Dial, bool]:
+        """Write a call that is to be placed at ``due_s`` or later (``reserve``)."""
+        with self._writing() as db:
+            if key is not None and (
+                known := _first(db, "tenant = ? AND key = ?", dial.tenant, key)
+            ):
+                return known, False
+            _insert(db, dial, key, self._wall_clock(), dial.due_s)
+            return _known(db, dial.id), True
+
+    def due(self) -> list[Dial]:
+        """The calls that wait and whose time has come, the oldest first; a hundred at most."""
+        if not self._path.exists():
+            return []
+        with opened(self._path, _SCHEMA, write=True) as db:
+            query = f"{_ALL} WHERE placed_s IS NULL AND outcome IS NULL AND due_s <= ? "
+            rows = db.execute(query + "ORDER BY due_s LIMIT 100", (self._wall_clock(),))
+            return [_read(row) for row in rows]
+
+    def claim(
+        self,
+        dial: Dial,
+        day_from_s: float,
+        ring_s: float,
+        most_s: float,
+        check: Callable[[DialCounts], None],
+    ) -> Dial | None:
+        """Take a call that waits, to place it now; None where another process has it, or it is
+        over. From here on it is never taken again, whatever becomes of who took it.
+
+        Args:
+            check: as in ``reserve``.
+        """
+        with self._writing() as db:
+            known = _first(db, "id = ?", dial.id)
+            if known is None or known.placed_s is not None or known.outcome is not None:
+                return None
+            self._claim(db, known, day_from_s, ring_s, most_s, check)
+            return _known(db, dial.id)
+
+    def _claim(
+        self,
+        db: sqlite3.Connection,
+        dial: Dial,
+        day_from_s: float,
+        ring_s: float,
+        most_s: float,
+        check: Callable[[DialCounts], None],
+    ) -> None:
         now_s = self._wall_clock()
+        check(_count(db, dial.tenant, dial.number, now_s, day_from_s))
+        db.execute("UPDATE attempts SET placed_s = ? WHERE dial_id = ?", (now_s, dial.id))
+        times = (now_s + ring_s + GRACE_S, most_s + GRACE_S, dial.id)
+        db.execute("UPDATE dials SET rings_until_s = ?, most_s = ? WHERE id = ?", times)
+
+    def defer(self, dial_id: str, due_s: float) -> None:
+        """Let a call that waits wait until then."""
+        with opened(self._path, _SCHEMA, write=True) as db:
+            db.execute("UPDATE attempts SET due_s = ? WHERE dial_id = ?", (due_s, dial_id))
+
+    def cancel(self, series: str) -> bool:
+        """Place no further call of this series; False where none waits."""
+        with opened(self._path, _SCHEMA, write=True) as db:
+            done = db.execute(
+                "UPDATE dials SET outcome = 'canceled', ended_s = ? WHERE outcome IS NULL AND id "
+                "IN (SELECT dial_id FROM attempts WHERE series = ? AND placed_s IS NULL)",
+                (self._wall_clock(), series),
+            )
+            return done.rowcount > 0
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
         with opened(self._path, _SCHEMA, write=True) as db:
             db.execute("BEGIN IMMEDIATE")
-            if key is not None:
-                query = "SELECT * FROM dials WHERE tenant = ? AND key = ?"
-                row = db.execute(query, (dial.tenant, key)).fetchone()
-                if row is not None:
-                    return _read(row), False
-            check(_count(db, dial.tenant, dial.number, now_s, day_from_s))
-            db.execute(
-                "INSERT INTO dials (id, tenant, key, number, caller_id, session_id, asked, "
-                "created_s, rings_until_s, most_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *(dial.id, dial.tenant, key, dial.number, dial.caller_id, dial.session_id),
-                    *(json.dumps(dial.asked), now_s, now_s + ring_s + GRACE_S, most_s + GRACE_S),
-                ),
-            )
-            return _read(
-                db.execute("SELECT * FROM dials WHERE id = ?", (dial.id,)).fetchone()
-            ), True
+            yield db
 
     def find(self, dial_id: str, tenant: str | None = None) -> Dial | None:
         """The record; None where there is none, or it is another tenant's."""
-        with opened(self._path, _SCHEMA, write=True) as db:
-            row = db.execute("SELECT * FROM dials WHERE id = ?", (dial_id,)).fetchone()
-        dial = None if row is None else _read(row)
+        dial = self._find("id = ?", dial_id)
         return None if dial is None or tenant not in (None, dial.tenant) else dial
 
     def of_key(self, tenant: str, key: str) -> Dial | None:
         """The record of the wish that a client named so."""
-        with opened(self._path, _SCHEMA, write=True) as db:
-            query = "SELECT * FROM dials WHERE tenant = ? AND key = ?"
-            row = db.execute(query, (tenant, key)).fetchone()
-        return None if row is None else _read(row)
+        return self._find("tenant = ? AND key = ?", tenant, key)
 
     def of_session(self, session_id: str) -> Dial | None:
         """The record of the call that has this session."""
+        return self._find("session_id = ?", session_id)
+
+    def of_sid(self, call_sid: str) -> Dial | None:
+        """The record of the call that the carrier names so."""
+        return self._find("call_sid = ?", call_sid)
+
+    def _find(self, where: str, *values: str) -> Dial | None:
         with opened(self._path, _SCHEMA, write=True) as db:
-            query = "SELECT * FROM dials WHERE session_id = ?"
-            row = db.execute(query, (session_id,)).fetchone()
-        return None if row is None else _read(row)
+            return _first(db, where, *values)
 
     def note(self, dial_id: str, call_sid: str | None, moment: str = "") -> None:
         """The carrier has it (``call_sid``); ``ringing`` or ``answered`` now, once."""
@@ -146,14 +230,24 @@ class DialBook:
                     (self._wall_clock(), dial_id),
                 )
 
-    def end(self, dial_id: str, outcome: str) -> bool:
-        """Write how it ended; False where that is known already."""
-        with opened(self._path, _SCHEMA, write=True) as db:
+    def end(self, dial_id: str, outcome: str, again: Dial | None = None) -> bool:
+        """Write how it ended, and the next attempt; False where that is known already."""
+        with self._writing() as db:
+            now_s = self._wall_clock()
             done = db.execute(
                 "UPDATE dials SET outcome = ?, ended_s = ? WHERE id = ? AND outcome IS NULL",
-                (outcome, self._wall_clock(), dial_id),
+                (outcome, now_s, dial_id),
             )
+            if done.rowcount == 1 and again is not None:
+                _insert(db, again, None, now_s, again.due_s)
             return done.rowcount == 1
+
+    def note_answerer(self, session_id: str, kind: str) -> None:
+        """Who answered it (``penny.telephony.answerer``)."""
+        with opened(self._path, _SCHEMA, write=True) as db:
+            query = "UPDATE attempts SET answered_by = ? WHERE dial_id = "
+            find = "(SELECT id FROM dials WHERE session_id = ?)"
+            db.execute(query + find, (kind, session_id))
 
     def note_talk(self, session_id: str) -> None:
         """Its session begins, and is kept as every other is."""
@@ -192,27 +286,60 @@ class DialBook:
 
     def expire(self) -> list[Dial]:
         """End what is over by the clock, as ``unknown``; each is told to one caller, once."""
+        if not self._path.exists():
+            return []
         now_s = self._wall_clock()
         with opened(self._path, _SCHEMA, write=True) as db:
             ended = db.execute(
                 "UPDATE dials SET outcome = 'unknown', ended_s = ? WHERE outcome IS NULL AND (CASE "
                 "WHEN answered_s IS NULL THEN rings_until_s ELSE answered_s + most_s END) < ? "
-                "RETURNING *",
+                "AND NOT EXISTS (SELECT 1 FROM attempts WHERE dial_id = id AND placed_s IS NULL) "
+                "RETURNING id",
                 (now_s, now_s),
             )
-            return [_read(row) for row in ended.fetchall()]
+            return [_known(db, row["id"]) for row in ended.fetchall()]
+
+
+def _insert(
+    db: sqlite3.Connection, dial: Dial, key: str | None, now_s: float, due_s: float | None
+) -> None:
+    db.execute(
+        "INSERT INTO dials (id, tenant, key, number, caller_id, session_id, asked, created_s, "
+        "rings_until_s, most_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0)",
+        (
+            *(dial.id, dial.tenant, key, dial.number, dial.caller_id, dial.session_id),
+            *(json.dumps(dial.asked), now_s),
+        ),
+    )
+    row = (dial.id, dial.series or dial.id, dial.attempt, dial.attempts, due_s)
+    db.execute(
+        "INSERT INTO attempts (dial_id, series, attempt, attempts, due_s) VALUES (?, ?, ?, ?, ?)",
+        row,
+    )
 
 
 def _count(
     db: sqlite3.Connection, tenant: str, number: str, now_s: float, day_from_s: float
 ) -> DialCounts:
+    """Of calls that were placed; what waits counts for nothing."""
     query = (
-        "SELECT SUM(outcome IS NULL), SUM(created_s > ?), SUM(created_s >= ?), "
-        "SUM(created_s >= ? AND number = ?) FROM dials WHERE tenant = ? AND created_s > ?"
+        "SELECT SUM(outcome IS NULL), SUM(placed_s > ?), SUM(placed_s >= ?), "
+        f"SUM(placed_s >= ? AND number = ?) FROM ({_ALL}) WHERE tenant = ? AND placed_s > ?"
     )
     since_s = min(day_from_s, now_s - DAY_S)
     about = (now_s - 60, day_from_s, day_from_s, number, tenant, since_s)
     return DialCounts(*(value or 0 for value in db.execute(query, about).fetchone()))
+
+
+def _first(db: sqlite3.Connection, where: str, *values: str) -> Dial | None:
+    row = db.execute(f"{_ALL} WHERE {where}", values).fetchone()
+    return None if row is None else _read(row)
+
+
+def _known(db: sqlite3.Connection, dial_id: str) -> Dial:
+    dial = _first(db, "id = ?", dial_id)
+    assert dial is not None
+    return dial
 
 
 def _read(row: sqlite3.Row) -> Dial:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 from config.telephony import DialingSection
 from penny.errors import PennyError
@@ -79,18 +79,6 @@ def choose_caller_id(asked: str | None, section: DialingSection) -> str:
     return asked or section.caller_ids[0]
 
 
-def check_moment(local: datetime, section: DialingSection) -> None:
-    """Raises DialRefused: ``dialing_hours``. ``local`` is in the section's time zone."""
-    is_weekend = local.weekday() >= 5 and not section.weekends
-    if is_weekend or not section.from_hour <= local.hour < section.to_hour:
-        raise DialRefused(
-            f"calls are placed from {section.from_hour} to {section.to_hour} h "
-            f"({section.timezone}{'' if section.weekends else ', Monday to Friday'})",
-            code="dialing_hours",
-            retryable=True,
-        )
-
-
 def check_consent(at: date | None, today: date) -> None:
     """Of a commercial call. Raises DialRefused: ``consent_missing``."""
     if at is None or not timedelta() <= today - at <= timedelta(days=CONSENT_DAYS):
@@ -117,6 +105,16 @@ def check_counts(counts: DialCounts, section: DialingSection) -> None:
                 field=name,
                 retryable=True,
             )
+
+
+def retry_after_s(
+    outcome: str, attempt: int, attempts: int, section: DialingSection
+) -> float | None:
+    """How long after an attempt the next one comes; None where none follows."""
+    gaps_min = {"no_answer": section.retry_no_answer_min, "busy": section.retry_busy_min}
+    if attempt >= attempts or outcome not in gaps_min:
+        return None
+    return 60.0 * gaps_min[outcome]
 
 
 def read_list(text: str) -> frozenset[str]:

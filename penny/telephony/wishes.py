@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date
-from typing import Any, Literal
+from datetime import date, datetime
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 
 Json = dict[str, Any]
@@ -36,10 +36,29 @@ class DialWish(BaseModel):
     context: Json = Field(default_factory=dict)
     purpose: Literal["service", "commercial"] = "service"
     consent: Consent | None = None
+    attempts: int = Field(
+        1, ge=1, le=10, description="calls at most, spaced, while it is busy or not answered"
+    )
+    on_machine: Literal["talk", "hang_up", "leave_message"] = Field(
+        "talk", description="what a voicemail gets; talk: who answers is not looked at"
+    )
+    message: str | None = Field(
+        None, min_length=1, max_length=500, description="left on a voicemail, after who calls"
+    )
+    reason: str = Field("", max_length=60, description="why it is called, for a call screener")
+    not_before: AwareDatetime | None = Field(
+        None, description="placed then or at the next moment that is within the callee's hours"
+    )
+
+    @model_validator(mode="after")
+    def _has_a_message(self) -> Self:
+        if (self.on_machine == "leave_message") != (self.message is not None):
+            raise ValueError("message: give one with on_machine leave_message, and only then")
+        return self
 
 
 class DialState(BaseModel):
-    """A call that was placed; ``outcome`` is null while it is under way."""
+    """A call that was placed or waits; ``outcome`` is null until it is over."""
 
     id: str
     session_id: str
@@ -47,6 +66,12 @@ class DialState(BaseModel):
     from_: str = Field(alias="from")
     state: str
     outcome: str | None
+    attempt: int
+    is_last_attempt: bool
+    due_at: datetime | None
+    answered_by: str | None = Field(
+        description="human, voicemail, screener, menu, network, unknown; null: not looked at"
+    )
 
 
 class OptOut(BaseModel):

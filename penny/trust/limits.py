@@ -132,8 +132,9 @@ def _next_free_s(per_minute: int, use: Use, now_s: float) -> float:
     return max(now_s, free_at_s) + MINUTE_S / per_minute
 
 
-MESSAGE_BYTES = 65_536
-"""A longer message, and one whose answer is longer, counts as several."""
+MESSAGE_BYTES, ANSWER_BYTES = 65_536, 16_384
+"""A longer message counts as several, and so does one whose answer is longer, which is written,
+read and written again."""
 
 
 class MessageRate:
@@ -163,4 +164,4 @@ class MessageRate:
 
     def spend(self, size_bytes: int) -> None:
         """Count what a client was answered, audio apart: a short question may have a long one."""
-        self._tokens -= max(0.0, size_bytes / MESSAGE_BYTES - 1.0)
+        self._tokens -= max(0.0, size_bytes / ANSWER_BYTES - 1.0)

@@ -9,7 +9,12 @@ import { currentLanguage, words } from "./words.js";
 const FILES = ["csv", "xlsx", "jsonl", "parquet", "zip"];
 const SILENCE_S = 1; // skipped, where that is wanted, when nothing is said for longer
 const FILTERS = ["text", "since", "until", "mode", "caller", "edge", "outcome", "min_s", "max_s", "tenant"];
+const LINKED = ["id", "figure", "test", "parent", "user_id", "status", "processed", "sentiment", "intent", "topic", "alert"];
 const DRAWN_MS = 30 * 60_000; // a longer call is heard and read; its waves would fill the memory
+
+// Filters of the address that the form has no field for: the calls behind a figure, a moment, one call.
+let linked = {};
+let isRead = false;
 
 let searches = 0;
 let found = [];
@@ -23,12 +28,25 @@ const moment = (at) => new Intl.DateTimeFormat(currentLanguage(), { dateStyle: "
 
 function wanted() {
   const given = new FormData(find("#filters"));
-  const facts = {};
+  const facts = { ...linked };
   for (const name of FILTERS) if (given.get(name)) facts[name] = given.get(name);
   return facts;
 }
 
+/** Put the filters of the address into the form; what it has no field for is kept beside it. */
+function readAddress() {
+  linked = {};
+  for (const [name, value] of new URLSearchParams(location.search)) {
+    const field = FILTERS.includes(name) ? find(`#filters [name='${name}']`) : null;
+    if (field?.tagName === "SELECT" && ![...field.options].some((option) => option.value === value)) field.append(element("option", { value, text: value }));
+    if (field) field.value = value;
+    if (field ? field.value !== value : LINKED.includes(name)) linked[name] = value;
+  }
+}
+
 async function load() {
+  if (!isRead) readAddress();
+  isRead = true;
   const { rights } = await ask("/v1/sign-in");
   find("#tenant").hidden = !rights.includes("tenants:all");
   await search();
@@ -52,13 +70,26 @@ async function searchAgain(next) {
 /** A filter that holds, as a button that takes it off. */
 function chipOf([name, value]) {
   const say = words().calls;
-  const shown = say.modes[value] ?? say.edges[value] ?? value;
-  const chip = element("button", { type: "button", text: `${say[name]}: ${shown} ×`, "aria-label": say.without(say[name]) });
+  const isMoment = name in linked && ["since", "until"].includes(name);
+  const shown = isMoment ? moment(value) : name === "figure" ? figureName(value) : (say.modes[value] ?? say.edges[value] ?? say.flags[value] ?? value);
+  const label = say[name] ?? say.linked[name] ?? name;
+  const chip = element("button", { type: "button", text: `${label}: ${shown} ×`, "aria-label": say.without(label) });
   chip.addEventListener("click", () => {
-    find(`#filters [name='${name}']`).value = "";
+    if (name in linked) delete linked[name];
+    else find(`#filters [name='${name}']`).value = "";
     act(() => searchAgain());
   });
   return chip;
+}
+
+/** A figure of the dashboard, or the label under which its calls are counted. */
+function figureName(part) {
+  const say = words().dashboard;
+  const [family, ...rest] = part.split(":");
+  const label = rest.join(":");
+  if (family === "slow") return say.slow(say.stages[rest[0]] ?? rest[0]);
+  const labels = { outcome: say.outcomes, sentiment: say.levels, intent: say.intents, end: say.ends, alert: say.kinds, cost_uusd: say.components }[family] ?? {};
+  return rest.length ? (labels[label] ?? label) : (say.parts[part] ?? part);
 }
 
 function legOf(each) {
@@ -278,7 +309,8 @@ function draw(isOpen) {
   for (const [name, told] of [["mode", say.calls.modes], ["edge", say.calls.edges]]) {
     const select = find(`#filters [name='${name}']`);
     const chosen = select.value;
-    select.replaceChildren(...["", ...Object.keys(told)].map((each) => element("option", { value: each, text: each ? told[each] : say.calls.any, selected: each === chosen })));
+    const names = new Set(["", ...Object.keys(told), chosen]);
+    select.replaceChildren(...[...names].map((each) => element("option", { value: each, text: each ? (told[each] ?? each) : say.calls.any, selected: each === chosen })));
   }
   if (!isOpen) return;
   find("#count").textContent = say.calls.count(found.length, cursor !== null);
@@ -296,7 +328,10 @@ find("#filters").addEventListener("submit", (submit) => {
   submit.preventDefault();
   act(() => searchAgain());
 });
-find("#filters").addEventListener("reset", () => setTimeout(() => act(() => searchAgain()))); // once its fields are empty
+find("#filters").addEventListener("reset", () => {
+  linked = {};
+  setTimeout(() => act(() => searchAgain())); // once its fields are empty
+});
 find("#more").addEventListener("click", () => act(() => searchAgain(cursor)));
 find("#player").addEventListener("timeupdate", follow);
 for (const button of document.querySelectorAll("[data-skip]")) button.addEventListener("click", () => seek(find("#player").currentTime + Number(button.dataset.skip)));

@@ -58,6 +58,7 @@ class TritonStt:
         sessions that bring none of their own."""
         self.info = EngineInfo(name=f"triton {settings.model}", languages=("*",))
         self._server = HttpServer("stt", settings.url, connect_s=settings.connect_timeout_s)
+        self.url = settings.url
         self._path = f"/v2/models/{settings.model}/infer"
         self._local = local
         self._transcriber = transcriber
@@ -69,6 +70,10 @@ class TritonStt:
         self._tasks = TaskOwner("triton")
         self.fallbacks = 0
         """Utterances that the local model answered."""
+
+    def is_well(self) -> bool:
+        """Whether the next utterance is asked of Triton, and not of the local model."""
+        return self.breaker.state(time.monotonic()) == "closed"
 
     def begin(self, options: SttOptions) -> WholeUtterance:
         return WholeUtterance(self, options)

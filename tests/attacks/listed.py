@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from tests.attacks import availability, load, money, openid, rooms, secrets, small, tenants
+from tests.attacks import availability, bodies, load, money, openid, rooms, secrets, small, tenants
 from tests.attacks.attack import ATTACKS, Attack
 
 
 __all__ = [
     "ATTACKS",
     "availability",
+    "bodies",
     "load",
     "money",
     "openid",

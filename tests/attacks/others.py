@@ -53,17 +53,18 @@ class Deaf:
 
 
 class Others:
-    """Four innocent callers; ``first_ms`` is how soon each answer was first heard."""
+    """Innocent callers; ``first_ms`` is how soon each answer was first heard."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, callers: int = 4) -> None:
         self._url = url
+        self._callers = callers
         self.first_ms: list[float] = []
 
     async def ask_for(self, seconds: float) -> list[float]:
         """The first audio of each answer, in ms, in the time."""
         self.first_ms = []
         ends_s = time.monotonic() + seconds
-        await asyncio.gather(*(self._ask(ends_s) for _ in range(4)))
+        await asyncio.gather(*(self._ask(ends_s) for _ in range(self._callers)))
         return self.first_ms
 
     async def _ask(self, ends_s: float) -> None:

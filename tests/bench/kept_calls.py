@@ -23,6 +23,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from statistics import quantiles
 from tempfile import TemporaryDirectory
@@ -37,6 +38,7 @@ from penny.calls.query import SHOWN, CallQuery, find_calls
 from penny.calls.record import Call
 from penny.calls.rows import row_of, turn_rows
 from penny.calls.store import CallStore
+from penny.calls.sums import count_calls
 from penny.calls.tables import calls, turns
 from tests.penny.calls.calls import BEGAN, a_call, a_turn
 
@@ -77,22 +79,19 @@ def make_calls(count: int) -> Iterator[Call]:
         yield call
 
 
-async def fill(store: CallStore, count: int) -> None:
+async def fill(store: CallStore, made: Iterator[Call]) -> None:
     """As ``put`` does, a thousand at a time."""
     await store.start()
-    batch: list[Call] = []
-    for number, call in enumerate(make_calls(count), 1):
-        batch.append(call)
-        if len(batch) == BATCH or number == count:
-            rows = [row_of(each) for each in batch]
-            async with store._begin() as connection:
-                await connection.execute(calls.insert(), rows)
-                said = [row for each in batch for row in turn_rows(each)]
-                await connection.execute(turns.insert(), said)
-                if not store._is_postgres:
-                    for row in rows:
-                        await store._index(connection, row["id"], row["folded"])
-            batch.clear()
+    for batch in iter(lambda: list(islice(made, BATCH)), []):
+        rows = [row_of(each) for each in batch]
+        async with store._begin() as connection:
+            await connection.execute(calls.insert(), rows)
+            said = [row for each in batch for row in turn_rows(each)]
+            await connection.execute(turns.insert(), said)
+            if not store._is_postgres:
+                for row in rows:
+                    await store._index(connection, row["id"], row["folded"])
+            await count_calls(connection, [row["id"] for row in rows], store.zone_of)
     if store._is_postgres:
         async with store._begin() as connection:
             await connection.execute(text("ANALYZE"))
@@ -194,7 +193,7 @@ async def measure(url: str, arguments: argparse.Namespace) -> Json:
     told: Json = {"calls": (await store.count(None))["calls"]}
     if "fill" in arguments.steps and not told["calls"]:
         began = time.perf_counter()
-        await fill(store, arguments.calls)
+        await fill(store, make_calls(arguments.calls))
         told = {"calls": arguments.calls, "filled_s": round(time.perf_counter() - began, 1)}
     if "search" in arguments.steps:
         told["search_ms"] = await measure_searches(store, arguments.rounds)

@@ -387,3 +387,45 @@ def test_the_latency_that_was_written_by_hand_is_ignored_and_told(tmp_path: Path
     text = 'penny: {modes: {SELF_HOSTED: {latency: "menos de 1 s"}}}\n'
     told = load_text(tmp_path, text).origin.retired
     assert "latency_ms of GET /v1/modes" in told["penny.modes.SELF_HOSTED.latency"]
+
+
+# --- a file over another --------------------------------------------------------------------
+
+
+def test_a_file_is_laid_over_the_one_that_it_extends(tmp_path: Path) -> None:
+    base = tmp_path / "base.yaml"
+    base.write_text("gateway: {port: 1, max_sessions: 7}\nkb: {documents: docs}\n")
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (inner / "own.yaml").write_text("extends: ../${BASE}.yaml\ngateway: {port: 2}\n")
+    config = load(inner / "own.yaml", {"BASE": "base"})
+    assert (config.gateway.port, config.gateway.max_sessions) == (2, 7)
+    assert config.resolve(config.kb.documents) == tmp_path / "docs"
+    assert config.origin.place("gateway.port") == "own.yaml:2: gateway.port"
+
+
+@pytest.mark.parametrize(
+    ("base", "own", "message"),
+    [
+        ("gateway: {port: x}", "extends: base.yaml", r"own\.yaml: gateway\.port: "),
+        ("gateway: {port: 1\n", "extends: base.yaml", r"base\.yaml:\d: not YAML"),
+        ("", "extends: base.yaml\ngateway:\n  port: x", r"own\.yaml:3: gateway\.port: "),
+        ("extends: own.yaml", "extends: base.yaml", "names one file, which in the end extends"),
+        ("", "extends: [base.yaml]", "names one file"),
+        ("", "extends: none.yaml", r"none\.yaml is not here"),
+    ],
+)
+def test_what_is_wrong_with_a_file_or_its_base_is_placed(
+    tmp_path: Path, base: str, own: str, message: str
+) -> None:
+    (tmp_path / "base.yaml").write_text(base)
+    (tmp_path / "own.yaml").write_text(own)
+    with pytest.raises(ConfigErrors, match=message):
+        load(tmp_path / "own.yaml", {})
+
+
+def test_a_default_may_hold_another_variable(tmp_path: Path) -> None:
+    path = tmp_path / "penny.yaml"
+    path.write_text("session: {greeting: '${A:-${B:-${C:-x}}}'}\n")
+    for environment, greeting in (({"B": "b", "C": "c"}, "b"), ({"C": "c"}, "c"), ({}, "x")):
+        assert load(path, environment).session.greeting == greeting

@@ -96,8 +96,9 @@ class FarSide:
     def can_transfer(self, destination: str) -> bool:
         return self.takes_transfers and destination == "soporte"
 
-    async def transfer(self, destination: str) -> bool:
+    async def transfer(self, destination: str, summary: str) -> bool:
         self.transfers.append(destination)
+        self.summary = summary
         return self.takes_transfers
 
     async def hang_up(self) -> None:

@@ -21,7 +21,7 @@ EVENTS = {"initiated", "ringing", "answered", "completed"}
 VERBS = {"Connect", "Say", "Dial", "Play", "Reject", "Hangup", "Pause", "Redirect"}
 PLACED_FIELDS = {
     "To", "From", "Twiml", "Url", "Timeout", "TimeLimit", "StatusCallback", "StatusCallbackEvent",
-    "StatusCallbackMethod", "MachineDetection",
+    "StatusCallbackMethod", "MachineDetection", "AsyncAmd", "AsyncAmdStatusCallback",
 }  # fmt: skip
 
 
@@ -94,6 +94,10 @@ class TwilioApiDouble:
         callback = form.get("StatusCallback")
         if callback is not None and urlsplit(str(callback)).scheme != "https":
             return _fault(400, 21609, "Invalid 'StatusCallback' URL")
+        if form.get("MachineDetection", "Enable") not in ("Enable", "DetectMessageEnd"):
+            return _fault(400, 21620, "Invalid MachineDetection")
+        if ("AsyncAmdStatusCallback" in form) != (form.get("AsyncAmd") == "true"):
+            return _fault(400, 21621, "Invalid AsyncAmdStatusCallback")
         if not set(form.getall("StatusCallbackEvent", [])) <= EVENTS:
             return _fault(400, 21626, "Invalid StatusCallbackEvents")
         return _refuse_twiml(str(form["Twiml"])) if "Twiml" in form else None

@@ -92,6 +92,9 @@ class TwilioStream:
         self.received: list[tuple[float, Json]] = []
         self.voice: deque[bytes] = deque()
         """What the caller says: pieces of 160 bytes; silence when it is empty."""
+        self.is_patient = True
+        """Whether the caller speaks only once the opening of the call was said."""
+        self._has_heard = self._is_greeted = False
         self.clears: list[float] = []
         self.marks_returned: list[str] = []
         self.skipped = 0
@@ -146,7 +149,8 @@ class TwilioStream:
         if self.sends_media:
             self.chunk += 1
             at = (self.chunk - 1 + self.skipped) * (FRAME if self._samples else 20)
-            payload = self.voice.popleft() if self.voice else SILENCE
+            may_speak = self._is_greeted or not self.is_patient
+            payload = self.voice.popleft() if self.voice and may_speak else SILENCE
             media = {"track": "inbound", "chunk": str(self.chunk), "timestamp": str(at)}
             media["payload"] = base64.b64encode(payload).decode()
             await self._send("media", media=media)
@@ -156,6 +160,9 @@ class TwilioStream:
             frame = self._buffer.popleft()
             assert isinstance(frame, bytes)
             self.heard.append((self._now_s(), frame))
+            self._has_heard |= _is_loud(frame)
+        elif self._has_heard:
+            self._is_greeted = True
 
     async def _return(self, name: str) -> None:
         if self.returns_marks:
@@ -191,11 +198,15 @@ class TwilioStream:
 
     def loud_ms(self) -> int:
         """Milliseconds of sound that the caller has heard."""
-        return 20 * sum(frame.count(0xFF) + frame.count(0x7F) < 150 for _, frame in self.heard)
+        return 20 * sum(_is_loud(frame) for _, frame in self.heard)
 
     @property
     def waiting_ms(self) -> int:
         return 20 * sum(isinstance(each, bytes) for each in self._buffer)
+
+
+def _is_loud(frame: bytes) -> bool:
+    return frame.count(0xFF) + frame.count(0x7F) < 150
 
 
 @asynccontextmanager

@@ -112,6 +112,9 @@ class VirtualSocket:
     def start(self, receiver: SocketReceiver) -> None:
         self.say = receiver.on_message
 
+    def slow_down(self) -> None:
+        """It is never paused."""
+
     def send_text(self, _data: bytes) -> None:
         self.texts += 1
 

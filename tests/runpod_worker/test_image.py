@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.setup.dockerfile import IMAGES, stage_of
+
 
 pytestmark = pytest.mark.process
 
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCKERFILE = ROOT / "runpod_worker" / "Dockerfile"
+DOCKERFILE = IMAGES / "worker.Dockerfile"
 ENGINES = (
     "runpod_worker.handler, runpod_worker.engines.silero, runpod_worker.engines.faster_whisper, "
     "runpod_worker.engines.reader, runpod_worker.engines.espeak"
@@ -23,10 +25,10 @@ ENGINES = (
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
-    for line in DOCKERFILE.read_text().splitlines():
-        if not line.startswith("COPY "):
+    for step in stage_of(DOCKERFILE, "runpod").steps:
+        if step.name != "COPY":
             continue
-        *sources, target = line.split()[1:]
+        *sources, target = step.words
         for name in sources:
             source = ROOT / name
             if source.is_dir():

@@ -123,7 +123,7 @@ def test_every_install_of_the_makefile_is_known_here() -> None:
 
 
 def test_every_install_of_the_image_takes_a_lock() -> None:
-    text = (ROOT / "runpod_worker" / "Dockerfile").read_text()
+    text = (ROOT / "deploy/images/worker.Dockerfile").read_text()
 
     installs = re.findall(r"pip install (.*?)(?: &&|; fi| \\|$)", text, re.MULTILINE)
 

@@ -45,7 +45,7 @@ class AsteriskWire(ABC):
     def can_transfer(self, destination: str) -> bool:
         return destination in self._places.names
 
-    async def transfer(self, destination: str) -> bool:
+    async def transfer(self, destination: str, summary: str) -> bool:
         """Leave; the dialplan rings the place. False where it knows none."""
         found = self._places.find(destination)
         if found is None:

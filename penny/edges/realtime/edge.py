@@ -81,6 +81,8 @@ class EventConnection(Protocol):
 
     def resume(self) -> None: ...
 
+    def slow_down(self) -> None: ...
+
     def send_text(self, data: bytes, /) -> None: ...
 
     def begin_close(self, code: int, reason: str, /) -> None: ...
@@ -194,6 +196,7 @@ class RealtimeEdge:
         counted = max(size_bytes, LEAST_BYTES.get(message["type"], 0))
         wait_s = self._rate.take(self._clock(), counted)
         if wait_s > 0:
+            self._connection.slow_down()
             raise ClientError("rate_limited", f"Too many messages; try again in {wait_s:.1f} s.")
 
     def _without_model(self, message: Json) -> Json:

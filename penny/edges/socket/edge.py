@@ -218,6 +218,8 @@ class SocketEdge:
     def _take_text(self, text: str) -> None:
         wait_s = self._rate.take(self._clock(), len(text))
         if wait_s > 0:
+            if self._sender.connection is not None:
+                self._sender.connection.slow_down()
             self.post(_too_fast(wait_s))
             return
         try:

@@ -18,6 +18,7 @@ from penny.audio.format import AudioFormat
 from penny.edges.player import Cut
 from penny.edges.socket.typed import TypedWish
 from penny.edges.telephone.concealment import Arrivals
+from penny.edges.telephone.first_words import FirstWords
 from penny.edges.telephone.keys import KEYS, Keys
 from penny.edges.telephone.playout import Playout
 from penny.edges.telephone.ticker import Ticker
@@ -64,13 +65,18 @@ class PhoneEdge:
         self._wish = TypedWish()
         self._sink: EdgeSink | None = None
         self._heard_s = clock()
-        self._destination = ""
+        self._destination = self._summary = ""
         self._is_gone = self._is_closing = False
         self._quiet: asyncio.Future[None] | None = None
         self._quiet_since_s: float | None = None
         self.end_reason = "client_gone"
         self._entries: list[str] = []
-        """Keyed in before the session began."""
+        """Keyed in before the session began, or before its opening was heard."""
+        self._first: FirstWords | None = None
+        self._then: Callable[[], object] | None = None
+        self._is_paused = False
+        self.only_listens = False
+        """Whether nothing is answered for now: who is there is not known."""
         ticker.join(self._tick)
 
     # -- the carrier's side -------------------------------------------------------------------
@@ -90,7 +96,7 @@ class PhoneEdge:
         now_s = self._heard_s = self._clock()
         if key not in KEYS or self._is_closing:
             return
-        if not self._keys:
+        if not self._keys and self._first is None:
             self._stop_answers(now_s)
         self._enter(self._keys.press(key, now_s))
 
@@ -116,9 +122,37 @@ class PhoneEdge:
 
     def answer_with(self, response: Json) -> None:
         """Stop what is being answered, and have this instead (of ``response.create``)."""
-        if not self._is_closing:
+        if not self._is_closing and self._first is None and not self.only_listens:
             self._stop_answers(self._clock())
             self._to_session(self._wish.begin(new_id("event"), response))
+
+    def ask(self, event: Json) -> None:
+        """Send the speaker a client event of the application's."""
+        self._to_session(event)
+
+    def ask_for(self, response: Json) -> None:
+        """Have the speaker say this (of ``response.create``), after what it is saying."""
+        self._to_session(self._wish.begin(new_id("event"), response))
+
+    def open_with(
+        self,
+        is_said: Callable[[str], bool],
+        line: str,
+        again: Json,
+        then: Callable[[], object] | None = None,
+    ) -> None:
+        """Let the caller be heard only once they have heard the beginning of ``line``, the next
+        thing that the speaker is asked to say, by ``is_said``; where it was cut, the response
+        ``again`` (of ``response.create``) says it once more. What they say and key in meanwhile
+        waits.
+
+        Args:
+            then: called once ``line`` was heard to its end, or given up; without it the caller is
+                heard as soon as ``is_said``.
+        """
+        self._ears.pause()
+        self._first = FirstWords(is_said, line, again, self._clock(), is_whole=then is not None)
+        self._then = then
 
     def can_hand_over_to(self, name: str) -> bool:
         """Whether this call's carrier knows the name."""
@@ -140,26 +174,31 @@ class PhoneEdge:
         if self._is_gone:
             sink.on_closed()
             return
-        self._ears.resume()
-        entries, self._entries = self._entries, []
-        for entry in entries:
-            self._enter(entry)
+        if self._first is None:
+            self._hear_caller()
 
     def deliver(self, event: Json) -> None:
         now_s = self._clock()
+        if self._first is not None:
+            self._first.take(event)
         self._tell_cuts(self.playout.take(event, now_s))
         if self._wire.lead_ms and event["type"] == "response.output_audio.delta":
             self.playout.send_due(now_s)  # a far side that buffers need not wait for the slot
         if event["type"] == "penny.handoff":
             self._destination = str(event.get("destination") or "")
+            told = (event.get("reason"), event.get("summary"))
+            self._summary = ". ".join(str(each) for each in told if each)
         elif event["type"] == "error" and (again := self._wish.again(event["error"])) is not None:
             self._to_session(again)
 
     def pause(self) -> None:
+        self._is_paused = True
         self._ears.pause()
 
     def resume(self) -> None:
-        self._ears.resume()
+        self._is_paused = False
+        if self._first is None:
+            self._ears.resume()
 
     async def aclose(self, reason: str, totals: Json) -> None:
         """Let the last word be heard, then hang up, or hand the call over. Idempotent."""
@@ -175,7 +214,7 @@ class PhoneEdge:
 
     async def _let_go(self, reason: str) -> None:
         if reason == HANDOFF and self._destination and not self._is_gone:
-            if not await self._wire.transfer(self._destination):
+            if not await self._wire.transfer(self._destination, self._summary):
                 await self._wire.leave()
         elif reason in FAILED:
             await self._wire.leave()
@@ -200,6 +239,7 @@ class PhoneEdge:
             if missing := self._arrivals.tick(slot_s):
                 self._ears.hear(missing, self._line)
             self._enter(self._keys.due(slot_s))
+            self._look_for_first_words(slot_s)
             self._look_for_quiet(slot_s)
             dead_s = self._wire.dead_after_s
             if dead_s is not None and slot_s - self._heard_s > dead_s:
@@ -208,6 +248,31 @@ class PhoneEdge:
         except Exception:
             log.exception("phone_slot_failed")
             self._end()
+
+    def _look_for_first_words(self, slot_s: float) -> None:
+        if self._first is None or self._sink is None:
+            return
+        heard, is_playing = self.playout.heard_words(slot_s), self.playout.is_playing(slot_s)
+        match self._first.look(heard, slot_s, is_playing=is_playing):
+            case "again":
+                self._to_session(self._wish.begin(new_id("event"), self._first.again))
+            case "given_up":
+                log.error("opening_not_heard")
+                self._hear_caller()
+            case "heard":
+                self._hear_caller()
+
+    def _hear_caller(self) -> None:
+        """From now on; first, what waited."""
+        self._first = None
+        if not self._is_paused:
+            self._ears.resume()
+        entries, self._entries = self._entries, []
+        for entry in entries:
+            self._enter(entry)
+        then, self._then = self._then, None
+        if then is not None:
+            then()
 
     def _look_for_quiet(self, slot_s: float) -> None:
         if self._quiet is None or self._quiet.done():
@@ -228,7 +293,7 @@ class PhoneEdge:
         """What was keyed in is what the caller typed: an item of theirs, and the wish to answer."""
         if not entry:
             return
-        if self._sink is None:
+        if self._sink is None or self._first is not None or self.only_listens:
             self._entries.append(entry)
             return
         content = [{"type": "input_text", "text": entry}]

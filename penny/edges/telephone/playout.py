@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penny.edges.playback import Playback
-from penny.edges.player import FRAME_MS, Cut, Frame, ItemSent
+from penny.edges.player import FRAME_MS, Cut, Frame, ItemHeard, ItemSent
 from penny.edges.telephone.wire import Wire
 
 
@@ -56,6 +56,8 @@ class Playout:
         self._number = 0
         self._is_told = False
         """Whether the far side returns marks at all."""
+        self._words = ""
+        """Of the item that was heard to its end last."""
         self.stale_marks = 0
         """Marks that came back for audio that had been dropped."""
 
@@ -75,6 +77,10 @@ class Playout:
             return min(heard_ms, pending.sent_ms)
         return heard_ms
 
+    def heard_words(self, now_s: float) -> str:
+        """The words of the last items that the caller has heard."""
+        return f"{self._words} {self._player.heard_words(now_s)}"
+
     def play(self, slot_s: float) -> None:
         """Send what this slot is due; silence where there is nothing and the wire needs it."""
         is_silent = not self.send_due(slot_s)
@@ -92,6 +98,8 @@ class Playout:
                     self._note_sent(item_id, audio_ms)
                 case ItemSent(item_id=item_id):
                     self._mark(item_id, self._sent_ms.pop(item_id, 0.0), ends=True)
+                case ItemHeard(text=text):
+                    self._words = text
                 case _:
                     pass
         return has_sound

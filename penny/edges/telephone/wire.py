@@ -50,9 +50,10 @@ class Wire(Protocol):
         """Whether ``destination`` is a name that ``transfer`` knows as such."""
         ...
 
-    async def transfer(self, destination: str) -> bool:
+    async def transfer(self, destination: str, summary: str) -> bool:
         """Hand the call over and leave; False where that cannot be done, and the call is still
-        here. ``destination`` is a name of the operator's, never a number from a model."""
+        here. ``destination`` is a name of the operator's, never a number from a model;
+        ``summary`` is for the one who takes it, where the carrier can tell them."""
         ...
 
     async def hang_up(self) -> None:

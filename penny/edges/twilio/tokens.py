@@ -1,8 +1,9 @@
-"""One-time tokens of streams: who is let in, to which call, for a minute. Pure.
+"""Tokens of streams: who is let in, to which call, for a minute. Pure.
 
 A webhook's signature can be replayed, and a stream's names no call. So the webhook's answer carries
 a token that is signed over the call, and the stream brings it back in its first message. Signed
-and not stored, it is known to every process of a gateway; that it is used once, each sees to.
+and not stored, it is known to every process of a gateway; that it is used once, the record of what
+a carrier told sees to (``DialBook.take_once``), which they share.
 """
 
 from __future__ import annotations
@@ -19,26 +20,6 @@ VALID_S = 60
 _ABOUT = b"penny stream token"
 
 
-class SeenOnce:
-    """Names that may come once within ``within_s``; bounded by time."""
-
-    def __init__(self, within_s: float) -> None:
-        self._within_s = within_s
-        self._seen: dict[str, float] = {}
-
-    def take(self, name: str, now_s: float) -> bool:
-        """Whether ``name`` is new."""
-        while self._seen:
-            oldest = next(iter(self._seen))
-            if now_s - self._seen[oldest] < self._within_s:
-                break
-            del self._seen[oldest]
-        if name in self._seen:
-            return False
-        self._seen[name] = now_s
-        return True
-
-
 class StreamTokens:
     """Mints and checks tokens.
 
@@ -48,7 +29,6 @@ class StreamTokens:
 
     def __init__(self, secret: str) -> None:
         self._key = hmac.digest(secret.encode(), _ABOUT, hashlib.sha256)
-        self._used = SeenOnce(2 * VALID_S)
 
     def mint(self, call_sid: str, about: Mapping[str, str], now_s: float) -> str:
         """A token for this call's stream; ``about`` comes back with it. ``now_s``: Unix time."""
@@ -57,13 +37,13 @@ class StreamTokens:
         return f"{body}.{self._sign(body)}"
 
     def take(self, token: str, call_sid: str, now_s: float) -> dict[str, str] | None:
-        """What the token tells of the call; None where it is forged, late, used or another's."""
+        """What the token tells of the call; None where it is forged, late or another's."""
         body, _, signature = token.partition(".")
         if not hmac.compare_digest(signature.encode(), self._sign(body).encode()):
             return None
         claims: dict[str, str] = orjson.loads(urlsafe_b64decode(body))
         until = int(claims.pop("until"))
-        if claims.pop("sid") != call_sid or now_s > until or not self._used.take(body, now_s):
+        if claims.pop("sid") != call_sid or now_s > until:
             return None
         return claims
 

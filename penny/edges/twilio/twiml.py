@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 
 VOICES = {"es": "es-ES", "en": "en-US"}
+RINGS = {"es": "es", "en": "us"}
 RING_S = 30
 """How long a transfer rings before Twilio goes on."""
 
@@ -34,17 +35,25 @@ def hang_up() -> Element:
     return response
 
 
-def dial(number: str) -> Element:
-    """Put the call through; it stays up for as long as the two talk."""
-    response = Element("Response")
-    put_through(response, number)
-    return response
+def put_through(
+    response: Element, number: str, *, whisper: str = "", action: str = "", ring: str = ""
+) -> None:
+    """Append a number to put the call through to; it stays up for as long as the two talk.
 
-
-def put_through(response: Element, number: str) -> None:
-    """Append a number to put the call through to."""
+    Args:
+        whisper: address of what the number hears before they are joined.
+        action: address that tells what comes after; without it the next verb.
+        ring: language whose country's ring-back the caller hears; '' has Twilio choose.
+    """
     verb = SubElement(response, "Dial", timeout=str(RING_S))
-    SubElement(verb, "Number").text = number
+    if action:
+        verb.set("action", action)
+    if ring in RINGS:
+        verb.set("ringTone", RINGS[ring])
+    target = SubElement(verb, "Number")
+    target.text = number
+    if whisper:
+        target.set("url", whisper)
 
 
 def say(response: Element, text: str, language: str) -> None:

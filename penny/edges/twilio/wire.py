@@ -36,7 +36,7 @@ class TwilioWire:
 
     Args:
         knows: whether a name of the operator's has a number.
-        transfer: puts the call through to a name of the operator's.
+        transfer: puts the call through to a name of the operator's, with a summary.
         end: ends the call itself, where more than the stream's end is needed.
     """
 
@@ -51,7 +51,7 @@ class TwilioWire:
         connection: SocketConnection,
         stream_sid: str,
         knows: Callable[[str], bool],
-        transfer: Callable[[str], Awaitable[bool]],
+        transfer: Callable[[str, str], Awaitable[bool]],
         end: Callable[[], Awaitable[None]],
     ) -> None:
         self._connection = connection
@@ -82,8 +82,8 @@ class TwilioWire:
         for frame in write_keys(digits, self.format):
             self.play(frame)
 
-    async def transfer(self, destination: str) -> bool:
-        if self._has_stopped or not await self._transfer(destination):
+    async def transfer(self, destination: str, summary: str) -> bool:
+        if self._has_stopped or not await self._transfer(destination, summary):
             return False
         self._is_over = True
         self._connection.begin_close()

@@ -78,6 +78,9 @@ class ChannelConnection:
     def pause(self) -> None:
         self._is_paused = True
 
+    def slow_down(self) -> None:
+        """Nothing: a channel cannot be paused, and who writes faster is closed."""
+
     def resume(self) -> None:
         self._is_paused = False
         while self._kept and self._receiver is not None and not self._is_paused:

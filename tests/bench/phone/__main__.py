@@ -1,4 +1,4 @@
-"""How telephone lines do on the wire: interruptions, positions, last words and keys.
+"""How telephone lines do on the wire: E1 to E17, from pacing to echo.
 
     python -m tests.bench.phone [--only E6,E13] [--write] [--json FILE]
 
@@ -16,14 +16,14 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench.phone import asterisk, twilio
+from tests.bench.phone import asterisk, echo, line, twilio
 from tests.bench.phone.row import Row
 
 
 README = Path(__file__).parents[3] / "penny" / "edges" / "telephone" / "README.md"
 BEGIN = "<!-- figures: made by python -m tests.bench.phone --write -->\n"
 END = "<!-- end of figures -->\n"
-MODULES = (asterisk, twilio)
+MODULES = (asterisk, twilio, line, echo)
 
 
 async def measure(only: set[str]) -> list[Row]:
@@ -33,7 +33,7 @@ async def measure(only: set[str]) -> list[Row]:
             if not only or name in only:
                 rows.append(await row())
                 tell(rows[-1])
-    return rows
+    return sorted(rows, key=lambda row: (int(row.id[1:]), row.wire))
 
 
 def tell(row: Row) -> None:

@@ -154,7 +154,7 @@ async def test_a_tenant_never_finds_anothers_calls(store: CallStore, tenant: str
     assert await store.get("somebody-else", call.id) is None
     assert await store.delete("somebody-else", [call.id], 1) == []
     assert await store.set_held("somebody-else", call.id, held=True) is False
-    assert call.id in await ids(store, None)
+    assert await ids(store, None, id=call.id) == [call.id]
 
 
 async def test_what_is_deleted_is_found_no_more_and_purged_of_all_that_was_said(

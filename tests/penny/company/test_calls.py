@@ -142,6 +142,13 @@ async def test_the_support_call(house: House, tmp_path: Path) -> None:
         assert len(rows(tmp_path, "callbacks")) == 1
 
 
+async def test_the_bill_call(house: House) -> None:
+    async with house() as address, a_call(address) as caller:
+        said = await say(caller, "Necesito revisar el saldo de mi cuenta")
+        assert "1797 euros con 15" in said
+        assert "la primera vence el" in said
+
+
 async def test_the_call_of_a_customer_who_leaves(house: House, tmp_path: Path) -> None:
     async with house() as address, a_call(address) as caller:
         which = await say(caller, "Quiero cancelar mi servicio")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,9 @@ import pytest
 from config.schema import Config
 from config.telephony import DialingSection
 from penny.cli.main import main
+from penny.errors import SessionRefused
 from penny.gateway.dialer import Dialer
+from penny.gateway.phones import PhoneCall
 from penny.telephony.dial_book import GRACE_S, Dial
 from penny.telephony.wishes import DialWish
 from penny.trust.identity import Identity
@@ -44,6 +49,7 @@ ALLOWED: Json = {
     "from_hour": 0,
     "to_hour": 24,
     "weekends": True,
+    "holidays": True,
     "at_once": 1,
 }
 
@@ -85,7 +91,11 @@ async def desk(tmp_path: Path, dialing: Json | None = None, **sections: Any) -> 
     }
     async with (
         twilio_api() as api,
-        line(twilio={"api_url": api.url}, telephony=telephony, **sections) as (http, url),
+        line(
+            twilio={"api_url": api.url, **sections.pop("twilio", {})},
+            telephony=telephony,
+            **sections,
+        ) as (http, url),
     ):
         yield Desk(http, url, api)
 
@@ -175,6 +185,60 @@ async def test_what_no_rule_allows_is_refused_at_the_door_and_reaches_no_carrier
         assert at.api.placed == []
 
 
+async def test_a_voicemail_that_the_carrier_finds_gets_the_message_and_is_told(
+    tmp_path: Path,
+) -> None:
+    wish = {"on_machine": "leave_message", "message": "Llámenos, por favor."}
+    telephony = {"machine_detection": "message_end"}
+    async with desk(tmp_path, twilio=telephony) as at:
+        assert (await at.place(on_machine="leave_message"))[0] == 400
+        _, told = await at.place(**wish)
+        (placed,) = at.api.placed
+        assert (placed["MachineDetection"], placed["AsyncAmd"]) == ("DetectMessageEnd", "true")
+        form = voice_form(placed["sid"], FROM, TO)
+        answer = await post_webhook(at.http, at.url, placed["Url"].removeprefix(PUBLIC), form)
+        _, parameters, _ = read_connect(await answer.text())
+        async with streaming(at.http, at.url, placed["sid"], parameters) as stream:
+            await until(lambda: stream.chunk > 25)
+            assert stream.loud_ms() == 0  # nobody is talked to before it is known who is there
+            path = placed["AsyncAmdStatusCallback"].removeprefix(PUBLIC)
+            found = {**form, "AnsweredBy": "machine_end_beep"}
+            assert (await post_webhook(at.http, at.url, path, found)).status == 204
+            assert (await post_webhook(at.http, at.url, path, found)).status == 403
+            await until(stream.closed.is_set)
+            assert stream.loud_ms() > 1000
+        async with asyncio.timeout(60):
+            while (await at.show(told["id"]))["outcome"] is None:
+                await asyncio.sleep(0.05)
+        over = await at.show(told["id"])
+        assert (over["outcome"], over["answered_by"]) == ("completed", "voicemail")
+
+
+async def test_a_commercial_call_keeps_to_fresh_exclusion_lists_and_each_refusal_is_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "robinson.txt").write_text(f"{TO}\n", "utf-8")
+    (tmp_path / "penny.yaml").write_text("telephony: {folder: telephony}", "utf-8")
+    today = datetime.now(UTC).date()
+    consent = {"at": f"{today - timedelta(days=9)}", "source": "web", "wording": "Sí, llámenme."}
+    commercial = {"purpose": "commercial", "consent": consent}
+    names = ["dial", "--config", str(tmp_path / "penny.yaml"), "--exclusions", "robinson"]
+    names += ["--list", str(tmp_path / "robinson.txt"), "--dated"]
+    async with desk(tmp_path, {"exclusions": ["robinson"]}) as at:
+        codes = [(await at.place(**commercial))[1]["error"]["code"]]
+        await asyncio.to_thread(main, [*names, f"{today - timedelta(days=40)}"])
+        codes.append((await at.place(**commercial))[1]["error"]["code"])
+        await asyncio.to_thread(main, [*names, f"{today}"])
+        codes.append((await at.place(**commercial))[1]["error"]["code"])
+        assert codes == ["exclusion_list_missing", "exclusion_list_old", "excluded"]
+        assert at.api.placed == []
+        assert (await at.place(**commercial, to="+34922222222"))[0] == 202
+        async with at.http.get(f"{at.url}/metrics", headers=OPERATOR) as answer:
+            told = await answer.text()
+        assert all(f'penny_dials_refused_total{{reason="{code}"}} 1.0' in told for code in codes)
+    capsys.readouterr()
+
+
 async def test_without_an_entry_a_tenant_dials_nothing(tmp_path: Path) -> None:
     async with desk(tmp_path, {"prefixes": []}) as at:
         assert (await at.place())[1]["error"]["code"] == "dialing_denied"
@@ -233,33 +297,213 @@ async def test_a_call_that_was_answered_and_got_no_session_failed_and_is_kept(
         assert (kept["callee"], kept["end_reason"], kept["status"]) == (TO, "failed", "failed")
 
 
+class House:
+    """A dialer of which several may share a folder, on a clock of the test's."""
+
+    def __init__(self, folder: Path, **dialing: Any) -> None:
+        acme = {**ALLOWED, "timezone": "UTC", **dialing}
+        section = {"folder": str(folder), "dialing": {"acme": acme}}
+        self.config = Config.model_validate({"telephony": section})
+        self.now_s = datetime(2026, 11, 30, 12, tzinfo=UTC).timestamp()
+        self.kept: list[tuple[str, str, int, bool]] = []
+        self.placed: list[str] = []
+        self.full = False
+
+    def open(self) -> Dialer:
+        dialer = Dialer(self.config, self.check, self.keep, lambda: self.now_s)
+        dialer.placer = self
+        return dialer
+
+    async def place(self, dial: Dial, section: DialingSection) -> str:
+        self.placed.append(dial.id)
+        return f"CA{len(self.placed)}"
+
+    def check(self, _call: PhoneCall) -> None:
+        if self.full:
+            raise SessionRefused("no room")
+
+    def keep(self, call: PhoneCall, why: str) -> None:
+        self.kept.append((call.callee, why, call.attempt, call.is_last_attempt))
+
+
+ACME = Identity("acme")
+
+
 async def test_what_a_crash_left_is_over_by_the_clock_and_told_once(tmp_path: Path) -> None:
-    now_s, told = [1_000_000.0], []
-    section = {"folder": str(tmp_path), "dialing": {"acme": {**ALLOWED, "timezone": "UTC"}}}
-    config = Config.model_validate({"telephony": section})
-
-    def make() -> Dialer:
-        return Dialer(
-            config,
-            lambda _call: None,
-            lambda call, why: told.append((call.callee, why)),
-            lambda: now_s[0],
-        )
-
-    class Placing:
-        async def place(self, dial: Dial, section: DialingSection) -> str:
-            return "CA1"
-
-    before = make()
-    before.placer = Placing()
-    await before.place(Identity("acme"), DialWish(to=TO))
-    after = make()
+    house = House(tmp_path)
+    before, after = house.open(), house.open()
+    await before.place(ACME, DialWish(to=TO))
     await after.expire()
-    assert told == []
-    now_s[0] += 25 + GRACE_S + 1
+    assert house.kept == []
+    house.now_s += 25 + GRACE_S + 1
     await after.expire()
     await before.expire()
-    assert told == [(TO, "unknown")]
+    assert house.kept == [(TO, "unknown", 1, True)]
+
+
+async def test_attempts_are_spaced_and_each_is_told_with_its_number(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    dialer = house.open()
+    dial = await dialer.place(ACME, DialWish(to=TO, attempts=3))
+    for status, gap_s in (("busy", 900), ("no-answer", 7200), ("busy", 0)):
+        await dialer.told(house.placed[-1], f"CA{len(house.placed)}", status)
+        before = len(house.placed)
+        house.now_s += gap_s - 1
+        await dialer.place_due()
+        assert len(house.placed) == before
+        house.now_s += 2
+        await dialer.place_due()
+        await dialer.place_due()
+    assert len(house.placed) == 3
+    assert [kept[1:] for kept in house.kept] == [
+        ("busy", 1, False),
+        ("no_answer", 2, False),
+        ("busy", 3, True),
+    ]
+    found = dialer.book.find(house.placed[2])
+    assert found is not None
+    assert (found.series, found.attempt) == (dial.id, 3)
+
+
+async def test_two_hundred_calls_that_nobody_takes_hold_no_place_and_end_once_each(
+    tmp_path: Path,
+) -> None:
+    many = {"at_once": 1, "per_minute": 1000, "per_day": 1000, "attempts": 1000}
+    house = House(tmp_path, **many)
+    dialer = house.open()
+    words = ("no-answer", "busy", "canceled", "failed")
+    for number in range(200):
+        dial = await dialer.place(ACME, DialWish(to=TO))  # one at once: the last one is over
+        status = words[number % len(words)]
+        await dialer.told(dial.id, f"CA{number + 1}", "ringing")
+        await dialer.told(dial.id, f"CA{number + 1}", status)
+        await dialer.told(dial.id, f"CA{number + 1}", words[(number + 1) % len(words)])
+        await dialer.ended(dial.session_id, "error")
+    assert len(house.placed) == 200
+    outcomes = [why for _, why, _, _ in house.kept]
+    assert [outcomes.count(word.replace("-", "_")) for word in words] == [50] * 4
+
+
+async def test_a_scheduled_call_survives_a_restart_and_is_placed_once(tmp_path: Path) -> None:
+    house = House(tmp_path, from_hour=9, to_hour=21, weekends=False)
+    at = datetime(2026, 12, 4, 22, tzinfo=UTC)  # a Friday evening
+    wish = DialWish(to=TO, not_before=at)
+    first = await house.open().schedule(ACME, wish, "wish-1")
+    again = await house.open().schedule(ACME, wish, "wish-1")
+    assert (again.id, first.placed_s) == (first.id, None)
+    dialer = house.open()
+    await dialer.place_due()
+    assert house.placed == []
+    monday = datetime(2026, 12, 7, 8, tzinfo=UTC)  # nine o'clock in Madrid
+    assert first.due_s == monday.timestamp()
+    house.now_s = monday.timestamp()
+    others = [house.open() for _ in range(5)]
+    await asyncio.gather(*(each.place_due() for each in others))
+    await house.open().place_due()
+    assert house.placed == [first.id]
+
+
+async def test_a_crash_between_the_record_and_the_carrier_places_nothing_twice(
+    tmp_path: Path,
+) -> None:
+    house = House(tmp_path)
+    dialer = house.open()
+
+    class Killed(BaseException):
+        pass
+
+    class Dying:
+        async def place(self, dial: Dial, section: DialingSection) -> str:
+            house.placed.append(dial.id)
+            raise Killed
+
+    dialer.placer = Dying()
+    await dialer.schedule(ACME, DialWish(to=TO))
+    with pytest.raises(Killed):
+        await dialer.place_due()
+    after = house.open()
+    await after.place_due()
+    house.now_s += 25 + GRACE_S + 1
+    await after.expire()
+    await after.place_due()
+    assert len(house.placed) == 1
+    assert house.kept == [(TO, "unknown", 1, True)]
+
+
+async def test_what_only_delays_a_scheduled_call_moves_it(tmp_path: Path) -> None:
+    house = House(tmp_path, attempts=1)
+    dialer = house.open()
+    waiting = await dialer.schedule(ACME, DialWish(to=TO))
+    house.full = True
+    await dialer.place_due()
+    assert house.placed == []
+    house.full, house.now_s = False, house.now_s + 10
+    await dialer.place_due()
+    assert house.placed == [waiting.id]
+    await dialer.told(waiting.id, "CA1", "completed")
+    await dialer.schedule(ACME, DialWish(to=TO))
+    await dialer.place_due()  # one a day to each number
+    house.now_s = datetime(2026, 11, 30, 23, 59, tzinfo=UTC).timestamp()
+    await dialer.place_due()
+    assert len(house.placed) == 1
+    house.now_s += 61
+    await dialer.place_due()
+    assert len(house.placed) == 2
+
+
+async def test_a_call_that_cannot_be_read_or_whose_carrier_breaks_keeps_no_other_waiting(
+    tmp_path: Path,
+) -> None:
+    house = House(tmp_path, at_once=5)
+    dialer = house.open()
+    strange = await dialer.schedule(ACME, DialWish(to=TO))
+    asked = {"to": TO, "colour": "red"}  # as another version wrote it
+    with sqlite3.connect(tmp_path / "dials.sqlite") as db:
+        db.execute("UPDATE dials SET asked = ? WHERE id = ?", (json.dumps(asked), strange.id))
+
+    class Breaking:
+        async def place(self, dial: Dial, section: DialingSection) -> str:
+            if dial.id == broken.id:
+                raise RuntimeError("the carrier's client broke")
+            return await house.place(dial, section)
+
+    broken = await dialer.schedule(ACME, DialWish(to=TO))
+    last = await dialer.schedule(ACME, DialWish(to=TO))
+    dialer.placer = Breaking()
+    await dialer.place_due()
+    await dialer.place_due()
+    assert house.placed == [last.id]
+    assert [why for _, why, _, _ in house.kept] == ["failed", "failed"]
+
+
+async def test_who_opted_out_meanwhile_is_not_called(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    dialer = house.open()
+    await dialer.schedule(ACME, DialWish(to=TO))
+    await dialer.never_call("acme", TO)
+    await dialer.place_due()
+    assert (house.placed, house.kept) == ([], [(TO, "denied", 1, True)])
+    assert dialer.refused == {"do_not_call": 1}
+
+
+async def test_a_call_is_asked_for_later_and_taken_back(tmp_path: Path) -> None:
+    async with desk(tmp_path) as at:
+        later = (datetime.now(UTC) + timedelta(hours=3)).isoformat()
+        status, told = await at.place(not_before=later, attempts=3)
+        assert (status, told["state"], told["attempt"]) == (202, "scheduled", 1)
+        assert told["is_last_attempt"] is False
+        address = f"{at.url}/v1/dials/{told['id']}"
+        async with at.http.delete(address, headers=OPERATOR) as answer:
+            assert answer.status == 204
+        async with at.http.delete(address, headers=OPERATOR) as answer:
+            assert (answer.status, (await answer.json())["error"]["code"]) == (
+                409,
+                "dial_under_way",
+            )
+        assert (await at.show(told["id"]))["outcome"] == "canceled"
+        status, fault = await at.place(not_before="2026-12-01T09:00:00")  # of which zone?
+        assert (status, fault["error"]["param"]) == (400, "not_before")
+        assert at.api.placed == []
 
 
 async def test_nobody_is_rung_while_there_is_no_room_to_talk(tmp_path: Path) -> None:

@@ -74,12 +74,14 @@ async def test_what_is_answered_is_what_is_told(tmp_path: Path) -> None:
                 "/v1/calls/{id}/transcript",
                 "/conversations/{id}/metrics",
                 "/storage/stats",
+                "/metrics/dashboard",
+                "/metrics/alerts",
                 "/admin/v1/sessions",
                 "/v1/sign-in",
                 "/api/config/telephony",
             )
         }
-        assert len(asked) == 11
+        assert len(asked) == 13
         async with aiohttp.ClientSession(headers=OPERATOR) as http:
             for path, address in asked.items():
                 async with http.get(f"{url}{address}") as answer:
@@ -90,7 +92,8 @@ async def test_what_is_answered_is_what_is_told(tmp_path: Path) -> None:
             async with http.get(f"{url}/v1/rooms") as answer:
                 rooms = [room["path"] for room in (await answer.json())["rooms"]]
             assert rooms == [
-                "/set-up", "/", "/admin", "/calls", "/webhooks", "/kb", "/telephony", "/docs",
+                "/set-up", "/", "/admin", "/dashboard", "/experiments", "/calls", "/webhooks",
+                "/kb", "/telephony", "/docs",
             ]  # fmt: skip
             async with http.get(f"{url}/v1/set-up") as answer:
                 parts = {part["name"]: part for part in (await answer.json())["parts"]}

@@ -313,6 +313,8 @@ async def test_modes_health_and_metrics_are_served(monkeypatch: pytest.MonkeyPat
     async with running_penny() as url, aiohttp.ClientSession() as http:
         async with http.get(f"{url}/healthz") as health:
             assert (await health.json())["status"] == "ok"
+        async with http.get(f"{url}/health") as health:
+            assert (await health.json())["status"] == "healthy"
         async with http.get(f"{url}/v1/modes?language=en") as answer:
             modes = {mode["name"]: mode for mode in (await answer.json())["modes"]}
         assert modes["SELF_HOSTED"]["available"] is True

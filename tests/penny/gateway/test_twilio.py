@@ -16,7 +16,7 @@ from streamdouble.session import Session, SessionConfig
 
 from penny.audio.convert import Converter
 from penny.audio.format import PCM24K, AudioFormat
-from penny.edges.twilio.tokens import VALID_S, SeenOnce, StreamTokens
+from penny.edges.twilio.tokens import VALID_S, StreamTokens
 from runpod_worker.stages import EngineInfo, LlmDelta, LlmRequest, LlmToolCall
 from tests.doubles.engines import FixedLlm, FixedStt
 from tests.doubles.house import make_engines, running_penny
@@ -93,6 +93,13 @@ def say(stream: TwilioStream, text: str) -> None:
     stream.voice.extend(voice[at : at + 160] for at in range(0, len(voice) // 160 * 160, 160))
 
 
+async def answering(stream: TwilioStream, llm: FixedLlm, ms: int) -> None:
+    """Until the caller has heard so much of the answer to their first words."""
+    await until(lambda: bool(llm.requests))
+    opened = stream.loud_ms()
+    await until(lambda: stream.loud_ms() >= opened + ms)
+
+
 async def refused(http: aiohttp.ClientSession, url: str) -> dict[str, float]:
     """What was refused, by reason."""
     async with http.get(f"{url}/metrics", headers=OPERATOR) as answer:
@@ -148,7 +155,7 @@ async def test_speech_stops_the_voice_and_the_history_is_cut_where_it_was_heard(
     llm = FixedLlm(LONG)
     async with line(make_engines(llm=llm)) as (http, url), calling_in(http, url) as stream:
         say(stream, "¿Cuándo vence mi factura?")
-        await until(lambda: stream.loud_ms() >= 1500)
+        await answering(stream, llm, 1500)
         say(stream, "Perdone, quería preguntar otra cosa distinta.")
         await until(lambda: bool(stream.clears))
         heard = stream.loud_ms()
@@ -166,7 +173,7 @@ async def test_keys_are_what_the_caller_typed() -> None:
     llm = FixedLlm(LONG)
     async with line(make_engines(llm=llm)) as (http, url), calling_in(http, url) as stream:
         say(stream, "Buenos días.")
-        await until(lambda: stream.loud_ms() >= 500)
+        await answering(stream, llm, 500)
         for digit in "4711#":
             await stream.press(digit)
         await until(lambda: any("4711" in str(request) for request in llm.requests))
@@ -306,21 +313,15 @@ async def test_what_makes_no_sense_is_passed_over() -> None:
         await until(lambda: stream.loud_ms() >= 500)
 
 
-def test_a_token_is_of_one_call_for_a_minute_and_used_once() -> None:
+def test_a_token_is_of_one_call_for_a_minute() -> None:
     tokens = StreamTokens("secret")
     about = {"to": "+1", "from": "+2"}
     token = tokens.mint("CA1", about, 1000.0)
     assert tokens.take(token, "CA2", 1000.0) is None
     assert tokens.take(token, "CA1", 1000.0) == about
-    assert tokens.take(token, "CA1", 1000.0) is None
     late = tokens.mint("CA1", about, 1000.0)
     assert tokens.take(late, "CA1", 1000.0 + VALID_S + 1) is None
     assert StreamTokens("another").take(tokens.mint("CA3", about, 0.0), "CA3", 0.0) is None
-
-
-def test_names_are_known_for_a_time_and_forgotten_after() -> None:
-    seen = SeenOnce(10.0)
-    assert [seen.take("a", 0.0), seen.take("a", 9.0), seen.take("a", 11.0)] == [True, False, True]
 
 
 async def test_a_person_is_put_through_after_the_goodbye_was_heard() -> None:
@@ -345,7 +346,8 @@ async def test_a_person_is_put_through_after_the_goodbye_was_heard() -> None:
             await until(stream.closed.is_set)
     ((call_sid, fields),) = api.updates
     assert call_sid == stream.call_sid
-    assert "<Number>+34911111111</Number>" in fields["Twiml"]
+    assert "<Number" in fields["Twiml"]
+    assert ">+34911111111</Number>" in fields["Twiml"]
 
 
 async def test_an_application_sends_keys_and_puts_a_live_call_through() -> None:
@@ -371,7 +373,7 @@ async def test_an_application_sends_keys_and_puts_a_live_call_through() -> None:
             assert await ask("transfer", to="+34900000000") == 404
             assert await ask("transfer", to="soporte") == 202
             await until(lambda: bool(api.updates))
-    assert "<Number>+34911111111</Number>" in api.updates[0][1]["Twiml"]
+    assert ">+34911111111</Number>" in api.updates[0][1]["Twiml"]
 
 
 async def test_a_goodbye_of_ours_ends_the_call_and_not_only_the_stream() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+import sqlite3
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,10 @@ from penny.telephony.dialing import (
     check_consent,
     check_counts,
     check_destination,
-    check_moment,
     choose_caller_id,
     read_list,
     read_number,
+    retry_after_s,
 )
 
 
@@ -72,20 +74,20 @@ def test_a_caller_id_is_the_tenants_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("moment", "may"),
+    ("outcome", "attempt", "after_s"),
     [
-        ("2026-11-30T09:00", True),
-        ("2026-11-30T20:59", True),
-        ("2026-11-30T21:00", False),
-        ("2026-11-30T08:59", False),
-        ("2026-11-29T12:00", False),
+        ("no_answer", 1, 7200.0),
+        ("busy", 2, 900.0),
+        ("busy", 3, None),
+        ("completed", 1, None),
+        ("canceled", 1, None),
+        ("failed", 1, None),
     ],
 )
-def test_calls_are_placed_in_the_window_alone(moment: str, may: bool) -> None:
-    if may:
-        check_moment(datetime.fromisoformat(moment), SPAIN)
-    else:
-        assert code_of(check_moment, datetime.fromisoformat(moment), SPAIN) == "dialing_hours"
+def test_attempts_are_spaced_by_what_became_of_the_last(
+    outcome: str, attempt: int, after_s: float | None
+) -> None:
+    assert retry_after_s(outcome, attempt, 3, SPAIN) == after_s
 
 
 def test_a_consent_is_of_the_last_two_years() -> None:
@@ -225,3 +227,42 @@ def test_who_opted_out_is_known_to_the_tenant_at_once(tmp_path: Path) -> None:
     book.opt_out("acme", "+34911111111")
     book.opt_out("acme", "+34911111111")
     assert (book.opted_out("acme"), book.opted_out("bolt")) == ({"+34911111111"}, frozenset())
+
+
+def test_what_waits_holds_no_place_and_is_taken_by_one_process(tmp_path: Path) -> None:
+    clock = Clock()
+    book = DialBook(tmp_path / "dials.sqlite", clock)
+    waiting = replace(a_dial("w"), due_s=clock.now_s + 60)
+    assert book.schedule(waiting, "wish-1")[1]
+    assert not book.schedule(replace(waiting, id="v", session_id="sess_v"), "wish-1")[1]
+    reserve(book, a_dial("a"))  # ``at_once`` is 1: what waits is not under way
+    book.end("a", "busy")
+    clock.now_s += 59
+    assert (book.due(), book.expire()) == ([], [])
+    clock.now_s += 100_000
+    other = DialBook(tmp_path / "dials.sqlite", clock)
+    (due,) = other.due()
+    assert book.expire() == []
+    assert (due.id, due.placed_s) == ("w", None)
+    claim = (0.0, 25, 1800, lambda _counts: None)
+    taken = book.claim(due, *claim)
+    assert taken is not None
+    assert taken.placed_s == clock.now_s
+    assert other.claim(due, *claim) is None
+    assert code_of(reserve, book, a_dial("x")) == "dialing_limit"
+
+
+def test_a_record_of_before_there_were_attempts_is_read(tmp_path: Path) -> None:
+    path, clock = tmp_path / "dials.sqlite", Clock()
+    book = DialBook(path, clock)
+    reserve(book, a_dial("a"))
+    with sqlite3.connect(path) as db:
+        db.execute("DROP TABLE attempts")
+    found = book.find("a")
+    assert found is not None
+    assert (found.series, found.attempt, found.attempts) == ("a", 1, 1)
+    assert found.placed_s == found.created_s
+    assert book.due() == []
+    assert code_of(reserve, book, a_dial("b")) == "dialing_limit"
+    clock.now_s += 1000
+    assert [dial.id for dial in book.expire()] == ["a"]

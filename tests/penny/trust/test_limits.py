@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penny.trust.limits import (
+    ANSWER_BYTES,
     DAY_S,
     MESSAGE_BYTES,
     Limits,
@@ -114,8 +115,8 @@ def test_long_messages_and_long_answers_count_as_several() -> None:
     assert rate.take(0.0, 20 * MESSAGE_BYTES) == 0.0  # within what may come at once
     assert rate.take(0.0) == 11.0
     assert rate.take(11.0) == 0.0
-    rate.spend(MESSAGE_BYTES)  # an answer of usual length costs nothing
-    rate.spend(5 * MESSAGE_BYTES)
+    rate.spend(ANSWER_BYTES)  # an answer of usual length costs nothing
+    rate.spend(5 * ANSWER_BYTES)
     assert rate.take(11.0) == 5.0
 
 

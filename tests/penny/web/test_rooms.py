@@ -51,8 +51,8 @@ async def test_rooms_are_those_of_the_key_and_lead_on_by_keyboard(page: Page) ->
     await page.keyboard.press("Enter")
     await expect(page.locator("#parts li")).to_have_count(8, timeout=90_000)
     await expect(page.locator("#rooms a")).to_have_text(
-        ["Puesta a punto", "Hablar", "Centralita", "Llamadas", "Avisos", "Documentos"]
-        + ["Teléfonos", "API"]
+        ["Puesta a punto", "Hablar", "Centralita", "Panel", "Experimentos"]
+        + ["Llamadas", "Avisos", "Documentos", "Teléfonos", "API"]
     )
     await expect(page.locator("#rooms [aria-current]")).to_have_text("Puesta a punto")
     await look_at(page)

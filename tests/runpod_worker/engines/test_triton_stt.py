@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -14,6 +15,7 @@ from runpod_worker.settings import TritonSettings
 from runpod_worker.stages import SttOptions, Transcript
 from runpod_worker.triton.inference import HEAD_LENGTH, Thresholds, read_response, write_request
 from tests.doubles.engines import FixedStt
+from tests.doubles.house import make_engines, running_worker
 from tests.doubles.http import serving
 
 
@@ -185,3 +187,20 @@ def test_a_request_tells_the_length_of_its_head() -> None:
 
     assert head["inputs"][0]["shape"] == [2]
     assert body[int(headers[HEAD_LENGTH]) :].startswith(b"\1\0\2\0{")
+
+
+async def test_the_worker_tells_whether_triton_or_the_local_model_transcribes_now() -> None:
+    triton, local = Triton(), Local()
+    async with serving({INFER: triton.infer}) as url:
+        stt = make(url, local, recovery_s=60)
+        engines = make_engines(stt=stt)  # type: ignore[arg-type]
+        async with running_worker(engines) as address, aiohttp.ClientSession() as http:
+            health = f"http{address.removeprefix('ws').removesuffix('/v1/realtime')}/health"
+            async with http.get(health) as answer:
+                told = await answer.json()
+            assert told == {"status": "healthy", "triton_mode": True, "triton_url": url}
+            triton.mood = "dead"
+            for _ in range(2):
+                await stt.transcribe(SECOND, SttOptions())
+            async with http.get(health) as answer:
+                assert (await answer.json())["triton_mode"] is False

@@ -5,7 +5,8 @@ It imports nothing of Penny's, so the folder alone is what a Triton image needs,
 temperatures, log_prob, no_speech, compression_ratio).
 Out: TRANSCRIPT (JSON: text, language, avg_logprob, no_speech_prob, words).
 
-Environment: PENNY_WHISPER_MODEL (folder of the weights) and PENNY_PYTHON_PATH (where the libraries
+Environment: PENNY_WHISPER_MODEL (folder of the weights), PENNY_WHISPER_COMPUTE_TYPE (over the
+configuration's) and PENNY_PYTHON_PATH (where the libraries
 are, as Triton's stub ignores PYTHONPATH).
 """
 
@@ -40,7 +41,8 @@ class TritonPythonModel:
             os.environ.get("PENNY_WHISPER_MODEL") or parameters["model"],
             device="cuda" if on_gpu else "cpu",
             device_index=int(args["model_instance_device_id"]) if on_gpu else 0,
-            compute_type=parameters.get("compute_type", "default"),
+            compute_type=os.environ.get("PENNY_WHISPER_COMPUTE_TYPE")
+            or parameters.get("compute_type", "default"),
             local_files_only=True,
         )
 

@@ -1,0 +1,1 @@
+"""What calls come to: figures over a range of days, read from the sums that are kept of them."""

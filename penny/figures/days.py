@@ -1,0 +1,127 @@
+"""Which days are asked for, and which sums cover them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+Grain = Literal["hour", "day", "month"]
+
+SHOWN_DAYS = 7
+"""Of who names no range: today and the six before."""
+MOST_DAYS = 3660
+HOURLY_DAYS = 2
+DAILY_DAYS = 92
+"""Up to so many days a series is by hour, by day; beyond, by month."""
+
+
+class FigureQuery(BaseModel):
+    """Which calls: every filter that is given holds. Days are the tenant's, ``until`` included."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: date | None = None
+    until: date | None = None
+    tenant: str | None = Field(None, max_length=64)
+    """For who sees every tenant's."""
+    mode: str | None = Field(None, max_length=32)
+    edge: str | None = Field(None, max_length=32)
+    test: bool = False
+    """Test calls alone, which no other figure has."""
+
+    @model_validator(mode="after")
+    def _is_in_order(self) -> Self:
+        if self.since and self.until and self.since > self.until:
+            raise ValueError("since: a range begins before it ends")
+        if self.since and self.until and (self.until - self.since).days >= MOST_DAYS:
+            raise ValueError(f"since: a range has {MOST_DAYS} days at most")
+        return self
+
+    def days(self, today: date) -> Days:
+        """The range, where a part of it is not named too."""
+        until = self.until or max(today, self.since or today)
+        return Days(self.since or until - timedelta(days=SHOWN_DAYS - 1), until)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Sums of one span from ``first`` to ``last``, both included; written as ``sums.starts``."""
+
+    span: Grain
+    first: str
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """Whole days, both ends included."""
+
+    since: date
+    until: date
+
+    @property
+    def count(self) -> int:
+        return (self.until - self.since).days + 1
+
+    @property
+    def before(self) -> Days:
+        """As many days, right before."""
+        return Days(self.since - timedelta(days=self.count), self.since - timedelta(days=1))
+
+    @property
+    def grain(self) -> Grain:
+        """How fine a series over them is."""
+        if self.count <= HOURLY_DAYS:
+            return "hour"
+        return "day" if self.count <= DAILY_DAYS else "month"
+
+    def stretches(self) -> Iterator[Stretch]:
+        """The fewest sums that cover them: whole months, and the days around."""
+        if self.grain != "month":
+            yield Stretch("day", self.since.isoformat(), self.until.isoformat())
+            return
+        first = self.since if self.since.day == 1 else _next_month(self.since)
+        after = self.until + timedelta(days=1)
+        last = after.replace(day=1)  # the first day that no whole month has
+        if self.since < first:
+            yield Stretch("day", self.since.isoformat(), (first - timedelta(days=1)).isoformat())
+        if first < last:
+            until = last - timedelta(days=1)
+            yield Stretch("month", f"{first:%Y-%m}", f"{until:%Y-%m}")
+        if last < after:
+            yield Stretch("day", last.isoformat(), self.until.isoformat())
+
+    def hours(self, zone: ZoneInfo) -> Stretch:
+        """Their hours: 23 or 25 on a day on which the clocks change."""
+        began = datetime.combine(self.since, time(), zone).astimezone(UTC)
+        ended = datetime.combine(self.until + timedelta(days=1), time(), zone).astimezone(UTC)
+        last = ended - timedelta(seconds=1)
+        return Stretch("hour", f"{began:%Y-%m-%dT%H}", f"{last:%Y-%m-%dT%H}")
+
+    def points(self, zone: ZoneInfo) -> list[str]:
+        """The moments of a series: ``2026-11``, ``2026-11-30`` or ``2026-11-30T09:00+01:00``."""
+        if self.grain == "hour":
+            at = datetime.combine(self.since, time(), zone).astimezone(UTC)
+            end = datetime.combine(self.until + timedelta(days=1), time(), zone).astimezone(UTC)
+            hours = []
+            while at < end:
+                hours.append(local_hour(at, zone))
+                at += timedelta(hours=1)
+            return hours
+        days = [(self.since + timedelta(days=n)).isoformat() for n in range(self.count)]
+        return days if self.grain == "day" else sorted({day[:7] for day in days})
+
+
+def local_hour(at: datetime, zone: ZoneInfo) -> str:
+    """An hour of the day as a tenant's clock shows it, with its distance from UTC."""
+    return at.astimezone(zone).isoformat(timespec="minutes")
+
+
+def _next_month(day: date) -> date:
+    return (day.replace(day=1) + timedelta(days=32)).replace(day=1)

@@ -1,0 +1,134 @@
+"""Bodies, forms and pages: what comes to the plain routes of a gateway, from anybody."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import re
+
+import aiohttp
+import psutil
+
+from penny.gateway.guard import OPEN, OWN, ROUTES
+from tests.attacks.attack import attack
+from tests.attacks.house import House
+from tests.attacks.others import watch_memory
+from tests.attacks.rooms import no_fault
+
+
+WRITING = [
+    (method, re.sub(r"\{\w+\}", "none", path))
+    for method, path in (route.split(" ", 1) for route in ROUTES)
+    if method in ("POST", "PUT", "DELETE")
+]
+JSON_TYPE, FORM = "application/json", "application/x-www-form-urlencoded"
+BODIES = (
+    (f"{FORM}; charset=nonsense", b"a=1"),
+    (f"{JSON_TYPE}; charset=nonsense", b"{}"),
+    (f"{JSON_TYPE}; charset=rot13", b"{}"),
+    (f"{JSON_TYPE}; charset=utf-16", b"{}"),
+    (JSON_TYPE, b"\xff\xfe"),
+    (JSON_TYPE, b'{"key": "\\ud800", "session": "\\udfff"}'),
+    (JSON_TYPE, b"[" * 50_000),
+    (JSON_TYPE, b'{"a": 1e999, "session": NaN}'),
+    (FORM, b"token=%ff%fe&id=%00"),
+    ("multipart/form-data", b"x"),
+    ("multipart/form-data; boundary=x", b"--x\r\nbad"),
+    ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: a\r\n\r\n1\r\n--x--"),
+    ("multipart/form-data; boundary=" + "x" * 200, b"--x--"),
+)
+
+
+@attack("input", "refused by name, never 500; nothing logged as a fault")
+async def bodies_that_are_none(house: House) -> str:
+    """charsets, forms, halves of characters and depths at every writing route, with every right"""
+    before, asked = len(house.gateway.log), 0
+    async with house.http("acme", "admin") as http:
+        for method, path in WRITING:
+            for content_type, body in BODIES:
+                headers = {"Content-Type": content_type}
+                async with http.request(method, path, data=body, headers=headers) as answer:
+                    assert answer.status < 500, (method, path, content_type, answer.status)
+                asked += 1
+    no_fault(house, before)
+    assert "Error handling request" not in house.gateway.log[before:]
+    return f"{asked} refused"
+
+
+@attack("availability", "415, memory +8 MB at most, and others are answered at once")
+async def a_megabyte_is_a_thousand(house: House) -> str:
+    """bodies of 390 KB, 400 MB once they are unpacked, at every writing route, without a key"""
+    bomb = await asyncio.to_thread(gzip.compress, bytes(400_000_000), 9)
+    packed = {"Content-Type": JSON_TYPE, "Content-Encoding": "gzip"}
+    process = psutil.Process(house.gateway.process.pid)
+
+    async def drop() -> None:
+        async with aiohttp.ClientSession(house.url) as http:
+            for method, path in WRITING:
+                async with http.request(method, path, data=bomb, headers=packed) as answer:
+                    assert answer.status in (400, 401, 403, 404, 413, 415), (path, answer.status)
+
+    await drop()  # what a body of that length takes, packed or not, is there after the first
+    before_mb = process.memory_info().rss / 1e6
+    began_s = process.cpu_times().user
+    _, most_mb = await watch_memory(process, drop())
+    cpu_ms = (process.cpu_times().user - began_s) * 1000 / len(WRITING)
+    assert most_mb - before_mb <= 8
+    assert cpu_ms < 100  # unpacking takes some 300
+    return f"+{most_mb - before_mb:.0f} MB, {cpu_ms:.0f} ms each"
+
+
+@attack("availability", "each is answered or closed within 20 s on a busy machine, others at once")
+async def bodies_that_never_come(house: House) -> str:
+    """600 requests whose bodies never come, at every writing route, with and without a key"""
+    key = house.headers("acme", "admin")["Authorization"]
+
+    async def begin(method: str, path: str, who: str) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", house.gateway.port)
+        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n"
+        writer.write(f"{head}Content-Type: {FORM}\r\n{who}\r\na".encode())
+        assert await reader.read(1), path
+        writer.close()
+
+    async with asyncio.timeout(60):  # far beyond: a route that waits for ever is seen
+        waiting = [
+            asyncio.ensure_future(begin(method, path, who))
+            for method, path in WRITING
+            for who in ("", f"Authorization: {key}\r\n") * 10
+        ]
+        async with aiohttp.ClientSession(house.url) as http, http.get("/healthz") as answer:
+            assert answer.status == 200
+        await asyncio.gather(*waiting)
+    return f"{len(waiting)} answered"
+
+
+@attack("people", "403 at each, and nothing is changed")
+async def a_cookie_without_its_token(house: House) -> str:
+    """every writing route with a signed-in admin's cookie, and no token, or another person's"""
+    tokens = []
+    for tenant in ("acme", "bolt"):
+        body = {"key": house.key(tenant, "admin")}
+        async with (
+            aiohttp.ClientSession(house.url) as http,
+            http.post("/v1/sign-in", json=body) as answer,
+        ):
+            cookie, told = answer.cookies["penny_page"].value, await answer.json()
+        tokens.append(told["csrf"])
+    signed = ("/twilio", "/asterisk", "/v1/crm")  # which ask for no cookie
+    asked = 0
+    for headers in ({}, {"X-Penny-CSRF": tokens[0]}, {"X-Penny-CSRF": ""}):
+        sent = {"Cookie": f"penny_page={cookie}", "Content-Type": JSON_TYPE, **headers}
+        async with aiohttp.ClientSession(house.url, headers=sent) as http:
+            for route, right in ROUTES.items():
+                method, path = route.split(" ", 1)
+                if method not in ("POST", "PUT", "DELETE") or right == OPEN:
+                    continue
+                if right == OWN and path.startswith(signed):
+                    continue
+                there = re.sub(r"\{\w+\}", "none", path)
+                if (method, there) == ("POST", "/v1/sign-in"):
+                    continue  # which asks for a key, not for a cookie
+                async with http.request(method, there, data=b"{}") as answer:
+                    assert answer.status == 403, (route, answer.status)
+                asked += 1
+    return f"403 x{asked}"
