@@ -183,10 +183,6 @@ lock: $(LOCK_STAMP) ## compile requirements/*.in (UPGRADE=1: to the newest), rep
 test-roots: ## the first command on clean Debian roots, as root; ALL=1: the second one, too
 	@tests/setup/roots.sh $(ROOTS_TRIED)
 
-.PHONY: test-images
-test-images: $(DEV_STAMP) ## the gateway's image built in a bare root, asked a spoken question there (root)
-	@$(BIN)/python -m tests.setup.images
-
 .PHONY: test-deploy
 test-deploy: $(DEV_STAMP) ## rules by promtool, manifests by kubernetes-validate, compose by docker-compose: those that are here
 	@$(BIN)/python -m tests.deploy.tools

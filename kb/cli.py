@@ -131,13 +131,19 @@ def _opened(
     try:
         yield base, getattr(arguments, "ref", None) or ref
         if base.fault():
-            Console(stderr=True).print(f"[yellow]{base.fault()}[/yellow]", highlight=False)
+            _tell(base.fault(), "yellow")
     finally:
         base.close()
 
 
+def _tell(words: str, style: str = "") -> None:
+    """Sentences on stderr as they are: names of files are not folded, brackets are no markup."""
+    console = Console(stderr=True)
+    console.print(words, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
 def _guarded(error: PennyError | OSError) -> int:
-    Console(stderr=True).print(f"[red]{error}[/red]", highlight=False)
+    _tell(str(error), "red")
     return 1
 
 
@@ -152,7 +158,7 @@ def _run_index(arguments: argparse.Namespace) -> int:
         return _guarded(error)
     Console().print(table)
     for problem in problems:
-        Console(stderr=True).print(f"{problem.file}: {problem.reason}", highlight=False)
+        _tell(f"{problem.file}: {problem.reason}")
     return 1 if problems else 0
 
 
@@ -175,7 +181,7 @@ def _run_search(arguments: argparse.Namespace) -> int:
     for hit in result.hits:
         where = f"{hit.passage.source}, {hit.passage.position}"
         console.print(f"[bold]{hit.score:.2f}[/bold] {' > '.join(hit.passage.heading)}  ({where})")
-        console.print(f"     {hit.passage.speakable}", highlight=False)
+        console.print(f"     {hit.passage.speakable}", markup=False, highlight=False)
     return 0
 
 
@@ -212,7 +218,8 @@ def _run_eval(arguments: argparse.Namespace) -> int:
     _print_report(report, Console(file=sys.stdout))
     if arguments.misses:
         for text, wanted, found in report.misses:
-            Console().print(f"{text}\n    wanted {wanted}, found {found}", highlight=False)
+            told = f"{text}\n    wanted {wanted}, found {found}"
+            Console().print(told, markup=False, highlight=False, soft_wrap=True)
     return 0
 
 
@@ -224,7 +231,7 @@ def _run_enrich(arguments: argparse.Namespace) -> int:
         if arguments.measure:
             _measure(arguments.measure, folder, ref, console)
         elif arguments.accept:
-            console.print(f"{accept(folder)} phrases count from now on: {folder / ACCEPTED}")
+            _tell(f"{accept(folder)} phrases count from now on: {folder / ACCEPTED}")
         else:
             model = arguments.find_model(arguments)
             with show_progress() as told:
@@ -232,7 +239,7 @@ def _run_enrich(arguments: argparse.Namespace) -> int:
                 count = propose(
                     passages, model.ask, folder, made_by, lambda at: told(at, len(passages))
                 )
-            console.print(f"{count} passages in {folder / PROPOSED}: read it, then --measure it")
+            _tell(f"{count} passages in {folder / PROPOSED}: read it, then --measure it")
     except (PennyError, OSError) as error:
         return _guarded(error)
     return 0

@@ -223,6 +223,7 @@ class CallKeeper:
         while True:
             try:
                 if not await count_anew(self.store.database, self.store.zone_of, COUNTED_AT_ONCE):
+                    self.is_counting = False
                     return
                 wait_s = COUNT_EVERY_S
             except StoreUnavailable as error:

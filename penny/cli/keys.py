@@ -59,7 +59,8 @@ def run_create(arguments: argparse.Namespace) -> int:
     )
     # The key alone on stdout, so that a script can take it; what it is goes beside it.
     Console(stderr=True, highlight=False).print(
-        f"{key.id} for tenant {escape(key.tenant)}, {key.role}; it is shown this once:"
+        f"{key.id} for tenant {escape(key.tenant)}, {key.role}; it is shown this once:",
+        soft_wrap=True,
     )
     print(value)
     return 0

@@ -11,8 +11,8 @@ import aiohttp
 import numpy as np
 
 from runpod_worker.engines.espeak import EspeakTts
+from runpod_worker.engines.registry import Engines
 from runpod_worker.engines.silero import SileroVad
-from runpod_worker.stages import Engines
 from tests.bench.phone.row import Measure, Row
 from tests.bench.phone.twilio import LINE, WIRE
 from tests.doubles.engines import FixedLlm, FixedStt

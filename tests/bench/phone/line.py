@@ -18,6 +18,7 @@ import numpy as np
 
 from penny.audio.convert import Converter
 from penny.audio.format import PCM24K, AudioFormat
+from penny.edges.telephone.ticker import Ticker
 from runpod_worker.engines.silero import SileroVad
 from runpod_worker.stages import STT_RATE_HZ
 from tests.bench.phone.asterisk import open_call
@@ -134,7 +135,9 @@ def measure_both_ways(wire: str) -> Measure:
     return row
 
 
-async def _turn_ends(vad: SileroVad, rng: random.Random, *, is_bad: bool) -> list[float]:
+async def _turn_ends(
+    vad: SileroVad, rng: random.Random, lost: float, jitter_s: float
+) -> list[float]:
     """Seconds from the beginning of each utterance until its end was told, by the clock."""
     ends = []
     voice = Converter(PCM24K, LINE).process(speak(SAID) + silence(1500))
@@ -151,10 +154,10 @@ async def _turn_ends(vad: SileroVad, rng: random.Random, *, is_bad: bool) -> lis
         call.sink.on_event = take  # type: ignore[method-assign]
         at_s = began_s
         for number, frame in enumerate(frames):
-            delay_s = rng.uniform(0, JITTER_S) if is_bad else 0.0
+            delay_s = rng.uniform(0, jitter_s)
             at_s = max(at_s, began_s + number * FRAME_S + delay_s)
             await asyncio.sleep(max(0.0, at_s - loop.time()))
-            if not (is_bad and rng.random() < LOST):
+            if rng.random() >= lost:
                 call.edge.hear(frame, number * 20)
         await call.edge.aclose("operator", {})
         ends.append(await _end_of_speech(vad, arrived) - began_s)
@@ -174,22 +177,25 @@ async def _end_of_speech(vad: SileroVad, arrived: list[tuple[float, bytes]]) -> 
 
 
 async def measure_turn_end() -> Row:
-    async def run() -> list[float]:
+    async def run() -> tuple[list[float], list[float]]:
         vad, rng = SileroVad(), random.Random(9)
-        good = await _turn_ends(vad, rng, is_bad=False)
-        bad = await _turn_ends(vad, rng, is_bad=True)
+        (good, *_) = await _turn_ends(vad, rng, 0.0, 0.0)
+        found = [await _turn_ends(vad, rng, LOST, jitter_s) for jitter_s in (0.0, JITTER_S)]
         await vad.aclose()
-        return [(end - good[0]) * 1000 for end in bad]
+        lost, late = ([abs(end - good) * 1000 for end in ends] for ends in found)
+        return lost, late
 
-    errors = await virtually(run)
-    figures = percentiles([abs(error) for error in errors])
-    what = "end of a turn, 5 % lost and 60 ms of jitter, beside the same without"
-    return Row("E9", what, WIRE, figures, "p95 <= 40 ms", figures["p95_ms"] <= 40)
+    lost, late = await virtually(run)
+    figures = percentiles(lost)
+    figures["jitter_p95_ms"] = percentiles(late)["p95_ms"]
+    what = "end of a turn with 5 % lost beside the same without; and with 60 ms of jitter, too"
+    return Row("E9", what, WIRE, figures, "p95 <= 40 ms (lost)", figures["p95_ms"] <= 40)
 
 
 async def measure_stale_input() -> Row:
     """The gateway reads nothing for a while, and then all at once."""
     loop = asyncio.get_running_loop()
+    _begin_dead()
     loud: list[tuple[float, float]] = []
     figures: dict[str, float] = {}
     missing = 0
@@ -259,7 +265,17 @@ async def measure_drift() -> Row:
 
 async def measure_crowd() -> Row:
     """A hundred calls that speak and are spoken to; the far ends are another process."""
-    loop, late = asyncio.get_running_loop(), []
+    loop = asyncio.get_running_loop()
+    late: list[float] = []
+    alone: list[float] = []
+    null = Ticker(loop.time, alone.append)
+
+    def nothing(_slot_s: float) -> None:
+        return None
+
+    null.join(nothing)
+    await asyncio.sleep(5)
+    null.leave(nothing)
     async with Line(late.append, heartbeat_s=None).listening() as line:
         address = urlsplit(line.url)
         far_ends = await asyncio.create_subprocess_exec(
@@ -280,6 +296,7 @@ async def measure_crowd() -> Row:
             far_ends.terminate()
             await far_ends.wait()
     figures = {"p99_ms": round(1000 * float(np.quantile(late, 0.99)), 2), "cores": round(used, 2)}
+    figures["null_p99_ms"] = round(1000 * float(np.quantile(alone, 0.99)), 2)
     what = f"lateness of slots with {CROWD} calls both ways in one process"
     return Row("E12", what, WIRE, figures, "p99 <= 10 ms", figures["p99_ms"] <= 10)
 
@@ -313,6 +330,21 @@ def measure_dead(wire: str, limit_s: float) -> Measure:
         return Row("E14", what, wire, figures, f"<= {limit_s:g} s, no task left", ok)
 
     return row
+
+
+_dead: list[asyncio.Future[Row]] = []
+"""The one that takes 40 s, on a loop and in a thread of its own, beside E10."""
+
+
+def _begin_dead() -> asyncio.Future[Row]:
+    if not _dead:
+        asked = asyncio.to_thread(asyncio.run, measure_dead("audiosocket", 41.0)())  # type: ignore[arg-type]
+        _dead.append(asyncio.ensure_future(asked))
+    return _dead[0]
+
+
+async def measure_dead_audiosocket() -> Row:
+    return await _begin_dead()
 
 
 async def _until_over(call: PhoneCall) -> float:
@@ -359,6 +391,6 @@ ROWS: list[tuple[str, Measure]] = [
     ("E12", measure_crowd),
     ("E14", measure_dead(WIRE, 3.1)),
     ("E14", measure_dead("websocket", 3.1)),
-    ("E14", measure_dead("audiosocket", 41.0)),
+    ("E14", measure_dead_audiosocket),
     *(("E15", measure_mute(wire)) for wire in WIRES),
 ]
