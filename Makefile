@@ -136,6 +136,10 @@ bench-webrtc: $(DEV_STAMP) ## a call over WebRTC beside the socket, on networks 
 bench-phone: $(DEV_STAMP) ## telephone wires before peers of ours: interruptions, positions, last words, keys; about 2 min
 	@$(BIN)/python -m tests.bench.phone
 
+.PHONY: bench-analysis
+bench-analysis: $(DEV_STAMP) ## moods, requests and entities on sentences that nothing was fitted to, class by class
+	@$(BIN)/python -m tests.bench.analysis
+
 .PHONY: bench-calls
 bench-calls: $(DEV_STAMP) ## 100,000 kept calls: searches beside bare SQL, exports; and what recording adds to a session
 	@$(BIN)/python -m tests.bench.kept_calls
@@ -182,10 +186,6 @@ lock: $(LOCK_STAMP) ## compile requirements/*.in (UPGRADE=1: to the newest), rep
 .PHONY: test-roots
 test-roots: ## the first command on clean Debian roots, as root; ALL=1: the second one, too
 	@tests/setup/roots.sh $(ROOTS_TRIED)
-
-.PHONY: test-images
-test-images: $(DEV_STAMP) ## the gateway's image built in a bare root, asked a spoken question there (root)
-	@$(BIN)/python -m tests.setup.images
 
 .PHONY: test-deploy
 test-deploy: $(DEV_STAMP) ## rules by promtool, manifests by kubernetes-validate, compose by docker-compose: those that are here

@@ -57,9 +57,9 @@ log = structlog.get_logger()
 
 Json = dict[str, Any]
 
-KEPT_AUDIO_MS = 60_000
-"""Of a session, for clients that retrieve an item with its audio: 3 MB, and as much of what was
-heard and is no item yet."""
+KEPT_AUDIO_MS = 30_000
+"""Of a session, for clients that retrieve an item with its audio: 1.4 MB, and as much of what was
+heard and is no item yet. Twice that, written and read again, is a pause that others hear."""
 FAIR_SHARE = 8
 """Messages of one connection that may wait in its buffer and be taken before others' are."""
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024

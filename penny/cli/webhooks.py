@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from config.schema import Config
-from penny.calls.database import Database
+from penny.calls.store import CallStore
 from penny.cli.configured import add_config_option, load_config
 from penny.errors import PennyError
 from penny.webhooks.again import send_again
@@ -30,6 +30,7 @@ from penny.webhooks.secrets import make_secret
 from penny.webhooks.sender import Sender
 
 
+ACTOR = "command line"
 WIDE = 160
 """Of a list that a program reads."""
 _FILTERS = ("endpoint", "type", "state", "call_id", "number")
@@ -42,6 +43,11 @@ class _Kept:
     config: Config
     outbox: Outbox
     receivers: dict[str, Endpoint]
+    store: CallStore
+
+    async def note(self, action: str) -> None:
+        """Write into the audit log that it was done here."""
+        await self.store.note("", ACTOR, action, "", _now_ms())
 
     def get(self, name: str) -> Endpoint:
         """Raises PennyError where there is none."""
@@ -94,11 +100,11 @@ def _run(arguments: argparse.Namespace) -> int:
 @asynccontextmanager
 async def _kept(config: Config) -> AsyncIterator[_Kept]:
     receivers = read_endpoints(config, os.environ)
-    database = Database(config.resolve_url(config.calls.url))
+    store = CallStore(config.resolve_url(config.calls.url))
     try:
-        yield _Kept(config, Outbox(database, receivers), receivers)
+        yield _Kept(config, Outbox(store.database, receivers), receivers, store)
     finally:
-        await database.aclose()
+        await store.aclose()
 
 
 async def _list(arguments: argparse.Namespace, config: Config) -> int:
@@ -193,6 +199,7 @@ async def _replay(arguments: argparse.Namespace, config: Config) -> int:
     async with _kept(config) as kept:
         if wanted.endpoint is not None:
             kept.get(wanted.endpoint)
+        await kept.note("webhooks replayed")
         count = await send_again(kept.outbox, wanted, None, _now_ms())
     print(f"{count} deliveries are sent again by the gateway")
     return 0
@@ -201,6 +208,7 @@ async def _replay(arguments: argparse.Namespace, config: Config) -> int:
 async def _enable(arguments: argparse.Namespace, config: Config) -> int:
     async with _kept(config) as kept:
         name = kept.get(arguments.endpoint).name
+        await kept.note("webhooks enabled")
         count = await kept.outbox.enable(name, _now_ms(), send_missed=not arguments.drop)
     print(f"{name} is told again; {count} missed: {'given up' if arguments.drop else 'sent'}")
     return 0

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -84,10 +85,8 @@ class HttpCrm:
 
 
 def fill(template: str, fields: Mapping[str, str]) -> str:
-    """A template with its ``{names}`` filled in; others stay."""
-    for name, value in fields.items():
-        template = template.replace("{" + name + "}", value)
-    return template
+    """A template with its ``{names}`` filled in, once; others stay."""
+    return re.sub(r"\{(\w+)\}", lambda found: fields.get(found[1], found[0]), template)
 
 
 def pick(value: Any, path: str) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import json
+
+from pybase64 import b64encode_as_string
 
 from penny.audio.convert import Converter
 from penny.realtime.commands import ItemAudio, Json
@@ -82,7 +83,7 @@ class Dialogue:
         wire = converter.process(pcm) + converter.flush()
         for part in shown["content"]:
             if part["type"] == f"{side}_audio":
-                part["audio"] = base64.b64encode(wire).decode()
+                part["audio"] = b64encode_as_string(wire)
         return shown
 
     def delete(self, message: Json) -> None:

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from tests.attacks import availability, bodies, load, money, openid, rooms, secrets, small, tenants
+from tests.attacks import (
+    availability,
+    bodies,
+    load,
+    money,
+    openid,
+    rooms,
+    secrets,
+    small,
+    strangers,
+    tenants,
+)
 from tests.attacks.attack import ATTACKS, Attack
 
 
@@ -16,6 +27,7 @@ __all__ = [
     "rooms",
     "secrets",
     "small",
+    "strangers",
     "tenants",
 ]
 

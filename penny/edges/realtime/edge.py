@@ -39,8 +39,8 @@ long by itself: the longest (an item with its audio, retrieved) is sent alone.""
 EVENT_COST_BYTES = 64
 """Of a waiting event beyond its text: tiny ones count too."""
 LEAST_BYTES = {"conversation.item.retrieve": 2 * 1024 * 1024, "session.update": 256 * 1024}
-"""What an event counts as at least, for its rate: an item may hold a minute of audio, and an update
-sets up a worker anew. What the answer is longer counts as it comes."""
+"""What an event counts as at least, for its rate: an item may hold half a minute of audio, and an
+update sets up a worker anew. What the answer is longer counts as it comes."""
 ANSWER_AUDIO = "response.output_audio.delta"
 
 MAX_MODEL_CHARS = 128

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,10 @@ async def test_an_endpoint_is_tried_enabled_and_told_again(tmp_path: Path) -> No
             url, "/v1/webhooks/replay", "POST", json={"since": "2020-01-01T00:00:00Z"}
         )
         assert (status, body) == (200, {"deliveries": 0})
+    with closing(sqlite3.connect(tmp_path / "calls.sqlite")) as database:
+        done = database.execute("SELECT actor, action FROM audit ORDER BY id").fetchall()
+    assert [action for _, action in done] == ["webhooks enabled", "webhooks replayed"]
+    assert all(actor for actor, _ in done)
 
 
 @pytest.mark.parametrize(
