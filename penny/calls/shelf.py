@@ -64,11 +64,6 @@ class Shelf:
         self._bucket = None if s3 is None else _open_bucket(s3)
         self._keeps_local = keeps_local or self._bucket is None
 
-    @property
-    def has_bucket(self) -> bool:
-        """Whether links can be given."""
-        return self._bucket is not None
-
     async def keep(self, unfinished: Path, name: str) -> None:
         """Take a file that is whole. Repeating it is harmless.
 

@@ -228,7 +228,7 @@ class CallStore:
         async with self._begin() as connection:
             wanted = find_calls(columns, tenant, query, await self._said(connection, query))
             rows = await connection.execute(wanted.limit(query.limit + 1))
-            found = [dict(row._mapping) for row in rows]  # SQLAlchemy's public name
+            found = [dict(row) for row in rows.mappings()]
         rest = found[query.limit :]
         found = found[: query.limit]
         return found, write_cursor(found[-1]) if rest else None
@@ -248,18 +248,19 @@ class CallStore:
         async with self._begin() as connection:
             root, above = call.id, call.parent
             while above and len(tree) < MOST_LEGS and above not in tree and above != call.id:
-                found = (await connection.execute(alive.where(calls.c.id == above))).first()
+                rows = await connection.execute(alive.where(calls.c.id == above))
+                found = rows.mappings().first()
                 if found is None:
                     break
-                tree[above] = dict(found._mapping)
+                tree[above] = dict(found)
                 root, above = above, tree[above]["parent"]
             wanted, seen = [root], {root}
             while wanted and len(tree) < MOST_LEGS:
                 below = alive.where(calls.c.parent.in_(wanted)).limit(MOST_LEGS)
-                rows = [dict(row._mapping) for row in await connection.execute(below)]
-                wanted = [row["id"] for row in rows if row["id"] not in seen]
+                legs = [dict(row) for row in (await connection.execute(below)).mappings()]
+                wanted = [leg["id"] for leg in legs if leg["id"] not in seen]
                 seen |= set(wanted)
-                tree |= {row["id"]: row for row in rows}
+                tree |= {leg["id"]: leg for leg in legs}
         tree.pop(call.id, None)
         return sorted(tree.values(), key=lambda row: (row["started_ms"], row["id"]))
 
@@ -291,7 +292,7 @@ class CallStore:
         """Who did what with a call, in order."""
         wanted = select(audit).where(audit.c.call_id == call_id).order_by(audit.c.id)
         async with self._begin() as connection:
-            return [dict(row._mapping) for row in await connection.execute(wanted)]
+            return [dict(row) for row in (await connection.execute(wanted)).mappings()]
 
     async def rows(
         self, tenant: str | None, query: CallQuery, page: int = MOST

@@ -79,7 +79,7 @@ async def count_calls(connection: AsyncConnection, ids: Iterable[str], zone_of: 
         locked = select(calls.c.id).where(calls.c.id.in_(names)).order_by(calls.c.id)
         await connection.execute(locked.with_for_update())
     gone = delete(counted).where(counted.c.call_id.in_(names)).returning(*counted.c)
-    before = {row.call_id: dict(row._mapping) for row in await connection.execute(gone)}
+    before = {row["call_id"]: dict(row) for row in (await connection.execute(gone)).mappings()}
     after = await _count(connection, names, zone_of)
     if after:
         await connection.execute(counted.insert(), after)
@@ -97,7 +97,7 @@ async def _count(connection: AsyncConnection, names: Sequence[str], zone_of: Zon
     """Rows of ``counted``, as the calls are now."""
     columns = [calls.c[name] for name in READ]
     wanted = select(*columns).where(calls.c.id.in_(names), calls.c.deleted_ms.is_(None))
-    rows = [dict(row._mapping) for row in await connection.execute(wanted)]
+    rows = [dict(row) for row in (await connection.execute(wanted)).mappings()]
     said: dict[str, list[Json]] = {}
     for turn in await connection.execute(
         select(turns.c.call_id, turns.c.raw)
@@ -106,7 +106,7 @@ async def _count(connection: AsyncConnection, names: Sequence[str], zone_of: Zon
     ):
         said.setdefault(turn.call_id, []).append(turn.raw)
     judged = select(call_figures).where(call_figures.c.call_id.in_(names))
-    found = {row.call_id: dict(row._mapping) for row in await connection.execute(judged)}
+    found = {row["call_id"]: dict(row) for row in (await connection.execute(judged)).mappings()}
     made = []
     for row in rows:
         spoken = said.get(row["id"], [])

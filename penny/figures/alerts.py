@@ -34,7 +34,7 @@ async def find_alerts(database: Database, tenant: str | None) -> list[Json]:
         .limit(SHOWN)
     )
     async with database.begin() as connection:
-        rows = [dict(row._mapping) for row in await connection.execute(wanted)]
+        rows = [dict(row) for row in (await connection.execute(wanted)).mappings()]
     for row in rows:
         alerts = row.pop("alerts") or []
         row["kinds"] = sorted({str(alert.get("kind")) for alert in alerts})

@@ -26,13 +26,11 @@ from penny.gateway.gate import Gate, dead_secret_of
 from penny.gateway.held_sessions import HeldSessions
 from penny.gateway.opening import CallerLeft, Opener, Opening, say_exactly
 from penny.gateway.sibling_processes import SiblingProcesses
+from penny.gateway.starting import find_warnings, specify
 from penny.gateway.webrtc import Peers, SocketMedia
-from penny.ids import new_id
 from penny.protocol.codec import dump, parse_client_message
-from penny.protocol.error import CloseCode, SessionError, SessionWarning
-from penny.protocol.message import ServerEvent
+from penny.protocol.error import CloseCode, SessionError
 from penny.protocol.session import (
-    PROTOCOL_VERSION,
     AudioFormats,
     Capabilities,
     Notice,
@@ -159,7 +157,7 @@ class SocketDoor:
             if isinstance(start, SessionResume):
                 await self._resume(request, connection, start, identity)
                 return
-            spec = self._specify(start, policy)
+            spec = specify(start, policy, self._config)
             mode = self._broker.choose(start.mode, spec, policy.check_mode)
             async with self._broker.admit():
                 await self._open(connection, start, mode, spec, identity, policy)
@@ -244,7 +242,7 @@ class SocketDoor:
         token = self.held.add(spec.session_id, edge, identity) if resume.hold_s else None
         limits = self._gate.session_limits(policy)
         edge.post(self._started(spec, mode, formats, speaker, limits.max_s, token))
-        for warning in [*opened.warnings, *self._warnings(start, mode)]:
+        for warning in [*opened.warnings, *find_warnings(start, mode, self._config)]:
             edge.post(warning)
         try:
             told = self._notice(spec.tenant, spec.language, "")
@@ -256,33 +254,6 @@ class SocketDoor:
                 self.held.forget(token)
             if media is not None:
                 await media.aclose()
-
-    # -- what the caller asked for ------------------------------------------------------------
-
-    def _specify(self, start: SessionStart, policy: Policy) -> SessionSpec:
-        portavoz = start.portavoz.model_dump(exclude_none=True) if start.portavoz else {}
-        cerebro = start.cerebro.model_dump(exclude_none=True) if start.cerebro else {}
-        policy.check_voice(portavoz.get("voice"), "portavoz.voice")
-        policy.check_collection(cerebro.get("knowledge_base_ref"))
-        cerebro.setdefault("knowledge_base_ref", policy.collection(self._config.kb.default_ref))
-        context = start.context.model_dump(exclude_none=True)
-        policy.check_actions(context.get("available_actions", ()))
-        if not context.get("available_actions"):
-            context["available_actions"] = policy.actions(self._config.actions.offered)
-        if start.greeting is not None:
-            policy.check_instructions("greeting")
-        asked = portavoz.get("initial_system_prompt")
-        return SessionSpec(
-            session_id=new_id("sess"),
-            language=start.wanted_language or self._config.session.language,
-            fixed_language=start.wanted_language or "",
-            instructions=policy.instructions(asked, self._config.session.instructions),
-            voice=portavoz.get("voice", ""),
-            portavoz=portavoz,
-            cerebro=cerebro,
-            context=context,
-            tenant=policy.name,
-        )
 
     def _greeting(self, start: SessionStart) -> str:
         return self._config.session.greeting if start.greeting is None else start.greeting
@@ -316,51 +287,6 @@ class SocketDoor:
             resume_token=resume_token,
             resume_within_ms=round(self._config.resume.hold_s * 1000) if resume_token else None,
         )
-
-    def _warnings(self, start: SessionStart, mode: Mode) -> list[ServerEvent]:
-        """What was put right or left out of the caller's wishes."""
-        warnings: list[ServerEvent] = [
-            SessionWarning(code="field_ignored", message=f"{name}: is not known", field=name)
-            for name in start.ignored
-        ]
-        if start.protocol_version and start.protocol_version.split(".")[0] != _MAJOR:
-            warnings.append(
-                SessionWarning(
-                    code="version_mismatch",
-                    message=f"protocol_version: this is {PROTOCOL_VERSION}",
-                    field="protocol_version",
-                )
-            )
-        asked = {"portavoz": start.portavoz, "cerebro": start.cerebro}
-        for section, wishes in asked.items():
-            model = wishes.model if wishes else None
-            current = self._config.models.current(model) if model else None
-            if model and current != model and mode.name == "EXTERNAL":
-                warnings.append(
-                    SessionWarning(
-                        code="model_replaced",
-                        message=f"{section}.model: '{model}' is retired; using '{current}'",
-                        field=f"{section}.model",
-                    )
-                )
-            elif mode.name != "EXTERNAL" and section == "cerebro" and _asks_for_brain(start):
-                warnings.append(
-                    SessionWarning(
-                        code="field_unused",
-                        message=f"{section}: has no meaning in {mode.name}",
-                        field=section,
-                    )
-                )
-        return warnings
-
-
-def _asks_for_brain(start: SessionStart) -> bool:
-    """Whether it wishes more of the brain than the collection, which private sessions read too."""
-    wishes = start.cerebro
-    return wishes is not None and bool(wishes.model_fields_set - {"knowledge_base_ref"})
-
-
-_MAJOR = PROTOCOL_VERSION.split(".")[0]
 
 
 def _not_started() -> SessionError:

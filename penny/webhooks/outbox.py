@@ -351,7 +351,7 @@ class Outbox:
                 newest = of_number.order_by(events.c.at_ms.desc()).limit(OF_NUMBER)
                 ids = list((await connection.execute(newest)).scalars())
                 wanted = wanted.where(deliveries.c.event_id.in_(ids))
-            return [dict(row._mapping) for row in await connection.execute(wanted)]
+            return [dict(row) for row in (await connection.execute(wanted)).mappings()]
 
     async def backlog(self, tenant: str | None = None) -> dict[str, Backlog]:
         """How each endpoint fares; what waits is counted of one tenant's events, or of all."""

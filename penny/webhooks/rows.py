@@ -70,10 +70,9 @@ def read_events(rows: Iterable[Row[Any]]) -> list[Event]:
     """The events of rows; one of a later version, which shares this database, is left out."""
     found = []
     for row in rows:
-        told = row._mapping  # SQLAlchemy's public name
-        fields = {name: told[name] for name in Event.model_fields if name != "at"}
+        fields = {name: getattr(row, name) for name in Event.model_fields if name != "at"}
         try:
-            at = datetime.fromtimestamp(told["at_ms"] / 1000, UTC)
+            at = datetime.fromtimestamp(row.at_ms / 1000, UTC)
             found.append(Event(**fields, at=at))
         except ValidationError:
             log.error("webhook_event_unreadable", event_id=row.id, event_type=row.type)  # noqa: TRY400

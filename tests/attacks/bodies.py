@@ -23,19 +23,15 @@ WRITING = [
 ]
 JSON_TYPE, FORM = "application/json", "application/x-www-form-urlencoded"
 BODIES = (
-    (f"{FORM}; charset=nonsense", b"a=1"),
     (f"{JSON_TYPE}; charset=nonsense", b"{}"),
     (f"{JSON_TYPE}; charset=rot13", b"{}"),
-    (f"{JSON_TYPE}; charset=utf-16", b"{}"),
     (JSON_TYPE, b"\xff\xfe"),
     (JSON_TYPE, b'{"key": "\\ud800", "session": "\\udfff"}'),
     (JSON_TYPE, b"[" * 50_000),
-    (JSON_TYPE, b'{"a": 1e999, "session": NaN}'),
     (FORM, b"token=%ff%fe&id=%00"),
     ("multipart/form-data", b"x"),
     ("multipart/form-data; boundary=x", b"--x\r\nbad"),
     ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: a\r\n\r\n1\r\n--x--"),
-    ("multipart/form-data; boundary=" + "x" * 200, b"--x--"),
 )
 
 

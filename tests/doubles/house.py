@@ -18,11 +18,14 @@ from runpod_worker.server import Worker
 from runpod_worker.settings import WorkerSettings
 from tests.doubles.engines import NO_FILLER, FixedLlm, FixedStt, FixedTts
 from tests.doubles.http import serving_app
+from tests.doubles.sample import DOCUMENTS, INDEX
 from tests.realtime_schema import assert_server_event_valid
 
 
 Json = dict[str, Any]
 SendEvent = Callable[[Json], Awaitable[None]]
+
+NO_VECTORS = {"documents": str(DOCUMENTS), "index": str(INDEX), "embedding": "none"}
 
 
 def make_engines(
@@ -75,6 +78,8 @@ async def running_gateway(
         penny = sections.pop("penny", {})
         sections.setdefault("calls", {"enabled": False})  # a test names the folder it wants
         sections.setdefault("waiting", {"enabled": False})  # see NO_FILLER
+        # Vectors of the sample's documents are made in seconds of a processor: who searches asks.
+        sections.setdefault("kb", NO_VECTORS)
         modes = penny.setdefault("modes", {})
         modes.setdefault("SELF_HOSTED", {})["endpoint"] = endpoint
         gateway = Gateway(Config.model_validate({"penny": penny, **sections}))

@@ -12,7 +12,7 @@ import pytest
 from config.schema import Config
 from penny.gateway.app import Gateway
 from tests.doubles.engines import FixedStt
-from tests.doubles.house import make_engines, running_penny
+from tests.doubles.house import NO_VECTORS, make_engines, running_penny
 from tests.doubles.realtime_client import RealtimeClient, connected_to
 from tests.doubles.speech import silence, speak
 from tests.modes.external.gateways import external_only
@@ -38,6 +38,7 @@ async def penny(mode: str, *words: str) -> AsyncIterator[str]:
             "penny": {"modes": {"EXTERNAL": vendor}},
             "brain": {"enabled": False},
             "speaker": {"transcription_model": "ears"},
+            "kb": NO_VECTORS,
         }
         gateway = Gateway(external_only(Config.model_validate(sections)))
         try:

@@ -230,8 +230,8 @@ async def test_a_lease_whose_worker_dials_another_gateway_is_that_ones(
 
         assert [len(gateway.source.registry.leases) for gateway in (one, other)] == [0, 1]
         assert house.running_jobs() == ["job-1"]
-        books = [json.loads((g.folder / "leases.json").read_text()) for g in (one, other)]
-        assert books == [[], ["job-1"]]
+        books = [g.folder / "leases.json" for g in (one, other)]
+        await until(lambda: [json.loads(b.read_text()) for b in books] == [[], ["job-1"]])
         await speaker.aclose()
 
 
@@ -330,9 +330,10 @@ async def test_what_starts_took_is_known_to_every_gateway(
         house.add_machine()
         speaker = await one.open("sess_1")
         path = other.folder / "cold_starts.json"
-        await until(path.exists)
+        own = one.folder / "cold_starts.json"
+        await until(lambda: path.exists() and own.exists())
         assert len(json.loads(path.read_text())["cold"]) == 1
-        assert path.read_text() == (one.folder / "cold_starts.json").read_text()
+        await until(lambda: path.read_text() == own.read_text())
         await speaker.aclose()
 
 

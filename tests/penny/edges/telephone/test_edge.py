@@ -9,10 +9,12 @@ from typing import Any, cast
 import pytest
 
 from config.schema import Config
+from config.trust import LimitsSection
 from penny.edges.telephone.edge import PhoneEdge
 from penny.edges.telephone.ticker import Ticker
 from penny.gateway.phones import PhoneCall as PhoneCallOf
 from penny.gateway.phones import Phones
+from penny.trust.tenants import Tenants
 from tests.doubles.phone_wire import SILENCE, FarSide, PhoneCall, Sink
 from tests.virtual_time import VirtualTimeLoop
 
@@ -297,12 +299,16 @@ class Broken:
     def add_observer(self, _make: object) -> None:
         """No session runs."""
 
-    def choose(self, _mode: str | None) -> Any:
+    def choose(self, *_asked: object) -> Any:
         raise RuntimeError("broken")
 
 
 async def test_a_fault_of_any_kind_leaves_no_line_open_in_silence_and_is_kept() -> None:
-    far, gate = FarSide(needs_audio=True), SimpleNamespace(policy=lambda _who: None)
+    tenants = Tenants({}, LimitsSection())
+    far, gate = (
+        FarSide(needs_audio=True),
+        SimpleNamespace(policy=lambda who: tenants.policy(who.tenant)),
+    )
     clock = asyncio.get_running_loop().time
     phones = Phones(cast(Any, Broken()), Config(), cast(Any, gate), clock)
     kept: list[tuple[str, str, str]] = []
