@@ -136,6 +136,10 @@ bench-webrtc: $(DEV_STAMP) ## a call over WebRTC beside the socket, on networks 
 bench-phone: $(DEV_STAMP) ## telephone wires before peers of ours: interruptions, positions, last words, keys; about 2 min
 	@$(BIN)/python -m tests.bench.phone
 
+.PHONY: bench-analysis
+bench-analysis: $(DEV_STAMP) ## moods, requests and entities on sentences that nothing was fitted to, class by class
+	@$(BIN)/python -m tests.bench.analysis
+
 .PHONY: bench-calls
 bench-calls: $(DEV_STAMP) ## 100,000 kept calls: searches beside bare SQL, exports; and what recording adds to a session
 	@$(BIN)/python -m tests.bench.kept_calls

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 Json = dict[str, Any]
-SectionName = Literal["folio", "facts", "results", "correction"]
+SectionName = Literal["hint", "folio", "facts", "results", "correction"]
 """In the order in which they stand in the speaker's context."""
 FolioKind = Literal["silent", "speakable", "correction"]
 OutcomeState = Literal["in_force", "used", "gone"]
@@ -62,8 +62,9 @@ class CorrectionNote(BaseModel):
 class Folio:
     """What the speaker should know now: one section of its declared context.
 
-    ``facts``, ``folio``: the newest replaces the older. ``correction``, ``results``: several stand
-    side by side. In force for the answers of turns ``turn`` to ``turn + expires_after_turns``.
+    ``hint``, ``facts``, ``folio``: the newest replaces the older. ``correction``, ``results``:
+    several stand side by side. In force for the answers of turns ``turn`` to
+    ``turn + expires_after_turns``.
 
     Args:
         kind: ``speakable`` is to be said when it is quiet.

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
+from config.analysis import AnalysisSection, TenantAnalysisSection
 from config.brain import Action, ActionsSection, BrainSection, CostsSection, SpeakerSection
 from config.calls import CallsSection, TenantCallsSection
 from config.crm import CrmSection
@@ -153,6 +154,7 @@ class Config(Section):
     resume: ResumeSection = Field(ResumeSection(), description="clients whose connection was lost")
     admin: AdminSection = Field(AdminSection(), description="the operator's page and routes")
     calls: CallsSection = Field(CallsSection(), description="calls that are kept")
+    analysis: AnalysisSection = Field(AnalysisSection(), description="what is found in calls")
     telephony: TelephonySection = Field(
         TelephonySection(), description="callers on the telephone, and calls that are placed"
     )
@@ -235,6 +237,16 @@ class Config(Section):
         """How a tenant's calls are kept, where it says otherwise than the house."""
         section = self.tenants.get(tenant)
         return section.calls if section is not None else TenantCallsSection()
+
+    def tenant_analysis(self, tenant: str) -> TenantAnalysisSection:
+        """How a tenant's calls are analysed, its own settings before those of the house."""
+        section, house = self.tenants.get(tenant), self.analysis
+        own = section.analysis if section is not None else TenantAnalysisSection()
+        return TenantAnalysisSection(
+            rules=house.rules if own.rules is None else own.rules,
+            alert_intents=house.alert_intents if own.alert_intents is None else own.alert_intents,
+            retranscribe=house.retranscribe if own.retranscribe is None else own.retranscribe,
+        )
 
     @property
     def profile(self) -> Profile:

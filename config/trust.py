@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+from config.analysis import TenantAnalysisSection
 from config.calls import TenantCallsSection
 from config.crm import CrmSection
 from penny.section import Section
@@ -80,6 +81,9 @@ class TenantSection(Section):
     )
     own_instructions: bool = Field(True, description="whether a session may bring a system prompt")
     calls: TenantCallsSection = Field(TenantCallsSection(), description="how its calls are kept")
+    analysis: TenantAnalysisSection = Field(
+        TenantAnalysisSection(), description="how its calls are analysed"
+    )
     crm: CrmSection | None = Field(None, description="its own CRM; null is the house's")
     limits: LimitsSection = Field(LimitsSection(), description="of all its keys together")
     key_limits: LimitsSection = Field(LimitsSection(), description="of each of its keys")

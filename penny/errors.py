@@ -25,6 +25,7 @@ PennyError
 ├── InvalidEvalSet       a file of questions to measure by is wrong (kb.evaluation)
 ├── EnrichmentFailed     callers' questions cannot be written or read (kb.enrich)
 ├── StoreUnavailable     the database of calls is away (penny.calls.database)
+├── Throttled            a model of the analysis refuses for now (penny.analysis.batch.graph)
 ├── CrmUnavailable       the CRM did not answer, or not as documented (penny.crm.crm)
 ├── ShelfUnavailable     the bucket of calls' sound is away (penny.calls.shelf)
 ├── ChangedByHand        a file of Asterisk's was changed by hand (penny.telephony.store)

@@ -95,6 +95,10 @@ class ExternalCall:
             return
         self.happen("caller", event)
 
+    def hint(self, text: str) -> None:
+        """Place a hint in the speaker's context; it goes by itself after some turns."""
+        self.host.hint(text)
+
     async def drain(self) -> None:
         with suppress(SpeakerLost):
             if self.line.current is not None:

@@ -20,7 +20,7 @@ ACK_S = 5.0
 """A change whose acknowledgement does not come in this time is tried again, or given up."""
 TRIES = 2
 ORDER: tuple[SectionName, ...] = get_args(SectionName)
-ONE_OF_EACH: frozenset[SectionName] = frozenset({"folio", "facts"})
+ONE_OF_EACH: frozenset[SectionName] = frozenset({"hint", "folio", "facts"})
 """Sections in which the newest replaces the older."""
 
 Choose = Callable[[Folio, Sequence[str]], str]

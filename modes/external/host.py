@@ -12,7 +12,7 @@ import structlog
 from brain.actions import SEARCH_TOOL, ActionDesk
 from brain.analysis import ActionRecord, Exchange
 from brain.brain import SessionBrain
-from brain.folio import Folio, SectionName
+from brain.folio import Folio, Outcome, SectionName
 from brain.render import render_result
 from brain.texts import texts_of
 from brain.tool_desk import ActionRunner, ToolDesk
@@ -32,6 +32,8 @@ log = structlog.get_logger()
 Observed = Literal["partial", "final", "replied", "outcome"]
 """Methods of a brain by which it observes a call."""
 
+OBSERVER = "observer"
+"""Source of a hint: no folio of the brain's, which counts its own."""
 HEARD_POLL_S = 0.25
 ANSWERED_POLL_S = 0.02
 SUMMARY_TURNS = 6
@@ -107,6 +109,12 @@ class CallHost:
     def offer(self, folio: Folio) -> None:
         self.happen("offered", folio)
 
+    def hint(self, text: str) -> None:
+        """Offer what an observer of the call has to say to the speaker."""
+        turn = self.state.conversation.turn
+        hint = Folio(new_id("folio"), "hint", "silent", text, turn, source=OBSERVER)
+        self.happen("offered", hint)
+
     def withdraw(self, folio_id: str, reason: str) -> None:
         self.happen("withdrawn", (folio_id, reason))
 
@@ -124,7 +132,9 @@ class CallHost:
         return item_id, None
 
     def observe(self, what: Observed, about: Any) -> None:
-        """Tell the brain, where there is one."""
+        """Tell the brain, where there is one; of a hint it knows nothing."""
+        if isinstance(about, Outcome) and about.folio.source == OBSERVER:
+            return
         if self.brain is not None:
             getattr(self.brain, what)(*(about if isinstance(about, tuple) else [about]))
 

@@ -20,10 +20,11 @@ from modes.self_hosted.house import CallHouse
 from modes.self_hosted.kept_audio import AUDIO_IN
 from modes.self_hosted.positions import shift_positions
 from modes.self_hosted.source import Place
+from modes.self_hosted.system_line import SystemLine
+from modes.self_hosted.worker_answers import done, not_active
 from penny.aio.tasks import TaskOwner
 from penny.errors import ModeUnavailable, SpeakerLost
 from penny.ids import new_id
-from penny.realtime.errors import describe_error
 from penny.session.mode import SpeakerSink
 
 
@@ -91,6 +92,7 @@ class PrivateSpeaker:
         self._lost = False
         self._closed = False
         self._echoes: set[str] = set()
+        self._line = SystemLine()
         self._as_text: set[str] = set()
         self._owed: list[Json] = []
         """Answers that the lost worker took with it."""
@@ -147,6 +149,11 @@ class PrivateSpeaker:
         else:
             self._hand_on(self._for_worker(event))
 
+    def hint(self, text: str) -> None:
+        """Put a line into the worker's conversation; the next worker is not told of it."""
+        if not self._lost:
+            self._hand_on(self._line.replace(text))
+
     def _answer_alone(self, event: Json) -> None:
         """Without a worker: what needs none is answered, the rest waits for the next one."""
         if self._sink is None:
@@ -154,9 +161,9 @@ class PrivateSpeaker:
         if event["type"] == "response.cancel":
             self._owed.clear()
             self._conversation.break_off()
-            self._sink.on_event(_not_active(event))
+            self._sink.on_event(not_active(event))
         for asked in self._conversation.take_unanswered():
-            self._sink.on_event(_done(asked))
+            self._sink.on_event(done(asked))
 
     def _hand_on(self, events: list[Json]) -> None:
         if self._lost:
@@ -174,7 +181,7 @@ class PrivateSpeaker:
         if not is_cut or item_id not in self._as_text or self._sink is None:
             return [event]
         for asked in self._conversation.take_unanswered(event["event_id"]):
-            self._sink.on_event(_done(asked))
+            self._sink.on_event(done(asked))
         self._echoes.add(item_id)
         events: list[Json] = [{"type": "conversation.item.delete", "item_id": item_id}]
         seed, previous = self._conversation.find(item_id)
@@ -221,7 +228,7 @@ class PrivateSpeaker:
         self._lost = True
         self._owed = owed = self._conversation.owed() + self._to_ask
         for asked in self._conversation.take_unanswered():
-            self._sink.on_event(_done(asked))
+            self._sink.on_event(done(asked))
         for kind, fields in self._conversation.close_answers(_WORKER_LOST):
             self._sink.on_event({"type": kind, "event_id": new_id("event"), **fields})
         self._conversation.break_off()
@@ -263,7 +270,7 @@ class PrivateSpeaker:
             # The worker before had it; this one was not told of what nobody heard.
             gone = self._conversation.take_unanswered(event["error"]["event_id"] or "")
             if gone:
-                return [_done(gone[0])]
+                return [done(gone[0])]
         self._conversation.worker_event(event)
         if kind == "input_audio_buffer.speech_started":
             self._to_ask.clear()  # what the caller says now will be answered instead
@@ -276,6 +283,8 @@ class PrivateSpeaker:
     def _is_echo(self, event: Json) -> bool:
         """Whether the worker answers a seed of ours, which the caller's side has seen before."""
         item_id = (event.get("item") or {}).get("id") or event.get("item_id")
+        if item_id in self._line.ids:
+            return True
         if item_id not in self._echoes:
             return False
         if event["type"] == "conversation.item.done":
@@ -324,6 +333,7 @@ class PrivateSpeaker:
     def _go_on(self, owed: list[Json], *, excused: bool) -> None:
         """Seed, catch up, excuse, ask. A worker lost here tells its end when it is followed."""
         self._lost = False
+        self._line = SystemLine()
         self._open_house()
         unfinished = self._conversation.unfinished
         self._from_ms = self._conversation.unfinished_from_ms
@@ -376,22 +386,3 @@ def _unstamped(event: Json) -> Json:
     if not str(fault.get("event_id") or "").startswith(f"{_STAMP}_"):
         return event
     return {**event, "error": {**fault, "event_id": None}}
-
-
-def _done(asked: Json) -> Json:
-    """What a worker would have said to a deletion, a truncation or a clear."""
-    verb = {"delete": "deleted", "truncate": "truncated", "clear": "cleared"}
-    kind, _, wanted = asked["type"].rpartition(".")
-    about: Json = {n: asked[n] for n in ("item_id", "content_index", "audio_end_ms") if n in asked}
-    return {"type": f"{kind}.{verb[wanted]}", "event_id": new_id("event"), **about}
-
-
-def _not_active(cancel: Json) -> Json:
-    fault = describe_error(
-        "response_cancel_not_active",
-        "Cancellation failed: no active response found.",
-        None,
-        cancel.get("event_id"),
-        "invalid_request_error",
-    )
-    return {"type": "error", "event_id": new_id("event"), "error": fault}

@@ -342,7 +342,8 @@ def make_call(lines: list[Json], sizes: dict[str, int]) -> Call | None:
     for line in lines:
         plain |= line["links"] if line["kind"] == "links" else {}
     alerts = [line["alert"] for line in lines if line["kind"] == "alert"]
-    derived = {"summary": totals.get("details"), "alerts": alerts}
+    mood = next((line["mood"] for line in reversed(lines) if line["kind"] == "mood"), None)
+    derived = {"summary": totals.get("details"), "alerts": alerts, "mood": mood}
     reason = (end or {}).get("reason", "")
     stopped = _STOPPED.get(reason, "end") if end is not None else "fault"
     return Call(

@@ -1,4 +1,4 @@
-"""Numbers in what was said, written or spoken: where they stand, and how many digits they have.
+"""Numbers in what was said, written or spoken: where they stand, their digits and their value.
 
 Spanish and English: "4111", "cuatro uno uno uno", "cuarenta y uno once", "triple cero". Pure.
 """
@@ -93,3 +93,107 @@ def read_words(text: str) -> Iterator[Word]:
 
 
 _SCALES = frozenset({"mil", "thousand", "hundred"})
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number as it was said: its place in the text and its digits ("045", "triple cero" is 000).
+
+    ``is_spelled``: it is one of the digits that a longer number may be spelled by.
+    """
+
+    start: int
+    end: int
+    digits: str
+
+    @property
+    def value(self) -> int:
+        return int(self.digits)
+
+    @property
+    def is_spelled(self) -> bool:
+        return len(self.digits) == 1
+
+
+def read_numbers(text: str) -> Iterator[Number]:
+    """The numbers of a text, in order: "mil doscientos" is one, "cuarenta y cinco doce" two."""
+    start = end = 0
+    total = part = 0
+    plain_digits = ""
+    times = 1
+    is_open = False
+    for word in read_words(text):
+        if is_open and not word.is_number:
+            yield Number(start, end, plain_digits or str(total + part))
+            is_open, times = False, 1
+        if not word.is_number or (word.plain in _JOINS and not is_open):
+            continue
+        if word.plain in _JOINS:
+            continue
+        if word.plain in _TIMES or word.plain in _OFTEN:
+            if word.plain in _OFTEN and is_open:  # "cuatro veces cero": the number said how often
+                times, is_open = total + part, False
+            else:
+                if is_open:
+                    yield Number(start, end, plain_digits or str(total + part))
+                times, is_open = _TIMES.get(word.plain, 1), False
+            start = word.start
+            continue
+        is_scale = is_open and not plain_digits and word.plain in _SCALES
+        goes_on = is_open and not plain_digits and (is_scale or word.digits == 0)
+        if is_open and not goes_on:
+            yield Number(start, end, plain_digits or str(total + part))
+            times = 1
+        if not goes_on:
+            start = word.start if times == 1 else start
+            total, part, is_open = 0, 0, True
+            plain_digits = word.plain * times if word.plain.isdigit() else ""
+        end = word.end
+        if not plain_digits:
+            value = value_of(word.plain)
+            if is_scale:
+                part *= value
+                total, part = (total + part, 0) if value == 1000 else (total, part)
+            elif times > 1:
+                plain_digits = str(value) * times
+            elif value == 1000:
+                total += 1000
+            else:
+                part += value
+    if is_open:
+        yield Number(start, end, plain_digits or str(total + part))
+
+
+def value_of(plain: str) -> int:
+    """What a word for a number stands for, in lower case without accents. Raises KeyError."""
+    return _VALUES[plain]
+
+
+def _values() -> dict[str, int]:
+    first = ["cero", "uno", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve"]
+    values: dict[str, int] = {"un": 1, "una": 1, "zero": 0, "mil": 1000, "thousand": 1000}
+    values |= {word: at for at, word in enumerate(first)}
+    values |= {word: at for at, word in enumerate(_UNITS.split()[-10:])}
+    spanish, english = _TEENS.split(" nineteen")[0], "ten eleven twelve thirteen fourteen fifteen"
+    values |= {w: 10 + at for at, w in enumerate(spanish.split()[:11])}
+    values |= {"veintiun": 21, "veintiuna": 21}
+    values |= {f"veinti{word}": 20 + at for at, word in enumerate(first) if at}
+    values |= {w: 10 + at for at, w in enumerate(english.split())}
+    teens = "sixteen seventeen eighteen nineteen"
+    values |= {w: 16 + at for at, w in enumerate(teens.split())}
+    tens = _TENS.split()
+    values |= {w: 30 + 10 * at for at, w in enumerate(tens[:7])}
+    values |= {w: 20 + 10 * at for at, w in enumerate(tens[7:])}
+    units = {w: values[w] for w in _UNITS.split()}
+    values |= {
+        f"{ten}{y}{unit}": values[ten] + units[unit] for ten in tens for y in "iy" for unit in units
+    }
+    hundreds = dict.fromkeys(("cien", "ciento", "hundred"), 100)
+    for at, stem in enumerate(
+        ["dosc", "tresc", "cuatroc", "quin", "seisc", "setec", "ochoc", "novec"], 2
+    ):
+        hundreds |= {f"{stem}ient{end}": at * 100 for end in ("os", "as")}
+    return values | hundreds
+
+
+_VALUES = _values()

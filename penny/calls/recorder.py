@@ -94,6 +94,7 @@ class CallRecorder(TurnReader):
         self._keeps = False
         self._on_ended = on_ended
         self._alerts = 0
+        self._has_ended = False
         self.on_alert: Callable[[Alert, int], object] = lambda _alert, _number: None
         """Told at once of each alert, and which of the call's it is, from 0."""
         self._formats = {"caller": PCM24K, "penny": PCM24K}
@@ -144,12 +145,20 @@ class CallRecorder(TurnReader):
         self.header.update(links)
         self._spooled.note("links", links=links)
 
+    def note_mood(self, mood: Json, at_s: float) -> None:
+        """Keep how the caller's mood went until now; the last one counts, and none that is told
+        after the call ended."""
+        if not self._has_ended:
+            self._spooled.note("mood", at_ms=self._ms(at_s), mood=mood)
+
     def raise_alert(self, alert: Alert, at_s: float) -> None:
         """Keep an alert of this call in its record, and tell it at once.
 
         The ``reason`` loses what may not be kept: all of it without consent, its numbers where the
         recording was paused, and else cards and codes.
         """
+        if self._has_ended:
+            return  # an analysis of the record finds it again
         reason = alert.reason if self.consent.keeps_words else None
         if reason:
             reason = (mask_text if self.has_paused else mask_dialogue)(reason)
@@ -203,6 +212,7 @@ class CallRecorder(TurnReader):
     def ended(self, reason: str, at_s: float) -> None:
         """Added after those who write the totals, and after the recorder of turns."""
         ended_at = datetime.fromtimestamp(self._wall_clock(), UTC).isoformat()
+        self._has_ended = True
         self._spooled.end(
             at_ms=self._ms(at_s), reason=reason, ended_at=ended_at, totals=dict(self._totals)
         )

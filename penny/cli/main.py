@@ -16,7 +16,8 @@ FAILED = 1
 
 _COMMANDS = (
     *("serve", "demo", "talk", "check", "worker", "kb", "keys", "calls", "sessions", "models"),
-    *("voices", "webhooks", "dial", "experiments", "report", "backup", "restore", "support"),
+    *("voices", "webhooks", "dial", "analyse", "experiments", "report"),
+    *("backup", "restore", "support"),
 )
 
 

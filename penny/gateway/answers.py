@@ -248,6 +248,24 @@ class Stats(_Answer):
     """Told to those who see every tenant's."""
 
 
+class Processing(_Answer):
+    """How far the analysis of calls is."""
+
+    enabled: bool
+    """Whether a process beside this gateway analyses what ends."""
+    state: str
+    """``working``, ``waiting`` for quieter times, ``idle``, ``off``."""
+    waiting: int
+    running: int
+    completed: int
+    skipped: int
+    failed: int
+    oldest_waiting_s: int | None
+    """Since when the oldest call waits that is not analysed; null: none does."""
+    throttled_since_s: int | None
+    """Since when a model refuses for now; null: none does."""
+
+
 class EndpointRow(_Answer):
     """A receiver of events. ``oldest_ms``, ``disabled_ms``, ``failing_since_ms``: Unix time."""
 

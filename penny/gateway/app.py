@@ -29,6 +29,7 @@ from modes.self_hosted.runpod.door import WorkerDoor
 from penny.aio.tasks import TaskOwner
 from penny.experiments.live import Experiments
 from penny.gateway.admin import AdminRoutes
+from penny.gateway.analysis import CallAnalysis
 from penny.gateway.asterisk import AsteriskDoor
 from penny.gateway.audio_api import AudioApi
 from penny.gateway.calls import CallRoutes, CallsCollector
@@ -48,7 +49,7 @@ from penny.gateway.overview import Overview
 from penny.gateway.pages import ROOMS, PageRoutes
 from penny.gateway.realtime import RealtimeDoor
 from penny.gateway.routes import Routes
-from penny.gateway.session_observers import attach_observers
+from penny.gateway.session_observers import attach_observers, broker_settings
 from penny.gateway.set_up import SetUpRoutes
 from penny.gateway.sibling_processes import SiblingProcesses
 from penny.gateway.sign_in import SignInRoutes
@@ -58,10 +59,8 @@ from penny.gateway.trust import Trust, build_trust
 from penny.gateway.webhooks import WebhookRoutes, Webhooks, WebhooksCollector
 from penny.gateway.webrtc import Peers, WebRtcDoor
 from penny.logs import LossyStream
-from penny.session.broker import Broker, BrokerSettings
-from penny.session.endings import GRACE_S
+from penny.session.broker import Broker
 from penny.session.mode import Mode
-from penny.session.session import SessionLimits
 from penny.telephony.probe import Probe
 from penny.telephony.store import TelephonyStore
 
@@ -105,6 +104,7 @@ class Gateway:
         self._carriers: Carriers | None = None
         self._kept: KeptCalls | None = None
         self._webhooks: Webhooks | None = None
+        self._analysis: CallAnalysis | None = None
         self._experiments: Experiments | None = None
         self._crm: CrmRoom | None = None
         self._company: Company | None = None
@@ -146,7 +146,7 @@ class Gateway:
         )
         await trust.gate.check_exposure(host)
         if config.calls.enabled:
-            await self._keep_calls(broker, trust, clock)
+            await self._keep_calls(broker, trust, overview)
         self.runner = web.AppRunner(
             self._build_app(broker, trust, metrics, overview, self.kb, clock),
             access_log=None,
@@ -192,7 +192,7 @@ class Gateway:
         return config.with_actions(read_actions(self._company.url))
 
     def _open_broker(self, modes: Mapping[str, Mode], clock: Callable[[], float]) -> Broker:
-        config, settings = self._config, _broker_settings(self._config)
+        config, settings = self._config, broker_settings(self._config)
         if not config.tracing.enabled:
             return Broker(modes, settings, (), clock)
         # Here, not above: a gateway that traces nothing loads nothing of OpenTelemetry's.
@@ -305,15 +305,18 @@ class Gateway:
             if self._carriers is not None:
                 self._carriers.phones.keep = kept.keeper.keep_unconnected
             metrics.figures.append(CallsCollector(kept.keeper).collect)
+        for room in (self._analysis, self._crm):
+            if room is not None:
+                room.add_to(app)
         if self._webhooks is not None:
             WebhookRoutes(self._webhooks).add_to(app)
             metrics.figures.append(WebhooksCollector(self._webhooks).collect)
         if self._crm is not None:
-            self._crm.add_to(app)
             metrics.figures.append(self._crm.collect)
 
-    async def _keep_calls(self, broker: Broker, trust: Trust, clock: Callable[[], float]) -> None:
+    async def _keep_calls(self, broker: Broker, trust: Trust, overview: Overview) -> None:
         """Keep every call from now on. A gateway talks where nothing can be kept; it says so."""
+        clock = asyncio.get_running_loop().time
         watches, is_open = trust.watches, not trust.gate.needs_key
         kept = KeptCalls(self._config, watches, clock, time.time, read_answer, is_open=is_open)
         crm = CrmRoom(self._config, kept, clock, time.time)
@@ -330,6 +333,8 @@ class Gateway:
         crm.attach(broker)  # before those who tell of a call's beginning
         await self._experiments.start(broker)
         await webhooks.start(broker)
+        self._analysis = CallAnalysis(self._config, kept, broker, time.time)
+        self._analysis.start(overview, self.kb)
 
     def _tell_of_calls(self) -> str:
         keeper = self._kept.keeper if self._kept is not None else None
@@ -374,7 +379,7 @@ class Gateway:
                 await mode.aclose()
         if self.runner is not None:
             await self.runner.cleanup()
-        for room in (self._webhooks, self._experiments, self._crm):
+        for room in (self._analysis, self._webhooks, self._experiments, self._crm):
             if room is not None:
                 await room.aclose()
         if self._kept is not None:
@@ -388,13 +393,3 @@ class Gateway:
             await self._tracing.aclose()
         if self._company is not None:
             await self._company.aclose()
-
-
-def _broker_settings(config: Config) -> BrokerSettings:
-    return BrokerSettings(
-        default_mode=config.penny.default_mode,
-        allow_user_selection=config.penny.allow_user_selection,
-        max_sessions=config.gateway.max_sessions,
-        limits=SessionLimits(config.gateway.session_max_s, config.gateway.idle_timeout_s, GRACE_S),
-        silence_ms=config.worker.turns.silence_duration_ms,
-    )

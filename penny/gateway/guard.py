@@ -88,6 +88,7 @@ ROUTES: dict[str, str] = {
     "POST /v1/calls/{id}/links": "calls:correct",
     "GET /conversations/{id}/metrics": "calls:read",
     "GET /storage/stats": "calls:read",
+    "GET /processing/stats": "calls:read",
     "GET /calls": OPEN,
     "GET /dashboard": OPEN,
     "GET /metrics/dashboard": "analysis:read",

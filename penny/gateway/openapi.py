@@ -38,6 +38,7 @@ from penny.gateway.answers import (
     Held,
     Link,
     Modes,
+    Processing,
     Replayed,
     Rooms,
     Secret,
@@ -223,6 +224,7 @@ TOLD: dict[str, Told] = {
         "Stop an experiment for good", takes=Stop, answers=Stopped
     ),
     "GET /storage/stats": Told("How much is kept", answers=Stats),
+    "GET /processing/stats": Told("How far the analysis of calls is", answers=Processing),
     "POST /asterisk/announce": Told("A call, told by Asterisk's dialplan", answers="text/plain"),
     "POST /asterisk/refused": Told(
         "A number that no line lists, told by Asterisk's dialplan", answers="text/plain"

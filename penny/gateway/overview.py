@@ -114,6 +114,11 @@ class Overview:
             "turns": len(values),
         }
 
+    def note_alert(self, session_id: str, kind: str, turns: list[int]) -> None:
+        """Something that a person should see was raised in a live session."""
+        if (seen := self.live.get(session_id)) is not None:
+            seen.alerts.append({"kind": kind, "turns": turns})
+
     def note_error(self, code: str, session: Session) -> None:
         self._step().errors += 1
         self._errors.appendleft(
@@ -177,6 +182,8 @@ class SessionOverview(TurnReader, Observer):
         self._paid_usd = 0.0
         self.state = "listening"
         self.latencies_ms: deque[int] = deque(maxlen=LATENCIES_A_SESSION)
+        self.alerts: list[Json] = []
+        """Raised in it: ``kind`` and the ``turns`` it rests on."""
 
     def speaker_event(self, event: Json, at_s: float) -> None:
         kind = event["type"]
@@ -214,6 +221,7 @@ class SessionOverview(TurnReader, Observer):
             "state": self.state,
             "turns": self._turns.count,
             "usd": round(self._paid_usd, 6),
+            "alerts": self.alerts,
             "latency_ms": {
                 "p50": percentile(self.latencies_ms, 50),
                 "p95": percentile(self.latencies_ms, 95),

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from config.schema import Config
 from penny.gateway.metrics import Metrics
-from penny.session.broker import Broker
+from penny.session.broker import Broker, BrokerSettings
 from penny.session.cost import CostObserver
-from penny.session.endings import HandoffEnd
+from penny.session.endings import GRACE_S, HandoffEnd
 from penny.session.observers import Json, Observer
-from penny.session.session import Session
+from penny.session.session import Session, SessionLimits
 from penny.session.turn_recorder import TurnRecorder
 from penny.session.turn_timing import TurnTiming
 from penny.trust.admission import Admission
@@ -68,3 +68,14 @@ def attach_observers(
     if config.actions.handoff_ends_session:
         broker.add_observer(HandoffEnd)
     broker.add_observer(lambda session, _turns: PlaceRelease(session.id, admission.session_ended))
+
+
+def broker_settings(config: Config) -> BrokerSettings:
+    """How many sessions of which length, as the configuration says."""
+    return BrokerSettings(
+        default_mode=config.penny.default_mode,
+        allow_user_selection=config.penny.allow_user_selection,
+        max_sessions=config.gateway.max_sessions,
+        limits=SessionLimits(config.gateway.session_max_s, config.gateway.idle_timeout_s, GRACE_S),
+        silence_ms=config.worker.turns.silence_duration_ms,
+    )

@@ -82,7 +82,7 @@ class Webhooks:
         )
         self._live = LiveTelling(self.outbox)
         if receivers:
-            kept.keeper.tells = RecordTelling(self.outbox)
+            kept.keeper.tells = RecordTelling(self.outbox, awaits_analysis=config.analysis.enabled)
 
     async def start(self, broker: Broker) -> None:
         """Tell of every call from now on. Call it after ``KeptCalls.attach``."""

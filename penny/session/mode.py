@@ -121,6 +121,15 @@ class SessionSpec:
         return str(self.session.get("type") or "realtime")
 
 
+@runtime_checkable
+class TakesHints(Protocol):
+    """A speaker that can be told something beside the conversation; the caller hears nothing."""
+
+    def hint(self, text: str, /) -> None:
+        """Let what answers know ``text`` from its next answer on; a newer one replaces it."""
+        ...
+
+
 class SpeakerSink(Protocol):
     """Where a speaker's events go; given by the session to ``Speaker.start``.
 

@@ -16,7 +16,7 @@ import structlog
 
 from penny.errors import SpeakerLost
 from penny.session.edge import Edge
-from penny.session.mode import Settles, Speaker
+from penny.session.mode import Settles, Speaker, TakesHints
 from penny.session.observers import Observer, ObserverDispatch
 
 
@@ -124,6 +124,11 @@ class Session:
     def tell_caller(self, event: Json) -> None:
         """Let an observer say something (a ``penny.*`` event), after what it is being shown."""
         self._loop.call_soon(self._tell, event)
+
+    def hint(self, text: str) -> None:
+        """Let what answers know something (``TakesHints``); nothing where it takes none."""
+        if isinstance(self._speaker, TakesHints) and not self.state.reason:
+            self._speaker.hint(text)
 
     def _tell(self, event: Json) -> None:
         try:

@@ -8,7 +8,7 @@ import { asSignedIn } from "./sign-in.js";
 import { clock, dollars } from "./ticker.js";
 import { currentLanguage, words } from "./words.js";
 
-const POLL_MS = 2000;
+const POLL_MS = 1000;
 
 const look = new Look();
 let hours = 3;
@@ -50,6 +50,9 @@ function row(session) {
   const usd = session.usd ?? live.usd ?? null;
   const seconds = session.duration_s ?? null;
   const cell = (name, ...content) => element("td", { dataset: { name: say.columns[name] } }, ...content);
+  const alerts = (live.alerts ?? []).map(({ kind, turns }) =>
+    element("span", { class: "chip", dataset: { state: "alert" }, title: turns.join(", "), text: say.alerts[kind] ?? kind }),
+  );
   const button = (word, act) => {
     const made = element("button", { type: "button", text: say[word], "aria-label": `${say[word]}: ${session.session_id}` });
     made.dataset.act = word;
@@ -60,7 +63,7 @@ function row(session) {
     "tr",
     { dataset: { session: session.session_id } },
     element("th", { scope: "row" }, element("code", { text: session.session_id })),
-    cell("state", element("span", { class: "chip", dataset: { state }, text: say.states[state] ?? state })),
+    cell("state", element("span", { class: "chip", dataset: { state }, text: say.states[state] ?? state }), ...alerts),
     cell("mode", session.mode, element("small", { text: session.edge ?? "" })),
     cell("tenant", session.tenant ?? "—"),
     cell("duration", seconds === null ? "—" : clock(seconds * 1000)),

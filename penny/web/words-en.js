@@ -545,6 +545,7 @@ export const EN = {
       speaking: "speaking",
       unknown: "on another node",
     },
+    alerts: { sentiment: "alert: upset", intent: "alert: request", compliance: "alert: rule" },
     lookIn: "Look in",
     hangUp: "Hang up",
     confirm: (id) => `Hang up the call ${id}?`,

@@ -545,6 +545,7 @@ export const ES = {
       speaking: "habla",
       unknown: "en otro nodo",
     },
+    alerts: { sentiment: "aviso: enfado", intent: "aviso: petición", compliance: "aviso: norma" },
     lookIn: "Mirar",
     hangUp: "Colgar",
     confirm: (id) => `¿Colgar la llamada ${id}?`,

@@ -23,7 +23,7 @@ from penny.aio.tasks import TaskOwner
 from penny.errors import SpeakerLost
 from penny.ids import new_id
 from penny.realtime.errors import ClientError, describe_error
-from penny.session.mode import Speaker, SpeakerSink
+from penny.session.mode import Speaker, SpeakerSink, TakesHints
 
 
 log = structlog.get_logger()
@@ -67,6 +67,10 @@ class McpSpeaker:
     @property
     def is_full(self) -> bool:
         return self._speaker.is_full
+
+    def hint(self, text: str) -> None:
+        if isinstance(self._speaker, TakesHints):
+            self._speaker.hint(text)
 
     async def drain(self) -> None:
         await self._speaker.drain()

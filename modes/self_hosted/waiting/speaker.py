@@ -27,7 +27,7 @@ from penny.errors import ModeUnavailable, SpeakerLost
 from penny.ids import new_id
 from penny.realtime.errors import describe_error
 from penny.realtime.formats import CORE_FORMAT, WIRE_FORMATS
-from penny.session.mode import Elsewhere, Json, Speaker, SpeakerSink
+from penny.session.mode import Elsewhere, Json, Speaker, SpeakerSink, TakesHints
 
 
 log = structlog.get_logger()
@@ -105,6 +105,10 @@ class WaitingSpeaker:
             self._update(event)
         elif event["type"] != "response.cancel":  # there is no response to cancel yet
             self._keep(event)
+
+    def hint(self, text: str) -> None:
+        if isinstance(self._speaker, TakesHints):
+            self._speaker.hint(text)
 
     async def drain(self) -> None:
         if self._speaker is not None:

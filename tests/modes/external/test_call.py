@@ -13,6 +13,8 @@ from tests.modes.external.caller import calling, configure
 
 pytestmark = pytest.mark.socket
 
+MOOD = "[ÁNIMO] La persona está molesta."
+
 
 async def test_a_folio_of_turn_1_is_in_force_at_turn_2(
     speaker: RealtimeDouble, claude: AnthropicDouble, tmp_path: Path
@@ -62,3 +64,22 @@ async def test_same_turn_facts_stand_before_the_response(
     [facts] = caller.notes("facts")
     assert facts["outcome"] == "placed"
     assert facts["waited_ms"] < 1000
+
+
+async def test_a_hint_of_an_observer_stands_before_the_next_answer_and_the_brain_counts_none(
+    speaker: RealtimeDouble, claude: AnthropicDouble, tmp_path: Path
+) -> None:
+    claude.on("turn", answer=NOTHING, times=None)
+    claude.on("review", answer=NOTHING, times=None)
+    config = configure(tmp_path, speaker.base_url, claude.base_url)
+    async with calling(config, tmp_path) as caller:
+        upstream = await speaker.connection()
+        caller.call.hint(MOOD)
+        # As a note, or written into the instructions: what costs less.
+        await caller.wait(
+            lambda: MOOD in upstream.notes() or MOOD in str(upstream.session["instructions"])
+        )
+        await upstream.hear("Quiero saber de mi factura")
+        await upstream.asked()
+        await upstream.speak("Lo lamento, lo miro ahora mismo.")
+    assert all(entry["section"] != "hint" for entry in caller.notes("folio"))

@@ -590,6 +590,17 @@ def test_what_is_superseded_expired_or_confirmed_leaves_the_speakers_context() -
     assert play.applied[-1] == ("remove", ("b",)), "its turns are over"
 
 
+def test_a_hint_replaces_the_last_hint_and_leaves_the_folio_alone() -> None:
+    play = Play()
+    play.happen("offered", folio("a"))
+    acknowledge(play)
+    play.happen("offered", folio("upset", "hint"))
+    acknowledge(play)
+    play.happen("offered", folio("stuck", "hint"))
+    assert play.applied[-2:] == [("remove", ("upset",)), ("append", ("stuck",))]
+    assert [f.id for f in play.state.context.in_force("folio")] == ["a"]
+
+
 def test_another_upstream_gets_what_is_wanted_and_nothing_that_was() -> None:
     play = Play()
     play.happen("offered", folio("a", turn=0))

@@ -318,3 +318,38 @@ async def test_positions_in_the_audio_stay_the_callers_own_when_another_worker_h
     assert metrics["speech_ms"] == 700
     assert metrics["latency_ms"]["done"] == 800  # from 11.2 s, where the caller's last word ended
     await caller.aclose()
+
+
+async def test_a_hint_reaches_the_worker_as_a_line_of_the_systems_and_the_caller_sees_none() -> (
+    None
+):
+    worker = ScriptedSpeaker()
+
+    async def reopen(_copy: ConversationCopy) -> Any:
+        raise AssertionError
+
+    private = PrivateSpeaker(
+        cast(Any, worker),
+        Place(cast(Any, None)),
+        reopen,
+        session_id="s",
+        excuse=ExcuseRecorder({}, ("es", ""), "x"),
+    )
+    caller = Caller(private)
+    private.hint("[ÁNIMO] La persona está molesta.")
+    private.hint("[SIN AVANCE] Ofrece una persona.")
+    first, gone, second = worker.sent
+    assert first["item"]["role"] == "system"
+    assert first["item"]["content"][0]["text"] == "[ÁNIMO] La persona está molesta."
+    assert (gone["type"], gone["item_id"]) == ("conversation.item.delete", first["item"]["id"])
+    assert second["item"]["content"][0]["text"] == "[SIN AVANCE] Ofrece una persona."
+    for event in (
+        {"type": "conversation.item.added", "item": first["item"]},
+        {"type": "conversation.item.done", "item": first["item"]},
+        {"type": "conversation.item.deleted", "item_id": first["item"]["id"]},
+        {"type": "response.done", "response": {"id": "r"}},
+    ):
+        worker.says.try_send(event)
+    await caller.until("response.done")
+    assert [event["type"] for event in caller.events] == ["penny.session", "response.done"]
+    await caller.aclose()

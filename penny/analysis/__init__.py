@@ -1,0 +1,1 @@
+"""What calls were about: moods, requests, entities, promises, and how each went."""

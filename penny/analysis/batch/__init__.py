@@ -1,0 +1,1 @@
+"""Analysis of calls that are over: steps, leases, workers."""

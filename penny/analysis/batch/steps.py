@@ -1,0 +1,300 @@
+"""The steps that a kept call goes through, by the same decisions that are made live.
+
+Every value names the turns it was taken from; one that they do not hold is dropped and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from statistics import fmean
+from typing import Any
+
+import jiwer
+
+from config.analysis import RuleSection
+from penny.analysis import (
+    compliance,
+    entities,
+    intent,
+    promises,
+    results,
+    sentiment,
+    signs,
+)
+from penny.analysis.batch.graph import Skipped, Step, Work
+from penny.analysis.classifier import Array
+from penny.analysis.dialogue import of_caller, said_in
+from penny.analysis.heads import Head
+from penny.calls.record import Call, Turn
+from penny.calls.rows import fold
+
+
+Json = dict[str, Any]
+
+DIFFERS = 0.20
+"""Word error between two transcripts from which the later one is taken."""
+INTENT_TURNS = 4
+"""First turns of the caller that are asked what they want."""
+ENTITIES_VERSION = 1
+TRANSCRIPT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What steps work with.
+
+    Args:
+        embed: vectors of sentences; None: words alone.
+        hear: a turn of a call -> its words by another engine, None where its sound is not kept.
+        no_ears: why ``hear`` is None.
+        heard_share: by tenant, of the calls that are heard again.
+        rules: of a tenant.
+        country: of telephone numbers.
+    """
+
+    rules: Callable[[str], tuple[RuleSection, ...]]
+    embed: Callable[[Sequence[str]], Array] | None = None
+    heads: dict[str, Head] | None = None
+    hear: Callable[[Call, Turn], Awaitable[str | None]] | None = None
+    ears: str = ""
+    no_ears: str = "no engine that hears freely is set up here"
+    heard_share: Callable[[str], float] = lambda _tenant: 1.0
+    country: str = "ES"
+
+
+async def _transcript(work: Work) -> Json:
+    """Hear the caller again, and compare."""
+    tools: Tools = work.tools
+    if work.call.sound.get("state") != "stored":
+        raise Skipped("its sound is not kept")
+    if tools.hear is None:
+        raise Skipped(tools.no_ears)
+    share = tools.heard_share(work.call.tenant)
+    if int(sha256(work.call.id.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF >= share:
+        raise Skipped("it is not among the share that is heard again")
+    pairs: list[tuple[str, str]] = []
+    words: dict[int, str] = {}
+    for position, turn in enumerate(work.call.turns):
+        if turn.input != "speech" or not turn.words or turn.is_masked:
+            continue
+        again = await tools.hear(work.call, turn)
+        if again:
+            pairs.append((fold(turn.words), fold(again)))
+            words[position] = again
+    if not pairs:
+        raise Skipped("no turn of it can be heard again")
+    differs = measure_disagreement(pairs)
+    is_taken = differs["disagreement"] > DIFFERS
+    return {
+        **differs,
+        "engine": tools.ears,
+        "is_taken": is_taken,
+        "words": words if is_taken else {},
+    }
+
+
+def measure_disagreement(pairs: Sequence[tuple[str, str]]) -> Json:
+    """Word error between two transcripts of the same turns; neither is the truth."""
+    kept = [(a, b) for a, b in pairs if a]
+    told = jiwer.process_words([a for a, _ in kept], [b for _, b in kept])
+    return {
+        "disagreement": round(min(1.0, told.wer), 4),
+        "substitutions": told.substitutions,
+        "deletions": told.deletions,
+        "insertions": told.insertions,
+    }
+
+
+def _sentiment(work: Work) -> Json:
+    spoken = of_caller(work.said)
+    if not spoken:
+        raise Skipped("the caller said nothing")
+    tools: Tools = work.tools
+    texts = [each.text for each in spoken]
+    vectors, head = _vectors(tools, texts, "sentiment")
+    moods = sentiment.judge(texts, vectors, head)
+    scores = [mood.score for mood in moods]
+    quarter = max(1, len(scores) // 4)
+    # What is said last counts more: a call that ends well is not one that ends badly.
+    mean = fmean([*scores, *scores[-quarter:]])
+    return {
+        "engine": "words+vectors" if head is not None else "words",
+        "version": sentiment.VERSION,
+        "score": round(mean, 3),
+        "level": sentiment.level_of(mean),
+        "start": round(fmean(scores[:quarter]), 3),
+        "end": round(fmean(scores[-quarter:]), 3),
+        "trend": [round(score, 2) for score in scores],
+        "turns": [
+            {"turn": said.turn, "level": mood.level, "score": mood.score}
+            for said, mood in zip(spoken, moods, strict=True)
+        ],
+    }
+
+
+def _intent(work: Work) -> Json:
+    spoken = of_caller(work.said)[:INTENT_TURNS]
+    if not spoken:
+        raise Skipped("the caller said nothing")
+    tools: Tools = work.tools
+    texts = [each.text for each in spoken]
+    vectors, head = _vectors(tools, texts, "intent")
+    found = intent.classify(texts, vectors, head)
+    best = max(range(len(found)), key=lambda at: found[at].confidence)
+    return {
+        "engine": "examples+vectors" if head is not None else "examples",
+        "version": intent.VERSION,
+        "name": found[best].told,
+        "confidence": found[best].confidence,
+        "turn": spoken[best].turn,
+        "turns": [spoken[best].turn],
+        "all": [
+            {"turn": said.turn, "name": each.told, "confidence": each.confidence}
+            for said, each in zip(spoken, found, strict=True)
+        ],
+    }
+
+
+def _vectors(tools: Tools, texts: Sequence[str], what: str) -> tuple[Array | None, Head | None]:
+    head = (tools.heads or {}).get(what)
+    return (tools.embed(texts), head) if tools.embed is not None and head else (None, None)
+
+
+def _entities(work: Work) -> Json:
+    found: list[Json] = []
+    for each in of_caller(work.said):
+        for entity in entities.find_entities(each.text, work.tools.country):
+            text = each.text[entity.start : entity.end]
+            found.append(
+                {"kind": entity.kind, "value": entity.value, "text": text, "turns": [each.turn]}
+            )
+    return {"entities": found}
+
+
+def _signs(work: Work) -> Json:
+    state = signs.State()
+    moods = {each["turn"]: each for each in work.results["sentiment"]["turns"]}
+    highest, turns = 0.0, state.turns
+    alerts: list[Json] = []
+    for each in work.said:
+        if each.side == "penny":
+            state = signs.answer(state, each.turn, each.text)
+        else:
+            told = moods[each.turn]
+            mood = sentiment.Mood(told["level"], told["score"], 1.0)
+            state = signs.hear(state, each.turn, each.text, mood)
+        if state.frustration > highest:
+            highest, turns = state.frustration, state.turns
+        if state.is_alarming and not alerts:
+            about = {"turns": list(state.turns), "score": -state.frustration}
+            alerts.append({"kind": "sentiment", "reason": "frustration", **about})
+    return {
+        "frustration": highest,
+        "turns": list(turns),
+        "signs": [asdict(sign) for sign in state.signs],
+        "alerts": alerts,
+    }
+
+
+def _topics(work: Work) -> Json:
+    name = work.results["intent"]["name"]
+    topics = results.find_topics(work.said, None if name == intent.OTHER else name)
+    return {"topics": topics, "keywords": results.find_keywords(work.said)}
+
+
+def _promises(work: Work) -> Json:
+    found = promises.find_promises(work.said)
+    return {"promises": [{"text": each.text, "turns": [each.turn]} for each in found]}
+
+
+def _compliance(work: Work) -> Json:
+    name = work.results["intent"]["name"]
+    verdicts = compliance.judge_rules(work.tools.rules(work.call.tenant), work.said, name)
+    return {"rules": [asdict(each) for each in verdicts]}
+
+
+def _outcome(work: Work) -> Json:
+    outcome, reason, turns = results.find_outcome(work.call, work.said)
+    return {"outcome": outcome, "reason": reason, "turns": turns}
+
+
+def _quality(work: Work) -> Json:
+    made = work.results
+    kinds = [sign["kind"] for sign in made["signs"]["signs"]]
+    return results.find_quality(
+        work.call,
+        {
+            "outcome": made["outcome"]["outcome"],
+            "sentiment": made["sentiment"]["score"],
+            "asked_again": kinds.count("asked_again"),
+            "answered_again": kinds.count("answered_again"),
+            "rule_broken": sum(not each["kept"] for each in made["compliance"]["rules"]),
+            "no_answer": results.count_no_answers(work.said),
+        },
+    )
+
+
+def _summary(work: Work) -> Json:
+    return results.summarise(work.said, work.results["intent"]["turn"])
+
+
+def take_transcript(work: Work) -> None:
+    """Let what follows read the better transcript, where there is one."""
+    words = work.results.get("transcript", {}).get("words") or {}
+    if words:
+        work.said = said_in(work.call, {int(at): text for at, text in words.items()})
+
+
+def _after_transcript(run: Callable[[Work], Json]) -> Callable[[Work], Json]:
+    def with_words(work: Work) -> Json:
+        take_transcript(work)
+        return run(work)
+
+    return with_words
+
+
+def _engine(work: Work) -> object:
+    return bool(work.tools.embed)
+
+
+def make_steps() -> tuple[Step, ...]:
+    """The graph, in an order in which each follows what it needs."""
+    heard = ("transcript",)
+    return (
+        Step(
+            "transcript",
+            TRANSCRIPT_VERSION,
+            _transcript,
+            settings=lambda work: (work.tools.ears, work.call.sound.get("sha256")),
+            is_slow=True,
+        ),
+        Step(
+            "sentiment",
+            sentiment.VERSION,
+            _after_transcript(_sentiment),
+            prefers=heard,
+            settings=_engine,
+        ),
+        Step("intent", intent.VERSION, _after_transcript(_intent), prefers=heard, settings=_engine),
+        Step("entities", ENTITIES_VERSION, _after_transcript(_entities), prefers=heard),
+        Step("topics", results.VERSION, _after_transcript(_topics), needs=("intent",)),
+        Step("signs", signs.VERSION, _after_transcript(_signs), needs=("sentiment",)),
+        Step("promises", promises.VERSION, _promises),
+        Step(
+            "compliance",
+            compliance.VERSION,
+            _after_transcript(_compliance),
+            needs=("intent",),
+            settings=lambda work: work.tools.rules(work.call.tenant),
+        ),
+        Step("outcome", results.VERSION, _after_transcript(_outcome), prefers=heard),
+        Step("summary", results.VERSION, _after_transcript(_summary), needs=("intent",)),
+        Step(
+            "quality",
+            results.VERSION,
+            _after_transcript(_quality),
+            needs=("outcome", "sentiment", "signs", "compliance"),
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Analysis while a call lasts."""
