@@ -113,8 +113,7 @@ def _refuse(s: CallState, event: Json, code: str, message: str) -> None:
 
 
 def created(s: CallState, event: Json) -> Json | None:
-    response = event["response"]
-    response_id = response["id"]
+    response, response_id = event["response"], event["response"]["id"]
     if "conversation_id" in response and response["conversation_id"] is None:
         s.asides[response_id] = Slot("active", response_id=response_id, response=response)
         return event

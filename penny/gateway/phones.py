@@ -103,6 +103,8 @@ class Phones:
         self._plans: dict[str, AnswerPlan] = {}
         self._answerers: dict[str, AnswerWatch] = {}
         """What is still to be known of placed calls, by session."""
+        self._told: dict[str, str] = {}
+        """Calls that are carried, and what the carrier said of who answered: '' for nothing yet."""
         self.answered_by: Callable[[str, str], Coroutine[Any, Any, None]] | None = None
         """Writes down who answered a session's call."""
         broker.add_observer(lambda session, _turns: self._watch_answerer(session.id))
@@ -138,10 +140,14 @@ class Phones:
         end = partial(self._broker.end_session, session_id)
         watch = AnswerWatch(self.edges[session_id], plan, end, found, self._clock)
         self._answerers[session_id] = watch
+        watch.carrier_told(self._told[session_id])
         return watch
 
     def carrier_told(self, session_id: str, answered_by: str) -> None:
-        """The carrier's own verdict on who answered a call of this process."""
+        """The carrier's own verdict on who answered a call of this process; its session may still
+        be opening."""
+        if session_id in self._told:
+            self._told[session_id] = answered_by
         if (watch := self._answerers.get(session_id)) is not None:
             watch.carrier_told(answered_by)
 
@@ -188,6 +194,7 @@ class Phones:
         Raises:
             PennyError: no session was opened; the carrier goes on with what it was told for that.
         """
+        self._told[call.session_id] = ""
         try:
             return await self._carry(call, edge, begin)
         except BaseException as error:  # whatever it is, no line is left open in silence
@@ -197,6 +204,8 @@ class Phones:
                 self.keep_unconnected(call, getattr(error, "code", "error"))
             await edge.aclose("error", {})
             raise
+        finally:
+            del self._told[call.session_id]
 
     async def _carry(
         self, call: PhoneCall, edge: PhoneEdge, begin: Callable[[], Awaitable[None]] | None

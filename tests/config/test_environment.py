@@ -85,6 +85,8 @@ def value_at(config: Config, key: str) -> object:
         ({"VOCODE_API_URL": "http://10.0.0.2:8000"}, "telephony.asterisk.gateway_url", "http://10.0.0.2:8000"),
         ({"PENNY_ASTERISK": "true"}, "telephony.asterisk.enabled", True),
         (RENTED, "runpod.endpoint_id", "abc123"),
+        ({"ENABLE_OFFLINE_BATCH": "true"}, "analysis.enabled", True),
+        ({"BATCH_MAX_CONCURRENT": "5"}, "analysis.max_concurrent", 5),
         (TWENTY, "crm.kind", "twenty"),
         (TWENTY, "crm.url", "https://crm.example"),
         ({"WEBHOOK_URL": "https://crm.example/penny"}, "webhooks.url", "https://crm.example/penny"),

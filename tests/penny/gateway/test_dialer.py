@@ -199,6 +199,8 @@ async def test_a_voicemail_that_the_carrier_finds_gets_the_message_and_is_told(
         answer = await post_webhook(at.http, at.url, placed["Url"].removeprefix(PUBLIC), form)
         _, parameters, _ = read_connect(await answer.text())
         async with streaming(at.http, at.url, placed["sid"], parameters) as stream:
+            stream.is_patient = False
+            say(stream, "Hola, no estoy en casa, puede dejar lo que quiera. " * 6)
             await until(lambda: stream.chunk > 25)
             assert stream.loud_ms() == 0  # nobody is talked to before it is known who is there
             path = placed["AsyncAmdStatusCallback"].removeprefix(PUBLIC)
