@@ -18,7 +18,7 @@ Unit = Literal["calls", "share", "s", "ms", "score", "usd", "points"]
 
 SHARES = (0.5, 0.95, 0.99)
 MOST_LABELS = 20
-"""Of a family, the most frequent; the rest is one row."""
+"""Of a family, the most frequent; others are counted and not listed."""
 
 
 class Figure(NamedTuple):
