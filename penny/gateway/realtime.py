@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -275,11 +276,13 @@ class RealtimeDoor:
 async def _read_body(request: web.Request) -> Json:
     try:
         async with asyncio.timeout(BODY_WAIT_S):
-            body = await request.json() if request.can_read_body else {}
+            raw = await request.read()
     except TimeoutError:
         raise ProtocolError(
             f"the body did not arrive within {BODY_WAIT_S:g} s", code="request_timeout"
         ) from None
+    try:
+        body = json.loads(raw) if raw else {}
     except (ValueError, RecursionError) as error:
         raise ProtocolError("the body is not JSON") from error
     if not isinstance(body, dict):

@@ -12,6 +12,7 @@ Endpoints themselves stand in ``penny.yaml``.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
@@ -268,11 +269,12 @@ def _read(model: type[Any], given: Json) -> Any:
 
 async def _body(request: web.Request) -> Json:
     """The JSON object of a request, {} where it has none. Raises ProtocolError."""
-    if not request.can_read_body:
+    raw = await request.read()
+    if not raw:
         return {}
     try:
-        body = await request.json()
-    except ValueError:
+        body = json.loads(raw)
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
         raise ProtocolError("send a JSON object")

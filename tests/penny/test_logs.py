@@ -125,8 +125,10 @@ def test_a_line_that_cannot_be_written_is_counted_and_told_later_and_never_raise
 
 
 async def test_a_retry_is_told_by_the_errors_type_and_not_by_its_text(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A logger that another test of this process used keeps that test's stream.
+    monkeypatch.setattr("penny.logs.log", structlog.get_logger())
     configure_logs("info", "json")
     async for attempt in stamina.retry_context(
         on=ValueError, attempts=2, wait_initial=0, wait_max=0, wait_jitter=0

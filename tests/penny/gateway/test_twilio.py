@@ -44,7 +44,7 @@ Json = dict[str, Any]
 
 LINE = AudioFormat("pcmu", 8000)
 NUMBER = "+34910000000"
-LONG = "Su factura vence el quince de enero y son mil quinientos euros. " * 4
+LONG = "Su factura vence el quince de enero y son mil quinientos euros. " * 8
 
 
 @pytest.fixture(autouse=True)
