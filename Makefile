@@ -74,6 +74,7 @@ coverage: $(DEV_STAMP) ## every branch of the pure floors is taken by a test wit
 
 .PHONY: test-worker
 test-worker: $(WORKER_STAMP) $(TRITON_STAMP) ## the engines that need torch, and a real Triton (environments of their own)
+	@$(WORKER)/bin/python -m tests.worker_torch.libpython
 	@$(WORKER)/bin/python -m tests.worker_torch.checkpoints
 	@$(WORKER)/bin/python -m pytest -q tests/worker_torch
 

@@ -14,10 +14,11 @@ import socket
 import sysconfig
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from ctypes.util import find_library
 from pathlib import Path
 
 import aiohttp
+
+from tests.worker_torch import libpython
 
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +55,8 @@ async def serving(
     model: Path, folder: Path, *, port: int | None = None
 ) -> AsyncIterator[TritonServer]:
     """Start it with the Whisper in ``model`` and wait until that is loaded."""
-    _find_libpython()
+    if not libpython.is_here():
+        raise RuntimeError(f"{libpython.PACKAGE}.so.1.0 is missing: python -m {libpython.__name__}")
     port = port or _free_port()
     backends = _lay_out_backends(folder / "backends")
     repository = folder / "repository"
@@ -122,14 +124,6 @@ def _lay_out_backends(folder: Path) -> Path:
         stub = _bundle() / "python_backend_stubs" / version / "triton_python_backend_stub"
         (python / "triton_python_backend_stub").symlink_to(stub)
     return folder
-
-
-def _find_libpython() -> None:
-    """Triton's python backend loads Python as a library, which some systems leave out."""
-    name = f"python{sysconfig.get_python_version()}"
-    beside = Path(sysconfig.get_config_var("LIBDIR") or "/") / f"lib{name}.so.1.0"
-    if not beside.exists() and find_library(name) is None:
-        raise RuntimeError(f"{beside.name} is missing; on Debian: sudo apt-get install lib{name}")
 
 
 def _site_packages() -> Path:
