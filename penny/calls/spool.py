@@ -94,9 +94,9 @@ class SpooledCall:
         self.is_ended = True
 
     @property
-    def has_waiting(self) -> bool:
-        """Whether something is to be written."""
-        return any(file.waiting for file in (self._log, *self._sound.values()))
+    def is_due(self) -> bool:
+        """Whether something is to be written, or all of it was."""
+        return self.is_ended or any(file.waiting for file in (self._log, *self._sound.values()))
 
     def write(self) -> None:
         """Bring what waits to the disk; sound before the lines that speak of it. Raises OSError."""
@@ -204,7 +204,8 @@ class Spool:
             await self._write()
 
     async def _write(self) -> None:
-        calls = [(name, call) for name, call in self._calls.items() if call.has_waiting]
+        # A call may end while a thread writes it, its last line too: then nothing of it waits.
+        calls = [(name, call) for name, call in self._calls.items() if call.is_due]
         if not calls:
             return  # a thread woken ten times a second for nothing costs more than a call
         ended = [(name, call) for name, call in calls if call.is_ended]
