@@ -10,25 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
+from config.analysis import IntentName
 from penny.analysis.classifier import Array, Grams, Softmax, fit
 from penny.analysis.heads import Head
 
 
-INTENTS = (
-    "account_info",
-    "appointment",
-    "billing_inquiry",
-    "cancellation",
-    "complaint",
-    "new_service",
-    "payment",
-    "speak_to_person",
-    "technical_support",
-    "update_details",
-)
+INTENTS: tuple[str, ...] = get_args(IntentName)
 OTHER = "other"
 VERSION = 1
 LEAST = 0.35
