@@ -304,6 +304,7 @@ class Gateway:
                 ExperimentRoutes(self._config.experiments, self._experiments).add_to(app)
             if self._carriers is not None:
                 self._carriers.phones.keep = kept.keeper.keep_unconnected
+                self._carriers.reconciler.is_known = kept.keeper.store.knows
             metrics.figures.append(CallsCollector(kept.keeper).collect)
         for room in (self._analysis, self._crm):
             if room is not None:

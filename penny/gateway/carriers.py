@@ -21,8 +21,10 @@ from penny.gateway.dialer import Dialer
 from penny.gateway.gate import Gate
 from penny.gateway.live_phones import LivePhoneRoutes
 from penny.gateway.metrics import Metrics
+from penny.gateway.offered_calls import OfferedCalls
 from penny.gateway.opening import Notice
 from penny.gateway.phones import Phones
+from penny.gateway.reconciler import Reconciler
 from penny.gateway.trunks import TrunkRounds
 from penny.gateway.twilio import TwilioDoor
 from penny.session.broker import Broker
@@ -58,6 +60,9 @@ class Carriers:
         self.twilio: TwilioDoor | None = None
         self.dialer = Dialer(config, self.phones.check, self.phones.keep_unconnected)
         DialRoutes(self.dialer).add_to(app)
+        keep, most_s = self.phones.keep_unconnected, float(config.gateway.session_max_s)
+        self.reconciler = Reconciler(self.dialer, self.dialer.owed, keep, most_s)
+        metrics.figures.append(self.reconciler.collect)
         self.phones.never_call = self.dialer.never_call
         self.phones.answered_by = self.dialer.answered_by
         LivePhoneRoutes(self.phones, broker.end_session).add_to(app)
@@ -71,9 +76,11 @@ class Carriers:
                     f"export {section.auth_token_env}=… with the account's auth token",
                     key="telephony.twilio.auth_token_env",
                 )
+            offers = OfferedCalls(self.dialer.owed, keep, most_s)
             self.twilio = TwilioDoor(
-                self.phones, config, token.get_secret_value(), self.dialer.book, time.time
+                self.phones, config, token.get_secret_value(), self.dialer.book, offers, time.time
             )
+            self.reconciler.carrier = self.twilio.api
             metrics.figures.append(self.twilio.collect)
             self.twilio.add_to(app)
             self.twilio.placed, self.dialer.placer = self.dialer, self.twilio
@@ -109,6 +116,7 @@ class Carriers:
     async def start(self) -> None:
         """Listen where HTTP is not the way. Raises ConfigError."""
         self.dialer.start()
+        self.reconciler.start()
         if self.asterisk is not None:
             await self.asterisk.start()
         if self._trunks is not None:
@@ -122,6 +130,7 @@ class Carriers:
     async def aclose(self) -> None:
         await self.phones.aclose()
         await self._call_backs.aclose()
+        await self.reconciler.aclose()
         await self.dialer.aclose()
         for door in (self.twilio, self.asterisk, self._trunks):
             if door is not None:

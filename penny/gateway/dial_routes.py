@@ -90,7 +90,6 @@ class DialRoutes:
     async def _find(self, request: web.Request) -> Dial:
         who: Identity = request[WHO]
         tenant = None if "tenants:all" in who.rights else who.tenant
-        await self._dialer.expire()
         found = await asyncio.to_thread(self._dialer.book.find, request.match_info["id"], tenant)
         if found is None:
             raise ProtocolError("there is no such call", code="dial_not_found")

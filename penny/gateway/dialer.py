@@ -24,7 +24,7 @@ from config.telephony import DialingSection
 from penny.aio.tasks import TaskOwner
 from penny.errors import PennyError
 from penny.gateway.phones import PhoneCall
-from penny.gateway.placed_calls import Placer, as_call
+from penny.gateway.placed_calls import ENDS, KEPT_BY_S, Placer, as_call, as_owed
 from penny.ids import new_id
 from penny.telephony.dial_book import Dial, DialBook
 from penny.telephony.dialing import (
@@ -40,6 +40,7 @@ from penny.telephony.dialing import (
 )
 from penny.telephony.exclusions import EXCLUSIONS, ExclusionLists
 from penny.telephony.local_hours import check_hours, next_moment
+from penny.telephony.owed import OwedCalls
 from penny.telephony.wishes import DialWish
 from penny.trust.identity import Identity
 
@@ -48,14 +49,6 @@ log = structlog.get_logger()
 
 Json = dict[str, Any]
 
-ENDS = {
-    "completed": "completed",
-    "busy": "busy",
-    "no-answer": "no_answer",
-    "canceled": "canceled",
-    "failed": "failed",
-}
-"""A carrier's last word -> the outcome."""
 LOOK_EVERY_S = 2.0
 LATER_S = 10.0
 """A call that waits for a place or a cap of the minute is looked at again after this."""
@@ -85,6 +78,7 @@ class Dialer:
         self._wall_clock = wall_clock
         folder = config.resolve(config.telephony.folder)
         self.book = DialBook(folder / "dials.sqlite", wall_clock)
+        self.owed = OwedCalls(folder / "dials.sqlite", wall_clock)
         self._exclusions = ExclusionLists(folder / EXCLUSIONS)
         self.placer: Placer | None = None
         self.refused: dict[str, int] = {}
@@ -92,7 +86,7 @@ class Dialer:
         self._tasks = TaskOwner("dialer")
 
     def start(self) -> None:
-        """From now on place what is due, and end what is over by the clock, of a crash too."""
+        """From now on place what is due."""
         self._tasks.spawn(self._watch(), name="clock of placed calls")
 
     async def aclose(self) -> None:
@@ -101,16 +95,14 @@ class Dialer:
     async def _watch(self) -> None:
         while True:
             try:
-                await self.expire()
                 await self.place_due()
             except Exception:  # the next look may find the file free
                 log.exception("dials_not_looked_at")
             await asyncio.sleep(LOOK_EVERY_S)
 
-    async def expire(self) -> None:
-        """End what is over by the clock, each told once."""
-        for dial in await asyncio.to_thread(self.book.expire):
-            await self._told_over(dial, "unknown")
+    async def overdue(self) -> list[tuple[Dial, float]]:
+        """Calls that are over by the clock and have no end, and since when (Unix seconds)."""
+        return await asyncio.to_thread(self.book.overdue)
 
     async def never_call(self, tenant: str, number: str) -> bool:
         """Who is called asked for no more calls: from now on none is placed. False where the number
@@ -139,7 +131,6 @@ class Dialer:
             check_hours(dial.number, self._now(), section)
         placer = self._placer()
         self._check(as_call(dial))
-        await self.expire()
         dial, is_new = await asyncio.to_thread(self.book.reserve, dial, key, *self._limits(section))
         if is_new:
             await self._hand_to_carrier(dial, section, placer)
@@ -215,12 +206,12 @@ class Dialer:
                 await self._place_waiting(dial)
             except DialRefused as error:
                 log.warning("scheduled_call_denied", dial_id=dial.id, code=error.code)
-                await self._end(dial, "denied")
+                await self.end(dial, "denied")
             except PennyError as error:  # the carrier's no: the call is over by it
                 log.warning("scheduled_call_not_placed", dial_id=dial.id, code=error.code)
             except Exception:  # it keeps no other call waiting
                 log.exception("scheduled_call_failed", dial_id=dial.id)
-                await self._end(dial, "failed")
+                await self.end(dial, "failed")
 
     async def _place_waiting(self, dial: Dial) -> None:
         """Raises DialRefused: never; PennyError: the carrier refused it, and it is over."""
@@ -276,7 +267,7 @@ class Dialer:
         except PennyError as error:
             # Without an answer it may ring all the same: its answer is taken, the clock ends it.
             if not getattr(error, "is_open", False):
-                await self._end(dial, "failed")
+                await self.end(dial, "failed")
             raise
         await asyncio.to_thread(self.book.note, dial.id, call_sid)
         log.info("call_placed", dial_id=dial.id, tenant=dial.tenant, attempt=dial.attempt)
@@ -312,7 +303,6 @@ class Dialer:
 
     async def find(self, dial_id: str) -> PhoneCall | None:
         """The call that has been answered; None where there is none, or it is over."""
-        await self.expire()
         dial = await asyncio.to_thread(self.book.find, dial_id)
         if dial is None or dial.outcome is not None:
             return None
@@ -333,7 +323,7 @@ class Dialer:
         if dial is None or dial.call_sid not in (None, call_sid):
             return
         if status in ENDS:
-            await self._end(dial, ENDS[status])
+            await self.end(dial, ENDS[status])
         else:
             await asyncio.to_thread(self.book.note, dial.id, call_sid, MOMENTS.get(status, ""))
 
@@ -350,12 +340,24 @@ class Dialer:
         dial = await asyncio.to_thread(self.book.of_session, session_id)
         if dial is not None and reason != "handoff":
             has_talked = await asyncio.to_thread(self.book.has_talked, session_id)
-            await self._end(dial, "completed" if has_talked else "failed")
+            await self.end(dial, "completed" if has_talked else "failed")
 
-    async def _end(self, dial: Dial, outcome: str) -> None:
+    async def end(self, dial: Dial, outcome: str) -> bool:
+        """Write down how a call ended, and keep it where no session did; False where that is known
+        already."""
         again = self._next_attempt(dial, outcome)
-        if await asyncio.to_thread(self.book.end, dial.id, outcome, again):
-            await self._told_over(dial, outcome, is_last=again is None)
+        call = replace(as_call(dial), is_last_attempt=again is None)
+        # Answered and nobody talked: to its person that call failed, whatever a carrier says.
+        reason = "failed" if outcome == "completed" else outcome
+        has_talked = await asyncio.to_thread(self.book.has_talked, dial.session_id)
+        if not has_talked:  # first, so that a process killed from here on leaves it to be kept
+            await asyncio.to_thread(self.owed.owe, as_owed(call), KEPT_BY_S, reason)
+        if not await asyncio.to_thread(self.book.end, dial.id, outcome, again):
+            return False
+        log.info("call_over", dial_id=dial.id, tenant=dial.tenant, outcome=outcome)
+        if not has_talked:
+            self._keep(call, reason)
+        return True
 
     def _next_attempt(self, dial: Dial, outcome: str) -> Dial | None:
         section = self.config.telephony.dialing_of(dial.tenant)
@@ -368,10 +370,3 @@ class Dialer:
             return None
         fresh = replace(dial, id=new_id("dial"), session_id=new_id("sess"), call_sid=None)
         return replace(fresh, attempt=dial.attempt + 1, due_s=due.timestamp())
-
-    async def _told_over(self, dial: Dial, outcome: str, *, is_last: bool = True) -> None:
-        log.info("call_over", dial_id=dial.id, tenant=dial.tenant, outcome=outcome)
-        if not await asyncio.to_thread(self.book.has_talked, dial.session_id):
-            # Answered and nobody talked: to its person that call failed, whatever a carrier says.
-            reason = "failed" if outcome == "completed" else outcome
-            self._keep(replace(as_call(dial), is_last_attempt=is_last), reason)

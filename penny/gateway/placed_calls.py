@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import asdict
+from typing import Any, Protocol
 
 from config.telephony import DialingSection
 from penny.gateway.phones import PhoneCall
 from penny.telephony.dial_book import Dial
+
+
+Json = dict[str, Any]
+
+
+ENDS = {
+    "completed": "completed",
+    "busy": "busy",
+    "no-answer": "no_answer",
+    "canceled": "canceled",
+    "failed": "failed",
+}
+"""A carrier's last word -> the outcome."""
+KEPT_BY_S = 30.0
+"""By then the record of a call that had no session is in the store."""
 
 
 class Placer(Protocol):
@@ -74,3 +90,13 @@ def as_call(dial: Dial) -> PhoneCall:
         attempt=dial.attempt,
         session_id=dial.session_id,
     )
+
+
+def as_owed(call: PhoneCall) -> Json:
+    """What a call's record begins with, where no session wrote one."""
+    kept = (
+        "session_id", "tenant", "mode", "caller", "callee", "direction", "language", "attempt",
+        "is_last_attempt",
+    )  # fmt: skip
+    fields = asdict(call)
+    return {name: fields[name] for name in kept}

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from xml.etree.ElementTree import Element
 
-import orjson
 import structlog
 from aiohttp import web
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -35,10 +35,13 @@ from penny.edges.twilio.wire import (
     HEARTBEAT_S,
     MAX_MESSAGE_BYTES,
     SEND_LIMIT_S,
+    TOKEN,
     TwilioWire,
+    read_start,
 )
 from penny.errors import Forbidden, PennyError, ProtocolError
 from penny.gateway.guard import refusal
+from penny.gateway.offered_calls import OfferedCalls
 from penny.gateway.phones import PhoneCall, Phones
 from penny.gateway.placed_calls import PlacedCalls, SeenBefore
 from penny.gateway.twilio_transfer import TwilioTransfers, come_back
@@ -53,9 +56,6 @@ STREAM = "/twilio/stream"
 STATUS = "/twilio/status"
 AMD = "/twilio/amd"
 DETECTION = {"enable": "Enable", "message_end": "DetectMessageEnd"}
-START_S = 5.0
-"""A stream tells what it is within this."""
-TOKEN = "token"
 MOST_CALLER = 128
 """Characters: a SIP client calls from an address."""
 POLICY_VIOLATION = 1008
@@ -66,6 +66,7 @@ class TwilioDoor:
 
     Args:
         seen: what came before, whichever process of this gateway took it.
+        offers: is told of incoming calls, whose ends it sees to.
         wall_clock: Unix time in seconds.
     """
 
@@ -75,6 +76,7 @@ class TwilioDoor:
         config: Config,
         auth_token: str,
         seen: SeenBefore,
+        offers: OfferedCalls,
         wall_clock: Callable[[], float],
     ) -> None:
         section = config.telephony.twilio
@@ -86,6 +88,7 @@ class TwilioDoor:
         self.tokens = StreamTokens(auth_token)
         self.api = TwilioApi(section.api_url, section.account_sid, auth_token)
         self._seen = seen
+        self._offers = offers
         self.placed: PlacedCalls | None = None
         self.transfers = TwilioTransfers(self, self._take_back)
         self.refused: dict[str, int] = {}
@@ -123,16 +126,21 @@ class TwilioDoor:
         number = self._config.telephony.numbers.get(str(form.get("To", "")))
         if number is None:
             self._count("unknown_number")
+            call = _incoming(NumberSection(), str(form.get("From", "")), str(form.get("To", "")))
+            await self._offers.refused(call, "number_unknown", str(form["CallSid"]))
             return _twiml(twiml.reject())
         call = _incoming(number, str(form.get("From", "")), str(form["To"]))
+        call_sid = str(form["CallSid"])
         try:
             self._phones.check(call)
         except PennyError as error:
             log.warning("phone_call_not_answered", code=error.code)
-            self._phones.keep_unconnected(call, error.code)
+            await self._offers.refused(call, error.code, call_sid)
             return _twiml(self._fall_back(Element("Response"), number))
+        await self._offers.offered(call, call_sid)
         about = {"from": call.caller[:MOST_CALLER], "to": call.callee}  # a parameter has 500
-        document = self.connect(str(form["CallSid"]), about)
+        about["session"] = call.session_id
+        document = self.connect(call_sid, about)
         return _twiml(self._fall_back(document, number))
 
     async def _answered(self, dial_id: str, call_sid: str) -> web.Response:
@@ -266,7 +274,7 @@ class TwilioDoor:
             return refusal(error, 426)
         async with upgrade.accepted() as connection:
             try:
-                start = await self._read_start(connection)
+                start = await read_start(connection)
                 call = await self._claim(start)
             except (PennyError, TimeoutError) as error:
                 self._count(getattr(error, "code", "start_timeout"))
@@ -274,21 +282,6 @@ class TwilioDoor:
             else:
                 await self._carry(connection, start, call)
         return upgrade.response
-
-    async def _read_start(self, connection: SocketConnection) -> Json:
-        """The message that tells what this stream is. Raises ProtocolError, TimeoutError."""
-        async with asyncio.timeout(START_S):
-            while (message := await connection.receive()) is not None:
-                try:
-                    event = orjson.loads(message)
-                    if event.get("event") == "start":
-                        start: Json = event["start"]
-                        start.setdefault("streamSid", event.get("streamSid", ""))
-                        start.get("customParameters", {}).get(TOKEN)
-                        return start
-                except (ValueError, AttributeError, KeyError):
-                    break
-        raise ProtocolError("the stream began with no start", code="bad_start")
 
     async def _claim(self, start: Json) -> PhoneCall:
         """The call that this stream is of. Raises Forbidden."""
@@ -308,6 +301,8 @@ class TwilioDoor:
         else:
             number = self._config.telephony.numbers.get(about["to"], NumberSection())
             call = _incoming(number, about["from"], about["to"])
+            call = replace(call, session_id=about.get("session") or call.session_id)
+            await self._offers.begun(call, call_sid)
         return come_back(call, back, about["leg"], self.language_of(call)) if back else call
 
     async def _carry(self, connection: SocketConnection, start: Json, call: PhoneCall) -> None:

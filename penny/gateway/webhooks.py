@@ -45,7 +45,7 @@ from penny.writable import dump_json
 Json = dict[str, Any]
 
 DAY_S = 86_400.0
-OVERDUE_S = 3600.0
+OVERDUE_S = 300.0
 """After the longest call and so much more, one without an end is told as lost."""
 
 
@@ -80,6 +80,7 @@ class Webhooks:
             wall_clock,
             keep_s=config.webhooks.keep_days * DAY_S,
             overdue_s=config.gateway.session_max_s + OVERDUE_S,
+            is_behind=lambda: kept.keeper.waiting > 0,
         )
         self._live = LiveTelling(self.outbox)
         if receivers:

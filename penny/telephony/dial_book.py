@@ -284,20 +284,18 @@ class DialBook:
         with opened(self._path, _SCHEMA, write=True) as db:
             db.execute("DELETE FROM seen WHERE name = ?", (name,))
 
-    def expire(self) -> list[Dial]:
-        """End what is over by the clock, as ``unknown``; each is told to one caller, once."""
+    def overdue(self) -> list[tuple[Dial, float]]:
+        """Calls that are over by the clock and have no end, and since when (Unix seconds)."""
         if not self._path.exists():
             return []
-        now_s = self._wall_clock()
+        over = "CASE WHEN answered_s IS NULL THEN rings_until_s ELSE answered_s + most_s END"
         with opened(self._path, _SCHEMA, write=True) as db:
-            ended = db.execute(
-                "UPDATE dials SET outcome = 'unknown', ended_s = ? WHERE outcome IS NULL AND (CASE "
-                "WHEN answered_s IS NULL THEN rings_until_s ELSE answered_s + most_s END) < ? "
-                "AND NOT EXISTS (SELECT 1 FROM attempts WHERE dial_id = id AND placed_s IS NULL) "
-                "RETURNING id",
-                (now_s, now_s),
+            rows = db.execute(
+                f"SELECT *, {over} AS over_s FROM ({_ALL}) WHERE outcome IS NULL "
+                "AND placed_s IS NOT NULL AND over_s < ?",
+                (self._wall_clock(),),
             )
-            return [_known(db, row["id"]) for row in ended.fetchall()]
+            return [(_read(row), row["over_s"]) for row in rows]
 
 
 def _insert(

@@ -81,6 +81,7 @@ class Deliverer:
         wall_clock: Unix time in seconds.
         keep_s: events older than this are removed.
         overdue_s: a call that began so long ago and has no end is lost.
+        is_behind: whether records of calls that are over wait in this process: none is lost yet.
         lease_s: how long a delivery is this process' own.
         chance: from 0 to 1, of the jitter.
     """
@@ -94,6 +95,7 @@ class Deliverer:
         *,
         keep_s: float,
         overdue_s: float,
+        is_behind: Callable[[], bool] = lambda: False,
         lease_s: float = LEASE_S,
         poll_s: float = POLL_S,
         chance: Callable[[], float] = random.random,
@@ -104,6 +106,7 @@ class Deliverer:
         self._wall_clock = wall_clock
         self._keep_s = keep_s
         self._overdue_s = overdue_s
+        self._is_behind = is_behind
         self._lease_s = lease_s
         self._poll_s = poll_s
         self._chance = chance
@@ -312,9 +315,9 @@ class Deliverer:
             await asyncio.sleep(TIDY_S)  # first, records that wait in the spool come in
             now_s = self._wall_clock()
             try:
-                await self.outbox.close_lost(
-                    round((now_s - self._overdue_s) * 1000), round(now_s * 1000)
-                )
+                if not self._is_behind():
+                    overdue_ms = round((now_s - self._overdue_s) * 1000)
+                    await self.outbox.close_lost(overdue_ms, round(now_s * 1000))
                 await self.outbox.let_go(round((now_s - self._keep_s) * 1000))
             except StoreUnavailable as error:
                 self._note_fault(error.message)

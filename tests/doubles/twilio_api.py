@@ -17,6 +17,9 @@ from tests.doubles.twilio_stream import ACCOUNT, AUTH_TOKEN, new_sid
 
 Json = dict[str, Any]
 
+STATUSES = {
+    "queued", "ringing", "in-progress", "completed", "busy", "failed", "no-answer", "canceled"
+}  # fmt: skip
 EVENTS = {"initiated", "ringing", "answered", "completed"}
 VERBS = {"Connect", "Say", "Dial", "Play", "Reject", "Hangup", "Pause", "Redirect"}
 PLACED_FIELDS = {
@@ -32,6 +35,9 @@ class TwilioApiDouble:
         self.placed: list[Json] = []
         self.updates: list[tuple[str, Json]] = []
         self.live: set[str] = set()
+        self.states: dict[str, str] = {}
+        """What is told of each call; one that it lacks is not found."""
+        self.asked: list[str] = []
         self.owned = {"+34910000000"}
         self.fails_with = 0
         """A status that every request is answered with, where it is not 0."""
@@ -42,6 +48,7 @@ class TwilioApiDouble:
         root = f"/2010-04-01/Accounts/{ACCOUNT}"
         app.router.add_post(root + "/Calls.json", self._create)
         app.router.add_post(root + "/Calls/{sid}.json", self._update)
+        app.router.add_get(root + "/Calls/{sid}.json", self._fetch)
         return app
 
     async def _create(self, request: web.Request) -> web.Response:
@@ -51,9 +58,22 @@ class TwilioApiDouble:
             return refusal
         sid = new_sid()
         self.live.add(sid)
+        self.states[sid] = "queued"
         events = form.getall("StatusCallbackEvent", [])
         self.placed.append({**form, "StatusCallbackEvent": events, "sid": sid})
         return web.json_response({"sid": sid, "status": "queued"}, status=201)
+
+    async def _fetch(self, request: web.Request) -> web.Response:
+        self.asked.append(request.match_info["sid"])
+        if (refusal := self._refuse_request(request)) is not None:
+            return refusal
+        if request.query or await request.read():
+            return _fault(400, 20001, "A call is fetched without parameters")
+        status = self.states.get(request.match_info["sid"])
+        if status is None:
+            return _fault(404, 20404, "The requested resource was not found")
+        assert status in STATUSES, f"no status of Twilio's: {status}"
+        return web.json_response({"sid": request.match_info["sid"], "status": status})
 
     async def _update(self, request: web.Request) -> web.Response:
         form, sid = await request.post(), request.match_info["sid"]
@@ -67,6 +87,9 @@ class TwilioApiDouble:
         elif set(form) != {"Status"} or form["Status"] not in ("completed", "canceled"):
             return _fault(400, 21218, "Invalid ApplicationSid or fields")
         self.updates.append((sid, dict(form)))
+        if "Status" in form:
+            self.live.discard(sid)
+            self.states[sid] = str(form["Status"])
         return web.json_response({"sid": sid, "status": "in-progress"})
 
     def _refuse_request(self, request: web.Request) -> web.Response | None:

@@ -1,4 +1,4 @@
-"""Twilio's REST API for calls: place, put through, end."""
+"""Twilio's REST API for calls: place, put through, ask, end."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ Json = dict[str, Any]
 
 VERSION = "2010-04-01"
 TIMEOUT_S = 8.0
+NOT_FOUND = 404
+STATES = frozenset(
+    ("queued", "ringing", "in-progress", "completed", "busy", "failed", "no-answer", "canceled")
+)
+"""Of a call, by Twilio's documents."""
 
 
 class CarrierRefused(PennyError):
@@ -23,13 +28,17 @@ class CarrierRefused(PennyError):
 
     Args:
         is_open: whether it may have done it all the same.
+        status: of its HTTP answer; 0 where none came.
     """
 
     code = "carrier_refused"
 
-    def __init__(self, message: str, *, retryable: bool, is_open: bool = False) -> None:
+    def __init__(
+        self, message: str, *, retryable: bool, is_open: bool = False, status: int = 0
+    ) -> None:
         super().__init__(message, retryable=retryable)
         self.is_open = is_open
+        self.status = status
 
 
 class TwilioApi:
@@ -55,16 +64,35 @@ class TwilioApi:
         """Change a live call (``Twiml``, ``Status``). Raises CarrierRefused."""
         await self._post(f"{self._calls}/{call_sid}.json", list(fields.items()))
 
+    async def state(self, call_sid: str) -> str:
+        """Twilio's word for where a call is; '' where it knows none. Raises CarrierRefused."""
+        try:
+            answer = await self._ask("GET", f"{self._calls}/{call_sid}.json")
+        except CarrierRefused as error:
+            if error.status == NOT_FOUND:
+                return ""
+            raise
+        if answer.get("status") not in STATES:
+            raise CarrierRefused("Twilio's answer names no state of the call", retryable=True)
+        return str(answer["status"])
+
+    async def end(self, call_sid: str) -> None:
+        """End a call that goes on. Raises CarrierRefused."""
+        await self.update(call_sid, Status="completed")
+
     async def aclose(self) -> None:
         if self._http is not None:
             await self._http.close()
 
     async def _post(self, url: str, fields: list[tuple[str, str]]) -> Json:
+        return await self._ask("POST", url, aiohttp.FormData(fields))
+
+    async def _ask(self, method: str, url: str, form: aiohttp.FormData | None = None) -> Json:
         if self._http is None:
             timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
             self._http = aiohttp.ClientSession(headers=self._head, timeout=timeout)
         try:
-            async with self._http.post(url, data=aiohttp.FormData(fields)) as answer:
+            async with self._http.request(method, url, data=form) as answer:
                 body = await answer.json(content_type=None)
                 if answer.status < 300 and isinstance(body, dict):
                     return body
@@ -80,4 +108,5 @@ class TwilioApi:
             f"Twilio refused it (HTTP {status}, error {number}); see twilio.com/docs/api/errors",
             retryable=status == 429 or status >= 500,
             is_open=status >= 500,
+            status=status,
         )

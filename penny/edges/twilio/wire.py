@@ -7,6 +7,7 @@ out, count timestamps in samples, and write other types of numbers.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from penny.aio.websocket import SocketConnection
 from penny.audio.format import AudioFormat
 from penny.edges.telephone.edge import PhoneEdge
 from penny.edges.telephone.tones import write_keys
+from penny.errors import ProtocolError
 
 
 log = structlog.get_logger()
@@ -29,6 +31,10 @@ MAX_MESSAGE_BYTES = 65_536
 HEARTBEAT_S = 2.0
 """A peer that answers no ping is given up after half as long again: a dead one in three seconds."""
 SEND_LIMIT_S = 2.0
+START_S = 5.0
+"""A stream tells what it is within this."""
+TOKEN = "token"
+"""The parameter of a stream that lets it in."""
 
 
 class TwilioWire:
@@ -153,6 +159,22 @@ _TAKES: dict[str, Callable[[TwilioWire, Json], None]] = {
     "connected": TwilioWire._nothing,
     "start": TwilioWire._nothing,
 }
+
+
+async def read_start(connection: SocketConnection) -> Json:
+    """The message that tells what a stream is. Raises ProtocolError, TimeoutError."""
+    async with asyncio.timeout(START_S):
+        while (message := await connection.receive()) is not None:
+            try:
+                event = orjson.loads(message)
+                if event.get("event") == "start":
+                    start: Json = event["start"]
+                    start.setdefault("streamSid", event.get("streamSid", ""))
+                    start.get("customParameters", {}).get(TOKEN)
+                    return start
+            except (ValueError, AttributeError, KeyError):
+                break
+    raise ProtocolError("the stream began with no start", code="bad_start")
 
 
 def _is_whole(value: object) -> bool:

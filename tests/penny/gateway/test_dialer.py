@@ -20,6 +20,7 @@ from penny.cli.main import main
 from penny.errors import SessionRefused
 from penny.gateway.dialer import Dialer
 from penny.gateway.phones import PhoneCall
+from penny.gateway.reconciler import Reconciler
 from penny.telephony.dial_book import GRACE_S, Dial
 from penny.telephony.wishes import DialWish
 from penny.trust.identity import Identity
@@ -320,6 +321,9 @@ class House:
         self.placed.append(dial.id)
         return f"CA{len(self.placed)}"
 
+    def reconciler(self, dialer: Dialer) -> Reconciler:
+        return Reconciler(dialer, dialer.owed, self.keep, 3600.0, lambda: self.now_s)
+
     def check(self, _call: PhoneCall) -> None:
         if self.full:
             raise SessionRefused("no room")
@@ -335,11 +339,11 @@ async def test_what_a_crash_left_is_over_by_the_clock_and_told_once(tmp_path: Pa
     house = House(tmp_path)
     before, after = house.open(), house.open()
     await before.place(ACME, DialWish(to=TO))
-    await after.expire()
+    await house.reconciler(after).look()
     assert house.kept == []
     house.now_s += 25 + GRACE_S + 1
-    await after.expire()
-    await before.expire()
+    await house.reconciler(after).look()
+    await house.reconciler(before).look()
     assert house.kept == [(TO, "unknown", 1, True)]
 
 
@@ -426,7 +430,7 @@ async def test_a_crash_between_the_record_and_the_carrier_places_nothing_twice(
     after = house.open()
     await after.place_due()
     house.now_s += 25 + GRACE_S + 1
-    await after.expire()
+    await house.reconciler(after).look()
     await after.place_due()
     assert len(house.placed) == 1
     assert house.kept == [(TO, "unknown", 1, True)]

@@ -181,20 +181,21 @@ def test_a_call_whose_carrier_falls_silent_is_over_by_the_clock(tmp_path: Path) 
     book = DialBook(tmp_path / "dials.sqlite", clock)
     reserve(book, a_dial("rings"))
     clock.now_s += 25 + GRACE_S - 1
-    assert book.expire() == []
+    assert book.overdue() == []
     assert code_of(reserve, book, a_dial("x")) == "dialing_limit"
     clock.now_s += 2
-    assert [dial.id for dial in book.expire()] == ["rings"]
+    ((dial, over_s),) = book.overdue()
+    assert (dial.id, over_s) == ("rings", clock.now_s - 1)
+    book.end("rings", "unknown")
     reserve(book, a_dial("talks", "+34922222222"))
     book.note("talks", "CA1", "answered")
     clock.now_s += 1800
     assert code_of(reserve, book, a_dial("x")) == "dialing_limit"
     clock.now_s += GRACE_S + 1
-    assert [dial.id for dial in book.expire()] == ["talks"]
-    assert book.expire() == []
-    found = book.find("talks")
-    assert found is not None
-    assert (found.outcome, found.call_sid) == ("unknown", "CA1")
+    ((dial, over_s),) = book.overdue()
+    assert (dial.id, dial.call_sid, over_s) == ("talks", "CA1", clock.now_s - 1)
+    book.end("talks", "unknown")
+    assert book.overdue() == []
 
 
 def test_what_a_carrier_told_is_known_to_every_process_and_after_a_restart(tmp_path: Path) -> None:
@@ -238,11 +239,11 @@ def test_what_waits_holds_no_place_and_is_taken_by_one_process(tmp_path: Path) -
     reserve(book, a_dial("a"))  # ``at_once`` is 1: what waits is not under way
     book.end("a", "busy")
     clock.now_s += 59
-    assert (book.due(), book.expire()) == ([], [])
+    assert (book.due(), book.overdue()) == ([], [])
     clock.now_s += 100_000
     other = DialBook(tmp_path / "dials.sqlite", clock)
     (due,) = other.due()
-    assert book.expire() == []
+    assert book.overdue() == []
     assert (due.id, due.placed_s) == ("w", None)
     claim = (0.0, 25, 1800, lambda _counts: None)
     taken = book.claim(due, *claim)
@@ -265,4 +266,4 @@ def test_a_record_of_before_there_were_attempts_is_read(tmp_path: Path) -> None:
     assert book.due() == []
     assert code_of(reserve, book, a_dial("b")) == "dialing_limit"
     clock.now_s += 1000
-    assert [dial.id for dial in book.expire()] == ["a"]
+    assert [dial.id for dial, _ in book.overdue()] == ["a"]
