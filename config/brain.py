@@ -166,7 +166,9 @@ class Action(Section):
         "ask and the `arguments` it names, or why it cannot be done",
     )
     phrases: tuple[str, ...] = Field(
-        (), description="how callers ask for it, for engines that go by words"
+        (),
+        description="how callers ask for it, for engines that go by words; one that begins with "
+        "`y` or `and` asks for more of what an action just told",
     )
 
     @property

@@ -24,9 +24,7 @@ class HttpCrmSection(Section):
     ``{link}``, ``{outcome}``) in ``note``. Answers are read by paths: ``data.people``, ``name.0``.
     """
 
-    find: str = Field(
-        min_length=1, description="path that finds contacts: /contacts?phone={digits}"
-    )
+    find: str = Field(pattern="^/", description="path that finds contacts: /contacts?p={digits}")
     people: Path | Literal[""] = Field("", description="where the list lies; empty is the answer")
     id: Path = Field("id", description="of a contact")
     name: Path = Field("name", description="of a contact")
@@ -34,7 +32,9 @@ class HttpCrmSection(Section):
     company_id: Path = Field("company_id", description="of a contact's company")
     phones: tuple[Path, ...] = Field(("phone",), description="a contact's numbers")
     emails: tuple[Path, ...] = Field(("email",), description="a contact's addresses")
-    note: str = Field("", description="path that takes a note by POST; empty writes none")
+    note: str = Field(
+        "", pattern="^(/|$)", description="path that takes a note by POST; empty writes none"
+    )
     note_body: dict[str, str] = Field(
         default_factory=lambda: {"id": "{id}", "title": "{title}", "text": "{body}"},
         description="JSON of a note: field: template",

@@ -179,7 +179,8 @@ def _balance(books: Connection, _asked: Json, _today: date, words: _Words) -> Js
     if not count:
         return {"saldo": 0, "message": words.say("no_balance")}
     said = {"amount": words.amount(cents), "count": count, "due": words.day(due)}
-    return {"saldo": cents / 100, "message": words.say("balance", **said)}
+    told = {"saldo": cents / 100, "vencimiento": due, "facturas": count}
+    return {**told, "message": words.say("balance", **said)}
 
 
 def _status(books: Connection, _asked: Json, _today: date, words: _Words) -> Json:

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import orjson
+from aiohttp.abc import AbstractResolver
 from pydantic import SecretStr
 
 from penny.crm.crm import CrmUnavailable
@@ -35,6 +36,7 @@ class CrmHttp:
     Args:
         url: without a slash at its end.
         is_inward: whether it may lie in the house's own network.
+        names: resolver of names; None for the system's, in threads of its own.
         clock: monotonic, seconds.
         wall_clock: Unix time in seconds.
     """
@@ -48,6 +50,7 @@ class CrmHttp:
         wall_clock: Callable[[], float],
         *,
         is_inward: bool,
+        names: AbstractResolver | None = None,
     ) -> None:
         self.url = url.rstrip("/")
         self.pace = pace
@@ -56,7 +59,7 @@ class CrmHttp:
         self._wall_clock = wall_clock
         self._is_inward = is_inward
         self._http: aiohttp.ClientSession | None = None
-        self._names: OwnThreads | None = None
+        self._names = names
 
     async def aclose(self) -> None:
         """Close its connections."""
@@ -116,7 +119,7 @@ class CrmHttp:
         self, method: str, path: str, body: Json | None, query: Mapping[str, str] | None
     ) -> tuple[Answer, Any]:
         if self._http is None:
-            self._names = OwnThreads()
+            self._names = self._names or OwnThreads()
             inward = [self.url] if self._is_inward else []
             self._http = open_public_http(inward, inner=self._names)
         headers = {"accept": "application/json"}

@@ -41,10 +41,10 @@ REST_S, LONGEST_REST_S = 5.0, 300.0
 TIDY_S = 600.0
 LOOK_S = 10.0
 GRACE_S = 3.0
-AHEAD = 4
+AHEAD = 16
 """Times its places, what is claimed ahead of a quick endpoint: a transaction for many."""
 QUICK_MS = 250
-GATHER_S = 0.02
+GATHER_S = 0.05
 """Results of so long are written in one transaction."""
 AGAIN_S = 1.0
 
@@ -64,9 +64,8 @@ class _Lane:
         self.breaker = CircuitBreaker(FAULTS, REST_S, LONGEST_REST_S)
         self.under_way = 0
         self.paused_until_s = float("-inf")
-        self.queue: deque[Delivery] = deque()
-        """Claimed, and not begun."""
-        self.claimed_s = 0.0
+        self.queue: deque[tuple[float, Delivery]] = deque()
+        """Claimed, and not begun; when each was claimed, by the monotonic clock."""
         self.took_ms = float("inf")
         self.is_gone = False
         """It answered 410, which is not written down yet."""
@@ -179,14 +178,28 @@ class Deliverer:
             try:
                 if lane.queue and (self._is_resting(lane) or self._is_stale(lane)):
                     await self._give_back(lane)
-                elif len(lane.queue) < lane.endpoint.concurrency and self._room(lane):
-                    is_more = await self._claim(lane)
+                elif (limit := self._lacks(lane)) > 0:
+                    is_more = await self._claim(lane, limit)
             except StoreUnavailable as error:
                 self._note_fault(error.message)
-            for _ in range(min(self._room(lane), len(lane.queue))):
-                self._begin(lane, lane.queue.popleft())
-            if not (is_more and self._room(lane)):
+            self._begin_next(lane)
+            if not (is_more and self._lacks(lane)):
                 await _wait(lane.news, self._poll_s)
+
+    def _begin_next(self, lane: _Lane) -> None:
+        """Begin what is claimed, as far as there is room."""
+        while lane.queue and not self._is_stale(lane) and self._room(lane):
+            self._begin(lane, lane.queue.popleft()[1])
+
+    def _lacks(self, lane: _Lane) -> int:
+        """How many are to be claimed now: what fits, and ahead of a quick endpoint, so that its
+        places are filled while the database is asked."""
+        if self._is_resting(lane):
+            return 0
+        if lane.took_ms >= QUICK_MS:
+            return max(0, self._room(lane) - len(lane.queue))
+        ahead = AHEAD * lane.endpoint.concurrency
+        return ahead - len(lane.queue) if len(lane.queue) <= ahead // 2 else 0
 
     def _room(self, lane: _Lane) -> int:
         """How many attempts may be begun now."""
@@ -203,24 +216,20 @@ class Deliverer:
 
     def _is_stale(self, lane: _Lane) -> bool:
         """Whether what waits here would be sent when its lease may be over."""
-        return self._now_s() - lane.claimed_s > self._lease_s / 2
+        return self._now_s() - lane.queue[0][0] > self._lease_s / 2
 
-    async def _claim(self, lane: _Lane) -> bool:
-        """Take what fits, and ahead of a quick endpoint; whether there may be more."""
-        now_ms, room = round(self._wall_clock() * 1000), self._room(lane)
-        ahead = AHEAD * lane.endpoint.concurrency if lane.took_ms < QUICK_MS else 0
-        limit = max(1, room + ahead - len(lane.queue))
-        if not lane.queue:
-            lane.claimed_s = self._now_s()
+    async def _claim(self, lane: _Lane, limit: int) -> bool:
+        """Take so many; whether there may be more."""
+        now_ms, now_s = round(self._wall_clock() * 1000), self._now_s()
         lease_ms = round(self._lease_s * 1000)
         claimed = await self.outbox.claim(lane.endpoint.name, limit, now_ms, lease_ms)
         self._note_fault("")
-        lane.queue += claimed
+        lane.queue += ((now_s, each) for each in claimed)
         return len(claimed) == limit
 
     async def _give_back(self, lane: _Lane) -> None:
         """What was claimed and not begun is due again."""
-        claimed, lane.queue = list(lane.queue), deque()
+        claimed, lane.queue = [each for _, each in lane.queue], deque()
         await self.outbox.release(claimed)
 
     def _begin(self, lane: _Lane, delivery: Delivery) -> None:
@@ -258,6 +267,8 @@ class Deliverer:
             )
         self._done.append(Outcome(delivery, endpoint.name, answer, state, due_ms, now_ms))
         self._is_done.set()
+        if not self._is_closing:
+            self._begin_next(lane)
 
     async def _send(self, event: Event, endpoint: Endpoint) -> Answer:
         try:

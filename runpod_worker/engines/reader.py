@@ -41,7 +41,7 @@ from runpod_worker.engines.small_talk import (
     kind_of,
     last_question,
 )
-from runpod_worker.engines.wishes import find_wish, say_result
+from runpod_worker.engines.wishes import find_follow_up, find_wish, say_result
 from runpod_worker.stages import (
     EngineInfo,
     LlmDelta,
@@ -117,14 +117,15 @@ class Reader:
         said = [item_text(item) for item in _messages(request.items, "user")][::-1]
         words = said[-1] if said else ""
         kind, _ = _read(words, "en" if request.language.startswith("en") else "es")
+        answered = last_answer(request.items)
         wish = find_wish(
             request.tools,
             request.tool_choice,
             said,
-            last_answer(request.items),
+            answered,
             self._today(),
             is_yes=kind == "yes",
-        )
+        ) or find_follow_up(request.tools, request.tool_choice, said, answered, self._today())
         if wish is None:
             return None
         tool, filled = wish

@@ -2,7 +2,8 @@
 
 The reader has no language model: it goes by words in common, and fills arguments with the codes,
 numbers, days and choices that were said. A tool that tells how callers ask for it («…» in its
-description) is chosen by these alone, and by no question that they are not.
+description) is chosen by these alone, and by no question that they are not. Of these, «y cuándo
+vence» asks for more of what another tool just told, and for nothing else.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ _WHEN = re.compile(
 )
 _STEM = 5
 _PHRASE = re.compile(r"«([^»]+)»")
+_FOLLOWS = re.compile(r"(?:y|and)\s", re.IGNORECASE)
+"""Of a phrase that has no subject of its own."""
 _QUESTION = re.compile(
     r"\b(?:cómo|como|cuándo|dónde|cuál(?:es)?|qué|cuánt[oa]s?|quién|por qué|puedo|puede|podría"
     r"|se puede|si|how|when|where|what|which|why|who|can|could|if)\b"
@@ -71,6 +74,17 @@ def choose_tool(tools: tuple[Json, ...], choice: str | Json, words: str) -> Json
     scored = [(_score(tool, words), -i, tool) for i, tool in enumerate(functions)]
     score, _, best = max(scored, key=lambda one: one[:2])
     return best if choice == "required" or score >= _PLAIN else None
+
+
+def choose_follow_up(tools: tuple[Json, ...], words: str) -> Json | None:
+    """The tool that words without a subject ask for ("¿Y cuándo vence?"), where something was told;
+    they are its phrase and have no word besides."""
+    said = _stems(words)
+    for tool in tools:
+        for phrase in _PHRASE.findall(str(tool.get("description") or "")):
+            if said and _FOLLOWS.match(phrase) and _stems(phrase) == said:
+                return tool
+    return None
 
 
 def fill_said(tool: Json, words: str, today: date) -> Json:
@@ -172,7 +186,8 @@ def _score(tool: Json, words: str) -> int:
     fitting = [
         len(stems)
         for phrase in phrases
-        if (stems := _stems(phrase)) <= among[_denies(phrase)]
+        if not _FOLLOWS.match(phrase)
+        and (stems := _stems(phrase)) <= among[_denies(phrase)]
         and asks <= set(_QUESTION.findall(phrase.lower()))
         and len(said - stems) <= OTHER_WORDS
     ]

@@ -12,7 +12,12 @@ from datetime import date
 from typing import Any
 
 from kb.passage import Language
-from runpod_worker.engines.tool_choice import choose_tool, fill_arguments, fill_said
+from runpod_worker.engines.tool_choice import (
+    choose_follow_up,
+    choose_tool,
+    fill_arguments,
+    fill_said,
+)
 
 
 Json = dict[str, Any]
@@ -73,6 +78,21 @@ def find_wish(
             return tool, {**known, CONFIRMED: True}
         return (tool, {**known, **more}) if more else None
     return None
+
+
+def find_follow_up(
+    tools: tuple[Json, ...], choice: str | Json, said: Sequence[str], answered: str, today: date
+) -> tuple[Json, Json] | None:
+    """The tool that tells more of what was told last, with what Penny named then; None where
+    nothing of it was told. Arguments as of ``find_wish``."""
+    tool = choose_follow_up(tools, said[-1]) if choice == "auto" and said else None
+    if tool is None:
+        return None
+    named = fill_said(tool, answered, today)
+    before = said[-REMEMBERED:-1]
+    if not named and all(choose_tool(tools, "auto", each) is None for each in before):
+        return None
+    return tool, named
 
 
 def say_result(output: str, language: Language) -> str | None:

@@ -135,16 +135,36 @@ async def test_a_question_about_paying_is_answered_by_the_documents(
 async def test_the_support_call(house: House, tmp_path: Path) -> None:
     async with house() as address, a_call(address) as caller:
         assert "electricidad y agua" in await say(caller, "Hola, mi internet no funciona")
+        done = await say(caller, "Ya reinicié el router pero sigue igual")
+        assert done == "Hecho: le llamamos lo antes posible."
         done = await say(caller, "Llámame más tarde, mañana a las cinco")
         assert done == "Hecho: le llamamos mañana a las cinco."
-        assert len(rows(tmp_path, "callbacks")) == 1
+        assert len(rows(tmp_path, "callbacks")) == 2
 
 
 async def test_the_bill_call(house: House) -> None:
     async with house() as address, a_call(address) as caller:
         said = await say(caller, "Necesito revisar el saldo de mi cuenta")
         assert "1797 euros con 15" in said
-        assert "la primera vence el" in said
+        due = said.partition("la primera vence el ")[2]
+        assert due
+        assert f"vence el {due.rstrip('.')}" in await say(caller, "¿Y cuándo vence?")
+
+
+async def test_more_is_told_of_the_invoice_that_was_asked_for(house: House) -> None:
+    async with house() as address, a_call(address) as caller:
+        before = await say(caller, "¿Y cuándo vence?")
+        assert "tool_call" not in caller.kinds(), before
+        told = await say(caller, "Consulta la factura F-2024-1234")
+        assert "F-2024-1234" in told
+        assert await say(caller, "¿Y cuándo vence?") == told
+        await say(caller, "¿Y cuándo vence el contrato de la luz?")
+        asked = [e["name"] for e in caller.events if e["type"] == "tool_call"]
+        assert asked == ["consultar_factura"] * len(asked)
+        assert (
+            sum(e.get("status") == "completed" for e in caller.events if e["type"] == "tool_call")
+            == 2
+        )
 
 
 async def test_the_call_of_a_customer_who_leaves(house: House, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from brain.actions import offer_tools
 from penny.company.service import read_actions
-from runpod_worker.engines.wishes import find_wish, say_result
+from runpod_worker.engines.wishes import find_follow_up, find_wish, say_result
 
 
 pytestmark = pytest.mark.pure
@@ -106,3 +106,43 @@ def test_a_result_is_said_in_words(output: Any, said: str) -> None:
 )
 def test_what_is_of_no_action_is_left_to_others(output: str) -> None:
     assert say_result(output, "es") is None
+
+
+INVOICE = "La factura F-2024-1234 de electricidad es de 1500 euros."
+BALANCE = "Debe 1797 euros con 15 en 5 facturas."
+
+
+@pytest.mark.parametrize(
+    ("said", "answered", "arguments"),
+    [
+        (("consulta la factura F-2024-1234", "¿Y cuándo vence?"), INVOICE, "F-2024-1234"),
+        (("¿cuánto es la F-2024-1234?", "cuándo vence"), INVOICE, "F-2024-1234"),  # of a document
+        (("check my invoice", "And when is it due?"), "Invoice F-2024-1102 …", "F-2024-1102"),
+        (("saldo de mi cuenta", "¿y cuándo vence?"), BALANCE, None),
+        (("saldo de mi cuenta", "gracias", "¿y cuándo vence?"), "De nada.", None),
+    ],
+)
+def test_words_without_a_subject_are_of_what_was_told(
+    said: tuple[str, ...], answered: str, arguments: str | None
+) -> None:
+    found = find_follow_up(TOOLS, "auto", said, answered, TODAY)
+    assert found is not None
+    wanted = {"factura_id": arguments} if arguments else {}
+    assert (found[0]["name"], found[1]) == ("consultar_factura", wanted)
+    assert find_wish(TOOLS, "auto", said, answered, TODAY, is_yes=False) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "answered"),
+    [
+        (("¿Y cuándo vence?",), ""),
+        (("¿cuál es el horario?", "¿Y cuándo vence?"), "De nueve a cinco."),
+        (("saldo de mi cuenta", "¿y cuándo vence el contrato?"), BALANCE),
+        (("saldo de mi cuenta", *["¿cuál es el horario?"] * 3, "¿y cuándo vence?"), "De nueve."),
+        (("saldo de mi cuenta", "¿y cuándo abren?"), BALANCE),
+    ],
+)
+def test_words_without_a_subject_where_nothing_of_it_was_told(
+    said: tuple[str, ...], answered: str
+) -> None:
+    assert find_follow_up(TOOLS, "auto", said, answered, TODAY) is None
