@@ -32,26 +32,31 @@ def passages() -> list[bytes]:
 async def test_nothing_is_lost_of_a_passage_with_which_a_call_begins(frame_ms: int) -> None:
     vad = SileroVad()
     for passage in passages():
-        told: list[object] = []
-        ends_ms: list[int] = []
-        listener = TurnListener(
-            vad=vad,
-            stt=FixedStt(),
-            turns=TurnSettings(),
-            agent=AgentVoice(),
-            report=told.append,
-            on_partial=lambda _words: None,
-            on_turn_decided=lambda end_ms, *_: ends_ms.append(end_ms),
-            on_words_at_pause=lambda _words: None,
-            on_hold=lambda _held: None,
-        )
-        listener.configure({"audio": {"input": {"turn_detection": {"type": "semantic_vad"}}}})
-        line = silence(100) + passage + silence(2000)
-        size = frame_ms * BYTES_PER_MS
-        for at in range(0, len(line), size):
-            listener.feed(line[at : at + size])
-        listener.commit(lambda _utterance, _ms: listener.close())
-        await listener.run()
+        told, ends_ms = await hear(vad, silence(100) + passage + silence(2000), frame_ms)
         assert [type(one) for one in told] == [SpeechStarted, SpeechStopped]
         assert ends_ms[0] == pytest.approx(100 + len(passage) / BYTES_PER_MS, abs=MOST_LATE_MS)
     await vad.aclose()
+
+
+async def hear(vad: SileroVad, line: bytes, frame_ms: int) -> tuple[list[object], list[int]]:
+    """What a listener reports of a whole line, and where each turn's speech ended."""
+    told: list[object] = []
+    ends_ms: list[int] = []
+    listener = TurnListener(
+        vad=vad,
+        stt=FixedStt(),
+        turns=TurnSettings(),
+        agent=AgentVoice(),
+        report=told.append,
+        on_partial=lambda _words: None,
+        on_turn_decided=lambda end_ms, *_: ends_ms.append(end_ms),
+        on_words_at_pause=lambda _words: None,
+        on_hold=lambda _held: None,
+    )
+    listener.configure({"audio": {"input": {"turn_detection": {"type": "semantic_vad"}}}})
+    size = frame_ms * BYTES_PER_MS
+    for at in range(0, len(line), size):
+        listener.feed(line[at : at + size])
+    listener.commit(lambda _utterance, _ms: listener.close())
+    await listener.run()
+    return told, ends_ms
