@@ -72,10 +72,10 @@ class Levels:
 
         A room that goes on as loud as the turn was did not stop speaking.
         """
-        pieces = list(self._pieces)
-        blocks = max(1, int(quiet_ms / PIECE_MS / PIECES_PER_BLOCK) - 1)
-        ends = range(len(pieces), max(0, len(pieces) - blocks * PIECES_PER_BLOCK), -PIECES_PER_BLOCK)
-        powers = [fmean(pieces[max(0, end - PIECES_PER_BLOCK) : end]) for end in ends]
+        size = PIECES_PER_BLOCK
+        blocks = max(1, int(quiet_ms / PIECE_MS / size) - 1)
+        last = list(self._pieces)[-blocks * size :]
+        powers = [fmean(last[at : at + size]) for at in range(0, len(last), size)]
         left = 10 * log10(min(powers)) if powers else SILENCE_DBFS
         return self.speech_dbfs - left >= FALL_DB
 
