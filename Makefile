@@ -188,6 +188,10 @@ lock: $(LOCK_STAMP) ## compile requirements/*.in (UPGRADE=1: to the newest), rep
 test-roots: ## the first command on clean Debian roots, as root; ALL=1: the second one, too
 	@tests/setup/roots.sh $(ROOTS_TRIED)
 
+.PHONY: test-images
+test-images: $(DEV_STAMP) ## images built by their steps in a bare root, asked a spoken question there (root)
+	@$(BIN)/python -m tests.setup.images
+
 .PHONY: test-deploy
 test-deploy: $(DEV_STAMP) ## rules by promtool, manifests by kubernetes-validate, compose by docker-compose: those that are here
 	@$(BIN)/python -m tests.deploy.tools
@@ -195,7 +199,8 @@ test-deploy: $(DEV_STAMP) ## rules by promtool, manifests by kubernetes-validate
 .PHONY: sbom
 sbom: $(LOCK_STAMP) ## what the images hold, as CycloneDX in var/sbom/
 	@mkdir -p var/sbom
-	@$(LOCK)/bin/python requirements/sbom.py penny-gateway base >var/sbom/penny-gateway.json
+	@$(LOCK)/bin/python requirements/sbom.py penny-gateway gateway >var/sbom/penny-gateway.json
+	@$(LOCK)/bin/python requirements/sbom.py penny-cpu base >var/sbom/penny-cpu.json
 	@$(LOCK)/bin/python requirements/sbom.py penny-worker runpod image >var/sbom/penny-worker.json
 	@ls -l var/sbom
 

@@ -27,7 +27,10 @@ from packaging.utils import parse_wheel_filename
 
 FOLDER = Path(__file__).resolve().parent
 UV = Path(sys.executable).with_name("uv")
-ORDER = ("base", "dev", "runpod", "worker", "torch", "triton", "peers", "lock", "image", "vllm")
+ORDER = (
+    *("gateway", "base", "dev", "runpod", "worker", "torch", "triton", "peers", "lock", "image"),
+    "vllm",
+)
 """As compiled: one that is constrained by another's lock (`-c`) stands after it."""
 KEEPS_TORCH = {"torch", "vllm"}
 LINUX_ONLY = ("--no-universal", "--python-platform", "x86_64-manylinux_2_35")

@@ -12,6 +12,7 @@ from penny.cli.configured import (
     load_config,
     settle_profile,
 )
+from penny.errors import ModeUnavailable
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -34,7 +35,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run until SIGTERM or SIGINT. Raises ConfigErrors, EngineError."""
+    """Run until SIGTERM or SIGINT. Raises ConfigErrors, EngineError, ModeUnavailable."""
     config = load_config(arguments)
     if config.actions.sample and not config.actions.table:
         from penny.company.service import read_actions
@@ -44,8 +45,14 @@ def run(arguments: argparse.Namespace) -> int:
         print(describe_settings(config))
         return 0
     config = settle_profile(config)
-    # Here, not above: engines take a while to import, and only this command needs them.
-    from runpod_worker.server import main
+    try:
+        # Here, not above: engines take a while to import, and only this command needs them.
+        from runpod_worker.server import main
+    except ModuleNotFoundError as error:
+        raise ModeUnavailable(
+            f"this environment has no engines: {error.name} is not installed. Install"
+            " requirements/base.txt, or name a worker elsewhere in penny.modes.SELF_HOSTED.endpoint"
+        ) from error
 
     with address_errors(config, "worker"):
         main(

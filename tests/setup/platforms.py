@@ -22,7 +22,10 @@ PYTHONS = ("3.11", "3.12", "3.13")
 LINUX = "x86_64-manylinux_2_28"
 PLATFORMS = (LINUX, "aarch64-manylinux_2_28", "aarch64-apple-darwin")
 MACOS = "14.0"
-LOCKS = ("base", "dev", "runpod", "worker", "torch", "peers", "lock", "triton", "image", "vllm")
+LOCKS = (
+    *("gateway", "base", "dev", "runpod", "worker", "torch", "peers", "lock", "triton", "image"),
+    "vllm",
+)
 ONE_IMAGE = ("image", "vllm")
 """Only installed in the worker's image: one platform, one Python."""
 NEWER_GLIBC = {"triton", "image", "vllm"}

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.setup.dockerfile import IMAGES, ROOT, read_dockerfile, stage_of
+from tests.setup.package_index import pins
 
 
 pytestmark = pytest.mark.pure
 
-OWN = [("gateway.Dockerfile", ""), ("worker.Dockerfile", "worker")]
+OWN = [
+    ("gateway.Dockerfile", "gateway"),
+    ("gateway.Dockerfile", "cpu"),
+    ("worker.Dockerfile", "worker"),
+]
 
 
 @pytest.mark.parametrize("path", sorted(IMAGES.glob("*.Dockerfile")), ids=lambda path: path.name)
@@ -44,8 +50,18 @@ def test_an_image_is_no_root_says_how_it_is_and_installs_by_hashes_alone(
                 assert "--require-hashes" in step.text or "$LOCKED" in step.text
 
 
-def test_the_gateways_image_installs_what_make_run_does_and_no_torch() -> None:
-    (build, _) = read_dockerfile(IMAGES / "gateway.Dockerfile")
-    installed = [step.text for step in build.steps if "pip install" in step.text]
-    assert [text for text in installed if "requirements/base.txt" in text] == installed
-    assert "\ntorch==" not in (ROOT / "requirements/base.txt").read_text()
+def test_images_without_a_gpu_install_no_torch_and_the_gateways_no_engine() -> None:
+    installed = {
+        stage.name: re.findall(r"-r requirements/(\w+)\.txt", step.text)
+        for stage in read_dockerfile(IMAGES / "gateway.Dockerfile")
+        for step in stage.steps
+        if step.name == "RUN" and "pip install" in step.text
+    }
+    assert installed == {"build": ["gateway"], "build-cpu": ["base"]}
+    gateway, base = (
+        {name for name, _ in pins((ROOT / f"requirements/{lock}.txt").read_text())}
+        for lock in ("gateway", "base")
+    )
+    assert "torch" not in base
+    assert gateway < base
+    assert gateway & {"ctranslate2", "faster-whisper", "onnxruntime", "pocketsphinx"} == set()

@@ -95,11 +95,28 @@ def test_what_the_tests_import_is_asked_for_by_name() -> None:
     assert undeclared == {}
 
 
-@pytest.mark.parametrize("lock", ["dev", "runpod", "worker"])
-def test_a_lock_on_top_of_base_has_the_releases_of_base(lock: str) -> None:
-    base = pins((REQUIREMENTS / "base.txt").read_text())
+@pytest.mark.parametrize(
+    ("lower", "lock"),
+    [("gateway", "base"), ("base", "dev"), ("base", "runpod"), ("base", "worker")],
+)
+def test_a_lock_on_top_of_another_has_its_releases(lower: str, lock: str) -> None:
+    below = pins((REQUIREMENTS / f"{lower}.txt").read_text())
 
-    assert set(base) <= set(pins((REQUIREMENTS / f"{lock}.txt").read_text()))
+    assert set(below) <= set(pins((REQUIREMENTS / f"{lock}.txt").read_text()))
+
+
+def test_what_is_imported_outside_the_worker_is_in_the_gateways_lock() -> None:
+    asked = declared("gateway")
+    folders = tuple(each for each in PRODUCTION if each != "runpod_worker")
+
+    undeclared = {
+        name: str(path.relative_to(ROOT))
+        for name, path in imported(folders).items()
+        if name not in OF_THE_OPERATORS_OWN
+        and not {canonicalize_name(each) for each in distributions().get(name, [])} & asked
+    }
+
+    assert undeclared == {}
 
 
 @pytest.mark.parametrize("lock", sorted(path.stem for path in REQUIREMENTS.glob("*.in")))

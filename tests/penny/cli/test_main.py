@@ -45,6 +45,17 @@ def file(tmp_path: Path) -> str:
     return str(path)
 
 
+def test_a_worker_without_engines_says_what_to_install(
+    file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "runpod_worker.server", None)  # as an import that fails
+
+    status = main(["worker", "--config", file])
+
+    assert status == 1
+    assert "Install requirements/base.txt" in capsys.readouterr().err
+
+
 def test_serve_starts_the_gateway_with_the_command_line_over_the_file(
     file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
