@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -28,6 +29,7 @@ from penny.calls.query import CallQuery
 from penny.calls.record import Call
 from penny.calls.store import CallStore
 from penny.cli.configured import add_config_option, load_config, settle_profile
+from penny.crm.desk import CrmDesks
 from penny.errors import PennyError
 from penny.gateway.kept_calls import open_keeper
 from penny.logs import configure_logs
@@ -255,8 +257,12 @@ class _Analysis:
 
 
 def make_also(config: Config, store: CallStore) -> Also:
-    """What is written with a finished analysis: events for who is told of calls."""
-    telling = RecordTelling(Outbox(store.database, read_endpoints(config, os.environ)))
+    """What is written with a finished analysis: events for who is told of calls, CRMs too. Raises
+    ConfigError."""
+    get_call = partial(store.get, None)  # the desks of a gateway deliver: here they have names
+    crms = CrmDesks(config, os.environ, get_call, time.monotonic, time.time)
+    receivers = {**read_endpoints(config, os.environ), **crms.receivers()}
+    telling = RecordTelling(Outbox(store.database, receivers))
 
     async def also(connection: AsyncConnection, call: Call) -> None:
         kept = {name: call.derived.get(name) for name in TOLD}

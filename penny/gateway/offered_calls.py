@@ -1,4 +1,4 @@
-"""Calls that a carrier offers: each has one end that is told, whoever is killed on the way."""
+"""Calls that a carrier offers: each has one end that is told, whichever process is killed."""
 
 from __future__ import annotations
 

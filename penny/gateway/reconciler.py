@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -119,15 +120,26 @@ class Reconciler:
 
     async def look(self) -> None:
         """Ask about each call once and end what is over. Raises StoreUnavailable."""
-        for dial, over_s in await self._dials.overdue():
-            outcome = await self._end_of(dial, over_s)
-            if outcome is not None and await self._dials.end(dial, outcome):
-                self._count(outcome)
-        for owed in await asyncio.to_thread(self._owed.due):
-            if self.is_known is None or await self.is_known(owed.session_id):
-                await asyncio.to_thread(self._owed.settle, owed.session_id)
-            else:
-                await self._tell(owed)
+        looks = [partial(self._look_at_dial, *each) for each in await self._dials.overdue()]
+        owed = await asyncio.to_thread(self._owed.due)
+        for look in [*looks, *(partial(self._look_at_owed, each) for each in owed)]:
+            try:
+                await look()
+            except StoreUnavailable:
+                raise
+            except Exception:  # it keeps no other call waiting
+                log.exception("call_without_end_failed")
+
+    async def _look_at_dial(self, dial: Dial, over_s: float) -> None:
+        outcome = await self._end_of(dial, over_s)
+        if outcome is not None and await self._dials.end(dial, outcome):
+            self._count(outcome)
+
+    async def _look_at_owed(self, owed: Owed) -> None:
+        if self.is_known is None or await self.is_known(owed.session_id):
+            await asyncio.to_thread(self._owed.settle, owed.session_id)
+        else:
+            await self._tell(owed)
 
     async def _tell(self, owed: Owed) -> None:
         """Keep a call that nothing is known of, where its end is known; the row stays until the

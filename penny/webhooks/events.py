@@ -214,7 +214,7 @@ def make_id(call_id: str, what: str, number: int = 0) -> str:
 
 
 def tell(model: type[Told], reasons: dict[str, str] | None = None, **fields: Any) -> Json:
-    """The data of an event; an empty text is null, and ``missing`` says why.
+    """The data of an event; an empty text, at whatever depth, is null, and ``missing`` says why.
 
     Args:
         reasons: field -> why it is missing, where that is known.
@@ -226,7 +226,21 @@ def tell(model: type[Told], reasons: dict[str, str] | None = None, **fields: Any
             missing[name] = (reasons or {}).get(name, "not known")
         elif isinstance(value, str):
             fields[name] = value[:LONGEST]
+        else:
+            fields[name] = _without_empty(value, name, missing)
     return model(**fields, missing=missing).model_dump(mode="json")
+
+
+def _without_empty(value: Any, path: str, missing: dict[str, str]) -> Any:
+    """What lies in a field, null for each empty text; ``missing`` names its place, by dots."""
+    if value == "":
+        missing[path] = "not known"
+        return None
+    if isinstance(value, dict):
+        return {k: _without_empty(v, f"{path}.{k}", missing) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_empty(v, f"{path}.{at}", missing) for at, v in enumerate(value)]
+    return value
 
 
 def thin(kind: EventType, data: Json) -> Json:
@@ -234,5 +248,6 @@ def thin(kind: EventType, data: Json) -> Json:
     fields = MODELS[kind].model_fields
     dropped = {name for name, field in fields.items() if field.json_schema_extra == FULL}
     kept = {name: value for name, value in data.items() if name not in dropped}
-    kept["missing"] = {k: v for k, v in data.get("missing", {}).items() if k not in dropped}
+    missing = data.get("missing", {}).items()
+    kept["missing"] = {k: v for k, v in missing if k.split(".")[0] not in dropped}
     return kept

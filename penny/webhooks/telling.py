@@ -162,7 +162,8 @@ def lost(begun: Event, at: datetime) -> Event:
     """The terminal event of a call of which nothing came after its beginning."""
     told = {**begun.data, "state": "failed", "call_sequence": begun.data["call_sequence"] + 1}
     told.pop("contact", None)  # of the beginning alone
-    told["missing"] = {k: v for k, v in told["missing"].items() if k != "contact"}
+    missing = told["missing"].items()
+    told["missing"] = {k: v for k, v in missing if k.split(".")[0] != "contact"}
     model = CallFailed.model_validate(
         {**told, "ended_at": at, "duration_ms": 0, "end_reason": "lost"}
     )

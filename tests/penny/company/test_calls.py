@@ -56,14 +56,15 @@ def house(base: KnowledgeBase, tmp_path: Path) -> House:
     (tmp_path / "documents" / "empresa" / "documentos").mkdir(parents=True)
 
     @asynccontextmanager
-    async def opened(stt: FixedStt | None = None) -> AsyncIterator[str]:
+    async def opened(stt: FixedStt | None = None, **sections: Any) -> AsyncIterator[str]:
         reader = Lasting(base, "kb://empresa/documentos", date.today)
         engines = Engines(SileroVad(), stt or FixedStt(), reader, Quick())
         kb = {
             "documents": str(tmp_path / "documents"), "index": str(tmp_path / "kb"),
             "watch": False, "embedding": "none",
         }  # fmt: skip
-        async with running_penny(engines, kb=kb, actions={"sample": True}) as address:
+        actions = {"sample": True}
+        async with running_penny(engines, kb=kb, actions=actions, **sections) as address:
             yield address
 
     return opened

@@ -171,3 +171,14 @@ def test_private_is_what_was_private_at_any_time() -> None:
     for modes in (["SELF_HOSTED"], ["EXTERNAL", "SELF_HOSTED"], ["SELF_HOSTED", "EXTERNAL"]):
         assert all(event.is_private for event in events_of(a_call(modes=modes)))
     assert not any(event.is_private for event in events_of(a_call(modes=["EXTERNAL"])))
+
+
+def test_what_is_empty_inside_a_field_is_null_and_its_place_is_named() -> None:
+    person = {"id": "p1", "name": "Ana", "company": ""}
+    begun = started(a_call(contact={"status": "found", "company_id": "", "people": [person]}))
+    assert begun.data["contact"]["people"] == [{**person, "company": None}]
+    places = {"contact.company_id", "contact.people.0.company"}
+    assert places <= set(begun.data["missing"])
+    assert not places & set(thin("call.started", begun.data)["missing"])
+    ended = lost(begun, begun.at)
+    assert not places & set(ended.data["missing"])
