@@ -57,12 +57,14 @@ BATCH = 200
 
 
 _HELD = update(deliveries).where(
-    deliveries.c.id == bindparam("held"), deliveries.c.attempts == bindparam("claimed")
+    deliveries.c.id == bindparam("held"),
+    deliveries.c.attempts == bindparam("claimed"),
+    deliveries.c.state == "waiting",
 )
-_RELEASED = _HELD.values(due_ms=0, attempts=deliveries.c.attempts - 1)
-_SETTLED = _HELD.where(deliveries.c.state == "waiting").values(
+_SETTLED = _HELD.values(
     {name: bindparam(f"new_{name}") for name in ("state", "due_ms", "tried_ms", "log")}
 )
+_RELEASED = _HELD.values(due_ms=0, attempts=deliveries.c.attempts - 1)
 
 
 def _settled(outcome: Outcome) -> Json:
@@ -197,10 +199,10 @@ class Outbox:
             rows = {row.event_id: row for row in await connection.execute(taken)}
             found = await connection.execute(select(events).where(events.c.id.in_(list(rows))))
             told = {event.id: event for event in read_events(found)}
-            unreadable = [row.id for row in rows.values() if row.event_id not in told]
-            if unreadable:
-                given_up = update(deliveries).where(deliveries.c.id.in_(unreadable))
-                await connection.execute(given_up.values(state="dead"))
+            if unread := [row.id for row in rows.values() if row.event_id not in told]:
+                await connection.execute(
+                    update(deliveries).where(deliveries.c.id.in_(unread)).values(state="dead")
+                )
         return [
             Delivery(row.id, told[row.event_id], row.attempts, row.log)
             for row in sorted(rows.values(), key=lambda row: row.id)
@@ -211,9 +213,9 @@ class Outbox:
         """Give back what was claimed and not tried. Raises StoreUnavailable."""
         if not claimed:
             return
-        back = [{"held": each.id, "claimed": each.attempts} for each in claimed]
+        held = [{"held": each.id, "claimed": each.attempts} for each in claimed]
         async with self.database.begin() as connection:
-            await connection.execute(_RELEASED, back)
+            await connection.execute(_RELEASED, held)
 
     async def settle(self, outcomes: Sequence[Outcome]) -> list[str]:
         """Write down what came of attempts; the names of endpoints that are disabled by it.
