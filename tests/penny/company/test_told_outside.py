@@ -133,7 +133,7 @@ async def test_a_call_is_told_to_the_crm_and_outside(
         {"id": ana, "name": "Ana", "company": None}
     ]
     (analysed,) = told["analysis.completed"]
-    assert (analysed["status"], analysed["derived"]["outcome"]) == ("completed", outcome)
+    assert (analysed["status"], analysed["derived"]["outcome"]["outcome"]) == ("completed", outcome)
     assert alerts <= {alert["kind"] for alert in told.get("alert.raised", ())}
     destinations = [each["destination"] for each in told.get("handoff.requested", ())]
     assert destinations == (["managers"] if outcome == "transferred" else [])
@@ -142,11 +142,13 @@ async def test_a_call_is_told_to_the_crm_and_outside(
 async def analyse(config: Config) -> None:
     """What a worker beside the gateway does."""
     store = CallStore(config.calls.url, lambda _tenant: "Europe/Madrid")
-    steps = make_steps()
-    jobs = open_jobs(store, steps, make_also(config, store))
-    async with asyncio.timeout(60):
-        while not await jobs.add_new():
-            await asyncio.sleep(0.05)
-    done = await Worker(jobs, steps, Tools(rules=lambda _tenant: ())).run()
-    assert (done.completed, done.failed) == (1, 0)
-    await store.aclose()
+    try:
+        steps = make_steps()
+        jobs = open_jobs(store, steps, make_also(config, store))
+        async with asyncio.timeout(60):
+            while not await jobs.add_new():
+                await asyncio.sleep(0.05)
+        done = await Worker(jobs, steps, Tools(rules=lambda _tenant: ())).run()
+        assert (done.completed, done.failed) == (1, 0)
+    finally:
+        await store.aclose()
