@@ -247,8 +247,8 @@ def main() -> None:
             place = f"| {loss:.0%}, {jitter_ms} ms | {by} |"
             rows[place] = f"{place} {_row(cells, options, words)}"
             print(rows[place], flush=True)
-    if options.write:
-        write_table(rows)
+        if options.write:
+            write_table(rows)
 
 
 def read_cell(text: str) -> tuple[float, int]:
