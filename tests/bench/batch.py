@@ -269,6 +269,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=STEPS, default=STEPS)
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left behind
     with TemporaryDirectory(prefix="penny-bench-") as name, database_in(Path(name)) as server:
         told = asyncio.run(measure(arguments, Path(name), server))
     told["missed"] = missed(told)
