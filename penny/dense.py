@@ -6,10 +6,20 @@ no other call is heard.
 
 from __future__ import annotations
 
+from penny.errors import ProtocolError
+
 
 MOST_VALUES = 65_536
 """Of one message or body. A session of the greatest length with 128 tools has a tenth of that."""
 _STEP = 65_536
+
+
+def check_values(raw: str | bytes) -> None:
+    """Raises ProtocolError ``too_many_values`` for JSON that ``is_dense``."""
+    if is_dense(raw):
+        raise ProtocolError(
+            f"the JSON has more than {MOST_VALUES} values; send fewer", code="too_many_values"
+        )
 
 
 def is_dense(raw: str | bytes) -> bool:

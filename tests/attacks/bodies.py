@@ -14,6 +14,7 @@ from tests.attacks.attack import attack
 from tests.attacks.house import House
 from tests.attacks.others import watch_memory
 from tests.attacks.rooms import no_fault
+from tests.attacks.tenants import realtime
 
 
 WRITING = [
@@ -49,6 +50,44 @@ async def bodies_that_are_none(house: House) -> str:
     no_fault(house, before)
     assert "Error handling request" not in house.gateway.log[before:]
     return f"{asked} refused"
+
+
+MANY = "[" + "[]," * 330_000 + "0]"
+"""A megabyte, and a third of a million lists: 30 MB and more."""
+DEEP_IN = '{{"type": "{}", "session": {{"type": "realtime"}}, "item": {{}}, "audio": "", "x": {}}}'
+
+
+@attack("input", "refused by name at each, memory +16 MB at most, and calls go on")
+async def json_of_many_values(house: House) -> str:
+    """a million empty lists in JSON: at every writing route, and in messages of 4 MB at both doors"""
+    process, refused = psutil.Process(house.gateway.process.pid), 0
+
+    async def everywhere() -> int:
+        asked = 0
+        async with house.http("acme", "admin") as http:
+            for method, path in WRITING:
+                headers = {"Content-Type": JSON_TYPE}
+                async with http.request(method, path, data=MANY, headers=headers) as answer:
+                    assert 400 <= answer.status < 500, (method, path, answer.status)
+                asked += 1
+        return asked
+
+    async def in_calls() -> int:
+        many = "[" + "[]," * 1_300_000 + "0]"
+        async with realtime(house, house.key("bolt")) as client:
+            for kind in ("session.update", "conversation.item.create", "input_audio_buffer.append"):
+                await client.socket.send_str(DEEP_IN.format(kind, many))
+                assert (await client.the_error())["code"] == "message_too_large", kind
+            await client.say("hola")
+        return 3
+
+    await everywhere()  # what bodies of that length take is there after the first
+    before_mb = process.memory_info().rss / 1e6
+    for meanwhile in (everywhere(), in_calls()):
+        asked, most_mb = await watch_memory(process, meanwhile)
+        assert most_mb - before_mb <= 16, most_mb - before_mb
+        refused += asked
+    return f"refused x{refused}, +{most_mb - before_mb:.0f} MB"
 
 
 @attack("availability", "415, memory +8 MB at most, and others are answered at once")
