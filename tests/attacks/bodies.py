@@ -59,7 +59,7 @@ DEEP_IN = '{{"type": "{}", "session": {{"type": "realtime"}}, "item": {{}}, "aud
 
 @attack("input", "refused by name at each, memory +16 MB at most, and calls go on")
 async def json_of_many_values(house: House) -> str:
-    """a million empty lists in JSON: at every writing route, and in messages of 4 MB at both doors"""
+    """a million empty lists in JSON: at every writing route, and in messages of 4 MB"""
     process, refused = psutil.Process(house.gateway.process.pid), 0
 
     async def everywhere() -> int:
