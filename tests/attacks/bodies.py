@@ -8,6 +8,7 @@ import re
 
 import aiohttp
 import psutil
+from yarl import URL
 
 from penny.gateway.guard import OPEN, OWN, ROUTES
 from tests.attacks.attack import attack
@@ -167,3 +168,33 @@ async def a_cookie_without_its_token(house: House) -> str:
                     assert answer.status == 403, (route, answer.status)
                 asked += 1
     return f"403 x{asked}"
+
+
+ASIDE = ("HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND")
+TWISTED = ("/{}", "{}/", "/.{}", "/v1/..{}", "/%2e%2e{}", "{}%00", "{};x", "{}%2f")
+
+
+@attack("rights", "nothing is told that GET does not tell a stranger, and never 500")
+async def methods_and_paths_of_no_table(house: House) -> str:
+    """every route by other methods and twisted paths, without a key, and a method's override"""
+    since, asked = len(house.gateway.log), 0
+    paths = sorted({re.sub(r"\{\w+\}", "none", route.split(" ", 1)[1]) for route in ROUTES})
+    free = {route.split(" ", 1)[1] for route, right in ROUTES.items() if right == OPEN}
+    override = {"X-HTTP-Method-Override": "GET", "X-Original-URL": "/v1/modes"}
+    async with aiohttp.ClientSession(house.url, headers=override) as http:
+        for path in paths:
+            for method in ASIDE:
+                async with http.request(method, path) as answer:
+                    assert answer.status < 500, (method, path, answer.status)
+                    is_free = path in free and method in ("HEAD", "OPTIONS")
+                    assert is_free or not answer.ok or "/hangup" in path, (method, path)
+                asked += 1
+            if path in free or path == "/":
+                continue
+            for form in TWISTED:
+                there = URL(house.url + form.format(path), encoded=True)
+                async with http.get(there, allow_redirects=False) as answer:
+                    assert 300 <= answer.status < 500, (str(there), answer.status)
+                asked += 1
+    no_fault(house, since)
+    return f"{asked} refused"
