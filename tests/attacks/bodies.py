@@ -13,6 +13,7 @@ from yarl import URL
 from penny.gateway.guard import OPEN, OWN, ROUTES
 from tests.attacks.attack import attack
 from tests.attacks.house import House
+from tests.attacks.load import GROWTH_MB
 from tests.attacks.others import watch_memory
 from tests.attacks.rooms import no_fault
 from tests.attacks.tenants import realtime
@@ -58,7 +59,7 @@ MANY = "[" + "[]," * 330_000 + "0]"
 DEEP_IN = '{{"type": "{}", "session": {{"type": "realtime"}}, "item": {{}}, "audio": "", "x": {}}}'
 
 
-@attack("input", "refused by name at each, memory +16 MB at most, and calls go on")
+@attack("input", "refused by name at each, memory +32 MB at most, and calls go on")
 async def json_of_many_values(house: House) -> str:
     """a million empty lists in JSON: at every writing route, and in messages of 4 MB"""
     process, refused = psutil.Process(house.gateway.process.pid), 0
@@ -86,7 +87,7 @@ async def json_of_many_values(house: House) -> str:
     before_mb = process.memory_info().rss / 1e6
     for meanwhile in (everywhere(), in_calls()):
         asked, most_mb = await watch_memory(process, meanwhile)
-        assert most_mb - before_mb <= 16, most_mb - before_mb
+        assert most_mb - before_mb <= GROWTH_MB, most_mb - before_mb
         refused += asked
     return f"refused x{refused}, +{most_mb - before_mb:.0f} MB"
 
