@@ -73,4 +73,6 @@ class CrmSection(Section):
     def _has_templates(self) -> Self:
         if self.kind == "http" and (self.http is None or not self.url):
             raise key_error("http" if self.http is None else "url", "kind http needs url and http")
+        if self.kind == "http" and self.create_contacts:
+            raise key_error("create_contacts", "a CRM of kind http is sent notes alone")
         return self
