@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
+
+import structlog
 
 from penny.gateway.phones import PhoneCall
 from penny.gateway.placed_calls import KEPT_BY_S, as_owed
 from penny.gateway.reconciler import BEYOND_S, LOST
 from penny.telephony.owed import OwedCalls
 
+
+log = structlog.get_logger()
 
 STREAM_BY_S = 90.0
 """A call that was offered, and has no stream by then, is asked about."""
@@ -32,14 +37,20 @@ class OfferedCalls:
 
     async def offered(self, call: PhoneCall, call_sid: str) -> None:
         """It is to be connected."""
-        await asyncio.to_thread(self._owed.owe, as_owed(call), STREAM_BY_S, "", call_sid)
+        await self._owe(call, STREAM_BY_S, "", call_sid)
 
     async def refused(self, call: PhoneCall, reason: str, call_sid: str) -> None:
         """Nothing here answers it."""
-        await asyncio.to_thread(self._owed.owe, as_owed(call), KEPT_BY_S, reason, call_sid)
+        await self._owe(call, KEPT_BY_S, reason, call_sid)
         self._keep(call, reason)
 
     async def begun(self, call: PhoneCall, call_sid: str) -> None:
         """It has its stream: what carries it tells its end, unless its process is killed."""
-        wait_s = self._most_s + BEYOND_S
-        await asyncio.to_thread(self._owed.owe, as_owed(call), wait_s, LOST, call_sid)
+        await self._owe(call, self._most_s + BEYOND_S, LOST, call_sid)
+
+    async def _owe(self, call: PhoneCall, wait_s: float, reason: str, call_sid: str) -> None:
+        """Write the row; a caller is answered though the disk does not take it."""
+        try:
+            await asyncio.to_thread(self._owed.owe, as_owed(call), wait_s, reason, call_sid)
+        except (sqlite3.Error, OSError) as error:
+            log.error("offered_call_not_written", error=type(error).__name__)  # noqa: TRY400
