@@ -266,7 +266,8 @@ class Dialer:
     def _placer(self) -> Placer:
         if self.placer is None:
             raise PennyError(
-                "no carrier places calls here; set telephony.twilio", code="no_carrier"
+                "no carrier places calls here; set telephony.twilio or telephony.asterisk.ari",
+                code="no_carrier",
             )
         return self.placer
 

@@ -27,8 +27,9 @@ from config.schema import Config
 from config.telephony import DialingSection, NumberSection
 from penny.aio.handshake import Upgrade
 from penny.aio.websocket import CALLER_MESSAGES_PER_S, SocketConnection
+from penny.edges.telephone.wire import CarrierRefused
 from penny.edges.twilio import twiml
-from penny.edges.twilio.api import CarrierRefused, TwilioApi
+from penny.edges.twilio.api import TwilioApi
 from penny.edges.twilio.signature import Signatures
 from penny.edges.twilio.tokens import StreamTokens
 from penny.edges.twilio.wire import (
