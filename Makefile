@@ -141,6 +141,10 @@ bench-phone: $(DEV_STAMP) ## telephone wires before peers of ours: interruptions
 bench-analysis: $(DEV_STAMP) ## moods, requests and entities on sentences that nothing was fitted to, class by class
 	@$(BIN)/python -m tests.bench.analysis
 
+.PHONY: bench-batch
+bench-batch: $(DEV_STAMP) ## analysis of kept calls: calls a second by one and two workers, kills, frames beside it
+	@$(BIN)/python -m tests.bench.batch
+
 .PHONY: bench-calls
 bench-calls: $(DEV_STAMP) ## 100,000 kept calls: searches beside bare SQL, exports; and what recording adds to a session
 	@$(BIN)/python -m tests.bench.kept_calls

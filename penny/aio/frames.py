@@ -24,6 +24,8 @@ _CONTROL = 8
 _KNOWN = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 _WHOLE = (FIN | TEXT, FIN | BINARY)
 _MEDIUM = struct.Struct("!BBH")
+LONG_BYTES = 65_536
+"""A frame beyond that is unmasked as it comes, and copied once; a shorter one waits as it came."""
 
 
 class FrameError(Exception):
@@ -65,6 +67,30 @@ class FragmentJoiner:
         return whole
 
 
+class LongFrame:
+    """A long frame of which a part has come: unmasked in pieces.
+
+    Args:
+        first: the first byte of its header.
+        left: bytes of the payload that are to come.
+    """
+
+    def __init__(self, first: int, mask: bytes, left: int) -> None:
+        self.first, self.left = first, left
+        self._mask = mask
+        self.pieces: list[bytes] = []
+
+    def take(self, data: bytes) -> int:
+        """Take what of ``data`` is the frame's; how much that was."""
+        piece = data[: self.left]
+        if piece:
+            self.pieces.append(apply_mask(piece, self._mask))
+            turned = len(piece) % 4
+            self._mask = self._mask[turned:] + self._mask[:turned]
+            self.left -= len(piece)
+        return len(piece)
+
+
 class FrameReader:
     """Turns the bytes of a client, who masks its frames, into messages and control frames.
 
@@ -78,6 +104,7 @@ class FrameReader:
         self._joiner = FragmentJoiner(max_bytes)
         self._rest = bytearray()
         self._needed = 0
+        self._long: LongFrame | None = None
         self.error: FrameError | None = None
         """Set once the protocol was broken: what comes after is not read."""
 
@@ -85,15 +112,22 @@ class FrameReader:
         """Opcode and payload of all that is complete now, in order; ``error`` may be set."""
         if self.error is not None:
             return []
-        if self._rest:
-            self._rest += data
-            if len(self._rest) < self._needed:
-                return []
-            data = bytes(self._rest)
-            self._rest.clear()
         found: list[tuple[int, bytes]] = []
-        at, size = 0, len(data)
+        at = 0
         try:
+            if self._long is not None:
+                at = self._long.take(data)
+                if self._long.left:
+                    return found
+                self._add(self._long.first, b"".join(self._long.pieces), found)
+                self._long = None
+            elif self._rest:
+                self._rest += data
+                if len(self._rest) < self._needed:
+                    return found
+                data = bytes(self._rest)
+                self._rest.clear()
+            size = len(data)
             while at < size:
                 if size - at > 3 and data[at + 1] == self._usual and data[at] in _WHOLE:
                     begin = at + 4
@@ -101,19 +135,27 @@ class FrameReader:
                 else:
                     begin, end = self._measure(data, at)
                 if end > size:
+                    if end - begin > LONG_BYTES and size >= begin + 4:
+                        self._long = LongFrame(data[at], data[begin : begin + 4], end - begin - 4)
+                        self._long.take(data[begin + 4 :])
+                        break
                     self._needed = end - at
                     self._rest += data[at:]
                     break
                 payload = apply_mask(data[begin + 4 : end], data[begin : begin + 4])
-                opcode, fin = data[at] & 0x0F, data[at] >= FIN
-                if opcode >= _CONTROL or (fin and opcode and not self._joiner.begun):
-                    found.append((opcode, payload))
-                elif (whole := self._joiner.add(opcode, payload, fin=fin)) is not None:
-                    found.append(whole)
+                self._add(data[at], payload, found)
                 at = end
         except FrameError as error:
             self.error = error
         return found
+
+    def _add(self, first: int, payload: bytes, found: list[tuple[int, bytes]]) -> None:
+        """Add the message that this frame completes to ``found``. Raises FrameError."""
+        opcode, fin = first & 0x0F, first >= FIN
+        if opcode >= _CONTROL or (fin and opcode and not self._joiner.begun):
+            found.append((opcode, payload))
+        elif (whole := self._joiner.add(opcode, payload, fin=fin)) is not None:
+            found.append(whole)
 
     def _measure(self, data: bytes, at: int) -> tuple[int, int]:
         """Where the mask of the frame at ``at`` begins and its payload ends; what its header lacks
@@ -145,9 +187,14 @@ def write_frame(opcode: int, payload: bytes) -> bytes:
     size = len(payload)
     if size < 126:
         return bytes((FIN | opcode, size)) + payload
-    if size < 65_536:
+    if size < LONG_BYTES:
         return _MEDIUM.pack(FIN | opcode, 126, size) + payload
-    return struct.pack("!BBQ", FIN | opcode, 127, size) + payload
+    return write_long_head(opcode, size) + payload
+
+
+def write_long_head(opcode: int, size: int) -> bytes:
+    """The header of a server's frame of ``LONG_BYTES`` and more."""
+    return struct.pack("!BBQ", FIN | opcode, 127, size)
 
 
 def read_close(payload: bytes) -> int:

@@ -18,6 +18,7 @@ from websockets.frames import Close, CloseCode
 from penny.aio.frames import (
     BINARY,
     CLOSE,
+    LONG_BYTES,
     PING,
     PONG,
     TEXT,
@@ -25,6 +26,7 @@ from penny.aio.frames import (
     FrameReader,
     read_close,
     write_frame,
+    write_long_head,
 )
 
 
@@ -32,8 +34,7 @@ log = structlog.get_logger()
 
 CLOSE_S = 2.0
 """Most that the other side takes to answer a close; then the connection is dropped."""
-KEPT_MESSAGES = 256
-KEPT_BYTES = 262_144
+KEPT_MESSAGES, KEPT_BYTES = 256, 262_144
 """Messages kept for a reader that has not come or has paused; past either no more is read."""
 CALLER_MESSAGES_PER_S = 1600.0
 """That a caller's connection takes: 32 s of audio in a second."""
@@ -109,8 +110,6 @@ class SocketConnection(asyncio.Protocol):
         """Whether what is sent goes out: the handshake is over and no goodbye was said."""
         self.is_full = False
         """Whether more than the transport's mark (64 KiB) waits to be sent."""
-
-    # -- state --------------------------------------------------------------------------------
 
     @property
     def close_code(self) -> int | None:
@@ -206,8 +205,10 @@ class SocketConnection(asyncio.Protocol):
 
     def send_text(self, data: bytes) -> None:
         """Send UTF-8 text as one message; nothing happens once the connection closes."""
-        if self.is_open:
+        if self.is_open and len(data) < LONG_BYTES:
             self._transport.write(write_frame(TEXT, data))
+        elif self.is_open:  # not copied to stand behind its header
+            self._transport.writelines((write_long_head(TEXT, len(data)), data))
 
     def send_binary(self, data: bytes) -> None:
         """``send_text`` for bytes."""
@@ -375,8 +376,7 @@ class SocketConnection(asyncio.Protocol):
             try:
                 self._receiver.on_writable()
             except Exception:
-                log.exception("room_not_taken")
-                self.begin_close(CloseCode.INTERNAL_ERROR, "")
+                self._refuse()
 
     def _beat(self) -> None:
         """Every half a heartbeat: silence is counted while this side listens."""

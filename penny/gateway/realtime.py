@@ -16,6 +16,7 @@ from aiohttp import web
 from config.schema import Config
 from penny.aio.handshake import Upgrade
 from penny.aio.websocket import CALLER_MESSAGES_PER_S
+from penny.dense import check_values
 from penny.edges.realtime.edge import EventConnection, RealtimeEdge
 from penny.edges.webrtc.edge import WebRtcEdge
 from penny.errors import (
@@ -281,6 +282,7 @@ async def _read_body(request: web.Request) -> Json:
         raise ProtocolError(
             f"the body did not arrive within {BODY_WAIT_S:g} s", code="request_timeout"
         ) from None
+    check_values(raw)
     try:
         body = json.loads(raw) if raw else {}
     except (ValueError, RecursionError) as error:

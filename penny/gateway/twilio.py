@@ -50,6 +50,7 @@ log = structlog.get_logger()
 
 Json = dict[str, Any]
 
+VOICE = "/twilio/voice"
 STREAM = "/twilio/stream"
 STATUS = "/twilio/status"
 AMD = "/twilio/amd"
@@ -93,7 +94,7 @@ class TwilioDoor:
         """Requests refused, by reason."""
 
     def add_to(self, app: web.Application) -> None:
-        app.router.add_post("/twilio/voice", self._voice)
+        app.router.add_post(VOICE, self._voice)
         app.router.add_get(STREAM, self._stream)
         app.router.add_post(STATUS, self._status)
         app.router.add_post(AMD, self._answered_by)
@@ -116,7 +117,8 @@ class TwilioDoor:
     async def _voice(self, request: web.Request) -> web.Response:
         try:
             form = await self.read(request)
-            await self.take_once(f"voice {form['CallSid']}")
+            again = request.query.get("again", "")
+            await self.take_once(f"voice{again} {form['CallSid']}")
         except PennyError as error:
             return refusal(error)
         if dial_id := request.query.get("dial"):
@@ -129,6 +131,8 @@ class TwilioDoor:
         try:
             self._phones.check(call)
         except PennyError as error:
+            if error.code == "draining" and not again:  # the next gateway of this address
+                return _twiml(twiml.redirect(f"{self.signatures.public_url}{VOICE}?again=1"))
             log.warning("phone_call_not_answered", code=error.code)
             self._phones.keep_unconnected(call, error.code)
             return _twiml(self._fall_back(Element("Response"), number))
@@ -173,7 +177,7 @@ class TwilioDoor:
         fields = [
             ("To", dial.number),
             ("From", dial.caller_id),
-            ("Url", f"{self.signatures.public_url}/twilio/voice{about}"),
+            ("Url", f"{self.signatures.public_url}{VOICE}{about}"),
             ("StatusCallback", f"{self.signatures.public_url}{STATUS}{about}"),
             *(("StatusCallbackEvent", event) for event in ("ringing", "answered", "completed")),
             ("Timeout", str(section.ring_s)),

@@ -235,6 +235,32 @@ async def large_messages(_url: str, port: int) -> None:
         await asyncio.sleep(0.5)
 
 
+@loaded("dense_messages", "messages of 4 MB of empty lists, as fast as they are refused")
+async def dense_messages(url: str, _port: int) -> None:
+    many = '{"type": "session.update", "session": [' + "[]," * 1_300_000 + "0]}"
+    async with aiohttp.ClientSession() as http:
+        while True:
+            async with http.ws_connect(f"{url}/v1/realtime", max_msg_size=0) as socket:
+                while not socket.closed:
+                    await socket.send_str(many)
+                    if (await socket.receive()).type is not aiohttp.WSMsgType.TEXT:
+                        break
+
+
+@loaded("long_appends", "appends of a minute of audio, as fast as they are taken")
+async def long_appends(url: str, _port: int) -> None:
+    audio = base64.b64encode(bytes(2_880_000)).decode()
+    append = json.dumps({"type": "input_audio_buffer.append", "audio": audio})
+    async with aiohttp.ClientSession() as http:
+        while True:
+            async with http.ws_connect(f"{url}/v1/realtime", max_msg_size=0) as socket:
+                reading = asyncio.ensure_future(_read(socket))
+                with suppress(ConnectionError):
+                    while not reading.done():
+                        await socket.send_str(append)
+                reading.cancel()
+
+
 @loaded("burst_of_updates", "bursts of 5,000 tiny session.update")
 async def burst_of_updates(url: str, _port: int) -> None:
     update = json.dumps({"type": "session.update", "session": {"type": "realtime"}})

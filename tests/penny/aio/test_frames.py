@@ -63,6 +63,35 @@ def test_what_is_written_is_what_the_library_writes(size: int) -> None:
     assert reader.feed(masked) == [(Opcode.BINARY, payload)]
 
 
+@pytest.mark.parametrize("step", [1_001, 65_537, 262_144])
+def test_a_long_frame_is_unmasked_as_it_comes_and_what_follows_is_read(step: int) -> None:
+    payload = os.urandom(300_001)
+    frames = [
+        Frame(Opcode.TEXT, payload[:70_000], fin=False),
+        Frame(Opcode.CONT, payload[70_000:]),
+        Frame(Opcode.PING, b"p"),
+        Frame(Opcode.BINARY, payload),
+    ]
+    stream = b"".join(frame.serialize(mask=True) for frame in frames)
+    reader = FrameReader(1 << 20)
+
+    found = [
+        each for at in range(0, len(stream), step) for each in reader.feed(stream[at : at + step])
+    ]
+
+    assert found == [(Opcode.TEXT, payload), (Opcode.PING, b"p"), (Opcode.BINARY, payload)]
+    assert reader.error is None
+
+
+def test_a_long_frame_past_the_limit_is_refused_by_its_header() -> None:
+    reader = FrameReader(1 << 20)
+
+    reader.feed(Frame(Opcode.TEXT, bytes(2 << 20)).serialize(mask=True)[:14])
+
+    assert reader.error is not None
+    assert reader.error.code == 1009
+
+
 @given(st.binary(max_size=300))
 def test_rubbish_is_refused_or_waits_for_more(data: bytes) -> None:
     reader = FrameReader(100)
