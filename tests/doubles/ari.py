@@ -36,6 +36,7 @@ class FakeAri:
         self.refuses = 0
         """HTTP status that the next channel is refused with."""
         self.listeners: list[web.WebSocketResponse] = []
+        self._transports: list[Any] = []
 
     def app(self) -> web.Application:
         app = web.Application(middlewares=[self._check])
@@ -58,6 +59,7 @@ class FakeAri:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         self.listeners.append(socket)
+        self._transports.append(request.transport)
         async for _ in socket:
             pass
         self.listeners.remove(socket)
@@ -85,6 +87,11 @@ class FakeAri:
             return web.json_response({"message": "Channel not found"}, status=404)
         self.hung_up.append(channel)
         return web.Response(status=204)
+
+    def stand_still(self) -> None:
+        """Read no more, as a stopped process: no ping is answered."""
+        for transport in self._transports:
+            transport.pause_reading()
 
     async def tell(self, channel: str, state: str) -> None:
         """Its state has changed: Ringing, Up."""
