@@ -265,7 +265,7 @@ class SocketConnection(asyncio.Protocol):
         self._transport.write(write_frame(opcode, payload))
 
     def _close_in(self, seconds: float) -> None:
-        self._stop_timer()
+        _cancel(self._timer)
         self._timer = self._loop.call_later(seconds, self.abort)
 
     # -- asyncio's side -----------------------------------------------------------------------
@@ -349,8 +349,8 @@ class SocketConnection(asyncio.Protocol):
         self._close_in(CLOSE_S)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._stop_timer()
-        self._forget_send_limit()
+        _cancel(self._timer)
+        _cancel(self._giving_up)
         self._gone.set_result(None)
         self.is_full = self.is_open = False
         self._wake_writers()
@@ -363,14 +363,18 @@ class SocketConnection(asyncio.Protocol):
             except Exception:
                 log.exception("close_not_taken")
 
-    def pause_writing(self) -> None:
+    def pause_writing(self, steps: int = 4) -> None:
+        """The limit in ``steps``: a loop that was late, and sent nothing, is late by one."""
         self.is_full = True
-        if self._send_limit_s is not None:
-            self._giving_up = self._loop.call_later(self._send_limit_s, self.abort)
+        if not steps:
+            self.abort()
+        elif self._send_limit_s is not None:
+            step_s = self._send_limit_s / 4
+            self._giving_up = self._loop.call_later(step_s, self.pause_writing, steps - 1)
 
     def resume_writing(self) -> None:
         self.is_full = False
-        self._forget_send_limit()
+        _cancel(self._giving_up)
         self._wake_writers()
         if self._receiver is not None:
             try:
@@ -389,12 +393,7 @@ class SocketConnection(asyncio.Protocol):
             self._write_control(PING, b"")
         self._timer = self._loop.call_later(self._heartbeat_s / 2, self._beat)
 
-    def _forget_send_limit(self) -> None:
-        if self._giving_up is not None:
-            self._giving_up.cancel()
-            self._giving_up = None
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -117,7 +118,12 @@ class RealtimeDoor:
 
     @staticmethod
     async def refuse_path(request: web.Request) -> web.Response:
-        """The API's answer to an address of its own that leads nowhere."""
+        """The API's answer to an address of its own that leads nowhere; one with a slash too many,
+        as semantic-kernel makes of a base URL, leads on (308: method and body stay)."""
+        if "//" in request.path:
+            path = re.sub("/{2,}", "/", request.rel_url.raw_path)
+            wanted = request.rel_url.with_path(path, encoded=True, keep_query=True)
+            raise web.HTTPPermanentRedirect(wanted)
         error = ProtocolError(f"Invalid URL ({request.method} {request.path})", code="unknown_url")
         return _refusal(404, error)
 
