@@ -310,13 +310,12 @@ class SocketConnection(asyncio.Protocol):
             self._read_on()
 
     def _take(self, data: bytes) -> int:
-        """How many messages there were."""
-        taken = 0
+        """How many frames there were: a message may be a million fragments of nothing."""
+        before = self._frames.count
         try:
             for opcode, payload in self._frames.feed(data):
                 if self._close_code is not None:
-                    return taken
-                taken += 1
+                    return 0
                 if opcode > BINARY:
                     self._on_control(opcode, payload)
                     continue
@@ -331,7 +330,7 @@ class SocketConnection(asyncio.Protocol):
             self._fail(error.code, str(error))
         except UnicodeDecodeError:
             self._fail(CloseCode.INVALID_DATA, "text must be UTF-8")
-        return taken
+        return self._frames.count - before
 
     def _on_control(self, opcode: int, payload: bytes) -> None:
         if opcode == PING and self.is_open:
