@@ -27,8 +27,10 @@ from config.schema import Config
 from config.telephony import DialingSection, NumberSection
 from penny.aio.handshake import Upgrade
 from penny.aio.websocket import CALLER_MESSAGES_PER_S, SocketConnection
+from penny.edges.telephone.wire import CarrierRefused
 from penny.edges.twilio import twiml
-from penny.edges.twilio.api import CarrierRefused, TwilioApi
+from penny.edges.twilio.api import TwilioApi
+from penny.edges.twilio.callers import read_caller
 from penny.edges.twilio.signature import Signatures
 from penny.edges.twilio.tokens import StreamTokens
 from penny.edges.twilio.wire import (
@@ -131,7 +133,7 @@ class TwilioDoor:
             call = _incoming(NumberSection(), str(form.get("From", "")), str(form.get("To", "")))
             await self._offers.refused(call, "number_unknown", str(form["CallSid"]))
             return _twiml(twiml.reject())
-        call = _incoming(number, str(form.get("From", "")), str(form["To"]))
+        call = _incoming(number, read_caller(str(form.get("From", ""))), str(form["To"]))
         call_sid = str(form["CallSid"])
         try:
             self._phones.check(call)
@@ -172,11 +174,10 @@ class TwilioDoor:
         """The call that a webhook about its transfer tells of."""
         number = self._config.telephony.numbers.get(str(form.get("To", "")))
         if form.get("Direction") == "inbound":
-            caller, callee = str(form.get("From", "")), str(form["To"])
+            caller, callee = read_caller(str(form.get("From", ""))), str(form["To"])
             return None if number is None else _incoming(number, caller, callee)
-        if self.placed is None:
-            return None
-        return await self.placed.of_sid(str(form["CallSid"]))
+        placed, call_sid = self.placed, str(form.get("CallSid", ""))
+        return await placed.of_sid(call_sid) if placed is not None else None
 
     async def place(self, dial: Dial, section: DialingSection) -> str:
         """Place a call (``Placer``): its SID. Raises CarrierRefused."""

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import structlog
 
-from penny.errors import PennyError
+from penny.edges.telephone.wire import CarrierRefused
 
 
 log = structlog.get_logger()
@@ -21,24 +21,6 @@ STATES = frozenset(
     ("queued", "ringing", "in-progress", "completed", "busy", "failed", "no-answer", "canceled")
 )
 """Of a call, by Twilio's documents."""
-
-
-class CarrierRefused(PennyError):
-    """The carrier did not take a request; ``retryable`` where it may take the same one later.
-
-    Args:
-        is_open: whether it may have done it all the same.
-        status: of its HTTP answer; 0 where none came.
-    """
-
-    code = "carrier_refused"
-
-    def __init__(
-        self, message: str, *, retryable: bool, is_open: bool = False, status: int = 0
-    ) -> None:
-        super().__init__(message, retryable=retryable)
-        self.is_open = is_open
-        self.status = status
 
 
 class TwilioApi:
