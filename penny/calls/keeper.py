@@ -82,12 +82,11 @@ class CallKeeper:
         shelf: Shelf,
         root: Path,
         retention: Callable[[str], Retention],
-        clock: Callable[[], float],
         wall_clock: Callable[[], float],
     ) -> None:
         self.store = store
         self.shelf = shelf
-        self.spool = Spool(root / "spool", clock, self._take)
+        self.spool = Spool(root / "spool", self._take)
         self._root = root
         self._retention = retention
         self._wall_clock = wall_clock
@@ -179,7 +178,10 @@ class CallKeeper:
 
     async def _keep(self, folder: Path) -> None:
         lines = await asyncio.to_thread(read_log, folder)
-        call = make_call(lines, _sizes(folder))
+        try:
+            call = make_call(lines, _sizes(folder))
+        except (KeyError, TypeError, ValueError):  # lines as no version of ours writes them
+            call = None
         if call is None:
             log.error("call_unreadable", call_id=folder.name)
             await asyncio.to_thread(self._set_aside, folder)

@@ -129,6 +129,9 @@ async def test_pages_follow_each_other_without_a_gap_or_a_double(
         ({"caller": "+34600000002"}, [2]),
         ({"mode": "EXTERNAL"}, [2]),
         ({"topic": "billing"}, [1]),
+        ({"topic": "facturación"}, [1]),
+        ({"topic": "technical%"}, []),
+        ({"until": "9999-12-31"}, [2, 1, 0]),
         ({"min_s": 40}, [2]),
         ({"max_s": 40, "processed": False}, [1, 0]),
         ({"outcome": "resolved"}, []),
@@ -139,7 +142,7 @@ async def test_each_filter_finds_what_it_says(
 ) -> None:
     await store.put(a_call(0, tenant))
     second = a_call(1, tenant, turns=[a_turn(heard="El quince de Enero.")])
-    second.metrics["topics"] = ["billing", "technical_support"]
+    second.metrics["topics"] = ["billing", "technical_support", "facturación"]
     await store.put(second)
     third = {"modes": ["SELF_HOSTED", "EXTERNAL"], "caller": "+34600000002"}
     ended = BEGAN + timedelta(minutes=3)
