@@ -176,21 +176,6 @@ async def test_what_is_deleted_is_found_no_more_and_purged_of_all_that_was_said(
     assert still.turns == kept.turns
 
 
-async def test_an_analysis_replaces_what_is_derived_and_nothing_else(
-    store: CallStore, tenant: str
-) -> None:
-    call = a_call(tenant=tenant)
-    await store.put(call)
-    columns = {"outcome": "resolved", "processed": True}
-    await store.set_derived(call.id, {"intent": "billing"}, {"outcome": "resolved"}, columns)
-    kept = await store.get(tenant, call.id)
-    assert kept is not None
-    assert kept.turns == call.turns
-    assert kept.derived == {"intent": "billing"}
-    assert kept.metrics == {**call.metrics, "outcome": "resolved"}
-    assert await ids(store, tenant, outcome="resolved", processed=True) == [call.id]
-
-
 async def test_legs_are_one_call_whichever_is_looked_at(store: CallStore, tenant: str) -> None:
     first, second, third, alone = (f"sess_{tenant}_{number}" for number in range(4))
     await store.put(a_call(0, tenant))
