@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -36,6 +37,8 @@ FLUSH_S = 0.1
 """What a killed process may lose; a piece of audio of both sides is 13 kB by then."""
 LOG, CALLER, PENNY = "log.jsonl", "caller.raw", "penny.raw"
 _LOCK = "owner.lock"
+_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+"""As JSON writes it; no text of PostgreSQL's may hold it."""
 
 
 @dataclass(slots=True)
@@ -261,7 +264,8 @@ def is_whole(folder: Path) -> bool:
 
 
 def read_log(folder: Path) -> list[Json]:
-    """The lines of a call's log; one that a crash cut in half is left out."""
+    """The lines of a call's log, mended so that any database takes them; one that a crash cut in
+    half is left out."""
     try:
         lines = (folder / LOG).read_bytes().splitlines()
     except FileNotFoundError:
@@ -269,7 +273,7 @@ def read_log(folder: Path) -> list[Json]:
     read = []
     for line in lines:
         try:
-            read.append(orjson.loads(line))
+            read.append(orjson.loads(_NUL.sub(rb"\1\\ufffd", line)))
         except orjson.JSONDecodeError:
             continue
     return read

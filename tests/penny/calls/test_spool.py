@@ -72,3 +72,13 @@ def test_sound_that_waits_while_the_disk_refuses_has_its_place(
     call.write()
     assert call.add("caller", "AAAA") == 6
     assert (call.folder / CALLER).stat().st_size == 6
+
+
+def test_a_nul_in_what_a_client_says_keeps_no_database_from_taking_the_call(
+    tmp_path: Path,
+) -> None:
+    call = SpooledCall(tmp_path / "call_1")
+    call.note("call", call={"caller": "a\0b", "user_id": "C:\\\\u0000"})
+    call.write()
+    told = read_log(call.folder)[0]["call"]
+    assert told == {"caller": "a\ufffdb", "user_id": "C:\\\\u0000"}

@@ -150,6 +150,18 @@ async def test_each_filter_finds_what_it_says(
     assert await ids(store, tenant, **filters) == [f"sess_{tenant}_{each}" for each in found]
 
 
+async def test_what_is_longer_than_its_column_is_kept_whole_in_the_record(
+    store: CallStore, tenant: str
+) -> None:
+    call = a_call(tenant=tenant, language="es-abcdefgh-abcdefgh", end_reason="x" * 80)
+    assert await store.put(call)
+    kept = await store.get(tenant, call.id)
+    assert kept is not None
+    assert (kept.language, kept.end_reason) == (call.language, call.end_reason)
+    found, _ = await store.find(tenant, CallQuery(id=call.id))
+    assert found[0]["language"] == "es-abcdefgh-abcd"
+
+
 async def test_a_tenant_never_finds_anothers_calls(store: CallStore, tenant: str) -> None:
     call = a_call(tenant=tenant)
     await store.put(call)
