@@ -19,12 +19,16 @@ NOT_ON_A_WEBSOCKET = frozenset(
     {
         "conversation.created",
         "conversation.item.created",
-        "input_audio_buffer.dtmf_event_received",
     }
 )
 """In the SDK's types, never sent here."""
 
-OF_CALLS = frozenset(f"output_audio_buffer.{what}" for what in ("started", "stopped", "cleared"))
+OF_CALLS = frozenset(
+    (
+        "input_audio_buffer.dtmf_event_received",
+        *(f"output_audio_buffer.{what}" for what in ("started", "stopped", "cleared")),
+    )
+)
 """Only on a call: on its data channel, and on a WebSocket that takes part in it."""
 
 

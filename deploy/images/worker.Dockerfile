@@ -16,7 +16,7 @@ ENV ORT_DISABLE_TELEMETRY=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
-    PATH=/opt/penny/bin:/usr/local/bin:/usr/bin:/bin
+    PATH=/opt/penny/bin:/usr/local/bin:/usr/sbin:/usr/bin:/bin
 WORKDIR /app
 
 # Complete locks: nothing is resolved.

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from penny.calls.database import Database
 from penny.figures.days import Days, FigureQuery, Stretch
-from penny.figures.sums import Kept, Range, add_up, read_rows
+from penny.figures.sums import Kept, Range, add_up, count_in, read_parts, read_rows
 from penny.figures.tables import headlines, series, tables
 
 
@@ -48,16 +48,13 @@ class Dashboard:
             StoreUnavailable.
         """
         now = datetime.fromtimestamp(self._wall_clock(), UTC).astimezone(zone)
-        days, today = wanted.days(now.date()), Days(now.date(), now.date())
-        asked = [
-            [*days.stretches(), *([days.hours(zone)] if days.grain == "hour" else [])],
-            list(days.before.stretches()),
-            list(today.stretches()),
-            [_until_this_hour(now - timedelta(days=1), zone)],
-        ]
+        days, day = wanted.days(now.date()), now.date().isoformat()
+        today = Stretch("day", day, day)
+        so_far = _until_this_hour(now - timedelta(days=1), zone)
+        asked = [*days.whole(), *days.series(zone), *days.before.whole(), today, so_far]
         async with self._database.begin() as connection:
-            rows = [await read_rows(connection, tenant, wanted, each) for each in asked]
-        return await asyncio.to_thread(_write, rows, days, now.date(), zone)
+            rows = await read_rows(connection, tenant, wanted, asked)
+        return await asyncio.to_thread(_write, rows, days, today, so_far, zone)
 
 
 def _until_this_hour(at: datetime, zone: ZoneInfo) -> Stretch:
@@ -66,18 +63,13 @@ def _until_this_hour(at: datetime, zone: ZoneInfo) -> Stretch:
     return Stretch("hour", f"{began:%Y-%m-%dT%H}", f"{at.astimezone(UTC):%Y-%m-%dT%H}")
 
 
-def _write(rows: list[list[Kept]], days: Days, today: date, zone: ZoneInfo) -> Json:
-    found, before = (
-        add_up(each, over, zone) for each, over in zip(rows[:2], (days, days.before), strict=True)
-    )
-    day = add_up(rows[2], Days(today, today), zone).total
-    yesterday = Days(today - timedelta(days=1), today - timedelta(days=1))
-    earlier = add_up(rows[3], yesterday, zone)
-    so_far = sum(parts["calls"] for parts in earlier.by_point.values())
+def _write(kept: list[Kept], days: Days, today: Stretch, so_far: Stretch, zone: ZoneInfo) -> Json:
+    rows = read_parts(kept)
+    found, before = add_up(rows, days, zone), add_up(rows, days.before)
     figures = headlines(found.total, before.total)
     told = {each["name"]: each["value"] for each in figures}
     return {
-        "total_calls_today": day["calls"],
+        "total_calls_today": count_in(rows, today),
         **{name: told[name] for name in (
             "avg_call_duration", "resolution_rate", "escalation_rate", "avg_sentiment",
         )},
@@ -90,9 +82,9 @@ def _write(rows: list[list[Kept]], days: Days, today: date, zone: ZoneInfo) -> J
             "before": [days.before.since.isoformat(), days.before.until.isoformat()],
             "grain": days.grain,
             "timezone": zone.key,
-            "today": today.isoformat(),
+            "today": today.first,
         },
-        "yesterday_by_now": so_far,
+        "yesterday_by_now": count_in(rows, so_far),
         "figures": figures,
         "series": series(found),
         "tables": tables(found, before.total),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -51,11 +51,18 @@ class FigureQuery(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Sums of one span from ``first`` to ``last``, both included; written as ``sums.starts``."""
+    """Sums of one span from ``first`` to ``last``, both included; written as ``sums.starts``.
+
+    ``sign`` is -1 where they are taken off again: days of a month that no range has.
+    """
 
     span: Grain
     first: str
     last: str
+    sign: int = 1
+
+    def holds(self, span: str, starts: str) -> bool:
+        return span == self.span and self.first <= starts <= self.last
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +88,31 @@ class Days:
             return "hour"
         return "day" if self.count <= DAILY_DAYS else "month"
 
-    def stretches(self) -> Iterator[Stretch]:
-        """The fewest sums that cover them: whole months, and the days around."""
-        if self.grain != "month":
-            yield Stretch("day", self.since.isoformat(), self.until.isoformat())
-            return
-        first = self.since if self.since.day == 1 else _next_month(self.since)
-        after = self.until + timedelta(days=1)
-        last = after.replace(day=1)  # the first day that no whole month has
-        if self.since < first:
-            yield Stretch("day", self.since.isoformat(), (first - timedelta(days=1)).isoformat())
-        if first < last:
-            until = last - timedelta(days=1)
-            yield Stretch("month", f"{first:%Y-%m}", f"{until:%Y-%m}")
-        if last < after:
-            yield Stretch("day", last.isoformat(), self.until.isoformat())
+    def whole(self) -> Iterator[Stretch]:
+        """The fewest sums that come to all of them: months, and days more or less at the ends."""
+        months = list(self._months())
+        taken = [each for each in months if each.is_mostly_in]
+        if taken:
+            yield Stretch("month", f"{taken[0].first:%Y-%m}", f"{taken[-1].first:%Y-%m}")
+        for each in months:
+            if not each.is_mostly_in:
+                yield Stretch("day", each.since.isoformat(), each.until.isoformat())
+                continue
+            for first, after in (
+                (each.first, each.since),
+                (each.until + timedelta(days=1), each.after),
+            ):
+                if first < after:
+                    last = after - timedelta(days=1)
+                    yield Stretch("day", first.isoformat(), last.isoformat(), -1)
+
+    def series(self, zone: ZoneInfo) -> list[Stretch]:
+        """The sums of each moment of a series over them."""
+        if self.grain == "hour":
+            return [self.hours(zone)]
+        if self.grain == "day":
+            return [Stretch("day", self.since.isoformat(), self.until.isoformat())]
+        return list(self.whole())
 
     def hours(self, zone: ZoneInfo) -> Stretch:
         """Their hours: 23 or 25 on a day on which the clocks change."""
@@ -117,11 +134,28 @@ class Days:
         days = [(self.since + timedelta(days=n)).isoformat() for n in range(self.count)]
         return days if self.grain == "day" else sorted({day[:7] for day in days})
 
+    def _months(self) -> Iterator[_Month]:
+        first = self.since.replace(day=1)
+        while first <= self.until:
+            after = (first + timedelta(days=32)).replace(day=1)
+            until = min(self.until, after - timedelta(days=1))
+            yield _Month(first, max(self.since, first), until, after)
+            first = after
+
+
+class _Month(NamedTuple):
+    """A month of a range: its first day, the range's first and last in it, the next month."""
+
+    first: date
+    since: date
+    until: date
+    after: date
+
+    @property
+    def is_mostly_in(self) -> bool:
+        return 2 * ((self.until - self.since).days + 1) > (self.after - self.first).days
+
 
 def local_hour(at: datetime, zone: ZoneInfo) -> str:
     """An hour of the day as a tenant's clock shows it, with its distance from UTC."""
     return at.astimezone(zone).isoformat(timespec="minutes")
-
-
-def _next_month(day: date) -> date:
-    return (day.replace(day=1) + timedelta(days=32)).replace(day=1)

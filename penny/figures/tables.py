@@ -99,7 +99,7 @@ def series(found: Range) -> list[Json]:
         {
             "at": point,
             **{figure.name: _rounded(value_of(figure, parts)) for figure in FIGURES},
-            **{f"p{round(share * 100)}": parts.quantile_ms("total", share) for share in SHARES},
+            **_marks(parts, "total"),
         }
         for point, parts in found.by_point.items()
     ]
@@ -133,7 +133,7 @@ def _latency(way: tuple[str, str], parts: Sum) -> Iterable[Json]:
     for stage in STAGES:
         if not parts[f"timed:{stage}"]:
             continue
-        marks = {f"p{round(share * 100)}": parts.quantile_ms(stage, share) for share in SHARES}
+        marks = _marks(parts, stage)
         yield {
             "stage": stage,
             "mode": way[0],
@@ -145,6 +145,12 @@ def _latency(way: tuple[str, str], parts: Sum) -> Iterable[Json]:
                 f"figure_{name}": f"slow:{stage}:{bucket_of(ms or 0)}" for name, ms in marks.items()
             },
         }
+
+
+def _marks(parts: Sum, stage: str) -> dict[str, int | None]:
+    """``p50``, ``p95`` …: the quantiles of a stage."""
+    found = parts.quantiles_ms(stage, SHARES)
+    return {f"p{round(share * 100)}": ms for share, ms in zip(SHARES, found, strict=True)}
 
 
 def _way(way: tuple[str, str], parts: Sum) -> Json:

@@ -107,7 +107,7 @@ class RealtimeDoor:
         self._config = config
         self._gate = gate
         self._secrets = secrets
-        self._wall_clock = wall_clock
+        self.wall_clock = wall_clock
         self.calls: dict[str, LiveCall] = {}
 
     def add_to(self, app: web.Application) -> None:
@@ -203,7 +203,7 @@ class RealtimeDoor:
             session_id=asked.spec.session_id,
             model=asked.model or DEFAULT_MODEL,
             may_rename=None if asked.model else lambda name: name not in MODEL_MODES,
-            expires_at=int(self._wall_clock() + limits.max_s),
+            expires_at=int(self.wall_clock() + limits.max_s),
             penny_events=asked.penny_events,
             check=asked.policy.check_event,
             max_message_bytes=self._gate.max_message_bytes(asked.policy),

@@ -212,7 +212,7 @@ class WebRtcDoor:
                 session = speaker.info["session"]
                 peer = self._peers.make()
                 clock = asyncio.get_running_loop().time
-                edge = WebRtcEdge(channel, events, session, peer, clock)
+                edge = WebRtcEdge(channel, events, session, peer, clock, self._door.wall_clock)
                 try:
                     answer = await peer.answer(
                         offer, on_audio=edge.hear, on_channel=channel.open, on_gone=channel.lost

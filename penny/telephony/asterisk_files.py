@@ -161,6 +161,7 @@ def _trunk(line: Trunk) -> Iterator[Section]:
                 ("retry_interval", "60"),
                 ("max_retries", "1000000"),  # Asterisk's ten would give up after ten minutes
                 ("forbidden_retry_interval", "600"),
+                ("fatal_retry_interval", "600"),  # else a single 404 stops it for good
             ],
         )
 

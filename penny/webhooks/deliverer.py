@@ -41,9 +41,9 @@ REST_S, LONGEST_REST_S = 5.0, 300.0
 TIDY_S = 600.0
 LOOK_S = 10.0
 GRACE_S = 3.0
-AHEAD = 4
-"""Times its places, what is claimed ahead of a quick endpoint: a transaction for many."""
-QUICK_MS = 250
+AHEAD_MS, MOST_AHEAD = 500, 512
+"""What an endpoint takes in so long, at its last pace, is claimed ahead of it: a transaction for
+many, and the next one while they are sent."""
 GATHER_S = 0.02
 """Results of so long are written in one transaction."""
 AGAIN_S = 1.0
@@ -64,9 +64,8 @@ class _Lane:
         self.breaker = CircuitBreaker(FAULTS, REST_S, LONGEST_REST_S)
         self.under_way = 0
         self.paused_until_s = float("-inf")
-        self.queue: deque[Delivery] = deque()
-        """Claimed, and not begun."""
-        self.claimed_s = 0.0
+        self.queue: deque[tuple[float, Delivery]] = deque()
+        """Claimed, and not begun; each with when it was claimed."""
         self.took_ms = float("inf")
         self.is_gone = False
         """It answered 410, which is not written down yet."""
@@ -174,16 +173,28 @@ class Deliverer:
             lane.news.clear()
             is_more = False
             try:
-                if lane.queue and (self._is_resting(lane) or self._is_stale(lane)):
+                if self._is_stale(lane) or (lane.queue and self._is_resting(lane)):
                     await self._give_back(lane)
-                elif len(lane.queue) < lane.endpoint.concurrency and self._room(lane):
-                    is_more = await self._claim(lane)
+                elif wanted := self._wanted(lane):
+                    is_more = await self._claim(lane, wanted)
             except StoreUnavailable as error:
                 self._note_fault(error.message)
-            for _ in range(min(self._room(lane), len(lane.queue))):
-                self._begin(lane, lane.queue.popleft())
-            if not (is_more and self._room(lane)):
+            self._begin_some(lane)
+            if not (is_more and self._wanted(lane)):
                 await _wait(lane.news, self._poll_s)
+
+    def _begin_some(self, lane: _Lane) -> None:
+        """Begin what was claimed, as far as there is room; the next claim may be under way."""
+        while lane.queue and self._room(lane) and not self._is_stale(lane):
+            self._begin(lane, lane.queue.popleft()[1])
+
+    def _wanted(self, lane: _Lane) -> int:
+        """How many to claim now; 0 while enough is at hand."""
+        places, at_hand = lane.endpoint.concurrency, len(lane.queue)
+        ahead = min(MOST_AHEAD, int(places * AHEAD_MS / max(1, lane.took_ms)))
+        if at_hand > ahead // 2 or self._is_resting(lane):
+            return 0
+        return self._room(lane) + ahead - at_hand
 
     def _room(self, lane: _Lane) -> int:
         """How many attempts may be begun now."""
@@ -199,25 +210,21 @@ class Deliverer:
         return is_paused or lane.is_gone or lane.breaker.state(self._now_s()) == "open"
 
     def _is_stale(self, lane: _Lane) -> bool:
-        """Whether what waits here would be sent when its lease may be over."""
-        return self._now_s() - lane.claimed_s > self._lease_s / 2
+        """Whether what waits here longest would be sent when its lease may be over."""
+        return bool(lane.queue) and self._now_s() - lane.queue[0][0] > self._lease_s / 2
 
-    async def _claim(self, lane: _Lane) -> bool:
-        """Take what fits, and ahead of a quick endpoint; whether there may be more."""
-        now_ms, room = round(self._wall_clock() * 1000), self._room(lane)
-        ahead = AHEAD * lane.endpoint.concurrency if lane.took_ms < QUICK_MS else 0
-        limit = max(1, room + ahead - len(lane.queue))
-        if not lane.queue:
-            lane.claimed_s = self._now_s()
+    async def _claim(self, lane: _Lane, limit: int) -> bool:
+        """Take so many at most; whether there may be more."""
+        now_ms, now_s = round(self._wall_clock() * 1000), self._now_s()
         lease_ms = round(self._lease_s * 1000)
         claimed = await self.outbox.claim(lane.endpoint.name, limit, now_ms, lease_ms)
         self._note_fault("")
-        lane.queue += claimed
+        lane.queue += ((now_s, each) for each in claimed)
         return len(claimed) == limit
 
     async def _give_back(self, lane: _Lane) -> None:
         """What was claimed and not begun is due again."""
-        claimed, lane.queue = list(lane.queue), deque()
+        claimed, lane.queue = [each for _, each in lane.queue], deque()
         await self.outbox.release(claimed)
 
     def _begin(self, lane: _Lane, delivery: Delivery) -> None:
@@ -255,6 +262,8 @@ class Deliverer:
             )
         self._done.append(Outcome(delivery, endpoint.name, answer, state, due_ms, now_ms))
         self._is_done.set()
+        if not self._is_closing:
+            self._begin_some(lane)
 
     async def _send(self, event: Event, endpoint: Endpoint) -> Answer:
         try:

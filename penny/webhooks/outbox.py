@@ -56,15 +56,15 @@ BATCH = 200
 """Rows of one clean-up."""
 
 
-_SETTLED = (
-    update(deliveries)
-    .where(
-        deliveries.c.id == bindparam("held"),
-        deliveries.c.attempts == bindparam("claimed"),
-        deliveries.c.state == "waiting",
-    )
-    .values({name: bindparam(f"new_{name}") for name in ("state", "due_ms", "tried_ms", "log")})
+_HELD = update(deliveries).where(
+    deliveries.c.id == bindparam("held"),
+    deliveries.c.attempts == bindparam("claimed"),
+    deliveries.c.state == "waiting",
 )
+_SETTLED = _HELD.values(
+    {name: bindparam(f"new_{name}") for name in ("state", "due_ms", "tried_ms", "log")}
+)
+_RELEASED = _HELD.values(due_ms=0, attempts=deliveries.c.attempts - 1)
 
 
 def _settled(outcome: Outcome) -> Json:
@@ -199,11 +199,10 @@ class Outbox:
             rows = {row.event_id: row for row in await connection.execute(taken)}
             found = await connection.execute(select(events).where(events.c.id.in_(list(rows))))
             told = {event.id: event for event in read_events(found)}
-            await connection.execute(
-                update(deliveries)
-                .where(deliveries.c.id.in_([r.id for r in rows.values() if r.event_id not in told]))
-                .values(state="dead")
-            )
+            if unread := [row.id for row in rows.values() if row.event_id not in told]:
+                await connection.execute(
+                    update(deliveries).where(deliveries.c.id.in_(unread)).values(state="dead")
+                )
         return [
             Delivery(row.id, told[row.event_id], row.attempts, row.log)
             for row in sorted(rows.values(), key=lambda row: row.id)
@@ -214,11 +213,9 @@ class Outbox:
         """Give back what was claimed and not tried. Raises StoreUnavailable."""
         if not claimed:
             return
+        held = [{"held": each.id, "claimed": each.attempts} for each in claimed]
         async with self.database.begin() as connection:
-            for each in claimed:
-                held = and_(deliveries.c.id == each.id, deliveries.c.attempts == each.attempts)
-                back = {"due_ms": 0, "attempts": each.attempts - 1}
-                await connection.execute(update(deliveries).where(held).values(back))
+            await connection.execute(_RELEASED, held)
 
     async def settle(self, outcomes: Sequence[Outcome]) -> list[str]:
         """Write down what came of attempts; the names of endpoints that are disabled by it.

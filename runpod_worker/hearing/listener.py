@@ -18,7 +18,7 @@ from penny.audio.ring import PreRoll
 from penny.realtime.commands import IdleTimeout, SpeechStarted, SpeechStopped
 from penny.turns.completeness import judge_text
 from penny.turns.endpointing import Endpointing
-from penny.turns.levels import Levels
+from penny.turns.levels import PIECE_MS, Levels
 from penny.turns.overlap import FAR_DB, Overlap
 from penny.turns.segmenter import Paused, Resumed, Segmenter, SegmenterSettings, Started, Stopped
 from runpod_worker.hearing.agent_voice import AgentVoice
@@ -36,9 +36,9 @@ Json = dict[str, Any]
 Report = Callable[[SpeechStarted | SpeechStopped | IdleTimeout], None]
 
 BYTES_PER_MS = STT_RATE_HZ * 2 // 1000
-PIECE_BYTES = 48 * 96
-"""Three windows of 24 kHz audio: speech that begins and ends within one append is heard as speech
-that comes live is, and the pre-roll reaches back to its start."""
+PIECE_BYTES = 48 * PIECE_MS
+"""Of 24 kHz audio: what comes in one append is heard as speech that comes live is; its levels are
+those of its moments, and the pre-roll reaches back to its start."""
 WORDS_WAIT_MS = 1200
 """Silence in which the words of speech over Penny may still come, before it is let go."""
 FAR_LEAST_MS = 600
@@ -196,10 +196,7 @@ class TurnListener:
         ms = len(pcm) / BYTES_PER_MS
         self._heard_ms += ms
         if self._detection is None:
-            if self._utterance is None:
-                self._begin_utterance(0)
-            assert self._utterance is not None
-            self._utterance.feed(pcm)
+            (self._utterance or self._begin_utterance(0)).feed(pcm)
             return
         self._pre_roll.feed(pcm)
         self._judge.feed(pcm)

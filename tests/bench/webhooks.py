@@ -31,6 +31,10 @@ from penny.webhooks.sender import Sender
 from penny.webhooks.signing import sign, write_body
 
 
+LOOK_S = 0.25
+"""Counting what waits is work for the database too."""
+
+
 async def _receive() -> None:
     """The receiver: tells its port on stdout, and answers until stdin ends."""
 
@@ -94,10 +98,10 @@ async def _delivered(told: list[Event], endpoint: Endpoint, folder: Path) -> tup
     looks = 0
     while (backlog := (await outbox.backlog())["crm"]).waiting:
         oldest_s = time.perf_counter() - began_s
-        if looks % 20 == 0:
+        if looks % 4 == 0:
             print(f"  {backlog.waiting:6} wait, the oldest for {oldest_s:5.1f} s", flush=True)
         looks += 1
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(LOOK_S)
     took_s = time.perf_counter() - began_s
     await deliverer.aclose()
     await sender.aclose()

@@ -23,6 +23,8 @@ CASES = (
     "system item",
     "out of band",
     "transcription",
+    "MCP",
+    "keys",
 )
 CASE_LIMIT_S = 40.0
 RATE_HZ = 24_000
@@ -32,19 +34,29 @@ QUESTION = "¿Cuál es el horario de atención?"
 INTERRUPTION = "Espera un momento, por favor"
 TOOL_REQUEST = "Quiero consultar la factura F-2024-1234"
 TOOL_NAME = "consultar_factura"
+TOOL_DESCRIPTION = "Consulta el estado de una factura"
 TOOL_OUTPUT = "La factura está pendiente de pago."
+MCP_SERVER = {"type": "mcp", "server_label": "almacen"}
+MCP_REQUEST = "Quiero consultar el pedido P-2024-1234"
+MCP_TOOL = "consultar_pedido"
+"""Which the sample company of ``penny demo`` does not have: its own actions answer first."""
+MCP_DESCRIPTION = "Consulta el estado de un pedido"
+MCP_OUTPUT = "pendiente de pago"
+KEYS = "159#"
 
 Json = dict[str, Any]
 Case = Callable[["Penny"], Awaitable[None]]
 
 
 class Penny:
-    """Where she listens, and speech to say to her (PCM16 at 24 000 Hz)."""
+    """Where she listens, speech to say to her (PCM16 at 24 000 Hz), and an MCP server that she may
+    reach (its address; '' where the run has none)."""
 
-    def __init__(self, url: str, speech: Path) -> None:
+    def __init__(self, url: str, speech: Path, mcp_url: str) -> None:
         self.http_url = url
         self.ws_url = url.replace("http", "ws", 1)
         self.folder = speech
+        self.mcp_url = mcp_url
         self.question = (speech / "question.pcm").read_bytes()
         self.interruption = (speech / "interruption.pcm").read_bytes()
 
@@ -71,6 +83,8 @@ async def run_all(client: str, penny: Penny, cases: dict[str, Case]) -> None:
     """Run each case on its own and print one line of JSON for it."""
     for name, case in cases.items():
         assert name in CASES, name
+        if name == "MCP" and not penny.mcp_url:
+            continue
         problem = ""
         try:
             async with asyncio.timeout(CASE_LIMIT_S):
@@ -82,4 +96,5 @@ async def run_all(client: str, penny: Penny, cases: dict[str, Case]) -> None:
 
 
 def main(client: str, cases: dict[str, Case]) -> None:
-    asyncio.run(run_all(client, Penny(sys.argv[1], Path(sys.argv[2])), cases))
+    url, folder, mcp_url = sys.argv[1:]
+    asyncio.run(run_all(client, Penny(url, Path(folder), mcp_url), cases))

@@ -142,7 +142,7 @@ async def function_call(penny: cases.Penny) -> None:
     properties = {"id": {"type": "string"}}
     tool = {
         "name": cases.TOOL_NAME,
-        "description": "Consulta el estado de una factura",
+        "description": cases.TOOL_DESCRIPTION,
         "parameters": {
             "type": "object",
             "properties": properties,
@@ -158,6 +158,14 @@ async def function_call(penny: cases.Penny) -> None:
         await talk.hear()
 
 
+async def keys(penny: cases.Penny) -> None:
+    async with talking(penny, write_quiet(penny)) as talk:
+        await talk.page.evaluate("(keys) => press(keys)", cases.KEYS)
+        kind = "input_audio_buffer.dtmf_event_received"
+        told = f"events.filter(({{ type }}) => type === '{kind}').map(({{ event }}) => event)"
+        await talk.page.wait_for_function(f"() => {told}.join('') === '{cases.KEYS}'", timeout=0)
+
+
 def write_quiet(penny: cases.Penny) -> Path:
     return write_microphone(penny.folder / "quiet.wav", bytes(2 * cases.RATE_HZ * 10))
 
@@ -170,5 +178,6 @@ if __name__ == "__main__":
             "interruption": interruption,
             "function call": function_call,
             "text turn": text_turn,
+            "keys": keys,
         },
     )

@@ -15,7 +15,7 @@ from tests.conformance import cases
 TOOL = {
     "type": "function",
     "name": cases.TOOL_NAME,
-    "description": "Consulta el estado de una factura",
+    "description": cases.TOOL_DESCRIPTION,
     "parameters": {
         "type": "object",
         "properties": {"id": {"type": "string"}},
@@ -39,6 +39,12 @@ class Talk:
             assert event.type != "error", event.error.message
             if event.type == kind:
                 return event
+
+    async def until_item(self, kind: str) -> Any:
+        """An item of this type, once it is whole."""
+        while (item := (await self.until("conversation.item.done")).item).type != kind:
+            pass
+        return item
 
     async def say(self, pcm: bytes) -> None:
         async def send(frame: bytes) -> None:
@@ -169,6 +175,26 @@ async def out_of_band(penny: cases.Penny) -> None:
         assert all(response.status == "completed" for response in ended)
 
 
+async def mcp(penny: cases.Penny) -> None:
+    """The server's tools are listed, a call waits for the client's word, and its output is told."""
+    server = {**cases.MCP_SERVER, "server_url": penny.mcp_url, "require_approval": "always"}
+    async with talking(penny, tools=[server]) as talk:
+        listed = await talk.until_item("mcp_list_tools")
+        assert [tool.name for tool in listed.tools] == [cases.MCP_TOOL]
+        await talk.write(cases.MCP_REQUEST)
+        await talk.connection.response.create()
+        asked = await talk.until_item("mcp_approval_request")
+        assert (asked.server_label, asked.name) == ("almacen", cases.MCP_TOOL)
+        answer = {"type": "mcp_approval_response", "approval_request_id": asked.id}
+        await talk.connection.conversation.item.create(item={**answer, "approve": True})
+        call = await talk.until_item("mcp_call")
+        assert "P-2024-1234" in call.arguments
+        assert call.output == cases.MCP_OUTPUT
+        await talk.connection.response.create()
+        done = await talk.until("response.done")
+        assert done.response.output[0].content[0].transcript
+
+
 if __name__ == "__main__":
     cases.main(
         "openai",
@@ -179,5 +205,6 @@ if __name__ == "__main__":
             "text turn": text_turn,
             "system item": system_item,
             "out of band": out_of_band,
+            "MCP": mcp,
         },
     )

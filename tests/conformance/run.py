@@ -1,9 +1,10 @@
 """`make conformance`: unmodified clients from PyPI and npm talk with Penny, in both modes.
 
 Starts Penny as a user would: private, then EXTERNAL with a second Penny for the vendor (`penny
-demo`); with TLS for the client that takes nothing else. PENNY_URL names one that runs instead. Each
-client works in its own process and environment. Prints a table client x case for each mode, and
-writes it into README.md beside this file; exit code 1 when any cell failed.
+demo`); with TLS for the client that takes nothing else; with an MCP server that it may reach.
+PENNY_URL names one that runs instead, without MCP. Each client works in its own process and
+environment. Prints a table client x case for each mode, and writes it into README.md beside this
+file; exit code 1 when any cell failed.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ import trustme
 import yaml
 
 from tests.conformance import cases
+from tests.doubles.http import serving
+from tests.doubles.mcp_server import McpServer, tool
 from tests.doubles.speech import silence, speak
 
 
@@ -94,16 +97,19 @@ def write_tls(folder: Path) -> tuple[dict[str, str], Path]:
     return {"cert": str(cert), "key": str(key)}, trusted
 
 
-def write_config(folder: Path, mode: str, tls: dict[str, str]) -> Path:
-    """A mode's own penny.yaml with ``gateway.tls``, its folders where they were."""
-    source = ROOT / CONFIGS[mode]
+def write_config(name: str, folder: Path, mcp_url: str, tls: dict[str, str] | None = None) -> Path:
+    """That penny.yaml with an MCP server and ``gateway.tls``, its folders where they were."""
+    source = ROOT / name
     sections = yaml.safe_load(source.read_text())
+    sections.setdefault("privacy", {})["mcp_servers"] = [mcp_url]
     sections.setdefault("gateway", {})["tls"] = tls
+    kept = {"folder": str(folder / "calls"), "url": f"sqlite:///{folder / 'calls.sqlite'}"}
+    sections["calls"] = {**sections.get("calls", {}), **kept}
     for section, name in (("kb", "documents"), ("kb", "index"), ("keys", "file")):
         given = sections.get(section, {}).get(name)
         if given:
             sections[section][name] = str((source.parent / given).resolve())
-    written = folder / f"{mode}.yaml"
+    written = folder / f"{'tls-' if tls else ''}{source.name}"
     written.write_text(yaml.safe_dump(sections, allow_unicode=True))
     return written
 
@@ -155,7 +161,9 @@ def waver(pcm: bytes) -> bytes:
     return np.interp(when, at, samples).astype("<i2").tobytes()
 
 
-async def run_client(client: Client, url: str, folder: Path, trusted: Path) -> Results:
+async def run_client(
+    client: Client, url: str, folder: Path, trusted: Path, mcp_url: str
+) -> Results:
     """What each case of one client came to; '' is passed."""
     results: Results = {}
     with (folder / f"{client.name}.log").open("ab") as log:
@@ -163,6 +171,7 @@ async def run_client(client: Client, url: str, folder: Path, trusted: Path) -> R
             *client.command,
             url,
             str(folder),
+            mcp_url,
             stdin=DEVNULL,
             stdout=PIPE,
             stderr=log,
@@ -188,19 +197,32 @@ async def run_client(client: Client, url: str, folder: Path, trusted: Path) -> R
 
 async def run_mode(mode: str, folder: Path) -> Results:
     tls, trusted = write_tls(folder)
-    config = write_config(folder, mode, tls)
+    server = McpServer([tool(cases.MCP_TOOL, cases.MCP_DESCRIPTION)])
     results: Results = {}
-    for secure, options in ((False, ()), (True, ("--config", str(config)))):
-        places = asyncio.Semaphore(AT_ONCE)
-        async with running_penny(folder, mode, *options) as url:
+    async with serving({"POST /mcp": server.handle, "DELETE /mcp": server.handle}) as address:
+        url = f"{address}/mcp"
+        options = ["--speaker-config", str(write_config(CONFIGS["SELF_HOSTED"], folder, url))]
+        for secure in (None, tls):
+            config = write_config(CONFIGS[mode], folder, url, secure)
+            more = ["--config", str(config), *(options if mode == "EXTERNAL" else ())]
+            chosen = [client for client in CLIENTS if client.tls == bool(secure)]
+            async with running_penny(folder, mode, *more) as penny:
+                reached = "" if "PENNY_URL" in os.environ else url
+                results.update(await run_clients(chosen, penny, folder, trusted, reached))
+    return results
 
-            async def work(client: Client, url: str = url, places: Any = places) -> Results:
-                async with places:
-                    return await run_client(client, url, folder, trusted)
 
-            chosen = [client for client in CLIENTS if client.tls == secure]
-            for part in await asyncio.gather(*map(work, chosen)):
-                results.update(part)
+async def run_clients(clients: Sequence[Client], *about: Any) -> Results:
+    """What they came to, some side by side."""
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def work(client: Client) -> Results:
+        async with places:
+            return await run_client(client, *about)
+
+    results: Results = {}
+    for part in await asyncio.gather(*map(work, clients)):
+        results.update(part)
     return results
 
 

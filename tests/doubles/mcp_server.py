@@ -14,11 +14,11 @@ Json = dict[str, Any]
 VERSION = "2025-06-18"
 
 
-def tool(name: str, *, read_only: bool = False) -> Json:
+def tool(name: str, about: str = "", *, read_only: bool = False) -> Json:
     properties = {"id": {"type": "string"}}
     schema = {"type": "object", "properties": properties, "required": ["id"]}
-    about = {"name": name, "description": f"Tool {name}", "inputSchema": schema}
-    return {**about, "annotations": {"readOnlyHint": read_only}}
+    described = {"name": name, "description": about or f"Tool {name}", "inputSchema": schema}
+    return {**described, "annotations": {"readOnlyHint": read_only}}
 
 
 class McpServer:
@@ -33,8 +33,8 @@ class McpServer:
     def __init__(self, tools: list[Json], *, streams: bool = False) -> None:
         self._pages = [tools[at : at + 2] for at in range(0, len(tools), 2)] or [[]]
         self._streams = streams
-        self._is_greeted = False
         self._begun = 0
+        self._greeted: set[str] = set()
         self.sessions: set[str] = set()
         self.refusal: str | None = None
         self.body: str | None = None
@@ -59,21 +59,22 @@ class McpServer:
         if method == "initialize":
             assert "Mcp-Session-Id" not in request.headers
             self._begun += 1
-            self.sessions.add(f"mcp-session-{self._begun}")
-            self._is_greeted = False
+            begun = f"mcp-session-{self._begun}"
+            self.sessions.add(begun)
             result: Json = {"protocolVersion": VERSION, "capabilities": {"tools": {}}}
             result["serverInfo"] = {"name": "double", "version": "1"}
-            return await self._answer(request, message, {"result": result})
+            return await self._answer(request, message, {"result": result}, begun)
         session = request.headers.get("Mcp-Session-Id")
-        if session not in self.sessions:
+        if session is None or session not in self.sessions:
             return web.Response(status=404 if session else 400)
         if request.headers.get("MCP-Protocol-Version") != VERSION:
             return web.Response(status=400)
         if method == "notifications/initialized":
-            self._is_greeted = True
+            self._greeted.add(session)
             return web.Response(status=202)
-        assert self._is_greeted, "asked before it was greeted"
-        return await self._answer(request, message, await self._do(method, message["params"]))
+        assert session in self._greeted, "asked before it was greeted"
+        done = await self._do(method, message["params"])
+        return await self._answer(request, message, done, session)
 
     async def _do(self, method: str, params: Json) -> Json:
         if self.refusal is not None:
@@ -91,9 +92,11 @@ class McpServer:
         content = [{"type": "text", "text": text}]
         return {"result": {"content": content, "isError": self.fails}}
 
-    async def _answer(self, request: web.Request, to: Json, answer: Json) -> web.StreamResponse:
+    async def _answer(
+        self, request: web.Request, to: Json, answer: Json, session: str
+    ) -> web.StreamResponse:
         message = {"jsonrpc": "2.0", "id": to["id"], **answer}
-        headers = {"Mcp-Session-Id": f"mcp-session-{self._begun}"}
+        headers = {"Mcp-Session-Id": session}
         if to["method"] == "tools/call" and self.body is not None:
             body = self.body.replace("ID", str(to["id"]))
             return web.Response(text=body, content_type="application/json")

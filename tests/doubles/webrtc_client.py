@@ -46,7 +46,7 @@ class WebRtcCaller:
 
     async def call(self, offered: aiohttp.FormData | None = None, **headers: str) -> Any:
         """Offer and take the answer; returns the HTTP answer."""
-        self.connection.add_track(self._track)
+        self._sender = self.connection.add_track(self._track)
         self.connection.on("track", self._hear)
         self.channel.on("message", lambda event: self._take(event.data))
         self.channel.on("close", lambda _event: self._close())
@@ -98,6 +98,11 @@ class WebRtcCaller:
             await self._writer.write(webrtc.AudioData(data))
             due = began + (number + 1) * PIECE_MS / 1000
             await asyncio.sleep(max(0.0, due - loop.time()))
+
+    def press(self, keys: str) -> None:
+        """Press them one after the other; they leave while something is said."""
+        assert self._sender.dtmf is not None
+        self._sender.dtmf.insert_dtmf(keys, 100, 70)
 
     async def until(self, kind: str, count: int = 1) -> Json:
         """The ``count``-th event of that type."""

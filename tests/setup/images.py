@@ -225,7 +225,10 @@ def started(image: Image, work: Path, environment: Mapping[str, str]) -> Iterato
     log = work / f"{image.name}.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            root.command(f"exec {line}", writable=[volume.text]), stdout=out, stderr=out
+            root.command(f"exec {line}", writable=[volume.text]),
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
         )
     try:
         yield port
@@ -233,7 +236,8 @@ def started(image: Image, work: Path, environment: Mapping[str, str]) -> Iterato
         print(log.read_text("utf-8", "replace"), file=sys.stderr)
         raise
     finally:
-        process.send_signal(signal.SIGKILL)  # of unshare: all that is in its space goes with it
+        # The whole group: what unshare would kill with itself forgets that as it changes its user.
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 

@@ -70,8 +70,10 @@ class MediaWire(AsteriskWire):
         self._command("MARK_MEDIA", correlation_id=name)
 
     def flush(self) -> None:
+        """Keys that sound are let sound."""
         self._keys.flush()
-        self._command("FLUSH_MEDIA")
+        if not self._keys.are_sounding:
+            self._command("FLUSH_MEDIA")
 
     @property
     def is_open(self) -> bool:

@@ -16,8 +16,12 @@ CONCEALED_MS = 60
 """A longer gap would sound like a machine: it fades to silence until then."""
 PATIENCE_MS = 100
 """A line that brought nothing for so long beyond its last frame is taken to be silent."""
-AHEAD_MS = 100
-"""Audio that came late and was filled by the clock before: more of both than the clock has run."""
+PAUSE_MS, SILENT = 60, 80
+"""So much in a row below this peak of PCM16 is a pause."""
+PAUSE_PATIENCE_MS = 30
+"""In a pause nothing is lost by filling sooner, and a turn ends in time though frames are late."""
+AHEAD_MS = 15
+"""Quiet frames that come after the clock has filled their place go, beyond so much."""
 QUIET = 250
 """Peak of PCM16 below which a frame is no speech, and may go where there is too much audio."""
 MOST_MS = 10_000
@@ -93,29 +97,40 @@ class Arrivals:
         """When the last frame that came was over."""
         self._covered_ms = 0
         """Filled by the clock since that frame."""
+        self._owed_ms = 0.0
+        """Filled by the clock in all, and not yet told to be lost, nor left out again."""
+        self._silent_ms = 0.0
+        """Of the last frames that came, in a row."""
         self._begun_s: float | None = None
+        """When the audio began, by the frames that were the least late."""
         self._passed_ms = 0.0
         """Audio given in all, since the first frame began."""
         self.concealed_ms = 0
         self.dropped_ms = 0.0
 
     def take(self, pcm: bytes, now_s: float, at: int | None = None) -> bytes:
-        """A frame that came, behind what fills the gap before it; b"" for a quiet one where a
-        stall's audio came after all, so that the caller's clock does not stay behind by the stall.
+        """A frame that came, behind what fills the gap before it; b"" for a quiet one whose place
+        the clock has filled, so that the caller's clock does not run ahead.
 
         Args:
             at: its timestamp as the carrier counts: milliseconds or samples, which is found out.
         """
         samples = len(pcm) // 2
-        missing_ms = self._missing_ms(samples, at) - self._covered_ms
+        missing_ms = self._missing_ms(samples, at)
+        told_ms = min(missing_ms, self._owed_ms)
+        self._owed_ms -= told_ms
         self._covered_ms = 0
         self._until_s = now_s
-        length_ms = samples * 1000 / self._rate_hz
+        length_ms, peak = samples * 1000 / self._rate_hz, _peak(pcm)
+        self._silent_ms = self._silent_ms + length_ms if peak < SILENT else 0.0
         if self._begun_s is None:
             self._begun_s = now_s - length_ms / 1000
-        filled = self._fill(missing_ms) if missing_ms > 0 else b""
-        ahead_ms = self._passed_ms + length_ms - (now_s - self._begun_s) * 1000
-        if ahead_ms > AHEAD_MS and not filled and _peak(pcm) < QUIET:
+        filled = self._fill(round(missing_ms - told_ms)) if missing_ms > told_ms else b""
+        ahead_ms = length_ms - self._behind_ms(now_s)
+        if ahead_ms > self._owed_ms:  # those before were later than this one
+            self._begun_s -= (ahead_ms - self._owed_ms) / 1000
+        if ahead_ms > AHEAD_MS and self._owed_ms >= length_ms and not filled and peak < QUIET:
+            self._owed_ms -= length_ms
             self.dropped_ms += length_ms
             return b""
         self._passed_ms += length_ms
@@ -125,12 +140,22 @@ class Arrivals:
         """What stands for a line that has been silent for too long; b"" while it is not."""
         if self._until_s is None:
             return b""
-        silent_ms = int((now_s - self._until_s) * 1000)
-        if silent_ms - self._covered_ms < 20 or silent_ms < PATIENCE_MS:
+        if self._silent_ms >= PAUSE_MS:
+            missing_ms, patience_ms = self._behind_ms(now_s), PAUSE_PATIENCE_MS
+        else:
+            missing_ms = (now_s - self._until_s) * 1000 - self._covered_ms
+            patience_ms = PATIENCE_MS - self._covered_ms
+        if missing_ms < max(20, patience_ms):
             return b""
-        missing_ms = (silent_ms - self._covered_ms) // 20 * 20
-        self._covered_ms += missing_ms
-        return self._fill(missing_ms)
+        filled_ms = int(missing_ms) // 20 * 20
+        self._covered_ms += filled_ms
+        self._owed_ms += filled_ms
+        return self._fill(filled_ms)
+
+    def _behind_ms(self, now_s: float) -> float:
+        """How far what was given is behind the clock."""
+        assert self._begun_s is not None
+        return (now_s - self._begun_s) * 1000 - self._passed_ms
 
     def _fill(self, ms: int) -> bytes:
         self.concealed_ms += ms

@@ -18,6 +18,7 @@ from penny.audio.format import AudioFormat
 from penny.edges.player import Cut
 from penny.edges.socket.typed import TypedWish
 from penny.edges.telephone.concealment import Arrivals
+from penny.edges.telephone.echo import FOUND_WITHIN_MS
 from penny.edges.telephone.first_words import FirstWords
 from penny.edges.telephone.keys import KEYS, Keys
 from penny.edges.telephone.playout import Playout
@@ -88,7 +89,11 @@ class PhoneEdge:
             at: the carrier's timestamp, in milliseconds or samples; None where it has none.
         """
         now_s = self._heard_s = self._clock()
-        pcm = self._wire.format.to_pcm16(audio)
+        echo = self.playout.echo
+        was_known = echo.gain > 0
+        pcm = echo.take(self._wire.format.to_pcm16(audio), now_s)
+        if echo.gain > 0 and not was_known:
+            self._ears.hush(FOUND_WITHIN_MS)
         self._ears.hear(self._arrivals.take(pcm, now_s, at), self._line)
 
     def press(self, key: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from penny.edges.playback import Playback
 from penny.edges.player import FRAME_MS, Cut, Frame, ItemHeard, ItemSent
+from penny.edges.telephone.echo import Echo
 from penny.edges.telephone.wire import Wire
 
 
@@ -42,6 +43,7 @@ class Playout:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
+        self.echo = Echo(wire.format.rate_hz)
         self._frame_bytes = wire.format.bytes_of(FRAME_MS)
         self._silence = wire.format.from_pcm16(bytes(2 * wire.format.rate_hz * FRAME_MS // 1000))
         self.playback = Playback(wire.format, lead_ms=wire.lead_ms)
@@ -53,6 +55,8 @@ class Playout:
         self._marked_ms = 0.0
         self._dry_at_s = 0.0
         """When the far side has played all that was sent."""
+        self._is_filling = False
+        """Whether the last that was sent is silence of ours."""
         self._number = 0
         self._is_told = False
         """Whether the far side returns marks at all."""
@@ -85,6 +89,7 @@ class Playout:
         """Send what this slot is due; silence where there is nothing and the wire needs it."""
         is_silent = not self.send_due(slot_s)
         if is_silent and self._wire.needs_audio and self._dry_at_s - slot_s < DRY_S:
+            self._is_filling = True
             self._send(self._silence, slot_s)
 
     def send_due(self, now_s: float) -> bool:
@@ -94,6 +99,7 @@ class Playout:
             match due:
                 case Frame(data=data, item_id=item_id, audio_ms=audio_ms):
                     has_sound = True
+                    self._drop_silence(now_s)
                     self._send(data + self._silence[len(data) : self._frame_bytes], now_s)
                     self._note_sent(item_id, audio_ms)
                 case ItemSent(item_id=item_id):
@@ -104,8 +110,21 @@ class Playout:
                     pass
         return has_sound
 
+    def _drop_silence(self, now_s: float) -> None:
+        """An answer does not wait for the silence that is queued before it: nothing else is, once
+        every mark has come back."""
+        is_queued = self._is_filling and self._wire.lead_ms and self._dry_at_s > now_s
+        self._is_filling = False
+        if is_queued and not self._marks:
+            self._wire.flush()
+            self._dry_at_s = 0.0
+            self.echo.drop(now_s)
+
     def _send(self, frame: bytes, slot_s: float) -> None:
-        self._dry_at_s = max(self._dry_at_s, slot_s) + FRAME_S
+        heard_s = max(self._dry_at_s, slot_s)
+        self._dry_at_s = heard_s + FRAME_S
+        if not self._is_filling:
+            self.echo.play(self._wire.format.to_pcm16(frame), heard_s)
         self._wire.play(frame)
 
     def marked(self, name: str, now_s: float) -> None:
@@ -123,16 +142,16 @@ class Playout:
     def flush(self, now_s: float) -> list[Cut]:
         """Drop all that was not heard, here and on the far side; what was heard of each item."""
         self._settle(now_s)
-        return self._dropped(self.playback.interrupt(now_s))
+        return self._dropped(self.playback.interrupt(now_s), now_s)
 
     def take(self, event: Json, now_s: float) -> list[Cut]:
         """Take an event of the session's; what it cut, where it interrupted."""
         if event["type"] == "input_audio_buffer.speech_started":
             self._settle(now_s)
         cuts = self.playback.take(event, now_s)
-        return [] if cuts is None else self._dropped(cuts)
+        return [] if cuts is None else self._dropped(cuts, now_s)
 
-    def _dropped(self, cuts: list[Cut]) -> list[Cut]:
+    def _dropped(self, cuts: list[Cut], now_s: float) -> list[Cut]:
         """The next generation begins."""
         if cuts:
             self.generation += 1
@@ -140,6 +159,7 @@ class Playout:
             self._sent_ms.clear()
             self._wire.flush()
             self._dry_at_s = 0.0
+            self.echo.drop(now_s)
         return cuts
 
     def _settle(self, now_s: float) -> None:

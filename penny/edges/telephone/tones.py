@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from penny.audio.format import AudioFormat
+from penny.audio.keypad import COLUMNS_HZ, KEYPAD, ROWS_HZ
 from penny.edges.player import FRAME_MS
 
 
-ROWS_HZ = (697, 770, 852, 941)
-COLUMNS_HZ = (1209, 1336, 1477, 1633)
-KEYPAD = ("123A", "456B", "789C", "*0#D")
 TONE_MS = PAUSE_MS = 100
 WAIT_MS = 500
 """Of a ``w``."""

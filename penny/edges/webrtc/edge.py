@@ -2,7 +2,8 @@
 
 The channel is a Realtime client like one on a socket (``RealtimeEdge``). What is added is
 playback, which on this carrier is the server's: audio is paced here, what was not heard is cut
-from the history here, and the client is told by ``output_audio_buffer.*`` events.
+from the history here, and the client is told by ``output_audio_buffer.*`` events. Keys that the
+caller presses sound as tones on the track: they are told, and not heard.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any
 
 import structlog
 
-from penny.audio.format import PCM24K
+from penny.audio.format import PCM24K, AudioFormat
+from penny.audio.keypad import KeyTones
 from penny.edges.playback import Playback
 from penny.edges.player import Cut, Frame, ItemHeard, ItemStarted
 from penny.edges.realtime.edge import RealtimeEdge
@@ -41,6 +43,7 @@ class WebRtcEdge:
             the playback.
         voice: plays what the caller is to hear; it gets 20 ms every 20 ms.
         clock: the loop's, seconds.
+        wall_clock: Unix time in seconds, at which a key is told to have come.
     """
 
     name = "webrtc"
@@ -52,6 +55,7 @@ class WebRtcEdge:
         session: Json,
         voice: Voice,
         clock: Callable[[], float],
+        wall_clock: Callable[[], float],
     ) -> None:
         self._channel = channel
         self._events = events
@@ -59,7 +63,8 @@ class WebRtcEdge:
         self._session = session
         self._clock = TrackClock(clock, self._send_frame)
         self._ears = TrackEars(self._to_session)
-        self.hear = self._ears.hear
+        self._tones = KeyTones(PCM24K)
+        self._wall_clock = wall_clock
         self._playback = Playback(PCM24K, lead_ms=0)
         self._playback.may_interrupt = interrupts(session)
         self._voice = voice
@@ -75,6 +80,16 @@ class WebRtcEdge:
         self._clock.start()
         self._ears.resume()
         self._events.start(self)
+
+    def hear(self, pcm: bytes, heard: AudioFormat) -> None:
+        """Take a piece of the caller's voice."""
+        if self._tones.line != heard:
+            self._tones = KeyTones(heard)
+        sound, keys = self._tones.take(pcm)
+        for key in keys:
+            pressed = {"event": key, "received_at": int(self._wall_clock())}
+            self._tell({"type": "input_audio_buffer.dtmf_event_received", **pressed})
+        self._ears.hear(sound, heard)
 
     def on_event(self, event: Json) -> None:
         """Take an event of the client's channel, or of a sideband connection."""

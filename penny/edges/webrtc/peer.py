@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import structlog
 import webrtc
@@ -24,6 +24,8 @@ from webrtc import (
     RTCConfiguration,
     RTCIceServer,
     RTCPeerConnection,
+    RTCRtpCodec,
+    RTCRtpReceiver,
     RTCSessionDescriptionInit,
 )
 
@@ -42,6 +44,7 @@ CONNECT_S = 20.0
 KEPT_CHUNKS = 100
 """Received pieces of 10 ms that wait for the loop: a second of a stalled gateway is not lost."""
 RATE_HZ = 24_000
+OPUS_CLOCK_HZ = 48_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +104,11 @@ class Peer:
         connection.on("icegatheringstatechange", lambda _event: self._follow_gathering(gathered))
         try:
             await connection.set_remote_description(RTCSessionDescriptionInit("offer", offer))
-            if not any(t.receiver.track.kind == "audio" for t in connection.get_transceivers()):
+            heard = [t for t in connection.get_transceivers() if t.receiver.track.kind == "audio"]
+            if not heard:
                 raise ProtocolError("sdp: the offer has no audio", field="sdp")
+            for transceiver in heard:
+                transceiver.set_codec_preferences(_codecs())
             # In a stream: a page plays ``event.streams[0]``, which a bare track does not have.
             connection.add_track(self._voice, webrtc.MediaStream([self._voice]))
             await connection.set_local_description(await connection.create_answer())
@@ -188,6 +194,19 @@ async def _read(track: MediaStreamTrack, on_audio: Callable[[bytes, AudioFormat]
             pcm = _read_mono(data)
             heard = AudioFormat("pcm16", round(data.sample_rate or 0))
         on_audio(pcm, heard)
+
+
+@cache
+def _codecs() -> list[RTCRtpCodec]:
+    """The engine's own, but for keys by Opus' clock alone: those that a browser sends by another
+    are taken for a sixth as long, and their tones are too short to be known."""
+    capabilities = RTCRtpReceiver.get_capabilities("audio")
+    assert capabilities is not None
+    return [each for each in capabilities.codecs if not _is_key_by_other_clock(each)]
+
+
+def _is_key_by_other_clock(codec: RTCRtpCodec) -> bool:
+    return codec.mime_type == "audio/telephone-event" and codec.clock_rate != OPUS_CLOCK_HZ
 
 
 def _ignore() -> None:

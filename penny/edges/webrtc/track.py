@@ -64,6 +64,11 @@ class TrackEars:
     def pause(self) -> None:
         self._is_paused = True
 
+    def hush(self, ms: int) -> None:
+        """The last of what waits, paused, turns out to be no voice: it is silence."""
+        size = min(len(self._unsent), PCM24K.bytes_of(ms))
+        self._unsent[len(self._unsent) - size :] = bytes(size)
+
     def resume(self) -> None:
         self._is_paused = False
         self._send()

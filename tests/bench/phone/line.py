@@ -189,7 +189,8 @@ async def measure_turn_end() -> Row:
     figures = percentiles(lost)
     figures["jitter_p95_ms"] = percentiles(late)["p95_ms"]
     what = "end of a turn with 5 % lost beside the same without; and with 60 ms of jitter, too"
-    return Row("E9", what, WIRE, figures, "p95 <= 40 ms (lost)", figures["p95_ms"] <= 40)
+    ok = max(figures["p95_ms"], figures["jitter_p95_ms"]) <= 40
+    return Row("E9", what, WIRE, figures, "p95 <= 40 ms, both", ok)
 
 
 async def measure_stale_input() -> Row:

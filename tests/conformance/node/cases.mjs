@@ -16,12 +16,17 @@ export const TOOL_SCHEMA = {
   required: ["id"],
 };
 
-const [url, speech] = process.argv.slice(2);
+export const MCP_LABEL = "almacen";
+export const MCP_REQUEST = "Quiero consultar el pedido P-2024-1234";
+export const MCP_OUTPUT = "pendiente de pago";
+
+const [url, speech, mcp] = process.argv.slice(2);
 export const penny = {
   http: url,
   ws: url.replace("http", "ws"),
   question: readFileSync(`${speech}/question.pcm`),
   interruption: readFileSync(`${speech}/interruption.pcm`),
+  mcp, // the address of an MCP server that Penny may reach, or ''
 };
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -77,6 +82,7 @@ export class Inbox {
 // Run each case on its own and print one line of JSON for it.
 export async function main(client, cases) {
   for (const [name, run] of Object.entries(cases)) {
+    if (name === "MCP" && !mcp) continue;
     let problem = "";
     const late = sleep(CASE_LIMIT_MS).then(() => {
       throw new Error(`took longer than ${CASE_LIMIT_MS / 1000} s`);

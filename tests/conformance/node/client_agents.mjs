@@ -1,4 +1,5 @@
 // agents-js over its WebSocket transport: `RealtimeSession` as its quickstart has it.
+import { hostedMcpTool } from "@openai/agents";
 import { OpenAIRealtimeWebSocket, RealtimeAgent, RealtimeSession, tool } from "@openai/agents/realtime";
 import * as cases from "./cases.mjs";
 
@@ -11,7 +12,8 @@ async function talking(tools, body) {
   });
   const inbox = new cases.Inbox();
   const seen = (type) => (...about) => inbox.push({ type, about });
-  for (const kind of ["audio", "audio_stopped", "audio_interrupted", "agent_end", "agent_tool_end"])
+  const kinds = ["audio", "audio_stopped", "audio_interrupted", "agent_end", "agent_tool_end"];
+  for (const kind of [...kinds, "tool_approval_requested", "mcp_tool_call_completed"])
     session.on(kind, seen(kind));
   session.on("transport_event", (event) => inbox.push(event));
   let failure = null;
@@ -72,4 +74,15 @@ await cases.main("agents-js", {
       const said = await inbox.type("response.output_audio_transcript.done");
       cases.check(said.transcript, "nothing was said");
     }),
+  MCP: () => {
+    const server = { serverLabel: cases.MCP_LABEL, serverUrl: cases.penny.mcp, requireApproval: "always" };
+    return talking([hostedMcpTool(server)], async (session, inbox) => {
+      await inbox.type("mcp_list_tools.completed");
+      session.sendMessage(cases.MCP_REQUEST);
+      const [, , asked] = (await inbox.type("tool_approval_requested")).about;
+      await session.approve(asked.approvalItem);
+      const [, , call] = (await inbox.type("mcp_tool_call_completed")).about;
+      cases.check(call.output === cases.MCP_OUTPUT, JSON.stringify(call));
+    });
+  },
 });

@@ -108,6 +108,21 @@ await cases.main("openai-node", {
       cases.check(done.response.conversation_id === null, "in the conversation");
       cases.check(done.response.metadata.topic === "aside", "no metadata");
     }),
+  MCP: () =>
+    talking(conversation, async (rt, inbox) => {
+      const server = { type: "mcp", server_label: cases.MCP_LABEL, server_url: cases.penny.mcp };
+      await configure(rt, inbox, { tools: [{ ...server, require_approval: "never" }] });
+      await inbox.type("mcp_list_tools.completed");
+      write(rt, cases.MCP_REQUEST);
+      rt.send({ type: "response.create" });
+      await inbox.type("response.mcp_call.completed");
+      const done = ({ type, item }) => type === "conversation.item.done" && item.type === "mcp_call";
+      const { item } = await inbox.until(done);
+      cases.check(item.output === cases.MCP_OUTPUT, JSON.stringify(item));
+      rt.send({ type: "response.create" });
+      const said = await inbox.type("response.output_audio_transcript.done");
+      cases.check(said.transcript, "nothing was said");
+    }),
   transcription: () =>
     talking({ intent: "transcription" }, async (rt, inbox) => {
       const transcription = { model: "gpt-4o-transcribe", language: "es" };

@@ -53,3 +53,10 @@ window.prepare = ({ url, key, tool: asked, instructions }) => {
     }
   };
 };
+
+// Keys of the phone's pad, as a page sends them.
+window.press = (keys) => {
+  const { peerConnection } = session.transport.connectionState;
+  const sender = peerConnection.getSenders().find(({ track }) => track?.kind === "audio");
+  sender.dtmf.insertDTMF(keys, 100, 70);
+};

@@ -53,11 +53,19 @@ async def test_every_figure_leads_to_the_calls_it_counts(store: CallStore) -> No
         await store.put(call)
         if number % 3:
             await analyse(store, chance, call.id)
-    ways = ({}, {"mode": "EXTERNAL"}, {"edge": "phone"}, {"test": True}, {"since": "2026-09-01"})
+    ways = (
+        {},
+        {"mode": "EXTERNAL"},
+        {"edge": "phone"},
+        {"test": True},
+        {"since": "2026-09-01"},
+        {"since": "2026-10-10", "until": "2026-10-26"},
+        {"since": "2026-05-20", "until": "2026-10-28"},
+    )
     for way in ways:
         found = await read(store, tenant, **{"since": "2026-10-24", **way})
         limits = {name: found["range"][name] for name in ("since", "until")}
-        query = {**limits, "test": False, **{k: v for k, v in way.items() if k != "since"}}
+        query = {**limits, "test": False, **{k: v for k, v in way.items() if k not in limits}}
 
         async def count(behind: str, query: Json = query) -> int:
             wanted = CallQuery.model_validate({**query, "figure": behind}).in_zone(MADRID)

@@ -122,6 +122,22 @@ async def test_a_server_of_the_callers_owner_joins_by_the_calls_id() -> None:
         await caller.until("session.updated", 2)
 
 
+async def test_keys_are_told_to_the_caller_and_to_a_server_that_joined() -> None:
+    kind = "input_audio_buffer.dtmf_event_received"
+    async with running_penny() as url, calling(url) as caller:
+        await caller.until("session.created")
+        call_id = caller.location.rpartition("/")[2]
+        async with connected_to(url, f"call_id={call_id}") as server:
+            await server.until("session.created")
+            for key in "15#":
+                # Again where a machine under load broke the tone: how often is no matter here.
+                while key not in (told := [e["event"] for e in caller.events if e["type"] == kind]):
+                    caller.press(key)
+                    await caller.speak(silence(600))
+            assert list(dict.fromkeys(told)) == [*"15#"]
+            assert (await server.until(kind))["event"] == "1"
+
+
 async def test_a_page_of_another_origin_may_call_with_its_secret_and_not_without() -> None:
     page = {"Origin": "https://shop.example"}
     asks = {

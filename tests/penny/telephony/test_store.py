@@ -73,6 +73,7 @@ def test_a_trunk_registers_or_is_known_by_its_addresses(tmp_path: Path) -> None:
     assert ("auth" in trunk, trunk["identify_by"]) == (False, "ip")  # whoever says "trunk-1"
     # A minute apart for years: Asterisk's own ten would leave a carrier that was away a while.
     assert (registration["retry_interval"], registration["max_retries"]) == ("60", "1000000")
+    assert registration["fatal_retry_interval"] == "600"
     plan = read_file(store.files / "penny_extensions.conf")
     numbers = [v.split(",")[0] for k, v in plan["penny-trunk-1"] if k == "exten"]
     assert numbers == ["+34910000001", "_X.", "_+X.", "s"]  # the inactive number is refused

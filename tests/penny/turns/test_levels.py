@@ -31,6 +31,24 @@ def test_in_a_loud_room_only_what_stands_out_is_near() -> None:
     assert not levels.is_near
 
 
+@pytest.mark.parametrize("room_dbfs", [-70, -45])
+def test_a_fluent_voice_is_near_to_its_soft_end_though_nothing_was_heard_before_it(
+    room_dbfs: float,
+) -> None:
+    levels = Levels()
+    for syllable in range(30):
+        feed(levels, -26 - syllable / 3, 140, speech=True)
+        assert levels.is_near
+        feed(levels, room_dbfs, 40, speech=True)
+
+
+def test_many_voices_at_once_are_a_room_within_two_seconds() -> None:
+    levels = Levels()
+    for piece in range(100):
+        levels.feed(-31 + 3 * (piece % 3 - 1), 20, speech=True)
+    assert not levels.is_near
+
+
 def test_a_turn_is_told_beside_the_callers_usual_level() -> None:
     levels = Levels()
     levels.begin()

@@ -204,7 +204,7 @@ async def test_asterisk_drops_nothing_of_what_penny_sends() -> None:
         call.answer(600)
         await call.peer.until_loud(30)
         assert call.peer.dropped == []
-        assert {told["command"] for told in call.peer.commands} == {"MARK_MEDIA"}
+        assert {told["command"] for told in call.peer.commands} == {"FLUSH_MEDIA", "MARK_MEDIA"}
 
 
 async def test_a_backlog_of_asterisks_is_brought_down() -> None:

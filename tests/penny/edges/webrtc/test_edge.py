@@ -8,14 +8,17 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from penny.aio.websocket import CALLER_MESSAGES_PER_S
 from penny.audio.format import PCM24K, AudioFormat
 from penny.edges.realtime.edge import RealtimeEdge
+from penny.edges.telephone.tones import write_keys
 from penny.edges.webrtc import channel
 from penny.edges.webrtc.channel import ChannelConnection
 from penny.edges.webrtc.edge import SILENCE, WebRtcEdge, without_formats
+from tests.realtime_schema import assert_server_event_valid
 from tests.virtual_time import VirtualTimeLoop
 
 
@@ -96,7 +99,9 @@ class Call:
         )
         self.voice, self.sink, self.channel = Voice(), Sink(), Channel()
         clock = asyncio.get_running_loop().time
-        self.edge = WebRtcEdge(self.connection, events, session, self.voice, clock)
+        self.edge = WebRtcEdge(
+            self.connection, events, session, self.voice, clock, lambda: 1_700_000_000.5
+        )
         self.edge.start(self.sink)
 
     def open(self) -> None:
@@ -231,6 +236,24 @@ async def test_what_the_caller_says_is_appended_in_pieces_of_20_ms_at_24000_hz()
     assert {event["type"] for event in call.sink.events} == {"input_audio_buffer.append"}
     assert PCM24K.ms_of(sum(map(len, appended))) == pytest.approx(1000, abs=30)
     assert len(appended) == pytest.approx(50, abs=3)
+
+
+async def test_a_key_is_told_to_every_connection_and_its_tone_is_not_heard() -> None:
+    call = Call()
+    call.open()
+    heard = AudioFormat("pcm16", 48_000)
+    tones = b"".join(write_keys("15#", heard))
+    for at in range(0, len(tones), 960):
+        call.edge.hear(tones[at : at + 960], heard)
+    told = [e for e in call.channel.sent if e["type"].endswith("dtmf_event_received")]
+    assert [event["event"] for event in told] == ["1", "5", "#"]
+    for event in told:
+        assert event["received_at"] == 1_700_000_000
+        assert_server_event_valid(event, on_call=True)
+    appended = b"".join(base64.b64decode(event["audio"]) for event in call.sink.events)
+    loud = np.abs(np.frombuffer(appended, "<i2").astype(int)) > 500
+    assert PCM24K.ms_of(2 * int(loud.sum())) < 3 * 40
+    assert PCM24K.ms_of(len(appended)) == pytest.approx(600, abs=40)
 
 
 async def test_a_paused_caller_is_kept_for_ten_seconds_and_then_loses_the_oldest() -> None:
