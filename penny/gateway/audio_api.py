@@ -65,23 +65,25 @@ class Conversation:
 
     def __init__(self, speaker: Speaker) -> None:
         self._speaker = speaker
-        self._events: asyncio.Queue[Json | None] = asyncio.Queue()
+        self._events: asyncio.Queue[Json | SpeakerLost] = asyncio.Queue()
         speaker.start(self)
 
     def on_event(self, event: Json) -> None:
         self._events.put_nowait(event)
 
     def on_closed(self, error: SpeakerLost | None) -> None:
-        self._events.put_nowait(None)
+        self._events.put_nowait(error or SpeakerLost("the worker ended; try again"))
 
     async def events(self) -> AsyncIterator[Json]:
         """What comes next. Raises SpeakerLost, ProtocolError (the session refused something)."""
-        while (event := await self._events.get()) is not None:
+        while True:
+            event = await self._events.get()
+            if isinstance(event, SpeakerLost):
+                raise event
             if event["type"] == "error":
                 fault = event["error"]
                 raise ProtocolError(str(fault.get("message")), field=fault.get("param"))
             yield event
-        raise SpeakerLost("the worker ended; try again")
 
     async def hear(self, pcm16: bytes, start_ms: float) -> Heard:
         """Recognise one window. Raises PennyError."""

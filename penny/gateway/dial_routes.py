@@ -18,11 +18,10 @@ from aiohttp import web
 from penny.errors import ProtocolError
 from penny.gateway.dialer import Dialer
 from penny.gateway.guard import WHO
-from penny.gateway.json_routes import read_body, told
+from penny.gateway.json_routes import read_body, told, whose
 from penny.telephony.dial_book import Dial
 from penny.telephony.dialing import read_number, retry_after_s
 from penny.telephony.wishes import DialWish, OptOut
-from penny.trust.identity import Identity
 from penny.writable import dump_json
 
 
@@ -65,10 +64,9 @@ class DialRoutes:
         return web.Response(status=204)
 
     async def _find(self, request: web.Request) -> Dial:
-        who: Identity = request[WHO]
-        tenant = None if "tenants:all" in who.rights else who.tenant
         await self._dialer.expire()
-        found = await asyncio.to_thread(self._dialer.book.find, request.match_info["id"], tenant)
+        dial_id = request.match_info["id"]
+        found = await asyncio.to_thread(self._dialer.book.find, dial_id, whose(request))
         if found is None:
             raise ProtocolError("there is no such call", code="dial_not_found")
         return found
