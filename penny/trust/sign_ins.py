@@ -115,4 +115,4 @@ def csrf_of(cookie: str) -> str:
 
 def is_same(given: str, expected: str) -> bool:
     """Whether two secrets are equal, in a time that tells nothing."""
-    return secrets.comparedigest_of(given.encode("utf-8", "surrogatepass"), expected.encode())
+    return secrets.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode())
