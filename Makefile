@@ -62,8 +62,8 @@ test: $(DEV_STAMP) setup-browser ## set everything up and pass the tests
 	@$(BIN)/python -m tests.steady -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-fast
-test-fast: $(DEV_STAMP) ## the tests that leave the process neither by sockets nor by time: under a minute
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --hypothesis-profile=fast -m "(pure or virtual_time) and not slow" \
+test-fast: $(DEV_STAMP) ## the tests that leave the process neither by sockets nor by time: half a minute
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --hypothesis-profile=fast -m "(pure or virtual_time) and not (slow or socket)" \
 	  $$(grep -rlE "mark\.(pure|virtual_time)" tests --include="test_*.py" --exclude-dir=worker_torch)
 
 .PHONY: coverage
@@ -140,6 +140,10 @@ bench-phone: $(DEV_STAMP) ## telephone wires before peers of ours: interruptions
 .PHONY: bench-analysis
 bench-analysis: $(DEV_STAMP) ## moods, requests and entities on sentences that nothing was fitted to, class by class
 	@$(BIN)/python -m tests.bench.analysis
+
+.PHONY: bench-batch
+bench-batch: $(DEV_STAMP) ## analysis of kept calls: calls a second by one and two workers, kills, frames beside it
+	@$(BIN)/python -m tests.bench.batch
 
 .PHONY: bench-calls
 bench-calls: $(DEV_STAMP) ## 100,000 kept calls: searches beside bare SQL, exports; and what recording adds to a session

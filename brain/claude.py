@@ -9,25 +9,28 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import anthropic
 import httpx2
 from anthropic.resources.messages import DEPRECATED_MODELS
 
+from brain import understanding
 from brain.analysis import Analysis, AnalysisRequest, BrainFailure, BrainUsage
 from brain.prompt import SCHEMA, SYSTEM, build_blocks, read_answer
 from brain.texts import read_table
 from config.brain import Depth
 from config.credentials import ANTHROPIC_API_KEY, read_secret
+from penny.analysis.dialogue import Said
 from penny.realtime.usage import estimate_tokens
 from penny.tracing.current import trace_headers
 
 
 Json = dict[str, Any]
+Read = TypeVar("Read")
 
 THINKING_TOKENS = 2_000
 """Added to ``max_tokens`` of a model that thinks: its thoughts count toward the same limit."""
@@ -114,10 +117,40 @@ class Claude:
         sent = [*call["system"], *call["messages"][0]["content"]]
         stream = _Stream(model, sum(estimate_tokens(block["text"]) for block in sent))
         try:
-            async with asyncio.timeout(depth.deadline_ms / 1000):
+            await self._ask(call, stream, depth.deadline_ms)
+        finally:
+            bill(stream.usage)
+        update, corrections, queries = stream.read(read_answer)
+        took_ms = round((time.perf_counter() - started_s) * 1000)
+        return Analysis(update, corrections, queries, stream.usage, took_ms)
+
+    async def understand(self, said: Sequence[Said], model: str) -> tuple[Json, BrainUsage]:
+        """What a call that is over came to (``brain.understanding.SCHEMA``), and what was used.
+        Raises BrainFailure."""
+        text = understanding.write_call(said)
+        stream = _Stream(model, estimate_tokens(understanding.SYSTEM + text))
+        depth = Depth(max_tokens=understanding.MAX_TOKENS)
+        parameters = request_parameters(model, depth)
+        form: Json = {"format": {"type": "json_schema", "schema": understanding.SCHEMA}}
+        call = {
+            **parameters,
+            "model": model,
+            "system": [{"type": "text", "text": understanding.SYSTEM}],
+            "messages": [{"role": "user", "content": [{"type": "text", "text": text}]}],
+            "output_config": form | parameters.get("output_config", {}),
+        }
+        await self._ask(call, stream, understanding.DEADLINE_MS)
+        return stream.read(understanding.read_told), stream.usage
+
+    async def aclose(self) -> None:
+        await self._client.close()
+
+    async def _ask(self, call: Json, stream: _Stream, deadline_ms: int) -> None:
+        try:
+            async with asyncio.timeout(deadline_ms / 1000):
                 await self._read(call, stream)
         except TimeoutError as error:
-            message = f"no answer within {depth.deadline_ms} ms"
+            message = f"no answer within {deadline_ms} ms"
             raise BrainFailure(message, code="deadline") from error
         except anthropic.APIStatusError as error:
             stream.refused(error.status_code)
@@ -129,21 +162,8 @@ class Claude:
             raise BrainFailure("no connection", code="connection") from error
         except anthropic.AnthropicError as error:
             raise BrainFailure(type(error).__name__, code="broken_json") from error
-        finally:
-            bill(stream.usage)
         if stream.stop_reason == "refusal":
             raise BrainFailure("the model refused", code="refusal")
-        try:
-            update, corrections, queries = read_answer(stream.text)
-        except ValueError as error:
-            cut = stream.stop_reason == "max_tokens"
-            code = "truncated" if cut else "broken_json"
-            raise BrainFailure("the answer is not the JSON asked for", code=code) from error
-        took_ms = round((time.perf_counter() - started_s) * 1000)
-        return Analysis(update, corrections, queries, stream.usage, took_ms)
-
-    async def aclose(self) -> None:
-        await self._client.close()
 
     async def _read(self, call: Json, stream: _Stream) -> None:
         events = await self._client.messages.create(
@@ -195,6 +215,14 @@ class _Stream:
         if status >= 400:
             self._known = BrainUsage(model=self._known.model)
             self._output_told = True
+
+    def read(self, how: Callable[[str], Read]) -> Read:
+        """The answer, read. Raises BrainFailure where it is not the JSON that was asked for."""
+        try:
+            return how(self.text)
+        except ValueError as error:
+            code = "truncated" if self.stop_reason == "max_tokens" else "broken_json"
+            raise BrainFailure("the answer is not the JSON asked for", code=code) from error
 
     @property
     def usage(self) -> BrainUsage:

@@ -68,6 +68,11 @@ class AnalysisSection(Section):
     retranscribe: float = Field(
         1.0, ge=0, le=1, description="share of calls that are heard again, where sound is kept"
     )
+    model: Literal["off", "local", "any"] = Field(
+        "local",
+        description="language model for summary, topics and outcome; any: EXTERNAL's calls by the "
+        "brain's, which costs; private calls by the local one alone",
+    )
     max_concurrent: int = Field(2, ge=1, le=32, description="calls at a time in one process")
     busy_sessions: int | None = Field(
         None, ge=1, description="from so many live sessions on it waits; null: half of the most"

@@ -24,9 +24,7 @@ class HttpCrmSection(Section):
     ``{link}``, ``{outcome}``) in ``note``. Answers are read by paths: ``data.people``, ``name.0``.
     """
 
-    find: str = Field(
-        min_length=1, description="path that finds contacts: /contacts?phone={digits}"
-    )
+    find: str = Field(pattern="^/", description="path that finds contacts: /contacts?p={digits}")
     people: Path | Literal[""] = Field("", description="where the list lies; empty is the answer")
     id: Path = Field("id", description="of a contact")
     name: Path = Field("name", description="of a contact")
@@ -34,7 +32,9 @@ class HttpCrmSection(Section):
     company_id: Path = Field("company_id", description="of a contact's company")
     phones: tuple[Path, ...] = Field(("phone",), description="a contact's numbers")
     emails: tuple[Path, ...] = Field(("email",), description="a contact's addresses")
-    note: str = Field("", description="path that takes a note by POST; empty writes none")
+    note: str = Field(
+        "", pattern="^(/|$)", description="path that takes a note by POST; empty writes none"
+    )
     note_body: dict[str, str] = Field(
         default_factory=lambda: {"id": "{id}", "title": "{title}", "text": "{body}"},
         description="JSON of a note: field: template",
@@ -73,4 +73,6 @@ class CrmSection(Section):
     def _has_templates(self) -> Self:
         if self.kind == "http" and (self.http is None or not self.url):
             raise key_error("http" if self.http is None else "url", "kind http needs url and http")
+        if self.kind == "http" and self.create_contacts:
+            raise key_error("create_contacts", "a CRM of kind http is sent notes alone")
         return self

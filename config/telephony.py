@@ -166,6 +166,20 @@ Dial = Annotated[str, AfterValidator(_check_dial)]
 ExtensionName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,39}$")]
 
 
+class AriSection(Section):
+    """``telephony.asterisk.ari``: Asterisk's REST interface, by which calls are placed."""
+
+    url: str = Field("", description="its HTTP server, such as http://127.0.0.1:8088; '' is none")
+    user: str = Field("penny", description="of ari.conf")
+    password_env: str = Field("PENNY_ARI_PASSWORD", description="variable with the password")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.url:
+            check_http_address(self.url, "http://127.0.0.1:8088", "set the password's variable")
+        return self
+
+
 class AsteriskSection(Section):
     """``telephony.asterisk``: the wire by which Asterisk brings calls, and its dialplan."""
 
@@ -195,6 +209,7 @@ class AsteriskSection(Section):
     group: str = Field(
         "", description="Unix group that may read the files; '' is Penny's user alone"
     )
+    ari: AriSection = Field(AriSection(), description="Asterisk's REST interface")
     command: tuple[str, ...] = Field(
         (), description="runs Asterisk's console commands: [asterisk, -rx]; [] reloads nothing"
     )

@@ -28,7 +28,8 @@ DEFAULT = "default"
 SECRET = "WEBHOOK_SECRET"
 
 
-def _check_url(url: str) -> str:
+def check_url(url: str) -> str:
+    """Raises ValueError: an address that nothing may be sent to."""
     if not url:
         return url
     try:
@@ -45,7 +46,7 @@ def _check_url(url: str) -> str:
     return url
 
 
-Url = Annotated[str, AfterValidator(_check_url)]
+Url = Annotated[str, AfterValidator(check_url)]
 Variable = Annotated[
     str,
     Field(

@@ -31,7 +31,7 @@ PennyError
 ├── ChangedByHand        a file of Asterisk's was changed by hand (penny.telephony.store)
 ├── LinesUnavailable     phone lines cannot be read or written (penny.telephony.store)
 ├── DialRefused          a call may not be placed (penny.telephony.dialing)
-├── CarrierRefused       a telephone carrier did not take a request (penny.edges.twilio.api)
+├── CarrierRefused       a telephone carrier did not take a request (penny.edges.telephone.wire)
 ├── ArchiveDamaged       a backup is not as it was written (penny.cli.archive)
 ├── VoiceRefused         a recording cannot be a voice (penny.cli.voices)
 ├── HubError             the model hub did not answer, or refused (runpod_worker.weights.hub)

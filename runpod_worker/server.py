@@ -57,8 +57,8 @@ log = structlog.get_logger()
 
 Json = dict[str, Any]
 
-KEPT_AUDIO_MS = 30_000
-"""Of a session, for clients that retrieve an item with its audio: 1.4 MB, and as much of what was
+KEPT_AUDIO_MS = 15_000
+"""Of a session, for clients that retrieve an item with its audio: 0.7 MB, and as much of what was
 heard and is no item yet. Twice that, written and read again, is a pause that others hear."""
 FAIR_SHARE = 8
 """Messages of one connection that may wait in its buffer and be taken before others' are."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import gc
 import os
 import sys
@@ -30,6 +31,7 @@ READER = "kb.sources.child"
 os.environ["PENNY_ADMIN_API_KEY"] = HOUSE_KEY
 
 gc.disable()  # until the tests run: a quarter of the time it takes to read them
+atexit.register(gc.freeze)  # nothing of millions of objects is looked through as the process ends
 
 # A busy machine is no failure: how long one example takes is not what these tests are about.
 # The same commit gives the same answer; --hypothesis-profile=explore draws anew.

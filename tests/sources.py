@@ -17,20 +17,27 @@ ROOT = Path(__file__).parent.parent
 PRODUCTION = ("penny", "modes", "brain", "kb", "config", "runpod_worker")
 
 
+def sources(*folders: str) -> Iterator[Path]:
+    """Every Python file of some folders of the repository, in order."""
+    for folder in folders:
+        yield from sorted((ROOT / folder).rglob("*.py"))
+
+
 @cache
-def parsed(*folders: str) -> dict[Path, ast.Module]:
-    """Every Python file of some folders of the repository, in order, and its tree."""
+def _tree(path: Path) -> ast.Module:
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return {
-            path: ast.parse(path.read_text(encoding="utf-8"))
-            for folder in folders
-            for path in sorted((ROOT / folder).rglob("*.py"))
-        }
+        return ast.parse(path.read_text(encoding="utf-8"))
     finally:
         if collecting:
             gc.enable()
+
+
+@cache
+def parsed(*folders: str) -> dict[Path, ast.Module]:
+    """Every Python file of some folders of the repository, in order, and its tree."""
+    return {path: _tree(path) for path in sources(*folders)}
 
 
 def statements(tree: ast.Module) -> Iterator[ast.AST]:

@@ -18,6 +18,7 @@ from websockets.frames import Close, CloseCode
 from penny.aio.frames import (
     BINARY,
     CLOSE,
+    LONG_BYTES,
     PING,
     PONG,
     TEXT,
@@ -25,6 +26,7 @@ from penny.aio.frames import (
     FrameReader,
     read_close,
     write_frame,
+    write_long_head,
 )
 
 
@@ -32,8 +34,7 @@ log = structlog.get_logger()
 
 CLOSE_S = 2.0
 """Most that the other side takes to answer a close; then the connection is dropped."""
-KEPT_MESSAGES = 256
-KEPT_BYTES = 262_144
+KEPT_MESSAGES, KEPT_BYTES = 256, 262_144
 """Messages kept for a reader that has not come or has paused; past either no more is read."""
 CALLER_MESSAGES_PER_S = 1600.0
 """That a caller's connection takes: 32 s of audio in a second."""
@@ -109,8 +110,6 @@ class SocketConnection(asyncio.Protocol):
         """Whether what is sent goes out: the handshake is over and no goodbye was said."""
         self.is_full = False
         """Whether more than the transport's mark (64 KiB) waits to be sent."""
-
-    # -- state --------------------------------------------------------------------------------
 
     @property
     def close_code(self) -> int | None:
@@ -206,8 +205,10 @@ class SocketConnection(asyncio.Protocol):
 
     def send_text(self, data: bytes) -> None:
         """Send UTF-8 text as one message; nothing happens once the connection closes."""
-        if self.is_open:
+        if self.is_open and len(data) < LONG_BYTES:
             self._transport.write(write_frame(TEXT, data))
+        elif self.is_open:  # not copied to stand behind its header
+            self._transport.writelines((write_long_head(TEXT, len(data)), data))
 
     def send_binary(self, data: bytes) -> None:
         """``send_text`` for bytes."""
@@ -264,7 +265,7 @@ class SocketConnection(asyncio.Protocol):
         self._transport.write(write_frame(opcode, payload))
 
     def _close_in(self, seconds: float) -> None:
-        self._stop_timer()
+        _cancel(self._timer)
         self._timer = self._loop.call_later(seconds, self.abort)
 
     # -- asyncio's side -----------------------------------------------------------------------
@@ -309,13 +310,12 @@ class SocketConnection(asyncio.Protocol):
             self._read_on()
 
     def _take(self, data: bytes) -> int:
-        """How many messages there were."""
-        taken = 0
+        """How many frames there were: a message may be a million fragments of nothing."""
+        before = self._frames.count
         try:
             for opcode, payload in self._frames.feed(data):
                 if self._close_code is not None:
-                    return taken
-                taken += 1
+                    return 0
                 if opcode > BINARY:
                     self._on_control(opcode, payload)
                     continue
@@ -330,7 +330,7 @@ class SocketConnection(asyncio.Protocol):
             self._fail(error.code, str(error))
         except UnicodeDecodeError:
             self._fail(CloseCode.INVALID_DATA, "text must be UTF-8")
-        return taken
+        return self._frames.count - before
 
     def _on_control(self, opcode: int, payload: bytes) -> None:
         if opcode == PING and self.is_open:
@@ -348,8 +348,8 @@ class SocketConnection(asyncio.Protocol):
         self._close_in(CLOSE_S)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._stop_timer()
-        self._forget_send_limit()
+        _cancel(self._timer)
+        _cancel(self._giving_up)
         self._gone.set_result(None)
         self.is_full = self.is_open = False
         self._wake_writers()
@@ -362,21 +362,24 @@ class SocketConnection(asyncio.Protocol):
             except Exception:
                 log.exception("close_not_taken")
 
-    def pause_writing(self) -> None:
+    def pause_writing(self, steps: int = 4) -> None:
+        """The limit in ``steps``: a loop that was late, and sent nothing, is late by one."""
         self.is_full = True
-        if self._send_limit_s is not None:
-            self._giving_up = self._loop.call_later(self._send_limit_s, self.abort)
+        if not steps:
+            self.abort()
+        elif self._send_limit_s is not None:
+            step_s = self._send_limit_s / 4
+            self._giving_up = self._loop.call_later(step_s, self.pause_writing, steps - 1)
 
     def resume_writing(self) -> None:
         self.is_full = False
-        self._forget_send_limit()
+        _cancel(self._giving_up)
         self._wake_writers()
         if self._receiver is not None:
             try:
                 self._receiver.on_writable()
             except Exception:
-                log.exception("room_not_taken")
-                self.begin_close(CloseCode.INTERNAL_ERROR, "")
+                self._refuse()
 
     def _beat(self) -> None:
         """Every half a heartbeat: silence is counted while this side listens."""
@@ -389,12 +392,7 @@ class SocketConnection(asyncio.Protocol):
             self._write_control(PING, b"")
         self._timer = self._loop.call_later(self._heartbeat_s / 2, self._beat)
 
-    def _forget_send_limit(self) -> None:
-        if self._giving_up is not None:
-            self._giving_up.cancel()
-            self._giving_up = None
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()

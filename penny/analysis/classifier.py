@@ -1,8 +1,7 @@
 """Short sentences into classes: n-grams, and vectors where there are any, under one softmax. Pure.
 
-What it is fitted to are a few hundred sentences: so it is fitted where it is first used, in a
-fraction of a second, and always alike. Weights over vectors are fitted beforehand
-(``penny.analysis.train``), for making the vectors takes longer.
+Weights are fitted beforehand (``python -m penny.analysis.train``) and kept: a fit takes seconds
+of a busy core, which every call of a gateway would hear when its first caller speaks.
 """
 
 from __future__ import annotations
@@ -10,6 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ Array = NDArray[np.float32]
 STEPS = 300
 RATE = 0.5
 MOMENTUM = 0.9
+FITTED = Path(__file__).parent / "data" / "grams.npz"
+"""Weights over n-grams, by question, and what they were fitted to (``digest_of``)."""
 GRAMS = (2, 4)
 """Characters of the n-grams, from and to."""
 
@@ -41,14 +44,20 @@ class Grams:
     """Texts as vectors of weighted n-grams (tf-idf), of length 1.
 
     Args:
-        texts: those that the weights come from; a gram of one of them alone is left out.
+        names: the n-grams, one for each column.
+        weight: of each.
     """
 
-    def __init__(self, texts: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], weight: NDArray[np.float64]) -> None:
+        self.names, self.weight = names, weight
+        self._place = {gram: at for at, gram in enumerate(names)}
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> Grams:
+        """The n-grams and weights of ``texts``; a gram of one of them alone is left out."""
         spread = Counter(gram for text in texts for gram in grams_of(text))
         kept = sorted(gram for gram, count in spread.items() if count > 1)
-        self._place = {gram: at for at, gram in enumerate(kept)}
-        self._weight = np.array([np.log(len(texts) / spread[gram]) + 1 for gram in kept])
+        return cls(kept, np.array([np.log(len(texts) / spread[gram]) + 1 for gram in kept]))
 
     def vectors(self, texts: Sequence[str]) -> Array:
         """A row for each text."""
@@ -56,7 +65,7 @@ class Grams:
         for row, text in zip(rows, texts, strict=True):
             for gram, count in grams_of(text).items():
                 if (at := self._place.get(gram)) is not None:
-                    row[at] = (1 + np.log(count)) * self._weight[at]
+                    row[at] = (1 + np.log(count)) * self.weight[at]
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         told: Array = rows / np.maximum(lengths, 1e-6)
         return told
@@ -72,6 +81,20 @@ class Softmax:
     def probabilities(self, rows: Array) -> Array:
         """A row of probabilities for each of ``rows``."""
         return _softmax(rows @ self.weights + self.bias)
+
+
+def read_fitted(question: str) -> tuple[Grams, Softmax]:
+    """The n-grams of a question (``intent``, ``sentiment``) and the weights over them."""
+    with np.load(FITTED) as kept:
+        names, weight, weights, bias = (
+            kept[f"{question}_{part}"] for part in ("names", "weight", "weights", "bias")
+        )
+    return Grams(names.tolist(), weight), Softmax(weights, bias)
+
+
+def digest_of(examples: Path) -> str:
+    """What changes with a file of examples, however its lines end."""
+    return sha256(examples.read_text(encoding="utf-8").encode()).hexdigest()
 
 
 def fit(rows: Array, classes: NDArray[np.int64], count: int, decay: float = 3e-4) -> Softmax:

@@ -1,6 +1,6 @@
 """What a caller wants, one of ten, as it is judged live and afterwards alike. Pure.
 
-N-grams, and vectors where there are any, under one softmax that is fitted to at most thirty
+N-grams, and vectors where there are any, under one softmax that was fitted to at most thirty
 examples of each (``data/intents.tsv``).
 """
 
@@ -15,7 +15,7 @@ from typing import get_args
 import numpy as np
 
 from config.analysis import IntentName
-from penny.analysis.classifier import Array, Grams, Softmax, fit
+from penny.analysis.classifier import Array, Grams, Softmax, fit, read_fitted
 from penny.analysis.heads import Head
 
 
@@ -24,7 +24,7 @@ OTHER = "other"
 VERSION = 1
 LEAST = 0.35
 """Below it what a caller wants is not said to be known."""
-_DATA = Path(__file__).parent / "data" / "intents.tsv"
+DATA = Path(__file__).parent / "data" / "intents.tsv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +59,19 @@ def classify(
 
 def examples() -> list[tuple[int, str]]:
     """(class, text) of what it is fitted to."""
-    lines = _DATA.read_text(encoding="utf-8").splitlines()
+    lines = DATA.read_text(encoding="utf-8").splitlines()
     pairs = (line.split("\t") for line in lines if line and not line.startswith("#"))
     return [(INTENTS.index(name), text) for name, text in pairs]
 
 
+def fit_examples() -> tuple[Grams, Softmax]:
+    """The n-grams and weights over them, fitted anew: seconds of a core."""
+    told = examples()
+    texts = [text for _, text in told]
+    grams = Grams.of(texts)
+    return grams, fit(grams.vectors(texts), np.array([at for at, _ in told]), len(INTENTS))
+
+
 @cache
 def _model() -> tuple[Grams, Softmax]:
-    told = examples()
-    grams = Grams([text for _, text in told])
-    rows = grams.vectors([text for _, text in told])
-    return grams, fit(rows, np.array([at for at, _ in told]), len(INTENTS))
+    return read_fitted("intent")

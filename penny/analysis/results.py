@@ -21,6 +21,9 @@ Outcome = Literal[
     "resolved", "callback_scheduled", "transferred", "cancelled", "abandoned", "unresolved"
 ]
 
+BY_WORDS = ("resolved", "unresolved")
+"""Outcomes that rest on words alone; the others on what was done."""
+
 VERSION = 1
 KEYWORDS = 8
 LEAST_LETTERS = 4

@@ -1,7 +1,7 @@
 """The mood of what a caller said, on five levels from its words: Spanish and English. Pure.
 
 Words with their negations and intensifiers, n-grams, and vectors where there are any, under one
-softmax that is fitted to ``data/sentiment.tsv``. Irony (praise for what is a complaint) is
+softmax that was fitted to ``data/sentiment.tsv``. Irony (praise for what is a complaint) is
 neutral: no engine reads it.
 """
 
@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from penny.analysis import mood_words
-from penny.analysis.classifier import Array, Grams, Softmax, fit
+from penny.analysis.classifier import Array, Grams, Softmax, fit, read_fitted
 from penny.analysis.heads import Head
 from penny.analysis.words import plain
 
@@ -29,7 +29,7 @@ BACK = 3
 """Words before one that may turn it round."""
 CUES_WEIGHT = 0.45
 """Of the cues beside n-grams, whose rows have length 1."""
-_DATA = Path(__file__).parent / "data" / "sentiment.tsv"
+DATA = Path(__file__).parent / "data" / "sentiment.tsv"
 _WORD = re.compile(r"[a-z0-9ñ']+")
 
 
@@ -172,7 +172,7 @@ class _Model:
 def examples() -> list[tuple[int, int, str]]:
     """(caller, class, text) of the sentences that it is fitted to."""
     caller, told = 0, []
-    for line in _DATA.read_text(encoding="utf-8").splitlines():
+    for line in DATA.read_text(encoding="utf-8").splitlines():
         if line.startswith("#"):
             caller += 1
         elif line:
@@ -188,11 +188,11 @@ def _features(grams: Grams, texts: Sequence[str]) -> Array:
 def fit_to(told: Sequence[tuple[int, int, str]]) -> _Model:
     """A model of these examples."""
     texts = [text for _, _, text in told]
-    grams = Grams(texts)
+    grams = Grams.of(texts)
     classes = np.array([level for _, level, _ in told])
     return _Model(grams, fit(_features(grams, texts), classes, len(LEVELS)))
 
 
 @cache
 def _model() -> _Model:
-    return fit_to(examples())
+    return _Model(*read_fitted("sentiment"))

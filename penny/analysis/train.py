@@ -1,17 +1,18 @@
-"""Fits the weights over vectors anew, after examples or the vectors' model changed:
+"""Fits the weights anew, after examples or the vectors' model changed:
 
 python -m penny.analysis.train
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kb.local_embedder import LocalEmbedder
 from penny.analysis import intent, sentiment
-from penny.analysis.classifier import Array, Softmax, fit
+from penny.analysis.classifier import FITTED, Array, Grams, Softmax, digest_of, fit
 from penny.analysis.heads import PATH, Head
 
 
@@ -27,7 +28,23 @@ def fit_head(rows: Array, more: Array | None, classes: list[int], count: int) ->
     return Head(softmax, shape.common, SHARE)
 
 
+def fit_grams() -> None:
+    """Write the weights over n-grams: they need no model."""
+    mood = sentiment.fit_to(sentiment.examples())
+    questions: dict[str, tuple[Path, Grams, Softmax]] = {
+        "intent": (intent.DATA, *intent.fit_examples()),
+        "sentiment": (sentiment.DATA, mood.grams, mood.softmax),
+    }
+    kept: dict[str, Any] = {}
+    for name, (examples, grams, softmax) in questions.items():
+        kept[f"{name}_digest"] = np.array(digest_of(examples))
+        kept[f"{name}_names"], kept[f"{name}_weight"] = np.array(grams.names), grams.weight
+        kept[f"{name}_weights"], kept[f"{name}_bias"] = softmax.weights, softmax.bias
+    np.savez_compressed(FITTED, **kept)
+
+
 def main() -> None:
+    fit_grams()
     embedder = LocalEmbedder()
     wanted, moods = intent.examples(), sentiment.examples()
     asked = embedder.embed_queries([text for _, text in wanted])

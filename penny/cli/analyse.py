@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -27,6 +28,7 @@ from penny.calls.database import StoreUnavailable
 from penny.calls.query import CallQuery
 from penny.calls.record import Call
 from penny.calls.store import CallStore
+from penny.cli.analysis_models import open_models
 from penny.cli.configured import add_config_option, load_config, settle_profile
 from penny.errors import PennyError
 from penny.gateway.kept_calls import open_keeper
@@ -84,7 +86,7 @@ def give_way() -> None:
 
     It is not made to wait for an idle processor: it may hold the lock of an SQLite file.
     """
-    os.nice(19)
+    os.setpriority(os.PRIO_PROCESS, 0, 19)
     if sys.platform == "linux":
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
@@ -106,6 +108,8 @@ class _Analysis:
             if self._arguments.explain:
                 return await self._explain(self._arguments.explain)
             tools, ears = make_tools(self._config, self._keeper.shelf)
+            models = open_models(self._config)
+            tools = replace(tools, models=models)
             try:
                 if self._arguments.worker or self._arguments.bidden:
                     await self._stay(self._worker(tools))
@@ -114,6 +118,8 @@ class _Analysis:
             finally:
                 if ears is not None:
                     await ears.aclose()
+                if models is not None:
+                    await models.aclose()
         finally:
             await self._store.aclose()
 

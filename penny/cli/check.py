@@ -18,8 +18,9 @@ from rich.table import Column, Table
 
 from config.schema import Config
 from modes.self_hosted.natural import describe_natural
+from penny.analysis.batch.bell import find_fault
 from penny.cli.configured import add_config_option, load_config, settle_profile
-from penny.cli.examination import Engine, Examination, describe_engine, examine
+from penny.cli.examination import Engine, Examination, Finding, describe_engine, examine
 from penny.cli.production import examine_production, public_url, read_facts
 from penny.errors import ConfigErrors, EngineError
 from runpod_worker.egress import probe_lock_down
@@ -53,6 +54,10 @@ def run(arguments: argparse.Namespace) -> int:
     engines, failure_of_engines = asyncio.run(_load_engines(config))
     today = datetime.now(UTC).date()
     found = examine(config, os.environ, engines, failure_of_engines, today)
+    if (fault := find_fault(config)) is not None:
+        level, message = fault
+        finding = Finding(level, config.origin.place("redis.url"), message)
+        found = replace(found, findings=(*found.findings, finding))
     if arguments.production:
         facts = read_facts(config, public_url(config, arguments.url))
         more = tuple(examine_production(config, facts))

@@ -38,6 +38,8 @@ MOST_RTP_PORTS = 500
 """More published ports than this have hung container engines for minutes."""
 TIME_ERROR = 5
 """What ``ntp_adjtime`` answers while nothing keeps the clock."""
+KEYLESS = (401, 403)
+"""What Penny answers to a WebSocket without a key."""
 RTP_FILE = Path("/etc/asterisk/rtp.conf")
 
 
@@ -232,15 +234,26 @@ async def try_public(url: str) -> str:
         return "write https://HOST"
     if is_loopback(parts.hostname) or parts.hostname == "localhost":
         return f"{parts.hostname} is this machine alone"
+    return await ask_public(url.rstrip("/"))
+
+
+async def ask_public(url: str) -> str:
+    """Why no Penny answers at ``url``, or no WebSocket gets through to it; '' where both do."""
     try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(ANSWER_S)) as http,
-            http.get(f"{url.rstrip('/')}/health") as answer,
-        ):
-            told = await answer.json() if answer.status == 200 else {}
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(ANSWER_S)) as http:
+            async with http.get(f"{url}/health") as answer:
+                told = await answer.json() if answer.status == 200 else {}
+            if told.get("status") != "healthy":
+                return f"{url}/health is not answered by a Penny"
+            try:
+                async with http.ws_connect(f"{url}/ws"):
+                    return ""
+            except aiohttp.WSServerHandshakeError as error:
+                if error.status in KEYLESS:
+                    return ""
+                return f"{url}/ws lets no WebSocket through (HTTP {error.status}): see the proxy"
     except (aiohttp.ClientError, ssl.SSLError, ValueError, TimeoutError, OSError) as error:
         return f"{url}: {type(error).__name__}: {error}"
-    return "" if told.get("status") == "healthy" else f"{url}/health is not answered by a Penny"
 
 
 def count_rtp_ports(text: str) -> int:

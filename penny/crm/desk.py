@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from config.credentials import read_secret
 from config.crm import CrmSection
 from config.schema import Config
-from config.webhooks import LOOPBACK
+from config.webhooks import LOOPBACK, check_url
 from penny.aio.allow_list import AllowList
 from penny.calls.record import Call
 from penny.crm.crm import Caller, Contact, Crm, CrmUnavailable, Note
@@ -291,6 +291,10 @@ def _where(
     url = section.url or environment.get(URL, "").strip()
     if not url:
         raise ConfigError(f"{place}.url is empty and {URL} is not set", key=f"{place}.url")
+    try:
+        check_url(url)
+    except ValueError as error:
+        raise ConfigError(f"{URL}: {error}", key=f"{place}.url") from None
     host, port = name_of(url)
     is_named = allowed.allows(host, port) and not AllowList().allows(host, port)
     is_inward = is_named or host in LOOPBACK

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -36,7 +37,7 @@ class HttpCrm:
             "email": caller.email,
             "user_id": caller.user_id,
         }
-        path = fill(self._section.find, {name: quote(value, "") for name, value in known.items()})
+        path = fill(self._section.find, known, in_path=True)
         found = pick(await self._http.look_up("GET", path), self._section.people)
         if not isinstance(found, list):
             raise CrmUnavailable(f"crm.http.people: there is no list at '{self._section.people}'")
@@ -46,6 +47,8 @@ class HttpCrm:
         section = self._section
         if not section.note:
             return Answer(204, body="crm.http.note is empty: no note is written")
+        if "{person_id}" in section.note and not note.person_id:
+            return Answer(204, body="several contacts match: crm.http.note is on one person")
         fields = {
             "id": note.id,
             "call_id": note.call_id,
@@ -58,14 +61,15 @@ class HttpCrm:
             "task": note.task.title if note.task else "",
         }
         body = {name: fill(template, fields) for name, template in section.note_body.items()}
-        path = fill(section.note, {name: quote(value, "") for name, value in fields.items()})
+        path = fill(section.note, fields, in_path=True)
         answer, _ = await self._http.write("POST", path, body)
         return answer
 
     async def check(self) -> Answer:
         unknown = fill(self._section.find, dict.fromkeys(("number", "digits", "email"), "0"))
-        answer, _ = await self._http.read("GET", fill(unknown, {"user_id": "0"}))
-        return answer
+        answer, told = await self._http.read("GET", fill(unknown, {"user_id": "0"}))
+        is_other = answer.is_success and told is None
+        return replace(answer, status=0, error="no_json") if is_other else answer
 
     def _read(self, found: Any) -> Person:
         section = self._section
@@ -84,8 +88,13 @@ class HttpCrm:
         )
 
 
-def fill(template: str, fields: Mapping[str, str]) -> str:
-    """A template with its ``{names}`` filled in, once; others stay."""
+def fill(template: str, fields: Mapping[str, str], *, in_path: bool = False) -> str:
+    """A template with its ``{names}`` filled in, once; others stay.
+
+    ``in_path``: what is filled in stays in its place; dots alone would name another.
+    """
+    if in_path:
+        fields = {name: quote(v, "") if v.strip(".") else "" for name, v in fields.items()}
     return re.sub(r"\{(\w+)\}", lambda found: fields.get(found[1], found[0]), template)
 
 

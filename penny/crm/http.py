@@ -69,7 +69,7 @@ class CrmHttp:
         return not self.pace.may_write(self._clock())
 
     async def look_up(self, method: str, path: str, body: Json | None = None) -> Any:
-        """The JSON of a look-up's answer. Raises CrmUnavailable."""
+        """The JSON of a look-up's answer; None where it has none. Raises CrmUnavailable."""
         if not self.pace.looks_up(self._clock()):
             raise CrmUnavailable("the CRM is asked as often as it lets already")
         answer, told = await self._ask(method, path, body)
@@ -80,15 +80,16 @@ class CrmHttp:
     async def write(
         self, method: str, path: str, body: Json, query: Mapping[str, str] | None = None
     ) -> tuple[Answer, Any]:
-        """What came of a write, and its JSON. Never raises for the network."""
-        self.pace.writes(self._clock())
+        """What came of a write, and its JSON; None where it has none, or one that is too long.
+        What was taken is taken whatever is said of it. Never raises for the network."""
+        self.pace.wrote(self._clock())
         return await self._ask(method, path, body, query)
 
     async def read(
         self, method: str, path: str, query: Mapping[str, str] | None = None
     ) -> tuple[Answer, Any]:
         """What came of a request that no call waits for. Never raises for the network."""
-        self.pace.writes(self._clock())
+        self.pace.wrote(self._clock())
         return await self._ask(method, path, None, query)
 
     async def _ask(
@@ -136,13 +137,12 @@ class CrmHttp:
             async for piece in response.content.iter_chunked(MAX_BYTES):
                 data += piece
                 if len(data) > MAX_BYTES:
-                    return Answer(error="too_long"), None
+                    response.close()
+                    break
             error = "redirect" if 300 <= response.status < 400 else ""
             shown = data[:SHOWN].decode("utf-8", "replace")
             answer = Answer(response.status, error, shown, after_s)
-            if not answer.is_success or not data:
-                return answer, None
             try:
-                return answer, orjson.loads(data)
+                return answer, orjson.loads(data) if answer.is_success else None
             except orjson.JSONDecodeError:
-                return Answer(error="no_json", body=answer.body), None
+                return answer, None

@@ -44,13 +44,16 @@ class Inbound:
 
     def accepts(self, headers: Mapping[str, str], body: bytes, now_s: float) -> bool:
         """Take a delivery; False where it is not the CRM's, or too old."""
-        stamp = headers.get(TIMESTAMP, "")
-        signed = hmac.new(self._secret, stamp.encode() + b":" + body, hashlib.sha256).hexdigest()
-        is_theirs = hmac.compare_digest(signed.encode(), headers.get(SIGNATURE, "").encode())
-        is_fresh = stamp.isdecimal() and abs(now_s - int(stamp) / 1000) <= TOLERANCE_S
-        if not (is_theirs and is_fresh):
+        # A header may have bytes that are no text, which aiohttp keeps as surrogates.
+        stamp, signature = (
+            headers.get(name, "").encode("utf-8", "surrogateescape")
+            for name in (TIMESTAMP, SIGNATURE)
+        )
+        signed = hmac.new(self._secret, stamp + b":" + body, hashlib.sha256).hexdigest()
+        is_theirs = hmac.compare_digest(signed.encode(), signature)
+        if not (is_theirs and stamp.isdigit() and abs(now_s - int(stamp) / 1000) <= TOLERANCE_S):
             return self._count("refused", taken=False)
-        mark = hashlib.sha256(stamp.encode() + body).digest()
+        mark = hashlib.sha256(stamp + body).digest()
         if mark in self._known:
             return self._count("known")
         if len(self._seen) == KEPT:

@@ -26,11 +26,15 @@ class Pace:
 
     def looks_up(self, now_s: float) -> bool:
         """Take a place for a look-up; False where there is none now."""
-        return self._take(self._limit, now_s)
+        self._forget(now_s)
+        if now_s < self._rest_until_s or len(self._asked) >= self._limit:
+            return False
+        self._asked.append(now_s)
+        return True
 
-    def writes(self, now_s: float) -> bool:
-        """Take a place for a note; False where it has to wait."""
-        return self._take(self._for_notes, now_s)
+    def wrote(self, now_s: float) -> None:
+        """Count a request of a note, which may take more than one."""
+        self._asked.append(now_s)
 
     def may_write(self, now_s: float) -> bool:
         """Whether a note could be written now."""
@@ -42,13 +46,6 @@ class Pace:
         rest_s = MINUTE_S if after_s is None else after_s
         self._rest_until_s = max(self._rest_until_s, now_s + rest_s)
         return rest_s
-
-    def _take(self, limit: int, now_s: float) -> bool:
-        self._forget(now_s)
-        if now_s < self._rest_until_s or len(self._asked) >= limit:
-            return False
-        self._asked.append(now_s)
-        return True
 
     def _forget(self, now_s: float) -> None:
         while self._asked and self._asked[0] <= now_s - MINUTE_S:

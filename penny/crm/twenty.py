@@ -7,6 +7,7 @@ found in ``phones`` whatever their format, the additional ones too.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -99,8 +100,9 @@ class Twenty:
         return answer
 
     async def check(self) -> Answer:
-        answer, _told = await self._http.read("GET", f"{REST}/people", {"limit": "1"})
-        return answer
+        answer, told = await self._http.read("GET", f"{REST}/people", {"limit": "1"})
+        is_other = answer.is_success and not isinstance(told, dict)
+        return replace(answer, status=0, error="no_json") if is_other else answer
 
     async def _make_person(self, person_id: str, number: str) -> Answer:
         code = number.removesuffix(national(number))

@@ -14,6 +14,7 @@ import asyncio
 import hmac
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -25,11 +26,13 @@ from config.telephony import NumberSection
 from penny.aio.handshake import Upgrade
 from penny.aio.tasks import TaskOwner
 from penny.edges.asterisk.announced import Announced, Announcements, Places
-from penny.edges.asterisk.audiosocket import AudioSocketWire
+from penny.edges.asterisk.audiosocket import AWAY_S, SILENT_S, AudioSocketWire
 from penny.edges.asterisk.media import MAX_MESSAGE_BYTES, SUBPROTOCOL, MediaWire
-from penny.edges.telephone.edge import PhoneEdge
+from penny.edges.telephone.edge import HANDOFF, PhoneEdge
 from penny.errors import ConfigError, PennyError, ProtocolError
 from penny.gateway.phones import PhoneCall, Phones
+from penny.gateway.placed_calls import PlacedCalls
+from penny.gateway.twilio_transfer import come_back
 from penny.telephony.store import TelephonyStore
 
 
@@ -60,8 +63,11 @@ class AsteriskDoor:
         section = self._section
         self._places = Places(frozenset(section.transfers), bool(section.fallback_dial))
         self._live: dict[UUID, AsteriskWire] = {}
+        self._talked: set[str] = set()
+        """Placed calls that a transfer may bring back."""
         self._tasks = TaskOwner("asterisk calls")
         self._server: asyncio.Server | None = None
+        self.placed: PlacedCalls | None = None
         self.port = 0
         """Where AudioSocket listens."""
         self.refused = 0
@@ -104,6 +110,12 @@ class AsteriskDoor:
         self.close()
         await self._tasks.aclose()
 
+    def asterisk_is(self, is_there: bool) -> None:
+        """Whether Asterisk answers elsewhere: a call of one that does not is not merely silent."""
+        for wire in self._live.values():
+            if isinstance(wire, AudioSocketWire):
+                wire.dead_after_s = SILENT_S if is_there else AWAY_S
+
     # -- the dialplan's questions -------------------------------------------------------------
 
     async def _announce(self, request: web.Request) -> web.Response:
@@ -111,6 +123,8 @@ class AsteriskDoor:
         if told is None:
             return _say("refused", 403)
         call_id, form = told
+        if form.get("dial"):
+            return await self._announce_placed(call_id, form["dial"])
         try:
             lines = await asyncio.to_thread(self._store.read)
         except PennyError as error:
@@ -129,6 +143,15 @@ class AsteriskDoor:
             log.warning("asterisk_call_refused", reason=error.code, line=line.id)
             return _say("busy")
         return _say("ok" if self._announced.announce(call, self._clock()) else "busy")
+
+    async def _announce_placed(self, call_id: UUID, dial_id: str) -> web.Response:
+        """A call that was placed has been answered, or comes back from a transfer."""
+        call = await self.placed.find(dial_id) if self.placed is not None else None
+        if call is None:
+            log.warning("asterisk_call_refused", reason="no such call was placed")
+            return _say("refused")
+        told = Announced(call_id, "", call.tenant, call.caller, call.callee, dial_id)
+        return _say("ok" if self._announced.announce(told, self._clock()) else "busy")
 
     async def _note(self, request: web.Request) -> web.Response:
         """Keep a number that was refused, so that the page can show it and add it."""
@@ -213,12 +236,33 @@ class AsteriskDoor:
     async def _carry(self, call: Announced, wire: AsteriskWire, edge: PhoneEdge) -> None:
         self._live[call.id] = wire
         try:
-            await self._phones.carry(self._describe(call), edge)
+            if call.dial:
+                await self._carry_placed(call, edge)
+            else:
+                await self._phones.carry(self._describe(call), edge)
         except PennyError:
             pass  # told and counted there; the dialplan goes on
         finally:
             del self._live[call.id]
             self._announced.end(call.id, wire.then, self._clock())
+
+    async def _carry_placed(self, told: Announced, edge: PhoneEdge) -> None:
+        assert self.placed is not None
+        call = await self.placed.find(told.dial)
+        if call is None:
+            await edge.aclose("error", {})
+            return
+        if told.dial in self._talked:  # no one took the transfer
+            call = come_back(call, "no-answer", call.session_id, call.language)
+        self._talked.add(told.dial)
+        reason = "error"
+        try:
+            begin = partial(self.placed.began, call.session_id)
+            reason = await self._phones.carry(call, edge, begin)
+        finally:
+            if reason != HANDOFF:
+                self._talked.discard(told.dial)
+            await self.placed.ended(call.session_id, reason)
 
     def _describe(self, call: Announced) -> PhoneCall:
         number = self._config.telephony.numbers.get(call.did, NumberSection())

@@ -20,6 +20,7 @@ from aiohttp import BodyPartReader, web
 
 from penny.aio.audio_files import decode
 from penny.audio.windows import cut_quietly
+from penny.dense import check_values
 from penny.errors import EngineError, Forbidden, PennyError, ProtocolError, SpeakerLost
 from penny.gateway.audio_forms import (
     LISTS,
@@ -292,7 +293,9 @@ async def _read_part(part: BodyPartReader) -> bytes:
 async def _read_speech(request: web.Request) -> SpeechWish:
     try:
         async with asyncio.timeout(BODY_WAIT_S):
-            body = orjson.loads(await request.read())
+            raw = await request.read()
+        check_values(raw)
+        body = orjson.loads(raw)
     except TimeoutError:
         raise ProtocolError("the body did not arrive in time", code="request_timeout") from None
     except orjson.JSONDecodeError as error:

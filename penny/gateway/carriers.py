@@ -15,6 +15,7 @@ from config.credentials import read_secret
 from config.schema import Config
 from penny.errors import ConfigError
 from penny.gateway.asterisk import AsteriskDoor
+from penny.gateway.asterisk_placed import AsteriskPlacer
 from penny.gateway.callbacks import CallBacks
 from penny.gateway.dial_routes import DialRoutes
 from penny.gateway.dialer import Dialer
@@ -62,22 +63,17 @@ class Carriers:
         self.phones.answered_by = self.dialer.answered_by
         LivePhoneRoutes(self.phones, broker.end_session).add_to(app)
         metrics.figures.append(self.collect)
+        self._config = config
         section = config.telephony.twilio
         if section.enabled:
-            token = read_secret(section.auth_token_env, os.environ)
-            if token is None:
-                raise ConfigError(
-                    f"telephony.twilio.auth_token_env: {section.auth_token_env} is not set; "
-                    f"export {section.auth_token_env}=… with the account's auth token",
-                    key="telephony.twilio.auth_token_env",
-                )
-            self.twilio = TwilioDoor(
-                self.phones, config, token.get_secret_value(), self.dialer.book, time.time
-            )
+            key = "telephony.twilio.auth_token_env"
+            token = _secret(section.auth_token_env, key, "the account's auth token")
+            self.twilio = TwilioDoor(self.phones, config, token, self.dialer.book, time.time)
             metrics.figures.append(self.twilio.collect)
             self.twilio.add_to(app)
             self.twilio.placed, self.dialer.placer = self.dialer, self.twilio
         self.asterisk: AsteriskDoor | None = None
+        self._ari: AsteriskPlacer | None = None
         self._trunks: TrunkRounds | None = None
         if config.telephony.asterisk.enabled:
             folder = config.resolve(config.telephony.folder)
@@ -88,11 +84,30 @@ class Carriers:
             metrics.figures.append(self._trunks.collect)
             metrics.figures.append(self.asterisk.collect)
             self.asterisk.add_to(app)
+            self._open_ari(self.asterisk, store, metrics)
 
-        self._config, self._gate = config, gate
+        self._gate = gate
         self._call_backs = CallBacks(self.dialer, self._local_now, config.crm.region)
         if self.dialer.placer is not None:
             broker.add_observer(self._hear_call_backs)
+
+    def _open_ari(self, door: AsteriskDoor, store: TelephonyStore, metrics: Metrics) -> None:
+        section = self._config.telephony.asterisk.ari
+        if not section.url:
+            return
+        key = "telephony.asterisk.ari.password_env"
+        password = _secret(section.password_env, key, "the password of ari.conf")
+        door.placed = self.dialer
+        self._ari = self.dialer.placer = AsteriskPlacer(
+            section.url,
+            section.user,
+            password,
+            store,
+            self.dialer,
+            self.dialer.placer,
+            door.asterisk_is,
+        )
+        metrics.figures.append(self._ari.collect)
 
     def _local_now(self, tenant: str) -> datetime:
         return datetime.now(ZoneInfo(self._config.telephony.dialing_of(tenant).timezone))
@@ -111,8 +126,9 @@ class Carriers:
         self.dialer.start()
         if self.asterisk is not None:
             await self.asterisk.start()
-        if self._trunks is not None:
-            self._trunks.start()
+        for each in (self._trunks, self._ari):
+            if each is not None:
+                each.start()
 
     def close(self) -> None:
         """Take no further call by those ways; live ones go on."""
@@ -123,7 +139,7 @@ class Carriers:
         await self.phones.aclose()
         await self._call_backs.aclose()
         await self.dialer.aclose()
-        for door in (self.twilio, self.asterisk, self._trunks):
+        for door in (self.twilio, self.asterisk, self._trunks, self._ari):
             if door is not None:
                 await door.aclose()
 
@@ -136,3 +152,10 @@ class Carriers:
         for reason, count in self.dialer.refused.items():
             refused.add_metric([reason], count)
         yield refused
+
+
+def _secret(variable: str, key: str, what: str) -> str:
+    secret = read_secret(variable, os.environ)
+    if secret is None:
+        raise ConfigError(f"{key}: {variable} is not set; export {variable}=… with {what}", key=key)
+    return secret.get_secret_value()

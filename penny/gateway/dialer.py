@@ -172,9 +172,9 @@ class Dialer:
         section = self.config.telephony.dialing_of(tenant)
         number = read_number(wish.to)
         check_destination(number, section, await self._never(tenant, section))
-        caller_id = choose_caller_id(wish.from_, section)
+        today = self._now().astimezone(ZoneInfo(section.timezone)).date()
+        caller_id = choose_caller_id(wish.from_, section, today)
         if wish.purpose == "commercial":
-            today = self._now().astimezone(ZoneInfo(section.timezone)).date()
             check_consent(wish.consent.at if wish.consent else None, today)
             lists = section.exclusions
             await asyncio.to_thread(self._exclusions.check, lists, number, today)
@@ -266,7 +266,8 @@ class Dialer:
     def _placer(self) -> Placer:
         if self.placer is None:
             raise PennyError(
-                "no carrier places calls here; set telephony.twilio", code="no_carrier"
+                "no carrier places calls here; set telephony.twilio or telephony.asterisk.ari",
+                code="no_carrier",
             )
         return self.placer
 

@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
+from penny.dense import check_values
 from penny.errors import Forbidden, PennyError, ProtocolError, Unauthorized
 from penny.gateway.gate import Gate
 from penny.trust.identity import Identity
@@ -130,6 +131,8 @@ READ_THEIR_BODY = frozenset(
 """Routes with a time limit of their own, or a body too long to be held whole."""
 BODY_WAIT_S = 10.0
 CHARSETS = frozenset({"utf-8", "utf8", "us-ascii", "iso-8859-1"})
+_UNREADABLE = {"request_timeout": 408, "too_many_values": 400}
+"""Error code of a body -> HTTP status, for what is not the wrong kind of body."""
 UNKNOWN_PATH = "/v1/{path}"
 """What nothing else took: any method."""
 
@@ -159,7 +162,7 @@ def make_guard(gate: Gate) -> Middleware:
         try:
             await _check_body(request, f"{method} {resource.canonical}")
         except ProtocolError as error:
-            return refusal(error, 408 if error.retryable else 415)
+            return refusal(error, _UNREADABLE.get(error.code, 415))
         try:
             answer = await handler(request)
         except HttpProcessingError:  # a form's parts have headers of their own
@@ -178,7 +181,8 @@ def make_guard(gate: Gate) -> Middleware:
 
 
 async def _check_body(request: web.Request, route: str) -> None:
-    """Raises ProtocolError for a body that no route reads, or that does not come in time."""
+    """Raises ProtocolError for a body that no route reads, that does not come in time, or that is
+    too many values."""
     if not request.can_read_body:
         return
     if (request.charset or "utf-8").lower() not in CHARSETS:
@@ -189,13 +193,14 @@ async def _check_body(request: web.Request, route: str) -> None:
         return
     try:
         async with asyncio.timeout(BODY_WAIT_S):
-            await request.read()  # the handler finds it there
+            body = await request.read()  # the handler finds it there
     except TimeoutError:
         raise ProtocolError(
             f"the body did not arrive within {BODY_WAIT_S:g} s",
             code="request_timeout",
             retryable=True,
         ) from None
+    check_values(body)
 
 
 def refusal(error: PennyError, status: int | None = None) -> web.Response:

@@ -19,6 +19,7 @@ from penny.writable import dump_json
 STATUS = {
     "dialing_denied": 403,
     "caller_id_denied": 403,
+    "caller_id_mobile": 403,
     "do_not_call": 403,
     "consent_missing": 403,
     "exclusion_list_missing": 403,

@@ -178,6 +178,8 @@ class Phones:
         policy = self._gate.policy(Identity(call.tenant))
         policy.check_mode(self._broker.choose(call.mode).name)
         policy.check_actions(call.actions)
+        if call.direction == "inbound" and self._broker.draining:
+            raise SessionRefused("Penny is shutting down", code="draining")
         if call.direction == "outbound" and not self._broker.has_room:
             raise SessionRefused("there is no room for the call; try again in a moment")
         if call.direction == "outbound" and (call.instructions or call.greeting is not None):

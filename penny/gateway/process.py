@@ -13,6 +13,7 @@ import uvloop
 
 from config.schema import Config
 from penny.gateway.app import Gateway
+from penny.gateway.heap import settle_heap
 from penny.gateway.sibling_processes import SiblingProcesses
 from penny.logs import configure_logs
 
@@ -27,6 +28,7 @@ def main(
     siblings: SiblingProcesses | None = None,
 ) -> None:
     """Run a gateway, alone or as one of several processes, until it is told to stop."""
+    settle_heap()
     stderr = configure_logs(config.logs.level, config.logs.format)
     uvloop.run(
         serve(Gateway(config, siblings, stderr), siblings, host, port, config.gateway.drain_s)

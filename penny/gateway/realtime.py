@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from aiohttp import web
 from config.schema import Config
 from penny.aio.handshake import Upgrade
 from penny.aio.websocket import CALLER_MESSAGES_PER_S
+from penny.dense import check_values
 from penny.edges.realtime.edge import EventConnection, RealtimeEdge
 from penny.edges.webrtc.edge import WebRtcEdge
 from penny.errors import (
@@ -116,7 +118,12 @@ class RealtimeDoor:
 
     @staticmethod
     async def refuse_path(request: web.Request) -> web.Response:
-        """The API's answer to an address of its own that leads nowhere."""
+        """The API's answer to an address of its own that leads nowhere; one with a slash too many,
+        as semantic-kernel makes of a base URL, leads on (308: method and body stay)."""
+        if "//" in request.path:
+            path = re.sub("/{2,}", "/", request.rel_url.raw_path)
+            wanted = request.rel_url.with_path(path, encoded=True, keep_query=True)
+            raise web.HTTPPermanentRedirect(wanted)
         error = ProtocolError(f"Invalid URL ({request.method} {request.path})", code="unknown_url")
         return _refusal(404, error)
 
@@ -281,6 +288,7 @@ async def _read_body(request: web.Request) -> Json:
         raise ProtocolError(
             f"the body did not arrive within {BODY_WAIT_S:g} s", code="request_timeout"
         ) from None
+    check_values(raw)
     try:
         body = json.loads(raw) if raw else {}
     except (ValueError, RecursionError) as error:

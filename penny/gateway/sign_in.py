@@ -11,11 +11,13 @@ needs the token in ``X-Penny-CSRF``; who sends a key in ``Authorization`` needs 
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import structlog
 from aiohttp import web
 
+from penny.dense import check_values
 from penny.errors import ConfigError, PennyError, ProtocolError, Unauthorized
 from penny.gateway.gate import COOKIE, Gate
 from penny.gateway.guard import refusal
@@ -108,7 +110,9 @@ def _describe(who: Identity) -> Json:
 async def _read_key(request: web.Request) -> str:
     try:
         async with asyncio.timeout(BODY_WAIT_S):
-            body = await request.json()
+            text = await request.text()
+        check_values(text)
+        body = json.loads(text)
     except (ValueError, RecursionError, TimeoutError) as error:
         raise ProtocolError('the body must be {"key": "penny_…"}', field="key") from error
     key = body.get("key") if isinstance(body, dict) else None

@@ -27,8 +27,10 @@ from config.schema import Config
 from config.telephony import DialingSection, NumberSection
 from penny.aio.handshake import Upgrade
 from penny.aio.websocket import CALLER_MESSAGES_PER_S, SocketConnection
+from penny.edges.telephone.wire import CarrierRefused
 from penny.edges.twilio import twiml
-from penny.edges.twilio.api import CarrierRefused, TwilioApi
+from penny.edges.twilio.api import TwilioApi
+from penny.edges.twilio.callers import read_caller
 from penny.edges.twilio.signature import Signatures
 from penny.edges.twilio.tokens import StreamTokens
 from penny.edges.twilio.wire import (
@@ -49,6 +51,7 @@ log = structlog.get_logger()
 
 Json = dict[str, Any]
 
+VOICE = "/twilio/voice"
 STREAM = "/twilio/stream"
 STATUS = "/twilio/status"
 AMD = "/twilio/amd"
@@ -92,7 +95,7 @@ class TwilioDoor:
         """Requests refused, by reason."""
 
     def add_to(self, app: web.Application) -> None:
-        app.router.add_post("/twilio/voice", self._voice)
+        app.router.add_post(VOICE, self._voice)
         app.router.add_get(STREAM, self._stream)
         app.router.add_post(STATUS, self._status)
         app.router.add_post(AMD, self._answered_by)
@@ -115,7 +118,8 @@ class TwilioDoor:
     async def _voice(self, request: web.Request) -> web.Response:
         try:
             form = await self.read(request)
-            await self.take_once(f"voice {form['CallSid']}")
+            again = request.query.get("again", "")
+            await self.take_once(f"voice{again} {form['CallSid']}")
         except PennyError as error:
             return refusal(error)
         if dial_id := request.query.get("dial"):
@@ -124,10 +128,12 @@ class TwilioDoor:
         if number is None:
             self._count("unknown_number")
             return _twiml(twiml.reject())
-        call = _incoming(number, str(form.get("From", "")), str(form["To"]))
+        call = _incoming(number, read_caller(str(form.get("From", ""))), str(form["To"]))
         try:
             self._phones.check(call)
         except PennyError as error:
+            if error.code == "draining" and not again:  # the next gateway of this address
+                return _twiml(twiml.redirect(f"{self.signatures.public_url}{VOICE}?again=1"))
             log.warning("phone_call_not_answered", code=error.code)
             self._phones.keep_unconnected(call, error.code)
             return _twiml(self._fall_back(Element("Response"), number))
@@ -160,11 +166,10 @@ class TwilioDoor:
         """The call that a webhook about its transfer tells of."""
         number = self._config.telephony.numbers.get(str(form.get("To", "")))
         if form.get("Direction") == "inbound":
-            caller, callee = str(form.get("From", "")), str(form["To"])
+            caller, callee = read_caller(str(form.get("From", ""))), str(form["To"])
             return None if number is None else _incoming(number, caller, callee)
-        if self.placed is None:
-            return None
-        return await self.placed.of_sid(str(form["CallSid"]))
+        placed, call_sid = self.placed, str(form["CallSid"])
+        return await placed.of_sid(call_sid) if placed is not None else None
 
     async def place(self, dial: Dial, section: DialingSection) -> str:
         """Place a call (``Placer``): its SID. Raises CarrierRefused."""
@@ -172,7 +177,7 @@ class TwilioDoor:
         fields = [
             ("To", dial.number),
             ("From", dial.caller_id),
-            ("Url", f"{self.signatures.public_url}/twilio/voice{about}"),
+            ("Url", f"{self.signatures.public_url}{VOICE}{about}"),
             ("StatusCallback", f"{self.signatures.public_url}{STATUS}{about}"),
             *(("StatusCallbackEvent", event) for event in ("ringing", "answered", "completed")),
             ("Timeout", str(section.ring_s)),

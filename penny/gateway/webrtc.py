@@ -20,6 +20,7 @@ from aiohttp import BodyPartReader, web
 from config.credentials import is_loopback, read_secret
 from config.schema import Config
 from penny.aio.tasks import TaskOwner
+from penny.dense import check_values
 from penny.edges.socket.edge import SocketEdge
 from penny.edges.webrtc.channel import ChannelConnection
 from penny.edges.webrtc.edge import WebRtcEdge
@@ -286,6 +287,7 @@ async def _read_form(request: web.Request) -> tuple[str, Json]:
             offer = text
         elif part.name == "session":
             try:
+                check_values(text)
                 session, _ = check_session(json.loads(text))
             except (ValueError, RecursionError) as error:
                 raise ProtocolError("session: is not JSON", field="session") from error

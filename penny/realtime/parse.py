@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import orjson
 
+from penny.dense import MOST_VALUES, is_dense
 from penny.realtime.commands import Json
 from penny.realtime.errors import ClientError
 from penny.realtime.fields import check_string
@@ -36,7 +37,7 @@ def load_message(raw: str | bytes | Json, settings: CoreSettings) -> Json:
     """Return the JSON object in ``raw``.
 
     Raises:
-        ClientError: too large, not UTF-8, not JSON, or not an object.
+        ClientError: too large, of too many values, not UTF-8, not JSON, or not an object.
     """
     if isinstance(raw, dict):
         return raw
@@ -45,6 +46,10 @@ def load_message(raw: str | bytes | Json, settings: CoreSettings) -> Json:
             "message_too_large",
             f"The message has {len(raw)} bytes; send at most {settings.max_message_bytes}. "
             "Split audio into several input_audio_buffer.append events.",
+        )
+    if is_dense(raw):
+        raise ClientError(
+            "message_too_large", f"The message has more than {MOST_VALUES} values; send fewer."
         )
     try:
         message = _read_json(raw)
@@ -98,6 +103,14 @@ def read_type(message: Json) -> str:
     return kind
 
 
+def check_audio_length(encoded: str, param: str, max_bytes: int) -> None:
+    """Raises ClientError: it is base64 of more than ``max_bytes``."""
+    if len(encoded) > (max_bytes + 2) // 3 * 4:
+        raise ClientError(
+            "audio_too_large", f"'{param}' holds more than {max_bytes} bytes; split it.", param
+        )
+
+
 def decode_audio(value: object, param: str, max_bytes: int) -> bytes:
     """Return the bytes of strict base64 ``value``.
 
@@ -105,10 +118,7 @@ def decode_audio(value: object, param: str, max_bytes: int) -> bytes:
         ClientError: not a string, not base64, or more than ``max_bytes``.
     """
     encoded = check_string(value, param)
-    if len(encoded) > (max_bytes + 2) // 3 * 4:
-        raise ClientError(
-            "audio_too_large", f"'{param}' holds more than {max_bytes} bytes; split it.", param
-        )
+    check_audio_length(encoded, param, max_bytes)
     try:
         return binascii.a2b_base64(encoded, strict_mode=True)
     except ValueError as error:

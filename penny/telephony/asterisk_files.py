@@ -218,6 +218,7 @@ def _talk(section: AsteriskSection, secrets: Path) -> Options:
     told = f"{_token(secrets)}&id=${{PENNY_UUID}}"
     caller = "${URIENCODE(${FILTER(0-9+,${CALLERID(num)})})}"
     call = f"{told}&line=${{PENNY_LINE}}&did=${{URIENCODE(${{PENNY_DID}})}}&caller={caller}"
+    call += "&dial=${PENNY_DIAL}"  # a call that Penny placed
     if section.wire == "audiosocket":
         # By itself the application ends the call where it fails: no word, no person after it.
         wire = f"TryExec(AudioSocket(${{PENNY_UUID}},{section.host}:{section.port}))"

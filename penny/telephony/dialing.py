@@ -19,6 +19,10 @@ COSTLY = (
     *("+870", "+878", "+881", "+882", "+883", "+979"),  # satellite, networks, premium (ITU E.164)
 )
 """Never dialled, however wide a tenant's prefixes are."""
+MOBILES = {
+    date(2025, 6, 7): ("+346", *(f"+347{digit}" for digit in range(1, 5))),  # ES, TDF/149/2025
+}
+"""Caller ids that may show no company's call, since when: a country's mobile numbers."""
 CONSENT_DAYS = 730
 """A consent to commercial calls is renewed every two years."""
 
@@ -68,15 +72,23 @@ def check_destination(number: str, section: DialingSection, do_not_call: frozens
         raise DialRefused("to: this number asked not to be called", code="do_not_call", field="to")
 
 
-def choose_caller_id(asked: str | None, section: DialingSection) -> str:
-    """The number that is shown. Raises DialRefused: ``caller_id_denied``."""
+def choose_caller_id(asked: str | None, section: DialingSection, today: date) -> str:
+    """The number that is shown. Raises DialRefused: ``caller_id_denied``, ``caller_id_mobile``."""
     if not section.caller_ids or (asked is not None and asked not in section.caller_ids):
         raise DialRefused(
             "from: name a number of telephony.dialing.<tenant>.caller_ids",
             code="caller_id_denied",
             field="from",
         )
-    return asked or section.caller_ids[0]
+    chosen = asked or section.caller_ids[0]
+    if any(today >= since and chosen.startswith(begins) for since, begins in MOBILES.items()):
+        raise DialRefused(
+            "from: a company's call may not show a mobile number there; name a geographic, 800 "
+            "or 900 number",
+            code="caller_id_mobile",
+            field="from",
+        )
+    return chosen
 
 
 def check_consent(at: date | None, today: date) -> None:

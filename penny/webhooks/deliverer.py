@@ -21,7 +21,7 @@ from penny.calls.database import StoreUnavailable
 from penny.webhooks.endpoints import Endpoint
 from penny.webhooks.events import Event
 from penny.webhooks.outbox import Outbox
-from penny.webhooks.policy import GONE, LONGEST_WAIT_S, Answer, decide
+from penny.webhooks.policy import GONE, Answer, decide
 from penny.webhooks.rows import Backlog, Delivery, Outcome, refuse
 from penny.webhooks.sender import TIMEOUT_S
 from penny.webhooks.signing import sign, write_body
@@ -282,8 +282,7 @@ class Deliverer:
         what = "delivered" if answer.is_success else answer.error or str(answer.status)
         self.counts[name, what] = self.counts.get((name, what), 0) + 1
         if answer.is_throttling and answer.retry_after_s is not None:
-            pause_s = min(answer.retry_after_s, LONGEST_WAIT_S)
-            lane.paused_until_s = self._now_s() + pause_s
+            lane.paused_until_s = self._now_s() + answer.retry_after_s
         lane.is_gone |= answer.status == GONE
         if not answer.is_fault:
             lane.breaker.succeeded()

@@ -69,18 +69,19 @@ def decide(answer: Answer, attempts: int, now_ms: int, chance: float) -> tuple[S
         return "dead", now_ms
     wait_s = RETRY_S[attempts - 1] * (1 + JITTER * chance)
     if answer.retry_after_s is not None:
-        wait_s = max(wait_s, min(answer.retry_after_s, LONGEST_WAIT_S))
+        wait_s = max(wait_s, answer.retry_after_s)
     return "waiting", now_ms + round(wait_s * 1000)
 
 
 def read_retry_after(text: str | None, now_s: float) -> float | None:
-    """Seconds of a ``Retry-After``, which tells seconds or a moment; None where it tells none."""
+    """Seconds of a ``Retry-After``, which tells seconds or a moment, ``LONGEST_WAIT_S`` at most;
+    None where it tells none."""
     if not text:
         return None
     if text.strip().isdecimal():
-        return float(text)
+        return min(float(text), LONGEST_WAIT_S)
     try:
         moment: datetime = parsedate_to_datetime(text)
-        return max(0.0, moment.timestamp() - now_s)
+        return min(max(0.0, moment.timestamp() - now_s), LONGEST_WAIT_S)
     except (ValueError, TypeError, OverflowError):
         return None

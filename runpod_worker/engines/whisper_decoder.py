@@ -31,6 +31,8 @@ WINDOW_S = 30
 FRAMES_PER_S = 100
 AFTER_SPEECH_S = 1
 """Silence that a short window leaves after the speech: without any, last words go wrong."""
+SILENCE_BELOW_PEAK = 2.0
+"""Eight decades of power, a quarter of their logarithm: Whisper's features hear nothing fainter."""
 TOKENS_PER_S, TOKENS_MORE = 12, 16
 """More than anybody says: a text that goes on beyond is the model's own, and noise has a bound."""
 RETRIES_WITHIN_S = 2.0
@@ -170,10 +172,7 @@ class WhisperDecoder:
         return FRAMES_PER_S * min(WINDOW_S, window_s)
 
     def _features(self, audio: Floats, frames: int) -> Floats:
-        """As faster-whisper: log-mel, the rest of the window zeros."""
-        mel = self._model.feature_extractor(audio)[:, :frames]
-        padded: Floats = np.pad(mel, ((0, 0), (0, frames - mel.shape[1])))
-        return padded
+        return fill_window(self._model.feature_extractor(audio)[:, :frames], frames)
 
     def _detect(self, encoded: Any, count: int) -> tuple[list[str], list[float | None]]:
         """The language of each passage and how probable it is among those told apart."""
@@ -319,6 +318,17 @@ class WhisperDecoder:
             hallucination_silence_threshold=None,
             hotwords=None,
         )
+
+
+def fill_window(mel: Floats, frames: int) -> Floats:
+    """Log-mel of ``frames``: the rest of the window is silence as Whisper was trained with.
+
+    faster-whisper's zeros are no silence there but a noise that begins at the last word, which
+    is lost more often where the audio ends soon after it.
+    """
+    rest = ((0, 0), (0, frames - mel.shape[1]))
+    filled: Floats = np.pad(mel, rest, constant_values=mel.max() - SILENCE_BELOW_PEAK)
+    return filled
 
 
 def _most_tokens(passage: Passage) -> int:

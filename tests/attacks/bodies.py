@@ -8,12 +8,15 @@ import re
 
 import aiohttp
 import psutil
+from yarl import URL
 
 from penny.gateway.guard import OPEN, OWN, ROUTES
 from tests.attacks.attack import attack
 from tests.attacks.house import House
+from tests.attacks.load import GROWTH_MB
 from tests.attacks.others import watch_memory
 from tests.attacks.rooms import no_fault
+from tests.attacks.tenants import realtime
 
 
 WRITING = [
@@ -49,6 +52,44 @@ async def bodies_that_are_none(house: House) -> str:
     no_fault(house, before)
     assert "Error handling request" not in house.gateway.log[before:]
     return f"{asked} refused"
+
+
+MANY = "[" + "[]," * 330_000 + "0]"
+"""A megabyte, and a third of a million lists: 30 MB and more."""
+DEEP_IN = '{{"type": "{}", "session": {{"type": "realtime"}}, "item": {{}}, "audio": "", "x": {}}}'
+
+
+@attack("input", "refused by name at each, memory +32 MB at most, and calls go on")
+async def json_of_many_values(house: House) -> str:
+    """a million empty lists in JSON: at every writing route, and in messages of 4 MB"""
+    process, refused = psutil.Process(house.gateway.process.pid), 0
+
+    async def everywhere() -> int:
+        asked = 0
+        async with house.http("acme", "admin") as http:
+            for method, path in WRITING:
+                headers = {"Content-Type": JSON_TYPE}
+                async with http.request(method, path, data=MANY, headers=headers) as answer:
+                    assert 400 <= answer.status < 500, (method, path, answer.status)
+                asked += 1
+        return asked
+
+    async def in_calls() -> int:
+        many = "[" + "[]," * 1_300_000 + "0]"
+        async with realtime(house, house.key("bolt")) as client:
+            for kind in ("session.update", "conversation.item.create", "input_audio_buffer.append"):
+                await client.socket.send_str(DEEP_IN.format(kind, many))
+                assert (await client.the_error())["code"] == "message_too_large", kind
+            await client.say("hola")
+        return 3
+
+    await everywhere()  # what bodies of that length take is there after the first
+    before_mb = process.memory_info().rss / 1e6
+    for meanwhile in (everywhere(), in_calls()):
+        asked, most_mb = await watch_memory(process, meanwhile)
+        assert most_mb - before_mb <= GROWTH_MB, most_mb - before_mb
+        refused += asked
+    return f"refused x{refused}, +{most_mb - before_mb:.0f} MB"
 
 
 @attack("availability", "415, memory +8 MB at most, and others are answered at once")
@@ -128,3 +169,33 @@ async def a_cookie_without_its_token(house: House) -> str:
                     assert answer.status == 403, (route, answer.status)
                 asked += 1
     return f"403 x{asked}"
+
+
+ASIDE = ("HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND")
+TWISTED = ("/{}", "{}/", "/.{}", "/v1/..{}", "/%2e%2e{}", "{}%00", "{};x", "{}%2f")
+
+
+@attack("rights", "nothing is told that GET does not tell a stranger, and never 500")
+async def methods_and_paths_of_no_table(house: House) -> str:
+    """every route by other methods and twisted paths, without a key, and a method's override"""
+    since, asked = len(house.gateway.log), 0
+    paths = sorted({re.sub(r"\{\w+\}", "none", route.split(" ", 1)[1]) for route in ROUTES})
+    free = {route.split(" ", 1)[1] for route, right in ROUTES.items() if right == OPEN}
+    override = {"X-HTTP-Method-Override": "GET", "X-Original-URL": "/v1/modes"}
+    async with aiohttp.ClientSession(house.url, headers=override) as http:
+        for path in paths:
+            for method in ASIDE:
+                async with http.request(method, path) as answer:
+                    assert answer.status < 500, (method, path, answer.status)
+                    is_free = path in free and method in ("HEAD", "OPTIONS")
+                    assert is_free or not answer.ok or "/hangup" in path, (method, path)
+                asked += 1
+            if path in free or path == "/":
+                continue
+            for form in TWISTED:
+                there = URL(house.url + form.format(path), encoded=True)
+                async with http.get(there, allow_redirects=False) as answer:
+                    assert 300 <= answer.status < 500, (str(there), answer.status)
+                asked += 1
+    no_fault(house, since)
+    return f"{asked} refused"

@@ -25,7 +25,7 @@ import psutil
 from tests.attacks.attack import attack
 from tests.attacks.availability import own_gateway, talks
 from tests.attacks.house import House
-from tests.attacks.others import Deaf, Others, RealtimeOthers, watch_memory
+from tests.attacks.others import MASK, Deaf, Others, RealtimeOthers, watch_memory
 from tests.doubles.processes import ROOT
 
 
@@ -207,7 +207,7 @@ unhurt("realtime_not_recorded", "four callers at /v1/realtime, not recorded", Re
 
 
 HURTS: dict[str, Hurt] = {}
-SHORT = ("deaf_updates", "burst_of_updates", "tiny_appends")
+SHORT = ("deaf_updates", "burst_of_updates", "tiny_appends", "tiny_fragments")
 LONG = ("deaf_updates", "large_messages", "burst_of_updates", "retrieves")
 
 
@@ -233,6 +233,43 @@ async def large_messages(_url: str, port: int) -> None:
                 with suppress(ConnectionError):
                     await client.send(text)
         await asyncio.sleep(0.5)
+
+
+@loaded("dense_messages", "messages of 4 MB of empty lists, as fast as they are refused")
+async def dense_messages(url: str, _port: int) -> None:
+    many = '{"type": "session.update", "session": [' + "[]," * 1_300_000 + "0]}"
+    async with aiohttp.ClientSession() as http:
+        while True:
+            async with http.ws_connect(f"{url}/v1/realtime", max_msg_size=0) as socket:
+                while not socket.closed:
+                    await socket.send_str(many)
+                    if (await socket.receive()).type is not aiohttp.WSMsgType.TEXT:
+                        break
+
+
+@loaded("tiny_fragments", "a message in fragments of one byte and of none, without end")
+async def tiny_fragments(_url: str, port: int) -> None:
+    pieces = b"".join(bytes((0, 0x80 | size)) + MASK + b"x" * size for size in (0, 1)) * 2_000
+    while True:
+        async with Deaf(port, "/v1/realtime") as client:
+            with suppress(ConnectionError):
+                await client.write(b"\x01\x80" + MASK)
+                while True:
+                    await client.write(pieces)
+
+
+@loaded("long_appends", "appends of a minute of audio, as fast as they are taken")
+async def long_appends(url: str, _port: int) -> None:
+    audio = base64.b64encode(bytes(2_880_000)).decode()
+    append = json.dumps({"type": "input_audio_buffer.append", "audio": audio})
+    async with aiohttp.ClientSession() as http:
+        while True:
+            async with http.ws_connect(f"{url}/v1/realtime", max_msg_size=0) as socket:
+                reading = asyncio.ensure_future(_read(socket))
+                with suppress(ConnectionError):
+                    while not reading.done():
+                        await socket.send_str(append)
+                reading.cancel()
 
 
 @loaded("burst_of_updates", "bursts of 5,000 tiny session.update")

@@ -35,11 +35,15 @@ from tests.bench.lossy_network import LossyNetwork, lossy_network
 
 Json = dict[str, Any]
 
-CELLS = ((0.0, 0), (0.05, 40), (0.10, 80), (0.02, 40), (0.10, 40), (0.05, 80))
-"""(packet loss, jitter in ms), those that matter most first."""
+CELLS = tuple((loss, jitter_ms) for loss in (0.0, 0.02, 0.05, 0.10) for jitter_ms in (0, 40, 80))
+"""(packet loss, jitter in ms)."""
 BY = ("socket", "webrtc")
 TABLE = Path("penny/edges/webrtc/README.md")
 TABLE_BEGINS = "<!-- written by `make bench-webrtc` -->\n"
+HEAD = (
+    "| loss, jitter | by | turns | p50 ms | p95 ms | word error | gaps ms a turn | lost |\n"
+    "|---|---|---|---|---|---|---|---|"
+)
 PIECE_MS = 20
 RATE_HZ = 24_000
 TAIL_S = 3.0
@@ -223,7 +227,7 @@ def main() -> None:
     parser.add_argument("--base")
     parser.add_argument("--key")
     parser.add_argument("--speech", nargs="+", default=[], help="recordings: es_….wav, en_….wav")
-    parser.add_argument("--cells", type=int, default=len(CELLS), help="of the table, from its top")
+    parser.add_argument("--cells", type=read_cell, nargs="+", default=CELLS, help="as 5/40")
     parser.add_argument("--write", action="store_true", help="into the package's README")
     parser.add_argument("--calls", type=int, default=4)
     parser.add_argument("--turns", type=int, default=5)
@@ -233,21 +237,32 @@ def main() -> None:
         asyncio.run(run_caller(options))
         return
     words = Words() if WHISPER.exists() else None
-    lines = [
-        "| loss, jitter | by | turns | p50 ms | p95 ms | word error | gaps ms a turn | lost |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    print("\n".join(lines))
-    for loss, jitter_ms in CELLS[: options.cells]:
+    print(HEAD)
+    rows = {}
+    for loss, jitter_ms in options.cells:
         with ThreadPoolExecutor(len(BY)) as both:
             work = partial(_measure_all, loss, jitter_ms, options=options)
             measured = list(both.map(work, BY))
         for by, cells in zip(BY, measured, strict=True):
-            lines.append(f"| {loss:.0%}, {jitter_ms} ms | {by} | {_row(cells, options, words)}")
-            print(lines[-1], flush=True)
-    if options.write:
-        text = TABLE.read_text()
-        TABLE.write_text(text[: text.index(TABLE_BEGINS)] + TABLE_BEGINS + "\n".join(lines) + "\n")
+            place = f"| {loss:.0%}, {jitter_ms} ms | {by} |"
+            rows[place] = f"{place} {_row(cells, options, words)}"
+            print(rows[place], flush=True)
+        if options.write:
+            write_table(rows)
+
+
+def read_cell(text: str) -> tuple[float, int]:
+    percent, jitter_ms = text.split("/")
+    return float(percent) / 100, int(jitter_ms)
+
+
+def write_table(rows: dict[str, str]) -> None:
+    """Put these rows in the places of those that were measured before."""
+    text, _, before = TABLE.read_text().partition(TABLE_BEGINS)
+    kept = {"|".join(line.split("|")[:3]) + "|": line for line in before.splitlines()[2:]}
+    places = [f"| {loss:.0%}, {jitter_ms} ms | {by} |" for loss, jitter_ms in CELLS for by in BY]
+    lines = [(kept | rows)[place] for place in places if place in kept | rows]
+    TABLE.write_text(text + TABLE_BEGINS + "\n".join((HEAD, *lines)) + "\n")
 
 
 def _measure_all(

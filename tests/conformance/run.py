@@ -71,6 +71,19 @@ def _node(name: str, file: str, *, tls: bool = False) -> Client:
     return Client(name, ("node", str(NODE / f"client_{file}.mjs")), tls)
 
 
+def _of_own_environment() -> Sequence[Client]:
+    """semantic-kernel, where SEMANTIC_KERNEL names a Python that has it: a package that it needs
+    has no wheel, and the environments made here hold wheels alone."""
+    python = os.environ.get("SEMANTIC_KERNEL")
+    if not python:
+        return ()
+    command = (python, "-W", "ignore", "-m", "tests.conformance.client_semantic")
+    return (
+        Client("semantic-kernel", (*command, "websocket")),
+        Client("semantic-kernel, WebRTC", (*command, "webrtc")),
+    )
+
+
 CLIENTS = (
     _python("openai", "openai"),
     _python("openai-agents", "agents"),
@@ -83,6 +96,7 @@ CLIENTS = (
     Client("agents-js, WebRTC", (sys.executable, "-m", "tests.conformance.client_browser")),
     _node("ai-sdk", "ai_sdk"),
     _node("livekit-js", "livekit"),
+    *_of_own_environment(),
 )
 
 

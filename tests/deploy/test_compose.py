@@ -16,6 +16,7 @@ from config.credentials import PURPOSES
 from config.loader import load
 from penny.cli.main import build_parser
 from penny.trust.house_key import VARIABLE
+from tests.deploy.tools import PROFILES
 from tests.setup.dockerfile import IMAGES, ROOT, stage_of
 
 
@@ -25,9 +26,6 @@ Json = dict[str, Any]
 
 DEPLOY = ROOT / "deploy"
 COMPOSE = DEPLOY / "compose.yaml"
-PROFILES = (
-    *("", "gpu", "triton", "replicas", "analysis", "asterisk", "s3", "monitoring", "ollama"),
-)
 OURS = {
     "penny-gateway": ("gateway.Dockerfile", "gateway"),
     "penny-cpu": ("gateway.Dockerfile", "cpu"),

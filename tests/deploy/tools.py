@@ -1,7 +1,7 @@
 """``make test-deploy``: what other people's tools say of ``deploy/``, where they are here.
 
-promtool (Debian's package prometheus), kubernetes-validate (PyPI), docker-compose (Debian's, or
-`docker compose`). Each that is not here is named; the tests need none of them.
+promtool (Debian's package prometheus), kubernetes-validate (PyPI), docker-compose (Debian's). Each
+that is not here is named; the tests need none of them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,12 @@ import yaml
 
 from tests.deploy.manifests import KUBERNETES, OVERLAYS, render
 from tests.setup.dockerfile import ROOT
+
+
+PROFILES = (
+    *("", "gpu", "triton", "replicas", "analysis", "asterisk", "s3", "monitoring", "ollama"),
+)
+"""Of the compose file; the first is none."""
 
 
 def find(name: str) -> str | None:
@@ -35,7 +41,9 @@ def commands(folder: Path) -> list[list[str]]:
             path.write_text(yaml.safe_dump_all(render(KUBERNETES / name)), encoding="utf-8")
             found.append([validate, "--strict", str(path)])
     if compose := find("docker-compose"):
-        found.append([compose, "-f", str(deploy / "compose.yaml"), "config", "--quiet"])
+        profiles = [word for name in PROFILES if name for word in ("--profile", name)]
+        file = str(deploy / "compose.yaml")
+        found.append([compose, *profiles, "-f", file, "config", "--quiet"])
     for name in ("promtool", "kubernetes-validate", "docker-compose"):
         if not find(name):
             print(f"{name} is not here: not asked")

@@ -17,9 +17,14 @@ START_LIMIT_S = 60.0
 
 
 class RedisServer:
-    """``url`` stays the same over ``stop`` and ``start``; what was inside does not."""
+    """``url`` stays the same over ``stop`` and ``start``; what was inside does not.
 
-    def __init__(self) -> None:
+    Args:
+        options: of its command line.
+    """
+
+    def __init__(self, *options: str) -> None:
+        self._options = options
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -33,7 +38,9 @@ class RedisServer:
 
     def start(self) -> None:
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", "/tmp"]
-        self._process = subprocess.Popen([SERVER, *options], stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            [SERVER, *options, *self._options], stdout=subprocess.DEVNULL
+        )
         ends_s = time.monotonic() + START_LIMIT_S
         while not self._answers():
             if time.monotonic() > ends_s or self._process.poll() is not None:
@@ -55,8 +62,8 @@ class RedisServer:
 
 
 @contextmanager
-def running_redis() -> Iterator[RedisServer]:
-    server = RedisServer()
+def running_redis(*options: str) -> Iterator[RedisServer]:
+    server = RedisServer(*options)
     server.start()
     try:
         yield server

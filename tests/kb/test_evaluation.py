@@ -61,6 +61,7 @@ def ask(sample: KnowledgeBase, name: str) -> EvalReport:
     return evaluate(lambda text: sample.search(SAMPLE, text), questions)
 
 
+@pytest.mark.slow
 def test_the_test_questions_are_answered(sample: KnowledgeBase) -> None:
     report = ask(sample, "test")
 
@@ -71,11 +72,13 @@ def test_the_test_questions_are_answered(sample: KnowledgeBase) -> None:
     assert heard.share(heard.first) >= 0.75
 
 
+@pytest.mark.slow
 def test_few_unanswerable_questions_are_answered(sample: KnowledgeBase) -> None:
     assert ask(sample, "test").false_answer_rate <= 0.05
     assert ask(sample, "fresh").false_answer_rate <= 0.05
 
 
+@pytest.mark.slow
 def test_questions_written_before_tuning_keep_what_they_have(sample: KnowledgeBase) -> None:
     """Below the test set's bar, and a little under what kb/README.md says."""
     groups = ask(sample, "fresh").groups.values()
@@ -85,6 +88,7 @@ def test_questions_written_before_tuning_keep_what_they_have(sample: KnowledgeBa
     assert sum(g.in_five for g in groups) / asked >= 0.76
 
 
+@pytest.mark.slow
 def test_questions_of_another_hand_keep_what_they_have(sample: KnowledgeBase) -> None:
     """Callers who tell a story, never tuned on; far below the bar, as kb/README.md says."""
     report = ask(sample, "held_out")
@@ -96,6 +100,7 @@ def test_questions_of_another_hand_keep_what_they_have(sample: KnowledgeBase) ->
     assert report.false_answer_rate <= 0.10
 
 
+@pytest.mark.slow
 def test_documents_of_another_company_keep_what_they_have(tmp_path: Path) -> None:
     """Documents without callers' words, questions never tuned on; kb/README.md has the figures."""
     questions = read_questions(OTHER / "held_out.jsonl")
@@ -167,6 +172,7 @@ def run(*arguments: str) -> int:
     return int(parsed.run(parsed))
 
 
+@pytest.mark.slow
 def test_the_commands_index_search_and_evaluate(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

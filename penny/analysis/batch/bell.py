@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
+import redis
 import structlog
 from redis.exceptions import RedisError
 from taskiq.api import run_receiver_task
@@ -28,6 +29,7 @@ MOST_RINGS = 1000
 LOCK_S = 10.0
 """How long a listener that died may hold what it was taking back."""
 IDLE_MS = 30_000
+ASK_S = 3.0
 
 
 class Bell:
@@ -78,6 +80,9 @@ class Bell:
                 await run_receiver_task(self._broker, run_startup=True)
             except (RedisError, OSError) as error:
                 log.warning("analysis_bell_away", reason=type(error).__name__)
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # taskiq returns as if nothing had been
+                raise asyncio.CancelledError
             await asyncio.sleep(LOCK_S)
 
     async def wait(self, at_most_s: float) -> None:
@@ -93,10 +98,33 @@ class Bell:
             await self._broker.shutdown()
 
 
+def find_fault(config: Config) -> tuple[Literal["error", "warning"], str] | None:
+    """What keeps workers on other machines from being woken; None where nothing does.
+
+    taskiq's cluster broker never takes back what a listener that died had in hand, and its other
+    one fails in a cluster at the first key of another node.
+    """
+    if not config.analysis.enabled or config.redis.url is None:
+        return None
+    try:
+        with redis.Redis.from_url(
+            config.redis.url, socket_timeout=ASK_S, socket_connect_timeout=ASK_S, **_secret()
+        ) as client:
+            is_cluster = bool(client.info("cluster").get("cluster_enabled"))
+    except RedisError as error:
+        return "warning", f"workers of analysis are not woken: {type(error).__name__}"
+    if is_cluster:
+        return "error", "a Redis cluster cannot wake workers of analysis: name a single server"
+    return None
+
+
+def _secret() -> dict[str, Any]:
+    password = read_secret(REDIS_PASSWORD, os.environ)
+    return {} if password is None else {"password": password.get_secret_value()}
+
+
 def open_bell(config: Config) -> Bell | None:
     """The bell of workers on several machines; None where gateways share nothing."""
     if config.redis.url is None:
         return None
-    password = read_secret(REDIS_PASSWORD, os.environ)
-    secret = password.get_secret_value() if password is not None else None
-    return Bell(config.redis.url, config.redis.prefix, secret)
+    return Bell(config.redis.url, config.redis.prefix, **_secret())

@@ -12,6 +12,10 @@ from penny.analysis.batch.jobs import Found
 Json = dict[str, Any]
 
 
+OPTIONAL = ("transcript", "model")
+"""Steps that make others better, and whose absence leaves nothing out."""
+
+
 def collect(work: Work, steps: Sequence[Kept], given_up: str = "") -> Found:
     """What is written of a call.
 
@@ -24,7 +28,10 @@ def collect(work: Work, steps: Sequence[Kept], given_up: str = "") -> Found:
         state, reason = "failed", given_up or f"{failed[0].step}: {failed[0].reason}"
     elif not work.said:
         state, reason = "skipped", "nothing that was said is kept"
-    is_partial = any(step.state != "completed" for step in steps)
+    is_partial = any(
+        step.state == "failed" or (step.state == "skipped" and step.step not in OPTIONAL)
+        for step in steps
+    )
     made = work.results
     mood, topics = made.get("sentiment", {}), made.get("topics", {}).get("topics", [])
     outcome = made["outcome"]["outcome"] if work.said and "outcome" in made else None
@@ -80,9 +87,15 @@ def _derived(made: dict[str, Json]) -> Json:
         "outcome": made.get("outcome"),
         "summary": made.get("summary"),
         "quality": made.get("quality"),
+        "model": _model(made.get("model")),
         "disagreement": made.get("transcript", {}).get("disagreement"),
         "alerts": [*signs.get("alerts", []), *broken],
     }
+
+
+def _model(told: Json | None) -> Json | None:
+    """Who told, what it used, and how much of it no turn held."""
+    return told and {name: told[name] for name in ("engine", "usage", "dropped")}
 
 
 def _figures(work: Work) -> Json:

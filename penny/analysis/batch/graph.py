@@ -71,12 +71,14 @@ class Kept:
 @dataclass(slots=True)
 class Work:
     """One call on its way through the graph. ``said`` is by the better transcript once there is
-    one; ``tools`` are what steps work with (``steps.Tools``)."""
+    one; ``tools`` are what steps work with (``steps.Tools``), ``vectors`` those of sentences that
+    a step had made: half of an analysis is spent on them."""
 
     call: Call
     said: list[Said]
     tools: Any
     results: dict[str, Json] = field(default_factory=dict)
+    vectors: dict[str, Any] = field(default_factory=dict)
 
 
 def name_graph(steps: Sequence[Step]) -> str:
@@ -135,7 +137,8 @@ async def _run(
     except Exception as error:
         # Its text may hold what was said.
         log.exception("analysis_step_failed", step=step.name, call_id=work.call.id)
-        return told("failed", type(error).__name__)
+        code = f": {error.code}" if isinstance(error, PennyError) else ""
+        return told("failed", f"{type(error).__name__}{code}")
 
 
 def _basis(step: Step, work: Work, done: Mapping[str, Kept]) -> str:

@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from statistics import fmean
-from typing import Any
+from typing import Any, Protocol
 
 import jiwer
+import numpy as np
 
 from config.analysis import RuleSection
 from penny.analysis import (
@@ -22,10 +23,11 @@ from penny.analysis import (
     results,
     sentiment,
     signs,
+    told,
 )
 from penny.analysis.batch.graph import Skipped, Step, Work
 from penny.analysis.classifier import Array
-from penny.analysis.dialogue import of_caller, said_in
+from penny.analysis.dialogue import Said, of_caller, said_in
 from penny.analysis.heads import Head
 from penny.calls.record import Call, Turn
 from penny.calls.rows import fold
@@ -41,6 +43,22 @@ ENTITIES_VERSION = 1
 TRANSCRIPT_VERSION = 1
 
 
+class Understands(Protocol):
+    """Language models of calls that are over."""
+
+    def name_for(self, call: Call) -> str:
+        """The model that may read a call; '' where none may."""
+
+    async def tell(self, call: Call, said: Sequence[Said]) -> Json:
+        """What a call came to (``told.hold_against``), with ``usage``.
+
+        Raises:
+            Skipped: no model may read it, with the reason.
+            Throttled: the model refuses for now.
+            PennyError: it is away, or its answer is not what was asked for.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What steps work with.
@@ -52,6 +70,7 @@ class Tools:
         heard_share: by tenant, of the calls that are heard again.
         rules: of a tenant.
         country: of telephone numbers.
+        models: language models; None: none is asked.
     """
 
     rules: Callable[[str], tuple[RuleSection, ...]]
@@ -62,6 +81,7 @@ class Tools:
     no_ears: str = "no engine that hears freely is set up here"
     heard_share: Callable[[str], float] = lambda _tenant: 1.0
     country: str = "ES"
+    models: Understands | None = None
 
 
 async def _transcript(work: Work) -> Json:
@@ -80,8 +100,8 @@ async def _transcript(work: Work) -> Json:
         if turn.input != "speech" or not turn.words or turn.is_masked:
             continue
         again = await tools.hear(work.call, turn)
-        if again:
-            pairs.append((fold(turn.words), fold(again)))
+        if again and (live := fold(turn.words)):
+            pairs.append((live, fold(again)))
             words[position] = again
     if not pairs:
         raise Skipped("no turn of it can be heard again")
@@ -96,14 +116,17 @@ async def _transcript(work: Work) -> Json:
 
 
 def measure_disagreement(pairs: Sequence[tuple[str, str]]) -> Json:
-    """Word error between two transcripts of the same turns; neither is the truth."""
-    kept = [(a, b) for a, b in pairs if a]
-    told = jiwer.process_words([a for a, _ in kept], [b for _, b in kept])
+    """Word error between two transcripts of the same turns; neither is the truth.
+
+    Args:
+        pairs: the words heard live, not empty, and those heard later.
+    """
+    differs = jiwer.process_words([a for a, _ in pairs], [b for _, b in pairs])
     return {
-        "disagreement": round(min(1.0, told.wer), 4),
-        "substitutions": told.substitutions,
-        "deletions": told.deletions,
-        "insertions": told.insertions,
+        "disagreement": round(min(1.0, differs.wer), 4),
+        "substitutions": differs.substitutions,
+        "deletions": differs.deletions,
+        "insertions": differs.insertions,
     }
 
 
@@ -111,9 +134,8 @@ def _sentiment(work: Work) -> Json:
     spoken = of_caller(work.said)
     if not spoken:
         raise Skipped("the caller said nothing")
-    tools: Tools = work.tools
     texts = [each.text for each in spoken]
-    vectors, head = _vectors(tools, texts, "sentiment")
+    vectors, head = _vectors(work, texts, "sentiment")
     moods = sentiment.judge(texts, vectors, head)
     scores = [mood.score for mood in moods]
     quarter = max(1, len(scores) // 4)
@@ -138,9 +160,8 @@ def _intent(work: Work) -> Json:
     spoken = of_caller(work.said)[:INTENT_TURNS]
     if not spoken:
         raise Skipped("the caller said nothing")
-    tools: Tools = work.tools
     texts = [each.text for each in spoken]
-    vectors, head = _vectors(tools, texts, "intent")
+    vectors, head = _vectors(work, texts, "intent")
     found = intent.classify(texts, vectors, head)
     best = max(range(len(found)), key=lambda at: found[at].confidence)
     return {
@@ -157,9 +178,14 @@ def _intent(work: Work) -> Json:
     }
 
 
-def _vectors(tools: Tools, texts: Sequence[str], what: str) -> tuple[Array | None, Head | None]:
+def _vectors(work: Work, texts: Sequence[str], what: str) -> tuple[Array | None, Head | None]:
+    tools: Tools = work.tools
     head = (tools.heads or {}).get(what)
-    return (tools.embed(texts), head) if tools.embed is not None and head else (None, None)
+    if tools.embed is None or not head:
+        return None, None
+    if new := [text for text in dict.fromkeys(texts) if text not in work.vectors]:
+        work.vectors.update(zip(new, tools.embed(new), strict=True))
+    return np.stack([work.vectors[text] for text in texts]), head
 
 
 def _entities(work: Work) -> Json:
@@ -198,9 +224,28 @@ def _signs(work: Work) -> Json:
     }
 
 
+async def _model(work: Work) -> Json:
+    """Ask a language model what the call came to, and keep what its turns hold."""
+    models = work.tools.models
+    if models is None:
+        raise Skipped("no language model is asked: analysis.model is off")
+    if not of_caller(work.said):
+        raise Skipped("the caller said nothing")
+    answer = await models.tell(work.call, work.said)
+    found = told.hold_against(answer, work.said)
+    return {"engine": models.name_for(work.call), "usage": answer["usage"], **found}
+
+
+def _told(work: Work) -> Json:
+    """What the model told; empty where none did."""
+    return work.results.get("model", {})
+
+
 def _topics(work: Work) -> Json:
     name = work.results["intent"]["name"]
-    topics = results.find_topics(work.said, None if name == intent.OTHER else name)
+    topics = _told(work).get("topics") or results.find_topics(
+        work.said, None if name == intent.OTHER else name
+    )
     return {"topics": topics, "keywords": results.find_keywords(work.said)}
 
 
@@ -217,7 +262,13 @@ def _compliance(work: Work) -> Json:
 
 def _outcome(work: Work) -> Json:
     outcome, reason, turns = results.find_outcome(work.call, work.said)
-    return {"outcome": outcome, "reason": reason, "turns": turns}
+    better = _told(work).get("outcome")
+    if better and outcome in results.BY_WORDS:  # what was done is known better than by its words
+        engine = {"engine": _told(work)["engine"]}
+        return {
+            "outcome": better["name"], "reason": better["quote"], "turns": better["turns"], **engine
+        }  # fmt: skip
+    return {"outcome": outcome, "reason": reason, "turns": turns, "engine": "words"}
 
 
 def _quality(work: Work) -> Json:
@@ -237,6 +288,9 @@ def _quality(work: Work) -> Json:
 
 
 def _summary(work: Work) -> Json:
+    if text := _told(work).get("summary"):
+        turns = _told(work)["summary_turns"]
+        return {"text": text, "turns": turns, "engine": _told(work)["engine"]}
     return results.summarise(work.said, work.results["intent"]["turn"])
 
 
@@ -247,8 +301,10 @@ def take_transcript(work: Work) -> None:
         work.said = said_in(work.call, {int(at): text for at, text in words.items()})
 
 
-def _after_transcript(run: Callable[[Work], Json]) -> Callable[[Work], Json]:
-    def with_words(work: Work) -> Json:
+def _after_transcript(
+    run: Callable[[Work], Json | Awaitable[Json]],
+) -> Callable[[Work], Json | Awaitable[Json]]:
+    def with_words(work: Work) -> Json | Awaitable[Json]:
         take_transcript(work)
         return run(work)
 
@@ -279,7 +335,21 @@ def make_steps() -> tuple[Step, ...]:
         ),
         Step("intent", intent.VERSION, _after_transcript(_intent), prefers=heard, settings=_engine),
         Step("entities", ENTITIES_VERSION, _after_transcript(_entities), prefers=heard),
-        Step("topics", results.VERSION, _after_transcript(_topics), needs=("intent",)),
+        Step(
+            "model",
+            told.VERSION,
+            _after_transcript(_model),
+            prefers=heard,
+            settings=lambda work: work.tools.models and work.tools.models.name_for(work.call),
+            is_slow=True,
+        ),
+        Step(
+            "topics",
+            results.VERSION,
+            _after_transcript(_topics),
+            needs=("intent",),
+            prefers=("model",),
+        ),
         Step("signs", signs.VERSION, _after_transcript(_signs), needs=("sentiment",)),
         Step("promises", promises.VERSION, _promises),
         Step(
@@ -289,8 +359,14 @@ def make_steps() -> tuple[Step, ...]:
             needs=("intent",),
             settings=lambda work: work.tools.rules(work.call.tenant),
         ),
-        Step("outcome", results.VERSION, _after_transcript(_outcome), prefers=heard),
-        Step("summary", results.VERSION, _after_transcript(_summary), needs=("intent",)),
+        Step("outcome", results.VERSION, _after_transcript(_outcome), prefers=(*heard, "model")),
+        Step(
+            "summary",
+            results.VERSION,
+            _after_transcript(_summary),
+            needs=("intent",),
+            prefers=("model",),
+        ),
         Step(
             "quality",
             results.VERSION,

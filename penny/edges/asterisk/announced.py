@@ -29,6 +29,8 @@ class Announced:
     tenant: str
     did: str
     caller: str
+    dial: str = ""
+    """The record of a call that Penny placed."""
 
 
 @dataclass(frozen=True, slots=True)

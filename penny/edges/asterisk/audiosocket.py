@@ -47,6 +47,9 @@ SILENT_S = 40.0
 30 s, by the ``rtp_timeout`` that Penny writes."""
 
 
+AWAY_S = 3.0
+
+
 class FrameReader:
     """Cuts the stream into (kind, payload). Pure."""
 
@@ -89,6 +92,7 @@ class AudioSocketWire(AsteriskWire, asyncio.Protocol):
     lead_ms = 0
     tells_played = False
     dead_after_s: float | None = SILENT_S
+    """``AWAY_S`` while Asterisk itself is known not to answer."""
 
     def __init__(
         self, admit: Callable[[UUID, AudioSocketWire], PhoneEdge | None], places: Places

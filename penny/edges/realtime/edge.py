@@ -16,11 +16,17 @@ from typing import Any, Protocol
 import structlog
 
 from penny.aio.websocket import SocketReceiver
+from penny.edges.realtime.paced import DELETE, PIECE_CHARS, RETRIEVE, LongAppend, Retrieves
 from penny.errors import ProtocolError
 from penny.ids import new_id
 from penny.realtime.errors import ClientError, describe_error
 from penny.realtime.fields import check_string
-from penny.realtime.parse import load_message, read_event_id, read_type
+from penny.realtime.parse import (
+    check_audio_length,
+    load_message,
+    read_event_id,
+    read_type,
+)
 from penny.realtime.session_config import TRANSCRIPTION
 from penny.realtime.settings import CoreSettings
 from penny.realtime.shapes import check_shape
@@ -38,8 +44,8 @@ OUTBOUND_BYTES = 16 * 1024 * 1024
 long by itself: the longest (an item with its audio, retrieved) is sent alone."""
 EVENT_COST_BYTES = 64
 """Of a waiting event beyond its text: tiny ones count too."""
-LEAST_BYTES = {"conversation.item.retrieve": 2 * 1024 * 1024, "session.update": 256 * 1024}
-"""What an event counts as at least, for its rate: an item may hold half a minute of audio, and an
+LEAST_BYTES = {RETRIEVE: 2 * 1024 * 1024, "session.update": 256 * 1024}
+"""What an event counts as at least, for its rate: an item may hold its audio, and an
 update sets up a worker anew. What the answer is longer counts as it comes."""
 ANSWER_AUDIO = "response.output_audio.delta"
 
@@ -50,6 +56,7 @@ INTERNAL = frozenset({"penny.session", "penny.note"})
 """Penny's own events that are no client's business: the speaker's session, for observers."""
 
 AUDIO = "input_audio_buffer.append"
+_ENDS_A_RETRIEVE = ("conversation.item.retrieved", "error")
 DOES_NOT_READ = "client_does_not_read"
 GOODBYES: dict[str, tuple[int, str, str]] = {
     "time_limit": (1001, "session_expired", "Your session hit the maximum duration."),
@@ -134,6 +141,9 @@ class RealtimeEdge:
         self._outbound: deque[bytes] = deque()
         self._outbound_bytes = 0
         self._sink: EdgeSink | None = None
+        self._retrieves = Retrieves(self._pass_on)
+        self._long: LongAppend | None = None
+        self._is_held = False
         self._has_left = False
         self._closed = False
         self.end_reason = "client_gone"
@@ -147,10 +157,17 @@ class RealtimeEdge:
         self._connection.start(self)
 
     def pause(self) -> None:
+        self._is_held = True
         self._connection.pause()
+        if self._long is not None:
+            self._long.stop()
 
     def resume(self) -> None:
-        self._connection.resume()
+        self._is_held = False
+        if self._long is not None:
+            self._long.go_on()
+        else:
+            self._connection.resume()
 
     def on_message(self, data: str | bytes) -> None:
         event_id = None
@@ -159,11 +176,32 @@ class RealtimeEdge:
             if not _is_audio(message):
                 event_id = read_event_id(message)
                 message = self._checked(message, len(data))
+            if message["type"] == AUDIO and _is_long(message["audio"]):
+                self._begin_long(message)
+                return
         except ProtocolError as error:
             self._post(error_event(error, event_id))
             return
+        if message["type"] in (RETRIEVE, DELETE):
+            self._retrieves.take(message)
+        else:
+            self._pass_on(message)
+
+    def _pass_on(self, message: Json) -> None:
         if self._sink is not None and not self._has_left:
             self._sink.on_event(message)
+
+    def _begin_long(self, message: Json) -> None:
+        """Raises ClientError ``audio_too_large``."""
+        check_audio_length(message["audio"], "audio", self._limits.max_append_bytes)
+        self._long = LongAppend(message, self._pass_on, self._append_passed)
+        self._connection.pause()
+        self._long.go_on()
+
+    def _append_passed(self) -> None:
+        self._long = None
+        if not self._is_held:
+            self._connection.resume()
 
     def _checked(self, message: Json, size_bytes: int) -> Json:
         """Raises ProtocolError."""
@@ -185,6 +223,9 @@ class RealtimeEdge:
     def _hang_up(self) -> None:
         if not self._has_left:
             self._has_left = True
+            self._retrieves.close()
+            if self._long is not None:
+                self._long.stop()
             if self._sink is not None:
                 self._sink.on_closed()
 
@@ -198,6 +239,8 @@ class RealtimeEdge:
         if wait_s > 0:
             self._connection.slow_down()
             raise ClientError("rate_limited", f"Too many messages; try again in {wait_s:.1f} s.")
+        if message["type"] == RETRIEVE and self._retrieves.is_full:
+            raise ClientError("rate_limited", "Too many items are asked for; wait for the others.")
 
     def _without_model(self, message: Json) -> Json:
         """The update less its ``model``: what answers has another name than what was asked for.
@@ -251,6 +294,8 @@ class RealtimeEdge:
         data = dump_json(event)
         if event["type"] != ANSWER_AUDIO:
             self._rate.spend(len(data))
+        if event["type"] in _ENDS_A_RETRIEVE:
+            self._retrieves.answered(len(data))
         if not (self._outbound or self._connection.is_full):
             self._connection.send_text(data)
             return
@@ -294,6 +339,10 @@ class RealtimeEdge:
         while self._outbound:
             self._connection.send_text(self._outbound.popleft())
         self._connection.begin_close(code, error_code)
+
+
+def _is_long(audio: object) -> bool:
+    return isinstance(audio, str) and len(audio) > PIECE_CHARS
 
 
 def _is_audio(message: Json) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from penny.audio.format import AudioFormat
+from penny.errors import PennyError
 
 
 class Wire(Protocol):
@@ -64,3 +65,17 @@ class Wire(Protocol):
         """Let the connection go without ending the call: something failed here, and what the
         carrier was told to do then (a sentence, a person) comes next. Idempotent."""
         ...
+
+
+class CarrierRefused(PennyError):
+    """The carrier did not take a request; ``retryable`` where it may take the same one later.
+
+    Args:
+        is_open: whether it may have done it all the same.
+    """
+
+    code = "carrier_refused"
+
+    def __init__(self, message: str, *, retryable: bool, is_open: bool = False) -> None:
+        super().__init__(message, retryable=retryable)
+        self.is_open = is_open

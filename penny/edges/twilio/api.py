@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import structlog
 
-from penny.errors import PennyError
+from penny.edges.telephone.wire import CarrierRefused
 
 
 log = structlog.get_logger()
@@ -16,20 +16,6 @@ Json = dict[str, Any]
 
 VERSION = "2010-04-01"
 TIMEOUT_S = 8.0
-
-
-class CarrierRefused(PennyError):
-    """The carrier did not take a request; ``retryable`` where it may take the same one later.
-
-    Args:
-        is_open: whether it may have done it all the same.
-    """
-
-    code = "carrier_refused"
-
-    def __init__(self, message: str, *, retryable: bool, is_open: bool = False) -> None:
-        super().__init__(message, retryable=retryable)
-        self.is_open = is_open
 
 
 class TwilioApi:

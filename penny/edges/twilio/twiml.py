@@ -28,6 +28,13 @@ def reject() -> Element:
     return response
 
 
+def redirect(url: str) -> Element:
+    """Ask what becomes of the call once more, there."""
+    response = Element("Response")
+    SubElement(response, "Redirect").text = url
+    return response
+
+
 def hang_up() -> Element:
     """End a call that has been answered."""
     response = Element("Response")

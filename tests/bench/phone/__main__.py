@@ -17,7 +17,7 @@ import traceback
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench.phone import asterisk, echo, line, twilio
+from tests.bench.phone import asterisk, echo, line, live, twilio
 from tests.bench.phone.row import Measure, Row
 
 
@@ -25,7 +25,7 @@ README = Path(__file__).parents[3] / "penny" / "edges" / "telephone" / "README.m
 BEGIN = "<!-- figures: made by python -m tests.bench.phone --write -->\n"
 END = "<!-- end of figures -->\n"
 MOST_S = 150.0
-MODULES = (asterisk, twilio, line, echo)
+MODULES = (asterisk, live, twilio, line, echo)
 
 
 async def measure(only: set[str]) -> list[Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from tests.bench.phone.row import Measure, Row, percentiles
@@ -21,16 +22,17 @@ def open_call(wire: str) -> AbstractAsyncContextManager[WiredCall]:
     return audiosocket_call() if wire == "audiosocket" else websocket_call()
 
 
+OpenCall = Callable[[str], AbstractAsyncContextManager[WiredCall]]
 _seen: dict[str, tuple[list[float], list[float]]] = {}
 """By wire: E6 and E7 are of the same interruptions."""
 
 
-async def interrupt(wire: str) -> tuple[list[float], list[float]]:
+async def interrupt(wire: str, open_call: OpenCall, name: str) -> tuple[list[float], list[float]]:
     """How long after each interruption old sound was heard at the far leg, its last frame to the
     end, and by how much the position told was beyond what was heard (ms)."""
-    if wire in _seen:
-        return _seen[wire]
-    stops, errors = _seen[wire] = [], []
+    if name in _seen:
+        return _seen[name]
+    stops, errors = _seen[name] = [], []
     loop = asyncio.get_running_loop()
     async with open_call(wire) as call:
         for number in range(INTERRUPTIONS):
@@ -51,30 +53,32 @@ async def interrupt(wire: str) -> tuple[list[float], list[float]]:
     return stops, errors
 
 
-def measure_stop(wire: str) -> Measure:
+def measure_stop(wire: str, open_call: OpenCall = open_call, name: str = "") -> Measure:
     async def row() -> Row:
-        stops, _ = await interrupt(wire)
+        stops, _ = await interrupt(wire, open_call, name or wire)
         figures = percentiles(stops)
         limit = STOP_MS[wire]
         what = "end of the last old frame at the far leg after an interruption"
-        return Row("E6", what, wire, figures, f"p95 <= {limit:g} ms", figures["p95_ms"] <= limit)
+        return Row(
+            "E6", what, name or wire, figures, f"p95 <= {limit:g} ms", figures["p95_ms"] <= limit
+        )
 
     return row
 
 
-def measure_position(wire: str) -> Measure:
+def measure_position(wire: str, open_call: OpenCall = open_call, name: str = "") -> Measure:
     async def row() -> Row:
-        _, errors = await interrupt(wire)
+        _, errors = await interrupt(wire, open_call, name or wire)
         figures = percentiles([abs(error) for error in errors])
         figures["most_over_ms"] = round(max(errors), 1)
         ok = figures["p95_ms"] <= POSITION_MS and figures["most_over_ms"] <= MOST_OVER_MS
         limit = f"p95 <= {POSITION_MS:g} ms, never over by {MOST_OVER_MS:g}"
-        return Row("E7", "position told beside what was heard", wire, figures, limit, ok)
+        return Row("E7", "position told beside what was heard", name or wire, figures, limit, ok)
 
     return row
 
 
-async def last_word(wire: str, ms: int) -> bool:
+async def last_word(wire: str, open_call: OpenCall, ms: int) -> bool:
     async with open_call(wire) as call:
         call.answer(ms)
         await call.edge.aclose("time_limit", {})
@@ -83,14 +87,15 @@ async def last_word(wire: str, ms: int) -> bool:
         return ms // 20 <= len(call.peer.loud()) <= ms // 20 + 1
 
 
-def measure_last_words(wire: str) -> Measure:
+def measure_last_words(wire: str, open_call: OpenCall = open_call, name: str = "") -> Measure:
     async def row() -> Row:
         whole = 0
         for _ in range(LAST_WORDS // AT_ONCE):
-            calls = (last_word(wire, 200 + 20 * number) for number in range(AT_ONCE))
+            calls = (last_word(wire, open_call, 200 + 20 * each) for each in range(AT_ONCE))
             whole += sum(await asyncio.gather(*calls))
         figures = {"whole": float(whole), "of": float(LAST_WORDS)}
-        return Row("E13", "last words heard whole", wire, figures, "all", whole == LAST_WORDS)
+        told = "last words heard whole"
+        return Row("E13", told, name or wire, figures, "all", whole == LAST_WORDS)
 
     return row
 

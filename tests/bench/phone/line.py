@@ -18,6 +18,8 @@ import numpy as np
 
 from penny.audio.convert import Converter
 from penny.audio.format import PCM24K, AudioFormat
+from penny.edges.asterisk.ari import Ari
+from penny.edges.asterisk.audiosocket import AWAY_S, SILENT_S
 from penny.edges.telephone.ticker import Ticker
 from runpod_worker.engines.silero import SileroVad
 from runpod_worker.stages import STT_RATE_HZ
@@ -25,6 +27,7 @@ from tests.bench.phone.asterisk import open_call
 from tests.bench.phone.far_ends import talk
 from tests.bench.phone.row import Measure, Row, percentiles
 from tests.bench.phone.twilio import LINE, WIRE, Deaf, Line, talking
+from tests.doubles.ari import PASSWORD, USER, running_ari
 from tests.doubles.phone_wire import SILENCE, FarSide, PhoneCall
 from tests.doubles.speech import silence, speak
 from tests.penny.edges.asterisk.calls import WIRES
@@ -196,7 +199,6 @@ async def measure_turn_end() -> Row:
 async def measure_stale_input() -> Row:
     """The gateway reads nothing for a while, and then all at once."""
     loop = asyncio.get_running_loop()
-    _begin_dead()
     loud: list[tuple[float, float]] = []
     figures: dict[str, float] = {}
     missing = 0
@@ -321,11 +323,8 @@ def measure_dead(wire: str) -> Measure:
         else:
             async with open_call(wire) as call:
                 await asyncio.sleep(0.5)
-                if wire == "audiosocket":
-                    call.peer.stand_still()  # type: ignore[union-attr]
-                else:
-                    for task in (*call.peer._tasks, call.peer._talking):  # type: ignore[union-attr]
-                        task.cancel()  # type: ignore[union-attr]
+                for task in (*call.peer._tasks, call.peer._talking):  # type: ignore[union-attr]
+                    task.cancel()  # type: ignore[union-attr]
                 after_s = await _until_over(call)
         await asyncio.sleep(1.2)
         left = len(asyncio.all_tasks()) - before
@@ -337,19 +336,34 @@ def measure_dead(wire: str) -> Measure:
     return row
 
 
-_dead: list[asyncio.Future[Row]] = []
-"""The one that takes 40 s, on a loop and in a thread of its own, beside E10."""
-
-
-def _begin_dead() -> asyncio.Future[Row]:
-    if not _dead:
-        asked = asyncio.to_thread(asyncio.run, measure_dead("audiosocket")())  # type: ignore[arg-type]
-        _dead.append(asyncio.ensure_future(asked))
-    return _dead[0]
-
-
 async def measure_dead_audiosocket() -> Row:
-    return await _begin_dead()
+    """Asterisk stands still as a whole: the connection of a call, and its ARI."""
+    loop, before = asyncio.get_running_loop(), len(asyncio.all_tasks())
+    async with running_ari() as far_ari, open_call("audiosocket") as call:
+
+        async def take(_event: Json) -> None:
+            return None
+
+        def changed(is_there: bool) -> None:  # as ``AsteriskDoor.asterisk_is``
+            call.wire.dead_after_s = SILENT_S if is_there else AWAY_S
+
+        ari = Ari(far_ari.url, USER, PASSWORD, take, changed)
+        running = loop.create_task(ari.run())
+        while not ari.is_there:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.5)
+        far_ari.stand_still()
+        call.peer.stand_still()  # type: ignore[union-attr]
+        after_s = await _until_over(call)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await ari.aclose()
+    await asyncio.sleep(1.2)
+    left = len(asyncio.all_tasks()) - before
+    figures = {"after_s": round(after_s, 2), "tasks_left": float(max(0, left))}
+    ok = after_s <= DEAD_S and left <= 0
+    what = "a far side that stands still, with its ARI: the call is over"
+    return Row("E14", what, "audiosocket", figures, f"<= {DEAD_S:g} s, no task left", ok)
 
 
 async def _until_over(call: PhoneCall) -> float:

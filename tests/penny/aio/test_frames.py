@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
-from penny.aio.frames import FrameReader, read_close, write_frame
+from penny.aio.frames import COUNTED_BYTES, FrameReader, read_close, write_frame
 
 
 pytestmark = pytest.mark.pure
@@ -63,6 +63,36 @@ def test_what_is_written_is_what_the_library_writes(size: int) -> None:
     assert reader.feed(masked) == [(Opcode.BINARY, payload)]
 
 
+@pytest.mark.parametrize("step", [1_001, 65_537, 262_144])
+def test_a_long_frame_is_unmasked_as_it_comes_and_what_follows_is_read(step: int) -> None:
+    payload = os.urandom(300_001)
+    frames = [
+        Frame(Opcode.TEXT, payload[:70_000], fin=False),
+        Frame(Opcode.CONT, payload[70_000:]),
+        Frame(Opcode.PING, b"p"),
+        Frame(Opcode.BINARY, payload),
+    ]
+    stream = b"".join(frame.serialize(mask=True) for frame in frames)
+    reader = FrameReader(1 << 20)
+
+    found = [
+        each for at in range(0, len(stream), step) for each in reader.feed(stream[at : at + step])
+    ]
+
+    assert found == [(Opcode.TEXT, payload), (Opcode.PING, b"p"), (Opcode.BINARY, payload)]
+    assert reader.error is None
+    assert reader.count > len(payload) // COUNTED_BYTES
+
+
+def test_a_long_frame_past_the_limit_is_refused_by_its_header() -> None:
+    reader = FrameReader(1 << 20)
+
+    reader.feed(Frame(Opcode.TEXT, bytes(2 << 20)).serialize(mask=True)[:14])
+
+    assert reader.error is not None
+    assert reader.error.code == 1009
+
+
 @given(st.binary(max_size=300))
 def test_rubbish_is_refused_or_waits_for_more(data: bytes) -> None:
     reader = FrameReader(100)
@@ -72,6 +102,16 @@ def test_rubbish_is_refused_or_waits_for_more(data: bytes) -> None:
     assert reader.error is None or reader.error.code in (1002, 1009)
     if reader.error is not None:
         assert reader.feed(b"\x81\x00") == []
+
+
+def test_fragments_of_nothing_are_counted_and_kept_nowhere() -> None:
+    reader = FrameReader(10)
+    reader.feed(Frame(Opcode.TEXT, b"ab", fin=False).serialize(mask=True))
+    empty = Frame(Opcode.CONT, b"", fin=False).serialize(mask=True)
+
+    assert reader.feed(empty * 1_000) == []
+    assert reader.count == 1_001
+    assert reader.feed(Frame(Opcode.CONT, b"c").serialize(mask=True)) == [(Opcode.TEXT, b"abc")]
 
 
 def test_fragments_count_together_against_the_limit() -> None:

@@ -6,13 +6,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from config.loader import load
 from config.schema import Config
 from penny.cli import production
-from penny.cli.production import Facts, count_rtp_ports, examine_production, read_facts, try_public
+from penny.cli.production import (
+    Facts,
+    ask_public,
+    count_rtp_ports,
+    examine_production,
+    read_facts,
+    try_public,
+)
 from penny.telephony.lines import Lines
 from penny.telephony.reception import TelephonyReception
+from tests.doubles.house import running_penny
+from tests.doubles.http import serving
 from tests.penny.telephony.shapes import a_trunk
 
 
@@ -119,6 +129,27 @@ def test_a_private_address_in_sdp_and_a_bridge_network_are_named(tmp_path: Path)
 )
 async def test_a_public_address_that_no_caller_could_use_is_refused(url: str, reason: str) -> None:
     assert reason in await try_public(url)
+
+
+@pytest.mark.parametrize(
+    ("status", "told"), [(401, ""), (403, ""), (426, "lets no WebSocket through (HTTP 426)")]
+)
+async def test_a_proxy_that_lets_no_websocket_through_is_named(status: int, told: str) -> None:
+    async def health(_request: web.Request) -> web.Response:
+        return web.json_response({"status": "healthy"})
+
+    async def door(_request: web.Request) -> web.Response:
+        return web.Response(status=status)
+
+    async with serving({"GET /health": health, "GET /ws": door}) as url:
+        fault = await ask_public(url)
+    assert told in fault
+    assert bool(told) == bool(fault)
+
+
+async def test_the_public_address_of_a_running_penny_holds() -> None:
+    async with running_penny() as url:
+        assert await ask_public(url) == ""
 
 
 def test_the_ports_of_rtp_are_counted() -> None:

@@ -169,14 +169,25 @@ async def test_a_private_session_asks_no_crm_that_privacy_does_not_name() -> Non
     await made.aclose()
 
 
+@pytest.mark.parametrize("place", ["crm", "tenant", "environment"])
 @pytest.mark.parametrize(
     "url",
     ["https://10.0.0.1", "https://2130706433/", "https://[::ffff:127.0.0.1]/", "https://crm.lan",
-     "http://crm.example", "https://u:p@crm.example"],
+     "http://crm.example", "https://u:p@crm.example", "https://crm.example@10.0.0.1/",
+     "https://169.254.169.254", "https://0177.0.0.1", "https://[64:ff9b::a00:1]", "ftp://127.0.0.1"],
 )  # fmt: skip
-async def test_no_crm_is_looked_for_in_the_house(url: str) -> None:
-    with pytest.raises((ConfigError, ValueError)):
-        desks(url)
+def test_no_crm_is_looked_for_in_the_house(url: str, place: str) -> None:
+    own = {} if place == "environment" else {"url": url}
+    section: Json = {"crm": {"kind": "twenty", **own}}
+    if place == "tenant":
+        section = {"tenants": {"a": section}}
+    environment = {"TWENTY_CRM_API_KEY": KEY, "TWENTY_CRM_URL": url}
+
+    def start() -> None:
+        CrmDesks(Config.model_validate(section), environment, None, float, float)  # type: ignore[arg-type]
+
+    with pytest.raises((ConfigError, ValueError), match="url|TWENTY_CRM_URL"):
+        start()
 
 
 def ended(number: int, **more: Any) -> Call:

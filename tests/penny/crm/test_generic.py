@@ -48,6 +48,8 @@ class Contacts:
         assert request.headers["Authorization"] == "Bearer a-key"
         body = await request.json() if request.can_read_body else None
         self.asked.append((request.method, request.path_qs, body))
+        if isinstance(self.answer, str):
+            return web.Response(text=self.answer)
         return web.json_response(self.answer if request.method == "GET" else {})
 
 
@@ -134,3 +136,32 @@ def test_paths_lead_through_objects_and_lists() -> None:
 def test_a_crm_of_kind_http_has_its_templates(section: Json) -> None:
     with pytest.raises(ValidationError):
         Config.model_validate({"crm": section})
+
+
+@pytest.mark.parametrize("text", ["OK", "", "x" * 1_200_000])
+async def test_a_note_that_was_taken_is_taken_whatever_is_answered(text: str) -> None:
+    call = ended(0, contact={"status": "found", "people": [{"id": "7"}]})
+    async with crm(text, call) as (contacts, desk):
+        await deliver(desk, call)
+        assert len(contacts.asked) == 1
+        assert (await desk.crm.check()).error == "no_json"
+
+
+async def test_a_note_on_one_person_is_not_written_where_several_match() -> None:
+    people = [{"id": "7"}, {"id": "8"}]
+    call = ended(0, contact={"status": "several", "people": people, "company_id": "c1"})
+    async with crm([], call) as (contacts, desk):
+        await deliver(desk, call)
+        assert contacts.asked == []
+    async with crm([], call, note="/notes", note_body={"on": "{company_id}"}) as (contacts, desk):
+        await deliver(desk, call)
+        assert contacts.asked == [("POST", "/notes", {"on": "c1"})]
+
+
+@pytest.mark.parametrize("name", [".", "..", "../admin", "a/../../b", "a?b#c"])
+async def test_what_a_caller_is_called_stays_in_its_place_of_the_path(name: str) -> None:
+    async with crm([], find="/users/{user_id}/contacts", people="") as (contacts, desk):
+        await desk.find(Caller("", "", name))
+    ((_, path, _),) = contacts.asked
+    assert path.startswith("/users/")
+    assert path.endswith("/contacts")

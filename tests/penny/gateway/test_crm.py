@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
+from yarl import URL
 
 from penny.crm.desk import CrmDesk
 from tests.doubles.caller import calling
@@ -38,6 +39,19 @@ async def house(folder: Path, twenty: TwentyServer, **crm: Any) -> AsyncIterator
         patch.setenv("CRM_SECRET", SECRET)
         async with running_penny(calls=calls, crm=section) as url:
             yield url
+
+
+async def send_raw(url: str, headers: dict[str, str], body: bytes) -> int:
+    """The status of a POST whose headers have bytes that no client lets through."""
+    at = URL(url)
+    reader, writer = await asyncio.open_connection(at.host, at.port)
+    lines = ["POST /v1/crm/house/events HTTP/1.1", f"Host: {at.host}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    lines += [f"Content-Length: {len(body)}", "", ""]
+    writer.write("\r\n".join(lines).encode("utf-8", "surrogateescape") + body)
+    status = int((await reader.readline()).split()[1])
+    writer.close()
+    return status
 
 
 async def read_pop(url: str, ready: asyncio.Event) -> Json:
@@ -121,3 +135,9 @@ async def test_the_crms_own_webhooks_are_verified_on_what_was_sent(tmp_path: Pat
         assert set(await asyncio.gather(*many)) == {204}
         async with http.post(f"{url}/v1/crm/other/events", data=event) as answer:
             assert answer.status == 404
+        for stamp, signature in (("9" * 6000, "x"), (str(now_ms), "\udcff"), ("\udcff", "")):
+            headers = {
+                "X-Twenty-Webhook-Timestamp": stamp,
+                "X-Twenty-Webhook-Signature": signature,
+            }
+            assert await send_raw(url, headers, event) == 401

@@ -6,6 +6,7 @@ verbs after ``<Connect>`` come, unless it is told that the call is over.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -141,3 +142,30 @@ async def test_with_worker_or_gateway_gone_or_full_a_hundred_of_a_hundred_reach_
         for document, stream in (*talking, *full, *late, *cut):
             callers.count(document, stream)
     assert callers.saved == 100
+
+
+async def test_none_of_a_hundred_who_call_a_gateway_that_drains_hears_busy(tmp_path: Path) -> None:
+    gathered: list[str] = []
+    async with twilio_api() as api, aiohttp.ClientSession() as http, AsyncExitStack() as streams:
+        endpoint = await streams.enter_async_context(running_worker(make_engines()))
+        old = gateway_of(endpoint, api, tmp_path / "a", LIVE)
+        new = gateway_of(endpoint, api, tmp_path / "b", LIVE)
+        (leaving, url), (_, other) = [await streams.enter_async_context(one) for one in (old, new)]
+        _, stream = await Callers(http, url, api).call(streams)
+        assert stream is not None
+        await until(lambda: stream.loud_ms() > 0)
+        stopping = asyncio.create_task(leaving.stop(drain_s=60.0))
+        for _ in range(100):
+            call_sid = new_sid()
+            asked = await post_webhook(http, url, "/twilio/voice", voice_form(call_sid))
+            again = fromstring(await asked.text()).findtext("Redirect") or ""
+            path = again.removeprefix(PUBLIC)
+            taken = await post_webhook(http, other, path, voice_form(call_sid))
+            gathered += [each.tag for each in fromstring(await taken.text())]
+        # None but the one that drains: a second time it is not sent round again.
+        alone = await post_webhook(http, url, path, voice_form(new_sid()))
+        assert reaches_a_person(fromstring(await alone.text()))
+        await stream.stop()
+        await stopping
+    assert gathered.count("Connect") == 100
+    assert "Reject" not in gathered

@@ -146,6 +146,17 @@ async def test_an_address_that_leads_nowhere_is_answered_in_the_apis_shape(
     assert error["message"] == f"Invalid URL ({method} {path})"
 
 
+async def test_an_address_with_a_slash_too_many_leads_on_with_its_method_body_and_query() -> None:
+    body = {"session": {"type": "realtime", "model": "gpt-realtime"}}
+    async with running_penny() as url, aiohttp.ClientSession() as http:
+        address = f"{url}/v1//realtime/client_secrets?a=b//c"
+        async with http.post(address, json=body, allow_redirects=False) as told:
+            assert told.status == 308
+            assert told.headers["Location"] == "/v1/realtime/client_secrets?a=b//c"
+        async with http.post(address, json=body) as told:
+            assert (await told.json())["session"]["model"] == "gpt-realtime"
+
+
 # -- keys -------------------------------------------------------------------------------------
 
 

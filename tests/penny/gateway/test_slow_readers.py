@@ -197,6 +197,9 @@ class FullTransport(asyncio.Transport):
     def write(self, data: Any) -> None:
         self.waiting += len(data)
 
+    def writelines(self, pieces: Any) -> None:
+        self.waiting += sum(map(len, pieces))
+
     def get_write_buffer_size(self) -> int:
         return self.waiting
 

@@ -29,7 +29,7 @@ from tests.doubles.speech import silence, speak
 from tests.doubles.worker_process import TellingLlm
 
 
-pytestmark = pytest.mark.virtual_time
+pytestmark = [pytest.mark.virtual_time, pytest.mark.socket]
 
 Json = dict[str, Any]
 WORDS = SENTENCES["es"]

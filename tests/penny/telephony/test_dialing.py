@@ -26,6 +26,7 @@ from penny.telephony.dialing import (
 
 pytestmark = pytest.mark.pure
 
+TODAY = date(2026, 12, 1)
 SPAIN = DialingSection(prefixes=("+34",), caller_ids=("+34910000000",), at_once=1, per_day=20)
 
 
@@ -68,9 +69,19 @@ def test_destinations_are_denied_unless_a_prefix_allows_them() -> None:
 
 
 def test_a_caller_id_is_the_tenants_own() -> None:
-    assert choose_caller_id(None, SPAIN) == "+34910000000"
-    assert code_of(choose_caller_id, "+34900000000", SPAIN) == "caller_id_denied"
-    assert code_of(choose_caller_id, None, DialingSection(prefixes=("+34",))) == "caller_id_denied"
+    assert choose_caller_id(None, SPAIN, TODAY) == "+34910000000"
+    assert code_of(choose_caller_id, "+34900000000", SPAIN, TODAY) == "caller_id_denied"
+    nothing = DialingSection(prefixes=("+34",))
+    assert code_of(choose_caller_id, None, nothing, TODAY) == "caller_id_denied"
+
+
+@pytest.mark.parametrize("mobile", ["+34600000000", "+34712000000", "+34741000000"])
+def test_a_spanish_mobile_is_shown_by_no_company_since_the_order_of_2025(mobile: str) -> None:
+    section = DialingSection(prefixes=("+34",), caller_ids=(mobile, "+34700000000", "+5215500000"))
+    assert code_of(choose_caller_id, mobile, section, TODAY) == "caller_id_mobile"
+    assert choose_caller_id(mobile, section, date(2025, 6, 6)) == mobile
+    assert choose_caller_id("+34700000000", section, TODAY) == "+34700000000"
+    assert choose_caller_id("+5215500000", section, TODAY) == "+5215500000"
 
 
 @pytest.mark.parametrize(

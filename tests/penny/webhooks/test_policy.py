@@ -45,8 +45,9 @@ def test_a_success_is_one_at_any_attempt(status: int) -> None:
 def test_what_the_endpoint_asks_for_is_obeyed_up_to_a_day(
     after_s: float, attempts: int, chance: float
 ) -> None:
-    _, due_ms = decide(Answer(429, retry_after_s=after_s), attempts, 0, chance)
-    assert due_ms >= round(min(after_s, LONGEST_WAIT_S) * 1000)
+    asked_s = read_retry_after(str(round(after_s)), 0.0)
+    _, due_ms = decide(Answer(429, retry_after_s=asked_s), attempts, 0, chance)
+    assert due_ms >= min(round(after_s), LONGEST_WAIT_S) * 1000
     assert due_ms <= max(LONGEST_WAIT_S, RETRY_S[attempts - 1] * 1.1) * 1000
 
 
@@ -58,7 +59,9 @@ def test_what_the_endpoint_asks_for_is_obeyed_up_to_a_day(
         ("", None),
         ("soon", None),
         ("-5", None),
+        ("9" * 400, LONGEST_WAIT_S),
         ("Thu, 01 Jan 1970 00:02:00 GMT", 110.0),
+        ("Thu, 01 Jan 2099 00:00:00 GMT", LONGEST_WAIT_S),
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
     ],
 )

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from faster_whisper.feature_extractor import FeatureExtractor
 
 from penny.errors import EngineError
 from runpod_worker.engines.faster_whisper import FasterWhisper, WhisperSettings
 from runpod_worker.engines.whisper_closed import ARCHIVE, unpack
-from runpod_worker.engines.whisper_decoder import Passage
+from runpod_worker.engines.whisper_decoder import Passage, fill_window
 from runpod_worker.stages import SttOptions, Voice
 from tests.runpod_worker.engines.speech import speak
 
@@ -67,6 +68,15 @@ async def test_a_turn_that_ends_at_its_pause_is_not_decoded_again(folder: Path) 
 
     assert transcript.text == PHRASES[0]
     assert whisper.batch.batches == {1: 1}
+
+
+async def test_the_rest_of_a_window_is_silent_audio_as_whisper_hears_it() -> None:
+    speech = np.frombuffer(await speak(PHRASES[0], Voice()), "<i2").astype(np.float32) / 32768
+    extract, frames = FeatureExtractor(), 1500
+    filled = fill_window(extract(speech), frames)
+    whole = extract(np.pad(speech, (0, frames * 160 - len(speech))))[:, :frames]
+    speech_frames = len(speech) // 160 + 3
+    np.testing.assert_allclose(filled[:, speech_frames:], whole[:, speech_frames:], atol=1e-4)
 
 
 async def test_each_caller_keeps_language_and_silence_apart(folder: Path) -> None:

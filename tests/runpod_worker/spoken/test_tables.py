@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,22 +59,32 @@ def _is_said(row: _Row, said: str) -> bool:
 _ROWS = [*_rows("es"), *_rows("en")]
 
 
-@pytest.mark.parametrize("row", _ROWS, ids=[f"{r.language}-{r.part}-{r.written}" for r in _ROWS])
-def test_text_is_said_as_a_native_speaker_reads_it(row: _Row) -> None:
-    said = write_for_speech(row.written, row.language)
-    assert _is_said(row, said), f"{row.written!r} is said {said!r}, not {row.said[0]!r}"
+_KINDS = sorted({(row.language, row.kind) for row in _ROWS})
 
 
-@pytest.mark.parametrize("row", _ROWS, ids=[f"{r.language}-{r.part}-{r.written}" for r in _ROWS])
-def test_no_phrase_boundary_breaks_what_is_written(row: _Row) -> None:
+def _missed(language: str, kind: str, say: Callable[[_Row], str]) -> dict[str, str]:
+    """Of the rows of one kind those that are said otherwise: what was written, and is said."""
+    said = {row: say(row) for row in _ROWS if (row.language, row.kind) == (language, kind)}
+    assert said
+    return {row.written: text for row, text in said.items() if not _is_said(row, text)}
+
+
+@pytest.mark.parametrize(("language", "kind"), _KINDS)
+def test_text_is_said_as_a_native_speaker_reads_it(language: str, kind: str) -> None:
+    assert _missed(language, kind, lambda row: write_for_speech(row.written, language)) == {}
+
+
+def _say_in_phrases(row: _Row) -> str:
     splitter = PhraseSplitter()
     written = [row.written[at : at + 3] for at in range(0, len(row.written), 3)]
     phrases = [phrase for token in written for phrase in splitter.feed(token)]
     phrases += splitter.flush()
+    return " ".join(write_for_speech(phrase, row.language) for phrase in phrases)
 
-    said = " ".join(write_for_speech(phrase, row.language) for phrase in phrases)
 
-    assert _is_said(row, said), f"{phrases!r} are said {said!r}, not {row.said[0]!r}"
+@pytest.mark.parametrize(("language", "kind"), _KINDS)
+def test_no_phrase_boundary_breaks_what_is_written(language: str, kind: str) -> None:
+    assert _missed(language, kind, _say_in_phrases) == {}
 
 
 def test_tables_are_as_large_as_their_use_needs() -> None:

@@ -85,7 +85,7 @@ async def test_a_call_is_analysed_once_and_its_figures_stand_beside_it(store: Ca
     assert [row["id"] for row in found] == ["sess_default_0"]
     async with store.database.begin() as connection:
         row = (await connection.execute(select(call_figures))).one()
-    assert (row.escalated, row.repeated, row.promises, row.is_partial) == (True, True, 1, True)
+    assert (row.escalated, row.repeated, row.promises, row.is_partial) == (True, True, 1, False)
     assert row.outcome == call.metrics["outcome"]
     assert (await jobs.stats())["completed"] == 1
 

@@ -99,7 +99,7 @@ async def test_in_a_hundred_openings_under_noise_and_keys_all_hear_who_speaks() 
         call = OpeningCall()
         call.say(LINE, 3000)
         while not call.sink.events:
-            call.edge.hear(bytes(rng.randrange(256) for _ in range(160)))
+            call.edge.hear(rng.randbytes(160))
             if rng.random() < 0.1:
                 call.edge.press(rng.choice("0123456789*"))
             if rng.random() < 0.05:
