@@ -63,6 +63,7 @@ class CallStore:
 
     def __init__(self, url: str, zone_of: ZoneOf = lambda _tenant: HOUSE_ZONE) -> None:
         self.database = Database(url)
+        self._begin = self.database.begin
         self.zone_of = zone_of
 
     async def start(self) -> None:
@@ -84,8 +85,8 @@ class CallStore:
             StoreUnavailable.
         """
         row = row_of(call)
-        make = postgresql.insert if self._is_postgres else sqlite.insert
-        async with self.database.begin() as connection:
+        make = postgresql.insert if self.database.is_postgres else sqlite.insert
+        async with self._begin() as connection:
             added = await connection.execute(
                 make(calls).values(row).on_conflict_do_nothing(index_elements=["id"])
             )
@@ -102,31 +103,12 @@ class CallStore:
     async def knows(self, call_id: str) -> bool:
         """Whether a call has a record, deleted or not, or was told of. Raises StoreUnavailable."""
         known = exists().where(calls.c.id == call_id) | exists().where(events.c.call_id == call_id)
-        async with self.database.begin() as connection:
+        async with self._begin() as connection:
             return bool((await connection.execute(select(known))).scalar())
-
-    async def set_derived(self, call_id: str, derived: Json, metrics: Json, columns: Json) -> None:
-        """Replace what an analysis found of a call; what was said stays. Raises StoreUnavailable.
-
-        Args:
-            columns: those of ``outcome``, ``sentiment``, ``intent``, ``topics``, ``alert`` and
-                ``processed`` that it found.
-        """
-        async with self.database.begin() as connection:
-            record = (
-                await connection.execute(select(calls.c.record).where(calls.c.id == call_id))
-            ).scalar_one_or_none()
-            if record is None:
-                return
-            record = {**record, "derived": derived, "metrics": {**record["metrics"], **metrics}}
-            await connection.execute(
-                update(calls).where(calls.c.id == call_id).values(record=record, **columns)
-            )
-            await count_calls(connection, [call_id], self.zone_of)
 
     async def set_sound(self, call_id: str, sound: Json, also: Also | None = None) -> None:
         """What became of a call's sound. Raises StoreUnavailable."""
-        async with self.database.begin() as connection:
+        async with self._begin() as connection:
             found = select(calls.c.record).where(calls.c.id == call_id)
             record = (await connection.execute(found)).scalar_one()
             await connection.execute(
@@ -141,14 +123,14 @@ class CallStore:
         """Note ``parent`` or ``pbx_recording`` of a call. Raises StoreUnavailable."""
         this = and_(mine(tenant), calls.c.id == call_id)
         columns = {"parent": links["parent"]} if "parent" in links else {}
-        async with self.database.begin() as connection:
+        async with self._begin() as connection:
             record = (await connection.execute(select(calls.c.record).where(this))).scalar_one()
             changed = update(calls).where(this).values(record={**record, **links}, **columns)
             await connection.execute(changed)
 
     async def set_held(self, tenant: str, call_id: str, *, held: bool) -> bool:
         """Put a call under legal hold or release it; False where there is none."""
-        async with self.database.begin() as connection:
+        async with self._begin() as connection:
             done = await connection.execute(
                 update(calls).where(mine(tenant), calls.c.id == call_id).values(held=held)
             )
@@ -156,7 +138,7 @@ class CallStore:
 
     async def delete(self, tenant: str, ids: Sequence[str], now_ms: int) -> list[str]:
         """Mark calls as deleted, found no more; those under hold stay. Returns the others."""
-        async with self.database.begin() as connection:
+        async with self._begin() as connection:
             free = and_(
                 mine(tenant), calls.c.id.in_(ids), ~calls.c.held, calls.c.deleted_ms.is_(None)
             )
@@ -170,7 +152,7 @@ class CallStore:
     async def purge(self, ids: Sequence[str]) -> None:
         """Take out all that was said in deleted calls, and what was told of them; a tombstone
         without content remains."""
-        async with self.database.begin() as connection:
+        async with self._begin() as connection:
             gone = and_(calls.c.id.in_(ids), calls.c.deleted_ms.is_not(None), ~calls.c.held)
             found = list((await connection.execute(select(calls.c.id).where(gone))).scalars())
             for table in (turns, events, analysis_steps, analysis_jobs, call_figures):
@@ -199,14 +181,14 @@ class CallStore:
         of_person = [column == name for column, name in names if name]
         gone = or_(events.c.call_id.in_(ids), and_(true(), *of_person) if of_person else false())
         whose = true() if tenant is None else events.c.tenant == tenant
-        async with self.database.begin() as connection:
+        async with self._begin() as connection:
             await connection.execute(delete(events).where(gone, whose, ~kept))
 
     async def half_erased(self, limit: int = MOST) -> list[str]:
         """Calls that were marked as deleted and not purged: the process ended in between."""
         left = or_(calls.c.folded != "", calls.c.sound_state != "deleted")
         half = and_(calls.c.deleted_ms.is_not(None), left)
-        async with self.database.begin() as connection:
+        async with self._begin() as connection:
             found = await connection.execute(select(calls.c.id).where(half).limit(limit))
             return list(found.scalars())
 
@@ -215,7 +197,7 @@ class CallStore:
         entry = {
             "at_ms": now_ms, "tenant": tenant, "actor": actor, "action": action, "call_id": call_id,
         }  # fmt: skip
-        async with self.database.begin() as connection:
+        async with self._begin() as connection:
             await connection.execute(audit.insert(), entry)
 
     # -- reading ------------------------------------------------------------------------------
@@ -230,7 +212,7 @@ class CallStore:
             ProtocolError: the cursor is none of ours. StoreUnavailable.
         """
         columns = [calls.c[name] for name in SHOWN]
-        async with self.database.begin() as connection:
+        async with self._begin() as connection:
             wanted = find_calls(columns, tenant, query, await self._said(connection, query))
             rows = await connection.execute(wanted.limit(query.limit + 1))
             found = [dict(row) for row in rows.mappings()]
@@ -240,7 +222,7 @@ class CallStore:
 
     async def get(self, tenant: str | None, call_id: str) -> Call | None:
         """One call with its turns; None where this tenant has none of that id."""
-        async with self.database.begin() as connection:
+        async with self._begin() as connection:
             found = await self._whole(connection, tenant, [call_id])
         return found[0] if found else None
 
@@ -250,7 +232,7 @@ class CallStore:
         columns = [calls.c[name] for name in SHOWN]
         alive = select(*columns).where(mine(tenant), calls.c.deleted_ms.is_(None))
         tree: dict[str, Json] = {}
-        async with self.database.begin() as connection:
+        async with self._begin() as connection:
             root, above = call.id, call.parent
             while above and len(tree) < MOST_LEGS and above not in tree and above != call.id:
                 rows = await connection.execute(alive.where(calls.c.id == above))
@@ -296,7 +278,7 @@ class CallStore:
     async def audit_of(self, call_id: str) -> list[Json]:
         """Who did what with a call, in order."""
         wanted = select(audit).where(audit.c.call_id == call_id).order_by(audit.c.id)
-        async with self.database.begin() as connection:
+        async with self._begin() as connection:
             return [dict(row) for row in (await connection.execute(wanted)).mappings()]
 
     async def rows(
@@ -315,14 +297,14 @@ class CallStore:
     async def stream(self, tenant: str | None, query: CallQuery) -> AsyncIterator[Call]:
         """Every call that is found, whole; a page is in memory at a time."""
         async for found in self.rows(tenant, query, WHOLE):
-            async with self.database.begin() as connection:
+            async with self._begin() as connection:
                 page = await self._whole(connection, tenant, [row["id"] for row in found])
             for call in page:
                 yield call
 
     async def count_found(self, tenant: str | None, query: CallQuery) -> int:
         """How many calls a query finds. Raises ProtocolError, StoreUnavailable."""
-        async with self.database.begin() as connection:
+        async with self._begin() as connection:
             said = await self._said(connection, query)
             found = find_calls([calls.c.id], tenant, query, said).order_by(None)
             wanted = select(func.count()).select_from(found.subquery())
@@ -335,7 +317,7 @@ class CallStore:
             tenant: None: everybody's.
         """
         stored = calls.c.sound_state == "stored"
-        async with self.database.begin() as connection:
+        async with self._begin() as connection:
             row = (
                 await connection.execute(
                     select(
@@ -360,39 +342,35 @@ class CallStore:
         old = and_(
             mine(tenant), calls.c.ended_ms < before_ms, ~calls.c.held, calls.c.deleted_ms.is_(None)
         )
-        async with self.database.begin() as connection:
+        async with self._begin() as connection:
             return list(
                 (await connection.execute(select(calls.c.id).where(old).limit(limit))).scalars()
             )
 
     async def tenants(self) -> list[str]:
-        async with self.database.begin() as connection:
+        async with self._begin() as connection:
             return list((await connection.execute(select(calls.c.tenant).distinct())).scalars())
 
     # -- inside -------------------------------------------------------------------------------
-
-    @property
-    def _is_postgres(self) -> bool:
-        return self.database.is_postgres
 
     async def _said(self, connection: AsyncConnection, query: CallQuery) -> Said | None:
         words = fold(query.text or "").split()
         if not words:
             return None
-        if self._is_postgres:
+        if self.database.is_postgres:
             return said_in_postgres(words)
         counted = await connection.execute(count_matches(words, RARE + 1))
         return said_in_sqlite(words, are_rare=counted.scalar_one() <= RARE)
 
     async def _index(self, connection: AsyncConnection, call_id: str, folded: str) -> None:
-        if not self._is_postgres:
+        if not self.database.is_postgres:
             insert = text("INSERT INTO call_text (folded) VALUES (:folded)")
             added = await connection.execute(insert, {"folded": folded})
             row = update(calls).where(calls.c.id == call_id).values(text_row=added.lastrowid)
             await connection.execute(row)
 
     async def _unindex(self, connection: AsyncConnection, call_id: str) -> None:
-        if not self._is_postgres:
+        if not self.database.is_postgres:
             remove = text(
                 "DELETE FROM call_text WHERE rowid = (SELECT text_row FROM calls WHERE id = :id)"
             )
