@@ -62,7 +62,7 @@ test: $(DEV_STAMP) setup-browser ## set everything up and pass the tests
 	@$(BIN)/python -m tests.steady -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-fast
-test-fast: $(DEV_STAMP) ## the tests that leave the process neither by sockets nor by time: half a minute
+test-fast: $(DEV_STAMP) ## the tests that leave the process neither by sockets nor by time: under a minute
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --hypothesis-profile=fast -m "(pure or virtual_time) and not (slow or socket)" \
 	  $$(grep -rlE "mark\.(pure|virtual_time)" tests --include="test_*.py" --exclude-dir=worker_torch)
 

@@ -19,7 +19,7 @@ from brain.service import BrainCounts
 from modes.external.host import CallHost, Observed
 from modes.external.line import Line
 from modes.external.reducer import hear_audio, next_deadline_s, step
-from modes.external.session_view import duration_ms, way_of
+from modes.external.session_view import way_of
 from modes.external.speaker import Json, UpstreamSpeaker
 from modes.external.state import CallState, What
 from penny.aio.tasks import TaskOwner
@@ -89,7 +89,7 @@ class ExternalCall:
         if self._error is not None:
             raise self._error
         if event["type"] == "input_audio_buffer.append":
-            lasts_ms = duration_ms(event["audio"], self.state.view.input_format)
+            lasts_ms = self.state.view.input_format.ms_of_base64(event["audio"])
             self.state.position_ms += lasts_ms
             self.line.send_audio(event, lasts_ms)
             return

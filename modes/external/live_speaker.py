@@ -42,11 +42,9 @@ class LiveProvider(VendorProvider):
     able = Capabilities(
         rewrites=False,
         appended_as="thinking",
-        max_note_chars=MAX_NOTE_CHARS,
         answers_by_itself=True,
         truncates=False,
         calls_tools=False,
-        bills_seconds=True,
     )
 
     async def open(self, model: str, session: Json, seed: Sequence[Json]) -> LiveUpstream:

@@ -12,7 +12,6 @@ from typing import Any
 
 from modes.answers import OpenItem
 from modes.external import open_calls, requests, responses, turns
-from modes.external.session_view import duration_ms
 from modes.external.speaker import Capabilities
 from modes.external.state import CallState, Effect, Json, Slot, What, Wish
 
@@ -39,7 +38,7 @@ def hear_audio(s: CallState, event: Json, now_s: float) -> None:
     but that it is told."""
     if event["response_id"] == s.slot.response_id:
         s.slot.heard_from_s = now_s
-    lasts_ms = duration_ms(event["delta"], s.view.output_format)
+    lasts_ms = s.view.output_format.ms_of_base64(event["delta"])
     s.conversation.add_audio(event["item_id"], lasts_ms, now_s)
 
 

@@ -148,11 +148,6 @@ def _names(tools: Iterable[Json]) -> frozenset[str]:
     return frozenset(tool["name"] for tool in tools if "name" in tool)
 
 
-def duration_ms(chunk: str, audio: AudioFormat) -> float:
-    """How long a base64 chunk of audio lasts."""
-    return audio.ms_of(len(chunk) * 3 // 4 - chunk.count("=", -2))
-
-
 def way_of(session: Json, way: str) -> Json:
     """A session's ``audio.input`` or ``audio.output``."""
     found: Json = (session.get("audio") or {}).get(way) or {}

@@ -34,24 +34,20 @@ class Capabilities:
         appends: takes notes behind the conversation, and takes them out again.
         rewrites: its instructions can be replaced while it talks (else they are immutable).
         appended_as, rewritten_as: what the caller's side is told of a placement.
-        max_note_chars: longest note in one piece; None where nothing limits it.
         answers_by_itself: full duplex: it decides when it speaks; there is no ``response.create``.
         truncates: forgets what of its item was not heard, when told.
         calls_tools: takes function tools.
         transcribes: tells the caller's words.
-        bills_seconds: is paid by the second, silence included, and tells the seconds.
     """
 
     appends: bool = True
     rewrites: bool = True
     appended_as: str = "system_item"
     rewritten_as: str = "instructions"
-    max_note_chars: int | None = None
     answers_by_itself: bool = False
     truncates: bool = True
     calls_tools: bool = True
     transcribes: bool = True
-    bills_seconds: bool = False
 
 
 @dataclass(frozen=True, slots=True)

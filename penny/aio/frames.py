@@ -26,6 +26,8 @@ _WHOLE = (FIN | TEXT, FIN | BINARY)
 _MEDIUM = struct.Struct("!BBH")
 LONG_BYTES = 65_536
 """A frame beyond that is unmasked as it comes, and copied once; a shorter one waits as it came."""
+COUNTED_BYTES = 2048
+"""So many of a long frame count as one more frame: 4 MB, read at once, are a pause for others."""
 
 
 class FrameError(Exception):
@@ -43,12 +45,11 @@ class FragmentJoiner:
         self._max_bytes = max_bytes
         self.begun = CONTINUATION
         """Opcode of the message that is coming in fragments; CONTINUATION: none is."""
-        self._fragments: list[bytes] = []
-        self._bytes = 0
+        self._joined = bytearray()  # a list of a million fragments of a byte would be 60 MB
 
     def check(self, length: int) -> None:
         """Raises FrameError: so many bytes more are too many."""
-        if self._bytes + length > self._max_bytes:
+        if len(self._joined) + length > self._max_bytes:
             raise FrameError(CloseCode.MESSAGE_TOO_BIG, f"more than {self._max_bytes} bytes")
 
     def add(self, opcode: int, payload: bytes, *, fin: bool) -> tuple[int, bytes] | None:
@@ -57,13 +58,12 @@ class FragmentJoiner:
             raise FrameError(CloseCode.PROTOCOL_ERROR, "a fragment out of place")
         self.check(len(payload))
         self.begun = opcode or self.begun
-        self._fragments.append(payload)
-        self._bytes += len(payload)
+        self._joined += payload
         if not fin:
             return None
-        whole = self.begun, b"".join(self._fragments)
-        self._fragments.clear()
-        self.begun, self._bytes = CONTINUATION, 0
+        whole = self.begun, bytes(self._joined)
+        self._joined.clear()
+        self.begun = CONTINUATION
         return whole
 
 
@@ -105,6 +105,8 @@ class FrameReader:
         self._rest = bytearray()
         self._needed = 0
         self._long: LongFrame | None = None
+        self.count = 0
+        """Frames that came whole, those among them that complete no message; a long one is many."""
         self.error: FrameError | None = None
         """Set once the protocol was broken: what comes after is not read."""
 
@@ -119,7 +121,9 @@ class FrameReader:
                 at = self._long.take(data)
                 if self._long.left:
                     return found
-                self._add(self._long.first, b"".join(self._long.pieces), found)
+                payload = b"".join(self._long.pieces)
+                self._add(self._long.first, payload, found)
+                self.count += len(payload) // COUNTED_BYTES
                 self._long = None
             elif self._rest:
                 self._rest += data
@@ -152,6 +156,7 @@ class FrameReader:
     def _add(self, first: int, payload: bytes, found: list[tuple[int, bytes]]) -> None:
         """Add the message that this frame completes to ``found``. Raises FrameError."""
         opcode, fin = first & 0x0F, first >= FIN
+        self.count += 1
         if opcode >= _CONTROL or (fin and opcode and not self._joiner.begun):
             found.append((opcode, payload))
         elif (whole := self._joiner.add(opcode, payload, fin=fin)) is not None:

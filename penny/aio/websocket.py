@@ -265,7 +265,7 @@ class SocketConnection(asyncio.Protocol):
         self._transport.write(write_frame(opcode, payload))
 
     def _close_in(self, seconds: float) -> None:
-        self._stop_timer()
+        _cancel(self._timer)
         self._timer = self._loop.call_later(seconds, self.abort)
 
     # -- asyncio's side -----------------------------------------------------------------------
@@ -310,13 +310,12 @@ class SocketConnection(asyncio.Protocol):
             self._read_on()
 
     def _take(self, data: bytes) -> int:
-        """How many messages there were."""
-        taken = 0
+        """How many frames there were: a message may be a million fragments of nothing."""
+        before = self._frames.count
         try:
             for opcode, payload in self._frames.feed(data):
                 if self._close_code is not None:
-                    return taken
-                taken += 1
+                    return 0
                 if opcode > BINARY:
                     self._on_control(opcode, payload)
                     continue
@@ -331,7 +330,7 @@ class SocketConnection(asyncio.Protocol):
             self._fail(error.code, str(error))
         except UnicodeDecodeError:
             self._fail(CloseCode.INVALID_DATA, "text must be UTF-8")
-        return taken
+        return self._frames.count - before
 
     def _on_control(self, opcode: int, payload: bytes) -> None:
         if opcode == PING and self.is_open:
@@ -349,8 +348,8 @@ class SocketConnection(asyncio.Protocol):
         self._close_in(CLOSE_S)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._stop_timer()
-        self._forget_send_limit()
+        _cancel(self._timer)
+        _cancel(self._giving_up)
         self._gone.set_result(None)
         self.is_full = self.is_open = False
         self._wake_writers()
@@ -363,14 +362,18 @@ class SocketConnection(asyncio.Protocol):
             except Exception:
                 log.exception("close_not_taken")
 
-    def pause_writing(self) -> None:
+    def pause_writing(self, steps: int = 4) -> None:
+        """The limit in ``steps``: a loop that was late, and sent nothing, is late by one."""
         self.is_full = True
-        if self._send_limit_s is not None:
-            self._giving_up = self._loop.call_later(self._send_limit_s, self.abort)
+        if not steps:
+            self.abort()
+        elif self._send_limit_s is not None:
+            step_s = self._send_limit_s / 4
+            self._giving_up = self._loop.call_later(step_s, self.pause_writing, steps - 1)
 
     def resume_writing(self) -> None:
         self.is_full = False
-        self._forget_send_limit()
+        _cancel(self._giving_up)
         self._wake_writers()
         if self._receiver is not None:
             try:
@@ -389,12 +392,7 @@ class SocketConnection(asyncio.Protocol):
             self._write_control(PING, b"")
         self._timer = self._loop.call_later(self._heartbeat_s / 2, self._beat)
 
-    def _forget_send_limit(self) -> None:
-        if self._giving_up is not None:
-            self._giving_up.cancel()
-            self._giving_up = None
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()

@@ -26,8 +26,8 @@ from penny.calls.query import MOST, CallQuery
 from penny.calls.record import Call, Claim, Recorded, Stopped, Turn, measure
 from penny.calls.rows import to_ms
 from penny.calls.shelf import SUFFIX, Shelf, ShelfUnavailable
-from penny.calls.sound import place, write_sound
-from penny.calls.spool import CALLER, PENNY, Spool, read_log
+from penny.calls.sound import place, sizes_of, write_sound
+from penny.calls.spool import Spool, read_log
 from penny.calls.store import CallStore
 from penny.calls.sums import count_anew
 from penny.errors import PennyError
@@ -82,12 +82,11 @@ class CallKeeper:
         shelf: Shelf,
         root: Path,
         retention: Callable[[str], Retention],
-        clock: Callable[[], float],
         wall_clock: Callable[[], float],
     ) -> None:
         self.store = store
         self.shelf = shelf
-        self.spool = Spool(root / "spool", clock, self._take)
+        self.spool = Spool(root / "spool", self._take)
         self._root = root
         self._retention = retention
         self._wall_clock = wall_clock
@@ -179,7 +178,10 @@ class CallKeeper:
 
     async def _keep(self, folder: Path) -> None:
         lines = await asyncio.to_thread(read_log, folder)
-        call = make_call(lines, _sizes(folder))
+        try:
+            call = make_call(lines, sizes_of(folder))
+        except (KeyError, TypeError, ValueError):  # lines as no version of ours writes them
+            call = None
         if call is None:
             log.error("call_unreadable", call_id=folder.name)
             await asyncio.to_thread(self._set_aside, folder)
@@ -390,8 +392,3 @@ def _recorded(lines: list[Json], ended_ms: float, stopped: Stopped) -> list[Reco
     if from_ms is not None:
         kept.append(Recorded(from_ms=from_ms, until_ms=round(ended_ms, 1), stopped=stopped))
     return kept
-
-
-def _sizes(folder: Path) -> dict[str, int]:
-    names = {"caller": folder / CALLER, "penny": folder / PENNY}
-    return {side: path.stat().st_size if path.exists() else 0 for side, path in names.items()}

@@ -147,6 +147,10 @@ def _understood(row: Json, score: float | None) -> Parts:
     """
     derived = row["record"].get("derived", {})
     parts: Counter[str] = Counter()
+    # Of the analysis, not of the call: never part of what calls cost.
+    parts["analysis_uusd"] = round(
+        1e6 * (((derived.get("model") or {}).get("usage") or {}).get("usd") or 0)
+    )
     for name in ("outcome", "intent"):
         parts[f"{name}:{row[name] or 'unknown'}"] = 1
     level = row["sentiment"] if row["sentiment"] in LEVELS else None

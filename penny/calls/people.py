@@ -72,6 +72,8 @@ async def erase_person(
         StoreUnavailable, ShelfUnavailable, OSError: some of it may be gone; repeat it.
     """
     done = Erased()
+    # In this order nothing falls between: a call leaves the spool after it is in the store.
+    _erase_waiting(keeper.spool, tenant, person, done)
     found = [call async for call in keeper.store.stream(tenant, person.query)]
     gone = await keeper.erase(tenant, [call.id for call in found])
     for call in found:
@@ -82,11 +84,11 @@ async def erase_person(
         if call.sound.get("state") == "stored":
             done.sounds += 1
             done.sound_bytes += call.sound.get("bytes", 0)
-    _erase_waiting(keeper.spool, tenant, person, done)
     told = (person.caller, person.user_id)
     await keeper.store.forget_events(tenant, done.waiting, *told)
     for copy in sorted((root / EXPORTS).glob("*.zip")):
-        if {each["id"] for each in _manifest_of(copy)} & {*gone, *done.waiting}:
+        held = _calls_in(copy)
+        if held is None or held & {*gone, *done.waiting}:
             copy.unlink()
             done.exports.append(str(copy))
     return done
@@ -104,9 +106,13 @@ def _erase_waiting(spool: Spool, tenant: str | None, person: Person, done: Erase
             done.waiting.append(folder.name)
 
 
-def _manifest_of(copy: Path) -> list[Json]:
-    with zipfile.ZipFile(copy) as archive:
-        return list(json.loads(archive.read(MANIFEST))["calls"])
+def _calls_in(copy: Path) -> set[str] | None:
+    """Ids of the calls in a copy; None where it was cut off, and may hold anybody's."""
+    try:
+        with zipfile.ZipFile(copy) as archive:
+            return {each["id"] for each in json.loads(archive.read(MANIFEST))["calls"]}
+    except (zipfile.BadZipFile, KeyError):
+        return None
 
 
 class _Outlet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     TextClause,
+    func,
     literal,
     literal_column,
+    or_,
     select,
     text,
     tuple_,
@@ -80,7 +83,7 @@ class CallQuery(BaseModel):
     def _a_day_counts_to_its_end(cls, value: object) -> object:
         try:
             return date.fromisoformat(str(value)) + timedelta(days=1)
-        except ValueError:
+        except (ValueError, OverflowError):  # it is no day, or the last that there is
             return value
 
     def in_zone(self, zone: ZoneInfo) -> CallQuery:
@@ -123,7 +126,7 @@ def find_calls(
     if wanted.max_s is not None:
         query = query.where(column("duration_ms") <= wanted.max_s * 1000)
     if wanted.topic is not None:
-        query = query.where(calls.c.topics.cast(calls.c.folded.type).contains(f'"{wanted.topic}"'))
+        query = query.where(_has_topic(wanted.topic))
     if wanted.figure is not None:
         query = query.where(counts_in(wanted.figure))
     if wanted.test is not None:
@@ -135,6 +138,13 @@ def find_calls(
         here, there = tuple_(*order), tuple_(*map(literal, read_cursor(wanted.cursor)))
         query = query.where(here < there if is_newest else here > there)
     return query.order_by(*(each.desc() if is_newest else each.asc() for each in order))
+
+
+def _has_topic(topic: str) -> ColumnElement[bool]:
+    """JSON as both databases write it: SQLite's is in ASCII, PostgreSQL's in UTF-8."""
+    told = calls.c.topics.cast(calls.c.folded.type)
+    names = {json.dumps(topic), json.dumps(topic, ensure_ascii=False)}
+    return or_(*(func.replace(told, name, "") != told for name in sorted(names)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,6 @@ KEY = "input_audio_buffer.dtmf_event_received"
 Status = Literal["completed", "interrupted", "failed"]
 """``interrupted``: the gateway ended before the call did; what was finished by then is kept.
 ``failed``: the call never connected; ``end_reason`` says why."""
-SoundState = Literal["absent", "stored", "deleted", "lost"]
-"""``lost``: its file is not where it was put."""
 
 
 class _Kept(BaseModel):
@@ -222,6 +220,7 @@ class Call(_Kept):
     processed: bool = False
     processing_mode: Literal["online", "offline"] = "online"
     sound: Json = Field(default_factory=lambda: {"state": "absent"})
+    """``state``: absent, stored, deleted, or lost (its file is not where it was put)."""
     recorded: list[Recorded] = Field(default_factory=list)
     """When its sound was kept, in order."""
     turns: list[Turn] = Field(default_factory=list)

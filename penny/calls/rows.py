@@ -6,10 +6,17 @@ import unicodedata
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import String
+
 from penny.calls.record import Call
+from penny.calls.tables import calls
 
 
 Json = dict[str, Any]
+
+_MOST = {each.name: each.type.length for each in calls.c if isinstance(each.type, String)}
+"""Characters of the columns that have a limit (None: that have none): PostgreSQL refuses a row with
+more, and would be asked again and again. The record has all of it."""
 
 
 def row_of(call: Call) -> Json:
@@ -18,7 +25,7 @@ def row_of(call: Call) -> Json:
     said = " ".join(part for t in call.turns for part in (t.words or "", t.heard_text) if part)
     said = " ".join([said, *(claim.key for claim in call.claims)])
     metrics = call.metrics
-    return {
+    row = {
         "id": call.id,
         "tenant": call.tenant,
         "started_ms": to_ms(call.started_at),
@@ -48,6 +55,8 @@ def row_of(call: Call) -> Json:
         "folded": fold(said),
         "parent": call.parent,
     }
+    cut = {name: row[name][:most] for name, most in _MOST.items() if isinstance(row[name], str)}
+    return {**row, **cut}
 
 
 def turn_rows(call: Call) -> list[Json]:

@@ -24,6 +24,7 @@ from penny.calls.spool import CALLER, PENNY
 Json = dict[str, Any]
 Samples = npt.NDArray[np.int16]
 
+FILES = {"caller": CALLER, "penny": PENNY}
 BLOCK_S = 10
 """Held in memory at a time."""
 
@@ -99,6 +100,12 @@ def place(lines: Iterable[Json], sizes: dict[str, int]) -> dict[str, list[Piece]
     return pieces
 
 
+def sizes_of(folder: Path) -> dict[str, int]:
+    """Bytes of each side's file in a call's spool."""
+    paths = {side: folder / name for side, name in FILES.items()}
+    return {side: path.stat().st_size if path.exists() else 0 for side, path in paths.items()}
+
+
 def write_sound(
     folder: Path,
     lines: Iterable[Json],
@@ -114,10 +121,8 @@ def write_sound(
     Raises:
         OSError, soundfile.LibsndfileError: it cannot be written; the spool is as it was.
     """
-    names = {"caller": folder / CALLER, "penny": folder / PENNY}
-    sizes = {side: path.stat().st_size if path.exists() else 0 for side, path in names.items()}
     lines = list(lines)
-    pieces = place(lines, sizes)
+    pieces = place(lines, sizes_of(folder))
     everything = [piece for side in pieces.values() for piece in side]
     if not everything:
         return None
@@ -138,9 +143,9 @@ def write_sound(
         for begin in range(0, total, BLOCK_S * rate_hz):
             size = min(BLOCK_S * rate_hz, total - begin)
             block = np.zeros((size, 2), np.int16)
-            for channel, (side, path) in enumerate(names.items()):
+            for channel, (side, name) in enumerate(FILES.items()):
                 for piece in pieces[side]:
-                    _lay(piece, path, block[:, channel], begin, rate_hz)
+                    _lay(piece, folder / name, block[:, channel], begin, rate_hz)
                 for from_ms, until_ms in quiet[side]:
                     first, last = (round(ms * rate_hz / 1000) - begin for ms in (from_ms, until_ms))
                     block[max(0, first) : max(0, last), channel] = 0

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,8 @@ FLUSH_S = 0.1
 """What a killed process may lose; a piece of audio of both sides is 13 kB by then."""
 LOG, CALLER, PENNY = "log.jsonl", "caller.raw", "penny.raw"
 _LOCK = "owner.lock"
+_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+"""As JSON writes it; no text of PostgreSQL's may hold it."""
 
 
 @dataclass(slots=True)
@@ -47,8 +51,13 @@ class _File:
     """With what waits."""
 
     def write(self) -> None:
-        """Append what waits. Raises OSError, and leaves the file as it was."""
-        pieces, self.waiting = self.waiting, []
+        """Append what waits now. Raises OSError, and leaves the file as it was.
+
+        In a thread while the loop adds: the list stays the same one, and what is added meanwhile
+        waits in it for the next time.
+        """
+        pieces = self.waiting[:]
+        del self.waiting[: len(pieces)]
         data = b"".join(_decode(p) if isinstance(p, str) else p for p in pieces)
         file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
@@ -59,7 +68,8 @@ class _File:
                     left = left[os.write(file, left) :]
             except OSError:
                 os.ftruncate(file, before)
-                self.size_bytes = before
+                later = [p for p in self.waiting[:] if isinstance(p, str)]
+                self.size_bytes = before + sum(map(count_base64_bytes, later))
                 raise
         finally:
             os.close(file)
@@ -68,9 +78,8 @@ class _File:
 class SpooledCall:
     """One live call's folder. Methods never wait and never raise for the disk."""
 
-    def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._clock = clock
         self._log = _File(folder / LOG)
         self._sound = {"caller": _File(folder / CALLER), "penny": _File(folder / PENNY)}
         self._is_made = False
@@ -113,15 +122,11 @@ class Spool:
 
     Args:
         root: shared by all processes on this machine.
-        clock: the loop's, seconds.
         on_finished: called in the loop with the folder of each call that is whole on the disk.
     """
 
-    def __init__(
-        self, root: Path, clock: Callable[[], float], on_finished: Callable[[Path], None]
-    ) -> None:
+    def __init__(self, root: Path, on_finished: Callable[[Path], None]) -> None:
         self._root = root
-        self._clock = clock
         self._on_finished = on_finished
         self._own = root / new_id("proc")
         self._lock = FileLock(self._own / _LOCK, thread_local=False)
@@ -139,45 +144,41 @@ class Spool:
 
     def begin(self, call_id: str) -> SpooledCall:
         """A new call's folder."""
-        call = self._calls[call_id] = SpooledCall(self._own / call_id, self._clock)
+        call = self._calls[call_id] = SpooledCall(self._own / call_id)
         return call
 
     def orphans(self) -> Iterator[Path]:
-        """Folders of calls whose process is gone, oldest first, and of our own that were kept."""
-        for own in sorted(self._root.glob("proc_*")):
-            if own != self._own:
-                try:
-                    with FileLock(own / _LOCK, timeout=0):
-                        calls = _calls_in(own)
-                        if not calls:
-                            shutil.rmtree(own, ignore_errors=True)
-                        yield from calls
-                except (Timeout, OSError):
-                    continue  # it lives, or is not ours to read
+        """Folders of calls whose process is gone, oldest first; a process' that left none goes."""
+        for own, is_live in self._owners():
+            if not is_live:
+                calls = _calls_in(own)
+                if not calls:
+                    shutil.rmtree(own, ignore_errors=True)
+                yield from calls
 
     def folders(self) -> Iterator[tuple[Path, bool]]:
         """Every call's folder of every process, and whether its process lives."""
+        for own, is_live in self._owners():
+            yield from ((folder, is_live) for folder in _calls_in(own))
+
+    def is_used(self) -> bool:
+        """Whether a process keeps calls here now."""
+        return any(is_live for _, is_live in self._owners())
+
+    def _owners(self) -> Iterator[tuple[Path, bool]]:
+        """Each process' folder, and whether it lives or is not ours to read; of one that is gone
+        the lock is held until the next is asked for."""
         for own in sorted(self._root.glob("proc_*")):
             lock = FileLock(own / _LOCK)
             try:
                 lock.acquire(timeout=0)
             except (Timeout, OSError):
-                yield from ((folder, True) for folder in _calls_in(own))
+                yield own, True
                 continue
             try:
-                yield from ((folder, False) for folder in _calls_in(own))
+                yield own, False
             finally:
                 lock.release()
-
-    def is_used(self) -> bool:
-        """Whether a process keeps calls here now."""
-        for own in self._root.glob("proc_*"):
-            try:
-                with FileLock(own / _LOCK, timeout=0):
-                    continue
-            except Timeout:
-                return True
-        return False
 
     def forget(self, folder: Path) -> None:
         """Remove a call's folder, once it is kept elsewhere; the last one's owner goes too."""
@@ -246,8 +247,14 @@ def _write_all(calls: list[SpooledCall]) -> list[str]:
 
 
 def _calls_in(own: Path) -> list[Path]:
-    folders = [path for path in own.iterdir() if path.is_dir()] if own.is_dir() else []
-    return sorted(folders, key=lambda path: path.stat().st_mtime)
+    """Folders of calls, oldest first; one may go to where it is kept while it is looked at."""
+    found = []
+    with suppress(FileNotFoundError):
+        for path in own.iterdir():
+            with suppress(FileNotFoundError):
+                if path.is_dir():
+                    found.append((path.stat().st_mtime, path))
+    return [path for _, path in sorted(found)]
 
 
 def is_whole(folder: Path) -> bool:
@@ -257,7 +264,8 @@ def is_whole(folder: Path) -> bool:
 
 
 def read_log(folder: Path) -> list[Json]:
-    """The lines of a call's log; one that a crash cut in half is left out."""
+    """The lines of a call's log, mended so that any database takes them; one that a crash cut in
+    half is left out."""
     try:
         lines = (folder / LOG).read_bytes().splitlines()
     except FileNotFoundError:
@@ -265,7 +273,7 @@ def read_log(folder: Path) -> list[Json]:
     read = []
     for line in lines:
         try:
-            read.append(orjson.loads(line))
+            read.append(orjson.loads(_NUL.sub(rb"\1\\ufffd", line)))
         except orjson.JSONDecodeError:
             continue
     return read

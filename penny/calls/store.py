@@ -7,7 +7,6 @@ is there once. Reading is by pages with a cursor, and of one tenant's calls alon
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from sqlalchemy import and_, delete, exists, false, func, or_, select, text, true, update
@@ -64,6 +63,7 @@ class CallStore:
 
     def __init__(self, url: str, zone_of: ZoneOf = lambda _tenant: HOUSE_ZONE) -> None:
         self.database = Database(url)
+        self._begin = self.database.begin
         self.zone_of = zone_of
 
     async def start(self) -> None:
@@ -85,7 +85,7 @@ class CallStore:
             StoreUnavailable.
         """
         row = row_of(call)
-        make = postgresql.insert if self._is_postgres else sqlite.insert
+        make = postgresql.insert if self.database.is_postgres else sqlite.insert
         async with self._begin() as connection:
             added = await connection.execute(
                 make(calls).values(row).on_conflict_do_nothing(index_elements=["id"])
@@ -99,25 +99,6 @@ class CallStore:
             if also is not None:
                 await also(connection)
             return True
-
-    async def set_derived(self, call_id: str, derived: Json, metrics: Json, columns: Json) -> None:
-        """Replace what an analysis found of a call; what was said stays. Raises StoreUnavailable.
-
-        Args:
-            columns: those of ``outcome``, ``sentiment``, ``intent``, ``topics``, ``alert`` and
-                ``processed`` that it found.
-        """
-        async with self._begin() as connection:
-            record = (
-                await connection.execute(select(calls.c.record).where(calls.c.id == call_id))
-            ).scalar_one_or_none()
-            if record is None:
-                return
-            record = {**record, "derived": derived, "metrics": {**record["metrics"], **metrics}}
-            await connection.execute(
-                update(calls).where(calls.c.id == call_id).values(record=record, **columns)
-            )
-            await count_calls(connection, [call_id], self.zone_of)
 
     async def set_sound(self, call_id: str, sound: Json, also: Also | None = None) -> None:
         """What became of a call's sound. Raises StoreUnavailable."""
@@ -366,31 +347,24 @@ class CallStore:
 
     # -- inside -------------------------------------------------------------------------------
 
-    @property
-    def _is_postgres(self) -> bool:
-        return self.database.is_postgres
-
-    def _begin(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        return self.database.begin()
-
     async def _said(self, connection: AsyncConnection, query: CallQuery) -> Said | None:
         words = fold(query.text or "").split()
         if not words:
             return None
-        if self._is_postgres:
+        if self.database.is_postgres:
             return said_in_postgres(words)
         counted = await connection.execute(count_matches(words, RARE + 1))
         return said_in_sqlite(words, are_rare=counted.scalar_one() <= RARE)
 
     async def _index(self, connection: AsyncConnection, call_id: str, folded: str) -> None:
-        if not self._is_postgres:
+        if not self.database.is_postgres:
             insert = text("INSERT INTO call_text (folded) VALUES (:folded)")
             added = await connection.execute(insert, {"folded": folded})
             row = update(calls).where(calls.c.id == call_id).values(text_row=added.lastrowid)
             await connection.execute(row)
 
     async def _unindex(self, connection: AsyncConnection, call_id: str) -> None:
-        if not self._is_postgres:
+        if not self.database.is_postgres:
             remove = text(
                 "DELETE FROM call_text WHERE rowid = (SELECT text_row FROM calls WHERE id = :id)"
             )

@@ -97,7 +97,7 @@ class _Analysis:
     def __init__(self, config: Config, arguments: argparse.Namespace) -> None:
         self._config = config
         self._arguments = arguments
-        self._keeper = open_keeper(config, time.monotonic, time.time)
+        self._keeper = open_keeper(config, time.time)
         self._store: CallStore = self._keeper.store
         self._steps = make_steps()
         self._jobs = open_jobs(self._store, self._steps, make_also(config, self._store))

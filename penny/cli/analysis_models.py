@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 from brain.analysis import BrainFailure
 from brain.understanding import MAX_TOKENS, SYSTEM, read_told, write_call
 from config.credentials import missing_brain_key
+from config.prices import PRICES
 from config.schema import Config
 from penny.analysis.batch.graph import Skipped, Throttled
 from penny.analysis.dialogue import Said
 from penny.calls.record import Call
 from penny.errors import EngineError
+from penny.metering.usage import Prices, price_messages, total_usd
 from runpod_worker.engines.loaders import Loading, load_openai_llm
 from runpod_worker.settings import WorkerSettings
 from runpod_worker.stages import Llm, LlmRequest, LlmText, LlmUsage
@@ -37,9 +39,17 @@ class Models:
     Args:
         local: settings of the worker, where its answers come from a chat server; None: no model.
         claude: of the brain; None: calls leave this machine for none.
+        brain: the name of its model.
     """
 
-    def __init__(self, local: WorkerSettings | None, claude: Claude | None, brain: str) -> None:
+    def __init__(
+        self,
+        local: WorkerSettings | None,
+        claude: Claude | None,
+        brain: str,
+        prices: Prices = PRICES,
+    ) -> None:
+        self._prices = prices
         self._local = local
         self._claude = claude
         self._brain = brain
@@ -59,7 +69,9 @@ class Models:
                 if error.code in REFUSES_FOR_NOW:
                     raise Throttled(error.code) from error
                 raise
-            return {**told, "usage": {"input": usage.input_tokens, "output": usage.output_tokens}}
+            usd = total_usd(price_messages(usage.as_json(), usage.model, self._prices))
+            tokens = {"input": usage.input_tokens, "output": usage.output_tokens}
+            return {**told, "usage": {**tokens, "usd": round(usd, 6)}}
         if self._local is None:
             raise Skipped(NO_LOCAL)
         return await self._ask_here(self._local, call, said)
@@ -115,4 +127,4 @@ def open_models(config: Config) -> Models | None:
         from brain.claude import Claude
 
         claude = Claude(external.cerebro_base_url)
-    return Models(local, claude, external.cerebro_model)
+    return Models(local, claude, external.cerebro_model, config.models.prices)

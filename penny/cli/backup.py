@@ -63,7 +63,7 @@ def describe(facts: Json) -> str:
 
 async def back_up(config: Config, path: Path) -> Json:
     """Write the archive; what it holds. Raises OSError, PennyError."""
-    keeper = open_keeper(config, asyncio.get_running_loop().time, time.time)
+    keeper = open_keeper(config, time.time)
     path.parent.mkdir(parents=True, exist_ok=True)
     with writing(path) as archive, TemporaryDirectory(dir=path.parent, prefix=".penny-") as made:
         folder = Path(made)

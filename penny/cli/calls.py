@@ -84,7 +84,7 @@ def _run(arguments: argparse.Namespace) -> int:
 @asynccontextmanager
 async def _kept(config: Config) -> AsyncIterator[CallKeeper]:
     """What is kept, of a keeper that keeps nothing itself: a gateway may run beside it."""
-    keeper = open_keeper(config, asyncio.get_running_loop().time, time.time)
+    keeper = open_keeper(config, time.time)
     try:
         yield keeper
     finally:

@@ -56,8 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     found = examine(config, os.environ, engines, failure_of_engines, today)
     if (fault := find_fault(config)) is not None:
         level, message = fault
-        more = (Finding(level, config.origin.place("redis.url"), message),)
-        found = replace(found, findings=(*found.findings, *more))
+        finding = Finding(level, config.origin.place("redis.url"), message)
+        found = replace(found, findings=(*found.findings, finding))
     if arguments.production:
         facts = read_facts(config, public_url(config, arguments.url))
         more = tuple(examine_production(config, facts))

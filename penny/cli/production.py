@@ -73,7 +73,7 @@ def examine_production(config: Config, facts: Facts) -> Iterator[Finding]:
         *_privacy(config),
         *_limits(config),
         *_machine(config, facts),
-        *_telephony(config, facts),
+        *_telephony(facts),
     ):
         yield Finding("error" if level == "error" else "warning", config.origin.place(key), message)
 
@@ -175,7 +175,7 @@ def _machine(config: Config, facts: Facts) -> Found:
         )  # fmt: skip
 
 
-def _telephony(config: Config, facts: Facts) -> Found:
+def _telephony(facts: Facts) -> Found:
     for line in facts.lines.receiving():
         own = facts.own_addresses.get(line.id, "")
         if not isinstance(line, Trunk) or not own:

@@ -57,7 +57,7 @@ async def restore(config: Config, archive: ArchiveReader) -> None:
     keys = config.resolve(config.keys.file)
     telephony = config.resolve(config.telephony.folder)
     calls = config.resolve(config.calls.folder)
-    keeper = open_keeper(config, asyncio.get_running_loop().time, time.time)
+    keeper = open_keeper(config, time.time)
     _refuse_used(keys, telephony, keeper)
     targets = {KEYS_FILE: keys, HOUSE_KEY: house_key_path(keys)}
     if targets[HOUSE_KEY].exists():  # a gateway was started here once: this machine's own stays

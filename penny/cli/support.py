@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _find(config: Config, call_id: str) -> Call:
-    keeper = open_keeper(config, asyncio.get_running_loop().time, time.time)
+    keeper = open_keeper(config, time.time)
     try:
         call = await keeper.store.get(None, call_id)
         if call is None:

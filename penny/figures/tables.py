@@ -50,6 +50,7 @@ FIGURES = (
     Figure("clarifications", "clarifications", "turns", "share", better="down"),
     Figure("cost", "cost_uusd", "", "usd", 1e6, behind="cost_known"),
     Figure("cost_per_call", "cost_uusd", "cost_known", "usd", 1e6, "down", "cost_known"),
+    Figure("analysis_cost", "analysis_uusd", "", "usd", 1e6, behind="analysis_uusd"),
     Figure("compliance", "compliance_kept", "compliance_judged", "share", better="up"),
     Figure("alerted", "alerted", "answered", "share", better="down"),
     Figure("quality", "quality_sum", "quality_known", "points", 10.0, "up", "quality_known"),
@@ -69,7 +70,7 @@ def value_of(figure: Figure, parts: Sum) -> float | None:
     """Its value; None where nothing is known that it could be of."""
     if figure.base:
         return parts.over(figure.part, figure.base, figure.scale)
-    if figure.name == "cost" and not parts["cost_known"]:
+    if figure.unit == "usd" and not parts[figure.behind]:
         return None
     return parts[figure.part] / figure.scale
 

@@ -25,16 +25,14 @@ from kb.embedder import Embedder
 from penny.aio.tasks import TaskOwner
 from penny.analysis.batch.jobs import Jobs
 from penny.analysis.live.watch import LiveAnalysis, LiveCall, Ways
-from penny.calls.database import StoreUnavailable
 from penny.calls.record import Alert
-from penny.gateway.guard import WHO, refusal
+from penny.gateway.json_routes import as_json, told, whose
 from penny.gateway.kb import SharedKb
 from penny.gateway.kept_calls import KeptCalls
 from penny.gateway.overview import Overview
 from penny.session.broker import Broker
 from penny.session.session import Session
 from penny.session.turn_recorder import TurnRecorder
-from penny.writable import dump_json
 
 
 if TYPE_CHECKING:
@@ -83,7 +81,7 @@ class CallAnalysis:
         self._tasks = TaskOwner("analysis")
 
     def add_to(self, app: web.Application) -> None:
-        app.router.add_get("/processing/stats", self._stats)
+        app.router.add_get("/processing/stats", told(self._stats))
 
     def start(self, overview: Overview, kb: SharedKb | None) -> None:
         """Watch every session that opens from now on, and look after the process, where that is
@@ -199,14 +197,9 @@ class CallAnalysis:
     # -- telling ------------------------------------------------------------------------------
 
     async def _stats(self, request: web.Request) -> web.Response:
-        who = request[WHO]
-        tenant = None if "tenants:all" in who.rights else who.tenant
-        try:
-            counted = await self._jobs.stats(tenant)
-        except StoreUnavailable as error:
-            return refusal(error, 503)
-        body = {"enabled": self._config.analysis.enabled, "state": self._state(counted), **counted}
-        return web.Response(body=dump_json(body), content_type="application/json")
+        counted = await self._jobs.stats(whose(request))
+        state = {"enabled": self._config.analysis.enabled, "state": self._state(counted)}
+        return as_json({**state, **counted})
 
     def _state(self, counted: Json) -> str:
         if not self._config.analysis.enabled:

@@ -318,7 +318,7 @@ class Gateway:
         """Keep every call from now on. A gateway talks where nothing can be kept; it says so."""
         clock = asyncio.get_running_loop().time
         watches, is_open = trust.watches, not trust.gate.needs_key
-        kept = KeptCalls(self._config, watches, clock, time.time, read_answer, is_open=is_open)
+        kept = KeptCalls(self._config, watches, time.time, read_answer, is_open=is_open)
         crm = CrmRoom(self._config, kept, clock, time.time)
         webhooks = Webhooks(self._config, kept, clock, time.time, crm.desks.receivers())
         try:

@@ -17,7 +17,6 @@ import numpy as np
 import orjson
 import soundfile
 from aiohttp import BodyPartReader, web
-from pydantic import ValidationError
 
 from penny.aio.audio_files import decode
 from penny.audio.windows import cut_quietly
@@ -34,6 +33,7 @@ from penny.gateway.audio_forms import (
     whole_text,
 )
 from penny.gateway.gate import Gate
+from penny.gateway.json_routes import read_as
 from penny.gateway.realtime import BODY_WAIT_S, RealtimeDoor, refuse
 from penny.session.mode import Speaker
 from penny.writable import dump_json
@@ -66,23 +66,25 @@ class Conversation:
 
     def __init__(self, speaker: Speaker) -> None:
         self._speaker = speaker
-        self._events: asyncio.Queue[Json | None] = asyncio.Queue()
+        self._events: asyncio.Queue[Json | SpeakerLost] = asyncio.Queue()
         speaker.start(self)
 
     def on_event(self, event: Json) -> None:
         self._events.put_nowait(event)
 
     def on_closed(self, error: SpeakerLost | None) -> None:
-        self._events.put_nowait(None)
+        self._events.put_nowait(error or SpeakerLost("the worker ended; try again"))
 
     async def events(self) -> AsyncIterator[Json]:
         """What comes next. Raises SpeakerLost, ProtocolError (the session refused something)."""
-        while (event := await self._events.get()) is not None:
+        while True:
+            event = await self._events.get()
+            if isinstance(event, SpeakerLost):
+                raise event
             if event["type"] == "error":
                 fault = event["error"]
                 raise ProtocolError(str(fault.get("message")), field=fault.get("param"))
             yield event
-        raise SpeakerLost("the worker ended; try again")
 
     async def hear(self, pcm16: bytes, start_ms: float) -> Heard:
         """Recognise one window. Raises PennyError."""
@@ -272,7 +274,7 @@ async def _read_form(request: web.Request) -> tuple[bytes, TranscriptionWish]:
         raise ProtocolError(f"the body cannot be read: {error}") from error
     if content is None:
         raise ProtocolError("file: the form has none", field="file")
-    return content, _check(TranscriptionWish, fields)
+    return content, read_as(lambda: TranscriptionWish.model_validate(fields))
 
 
 async def _read_part(part: BodyPartReader) -> bytes:
@@ -298,22 +300,12 @@ async def _read_speech(request: web.Request) -> SpeechWish:
         raise ProtocolError("the body did not arrive in time", code="request_timeout") from None
     except orjson.JSONDecodeError as error:
         raise ProtocolError("the body is not JSON") from error
-    wish: SpeechWish = _check(SpeechWish, body)
+    wish: SpeechWish = read_as(lambda: SpeechWish.model_validate(body))
     if wish.stream_format == "sse" and wish.response_format != "pcm":
         raise ProtocolError(
             "response_format: as server-sent events, ask for pcm", field="response_format"
         )
     return wish
-
-
-def _check(model: type[Any], given: Any) -> Any:
-    """Raises ProtocolError, naming the first field that is wrong."""
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise ProtocolError(f"{name or 'body'}: {first['msg']}", field=name or None) from error
 
 
 def _encode(pcm16: bytes, container: str, codec: str) -> bytes:

@@ -30,23 +30,20 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from pydantic import ValidationError
 
-from penny.calls.database import StoreUnavailable
 from penny.calls.export import FORMATS, KINDS, export
 from penny.calls.keeper import CallKeeper
 from penny.calls.people import ZIP, copy_calls
 from penny.calls.query import CallQuery
 from penny.calls.record import Call, Links, RecordingWish
-from penny.calls.shelf import LINK_S, ShelfUnavailable
+from penny.calls.shelf import LINK_S
 from penny.calls.transcript import as_text, as_vtt
-from penny.errors import PennyError, ProtocolError
-from penny.gateway.dial_routes import read_body
-from penny.gateway.guard import WHO, refusal
+from penny.errors import ProtocolError
+from penny.gateway.guard import WHO
+from penny.gateway.json_routes import as_json, read_as, read_body, read_flag, told, whose
 from penny.gateway.kept_calls import KeptCalls
 from penny.trust.identity import Identity
 from penny.trust.rights import check
-from penny.writable import dump_json
 
 
 Json = dict[str, Any]
@@ -124,7 +121,7 @@ class CallRoutes:
         return await _send_range(request, size, partial(shelf.read, name), headers)
 
     async def _hold(self, request: web.Request) -> web.StreamResponse:
-        held = await _read_flag(request, "held")
+        held = await read_flag(request, "held")
         call = await self._get(request, "held" if held else "released")
         await self._store.set_held(call.tenant, call.id, held=held)
         return as_json({"id": call.id, "held": held})
@@ -256,49 +253,8 @@ def read_query(request: web.Request, zone: ZoneInfo, ignore: tuple[str, ...] = (
     mine = whose(request)
     if mine is not None and given.get("tenant", mine) != mine:
         raise ProtocolError("tenant: this key sees the calls of its own alone", field="tenant")
-    try:
-        return CallQuery.model_validate(given).in_zone(zone)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise ProtocolError(f"{name}: {first['msg']}", field=name) from error
-
-
-def told(handler: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]:
-    """The handler of a route, whose PennyErrors are answers."""
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(request)  # type: ignore[no-any-return]
-        except (StoreUnavailable, ShelfUnavailable) as error:
-            return refusal(error, 503)
-        except PennyError as error:
-            status = {"call_not_found": 404, "sound_absent": 404, "held": 409}
-            return refusal(error, status.get(error.code, 400))
-
-    return handle
-
-
-def whose(request: web.Request) -> str | None:
-    """The tenant whose calls this key sees; None: every one's."""
-    who: Identity = request[WHO]
-    return None if "tenants:all" in who.rights else who.tenant
-
-
-async def _read_flag(request: web.Request, name: str) -> bool:
-    try:
-        body = await request.json()
-        flag = body[name]
-    except (ValueError, KeyError, TypeError):
-        flag = None
-    if not isinstance(flag, bool):
-        raise ProtocolError(f'send {{"{name}": true}} or false', field=name)
-    return flag
-
-
-def as_json(body: Any) -> web.Response:
-    """An answer."""
-    return web.Response(body=dump_json(body), content_type="application/json")
+    query: CallQuery = read_as(lambda: CallQuery.model_validate(given))
+    return query.in_zone(zone)
 
 
 async def _send_range(

@@ -22,13 +22,13 @@ from penny.calls.database import StoreUnavailable
 from penny.calls.tables import events
 from penny.crm.desk import CrmDesks
 from penny.errors import Unauthorized
-from penny.gateway.guard import WHO, refusal
+from penny.gateway.guard import refusal
+from penny.gateway.json_routes import whose
 from penny.gateway.kept_calls import KeptCalls
 from penny.session.broker import Broker
 from penny.session.observers import Observer
 from penny.session.session import Session
 from penny.session.turn_recorder import TurnRecorder
-from penny.trust.identity import Identity
 from penny.webhooks.events import CallStarted
 from penny.webhooks.rows import of_tenant, read_events
 from penny.writable import dump_json
@@ -90,8 +90,7 @@ class CrmRoom:
         return None
 
     async def _pops(self, request: web.Request) -> web.StreamResponse:
-        who: Identity = request[WHO]
-        tenant = None if "tenants:all" in who.rights else who.tenant
+        tenant = whose(request)
         answer = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )

@@ -10,47 +10,22 @@ POST   /v1/do-not-call    {"number": "+34…"}: never call it again
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
-from pydantic import ValidationError
 
-from penny.errors import PennyError, ProtocolError
+from penny.errors import ProtocolError
 from penny.gateway.dialer import Dialer
-from penny.gateway.guard import WHO, refusal
+from penny.gateway.guard import WHO
+from penny.gateway.json_routes import read_body, told, whose
 from penny.telephony.dial_book import Dial
 from penny.telephony.dialing import read_number, retry_after_s
 from penny.telephony.wishes import DialWish, OptOut
-from penny.trust.identity import Identity
 from penny.writable import dump_json
 
 
 Json = dict[str, Any]
-
-STATUS = {
-    "dialing_denied": 403,
-    "caller_id_denied": 403,
-    "caller_id_mobile": 403,
-    "do_not_call": 403,
-    "consent_missing": 403,
-    "exclusion_list_missing": 403,
-    "exclusion_list_old": 403,
-    "excluded": 403,
-    "dialing_hours": 409,
-    "dialing_limit": 429,
-    "keys_still_sound": 409,
-    "idempotency_mismatch": 409,
-    "dial_under_way": 409,
-    "dial_not_found": 404,
-    "call_not_found": 404,
-    "transfer_unknown": 404,
-    "carrier_refused": 502,
-    "no_carrier": 503,
-    "session_refused": 503,
-}
-"""Error code -> HTTP status; else 400."""
 
 
 class DialRoutes:
@@ -60,10 +35,10 @@ class DialRoutes:
         self._dialer = dialer
 
     def add_to(self, app: web.Application) -> None:
-        app.router.add_post("/v1/calls", answered(self._place))
-        app.router.add_get("/v1/dials/{id}", answered(self._show))
-        app.router.add_delete("/v1/dials/{id}", answered(self._cancel))
-        app.router.add_post("/v1/do-not-call", answered(self._opt_out))
+        app.router.add_post("/v1/calls", told(self._place))
+        app.router.add_get("/v1/dials/{id}", told(self._show))
+        app.router.add_delete("/v1/dials/{id}", told(self._cancel))
+        app.router.add_post("/v1/do-not-call", told(self._opt_out))
 
     async def _place(self, request: web.Request) -> web.Response:
         wish = await read_body(request, DialWish)
@@ -89,10 +64,9 @@ class DialRoutes:
         return web.Response(status=204)
 
     async def _find(self, request: web.Request) -> Dial:
-        who: Identity = request[WHO]
-        tenant = None if "tenants:all" in who.rights else who.tenant
         await self._dialer.expire()
-        found = await asyncio.to_thread(self._dialer.book.find, request.match_info["id"], tenant)
+        dial_id = request.match_info["id"]
+        found = await asyncio.to_thread(self._dialer.book.find, dial_id, whose(request))
         if found is None:
             raise ProtocolError("there is no such call", code="dial_not_found")
         return found
@@ -137,26 +111,3 @@ def describe(dial: Dial) -> Json:
 
 def _iso(moment_s: float) -> str:
     return datetime.fromtimestamp(moment_s, UTC).isoformat()
-
-
-async def read_body(request: web.Request, model: type[Any]) -> Any:
-    """The body as its model. Raises ProtocolError, naming the field."""
-    try:
-        return model.model_validate_json(await request.read())
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or "body"
-        raise ProtocolError(f"{name}: {first['msg']}", field=name) from error
-
-
-def answered(handler: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]:
-    """The handler, whose PennyErrors are answers."""
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        try:
-            answer: web.StreamResponse = await handler(request)
-        except PennyError as error:
-            return refusal(error, STATUS.get(error.code, 400))
-        return answer
-
-    return handle

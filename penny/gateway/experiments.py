@@ -18,8 +18,7 @@ from config.schema import Config
 from penny.errors import ProtocolError
 from penny.experiments.live import Experiments
 from penny.experiments.store import ExperimentStore
-from penny.gateway.calls import as_json, told
-from penny.gateway.dial_routes import read_body
+from penny.gateway.json_routes import as_json, read_body, told
 from penny.gateway.kept_calls import KeptCalls
 
 

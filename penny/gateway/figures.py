@@ -3,7 +3,7 @@
 GET /metrics/dashboard           since, until, tenant, mode, edge, test
 GET /metrics/dashboard/{table}   the same as CSV: figures, series, latency, ways, sentiment,
                                  outcomes, intents, topics, ends, alerts, rules, cost
-GET /metrics/alerts              the newest calls that raised an alert
+GET /metrics/alerts              the newest calls that raised an alert; tenant
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
-from pydantic import ValidationError
 
 from penny.calls.export import write_csv
 from penny.errors import ProtocolError
 from penny.figures.alerts import find_alerts
 from penny.figures.dashboard import TABLES, Dashboard
 from penny.figures.days import FigureQuery
-from penny.gateway.calls import as_json, told, whose
 from penny.gateway.guard import WHO
+from penny.gateway.json_routes import as_json, read_as, told, whose
 from penny.gateway.kept_calls import KeptCalls
 
 
@@ -59,7 +58,8 @@ class FigureRoutes:
 
     async def _alerts(self, request: web.Request) -> web.StreamResponse:
         database = self._kept.keeper.store.database
-        return as_json({"calls": await find_alerts(database, whose(request))})
+        tenant = whose(request) or read_wish(request).tenant
+        return as_json({"calls": await find_alerts(database, tenant)})
 
     async def _read(self, request: web.Request) -> Json:
         found = await self._dashboard.read(
@@ -74,9 +74,5 @@ def read_wish(request: web.Request) -> FigureQuery:
     mine = whose(request)
     if mine is not None and given.get("tenant", mine) != mine:
         raise ProtocolError("tenant: this key sees the calls of its own alone", field="tenant")
-    try:
-        return FigureQuery.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or "since"
-        raise ProtocolError(f"{name}: {first['msg']}", field=name) from error
+    wish: FigureQuery = read_as(lambda: FigureQuery.model_validate(given), "since")
+    return wish

@@ -17,10 +17,11 @@ from config.credentials import is_loopback
 from config.schema import Config
 from penny.errors import ConfigError, Forbidden, Unauthorized
 from penny.gateway.session_watch import SessionWatches
+from penny.ids import digest_of
 from penny.session.endings import GRACE_S
 from penny.session.session import SessionLimits
 from penny.trust.admission import Admission
-from penny.trust.client_secrets import SECRET_PREFIX, ClientSecrets, digest_of
+from penny.trust.client_secrets import SECRET_PREFIX, ClientSecrets
 from penny.trust.house_key import house_key_path, make_house_key
 from penny.trust.identity import DEFAULT_TENANT, Identity
 from penny.trust.keys import PREFIX, ApiKey, KeyFile

@@ -164,12 +164,18 @@ def make_guard(gate: Gate) -> Middleware:
         except ProtocolError as error:
             return refusal(error, _UNREADABLE.get(error.code, 415))
         try:
-            return await handler(request)
+            answer = await handler(request)
         except HttpProcessingError:  # a form's parts have headers of their own
             return refusal(ProtocolError("the body is no form that can be read"), 400)
         except RecursionError:  # of JSON in JSON in JSON
             log.warning("body_nested_too_deep", route=resource.canonical)
             return refusal(ProtocolError("the body is nested too deep"), 400)
+        if not answer.prepared and request.writer.output_size:
+            # A refusal after a stream began would be read as a part of it.
+            log.warning("answer_cut_off", route=resource.canonical, status=answer.status)
+            if request.transport is not None:
+                request.transport.close()
+        return answer
 
     return guard
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import structlog
@@ -10,7 +9,7 @@ import structlog
 from penny.aio.websocket import SocketConnection
 from penny.edges.socket.edge import SocketEdge
 from penny.errors import ProtocolError
-from penny.ids import new_id
+from penny.ids import digest_of, new_id
 from penny.trust.identity import Identity
 
 
@@ -43,11 +42,11 @@ class HeldSessions:
     def add(self, session_id: str, edge: SocketEdge, identity: Identity) -> str:
         """Return the token that takes this session up again."""
         token = new_id(self._token_prefix)
-        self._held[_digest(token)] = _Held(session_id, edge, identity)
+        self._held[digest_of(token)] = _Held(session_id, edge, identity)
         return token
 
     def forget(self, token: str) -> None:
-        self._held.pop(_digest(token), None)
+        self._held.pop(digest_of(token), None)
 
     def give_up_longest_lost(self, now_s: float) -> bool:
         """End the session whose client is lost the longest, for one who is there.
@@ -79,7 +78,7 @@ class HeldSessions:
             ProtocolError: ``resume_failed``: another's session, one that is over, or one that
                 went on for too long.
         """
-        held = self._held.get(_digest(token))
+        held = self._held.get(digest_of(token))
         # Another's token and none at all get the same answer: nobody learns what exists.
         mine = held is not None and _is_same(held.identity, identity)
         if (
@@ -100,7 +99,3 @@ def _is_same(one: Identity, other: Identity) -> bool:
     if other.secret and one.secret == other.secret:
         return True
     return (one.tenant, one.key_id) == (other.tenant, other.key_id)
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

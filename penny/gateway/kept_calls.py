@@ -47,7 +47,6 @@ class KeptCalls:
         self,
         config: Config,
         watches: SessionWatches,
-        clock: Callable[[], float],
         wall_clock: Callable[[], float],
         read_answer: Callable[[str], Answer],
         *,
@@ -55,7 +54,6 @@ class KeptCalls:
     ) -> None:
         self._config = config
         self._watches = watches
-        self._clock = clock
         self._wall_clock = wall_clock
         self._read_answer = read_answer
         self._is_open = is_open
@@ -63,7 +61,7 @@ class KeptCalls:
         self._asked: SessionSpec | None = None
         self.exposures: Callable[[str], Json] = lambda _session_id: {}
         """The experiments that a session takes part in (``record.Exposure`` by name)."""
-        self.keeper = open_keeper(config, clock, wall_clock)
+        self.keeper = open_keeper(config, wall_clock)
 
     def attach(self, broker: Broker) -> None:
         """Keep every session that opens from now on. Call it after those who write the totals."""
@@ -149,16 +147,14 @@ class KeptCalls:
         return policy._replace(recording="on" if self._is_open and may_be_local else "off")
 
 
-def open_keeper(
-    config: Config, clock: Callable[[], float], wall_clock: Callable[[], float]
-) -> CallKeeper:
+def open_keeper(config: Config, wall_clock: Callable[[], float]) -> CallKeeper:
     """What keeps the calls of this configuration; it is not started."""
     section = config.calls
     folder = config.resolve(section.folder)
     shelf = Shelf(folder / "sound", section.bucket, keeps_local=section.storage != "s3")
     store = CallStore(config.resolve_url(section.url), partial(zone_of, config))
     retention = partial(retention_of, config)
-    return CallKeeper(store, shelf, folder, retention, clock, wall_clock)
+    return CallKeeper(store, shelf, folder, retention, wall_clock)
 
 
 def zone_of(config: Config, tenant: str) -> str:

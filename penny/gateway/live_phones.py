@@ -15,8 +15,8 @@ from aiohttp import web
 
 from penny.edges.telephone.edge import HANDOFF, PhoneEdge
 from penny.errors import ProtocolError
-from penny.gateway.dial_routes import answered, read_body
 from penny.gateway.guard import WHO
+from penny.gateway.json_routes import read_body, told
 from penny.gateway.phones import Phones
 from penny.telephony.wishes import KeysOut, Transfer
 from penny.trust.rights import allows
@@ -34,8 +34,8 @@ class LivePhoneRoutes:
         self._end_session = end_session
 
     def add_to(self, app: web.Application) -> None:
-        app.router.add_post("/v1/calls/{id}/keys", answered(self._keys))
-        app.router.add_post("/v1/calls/{id}/transfer", answered(self._transfer))
+        app.router.add_post("/v1/calls/{id}/keys", told(self._keys))
+        app.router.add_post("/v1/calls/{id}/transfer", told(self._transfer))
 
     async def _keys(self, request: web.Request) -> web.Response:
         edge = self._find(request)

@@ -218,7 +218,11 @@ TOLD: dict[str, Told] = {
     "GET /metrics/dashboard/{table}": Told(
         "A table of them: " + ", ".join(TABLES), filters=FigureQuery, answers="text/csv"
     ),
-    "GET /metrics/alerts": Told("The newest calls that raised an alert", answers=AlertedCalls),
+    "GET /metrics/alerts": Told(
+        "The newest calls that raised an alert",
+        query={"tenant": "of this tenant alone, for who sees every tenant's"},
+        answers=AlertedCalls,
+    ),
     "GET /v1/experiments": Told("Experiments and what came of them", answers=ExperimentList),
     "POST /v1/experiments/{name}/stop": Told(
         "Stop an experiment for good", takes=Stop, answers=Stopped

@@ -168,9 +168,8 @@ class TwilioDoor:
         if form.get("Direction") == "inbound":
             caller, callee = read_caller(str(form.get("From", ""))), str(form["To"])
             return None if number is None else _incoming(number, caller, callee)
-        if self.placed is None:
-            return None
-        return await self.placed.of_sid(str(form["CallSid"]))
+        placed, call_sid = self.placed, str(form.get("CallSid", ""))
+        return await placed.of_sid(call_sid) if placed is not None else None
 
     async def place(self, dial: Dial, section: DialingSection) -> str:
         """Place a call (``Placer``): its SID. Raises CarrierRefused."""

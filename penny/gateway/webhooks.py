@@ -12,7 +12,6 @@ Endpoints themselves stand in ``penny.yaml``.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
@@ -22,12 +21,11 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from pydantic import ValidationError
 
 from config.schema import Config
-from penny.calls.database import StoreUnavailable
-from penny.errors import PennyError, ProtocolError
-from penny.gateway.guard import WHO, refusal
+from penny.errors import ProtocolError
+from penny.gateway.guard import WHO
+from penny.gateway.json_routes import as_json, read_as, read_body, read_flag, told, whose
 from penny.gateway.kept_calls import KeptCalls
 from penny.session.broker import Broker
 from penny.trust.identity import Identity
@@ -39,7 +37,6 @@ from penny.webhooks.outbox import Outbox
 from penny.webhooks.query import DeliveryQuery, Replay
 from penny.webhooks.sample import Test, send_test
 from penny.webhooks.sender import Sender
-from penny.writable import dump_json
 
 
 Json = dict[str, Any]
@@ -119,14 +116,14 @@ class WebhookRoutes:
 
     def add_to(self, app: web.Application) -> None:
         router = app.router
-        router.add_get("/v1/webhooks", _told(self._list))
-        router.add_get("/v1/webhooks/deliveries", _told(self._find))
-        router.add_post("/v1/webhooks/replay", _told(self._replay))
-        router.add_post("/v1/webhooks/{name}/test", _told(self._test))
-        router.add_post("/v1/webhooks/{name}/enable", _told(self._enable))
+        router.add_get("/v1/webhooks", told(self._list))
+        router.add_get("/v1/webhooks/deliveries", told(self._find))
+        router.add_post("/v1/webhooks/replay", told(self._replay))
+        router.add_post("/v1/webhooks/{name}/test", told(self._test))
+        router.add_post("/v1/webhooks/{name}/enable", told(self._enable))
 
     async def _list(self, request: web.Request) -> web.Response:
-        tenant = _whose(request)
+        tenant = whose(request)
         backlog = await self._outbox.backlog(tenant)
         shown = [
             {
@@ -142,46 +139,44 @@ class WebhookRoutes:
             }
             for name, endpoint in self._seen(request)
         ]
-        return _json({"endpoints": shown, "fault": self._webhooks.deliverer.fault or None})
+        return as_json({"endpoints": shown, "fault": self._webhooks.deliverer.fault or None})
 
     async def _find(self, request: web.Request) -> web.Response:
         given = {k: v for k, v in request.query.items() if k != "api_key"}
-        query = _read(DeliveryQuery, given)
-        found = await self._outbox.find(_whose(request), query)
+        query = read_as(lambda: DeliveryQuery.model_validate(given))
+        found = await self._outbox.find(whose(request), query)
         before = found[-1]["id"] if len(found) == query.limit else None
-        return _json({"deliveries": found, "before": before})
+        return as_json({"deliveries": found, "before": before})
 
     async def _replay(self, request: web.Request) -> web.Response:
-        wanted = _read(Replay, await _body(request))
+        wanted = await read_body(request, Replay)
         if wanted.endpoint is not None:
             self._get(request, wanted.endpoint)
         await self._note(request, "webhooks replayed")
-        count = await send_again(self._outbox, wanted, _whose(request), self._now_ms())
-        return _json({"deliveries": count})
+        count = await send_again(self._outbox, wanted, whose(request), self._now_ms())
+        return as_json({"deliveries": count})
 
     async def _test(self, request: web.Request) -> web.Response:
         endpoint = self._get(request, request.match_info["name"])
-        wanted = _read(Test, await _body(request))
+        wanted = await read_body(request, Test)
         now_s = self._webhooks.wall_clock()
         answer = await send_test(self._webhooks.sender, endpoint, wanted.type, now_s)
         shown = {"status": answer.status, "error": answer.error, "answer": answer.body}
-        return _json({"ok": answer.is_success, "took_ms": answer.took_ms, **shown})
+        return as_json({"ok": answer.is_success, "took_ms": answer.took_ms, **shown})
 
     async def _enable(self, request: web.Request) -> web.Response:
         endpoint = self._get(request, request.match_info["name"])
-        missed = (await _body(request)).get("send_missed")
-        if not isinstance(missed, bool):
-            raise ProtocolError('send {"send_missed": true} or false', field="send_missed")
+        missed = await read_flag(request, "send_missed")
         self._check_whole(request, endpoint)
         await self._note(request, "webhooks enabled")
         count = await self._outbox.enable(endpoint.name, self._now_ms(), send_missed=missed)
-        return _json({"enabled": endpoint.name, "deliveries": count})
+        return as_json({"enabled": endpoint.name, "deliveries": count})
 
     # -- inside -------------------------------------------------------------------------------
 
     def _seen(self, request: web.Request) -> list[tuple[str, Endpoint]]:
         """The endpoints that are told of calls of the tenant that asks."""
-        tenant = _whose(request)
+        tenant = whose(request)
         every = self._outbox.receivers.items()
         return [(n, e) for n, e in every if tenant is None or e.serves(tenant)]
 
@@ -200,7 +195,7 @@ class WebhookRoutes:
     @staticmethod
     def _check_whole(request: web.Request, endpoint: Endpoint) -> None:
         """Raises ProtocolError where others' events would be sent too."""
-        tenant = _whose(request)
+        tenant = whose(request)
         if tenant is not None and endpoint.tenants != {tenant}:
             raise ProtocolError(
                 "this endpoint serves other tenants too: ask the operator", code="endpoint_shared"
@@ -242,58 +237,9 @@ class WebhooksCollector:
         yield from (waiting, oldest, off)
 
 
-def _told(handler: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]:
-    """The handler, whose PennyErrors are answers."""
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(request)  # type: ignore[no-any-return]
-        except StoreUnavailable as error:
-            return refusal(error, 503)
-        except PennyError as error:
-            status = {"endpoint_not_found": 404, "endpoint_shared": 403}
-            return refusal(error, status.get(error.code, 400))
-
-    return handle
-
-
-def _read(model: type[Any], given: Json) -> Any:
-    """Raises ProtocolError, naming the first field that is wrong."""
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise ProtocolError(f"{name or 'body'}: {first['msg']}", field=name or None) from error
-
-
-async def _body(request: web.Request) -> Json:
-    """The JSON object of a request, {} where it has none. Raises ProtocolError."""
-    raw = await request.read()
-    if not raw:
-        return {}
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
-        raise ProtocolError("send a JSON object")
-    return body
-
-
 def _address(endpoint: Endpoint, tenant: str | None) -> str:
     """Its address without the query; to one of several tenants its host alone."""
     parts = urlsplit(endpoint.url)
     if tenant is not None and endpoint.tenants != {tenant}:
         return parts.netloc
     return parts._replace(query="", fragment="").geturl()
-
-
-def _whose(request: web.Request) -> str | None:
-    """The tenant whose events this key sees; None: every one's."""
-    who: Identity = request[WHO]
-    return None if "tenants:all" in who.rights else who.tenant
-
-
-def _json(body: Any) -> web.Response:
-    return web.Response(body=dump_json(body), content_type="application/json")

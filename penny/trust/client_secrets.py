@@ -7,13 +7,12 @@ with ``"single_use": true`` opens one session only. The store keeps nothing but 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from penny.errors import ProtocolError
-from penny.ids import new_id
+from penny.ids import digest_of, new_id
 from penny.realtime.session_config import (
     TRANSCRIPTION,
     describe_session,
@@ -145,8 +144,3 @@ def check_session(given: Any) -> tuple[Json, Json]:
     describe = describe_transcription if wanted["type"] == TRANSCRIPTION else describe_session
     default = describe(settings, new_id("sess"), 0)
     return given, update_session(default, wanted, settings, spoke=False)
-
-
-def digest_of(value: str) -> str:
-    """What is kept of a secret."""
-    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()

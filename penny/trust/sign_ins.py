@@ -8,7 +8,6 @@ is kept of the cookie but its digest.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import sqlite3
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penny.errors import ConfigError
-from penny.ids import new_id
+from penny.ids import digest_of, new_id
 from penny.trust.identity import Identity
 from penny.trust.sqlite_file import opened
 
@@ -79,7 +78,7 @@ class SignIns:
                 )
                 db.execute(
                     "INSERT INTO signed_in VALUES (?, ?, ?, ?, ?)",
-                    (_digest(cookie), who.tenant, who.key_id, group, now_s + life_s),
+                    (digest_of(cookie), who.tenant, who.key_id, group, now_s + life_s),
                 )
         except (sqlite3.Error, OSError) as error:
             raise ConfigError(f"{self._path} cannot be used: {error}", key="keys.file") from error
@@ -90,7 +89,7 @@ class SignIns:
         query = "SELECT * FROM signed_in WHERE digest = ? AND ends_at > ?"
         try:
             with opened(self._path, _SCHEMA, write=False) as db:
-                row = db.execute(query, (_digest(cookie), self._wall_clock())).fetchone()
+                row = db.execute(query, (digest_of(cookie), self._wall_clock())).fetchone()
         except (sqlite3.Error, OSError):
             return None
         return None if row is None else _sign_in(row)
@@ -99,7 +98,7 @@ class SignIns:
         """Raises ConfigError when the file cannot be written."""
         try:
             with opened(self._path, _SCHEMA, write=True) as db:
-                db.execute("DELETE FROM signed_in WHERE digest = ?", (_digest(cookie),))
+                db.execute("DELETE FROM signed_in WHERE digest = ?", (digest_of(cookie),))
         except (sqlite3.Error, OSError) as error:
             raise ConfigError(f"{self._path} cannot be used: {error}", key="keys.file") from error
 
@@ -111,13 +110,9 @@ def _sign_in(row: sqlite3.Row) -> SignIn:
 def csrf_of(cookie: str) -> str:
     """The token that a page sends with all it changes: who only has the cookie sent along, as a
     foreign page does, cannot know it."""
-    return _digest(f"csrf:{cookie}")
+    return digest_of(f"csrf:{cookie}")
 
 
 def is_same(given: str, expected: str) -> bool:
     """Whether two secrets are equal, in a time that tells nothing."""
     return secrets.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode())
-
-
-def _digest(value: str) -> str:
-    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()

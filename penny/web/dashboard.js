@@ -16,15 +16,21 @@ const RANGES = { today: 1, week: 7, month: 30, quarter: 90, year: 365 };
 let found = null;
 let alerts = [];
 let known = null; // alerts that were shown before
+let knownOf = ""; // which tenant's these are
 
 const wanted = () => Object.fromEntries([...new URLSearchParams(location.search)].filter(([name, value]) => FILTERS.includes(name) && value));
+
+// Of the tenant that is looked at, as the figures are.
+const askAlerts = () => ask(`/metrics/alerts?${new URLSearchParams(Object.entries(wanted()).filter(([name]) => name === "tenant"))}`);
 
 async function load() {
   const { rights } = await ask("/v1/sign-in");
   find("#tenant").hidden = !rights.includes("tenants:all");
   found = await ask(`/metrics/dashboard?${new URLSearchParams(wanted())}`);
-  ({ calls: alerts } = await ask("/metrics/alerts"));
-  known ??= new Set(alerts.map(({ id }) => id));
+  ({ calls: alerts } = await askAlerts());
+  const { tenant = "" } = wanted();
+  if (known === null || tenant !== knownOf) known = new Set(alerts.map(({ id }) => id));
+  knownOf = tenant;
 }
 
 // -- how figures are written ------------------------------------------------------------------
@@ -242,13 +248,13 @@ function drawAlerts() {
     const isNew = known !== null && !known.has(each.id);
     return element("li", { dataset: isNew ? { new: "" } : {} }, element("strong", {}, element("a", { href: `/calls?${new URLSearchParams({ id: each.id })}`, text: kinds || say.dashboard.alert })), element("span", { class: "quiet", text: [when(each.started_ms), say.calls.modes[each.mode] ?? each.mode, say.calls.edges[each.edge] ?? each.edge].join(" · ") }), each.reason ? element("span", { class: "why", text: each.reason }) : "");
   });
-  if (rows.length === ALERTS) rows.push(element("li", {}, element("a", { href: `/calls?${new URLSearchParams({ alert: "true", test: "false" })}`, text: say.dashboard.allAlerts })));
+  if (rows.length === ALERTS) rows.push(element("li", {}, element("a", { href: `/calls?${new URLSearchParams({ alert: "true", test: "false", ...(wanted().tenant ? { tenant: wanted().tenant } : {}) })}`, text: say.dashboard.allAlerts })));
   find("#alerts").replaceChildren(...(rows.length ? rows : [element("li", {}, element("p", { class: "quiet", text: say.dashboard.noAlerts }))]));
 }
 
 async function lookForAlerts() {
   if (document.hidden || found === null) return;
-  const { calls } = await ask("/metrics/alerts");
+  const { calls } = await askAlerts();
   const fresh = calls.filter(({ id }) => !known.has(id));
   if (!fresh.length && calls.length === alerts.length) return;
   alerts = calls;

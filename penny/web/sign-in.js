@@ -23,7 +23,7 @@ export async function signIn(key) {
 /** `fetch` of Penny's own routes as the person who signed in. */
 export async function asSignedIn(path, options = {}) {
   const changes = options.method && options.method !== "GET";
-  if (changes && token === null) {
+  if (changes && !token) {
     const told = await fetch(PATH, { cache: "no-store" });
     token = told.ok ? ((await told.json()).csrf ?? "") : "";
   }

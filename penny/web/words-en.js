@@ -358,7 +358,7 @@ export const EN = {
     every: "all",
     notKnown: "unknown",
     slow: (stage) => `${stage}, among the slowest`,
-    figures: { calls: "Calls", answered: "Answered", avg_call_duration: "Mean duration", resolution_rate: "Resolved", escalation_rate: "Passed to a person", avg_sentiment: "Mood", avg_latency: "Time to answer", interruptions: "Interruptions", corrections: "Corrections", clarifications: "Clarifications", cost: "Cost", cost_per_call: "Cost per call", compliance: "Keep the rules", alerted: "With an alert", quality: "Quality", disagreement: "Transcripts differ", analysed: "Analysed" },
+    figures: { calls: "Calls", answered: "Answered", avg_call_duration: "Mean duration", resolution_rate: "Resolved", escalation_rate: "Passed to a person", avg_sentiment: "Mood", avg_latency: "Time to answer", interruptions: "Interruptions", corrections: "Corrections", clarifications: "Clarifications", cost: "Cost", cost_per_call: "Cost per call", analysis_cost: "Cost of analysis", compliance: "Keep the rules", alerted: "With an alert", quality: "Quality", disagreement: "Transcripts differ", analysed: "Analysed" },
     about: {
       calls: "All of these days, those that nobody answered too. Test calls do not count.",
       answered: "Those that came to talk with Penny, of all.",
@@ -372,6 +372,7 @@ export const EN = {
       clarifications: "Times that Penny had to ask what was heard, for each turn.",
       cost: "What the vendors charged. Calls of unknown cost are not in it.",
       cost_per_call: "Of the calls whose cost is known.",
+      analysis_cost: "What the model that sums calls up charged; no part of what calls cost.",
       compliance: "Those that keep every rule, of those that were checked.",
       alerted: "Those that raised an alert, of those answered.",
       quality: "From 0 to 100; mean of those analysed.",

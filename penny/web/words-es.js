@@ -358,7 +358,7 @@ export const ES = {
     every: "todos",
     notKnown: "sin dato",
     slow: (stage) => `${stage}, entre los más lentos`,
-    figures: { calls: "Llamadas", answered: "Atendidas", avg_call_duration: "Duración media", resolution_rate: "Resueltas", escalation_rate: "Pasadas a una persona", avg_sentiment: "Ánimo", avg_latency: "Tiempo en contestar", interruptions: "Interrupciones", corrections: "Correcciones", clarifications: "Aclaraciones", cost: "Coste", cost_per_call: "Coste por llamada", compliance: "Cumplen las normas", alerted: "Con alerta", quality: "Calidad", disagreement: "Diferencia al transcribir", analysed: "Analizadas" },
+    figures: { calls: "Llamadas", answered: "Atendidas", avg_call_duration: "Duración media", resolution_rate: "Resueltas", escalation_rate: "Pasadas a una persona", avg_sentiment: "Ánimo", avg_latency: "Tiempo en contestar", interruptions: "Interrupciones", corrections: "Correcciones", clarifications: "Aclaraciones", cost: "Coste", cost_per_call: "Coste por llamada", analysis_cost: "Coste del análisis", compliance: "Cumplen las normas", alerted: "Con alerta", quality: "Calidad", disagreement: "Diferencia al transcribir", analysed: "Analizadas" },
     about: {
       calls: "Todas las de estos días, también las que nadie atendió. Las de prueba no cuentan.",
       answered: "Las que llegaron a hablar con Penny, de todas.",
@@ -372,6 +372,7 @@ export const ES = {
       clarifications: "Veces que Penny tuvo que preguntar qué había oído, por turno.",
       cost: "Lo que cobraron los proveedores. No incluye las llamadas cuyo coste no se sabe.",
       cost_per_call: "De las llamadas cuyo coste se sabe.",
+      analysis_cost: "Lo que cobró el modelo que resume las llamadas; no entra en el coste de estas.",
       compliance: "Las que cumplen todas las normas, de las que se comprobaron.",
       alerted: "Las que dieron alguna alerta, de las atendidas.",
       quality: "De 0 a 100; media de las analizadas.",

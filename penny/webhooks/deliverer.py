@@ -33,8 +33,8 @@ Json = dict[str, Any]
 
 POLL_S = 1.0
 """What other processes wrote, and what becomes due, is looked for this often."""
-LEASE_S = 2 * TIMEOUT_S
-"""A claimed delivery is another's after this."""
+LEASE_S = 3 * TIMEOUT_S
+"""A claimed delivery is another's after this: what begins in its first half is over by then."""
 FAULTS = 5
 """In a row, after which an endpoint is left in peace."""
 REST_S, LONGEST_REST_S = 5.0, 300.0

@@ -28,7 +28,6 @@ Floats = npt.NDArray[np.float32]
 
 WINDOW_S = 30
 """Whisper's encoder takes exactly this much; longer audio is walked through, alone."""
-FRAME_SAMPLES = 160
 FRAMES_PER_S = 100
 AFTER_SPEECH_S = 1
 """Silence that a short window leaves after the speech: without any, last words go wrong."""

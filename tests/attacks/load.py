@@ -25,7 +25,7 @@ import psutil
 from tests.attacks.attack import attack
 from tests.attacks.availability import own_gateway, talks
 from tests.attacks.house import House
-from tests.attacks.others import Deaf, Others, RealtimeOthers, watch_memory
+from tests.attacks.others import MASK, Deaf, Others, RealtimeOthers, watch_memory
 from tests.doubles.processes import ROOT
 
 
@@ -207,7 +207,7 @@ unhurt("realtime_not_recorded", "four callers at /v1/realtime, not recorded", Re
 
 
 HURTS: dict[str, Hurt] = {}
-SHORT = ("deaf_updates", "burst_of_updates", "tiny_appends")
+SHORT = ("deaf_updates", "burst_of_updates", "tiny_appends", "tiny_fragments")
 LONG = ("deaf_updates", "large_messages", "burst_of_updates", "retrieves")
 
 
@@ -245,6 +245,17 @@ async def dense_messages(url: str, _port: int) -> None:
                     await socket.send_str(many)
                     if (await socket.receive()).type is not aiohttp.WSMsgType.TEXT:
                         break
+
+
+@loaded("tiny_fragments", "a message in fragments of one byte and of none, without end")
+async def tiny_fragments(_url: str, port: int) -> None:
+    pieces = b"".join(bytes((0, 0x80 | size)) + MASK + b"x" * size for size in (0, 1)) * 2_000
+    while True:
+        async with Deaf(port, "/v1/realtime") as client:
+            with suppress(ConnectionError):
+                await client.write(b"\x01\x80" + MASK)
+                while True:
+                    await client.write(pieces)
 
 
 @loaded("long_appends", "appends of a minute of audio, as fast as they are taken")

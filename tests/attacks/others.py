@@ -48,7 +48,11 @@ class Deaf:
             head += bytes([0x80 | 126]) + size.to_bytes(2, "big")
         else:
             head += bytes([0x80 | 127]) + size.to_bytes(8, "big")
-        self._writer.write(head + MASK + data)
+        await self.write(head + MASK + data)
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes that are frames already."""
+        self._writer.write(data)
         await self._writer.drain()
 
 

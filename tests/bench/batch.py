@@ -144,7 +144,7 @@ async def measure_speed(house: House, calls: int, cores: Sequence[int]) -> Json:
             sizes.append(max(_mb(process) for process in processes))
         await asyncio.sleep(LOOK_S)
     assert all(worker.returncode == 0 for worker in workers)
-    assert await house.done() == calls
+    assert await house.done() == calls, f"{await house.done()} of {calls} calls"
     middle = [(at, done) for at, done in seen if calls / 10 <= done <= calls * 9 / 10]
     (began, first), (ended, last) = middle[0], middle[-1]
     sizes = [size for size in sizes if size]

@@ -17,7 +17,7 @@ import pytest
 import soundfile
 
 from penny.calls.database import StoreUnavailable
-from penny.calls.keeper import CallKeeper, Retention
+from penny.calls.keeper import UNREADABLE, CallKeeper, Retention
 from penny.calls.notice import Consent
 from penny.calls.query import CallQuery
 from penny.calls.record import Call
@@ -45,12 +45,9 @@ asyncio.run(talk_for_ever(Path(sys.argv[1])))
 @asynccontextmanager
 async def keeper_of(folder: Path) -> AsyncIterator[CallKeeper]:
     """A started keeper; closed with its store whatever a test finds, so no other test pays."""
-    loop = asyncio.get_running_loop()
     store = CallStore(f"sqlite:///{folder / 'calls.sqlite'}")
     shelf = Shelf(folder / "sound")
-    keeper = CallKeeper(
-        store, shelf, folder, lambda _: Retention(None, None), loop.time, lambda: 1.8e9
-    )
+    keeper = CallKeeper(store, shelf, folder, lambda _: Retention(None, None), lambda: 1.8e9)
     await keeper.start()
     async with aclosing(keeper):
         yield keeper
@@ -230,3 +227,19 @@ async def test_a_full_disk_loses_what_comes_and_harms_nothing_that_is_there(
         assert call is not None
         assert [turn.words for turn in call.turns][:2] == ["turno 1", "turno 2"]
         assert call.turns[-1].words == f"turno {number + 2}"
+
+
+async def test_lines_that_make_no_call_are_set_aside_and_the_next_call_is_kept(
+    tmp_path: Path,
+) -> None:
+    left = tmp_path / "spool" / "proc_0" / "sess_other"
+    left.mkdir(parents=True)
+    (left / "log.jsonl").write_text('{"kind":"call","call":{"id":"sess_other"}}\n')
+    async with keeper_of(tmp_path) as keeper:
+        talk = Talk(keeper, "sess_ours")
+        talk.say(1)
+        talk.end()
+    async with keeper_of(tmp_path) as keeper:
+        found, _ = await keeper.store.find(None, CallQuery())
+    assert [row["id"] for row in found] == ["sess_ours"]
+    assert [each.name for each in (tmp_path / UNREADABLE).iterdir()] == ["sess_other"]

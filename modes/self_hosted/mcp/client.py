@@ -192,7 +192,9 @@ async def _messages(response: aiohttp.ClientResponse) -> AsyncIterator[Json]:
         taken += len(piece)
         if taken > MAX_ANSWER_BYTES:
             raise ValueError(f"longer than {MAX_ANSWER_BYTES} bytes")
-        waiting += piece.replace(b"\r\n", b"\n") if is_stream else piece
+        waiting += piece
+        if is_stream:  # a line's end may come in two pieces
+            waiting = waiting.replace(b"\r\n", b"\n")
         *events, waiting = waiting.split(b"\n\n") if is_stream else (waiting,)
         for event in events:
             lines = [line[5:].strip() for line in event.split(b"\n") if line[:5] == b"data:"]

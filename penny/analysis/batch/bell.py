@@ -80,6 +80,9 @@ class Bell:
                 await run_receiver_task(self._broker, run_startup=True)
             except (RedisError, OSError) as error:
                 log.warning("analysis_bell_away", reason=type(error).__name__)
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # taskiq returns as if nothing had been
+                raise asyncio.CancelledError
             await asyncio.sleep(LOCK_S)
 
     async def wait(self, at_most_s: float) -> None:

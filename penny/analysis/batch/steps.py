@@ -100,8 +100,8 @@ async def _transcript(work: Work) -> Json:
         if turn.input != "speech" or not turn.words or turn.is_masked:
             continue
         again = await tools.hear(work.call, turn)
-        if again:
-            pairs.append((fold(turn.words), fold(again)))
+        if again and (live := fold(turn.words)):
+            pairs.append((live, fold(again)))
             words[position] = again
     if not pairs:
         raise Skipped("no turn of it can be heard again")
@@ -116,14 +116,17 @@ async def _transcript(work: Work) -> Json:
 
 
 def measure_disagreement(pairs: Sequence[tuple[str, str]]) -> Json:
-    """Word error between two transcripts of the same turns; neither is the truth."""
-    kept = [(a, b) for a, b in pairs if a]
-    told = jiwer.process_words([a for a, _ in kept], [b for _, b in kept])
+    """Word error between two transcripts of the same turns; neither is the truth.
+
+    Args:
+        pairs: the words heard live, not empty, and those heard later.
+    """
+    differs = jiwer.process_words([a for a, _ in pairs], [b for _, b in pairs])
     return {
-        "disagreement": round(min(1.0, told.wer), 4),
-        "substitutions": told.substitutions,
-        "deletions": told.deletions,
-        "insertions": told.insertions,
+        "disagreement": round(min(1.0, differs.wer), 4),
+        "substitutions": differs.substitutions,
+        "deletions": differs.deletions,
+        "insertions": differs.insertions,
     }
 
 

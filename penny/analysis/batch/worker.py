@@ -137,12 +137,14 @@ class Worker:
         while True:
             await asyncio.sleep(RENEW_S)
             try:
-                kept = await self._jobs.renew(list(self._held))
+                held = dict(self._held)
+                kept = await self._jobs.renew(list(held))
             except StoreUnavailable as error:
                 log.warning("analysis_lease_not_renewed", reason=error.message)
                 continue
-            for call_id in self._held.keys() - set(kept):
-                self._held[call_id].cancel()  # another has it by now
+            # Of those that were asked about: what was claimed meanwhile is ours for a minute yet.
+            for call_id in held.keys() - set(kept):
+                held[call_id].cancel()  # another has it by now, or it is done
 
     async def _analyse(self, job: Job) -> None:
         try:

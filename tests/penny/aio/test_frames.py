@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
-from penny.aio.frames import FrameReader, read_close, write_frame
+from penny.aio.frames import COUNTED_BYTES, FrameReader, read_close, write_frame
 
 
 pytestmark = pytest.mark.pure
@@ -81,6 +81,7 @@ def test_a_long_frame_is_unmasked_as_it_comes_and_what_follows_is_read(step: int
 
     assert found == [(Opcode.TEXT, payload), (Opcode.PING, b"p"), (Opcode.BINARY, payload)]
     assert reader.error is None
+    assert reader.count > len(payload) // COUNTED_BYTES
 
 
 def test_a_long_frame_past_the_limit_is_refused_by_its_header() -> None:
@@ -101,6 +102,16 @@ def test_rubbish_is_refused_or_waits_for_more(data: bytes) -> None:
     assert reader.error is None or reader.error.code in (1002, 1009)
     if reader.error is not None:
         assert reader.feed(b"\x81\x00") == []
+
+
+def test_fragments_of_nothing_are_counted_and_kept_nowhere() -> None:
+    reader = FrameReader(10)
+    reader.feed(Frame(Opcode.TEXT, b"ab", fin=False).serialize(mask=True))
+    empty = Frame(Opcode.CONT, b"", fin=False).serialize(mask=True)
+
+    assert reader.feed(empty * 1_000) == []
+    assert reader.count == 1_001
+    assert reader.feed(Frame(Opcode.CONT, b"c").serialize(mask=True)) == [(Opcode.TEXT, b"abc")]
 
 
 def test_fragments_count_together_against_the_limit() -> None:

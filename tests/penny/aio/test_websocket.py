@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from functools import partial
+from operator import add
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from structlog.testing import capture_logs
@@ -360,6 +363,18 @@ async def test_a_full_connection_says_so_and_when_there_is_room_again() -> None:
     assert taker.writable == 1
     await asyncio.sleep(10)
     assert connection.is_open
+
+
+async def test_a_loop_that_was_late_itself_takes_no_peer_for_lost() -> None:
+    connection, wire, _ = connect(send_limit_s=5.0)
+    connection.pause_writing()
+    loop = asyncio.get_running_loop()
+    with patch.object(loop, "time", partial(add, 60.0, loop.time())):
+        await asyncio.sleep(0)  # a minute went by in which nothing was sent
+        await asyncio.sleep(0)
+        connection.resume_writing()
+    await asyncio.sleep(60)
+    assert not wire.aborted
 
 
 async def test_a_peer_that_takes_nothing_for_too_long_is_lost() -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import shutil
+import sqlite3
 import sys
 import zipfile
+from collections.abc import Iterator
+from contextlib import aclosing, closing
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +24,7 @@ from penny.calls.people import EXPORTS, MANIFEST
 from penny.calls.query import CallQuery
 from penny.calls.record import Call
 from penny.calls.shelf import Shelf
+from penny.calls.spool import Spool
 from penny.calls.store import CallStore
 from penny.cli.main import main
 from tests.penny.calls.calls import a_call, a_turn
@@ -73,7 +78,7 @@ async def spool_one(house: Path, caller: str) -> None:
     store = store_of(house)
     keeper = CallKeeper(
         store, Shelf(house / "calls" / "sound"), house / "calls",
-        lambda _: Retention(None, None), lambda: 0.0, lambda: 1.8e9,
+        lambda _: Retention(None, None), lambda: 1.8e9,
     )  # fmt: skip
     await keeper.spool.start()
     spooled = keeper.spool.begin(f"sess_waiting_{caller[-1]}")
@@ -212,3 +217,32 @@ async def test_journals_of_an_earlier_version_become_calls_once(
             "fields": {"note": "search", "query": "debo", "found": ["a"]},
         }
     ]
+
+
+async def test_a_copy_that_was_cut_off_may_be_of_anybody_and_goes(house: Path) -> None:
+    copies = house / "calls" / EXPORTS
+    copies.mkdir(parents=True, exist_ok=True)
+    (copies / "cut.zip").write_bytes(b"PK\x03\x04 and no end")
+    assert await penny(house, "erase", "--caller", LUIS, "--yes") in (0, 1)
+    assert list(copies.iterdir()) == []
+
+
+async def test_a_call_that_goes_into_the_store_meanwhile_is_erased(
+    house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await spool_one(house, ANA)
+    folders = Spool.folders
+
+    def keep_it_first(spool: Spool) -> Iterator[tuple[Path, bool]]:
+        """As a gateway beside does."""
+        for folder, _ in list(folders(spool)):
+            with closing(sqlite3.connect(house / "calls.sqlite")) as store, store:
+                store.execute("UPDATE calls SET caller = ? WHERE id = 'sess_default_3'", (ANA,))
+            shutil.rmtree(folder)
+        yield from folders(spool)
+
+    monkeypatch.setattr(Spool, "folders", keep_it_first)
+    await penny(house, "erase", "--caller", ANA, "--yes")
+    async with aclosing(store_of(house)) as store:
+        left, _ = await store.find(None, CallQuery(id="sess_default_3"))
+    assert left == []

@@ -98,11 +98,10 @@ async def test_calls_follow_when_the_bucket_is_back(
 ) -> None:
     monkeypatch.setattr(keeping, "RETRY_S", (0.05,))
     monkeypatch.setattr("penny.calls.shelf.RETRIES", 0)
-    loop = asyncio.get_running_loop()
     store = CallStore(f"sqlite:///{tmp_path / 'calls.sqlite'}")
     shelf = Shelf(tmp_path / "sound", section(server), keeps_local=False)
     never = Retention(None, None)
-    keeper = CallKeeper(store, shelf, tmp_path, lambda _: never, loop.time, lambda: 1.8e9)
+    keeper = CallKeeper(store, shelf, tmp_path, lambda _: never, lambda: 1.8e9)
     server.stop()
     await keeper.start()
     for number in range(CALLS):
@@ -135,13 +134,13 @@ async def test_files_without_a_call_go_and_calls_without_a_file_say_so(
     store = CallStore(f"sqlite:///{tmp_path / 'calls.sqlite'}")
     shelf = Shelf(tmp_path / "sound", section(server), keeps_local=False)
     never = Retention(None, None)
-    keeper = CallKeeper(store, shelf, tmp_path, lambda _: never, lambda: 0.0, lambda: 4e9)
+    keeper = CallKeeper(store, shelf, tmp_path, lambda _: never, lambda: 4e9)
     for name in ("t/sess_default_1.flac", "t/orphan.flac"):
         await shelf.keep(a_file(tmp_path), name)
     for number in (1, 2):
         sound = {"state": "stored", "path": f"t/sess_default_{number}.flac"}
         await store.put(a_call(number, sound=sound))
-    young = CallKeeper(store, shelf, tmp_path, lambda _: never, lambda: 0.0, lambda: 1.7e9)
+    young = CallKeeper(store, shelf, tmp_path, lambda _: never, lambda: 1.7e9)
     assert await young.sweep() == {"orphans": 0, "lost": 0}
     assert await keeper.sweep() == {"orphans": 1, "lost": 1}
     assert names_in(server) == ["t/sess_default_1.flac"]

@@ -36,7 +36,7 @@ class Kept:
     """A call that a test plays into a recorder; ``ms`` is the loop's clock."""
 
     def __init__(self, folder: Path, policy: str = "on", *, keeps_text: bool = True) -> None:
-        self.spooled = SpooledCall(folder, lambda: 0.0)
+        self.spooled = SpooledCall(folder)
         self.turns = TurnRecorder(0.0)
         header = {"id": "sess_1", "tenant": "default", "edge": "socket", "mode": "SELF_HOSTED"}
         header |= {"consent": {"policy": policy, "text": keeps_text}}

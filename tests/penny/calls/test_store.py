@@ -129,6 +129,9 @@ async def test_pages_follow_each_other_without_a_gap_or_a_double(
         ({"caller": "+34600000002"}, [2]),
         ({"mode": "EXTERNAL"}, [2]),
         ({"topic": "billing"}, [1]),
+        ({"topic": "facturación"}, [1]),
+        ({"topic": "technical%"}, []),
+        ({"until": "9999-12-31"}, [2, 1, 0]),
         ({"min_s": 40}, [2]),
         ({"max_s": 40, "processed": False}, [1, 0]),
         ({"outcome": "resolved"}, []),
@@ -139,12 +142,24 @@ async def test_each_filter_finds_what_it_says(
 ) -> None:
     await store.put(a_call(0, tenant))
     second = a_call(1, tenant, turns=[a_turn(heard="El quince de Enero.")])
-    second.metrics["topics"] = ["billing", "technical_support"]
+    second.metrics["topics"] = ["billing", "technical_support", "facturación"]
     await store.put(second)
     third = {"modes": ["SELF_HOSTED", "EXTERNAL"], "caller": "+34600000002"}
     ended = BEGAN + timedelta(minutes=3)
     await store.put(a_call(2, tenant, turns=[a_turn("hola")], ended_at=ended, **third))
     assert await ids(store, tenant, **filters) == [f"sess_{tenant}_{each}" for each in found]
+
+
+async def test_what_is_longer_than_its_column_is_kept_whole_in_the_record(
+    store: CallStore, tenant: str
+) -> None:
+    call = a_call(tenant=tenant, language="es-abcdefgh-abcdefgh", end_reason="x" * 80)
+    assert await store.put(call)
+    kept = await store.get(tenant, call.id)
+    assert kept is not None
+    assert (kept.language, kept.end_reason) == (call.language, call.end_reason)
+    found, _ = await store.find(tenant, CallQuery(id=call.id))
+    assert found[0]["language"] == "es-abcdefgh-abcd"
 
 
 async def test_a_tenant_never_finds_anothers_calls(store: CallStore, tenant: str) -> None:
@@ -171,21 +186,6 @@ async def test_what_is_deleted_is_found_no_more_and_purged_of_all_that_was_said(
     still = await store.get(tenant, kept.id)
     assert still is not None
     assert still.turns == kept.turns
-
-
-async def test_an_analysis_replaces_what_is_derived_and_nothing_else(
-    store: CallStore, tenant: str
-) -> None:
-    call = a_call(tenant=tenant)
-    await store.put(call)
-    columns = {"outcome": "resolved", "processed": True}
-    await store.set_derived(call.id, {"intent": "billing"}, {"outcome": "resolved"}, columns)
-    kept = await store.get(tenant, call.id)
-    assert kept is not None
-    assert kept.turns == call.turns
-    assert kept.derived == {"intent": "billing"}
-    assert kept.metrics == {**call.metrics, "outcome": "resolved"}
-    assert await ids(store, tenant, outcome="resolved", processed=True) == [call.id]
 
 
 async def test_legs_are_one_call_whichever_is_looked_at(store: CallStore, tenant: str) -> None:

@@ -16,8 +16,8 @@ from sqlalchemy import select, update
 from penny.calls.query import CallQuery
 from penny.calls.record import Call
 from penny.calls.store import CallStore
-from penny.calls.sums import Cell, count_anew
-from penny.calls.tables import counted, sums
+from penny.calls.sums import Cell, count_anew, count_calls
+from penny.calls.tables import calls, counted, sums
 from tests.penny.calls.calls import a_call, a_turn
 
 
@@ -97,7 +97,13 @@ async def analyse(store: CallStore, chance: random.Random, call_id: str) -> None
         "topics": found["topics"],
     }
     columns = {**found, "processed": True, "alert": bool(alerts)}
-    await store.set_derived(call_id, {"alerts": alerts}, metrics, columns)
+    async with store.database.begin() as connection:
+        kept = select(calls.c.record).where(calls.c.id == call_id)
+        record = (await connection.execute(kept)).scalar_one()
+        record |= {"derived": {"alerts": alerts}, "metrics": {**record["metrics"], **metrics}}
+        changed = update(calls).where(calls.c.id == call_id)
+        await connection.execute(changed.values(record=record, **columns))
+        await count_calls(connection, [call_id], store.zone_of)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -71,6 +71,7 @@ async def test_what_the_brains_model_tells_is_kept_as_far_as_turns_hold_it() -> 
     assert held(derived) == HELD
     assert derived["outcome"]["engine"] == derived["summary"]["engine"] == MODEL
     assert derived["model"]["usage"]["input"] > 0
+    assert derived["model"]["usage"]["usd"] > 0
     assert not derived["is_partial"]
 
 

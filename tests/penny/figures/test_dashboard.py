@@ -120,6 +120,18 @@ async def test_the_documents_names_and_what_they_are(store: CallStore) -> None:
     assert figure(found, "calls")["previous"] == 2
     assert figure(found, "cost")["value"] is None
     assert figure(found, "cost")["unknown"] == 4
+    assert figure(found, "analysis_cost")["value"] is None
+
+
+async def test_what_analysis_costs_is_a_line_of_its_own(store: CallStore) -> None:
+    tenant = f"t{uuid4().hex[:12]}"
+    told = {"model": {"engine": "m", "usage": {"input": 9, "output": 9, "usd": 0.0021}}}
+    for number, derived in enumerate((told, told, {"model": None}, {})):
+        cost = {"total_usd": 0.05, "usd_by": {}}
+        await store.put(a_call(number, tenant, derived=derived, cost=cost))
+    found = await read(store, tenant, since="2026-11-30", until="2026-11-30")
+    assert figure(found, "analysis_cost")["value"] == 0.0042
+    assert figure(found, "cost")["value"] == 0.2
 
 
 async def test_nothing_is_no_zero(store: CallStore) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import numpy as np
 import openai
 import pytest
 import soundfile
 
+from penny.errors import EngineError
+from runpod_worker.stages import Voice
 from tests.doubles.engines import FixedStt, FixedTts
 from tests.doubles.house import make_engines, running_penny
 from tests.doubles.speech import silence, speak
@@ -130,3 +134,32 @@ async def test_what_cannot_be_said_is_refused_by_name() -> None:
             with pytest.raises(openai.BadRequestError) as refused:
                 await asked.audio.speech.create(model="m", voice="coral", **body)
             assert refused.value.param == field, body
+
+
+async def read_into(got: bytearray, answer: aiohttp.ClientResponse) -> None:
+    async for piece in answer.content.iter_any():
+        got += piece
+
+
+class FailingTts(FixedTts):
+    """A voice that ends with its second phrase."""
+
+    async def synthesize(self, phrase: str, voice: Voice) -> AsyncIterator[bytes]:
+        if self.phrases:
+            raise EngineError("the voice is gone", stage="tts")
+        async for piece in super().synthesize(phrase, voice):
+            yield piece
+
+
+async def test_a_voice_that_fails_in_the_middle_cuts_the_answer_off() -> None:
+    body = {"model": "m", "input": "La factura vence el lunes. " * 40, "response_format": "pcm"}
+    got = bytearray()
+    async with (
+        running_penny(make_engines(tts=FailingTts())) as url,
+        aiohttp.ClientSession() as http,
+        http.post(f"{url}/v1/audio/speech", json=body) as answer,
+    ):
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await read_into(got, answer)
+    assert got
+    assert b"HTTP/1.1" not in got

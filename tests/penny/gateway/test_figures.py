@@ -63,6 +63,8 @@ async def test_figures_as_json_and_csv_and_who_may_see_them(tmp_path: Path) -> N
         status, alerted = await ask("/metrics/alerts")
         Draft202012Validator(answer_of("/metrics/alerts")).validate(alerted)
         assert len(alerted["calls"]) == 3
+        _, alerted = await ask("/metrics/alerts?tenant=otra")
+        assert [each["tenant"] for each in alerted["calls"]] == ["otra"]
         for path, field in (
             ("/metrics/dashboard/secrets", "table"),
             ("/metrics/dashboard?since=soon", "since"),

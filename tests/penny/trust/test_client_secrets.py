@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from penny.errors import ProtocolError
+from penny.ids import digest_of
 from penny.trust import store
-from penny.trust.client_secrets import ClientSecrets, digest_of
+from penny.trust.client_secrets import ClientSecrets
 from penny.trust.identity import Identity
 from penny.trust.memory_store import MemoryStore
 from penny.trust.rights import HOUSE

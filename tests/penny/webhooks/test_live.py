@@ -54,7 +54,7 @@ class Turns:
 
 
 def recorder_of(folder: Path, policy: str = "on") -> CallRecorder:
-    spooled = SpooledCall(folder, lambda: 0.0)
+    spooled = SpooledCall(folder)
     return CallRecorder(
         spooled, HEADER, 0.0, {}, lambda: 1.8e9, consent=Consent(policy), on_ended=lambda: None
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,8 @@ async def test_a_ring_wakes_a_worker_and_a_redis_that_is_away_costs_nothing() ->
         async with Redis.from_url(server.url) as store:
             assert await store.xlen("penny:analysis") <= MOST_RINGS
         listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
+        await asyncio.wait({listening}, timeout=WAIT_S)
+        assert listening.cancelled()
         server.stop()
         assert not await gateway.ring()
         await gateway.aclose()
@@ -46,8 +48,11 @@ def test_a_cluster_is_refused_and_a_server_that_is_away_is_told(tmp_path: Path) 
     away = find_fault(asked(server.url, enabled=True))
     assert away is not None
     assert away[0] == "warning"
-    nodes = str(tmp_path / "nodes.conf")
-    with running_redis("--cluster-enabled", "yes", "--cluster-config-file", nodes) as server:
+    with socket.socket() as probe:  # by itself it takes a port ten thousand further, if there is
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    options = ("--cluster-config-file", str(tmp_path / "nodes.conf"), "--cluster-port", port)
+    with running_redis("--cluster-enabled", "yes", *options) as server:
         refused = find_fault(asked(server.url, enabled=True))
         assert refused is not None
         assert refused[0] == "error"
