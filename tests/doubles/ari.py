@@ -6,6 +6,7 @@ channel's id that is taken.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -37,6 +38,7 @@ class FakeAri:
         """HTTP status that the next channel is refused with."""
         self.listeners: list[web.WebSocketResponse] = []
         self._transports: list[Any] = []
+        self._is_still = False
 
     def app(self) -> web.Application:
         app = web.Application(middlewares=[self._check])
@@ -48,6 +50,8 @@ class FakeAri:
 
     @web.middleware
     async def _check(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if self._is_still:
+            await asyncio.Event().wait()  # the kernel takes the connection, no one answers it
         if request.headers.get("Authorization") != aiohttp.encode_basic_auth(USER, PASSWORD):
             return web.json_response({"message": "Authentication required"}, status=401)
         answer: web.StreamResponse = await handler(request)
@@ -90,6 +94,7 @@ class FakeAri:
 
     def stand_still(self) -> None:
         """Read no more, as a stopped process: no ping is answered."""
+        self._is_still = True
         for transport in self._transports:
             transport.pause_reading()
 

@@ -32,8 +32,8 @@ MARGIN = 2.0
 FORGET = 0.98
 FOUND_WITHIN_MS = 600
 """What came just before a line is found to return sound was an echo, too."""
-_TRIES, _OFTEN, _SELDOM = 50, 2, 10
-"""Each second frame is looked at, and after so many only each tenth: a line that returns none."""
+_TRIES, _OFTEN, _SELDOM = 50, 2, 20
+"""Each second frame is looked at, and after so many each twentieth: a line that returns none."""
 
 
 class Echo:

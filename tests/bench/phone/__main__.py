@@ -54,21 +54,33 @@ def tell(row: Row) -> None:
     print(f"{row.id:4} {row.wire:12} {verdict:5} {figures}   ({row.what}; {row.limit})", flush=True)
 
 
-def as_table(rows: list[Row]) -> str:
-    """The rows as a table of the README."""
-    lines = ["| figure | wire | measured | limit | |", "|---|---|---|---|---|"]
+HEAD = ["| figure | wire | measured | limit | |", "|---|---|---|---|---|"]
+
+
+def as_table(rows: list[Row], before: list[str]) -> str:
+    """The rows as a table of the README; of figures that were not measured, those of ``before``."""
+    measured = {(row.id, row.wire) for row in rows}
+    lines = [line for line in before if _of(line) not in measured]
     for row in rows:
         figures = ", ".join(f"{name} {value:g}" for name, value in row.figures.items())
         verdict = "ok" if row.ok else "**over**"
         lines.append(f"| {row.id} {row.what} | {row.wire} | {figures} | {row.limit} | {verdict} |")
-    return "\n".join(lines) + "\n"
+    lines.sort(key=lambda line: (int(_of(line)[0][1:]), _of(line)[1]))
+    return "\n".join(HEAD + lines) + "\n"
+
+
+def _of(line: str) -> tuple[str, str]:
+    """The figure and the wire of a row of the table."""
+    _, figure, wire, *_ = (each.strip() for each in line.split("|"))
+    return figure.partition(" ")[0], wire
 
 
 def write(rows: list[Row]) -> None:
     """Put the table into the README of ``penny.edges.telephone``."""
     before, rest = README.read_text(encoding="utf-8").split(BEGIN)
-    _, after = rest.split(END)
-    README.write_text(before + BEGIN + as_table(rows) + END + after, encoding="utf-8")
+    table, after = rest.split(END)
+    text = as_table(rows, table.splitlines()[len(HEAD) :])
+    README.write_text(before + BEGIN + text + END + after, encoding="utf-8")
 
 
 def main() -> int:
