@@ -85,6 +85,19 @@ def test_penny_starts_with_what_it_is_told(objects: list[Json]) -> None:
     assert float(metric["pods"]["target"]["averageValue"]) < told.gateway.max_sessions
 
 
+def test_what_stands_beside_the_keys_can_be_written(objects: list[Json]) -> None:
+    (config,) = [item["data"] for item in objects if item["kind"] == "ConfigMap"]
+    told = load(ROOT / "deploy/config/environment.yaml", {**config, "PENNY_HOST": "0.0.0.0"})
+    gateway = pods(objects)["gateway"]["spec"]
+    (container,) = gateway["containers"]
+    (first,) = gateway["initContainers"]
+    folder = str(told.resolve(told.keys.file).parent)
+    mounts = {each["mountPath"]: each for each in container["volumeMounts"]}
+    assert not mounts[folder].get("readOnly")
+    assert first["command"][-1] == str(told.resolve(told.keys.file))
+    assert folder in {each["mountPath"] for each in first["volumeMounts"]}
+
+
 def test_a_worker_reaches_nothing_but_names(objects: list[Json]) -> None:
     policies = [item["spec"] for item in objects if item["kind"] == "NetworkPolicy"]
     everything = [each for each in policies if each["podSelector"] == {}]
