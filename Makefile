@@ -156,7 +156,7 @@ bench-gpu: $(WORKER_STAMP) ## full-size models of random weights on a GPU
 	@$(WORKER)/bin/python -m tests.bench.gpu
 
 .PHONY: conformance
-conformance: $(DEV_STAMP) $(PEER_STAMP) $(NODE_STAMP) ## eleven unmodified Realtime clients talk with Penny, in both modes (PENNY_URL: with that one)
+conformance: $(DEV_STAMP) $(PEER_STAMP) $(NODE_STAMP) ## twelve unmodified Realtime clients talk with Penny, in both modes (PENNY_URL: with that one)
 	@$(BIN)/python -m tests.conformance.run
 
 .PHONY: test-runpod
