@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import penny.realtime
+from penny.dense import MOST_VALUES
+from penny.realtime.errors import ClientError
 from penny.realtime.parse import load_message
 from penny.realtime.settings import CoreSettings
 from penny.realtime.shapes import EVENTS
@@ -56,6 +58,13 @@ def test_an_integer_beyond_64_bits_is_its_nearest_double_and_can_be_written_agai
 def test_half_a_surrogate_pair_is_mended_and_the_numbers_beside_it_stay() -> None:
     message = load_message(r'{"x": "\ud83d", "y": 1.5}', CoreSettings())
     assert message == {"x": "\ufffd", "y": 1.5}
+
+
+def test_a_message_of_too_many_values_is_refused_unread() -> None:
+    raw = '{"type": "session.update", "session": [' + "0," * MOST_VALUES + "0]}"
+    with pytest.raises(ClientError, match=f"more than {MOST_VALUES} values") as refused:
+        load_message(raw, CoreSettings())
+    assert refused.value.code == "message_too_large"
 
 
 def test_a_message_beyond_the_limit_is_refused_unread() -> None:

@@ -42,6 +42,15 @@ def test_a_fluent_voice_is_near_to_its_soft_end_though_nothing_was_heard_before_
         feed(levels, room_dbfs, 40, speech=True)
 
 
+def test_shorter_frames_are_taken_together() -> None:
+    levels = Levels()
+    for _ in range(300):
+        levels.feed(-31, 10, speech=False)
+    assert not levels.is_near
+    feed(levels, -24, 40)
+    assert levels.is_near
+
+
 def test_many_voices_at_once_are_a_room_within_two_seconds() -> None:
     levels = Levels()
     for piece in range(100):
