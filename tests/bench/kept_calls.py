@@ -84,16 +84,16 @@ async def fill(store: CallStore, made: Iterator[Call]) -> None:
     await store.start()
     for batch in iter(lambda: list(islice(made, BATCH)), []):
         rows = [row_of(each) for each in batch]
-        async with store._begin() as connection:
+        async with store.database.begin() as connection:
             await connection.execute(calls.insert(), rows)
             said = [row for each in batch for row in turn_rows(each)]
             await connection.execute(turns.insert(), said)
-            if not store._is_postgres:
+            if not store.database.is_postgres:
                 for row in rows:
                     await store._index(connection, row["id"], row["folded"])
             await count_calls(connection, [row["id"] for row in rows], store.zone_of)
-    if store._is_postgres:
-        async with store._begin() as connection:
+    if store.database.is_postgres:
+        async with store.database.begin() as connection:
             await connection.execute(text("ANALYZE"))
 
 
@@ -124,12 +124,12 @@ async def measure_searches(store: CallStore, rounds: int) -> Json:
         found, _ = await store.find(tenant, query)
         took["store"].append((time.perf_counter() - began) * 1000)
         columns = [calls.c[name] for name in SHOWN]
-        async with store._begin() as connection:
+        async with store.database.begin() as connection:
             said = await store._said(connection, query)
         wanted = find_calls(columns, tenant, query, said).limit(51)
         dialect = store.database._engine.dialect
         bare = str(wanted.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
-        async with store._begin() as connection:
+        async with store.database.begin() as connection:
             began = time.perf_counter()
             rows = (await connection.exec_driver_sql(bare)).fetchall()
             took["bare"].append((time.perf_counter() - began) * 1000)
