@@ -7,7 +7,6 @@ Asterisk does: a call by AudioSocket may be silent for long, and its peer is ali
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -138,20 +137,28 @@ class Ari:
         )
 
     async def _connect(self) -> None:
-        pause_s = AGAIN_S[0]
+        pause_s, told = AGAIN_S[0], ""
         while True:
-            with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+            fault = ""
+            try:
                 events = self._session().ws_connect(
                     f"{self._url}/events",
                     params={"app": self._app, "subscribeAll": "true"},
                     heartbeat=HEARTBEAT_S,
                 )
                 async with events as socket:
-                    pause_s = AGAIN_S[0]
+                    pause_s, told = AGAIN_S[0], ""
                     self._tell(is_there=True)
                     async for message in socket:
                         if message.type == aiohttp.WSMsgType.TEXT:
-                            self._events.put_nowait(message.json())
+                            await self._events.put(message.json())
+            except aiohttp.WSServerHandshakeError as error:
+                fault = f"HTTP {error.status}"  # 401: the user or the password
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+                fault = type(error).__name__
+            if fault and fault != told:
+                log.warning("asterisk_events_failed", reason=fault)
+            told = fault
             self._tell(is_there=False)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, AGAIN_S[1])
