@@ -172,7 +172,12 @@ class CallAnalysis:
                 await asyncio.sleep(BACK_OFF_S)
             path = self._config.origin.path
             file = ("--config", str(path)) if path is not None else ()
-            process = await asyncio.create_subprocess_exec(*self._command, *file, stdin=PIPE)
+            try:
+                process = await asyncio.create_subprocess_exec(*self._command, *file, stdin=PIPE)
+            except OSError as error:  # no memory or no descriptor: tried again at the next look
+                log.error("analysis_process_not_started", reason=type(error).__name__)  # noqa: TRY400
+                self._seen = -1
+                return
             self._process = process
             log.info("analysis_process_started", pid=process.pid)
         assert process.stdin is not None

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from config.schema import Config
+from penny.gateway import analysis
 from tests.doubles.house import running_penny
 from tests.doubles.realtime_client import connected_to
 from tests.penny.gateway.test_calls import ask, kept_calls
@@ -47,3 +52,27 @@ async def test_who_wants_out_is_shown_while_they_talk_and_in_the_record(tmp_path
         assert status == 200
         assert (stats["enabled"], stats["state"], stats["waiting"]) == (False, "off", 1)
         assert stats["oldest_waiting_s"] is not None
+
+
+async def test_a_process_that_cannot_be_started_is_told_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(analysis, "LOOKS_EVERY_S", 0.01)
+    program = tmp_path / "penny"
+    kept: Any = SimpleNamespace(
+        keeper=SimpleNamespace(store=None, kept=1), zone=lambda _tenant: None
+    )
+    broker: Any = SimpleNamespace(sessions={})
+    config = Config.model_validate({"analysis": {"enabled": True, "live": False}})
+    one = analysis.CallAnalysis(config, kept, broker, time.time, command=(str(program),))
+    started = tmp_path / "started"
+    with capture_logs() as logs:
+        one.start(SimpleNamespace(), None)  # type: ignore[arg-type]
+        async with asyncio.timeout(30):
+            while not any(each["event"] == "analysis_process_not_started" for each in logs):
+                await asyncio.sleep(0.01)
+            program.write_text(f"#!/bin/sh\ntouch {started}\ncat\n")
+            program.chmod(0o700)
+            while not started.exists():
+                await asyncio.sleep(0.01)
+        await one.aclose()
