@@ -6,9 +6,9 @@
 then by two workers and the database on two: calls a second from the tenth to the nine tenths, and
 how far a worker's memory grew from its second quarter to its last. **kills**: two workers on both
 cores, of which one is killed (SIGKILL) at random moments ``--kills`` times and begun anew; in the
-end each call must have been analysed once. ``mb``: of the other worker, by the share of calls done. **lateness**: frames through a gateway while a batch of its own priority works on the
-same core and while that batch is stopped, in turn. Prints one JSON object; exit status 1 where a
-bar is missed.
+end each call must have been analysed once. ``mb``: of the other worker, by the share of calls done.
+**lateness**: frames through a gateway while a batch of its own priority works on the same core and
+while that batch is stopped, in turn. Prints one JSON object; exit status 1 where a bar is missed.
 """
 
 from __future__ import annotations
