@@ -49,7 +49,9 @@ _QUESTION_WORDS: Final = words_of(
 """A first word that makes three words or more a whole question, for recognisers that do not
 punctuate. As a last word it leaves open."""
 
-_ENGLISH: Final = words_of("the you your to is i my can could please help call tell with for and of")
+_ENGLISH: Final = words_of(
+    "the you your to is i my can could please help call tell with for and of",
+)
 """Words beside which "me" is English, and ends sentences."""
 
 _FILLER: Final = re.compile(r"^(e+h+|e+m+|m+|h+m+|u+h+|u+m+|est+e+)$")

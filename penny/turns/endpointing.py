@@ -40,10 +40,11 @@ MIN_JUDGED_SPEECH_MS: Final = 500
 
 UNENDED: Final = 0.25
 """A turn's probability at most, where its words lack the mark that their recogniser sets."""
-CERTAIN, OPEN = 0.95, 0.25
-"""A turn's probability from which the base is waited, and up to which the cap is. Of 300 prompts of
-six speakers in five languages half sound as certain as that at their end and an eighth where they
-are cut in the middle."""
+CERTAIN, OPEN = 0.9, 1 / 6
+"""A turn's probability from which the base is waited, and up to which the cap is. Of 300 prompts by
+six speakers in five languages 63 % sound as certain at their end, and 24 % cut in their middle."""
+LEAST_DOUBT: Final = 1 / 3
+"""Of the way from base to cap: 0.9 s for ``medium``. Less hardly outlasts a pause for thought."""
 PAUSE_MARGIN: Final = 1.25
 """A caller who paused before is given this much more than their longest pause."""
 
@@ -106,9 +107,11 @@ class Endpointing:
 
 
 def _weigh(waits: _Waits, probability: float) -> int:
-    """The model alone: from ``base`` where it is certain up to the cap.
+    """The model alone: the base where it is certain, else up to the cap.
 
     It never shortens: what is worth saying at once is being prepared during ``base`` anyway.
     """
-    doubt = min(1.0, max(0.0, (CERTAIN - probability) / (CERTAIN - OPEN)))
+    if probability >= CERTAIN:
+        return waits.base_ms
+    doubt = min(1.0, max(LEAST_DOUBT, (CERTAIN - probability) / (CERTAIN - OPEN)))
     return round(waits.base_ms + (waits.cap_ms - waits.base_ms) * doubt)
