@@ -61,10 +61,8 @@ def choose_actions(
     table: Mapping[str, Action], wanted: Sequence[str]
 ) -> tuple[dict[str, Action], list[str]]:
     """The declared ones among those a session asks for, and the names without a declaration."""
-    return (
-        {name: table[name] for name in wanted if name in table},
-        [name for name in wanted if name not in table],
-    )
+    declared = {name: table[name] for name in wanted if name in table}
+    return declared, [name for name in wanted if name not in table]
 
 
 @dataclass(frozen=True, slots=True)
