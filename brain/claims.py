@@ -48,13 +48,9 @@ _AS_FIGURES = {
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What one text says.
-
-    Args:
-        keys: all that carries a subject; ``telling``: numbers, dates and codes among them.
-        negated: whether it denies; ``denied``: what it denies, where a denial stands before it.
-        turns: small words that turn its meaning.
-    """
+    """What one text says. ``keys``: all that carries a subject; ``telling``: numbers, dates and
+    codes among them; ``negated``: whether it denies; ``denied``: what stands behind the denial;
+    ``turns``: small words that turn its meaning."""
 
     keys: frozenset[str]
     telling: frozenset[str]
