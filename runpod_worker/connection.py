@@ -125,6 +125,7 @@ class Connection:
             on_words_at_pause=self._answer_ahead,
             on_hold=self._note_hold,
             turn=engines.turn,
+            cleaning=engines.cleaning,
         )
 
     # -- life ---------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from penny.turns.endpointing import Endpointing
 from penny.turns.levels import PIECE_MS, Levels
 from penny.turns.overlap import FAR_DB, Overlap
 from penny.turns.segmenter import Paused, Resumed, Segmenter, SegmenterSettings, Started, Stopped
+from runpod_worker.cleaning.ears import EarsCleaning
 from runpod_worker.hearing.agent_voice import AgentVoice
 from runpod_worker.hearing.backlog import Backlog
 from runpod_worker.hearing.echo import EchoRemover
@@ -77,6 +78,7 @@ class TurnListener:
         on_words_at_pause: Callable[[str], None],
         on_hold: Callable[[bool], None],
         turn: TurnDetector | None = None,
+        cleaning: EarsCleaning | None = None,
     ) -> None:
         self._stt = stt
         self._turns = turns
@@ -91,6 +93,7 @@ class TurnListener:
         self._started_ms = 0
         self._levels = Levels()
         self._echo = EchoRemover(agent)
+        self._ears = (cleaning or EarsCleaning()).open()
         self._words_at_pause: str | None = None
         """None outside a pause, '' while its words are not known."""
         self._vad = vad.open()
@@ -120,6 +123,7 @@ class TurnListener:
             prompt=transcription.get("prompt") or "",
             hot_words=tuple(transcription.get("keywords") or ()),
         )
+        self._ears.is_asked = audio_in.get("noise_reduction") is not None
         detection = audio_in.get("turn_detection")
         if detection != self._detection:
             self._detection = detection
@@ -184,6 +188,7 @@ class TurnListener:
 
     def close(self) -> None:
         self._backlog.close()
+        self._ears.close()
         self._drop_utterance()
 
     # -- hearing ----------------------------------------------------------------------------
@@ -195,13 +200,15 @@ class TurnListener:
             self._clear()  # it was Penny's own voice
         ms = len(pcm) / BYTES_PER_MS
         self._heard_ms += ms
+        in_turn = self._utterance is not None
+        for_words = self._ears.process(pcm, self._levels.snr_db, in_turn=in_turn)
         if self._detection is None:
-            (self._utterance or self._begin_utterance(0)).feed(pcm)
+            (self._utterance or self._begin_utterance(0)).feed(for_words)
             return
-        self._pre_roll.feed(pcm)
+        self._pre_roll.feed(for_words)
         self._judge.feed(pcm)
         if self._utterance is not None:
-            self._utterance.feed(pcm)
+            self._utterance.feed(for_words)
         is_speech = self._segmenter.speaking and not self._segmenter.quiet_ms
         self._levels.feed(rms_dbfs(pcm), ms, speech=is_speech)
         for window in await self._vad.feed(pcm):
