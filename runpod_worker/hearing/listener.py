@@ -281,15 +281,16 @@ class TurnListener:
     def _judge_overlap(self) -> None:
         if self._overlap is None or self._utterance is None:
             return
+        words = self._utterance.partial()
         verdict = self._overlap.judge(
             self._segmenter.position_ms,
             self._segmenter.speech_ms,
             self._segmenter.quiet_ms,
             self._levels.beside_usual_db,
-            self._utterance.partial(),
+            words,
             self._agent.words,
         )
-        if verdict == "interruption":
+        if verdict == "interruption" and (words or not self._echo.is_suspected):
             self._take_floor()
         elif verdict == "resume":
             self._hold(False)
