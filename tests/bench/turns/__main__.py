@@ -51,7 +51,7 @@ def table(given: argparse.Namespace, model: str) -> Iterator[str]:
     yield "|" + "---|" * 7
     with ProcessPoolExecutor(2, mp_context=get_context("fork")) as pool:
         for name, door in product(names, given.doors):
-            count = len(ECHOES) if name == "echo" else given.n
+            count = 2 * len(ECHOES) if name == "echo" else given.n
             jobs = [(name, door, index, model) for index in range(count)]
             scores = list(pool.map(measure, jobs))
             cells = (name, door, count, *describe(scores, CELLS[name]), CELLS[name].bar)
