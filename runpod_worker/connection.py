@@ -38,6 +38,7 @@ from penny.realtime.core import RealtimeCore
 from penny.realtime.session_config import TRANSCRIPTION
 from penny.realtime.speech import BYTES_PER_MS
 from runpod_worker.answering import AnswerAhead
+from runpod_worker.asking_back import AskingBack
 from runpod_worker.engines.registry import Engines
 from runpod_worker.excuses import MIN_SPEECH_MS, Excuses
 from runpod_worker.filler import Fillers, ThinkingAloud
@@ -112,6 +113,7 @@ class Connection:
         self._llm = AnswerAhead(engines.llm)
         self._beginning: asyncio.Task[None] | None = None
         self._heard_language = ""
+        self._asking = AskingBack(settings.asking, self._send_penny)
         self._excuses = Excuses(needs_words=not engines.stt.info.closed_set)
         self._silent_ms = 0  # the caller's silence when the last turn was decided
         self._listener = TurnListener(
@@ -124,6 +126,7 @@ class Connection:
             on_turn_decided=self._note_turn,
             on_words_at_pause=self._answer_ahead,
             on_hold=self._note_hold,
+            words=settings.asking.enabled,
             turn=engines.turn,
         )
 
@@ -334,6 +337,8 @@ class Connection:
         asked = next((i.get("id") for i in request.items[::-1] if i.get("role") == "user"), None)
         # What is generated beside the conversation is the client's own affair.
         is_beside = request.response_id != self._core.active_response_id
+        if not (instead or is_beside):
+            instead, request = self._asking.turn(request, self._transcripts.find, language)
         responder = Responder(
             llm=self._llm,
             tts=self._engines.tts,
