@@ -24,7 +24,7 @@ class AskingSettings(Section):
     """When a caller is asked whether a word was heard right."""
 
     enabled: bool = Field(
-        False, description="ask; recognition tells each word's confidence then (faster-whisper)"
+        True, description="ask; recognition tells each word's confidence then (faster-whisper)"
     )
     below: float = Field(0.5, gt=0, lt=1, description="confidence under which a word is doubtful")
     most: int = Field(3, ge=1, le=10, description="questions in a call")

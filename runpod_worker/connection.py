@@ -95,7 +95,7 @@ class Connection:
         self._pacer = Pacer(self._tasks, self._pass_on)
         self._agent = AgentVoice()
         self._session: Json = {}
-        self._language = settings.language
+        self._language, self._heard_language = settings.language, ""
         self._transcripts = Transcripts(
             engines.stt,
             settings.deadlines.stt_ms / 1000,
@@ -105,14 +105,12 @@ class Connection:
             language=lambda: self._heard_language or self._language,
         )
         self._responses: dict[str, asyncio.Task[None]] = {}
-        self._speech_item_id = ""
-        self._idle_timed_out = False
+        self._speech_item_id, self._idle_timed_out = "", False
         self._turn: tuple[int, int] | None = None
         self._house = House(self._send_penny, self._tasks, searches=engines.llm.info.reads)
         self._head = PromptHead(engines.llm, self._house, self._tasks)
         self._llm = AnswerAhead(engines.llm)
         self._beginning: asyncio.Task[None] | None = None
-        self._heard_language = ""
         self._asking = AskingBack(settings.asking, self._send_penny)
         self._excuses = Excuses(needs_words=not engines.stt.info.closed_set)
         self._silent_ms = 0  # the caller's silence when the last turn was decided

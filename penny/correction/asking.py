@@ -23,6 +23,8 @@ Outcome = Literal["confirmed", "replaced", "refused", "unclear"]
 WAYS: Final[tuple[Way, ...]] = ("implicit", "explicit", "spelled")
 NEW_SENTENCE_WORDS: Final = 4
 """An answer with so many words that say nothing of the question is a sentence of its own."""
+SAID_BACK_WORDS: Final = 10
+"""A longer row of figures is not said back whole."""
 STRAY_WORDS: Final = 2
 NEAR_NAME: Final = 0.5
 SPELLED_LETTERS: Final = 3
@@ -91,6 +93,8 @@ class Asking:
 
     def _ask(self, words: tuple[HeardWord, ...], doubt: Doubt, language: str) -> Question | None:
         ways = WAYS[:2] if doubt.slot == "cancellation" else WAYS
+        if doubt.last - doubt.first >= SAID_BACK_WORDS:
+            ways = WAYS[2:]
         way = next((each for each in ways if (doubt.slot, each) not in self._used), None)
         if way is None or self.asked >= self.most:
             return None

@@ -97,8 +97,8 @@ def _place(words: Sequence[HeardWord], said: list[str], at: int, language: str) 
         return _place_figure(said, at, known)
     for slot, kind in (("date", "days"), ("date", "months"), ("cancellation", "leaving")):
         if word in known[kind]:
-            others = _nearest(word, known[kind])
-            return Doubt(slot, at, at, at, others)  # type: ignore[arg-type]  # two of Slot
+            other = known["mistaken"].get(word) or _nearest(word, known[kind])
+            return Doubt(slot, at, at, at, other)  # type: ignore[arg-type]  # two of Slot
     for noun, slot in known["nouns"].items():
         is_long = noun != word and min(len(word), len(noun)) >= NOUN_LETTERS
         if is_long and Levenshtein.distance(word, noun) <= NEAR:
@@ -128,7 +128,8 @@ def _place_figure(said: list[str], at: int, known: dict[str, Any]) -> Doubt | No
     before, after = said[:first], said[last + 1 : last + 3]
     word = said[at]
     kind = "numbers" if word in known["numbers"] else "letters"
-    other = _nearest(word, known[kind]) if word in known[kind] else ""
+    near = _nearest(word, known[kind]) if word in known[kind] else ""
+    other = known["mistaken"].get(word) or near
     parts = [each for each in said[first : last + 1] if each not in known["joins"]]
     slot: Slot
     if after and after[0] in known["money"]:

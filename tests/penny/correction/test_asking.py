@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from penny.correction.asking import Asking, Question, read_answer
-from penny.correction.doubts import HeardWord, find_doubt, plain
+from penny.correction.doubts import HeardWord, plain
 
 
 pytestmark = pytest.mark.pure
@@ -118,20 +118,7 @@ def test_in_english() -> None:
     assert read_answer(question, "no, fifty").words == ("I", "owe", "fifty", "dollars")
 
 
-@pytest.mark.parametrize(
-    ("said", "word"),
-    [
-        ("pues mire la factura llegó", "pues"),
-        ("marque el número 5 para repetir", "5"),
-        ("el pago de una factura", "de"),
-        ("la luz está alta bastante", "bastante"),
-        ("soy cliente suyo", "cliente"),
-        ("uno de mis hijos", "uno"),
-    ],
-)
-def test_a_doubtful_word_elsewhere_is_left_alone(said: str, word: str) -> None:
-    assert find_doubt(doubting(said, word), BELOW, "es") is None
-
-
-def test_a_recogniser_that_tells_no_confidence_raises_no_doubt() -> None:
-    assert find_doubt(typed("son setenta euros"), BELOW, "es") is None
+def test_a_long_row_of_figures_is_not_said_back_but_asked_for_again() -> None:
+    row = " ".join(["siete"] * 12)
+    question = ask(f"es {row} cuatro", "cuatro")
+    assert question.way == "spelled"
