@@ -58,7 +58,8 @@ async def test_a_doubtful_amount_is_asked_about_and_what_was_meant_is_answered()
 
 async def test_nothing_is_asked_where_it_is_off() -> None:
     stt = DoubtfulStt("me cobran setenta euros")
-    async with connected(make_engines(stt), WorkerSettings(spoken=NO_FILLER)) as client:
+    settings = WorkerSettings(asking=AskingSettings(enabled=False), spoken=NO_FILLER)
+    async with connected(make_engines(stt), settings) as client:
         await client.until("session.created")
         await client.send("session.update", session=TRANSCRIBE)
         await client.stream(silence(300) + speak("Me cobran setenta euros.") + silence(1500))

@@ -63,4 +63,5 @@ def test_a_doubtful_word_elsewhere_is_left_alone(said: str, word: str) -> None:
 
 
 def test_a_recogniser_that_tells_no_confidence_raises_no_doubt() -> None:
-    assert find_doubt([HeardWord(each) for each in "son setenta euros".split()], BELOW, "es") is None
+    words = [HeardWord("son"), HeardWord("setenta"), HeardWord("euros")]
+    assert find_doubt(words, BELOW, "es") is None
