@@ -60,6 +60,7 @@ class TurnListener:
         on_words_at_pause: the words with which the turn may be over, once per pause and change;
             '' when the caller went on.
         on_hold: whether Penny's playback is held now.
+        words: whether each word's confidence is wanted.
     """
 
     PARTIAL_EVERY_MS = 200
@@ -77,6 +78,7 @@ class TurnListener:
         on_words_at_pause: Callable[[str], None],
         on_hold: Callable[[bool], None],
         turn: TurnDetector | None = None,
+        words: bool = False,
     ) -> None:
         self._stt = stt
         self._turns = turns
@@ -102,7 +104,7 @@ class TurnListener:
         self._heard_ms = 0.0
         self._utterance: Utterance | None = None
         self._utterance_from_ms = 0.0
-        self._options = SttOptions()
+        self._options = SttOptions(words=words)
         self._last_partial_ms = 0.0
         self._idle_from_ms: float | None = None
         self._detection: Json | None = None
@@ -119,6 +121,7 @@ class TurnListener:
             language=transcription.get("language"),
             prompt=transcription.get("prompt") or "",
             hot_words=tuple(transcription.get("keywords") or ()),
+            words=self._options.words,
         )
         detection = audio_in.get("turn_detection")
         if detection != self._detection:
