@@ -52,7 +52,7 @@ BACKLOG_BYTES = 48_000 * 15
 class TurnListener:
     """Turns one caller's audio into speech reports and utterances.
 
-    Hears one caller. ``report`` is called in the loop, in audio order.
+    ``report`` is called in the loop, in audio order.
 
     Args:
         on_partial: words so far of the utterance in progress, at most every ``PARTIAL_EVERY_MS``.
@@ -285,14 +285,9 @@ class TurnListener:
         if self._overlap is None or self._utterance is None:
             return
         words = self._utterance.partial()
-        verdict = self._overlap.judge(
-            self._segmenter.position_ms,
-            self._segmenter.speech_ms,
-            self._segmenter.quiet_ms,
-            self._levels.beside_usual_db,
-            words,
-            self._agent.words,
-        )
+        said, level_db = self._segmenter, self._levels.beside_usual_db
+        lengths_ms = (said.position_ms, said.speech_ms, said.quiet_ms)
+        verdict = self._overlap.judge(*lengths_ms, level_db, words, self._agent.words)
         if verdict == "interruption" and (words or not self._echo.is_suspected):
             self._take_floor()
         elif verdict == "resume":
