@@ -294,6 +294,7 @@ class Config(Section):
             hearing=self.worker.hearing,
             deadlines=self.worker.deadlines,
             spoken=self.worker.spoken,
+            asking=self.worker.asking,
             engines=self.profile.over(self.worker.engines),
             library=self._library(),
             models=self.resolve(self.worker.models),

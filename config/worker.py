@@ -12,6 +12,7 @@ from typing import Any, Self
 from pydantic import Field, ValidationError, model_validator
 
 from penny.section import Section, key_error
+from runpod_worker.asking_back import AskingSettings
 from runpod_worker.settings import (
     DeadlineSettings,
     EngineChoice,
@@ -98,5 +99,8 @@ class WorkerSection(Section):
     deadlines: DeadlineSettings = Field(DeadlineSettings(), description="how long a stage may take")
     spoken: SpokenSettings = Field(
         SpokenSettings(), description="what Penny says when a stage has no words"
+    )
+    asking: AskingSettings = Field(
+        AskingSettings(), description="asking back about a word heard with doubt"
     )
     engines: EngineSettings = Field(EngineSettings(), description="one per engine")

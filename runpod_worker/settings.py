@@ -14,6 +14,7 @@ from pydantic import Field
 from kb.settings import KbSection
 from penny.section import Section
 from penny.tracing.settings import TracingSettings
+from runpod_worker.asking_back import AskingSettings
 from runpod_worker.spoken_settings import SpokenSettings
 
 
@@ -326,6 +327,7 @@ class WorkerSettings(Section):
     hearing: HearingSettings = HearingSettings()
     deadlines: DeadlineSettings = DeadlineSettings()
     spoken: SpokenSettings = SpokenSettings()
+    asking: AskingSettings = AskingSettings()
     engines: EngineSettings = EngineSettings()
     library: KbSection = KbSection(embedding="none")
     models: Path = Path("var/models")

@@ -63,6 +63,12 @@ class EchoRemover:
         """Whether this line brings Penny back."""
         return self._canceller is not None
 
+    @property
+    def is_suspected(self) -> bool:
+        """Whether the last look found an echo that the next one, a tenth of a second later, has
+        to confirm."""
+        return self._canceller is None and self._delay >= 0
+
     def process(self, pcm: bytes, at_ms: float) -> bytes:
         """``pcm`` follows on what came before; ``at_ms`` is its place on the input audio clock."""
         line = self._rest + pcm

@@ -53,7 +53,7 @@ BACKLOG_BYTES = 48_000 * 15
 class TurnListener:
     """Turns one caller's audio into speech reports and utterances.
 
-    Hears one caller. ``report`` is called in the loop, in audio order.
+    ``report`` is called in the loop, in audio order.
 
     Args:
         on_partial: words so far of the utterance in progress, at most every ``PARTIAL_EVERY_MS``.
@@ -61,6 +61,7 @@ class TurnListener:
         on_words_at_pause: the words with which the turn may be over, once per pause and change;
             '' when the caller went on.
         on_hold: whether Penny's playback is held now.
+        words: whether each word's confidence is wanted.
     """
 
     PARTIAL_EVERY_MS = 200
@@ -79,6 +80,7 @@ class TurnListener:
         on_hold: Callable[[bool], None],
         turn: TurnDetector | None = None,
         cleaning: EarsCleaning | None = None,
+        words: bool = False,
     ) -> None:
         self._stt = stt
         self._turns = turns
@@ -105,7 +107,7 @@ class TurnListener:
         self._heard_ms = 0.0
         self._utterance: Utterance | None = None
         self._utterance_from_ms = 0.0
-        self._options = SttOptions()
+        self._options = SttOptions(words=words)
         self._last_partial_ms = 0.0
         self._idle_from_ms: float | None = None
         self._detection: Json | None = None
@@ -122,6 +124,7 @@ class TurnListener:
             language=transcription.get("language"),
             prompt=transcription.get("prompt") or "",
             hot_words=tuple(transcription.get("keywords") or ()),
+            words=self._options.words,
         )
         self._ears.is_asked = audio_in.get("noise_reduction") is not None
         detection = audio_in.get("turn_detection")
@@ -288,15 +291,11 @@ class TurnListener:
     def _judge_overlap(self) -> None:
         if self._overlap is None or self._utterance is None:
             return
-        verdict = self._overlap.judge(
-            self._segmenter.position_ms,
-            self._segmenter.speech_ms,
-            self._segmenter.quiet_ms,
-            self._levels.beside_usual_db,
-            self._utterance.partial(),
-            self._agent.words,
-        )
-        if verdict == "interruption":
+        words = self._utterance.partial()
+        said, level_db = self._segmenter, self._levels.beside_usual_db
+        lengths_ms = (said.position_ms, said.speech_ms, said.quiet_ms)
+        verdict = self._overlap.judge(*lengths_ms, level_db, words, self._agent.words)
+        if verdict == "interruption" and (words or not self._echo.is_suspected):
             self._take_floor()
         elif verdict == "resume":
             self._hold(False)

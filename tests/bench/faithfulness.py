@@ -168,6 +168,7 @@ async def main() -> None:
     arguments.add_argument("--questions", type=Path, default=Path("kb/eval/callers_dev.jsonl"))
     arguments.add_argument("--language", default="es")
     arguments.add_argument("--limit", type=int, default=300)
+    arguments.add_argument("--extra-body", type=orjson.loads, default={}, help="of each request")
     arguments.add_argument("--show", action="store_true", help="every answer")
     chosen = arguments.parse_args()
     questions = [orjson.loads(line) for line in chosen.questions.read_bytes().splitlines()]
@@ -182,6 +183,7 @@ async def main() -> None:
             model=chosen.model,
             temperature=0,
             context_tokens=chosen.window,
+            extra_body=chosen.extra_body,
         )
     )
     await llm.calibrate()

@@ -290,6 +290,10 @@ CELLS: dict[str, Cell] = {
 }
 
 
+PLAIN = [name for name in CELLS if name not in ("R_R, L_R statements", "echo", "babble")]
+"""The cells that any system can be scored in: from one caller's short call."""
+
+
 def describe(scores: Iterable[Score], cell: Cell) -> tuple[str, str, str]:
     """Share, median and p95 of one cell."""
     known = list(scores)
