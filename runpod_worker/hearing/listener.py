@@ -343,8 +343,7 @@ class TurnListener:
         return self._utterance
 
     def _take(self, take: Callable[[Utterance, int], None]) -> None:
-        utterance = self._utterance or self._begin_utterance(0)
-        self._utterance = None
+        utterance, self._utterance = self._utterance or self._begin_utterance(0), None
         self._judge.forget()
         take(utterance, int(self._heard_ms - self._utterance_from_ms))
 
