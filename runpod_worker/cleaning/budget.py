@@ -53,5 +53,7 @@ class Cost:
         """Until frames were measured, what was measured elsewhere."""
 
     def note(self, frame_ms: float) -> None:
-        """One frame took so long. The mean moves slowly: a moment's hiccup ends nothing."""
+        """One frame took so long. A frame counts as no longer than it sounds, and the mean moves
+        slowly: a moment's hiccup ends nothing."""
+        frame_ms = min(frame_ms, FRAME_MS)
         self.ms_per_s += (frame_ms * 1000 / FRAME_MS - self.ms_per_s) * FORGETTING

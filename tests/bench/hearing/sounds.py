@@ -30,7 +30,7 @@ TALKERS: Final = ("fr_CA_f_June", "it_IT_m_Carlo", "ru_RU_f_IvrvoiceRU")
 LOUD_DB: Final = -25.0
 """Below a clip's loudest 20 ms; what is softer is a pause and counts for no level."""
 TICK: Final = RATE_HZ // 50
-GAP_S: Final = 4.0
+GAP_S: Final = 10.0
 
 Samples = npt.NDArray[np.float64]
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import gc
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -125,10 +128,17 @@ class Runtime:
         self.freed.append(state)
 
 
+def open_deep_filter(runtime: Runtime) -> DeepFilterStream:
+    thread = ThreadPoolExecutor(1)
+    engine: Any = SimpleNamespace(library=runtime, model="weights", thread=thread)
+    stream = DeepFilterStream(engine)
+    thread.shutdown()  # the state is there, or failed
+    return stream
+
+
 def test_deep_filter_goes_to_its_rate_and_back_and_frees_its_state() -> None:
     runtime = Runtime()
-    engine: Any = SimpleNamespace(library=runtime, model="weights")
-    stream = DeepFilterStream(engine)
+    stream = open_deep_filter(runtime)
     said = voice(60)
     heard = np.frombuffer(
         b"".join(map(stream.process, frames(said.astype("<i2").tobytes()))), "<i2"
@@ -136,10 +146,28 @@ def test_deep_filter_goes_to_its_rate_and_back_and_frees_its_state() -> None:
     late = 24  # samples: 0.75 ms each way
     assert np.corrcoef(heard[late + 800 :], said[800:-late])[0, 1] > 0.999
     del stream
+    gc.collect()
     assert runtime.freed == [runtime.handle]
 
 
-def test_a_runtime_that_gives_no_state_is_told() -> None:
-    engine: Any = SimpleNamespace(library=Runtime(0), model="weights")
+def test_frames_are_raw_until_the_weights_are_read() -> None:
+    runtime, reading = Runtime(), threading.Event()
+    thread = ThreadPoolExecutor(1)
+    thread.submit(reading.wait)
+    engine: Any = SimpleNamespace(library=runtime, model="weights", thread=thread)
+    stream = DeepFilterStream(engine)
+    frame = b"\3\0" * FRAME_SAMPLES
+    assert stream.process(frame) == frame
+    reading.set()
+    thread.shutdown()
+    assert stream.process(frame) != frame
+
+
+def test_a_runtime_that_gives_no_state_is_told_and_nothing_is_freed() -> None:
+    runtime = Runtime(0)
+    stream = open_deep_filter(runtime)
     with pytest.raises(EngineError, match="no state"):
-        DeepFilterStream(engine)
+        stream.process(bytes(FRAME_BYTES))
+    del stream
+    gc.collect()
+    assert runtime.freed == []
