@@ -17,6 +17,7 @@ from runpod_worker.settings import (
     DeadlineSettings,
     EngineChoice,
     EngineSettings,
+    HearingSettings,
     TurnSettings,
 )
 from runpod_worker.spoken_settings import SpokenSettings
@@ -92,6 +93,9 @@ class WorkerSection(Section):
         30.0, ge=0, description="time a session waits for another worker when its own dies"
     )
     turns: TurnSettings = Field(TurnSettings(), description="turn taking")
+    hearing: HearingSettings = Field(
+        HearingSettings(), description="noise taken out of a caller's line"
+    )
     deadlines: DeadlineSettings = Field(DeadlineSettings(), description="how long a stage may take")
     spoken: SpokenSettings = Field(
         SpokenSettings(), description="what Penny says when a stage has no words"

@@ -87,8 +87,7 @@ class Connection:
         )
         self._apologies = apologies or Fillers(engines.tts, settings.spoken.apologies())
         self._apologised_to: str | None = None
-        self._engines = engines
-        self._settings = settings
+        self._engines, self._settings = engines, settings
         self._penny_events = penny_events
         self._tasks = TaskOwner("connection", self._end_without)
         self._outbound = Outbound(self._tasks, send_event, hang_up)
@@ -126,6 +125,7 @@ class Connection:
             on_hold=self._note_hold,
             words=settings.asking.enabled,
             turn=engines.turn,
+            cleaning=engines.cleaning,
         )
 
     # -- life ---------------------------------------------------------------------------------

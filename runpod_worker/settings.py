@@ -62,6 +62,25 @@ class TurnSettings(Section):
         return self.prefix_padding_ms + self.min_speech_ms + 500
 
 
+class HearingSettings(Section):
+    """``worker.hearing``: noise and other talkers taken out of a caller's line."""
+
+    gate: Literal["none", "auto", "hush"] = Field(
+        "none", description="what the VAD hears of a loud line: raw, or by Hush; auto where it is"
+    )
+    denoise: Literal["never", "asked", "noisy", "always"] = Field(
+        "asked",
+        description="DeepFilterNet 3 before speech to text: asked by a session's noise_reduction, "
+        "noisy by measure",
+    )
+    noisy_below_db: float = Field(
+        5.0, ge=-10, le=40, description="a caller's voice beside what is around, for noisy"
+    )
+    cpu_ms_per_s: float = Field(
+        400.0, ge=0, le=1000, description="of one core, for all calls; those beyond stay raw"
+    )
+
+
 class DeadlineSettings(Section):
     """How long a stage may keep a caller waiting before its turn is given up."""
 
@@ -305,6 +324,7 @@ class WorkerSettings(Section):
 
     choice: EngineChoice = EngineChoice()
     turns: TurnSettings = TurnSettings()
+    hearing: HearingSettings = HearingSettings()
     deadlines: DeadlineSettings = DeadlineSettings()
     spoken: SpokenSettings = SpokenSettings()
     asking: AskingSettings = AskingSettings()

@@ -21,6 +21,7 @@ from penny.turns.endpointing import Endpointing
 from penny.turns.levels import PIECE_MS, Levels
 from penny.turns.overlap import FAR_DB, Overlap
 from penny.turns.segmenter import Paused, Resumed, Segmenter, SegmenterSettings, Started, Stopped
+from runpod_worker.cleaning.ears import EarsCleaning
 from runpod_worker.hearing.agent_voice import AgentVoice
 from runpod_worker.hearing.backlog import Backlog
 from runpod_worker.hearing.echo import EchoRemover
@@ -78,6 +79,7 @@ class TurnListener:
         on_words_at_pause: Callable[[str], None],
         on_hold: Callable[[bool], None],
         turn: TurnDetector | None = None,
+        cleaning: EarsCleaning | None = None,
         words: bool = False,
     ) -> None:
         self._stt = stt
@@ -93,6 +95,7 @@ class TurnListener:
         self._started_ms = 0
         self._levels = Levels()
         self._echo = EchoRemover(agent)
+        self._ears = (cleaning or EarsCleaning()).open()
         self._words_at_pause: str | None = None
         """None outside a pause, '' while its words are not known."""
         self._vad = vad.open()
@@ -123,6 +126,7 @@ class TurnListener:
             hot_words=tuple(transcription.get("keywords") or ()),
             words=self._options.words,
         )
+        self._ears.is_asked = audio_in.get("noise_reduction") is not None
         detection = audio_in.get("turn_detection")
         if detection != self._detection:
             self._detection = detection
@@ -151,8 +155,7 @@ class TurnListener:
     def commit(self, take: Callable[[Utterance, int], None]) -> None:
         """Hand the utterance over to ``take(utterance, audio_ms)``.
 
-        A commit that the turn decision itself caused takes what was heard so far; a client's
-        own commit waits until everything appended before it was heard.
+        A turn decision's own takes what was heard so far, a client's all that was appended.
         """
         if self._deciding:
             self._take(take)
@@ -187,6 +190,7 @@ class TurnListener:
 
     def close(self) -> None:
         self._backlog.close()
+        self._ears.close()
         self._drop_utterance()
 
     # -- hearing ----------------------------------------------------------------------------
@@ -198,13 +202,14 @@ class TurnListener:
             self._clear()  # it was Penny's own voice
         ms = len(pcm) / BYTES_PER_MS
         self._heard_ms += ms
+        heard = self._ears.process(pcm, self._levels.snr_db, in_turn=self._utterance is not None)
         if self._detection is None:
-            (self._utterance or self._begin_utterance(0)).feed(pcm)
+            (self._utterance or self._begin_utterance(0)).feed(heard)
             return
-        self._pre_roll.feed(pcm)
+        self._pre_roll.feed(heard)
         self._judge.feed(pcm)
         if self._utterance is not None:
-            self._utterance.feed(pcm)
+            self._utterance.feed(heard)
         is_speech = self._segmenter.speaking and not self._segmenter.quiet_ms
         self._levels.feed(rms_dbfs(pcm), ms, speech=is_speech)
         for window in await self._vad.feed(pcm):
@@ -340,8 +345,7 @@ class TurnListener:
         return self._utterance
 
     def _take(self, take: Callable[[Utterance, int], None]) -> None:
-        utterance = self._utterance or self._begin_utterance(0)
-        self._utterance = None
+        utterance, self._utterance = self._utterance or self._begin_utterance(0), None
         self._judge.forget()
         take(utterance, int(self._heard_ms - self._utterance_from_ms))
 
