@@ -321,10 +321,13 @@ class Connection:
     async def _generate(self, request: GenerationRequest) -> None:
         last = request.items[-1] if request.items else {}
         heard = self._transcripts.find(last.get("id", "")) if last.get("role") == "user" else None
+        failure = self._transcripts.find_failure(last.get("id", "")) if heard else None
         self._heard_language = heard.language if heard else ""
         language = self._heard_language or request.language or self._language
         instead = ""
-        if self._excuses.allows(heard):
+        if failure is not None:
+            language = self._language
+        elif self._excuses.allows(heard):
             # Ears that do not trust the words cannot be trusted with their language either.
             language = self._language
             spoken = self._settings.spoken
@@ -335,7 +338,7 @@ class Connection:
         asked = next((i.get("id") for i in request.items[::-1] if i.get("role") == "user"), None)
         # What is generated beside the conversation is the client's own affair.
         is_beside = request.response_id != self._core.active_response_id
-        if not (instead or is_beside):
+        if not (instead or is_beside or failure):
             instead, request = self._asking.turn(request, self._transcripts.find, language)
         responder = Responder(
             llm=self._llm,
@@ -350,7 +353,7 @@ class Connection:
             fillers=self._settings.spoken.fillers.get(language[:2], ()),
         )
         try:
-            await responder.run(request, language=language, instead=instead)
+            await responder.run(request, language=language, instead=instead, failure=failure)
         finally:
             self._house.forget()
         if responder.has_apologised:

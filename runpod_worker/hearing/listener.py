@@ -292,7 +292,9 @@ class TurnListener:
         words = self._utterance.partial()
         said, level_db = self._segmenter, self._levels.beside_usual_db
         lengths_ms = (said.position_ms, said.speech_ms, said.quiet_ms)
-        verdict = self._overlap.judge(*lengths_ms, level_db, words, self._agent.words)
+        verdict = self._overlap.judge(
+            *lengths_ms, level_db, words, self._agent.words, may_be_echo=self._echo.is_unsettled
+        )
         if verdict == "interruption" and (words or not self._echo.is_suspected):
             self._take_floor()
         elif verdict == "resume":

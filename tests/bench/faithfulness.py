@@ -39,6 +39,7 @@ Json = dict[str, Any]
 
 _NAME = re.compile(r"(?<=[a-záéíóúñ,;] )[A-ZÁÉÍÓÚÑ][\wáéíóúñ-]{2,}")
 """A capital within a sentence."""
+_WHOLE = re.compile(r".*[.!?»](?=\s|$)", re.DOTALL)
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 REF = "kb://empresa/documentos"
 
@@ -132,7 +133,9 @@ async def ask(house: CallHouse, model: Model, question: str, language: str) -> t
         passages=tuple(found["passages"]),
     )
     said = [delta.text async for delta in model.generate(request) if isinstance(delta, LlmText)]
-    return "".join(said), write_request(request)[-1]["content"]
+    answer = "".join(said)
+    whole = _WHOLE.match(answer)  # the limit may cut a number in two
+    return whole[0] if whole else answer, write_request(request)[-1]["content"]
 
 
 async def measure(

@@ -63,4 +63,6 @@ def test_a_caller_on_a_line_without_echo_is_left_as_they_are() -> None:
     heard, remover = hear(caller, speak(ANSWER))
 
     assert not remover.is_on
+    assert not remover.is_unsettled
+    assert hear(caller[: PIECE * 30], speak(ANSWER))[1].is_unsettled, "0.6 s of Penny"
     assert heard == caller
