@@ -67,6 +67,10 @@ class DeepFilterStream:
         self._down = Resampler(OWN_RATE_HZ, STT_RATE_HZ)
         self._out = np.empty(OWN_FRAME, np.float32)
 
+    def wait(self) -> None:
+        """Until the weights are read. Raises EngineError."""
+        self._opening.result()
+
     def process(self, frame: bytes) -> bytes:
         """See ``stages.CleanStream``. Raises EngineError."""
         if not self._opening.done():

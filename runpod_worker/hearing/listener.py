@@ -265,9 +265,8 @@ class TurnListener:
     def _on_started(self, start_ms: int) -> None:
         self._drop_utterance()
         self._begin_utterance(max(0, int(self._heard_ms - start_ms)))
-        self._last_partial_ms = self._heard_ms
+        self._last_partial_ms, self._started_ms = self._heard_ms, start_ms
         self._levels.begin()
-        self._started_ms = start_ms
         at_ms = self._segmenter.position_ms
         if not self._agent.is_audible(at_ms) or self._agent.is_ending(at_ms):
             self._report(SpeechStarted(start_ms))
@@ -282,8 +281,7 @@ class TurnListener:
         if wanted == self._is_held:
             return
         self._is_held = wanted
-        move = self._agent.hold if wanted else self._agent.resume
-        move(self._heard_ms)
+        (self._agent.hold if wanted else self._agent.resume)(self._heard_ms)
         self._on_hold(wanted)
 
     def _judge_overlap(self) -> None:
@@ -371,8 +369,8 @@ class TurnListener:
             self._on_words_at_pause(words)
 
     def _offer_partial(self) -> None:
-        due = self._heard_ms - self._last_partial_ms >= self.PARTIAL_EVERY_MS
-        if self._utterance is None or not due:
+        age_ms = self._heard_ms - self._last_partial_ms
+        if self._utterance is None or age_ms < self.PARTIAL_EVERY_MS:
             return
         self._last_partial_ms = self._heard_ms
         words = self._utterance.partial()

@@ -92,7 +92,12 @@ async def listen(vad: Vad, ears: FasterWhisper, kind: str, minutes: int, prompts
         pcm = up.process(sound(kind, minute, prompts))
         for at in range(0, len(pcm), TICK_BYTES):
             listener.feed(pcm[at : at + TICK_BYTES])
-    listener.commit(lambda utterance, _ms: (utterance.cancel(), listener.close()))
+
+    def end(utterance: Utterance, _ms: int) -> None:
+        utterance.cancel()
+        listener.close()
+
+    listener.commit(end)
     await listener.run()
     for utterance in taken:
         transcript = await utterance.finish()

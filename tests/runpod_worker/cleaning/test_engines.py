@@ -159,6 +159,7 @@ def test_frames_are_raw_until_the_weights_are_read() -> None:
     frame = b"\3\0" * FRAME_SAMPLES
     assert stream.process(frame) == frame
     reading.set()
+    stream.wait()
     thread.shutdown()
     assert stream.process(frame) != frame
 
