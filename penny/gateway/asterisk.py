@@ -14,6 +14,7 @@ import asyncio
 import hmac
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from uuid import UUID
 
@@ -30,7 +31,7 @@ from penny.edges.asterisk.audiosocket import AWAY_S, SILENT_S, AudioSocketWire
 from penny.edges.asterisk.media import MAX_MESSAGE_BYTES, SUBPROTOCOL, MediaWire
 from penny.edges.telephone.edge import HANDOFF, PhoneEdge
 from penny.errors import ConfigError, PennyError, ProtocolError
-from penny.gateway.phones import PhoneCall, Phones
+from penny.gateway.phones import PhoneCall, Phones, incoming_call
 from penny.gateway.placed_calls import PlacedCalls
 from penny.gateway.twilio_transfer import come_back
 from penny.telephony.store import TelephonyStore
@@ -268,16 +269,10 @@ class AsteriskDoor:
         number = self._config.telephony.numbers.get(call.did, NumberSection())
         if number.tenant != call.tenant:
             number = NumberSection()
-        return PhoneCall(
-            tenant=call.tenant,
-            caller=call.caller,
-            callee=call.did,
-            mode=number.mode or self._section.mode,
-            language=number.language or "",
-            greeting=number.greeting,
-            actions=number.actions,
-            context={"line": call.line},
+        number = number.model_copy(
+            update={"tenant": call.tenant, "mode": number.mode or self._section.mode}
         )
+        return replace(incoming_call(number, call.caller, call.did), context={"line": call.line})
 
 
 def _say(word: str, status: int = 200) -> web.Response:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import structlog
 
 from config.schema import Config
+from config.telephony import NumberSection
 from penny.aio.tasks import TaskOwner
 from penny.edges.telephone.edge import PhoneEdge
 from penny.edges.telephone.ticker import Ticker
@@ -63,6 +64,19 @@ class PhoneCall:
     def own_number(self) -> str:
         """The house's side of it."""
         return self.callee if self.direction == "inbound" else self.caller
+
+
+def incoming_call(number: NumberSection, caller: str, callee: str) -> PhoneCall:
+    """A call to a number of the house, as its section has it answered."""
+    return PhoneCall(
+        tenant=number.tenant,
+        caller=caller,
+        callee=callee,
+        mode=number.mode,
+        language=number.language or "",
+        greeting=number.greeting,
+        actions=number.actions,
+    )
 
 
 class Phones:

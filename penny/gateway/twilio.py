@@ -13,7 +13,7 @@ one-time token.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -44,7 +44,7 @@ from penny.edges.twilio.wire import (
 from penny.errors import Forbidden, PennyError, ProtocolError
 from penny.gateway.guard import refusal
 from penny.gateway.offered_calls import OfferedCalls
-from penny.gateway.phones import PhoneCall, Phones
+from penny.gateway.phones import PhoneCall, Phones, incoming_call
 from penny.gateway.placed_calls import PlacedCalls, SeenBefore
 from penny.gateway.twilio_transfer import TwilioTransfers, come_back
 from penny.telephony.dial_book import Dial
@@ -53,6 +53,7 @@ from penny.telephony.dial_book import Dial
 log = structlog.get_logger()
 
 Json = dict[str, Any]
+Handler = Callable[[web.Request, Any], Awaitable[web.Response]]
 
 VOICE = "/twilio/voice"
 STREAM = "/twilio/stream"
@@ -118,27 +119,51 @@ class TwilioDoor:
 
     # -- webhooks -----------------------------------------------------------------------------
 
-    async def _voice(self, request: web.Request) -> web.Response:
+    async def told(
+        self, request: web.Request, name: Callable[[Any], str], handle: Handler
+    ) -> web.Response:
+        """Take a webhook that is Twilio's, of our account and for the first time; where what is
+        done with it fails, it may come again.
+
+        Args:
+            name: by its form, what it is known by when it comes again.
+        """
         try:
-            form = await self.read(request)
-            again = request.query.get("again", "")
-            await self.take_once(f"voice{again} {form['CallSid']}")
+            form = await self._read(request)
+            key = name(form)
+            if not await asyncio.to_thread(self._seen.take_once, key):
+                raise self._refuse("replay", "this was told before")
         except PennyError as error:
             return refusal(error)
+        try:
+            return await handle(request, form)
+        except BaseException:
+            await asyncio.to_thread(self._seen.forget, key)
+            raise
+
+    async def _voice(self, request: web.Request) -> web.Response:
+        again = request.query.get("again", "")
+        return await self.told(request, lambda form: f"voice{again} {form['CallSid']}", self._offer)
+
+    async def _offer(self, request: web.Request, form: Any) -> web.Response:
         if dial_id := request.query.get("dial"):
             return await self._answered(dial_id, str(form["CallSid"]))
         number = self._config.telephony.numbers.get(str(form.get("To", "")))
         if number is None:
             self._count("unknown_number")
-            call = _incoming(NumberSection(), str(form.get("From", "")), str(form.get("To", "")))
+            call = incoming_call(
+                NumberSection(), str(form.get("From", "")), str(form.get("To", ""))
+            )
             await self._offers.refused(call, "number_unknown", str(form["CallSid"]))
             return _twiml(twiml.reject())
-        call = _incoming(number, read_caller(str(form.get("From", ""))), str(form["To"]))
+        call = incoming_call(number, read_caller(str(form.get("From", ""))), str(form["To"]))
         call_sid = str(form["CallSid"])
         try:
             self._phones.check(call)
         except PennyError as error:
-            if error.code == "draining" and not again:  # the next gateway of this address
+            if (
+                error.code == "draining" and "again" not in request.query
+            ):  # the next gateway of this address
                 return _twiml(twiml.redirect(f"{self.signatures.public_url}{VOICE}?again=1"))
             log.warning("phone_call_not_answered", code=error.code)
             await self._offers.refused(call, error.code, call_sid)
@@ -175,7 +200,7 @@ class TwilioDoor:
         number = self._config.telephony.numbers.get(str(form.get("To", "")))
         if form.get("Direction") == "inbound":
             caller, callee = read_caller(str(form.get("From", ""))), str(form["To"])
-            return None if number is None else _incoming(number, caller, callee)
+            return None if number is None else incoming_call(number, caller, callee)
         placed, call_sid = self.placed, str(form.get("CallSid", ""))
         return await placed.of_sid(call_sid) if placed is not None else None
 
@@ -218,34 +243,28 @@ class TwilioDoor:
         return document
 
     async def _status(self, request: web.Request) -> web.Response:
-        try:
-            form = await self.read(request)
-            status = str(form.get("CallStatus", ""))
-            name = f"status {form['CallSid']} {status}"
-            await self.take_once(name)
-        except PennyError as error:
-            return refusal(error)
+        def name(form: Any) -> str:
+            return f"status {form['CallSid']} {form.get('CallStatus', '')}"
+
+        return await self.told(request, name, self._note_status)
+
+    async def _note_status(self, request: web.Request, form: Any) -> web.Response:
         if self.placed is not None and (dial_id := request.query.get("dial")):
-            try:
-                await self.placed.told(dial_id, str(form["CallSid"]), status)
-            except Exception:
-                await asyncio.to_thread(self._seen.forget, name)  # Twilio tells it again
-                raise
+            status = str(form.get("CallStatus", ""))
+            await self.placed.told(dial_id, str(form["CallSid"]), status)
         return web.Response(status=204)
 
     async def _answered_by(self, request: web.Request) -> web.Response:
-        try:
-            form = await self.read(request)
-            await self.take_once(f"amd {form['CallSid']}")
-        except PennyError as error:
-            return refusal(error)
+        return await self.told(request, lambda form: f"amd {form['CallSid']}", self._note_answerer)
+
+    async def _note_answerer(self, request: web.Request, form: Any) -> web.Response:
         if self.placed is not None and (dial_id := request.query.get("dial")):
             call = await self.placed.find(dial_id)
             if call is not None:
                 self._phones.carrier_told(call.session_id, str(form.get("AnsweredBy", "")))
         return web.Response(status=204)
 
-    async def read(self, request: web.Request) -> Any:
+    async def _read(self, request: web.Request) -> Any:
         """The form of a webhook that is Twilio's and of our account. Raises Forbidden."""
         form = await request.post()
         if not self.signatures.is_webhook(request.path_qs, form, request.headers):
@@ -253,10 +272,6 @@ class TwilioDoor:
         if form.get("AccountSid") != self._section.account_sid or not form.get("CallSid"):
             raise self._refuse("account", "this is of another account")
         return form
-
-    async def take_once(self, name: str) -> None:
-        if not await asyncio.to_thread(self._seen.take_once, name):
-            raise self._refuse("replay", "this was told before")
 
     # -- streams ------------------------------------------------------------------------------
 
@@ -305,7 +320,7 @@ class TwilioDoor:
                 raise Forbidden("no such call was placed", code="stream_token")
         else:
             number = self._config.telephony.numbers.get(about["to"], NumberSection())
-            call = _incoming(number, about["from"], about["to"])
+            call = incoming_call(number, about["from"], about["to"])
             call = replace(call, session_id=about.get("session") or call.session_id)
             await self._offers.begun(call, call_sid)
         return come_back(call, back, about["leg"], self.language_of(call)) if back else call
@@ -373,18 +388,6 @@ class TwilioDoor:
 
     def _count(self, reason: str) -> None:
         self.refused[reason] = self.refused.get(reason, 0) + 1
-
-
-def _incoming(number: NumberSection, caller: str, callee: str) -> PhoneCall:
-    return PhoneCall(
-        tenant=number.tenant,
-        caller=caller,
-        callee=callee,
-        mode=number.mode,
-        language=number.language or "",
-        greeting=number.greeting,
-        actions=number.actions,
-    )
 
 
 def _has_fallback(number: NumberSection) -> bool:

@@ -9,7 +9,7 @@ as they talk: nothing of Penny's is between them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from typing import Any, Protocol
 from urllib.parse import urlencode
@@ -22,8 +22,6 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from penny.edges.twilio import twiml
 from penny.edges.twilio.signature import Signatures
 from penny.edges.twilio.tokens import StreamTokens
-from penny.errors import PennyError
-from penny.gateway.guard import refusal
 from penny.gateway.phones import PhoneCall
 from penny.ids import new_id
 from penny.localized import Localized, in_language
@@ -51,12 +49,13 @@ class Door(Protocol):
     tokens: StreamTokens
     now_s: Callable[[], float]
 
-    async def read(self, request: web.Request) -> Any:
-        """The form of a webhook that is Twilio's and of our account. Raises Forbidden."""
-        ...
-
-    async def take_once(self, name: str) -> None:
-        """Raises Forbidden where this was told before."""
+    async def told(
+        self,
+        request: web.Request,
+        name: Callable[[Any], str],
+        handle: Callable[[web.Request, Any], Awaitable[web.Response]],
+    ) -> web.Response:
+        """Take a webhook that is Twilio's and of our account, once (``TwilioDoor.told``)."""
         ...
 
     async def call_of(self, form: Any) -> PhoneCall | None:
@@ -117,12 +116,11 @@ class TwilioTransfers:
 
     async def _whisper(self, request: web.Request) -> web.Response:
         """To the person alone, whose leg has a SID of its own."""
+        name = f"whisper {request.query.get('token', '').rpartition('.')[2]}"
+        return await self._door.told(request, lambda _form: name, self._say)
+
+    async def _say(self, request: web.Request, _form: Any) -> web.Response:
         token, parent = request.query.get("token", ""), request.query.get("of", "")
-        try:
-            await self._door.read(request)
-            await self._door.take_once(f"whisper {token.rpartition('.')[2]}")
-        except PennyError as error:
-            return refusal(error)
         response = Element("Response")
         told = self._door.tokens.take(token, parent, self._door.now_s())
         if told is not None:
@@ -130,11 +128,12 @@ class TwilioTransfers:
         return self._door.answer(response)
 
     async def _back(self, request: web.Request) -> web.Response:
-        try:
-            form = await self._door.read(request)
-            await self._door.take_once(f"back {form['CallSid']} {form.get('DialCallSid', '')}")
-        except PennyError as error:
-            return refusal(error)
+        def name(form: Any) -> str:
+            return f"back {form['CallSid']} {form.get('DialCallSid', '')}"
+
+        return await self._door.told(request, name, self._go_on)
+
+    async def _go_on(self, request: web.Request, form: Any) -> web.Response:
         status = str(form.get("DialCallStatus", ""))
         outcome = "answered" if status in TOOK else status or "unknown"
         if outcome == "answered" and int(str(form.get("DialCallDuration") or 0)) < SHORT_S:

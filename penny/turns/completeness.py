@@ -15,15 +15,20 @@ Verdict = Literal["finished", "open", "unknown"]
 _OPEN_WORDS: Final = words_of(
     # conjunctions
     "y e o u ni pero porque que aunque mientras como cuando donde si sino pues entonces",
-    "and or but because if when while than is are was",
+    "cuanto cuantos cuantas",
+    "and or but because if when while than",
     # prepositions; English "in", "on" and "up" close as many sentences as they leave open
-    "a de en con por para sin sobre desde hasta entre hacia según contra tras",
-    "of to from with at for between without",
+    "a de en con por para sin sobre desde hasta entre hacia según contra tras durante hace",
+    "of to from with at for between without into",
     # articles and possessives
     "el la los las un una unos unas del al mi mis tu tus su sus nuestra nuestro",
-    "the an my your his their our",
+    "cada algún ningún cualquier muy tan",
+    "the an my your his their our every very",
+    # pronouns before a verb, and verbs before a participle or an adjective
+    "me te se le les nos os lo ha he han has hemos habéis había habían voy",
+    "we they she is are was has been i've we're you're there's it's let's i'll",
     # verbs that want more
-    "quiero quisiera necesito puedo podría querría debo tengo quería soy estoy",
+    "quiero quisiera necesito puedo podría querría debo tengo quería soy estoy gustaría",
     "cambiar saber hacer consultar pedir poner hablar preguntar reservar contratar solicitar",
     "i i'm i'd want need like have change know make ask",
     # fillers
@@ -42,7 +47,12 @@ _QUESTION_WORDS: Final = words_of(
     "what when where how who which why whose",
 )
 """A first word that makes three words or more a whole question, for recognisers that do not
-punctuate."""
+punctuate. As a last word it leaves open."""
+
+_ENGLISH: Final = words_of(
+    "the you your to is i my can could please help call tell with for and of",
+)
+"""Words beside which "me" is English, and ends sentences."""
 
 _FILLER: Final = re.compile(r"^(e+h+|e+m+|m+|h+m+|u+h+|u+m+|est+e+)$")
 """Fillers as drawn out as they were spoken: "eeeh", "mmmm"."""
@@ -80,7 +90,15 @@ def lacks_end(text: str) -> bool:
 
 
 def _leaves_open(words: list[str]) -> bool:
-    if words == ["si"]:
+    """Whether the last word wants another behind it."""
+    *before, last = words
+    if not before and last == "si" or last == "me" and not _ENGLISH.isdisjoint(before):
         # Recognisers that write no accents: alone it is "sí" as often as "if".
         return False
-    return words[-1] in _OPEN_WORDS or _FILLER.match(words[-1]) is not None
+    if before and last in _QUESTION_WORDS:
+        return before[-1] != "por"
+    if last == "se" and before[-1:] in (["no"], ["lo"]):
+        return False  # "no lo sé" without its accent
+    if last == "hacer" and "qué" in before:
+        return False
+    return last in _OPEN_WORDS or _FILLER.match(last) is not None

@@ -40,8 +40,11 @@ MIN_JUDGED_SPEECH_MS: Final = 500
 
 UNENDED: Final = 0.25
 """A turn's probability at most, where its words lack the mark that their recogniser sets."""
-DOUBT_MARGIN: Final = 1.5
-"""The cap is reached before the model is certain: speech that goes on seldom sounds like that."""
+CERTAIN, OPEN = 0.9, 1 / 6
+"""A turn's probability from which the base is waited, and up to which the cap is. Of 300 prompts by
+six speakers in five languages 63 % sound as certain at their end, and 24 % cut in their middle."""
+LEAST_DOUBT: Final = 1 / 3
+"""Of the way from base to cap: 0.9 s for ``medium``. Less hardly outlasts a pause for thought."""
 PAUSE_MARGIN: Final = 1.25
 """A caller who paused before is given this much more than their longest pause."""
 
@@ -104,9 +107,11 @@ class Endpointing:
 
 
 def _weigh(waits: _Waits, probability: float) -> int:
-    """The model alone: from ``base`` at one half up to the cap at a sixth.
+    """The model alone: the base where it is certain, else up to the cap.
 
     It never shortens: what is worth saying at once is being prepared during ``base`` anyway.
     """
-    doubt = min(1.0, max(0.0, 1 - 2 * probability) * DOUBT_MARGIN)
+    if probability >= CERTAIN:
+        return waits.base_ms
+    doubt = min(1.0, max(LEAST_DOUBT, (CERTAIN - probability) / (CERTAIN - OPEN)))
     return round(waits.base_ms + (waits.cap_ms - waits.base_ms) * doubt)

@@ -71,6 +71,26 @@ def lossy_network(loss: float, jitter_ms: float) -> Iterator[LossyNetwork]:
             subprocess.run(["ip", "netns", "del", name], check=False, stderr=subprocess.DEVNULL)
 
 
+@contextmanager
+def loopback() -> Iterator[LossyNetwork]:
+    """One namespace for both sides: no forwarder, so every packet goes by the loopback.
+
+    It has a device with an address because WebRTC offers no candidate of a loopback interface.
+    """
+    name = f"alone{os.getpid()}{next(_NUMBERS)}"
+    device = _open_device(name)
+    try:
+        _ip("netns", "add", name)
+        _ip("link", "set", name, "netns", name)
+        _ip("-n", name, "link", "set", "lo", "up")
+        _ip("-n", name, "addr", "add", "10.77.0.1/24", "dev", name)
+        _ip("-n", name, "link", "set", name, "up")
+        yield LossyNetwork(name, name)
+    finally:
+        os.close(device)
+        subprocess.run(["ip", "netns", "del", name], check=False, stderr=subprocess.DEVNULL)
+
+
 def _open_device(name: str) -> int:
     device = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(device, TUNSETIFF, struct.pack("16sH", name.encode(), IFF_TUN | IFF_NO_PI))

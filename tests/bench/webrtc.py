@@ -30,13 +30,17 @@ import aiohttp
 import numpy as np
 
 from penny.audio.resample import Resampler
-from tests.bench.lossy_network import LossyNetwork, lossy_network
+from tests.bench.lossy_network import LossyNetwork, loopback, lossy_network
 
 
 Json = dict[str, Any]
 
-CELLS = tuple((loss, jitter_ms) for loss in (0.0, 0.02, 0.05, 0.10) for jitter_ms in (0, 40, 80))
-"""(packet loss, jitter in ms)."""
+Cell = tuple[float, int] | None
+"""(packet loss, jitter in ms); None: on loopback, without a network between."""
+CELLS: tuple[Cell, ...] = (
+    None,
+    *((loss, jitter_ms) for loss in (0.0, 0.02, 0.05, 0.10) for jitter_ms in (0, 40, 80)),
+)
 BY = ("socket", "webrtc")
 TABLE = Path("penny/edges/webrtc/README.md")
 TABLE_BEGINS = "<!-- written by `make bench-webrtc` -->\n"
@@ -227,7 +231,9 @@ def main() -> None:
     parser.add_argument("--base")
     parser.add_argument("--key")
     parser.add_argument("--speech", nargs="+", default=[], help="recordings: es_….wav, en_….wav")
-    parser.add_argument("--cells", type=read_cell, nargs="+", default=CELLS, help="as 5/40")
+    parser.add_argument(
+        "--cells", type=read_cell, nargs="+", default=CELLS, help="as 5/40; loopback"
+    )
     parser.add_argument("--write", action="store_true", help="into the package's README")
     parser.add_argument("--calls", type=int, default=4)
     parser.add_argument("--turns", type=int, default=5)
@@ -239,19 +245,22 @@ def main() -> None:
     words = Words() if WHISPER.exists() else None
     print(HEAD)
     rows = {}
-    for loss, jitter_ms in options.cells:
+    for cell in options.cells:
         with ThreadPoolExecutor(len(BY)) as both:
-            work = partial(_measure_all, loss, jitter_ms, options=options)
+            work = partial(_measure_all, cell, options=options)
             measured = list(both.map(work, BY))
         for by, cells in zip(BY, measured, strict=True):
-            place = f"| {loss:.0%}, {jitter_ms} ms | {by} |"
+            place = _place(cell, by)
             rows[place] = f"{place} {_row(cells, options, words)}"
             print(rows[place], flush=True)
         if options.write:
             write_table(rows)
 
 
-def read_cell(text: str) -> tuple[float, int]:
+def read_cell(text: str) -> Cell:
+    """A cell as it is named: ``5/40`` or ``loopback``."""
+    if text == "loopback":
+        return None
     percent, jitter_ms = text.split("/")
     return float(percent) / 100, int(jitter_ms)
 
@@ -260,18 +269,21 @@ def write_table(rows: dict[str, str]) -> None:
     """Put these rows in the places of those that were measured before."""
     text, _, before = TABLE.read_text().partition(TABLE_BEGINS)
     kept = {"|".join(line.split("|")[:3]) + "|": line for line in before.splitlines()[2:]}
-    places = [f"| {loss:.0%}, {jitter_ms} ms | {by} |" for loss, jitter_ms in CELLS for by in BY]
+    places = [_place(cell, by) for cell in CELLS for by in BY]
     lines = [(kept | rows)[place] for place in places if place in kept | rows]
     TABLE.write_text(text + TABLE_BEGINS + "\n".join((HEAD, *lines)) + "\n")
 
 
-def _measure_all(
-    loss: float, jitter_ms: int, by: str, *, options: argparse.Namespace
-) -> list[Json]:
+def _place(cell: Cell, by: str) -> str:
+    network = "loopback" if cell is None else f"{cell[0]:.0%}, {cell[1]} ms"
+    return f"| {network} | {by} |"
+
+
+def _measure_all(cell: Cell, by: str, *, options: argparse.Namespace) -> list[Json]:
     """A cell's measurement for each recording."""
     cells = []
     for name in options.speech:
-        with lossy_network(loss, jitter_ms) as network:
+        with loopback() if cell is None else lossy_network(*cell) as network:
             cells.append(measure(network, by, Path(name), options))
     return cells
 

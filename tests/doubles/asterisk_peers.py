@@ -30,6 +30,7 @@ FRAME_S = 0.02
 SILENCE = bytes(FRAME_BYTES)
 NO_ACTIVITY_S = 2.0
 XOFF, XON, MOST_FRAMES = 900, 800, 1000
+LOUD = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class Peer:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.heard: list[Heard] = []
+        self._loud: list[Heard] = []
+        """Told apart as they come: to look at all of them again costs a long call its pace."""
         self.end = ""
         """'' while the call lives; 'continue' where the dialplan goes on, else why it died."""
         self.ended: asyncio.Future[str] = self._loop.create_future()
@@ -84,9 +87,15 @@ class Peer:
     def _send_audio(self, pcm: bytes) -> None:
         raise NotImplementedError
 
-    def loud(self, threshold: int = 200) -> list[Heard]:
+    def _hear(self, pcm: bytes) -> None:
+        heard = Heard(self._loop.time(), pcm)
+        self.heard.append(heard)
+        if _peak(pcm) > LOUD:
+            self._loud.append(heard)
+
+    def loud(self) -> list[Heard]:
         """The frames that are not silence."""
-        return [each for each in self.heard if _peak(each.pcm) > threshold]
+        return self._loud.copy()
 
     async def until_loud(self, count: int = 1, within_s: float = 60.0) -> None:
         """Wait until the far leg has heard so many frames of sound."""
@@ -184,7 +193,7 @@ class AudioSocketPeer(Peer, asyncio.Protocol):
         elif not 0x10 <= kind <= 0x18 or not payload:
             self._kill(f"frame of kind {kind:#x} and {len(payload)} bytes")
         else:
-            self.heard.append(Heard(self._loop.time(), payload))
+            self._hear(payload)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Our close ends the application as 0x00 does; a connection that breaks fails it."""
@@ -334,7 +343,7 @@ class WebSocketPeer(Peer):
                 mark = str(self._queue.popleft())
                 await self._event("MEDIA_MARK_PROCESSED", correlation_id=mark)
             if self._queue:
-                self.heard.append(Heard(self._loop.time(), self._queue.popleft()))  # type: ignore[arg-type]
+                self._hear(self._queue.popleft())  # type: ignore[arg-type]
             if len(self._queue) >= XOFF and not self._is_off:
                 self._is_off = True
                 await self._event("MEDIA_XOFF")

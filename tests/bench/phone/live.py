@@ -28,7 +28,7 @@ from penny.telephony.asterisk_files import WEBSOCKET_CLIENT, render_files
 from penny.telephony.lines import Lines
 from tests.bench.phone import asterisk
 from tests.bench.phone.row import Measure, Row
-from tests.doubles.asterisk_peers import AudioSocketPeer, Heard
+from tests.doubles.asterisk_peers import AudioSocketPeer
 from tests.penny.edges.asterisk.calls import PLACES, WIRES, WiredCall
 
 
@@ -52,7 +52,7 @@ class FarLeg(AudioSocketPeer):
 
     def _take(self, kind: int, payload: bytes) -> None:
         if kind == 0x10:
-            self.heard.append(Heard(self._loop.time(), payload))
+            self._hear(payload)
 
 
 class Live:

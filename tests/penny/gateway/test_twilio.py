@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from streamdouble.session import Session, SessionConfig
 from penny.audio.convert import Converter
 from penny.audio.format import PCM24K, AudioFormat
 from penny.edges.twilio.tokens import VALID_S, StreamTokens
+from penny.gateway.offered_calls import OfferedCalls
 from runpod_worker.stages import EngineInfo, LlmDelta, LlmRequest, LlmToolCall
 from tests.doubles.engines import FixedLlm, FixedStt
 from tests.doubles.house import make_engines, running_penny
@@ -190,6 +192,28 @@ async def test_bridges_that_count_in_samples_are_understood(samples: bool) -> No
         async with stranger as stream:
             say(stream, "¿Cuándo vence mi factura?")
             await until(lambda: stream.loud_ms() >= 500)
+
+
+@pytest.mark.parametrize("fails", ["offered", "refused"])
+async def test_a_webhook_that_could_not_be_served_is_taken_when_it_comes_again(
+    monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """Twilio asks once more after a 500: the caller must not be lost to the record of the first."""
+    serve = getattr(OfferedCalls, fails)
+    faults = [sqlite3.OperationalError("disk I/O error")]
+
+    async def fail_once(*told: Any) -> None:
+        if faults:
+            raise faults.pop()
+        await serve(*told)
+
+    monkeypatch.setattr(OfferedCalls, fails, fail_once)
+    async with line() as (http, url):
+        callee = NUMBER if fails == "offered" else "+34999999999"
+        form = voice_form(new_sid(), callee=callee)
+        assert (await post_webhook(http, url, "/twilio/voice", form)).status == 500
+        assert (await post_webhook(http, url, "/twilio/voice", form)).status == 200
+        assert (await post_webhook(http, url, "/twilio/voice", form)).status == 403, "once served"
 
 
 async def test_forged_replayed_and_cross_account_webhooks_are_refused_and_counted() -> None:

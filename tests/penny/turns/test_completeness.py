@@ -47,6 +47,11 @@ def test_finished(text: str) -> None:
         "lo que pasa…",
         "primero,",
         "mi número es 612.",
+        "es que no me",
+        "la factura me ha",
+        "quiero saber cuándo",
+        "la línea está muy",
+        "my order has been",
     ],
 )
 def test_open(text: str) -> None:
@@ -65,6 +70,10 @@ def test_open(text: str) -> None:
         "turn it on",
         "mi nombre es Ana",
         "Me llamo Ana.",
+        "no entiendo por qué",
+        "no lo se",
+        "y ahora qué tengo que hacer",
+        "can you help me",
     ],
 )
 def test_unknown(text: str) -> None:

@@ -43,9 +43,9 @@ def test_eagerness_orders_every_wait_and_auto_is_medium() -> None:
 
 
 def test_a_turn_model_moves_the_wait_where_words_tell_nothing() -> None:
-    waits = [SEMANTIC.silence_ms(2000, [], PLAIN, p) for p in (1.0, 0.75, 0.5, 0.25, 0.0)]
+    waits = [SEMANTIC.silence_ms(2000, [], PLAIN, p) for p in (1.0, 0.9, 0.8, 0.5, 0.25, 0.0)]
 
-    assert waits == [600, 600, 600, 1275, 1500], "all the way up to the cap"
+    assert waits == [600, 600, 900, 1091, 1398, 1500], "all the way up to the cap"
 
 
 def test_a_full_stop_alone_tells_nothing() -> None:
@@ -54,15 +54,15 @@ def test_a_full_stop_alone_tells_nothing() -> None:
 
 
 def test_words_without_the_mark_that_their_recogniser_sets_are_waited_for() -> None:
-    assert SEMANTIC.silence_ms(2000, [], "La conferencia comienza", 0.9) == 1275
-    assert SEMANTIC.silence_ms(2000, [], "la conferencia comienza", 0.9) == 600
+    assert SEMANTIC.silence_ms(2000, [], "La conferencia comienza", 0.9) == 1398
+    assert SEMANTIC.silence_ms(2000, [], "la conferencia comienza", 0.96) == 600
     assert SEMANTIC.silence_ms(2000, [], "Hola") == 240
 
 
 def test_closing_words_that_sound_open_are_weighed() -> None:
-    assert SEMANTIC.silence_ms(2000, [], "Gracias.", 0.25) == 1275
+    assert SEMANTIC.silence_ms(2000, [], "Gracias.", 0.25) == 1398
     assert SEMANTIC.silence_ms(2000, [], "Gracias.", 0.9) == 240
-    assert SEMANTIC.silence_ms(2000, [], "Muchas gracias.", 0.9) == 600
+    assert SEMANTIC.silence_ms(2000, [], "Muchas gracias.", 0.96) == 600
 
 
 def test_words_that_leave_open_outweigh_the_model_and_it_outweighs_finished_ones() -> None:

@@ -1,0 +1,50 @@
+"""A VAD that hears a line without its noise and its other talkers, where there is any."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from penny.audio.level import rms_dbfs
+from penny.turns.levels import Levels
+from runpod_worker.cleaning.budget import Budget, Cost
+from runpod_worker.cleaning.line import CleanLine
+from runpod_worker.cleaning.stages import Cleaner
+from runpod_worker.stages import STT_RATE_HZ, Vad, VadStream, Window
+
+
+class CleanedVad:
+    """Vad behind a cleaner. A quiet line costs nothing: it is heard raw."""
+
+    def __init__(self, vad: Vad, cleaner: Cleaner, budget: Budget) -> None:
+        self.info = replace(vad.info, name=f"{vad.info.name} behind {cleaner.info.name}")
+        self._vad = vad
+        self._cleaner = cleaner
+        self._budget = budget
+        self._cost = Cost(cleaner.info.cpu_ms_per_s)
+
+    def open(self) -> CleanedVadStream:
+        line = CleanLine(self._cleaner, self._budget, self._cost)
+        return CleanedVadStream(self._vad.open(), line)
+
+    async def aclose(self) -> None:
+        await self._vad.aclose()
+
+
+class CleanedVadStream:
+    """VadStream of one caller. A stream that is dropped gives its time back."""
+
+    def __init__(self, stream: VadStream, line: CleanLine) -> None:
+        self._stream = stream
+        self._line = line
+        self._levels = Levels()
+
+    async def feed(self, pcm: bytes) -> list[Window]:
+        """See ``stages.VadStream``. Raises EngineError where the VAD itself fails."""
+        self._levels.feed(rms_dbfs(pcm), len(pcm) * 500 / STT_RATE_HZ, speech=False)
+        return await self._stream.feed(self._line.process(pcm, wanted=self._levels.is_loud_around))
+
+    def reset(self) -> None:
+        self._stream.reset()
+
+    def __del__(self) -> None:
+        self._line.close()  # the Protocol has no close: a stream ends by being dropped
