@@ -40,11 +40,8 @@ OUR_MISTAKE = frozenset({"invalid_request", "credentials"})
 
 @dataclass(slots=True)
 class Effectiveness:
-    """Counts of what became of folios, from their outcomes.
-
-    ``in_time``: used at the latest for the turn after their own. ``stale``: gone before they were
-    used, because they came too late or a newer one was there.
-    """
+    """Counts of what became of folios. ``in_time``: used at the latest for the turn after their
+    own; ``stale``: gone before, because they came too late or a newer one was there."""
 
     folios: int = 0
     in_time: int = 0
@@ -78,14 +75,12 @@ class Effectiveness:
 
     def as_json(self) -> dict[str, float]:
         done = max(1, self.folios)
+        same = ("folios", "corrections_made", "corrections_confirmed", "corrections_ignored")
         return {
-            "folios": self.folios,
             "applied_in_time_pct": round(100 * self.in_time / done, 1),
             "stale_pct": round(100 * self.stale / done, 1),
             "usd_per_folio": round(self.usd / done, 6),
-            "corrections_made": self.corrections_made,
-            "corrections_confirmed": self.corrections_confirmed,
-            "corrections_ignored": self.corrections_ignored,
+            **{name: getattr(self, name) for name in same},
         }
 
 

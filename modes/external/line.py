@@ -70,13 +70,9 @@ class _Sink:
 
 
 class Line:
-    """Owns the current upstream and everything that reads from it.
-
-    Args:
-        open_next: opens an upstream with a session and a seed.
-        open_fallback: None where a dead speaker ends the session.
-        wall_clock: Unix time in seconds, in which providers tell when a session expires.
-    """
+    """Owns the current upstream and everything that reads from it. ``open_fallback``: None where a
+    dead speaker ends the session; ``wall_clock``: Unix time in seconds, in which providers tell
+    when a session expires."""
 
     host: LineHost
 
