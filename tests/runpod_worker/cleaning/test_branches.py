@@ -111,3 +111,14 @@ async def test_on_a_cleaned_line_speech_must_be_sure(found: float, told: float) 
     assert first == [Window(found, 20)]  # raw: how loud it is, is not known yet
     windows = [one for _ in range(150) for one in await stream.feed(sound(1000, 20))]
     assert windows[-1].probability == pytest.approx(told)
+
+
+async def test_a_soft_bar_does_not_end_the_cleaning_and_a_quiet_line_does() -> None:
+    budget = Budget(400)
+    stream = CleanedVad(Unsure(1.0), TimedCleaner(Clock()), budget).open()
+    cleaned = []
+    for amplitude, seconds in ((1000, 3), (8, 12), (8, 12)):
+        for _ in range(50 * seconds):
+            await stream.feed(sound(amplitude, 20))
+        cleaned.append(budget.active)
+    assert cleaned == [1, 1, 0]
