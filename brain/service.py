@@ -32,8 +32,7 @@ KIND_OF_FAILURE = {
     "credentials": "credentials",
     "broken_json": "answers",
 }
-"""Failure code -> the breaker it counts for. What only this request is to blame for (a refusal, an
-answer cut short, and above all a request of ours that the vendor does not take) counts for none."""
+"""Failure code -> the breaker it counts for; what only this request is to blame for has none."""
 OUR_MISTAKE = frozenset({"invalid_request", "credentials"})
 """Codes that no wait mends: told to the operator and to every session."""
 

@@ -66,7 +66,7 @@ class HearingSettings(Section):
     """``worker.hearing``: noise and other talkers taken out of a caller's line."""
 
     gate: Literal["none", "auto", "hush"] = Field(
-        "none", description="what the VAD hears of a loud line: raw, or by Hush; auto where it is"
+        "auto", description="what the VAD hears of a loud line: raw, or by Hush; auto where it is"
     )
     denoise: Literal["never", "asked", "noisy", "always"] = Field(
         "asked",

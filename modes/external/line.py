@@ -109,8 +109,7 @@ class Line:
             self.current.start(_Sink(self, self.current))
 
     async def _open(self, opening: Open) -> tuple[UpstreamSpeaker, list[Json]]:
-        """An upstream with the session and the conversation as of now, and what it was seeded
-        with. Raises ModeUnavailable."""
+        """An upstream with the conversation as of now, and its seed. Raises ModeUnavailable."""
         state = self.host.state
         session = {**state.view.session, "instructions": state.context.render(())}
         seed = state.conversation.seed(self._clock())

@@ -10,8 +10,7 @@ from typing import Any
 Json = dict[str, Any]
 
 EXPIRY_LEAD_S = 180.0
-"""A planned replacement begins so long before the provider's own end: time to open the next one
-and to find a quiet moment. Of a shorter life it is half."""
+"""A planned replacement begins so long before the provider's own end; of a shorter life, half."""
 
 
 def plan_replacement(max_age_s: float, left_s: float | None) -> tuple[float, str]:

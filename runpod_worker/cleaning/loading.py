@@ -26,7 +26,7 @@ def find_files(name: str, models: Path) -> dict[str, Path]:
     ``models verify`` does that."""
     weights = load_catalogue()[name]
     places = {file: weights.place(models, file) for file in weights.wheel_files}
-    return places if places and all(place.is_file() for place in places.values()) else {}
+    return places if all(place.is_file() for place in places.values()) else {}
 
 
 def open_hush(models: Path) -> Hush:
@@ -42,8 +42,10 @@ def open_deep_filter(models: Path) -> DeepFilter:
     files = find_files(DeepFilter.info.name, models)
     if not files:
         raise _missing(DeepFilter.info, "stt")
-    library = next(path for file, path in files.items() if file != _MODEL)
-    return DeepFilter(library, files[_MODEL])
+    model = files.pop(_MODEL)
+    if not files:
+        raise EngineError("worker.hearing.denoise: no library for this machine", stage="stt")
+    return DeepFilter(next(iter(files.values())), model)
 
 
 async def gate(vad: Vad, settings: WorkerSettings, budget: Budget) -> Vad:

@@ -14,7 +14,7 @@ from modes.external.mode import ExternalMode
 from penny.session.mode import SessionSpec
 from tests.brain.calls.models import Answer
 from tests.brain.calls.other_hand import HeldCall, HeldTurn, Judge
-from tests.brain.calls.play import Line, Play, Vendor
+from tests.brain.calls.play import Line, Play, Vendor, context_of
 from tests.brain.calls.score import Score
 from tests.brain.calls.script import Json, Turn
 from tests.doubles.http import HttpDouble
@@ -176,6 +176,26 @@ class HeldPlay(Play):
         if self._speaking:
             self.over_caller.append(self._turn + 1)
         await super()._respond(line, request)
+
+    async def _fail(self, line: Connection, turn: Turn) -> bool:
+        if turn.fault != "no_done":
+            return await super()._fail(line, turn)
+        # As it was written: all of it is spoken, and only the end of the response is lost.
+        self._faults.add((self._turn, turn.fault))
+        response_id, finish = line.active, line.finish
+
+        async def lose(*_: object, **__: object) -> None:
+            line.active = ""
+
+        line.finish = lose  # type: ignore[assignment]  # one connection's own, this once
+        now_s = asyncio.get_running_loop().time()
+        answer = Answer(self._turn + 1, now_s, context_of(line), turn.answer)
+        self.answers.append(answer)
+        self._answered.set()
+        answer.whole = await self._utter(line, response_id, answer.text)
+        line.finish = finish  # type: ignore[method-assign]
+        self._spoken.set()
+        return True
 
     async def _call_tools(self, line: Connection, turn: Turn) -> None:
         await super()._call_tools(line, turn)

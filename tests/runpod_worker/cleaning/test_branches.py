@@ -10,6 +10,7 @@ import pytest
 from runpod_worker.cleaning.budget import Budget
 from runpod_worker.cleaning.ears import EarsCleaning, When
 from runpod_worker.cleaning.vad import CleanedVad
+from runpod_worker.stages import EngineInfo, Window
 from tests.doubles.loudness_vad import LoudnessVad
 from tests.runpod_worker.cleaning.doubles import CLEAN, RAW, Clock, TimedCleaner
 
@@ -81,3 +82,43 @@ def test_without_a_cleaner_every_call_is_raw() -> None:
     ears.is_asked = True
     assert ears.process(RAW, LOUD_DB, in_turn=False) == RAW
     ears.close()
+
+
+class Unsure:
+    """A VAD that finds every window as likely as it is told."""
+
+    def __init__(self, probability: float) -> None:
+        self.info = EngineInfo("unsure", ())
+        self._probability = probability
+
+    def open(self) -> Unsure:
+        return self
+
+    async def feed(self, pcm: bytes) -> list[Window]:
+        return [Window(self._probability, len(pcm) // 32)]
+
+    def reset(self) -> None:
+        """Nothing is remembered."""
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+
+@pytest.mark.parametrize(("found", "told"), [(0.9, 0.9), (0.75, 0.75), (0.7, 0.315), (0.0, 0.0)])
+async def test_on_a_cleaned_line_speech_must_be_sure(found: float, told: float) -> None:
+    stream = CleanedVad(Unsure(found), TimedCleaner(Clock()), Budget(400)).open()
+    first = await stream.feed(sound(1000, 20))
+    assert first == [Window(found, 20)]  # raw: how loud it is, is not known yet
+    windows = [one for _ in range(150) for one in await stream.feed(sound(1000, 20))]
+    assert windows[-1].probability == pytest.approx(told)
+
+
+async def test_a_soft_bar_does_not_end_the_cleaning_and_a_quiet_line_does() -> None:
+    budget = Budget(400)
+    stream = CleanedVad(Unsure(1.0), TimedCleaner(Clock()), budget).open()
+    cleaned = []
+    for amplitude, seconds in ((1000, 3), (8, 12), (8, 12)):
+        for _ in range(50 * seconds):
+            await stream.feed(sound(amplitude, 20))
+        cleaned.append(budget.active)
+    assert cleaned == [1, 1, 0]

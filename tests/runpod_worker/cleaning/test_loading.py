@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,14 @@ def test_check_tells_each_cleaner_its_cost_and_its_licence(tmp_path: Path) -> No
         (folder / f"{name}.onnx").write_bytes(b"")
     assert set(find_files("hush", tmp_path)) == {"enc.onnx", "erb_dec.onnx", "df_dec.onnx"}
     assert next(describe(HearingSettings(), tmp_path)).startswith("hush: here;")
+
+
+async def test_a_machine_that_no_library_is_made_for_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    folder = tmp_path / "hearing" / "deepfilternet3"
+    folder.mkdir(parents=True)
+    (folder / "DeepFilterNet3_onnx.tar.gz").write_bytes(b"")
+    with pytest.raises(EngineError, match="no library for this machine"):
+        await clean_ears(settings(tmp_path, denoise="always"), Budget(400))
