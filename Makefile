@@ -137,6 +137,10 @@ bench-webrtc: $(DEV_STAMP) ## a call over WebRTC beside the socket, on networks 
 bench-phone: $(DEV_STAMP) ## telephone wires before peers of ours: interruptions, positions, last words, keys; about 2 min
 	@$(BIN)/python -m tests.bench.phone
 
+.PHONY: bench-hearing
+bench-hearing: $(DEV_STAMP) ## words, turns and silence on bad lines, raw and cleaned; needs weights and recordings, about 15 min
+	@$(BIN)/python -m tests.bench.hearing --write $(if $(SPEECH),--speech $(SPEECH)) $(if $(PROMPTS),--prompts $(PROMPTS))
+
 .PHONY: bench-analysis
 bench-analysis: $(DEV_STAMP) ## moods, requests and entities on sentences that nothing was fitted to, class by class
 	@$(BIN)/python -m tests.bench.analysis

@@ -61,10 +61,8 @@ def choose_actions(
     table: Mapping[str, Action], wanted: Sequence[str]
 ) -> tuple[dict[str, Action], list[str]]:
     """The declared ones among those a session asks for, and the names without a declaration."""
-    return (
-        {name: table[name] for name in wanted if name in table},
-        [name for name in wanted if name not in table],
-    )
+    declared = {name: table[name] for name in wanted if name in table}
+    return declared, [name for name in wanted if name not in table]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +142,8 @@ class ActionDesk:
         return [name for name in action.secrets if name in call.arguments] if action else []
 
     def asked(self, call: ActionCall, settled: Json) -> None:
-        """The caller is asked in this turn, by the question of the action's preview.
-
-        Args:
-            settled: what the question names and the call left open, such as which invoice.
-        """
+        """The caller is asked in this turn, by the question of the action's preview; ``settled``:
+        what that names and the call left open, such as which invoice."""
         for wish in self._wishes.values():
             if wish.key == call.key:
                 wish.asked_turn, wish.settled = call.turn, settled
@@ -233,11 +228,8 @@ class ActionDesk:
 
 
 def _ask_again(texts: Mapping[str, str], name: str, checked: Checked, *, tells: bool) -> str:
-    """What the speaker is told of an identifier that does not hold.
-
-    Args:
-        tells: whether its digits may be named.
-    """
+    """What the speaker is told of an identifier that does not hold, with its digits if it
+    ``tells``."""
     if checked.too_short or checked.too_long:
         which = "too_short" if checked.too_short else "too_long"
         return texts[which].format(name, checked.too_short or checked.too_long)

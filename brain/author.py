@@ -126,7 +126,8 @@ class FolioAuthor:
         about = note.model_dump()
         self._host.note("correction", item_id=item_id, turn=turn, correction=about, dropped=reason)
         if not reason:
-            folio = self._correction(note, turn, item_id)
+            cited = as_passages(tuple(p for p in request.passages if p.id == note.evidence))
+            folio = self._correction(note, turn, item_id, passages=cited)
             self.corrections.placed(note, folio.id, turn, item_id)
             self._host.offer(folio)
 
@@ -142,6 +143,8 @@ class FolioAuthor:
                 self._host.withdraw(weak, "confirmed")
             elif progress == "raise":
                 raised = {"urgent": True, "supersedes": (weak,)}
+                before = [f.passages for f in self._host.in_force("correction") if f.id == weak]
+                raised["passages"] = before[0] if before else ()
                 folio = self._correction(placed.note, placed.turn, placed.item_id, **raised)
                 placed.folio_id = folio.id
                 self._host.offer(folio)

@@ -53,6 +53,7 @@ class SessionBrain:
 
     def partial(self, item_id: str, text: str, turn: int) -> None:
         """Words so far of a turn that is still spoken."""
+        self._let_go()
         due_s = self._schedule.partial(text, turn, self._service.clock())
         if due_s is not None:
             self._cancel_timer()
@@ -66,6 +67,7 @@ class SessionBrain:
 
     def final(self, item_id: str, text: str, turn: int, ended_s: float) -> None:
         """A turn's words are known. ``ended_s``: when it ended, on the loop's clock."""
+        self._let_go()
         self._cancel_timer()
         self._ended_s[turn] = ended_s
         if turn >= self._newest[2]:
@@ -74,6 +76,12 @@ class SessionBrain:
         history = self._host.history()
         if self._schedule.final(text, turn, history[-1].penny if history else ""):
             self._begin(item_id, text, turn, is_partial=False)
+
+    def _let_go(self) -> None:
+        """No answer is given with what the documents have changed since it was written."""
+        standing = [*self._host.in_force("folio"), *self._host.in_force("correction")]
+        for folio_id in self._thinking.library.outdated(standing):
+            self._host.withdraw(folio_id, "outdated")
 
     def replied(self, reply: Reply) -> None:
         """The speaker has answered: look whether it was right, and whether it said what it was to

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 from brain.texts import read_words
 from kb.normal.analysis import Token, analyse
@@ -17,6 +18,7 @@ from penny.localized import language_of
 
 
 _SENTENCES = re.compile(r"(?<=[.!?;:…])\s+|\n+")
+_CLAUSES = re.compile(r"[,;:.…](?=\s|$)|\s(?:pero|sino|but)\s", re.IGNORECASE)
 _QUESTION = re.compile(r"\?\s*$")
 _TELLING = frozenset({"number", "date", "code"})
 _YEAR = re.compile(r"(19|20)\d\d")
@@ -46,17 +48,15 @@ _AS_FIGURES = {
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What one text says.
-
-    Args:
-        keys: all that carries a subject; ``telling``: numbers, dates and codes among them.
-        negated: whether it denies; ``turns``: small words that turn its meaning.
-    """
+    """What one text says. ``keys``: all that carries a subject; ``telling``: numbers, dates and
+    codes among them; ``negated``: whether it denies; ``denied``: what stands behind the denial;
+    ``turns``: small words that turn its meaning."""
 
     keys: frozenset[str]
     telling: frozenset[str]
     codes: frozenset[str]
     negated: bool
+    denied: frozenset[str]
     turns: frozenset[str]
 
     def differs_from(self, other: Statement) -> bool:
@@ -67,6 +67,7 @@ class Statement:
             bool(mine - theirs and theirs - mine)
             or self.telling != other.telling
             or self.negated != other.negated
+            or bool(self.denied and other.denied and not self.denied & other.denied)
             or self.turns != other.turns
         )
 
@@ -87,8 +88,25 @@ class Claims:
             _without_years([t for t in kept if t.kind in _TELLING]),
             frozenset(t.keys[0] for t in kept if t.kind == "code"),
             bool(words & denials),
+            self._denied(text),
             frozenset(words & _DIRECTIONS[self._language]),
         )
+
+    def _denied(self, text: str) -> frozenset[str]:
+        """What stands behind a denial in its own clause: "no se traspasa: firma uno nuevo"."""
+        denials, keys = _NEGATIONS[self._language], set()
+        for clause in _CLAUSES.split(text):
+            tokens = self._tokens(clause)
+            first = next((n for n, t in enumerate(tokens) if t.surface in denials), len(tokens))
+            keys |= {t.keys[0] for t in tokens[first:] if t.keys and not t.stop}
+        return frozenset(keys - denials)
+
+    def in_place(self, words: str, heard: str) -> str:
+        """A quotation with the small words that stood before it and turn its meaning."""
+        before, found, _ = heard.lower().partition(words.lower())
+        turns = _DIRECTIONS[self._language]
+        said = [*takewhile(turns.__contains__, (t.surface for t in self._tokens(before)[::-1]))]
+        return " ".join([*said[::-1], words]) if found else words
 
     def sentences(self, text: str) -> list[str]:
         """The sentences of a text; a semicolon or colon ends one too."""
@@ -119,7 +137,8 @@ class Claims:
         best = self._nearest(text, right)
         if best is None or len(right & best.keys) < max(1, 0.5 * len(right)):
             return False
-        return best.negated == wanted.negated
+        denies = bool(wanted.denied) and wanted.denied <= there.denied
+        return denies or best.negated == wanted.negated
 
     def was_heard(self, said: Statement, correct: Statement, heard: str) -> bool:
         """Whether the words at fault were among those that were heard."""

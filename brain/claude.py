@@ -130,15 +130,9 @@ class Claude:
         text = understanding.write_call(said)
         stream = _Stream(model, estimate_tokens(understanding.SYSTEM + text))
         depth = Depth(max_tokens=understanding.MAX_TOKENS)
-        parameters = request_parameters(model, depth)
-        form: Json = {"format": {"type": "json_schema", "schema": understanding.SCHEMA}}
-        call = {
-            **parameters,
-            "model": model,
-            "system": [{"type": "text", "text": understanding.SYSTEM}],
-            "messages": [{"role": "user", "content": [{"type": "text", "text": text}]}],
-            "output_config": form | parameters.get("output_config", {}),
-        }
+        content: list[Json] = [{"type": "text", "text": text}]
+        system = {"type": "text", "text": understanding.SYSTEM}
+        call = _message(model, depth, system, content, understanding.SCHEMA)
         await self._ask(call, stream, understanding.DEADLINE_MS)
         return stream.read(understanding.read_told), stream.usage
 
@@ -180,12 +174,17 @@ def _build_call(request: AnalysisRequest, model: str, depth: Depth) -> Json:
     if len(content) > CACHED_BLOCKS_FROM:
         content[-1]["cache_control"] = {"type": "ephemeral"}
     content.append({"type": "text", "text": last})
+    system = {"type": "text", "text": SYSTEM, "cache_control": {"type": "ephemeral"}}
+    return _message(model, depth, system, content, SCHEMA)
+
+
+def _message(model: str, depth: Depth, system: Json, content: list[Json], schema: Json) -> Json:
     parameters = request_parameters(model, depth)
-    form: Json = {"format": {"type": "json_schema", "schema": SCHEMA}}
+    form: Json = {"format": {"type": "json_schema", "schema": schema}}
     return {
         **parameters,
         "model": model,
-        "system": [{"type": "text", "text": SYSTEM, "cache_control": {"type": "ephemeral"}}],
+        "system": [system],
         "messages": [{"role": "user", "content": content}],
         "output_config": form | parameters.get("output_config", {}),
     }

@@ -71,13 +71,10 @@ class CorrectionDesk:
         evidence: Evidence,
         later: Iterable[str] = (),
     ) -> str:
-        """Why a mistake that the brain claims is not put right; "" when it is to be.
-
-        Args:
-            heard: what was heard of the reply at fault, ``item_id``.
-            later: what was heard of replies after it.
-        """
-        said, correct = self._claims.read(note.what_gpt_said), self._claims.read(note.correct_info)
+        """Why a mistake that the brain claims is not put right; "" when it is to be. ``heard``:
+        of the reply at fault, ``item_id``; ``later``: of replies after it."""
+        read, quoted = self._claims.read, self._claims.in_place(note.what_gpt_said, heard)
+        said, correct = read(quoted), read(note.correct_info)
         if not note.correction_needed or not note.inject_correction:
             return "not_needed"
         if not said.differs_from(correct):

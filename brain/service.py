@@ -32,19 +32,15 @@ KIND_OF_FAILURE = {
     "credentials": "credentials",
     "broken_json": "answers",
 }
-"""Failure code -> the breaker it counts for. What only this request is to blame for (a refusal, an
-answer cut short, and above all a request of ours that the vendor does not take) counts for none."""
+"""Failure code -> the breaker it counts for; what only this request is to blame for has none."""
 OUR_MISTAKE = frozenset({"invalid_request", "credentials"})
 """Codes that no wait mends: told to the operator and to every session."""
 
 
 @dataclass(slots=True)
 class Effectiveness:
-    """Counts of what became of folios, from their outcomes.
-
-    ``in_time``: used at the latest for the turn after their own. ``stale``: gone before they were
-    used, because they came too late or a newer one was there.
-    """
+    """Counts of what became of folios. ``in_time``: used at the latest for the turn after their
+    own; ``stale``: gone before, because they came too late or a newer one was there."""
 
     folios: int = 0
     in_time: int = 0
@@ -78,14 +74,12 @@ class Effectiveness:
 
     def as_json(self) -> dict[str, float]:
         done = max(1, self.folios)
+        same = ("folios", "corrections_made", "corrections_confirmed", "corrections_ignored")
         return {
-            "folios": self.folios,
             "applied_in_time_pct": round(100 * self.in_time / done, 1),
             "stale_pct": round(100 * self.stale / done, 1),
             "usd_per_folio": round(self.usd / done, 6),
-            "corrections_made": self.corrections_made,
-            "corrections_confirmed": self.corrections_confirmed,
-            "corrections_ignored": self.corrections_ignored,
+            **{name: getattr(self, name) for name in same},
         }
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -18,7 +19,7 @@ from brain.analysis import (
     BrainUsage,
     Excerpt,
 )
-from brain.folio import Json
+from brain.folio import Folio, Json
 from brain.service import OUR_MISTAKE, BrainService
 from kb import KnowledgeBase, Passage, UnknownCollection
 from penny.localized import language_of
@@ -80,6 +81,13 @@ class Library:
         # The best, and what stands beside it, not what was merely near.
         return _fit([p for p in found if p.score >= BESIDE or p is found[0]], SPEAKER_CHARS)
 
+    def outdated(self, folios: Iterable[Folio]) -> list[str]:
+        """Ids of folios with a passage that the documents have no more, or have otherwise now."""
+        if self._base is None:
+            return []
+        holds = partial(self._base.holds, self._ref)
+        return [f.id for f in folios if not all(holds(p["id"], p["text"]) for p in f.passages)]
+
     def _whole(self, base: KnowledgeBase, passage: Passage) -> str:
         """A passage's text; of a short one of prose, its neighbours' too, by their headings."""
         text = passage.text or passage.speakable
@@ -116,7 +124,7 @@ class Thinking:
 
     def __init__(self, service: BrainService, profile: BrainProfile, host: BrainHost) -> None:
         self._service, self._profile, self._host = service, profile, host
-        self._library = Library(service.base, profile.ref, profile.language)
+        self.library = Library(service.base, profile.ref, profile.language)
         self._usd = 0.0
         self._out_of_order = ""
         self._warned = False
@@ -131,7 +139,7 @@ class Thinking:
         "review", the "brain", the "speaker"; "kb" where the documents alone answer."""
         with self._search(text, by, item_id) as found:
             passages = self._profile.depth.passages
-            found += await asyncio.to_thread(self._library.search, text, passages, sure=sure)
+            found += await asyncio.to_thread(self.library.search, text, passages, sure=sure)
         return tuple(found)
 
     def search_now(self, text: str, item_id: str) -> tuple[Excerpt, ...]:
@@ -139,7 +147,7 @@ class Thinking:
         where a thread's turn may take ten and an embedder many more."""
         with self._search(text, "facts", item_id) as found:
             passages = self._profile.settings.facts_passages
-            found += self._library.search(text, passages, sure=True, vectors=False)
+            found += self.library.search(text, passages, sure=True, vectors=False)
         return tuple(found)
 
     @contextmanager

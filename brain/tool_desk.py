@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import orjson
@@ -234,9 +234,7 @@ class ActionRunner:
             message = f"the service cannot be reached: {type(error).__name__}"
             raise ActionFailed(message, code="connection") from error
         if status in REDIRECTS:
-            message = (
-                "the service answered with a redirect; write the final address in actions.table"
-            )
+            message = "the service redirects; write its final address in actions.table"
             raise ActionFailed(message, code="http_error", retryable=False)
         if status >= 400:
             said = clean_text(body[:300].decode(errors="replace"))
@@ -291,8 +289,7 @@ def find_callable(target: str) -> Callable[[Json, Json], Any]:
         raise ActionFailed(f"callable '{target}' does not exist", code="callable_failed") from error
     if not callable(function):
         raise ActionFailed(f"'{target}' is not callable", code="callable_failed")
-    found: Callable[[Json, Json], Any] = function
-    return found
+    return cast("Callable[[Json, Json], Any]", function)
 
 
 def _as_object(result: object) -> Json:

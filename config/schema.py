@@ -24,7 +24,14 @@ from config.runpod import PrivacySection, RunpodSection
 from config.sections import AdminSection, WaitingSection
 from config.sign_in import SignInSection
 from config.telephony import TelephonySection
-from config.trust import KeysSection, LimitsSection, RedisSection, ResumeSection, TenantSection
+from config.trust import (
+    KeysSection,
+    LimitsSection,
+    NoiseReduction,
+    RedisSection,
+    ResumeSection,
+    TenantSection,
+)
 from config.webhooks import WebhooksSection
 from config.worker import AUTO, EMBEDDED, Profile, WorkerSection, default_profiles
 from kb import KbSettings
@@ -68,6 +75,9 @@ class SessionSection(Section):
         INSTRUCTIONS,
         max_length=20_000,
         description="system prompt of a session that brings none",
+    )
+    noise_reduction: NoiseReduction | None = Field(
+        None, description="of what is heard: near_field, far_field; null is none"
     )
 
 
@@ -238,6 +248,14 @@ class Config(Section):
         section = self.tenants.get(tenant)
         return section.calls if section is not None else TenantCallsSection()
 
+    def noise_reduction(self, tenant: str) -> dict[str, str] | None:
+        """``audio.input.noise_reduction`` of a tenant's sessions: the vendor's own in EXTERNAL, in
+        private mode what ``worker.hearing.denoise`` makes of it."""
+        section = self.tenants.get(tenant)
+        own = section.noise_reduction if section is not None else None
+        kind = own or self.session.noise_reduction
+        return {"type": kind} if kind else None
+
     def tenant_analysis(self, tenant: str) -> TenantAnalysisSection:
         """How a tenant's calls are analysed, its own settings before those of the house."""
         section, house = self.tenants.get(tenant), self.analysis
@@ -273,8 +291,10 @@ class Config(Section):
         return WorkerSettings(
             choice=self.profile.choice,
             turns=self.worker.turns,
+            hearing=self.worker.hearing,
             deadlines=self.worker.deadlines,
             spoken=self.worker.spoken,
+            asking=self.worker.asking,
             engines=self.profile.over(self.worker.engines),
             library=self._library(),
             models=self.resolve(self.worker.models),

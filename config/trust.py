@@ -14,6 +14,10 @@ from config.crm import CrmSection
 from penny.section import Section
 
 
+NoiseReduction = Literal["near_field", "far_field"]
+"""OpenAI Realtime's names: a microphone at the mouth, or one across the table."""
+
+
 def _check_redis_url(url: str | None) -> str | None:
     if url is None:
         return None
@@ -78,6 +82,9 @@ class TenantSection(Section):
     voices: tuple[str, ...] = Field((), description="voices its sessions may name")
     instructions: str | None = Field(
         None, max_length=20_000, description="system prompt of its sessions"
+    )
+    noise_reduction: NoiseReduction | None = Field(
+        None, description="of what its callers say; null is as session.noise_reduction says"
     )
     own_instructions: bool = Field(True, description="whether a session may bring a system prompt")
     calls: TenantCallsSection = Field(TenantCallsSection(), description="how its calls are kept")

@@ -12,10 +12,12 @@ from typing import Any, Self
 from pydantic import Field, ValidationError, model_validator
 
 from penny.section import Section, key_error
+from runpod_worker.asking_back import AskingSettings
 from runpod_worker.settings import (
     DeadlineSettings,
     EngineChoice,
     EngineSettings,
+    HearingSettings,
     TurnSettings,
 )
 from runpod_worker.spoken_settings import SpokenSettings
@@ -91,8 +93,14 @@ class WorkerSection(Section):
         30.0, ge=0, description="time a session waits for another worker when its own dies"
     )
     turns: TurnSettings = Field(TurnSettings(), description="turn taking")
+    hearing: HearingSettings = Field(
+        HearingSettings(), description="noise taken out of a caller's line"
+    )
     deadlines: DeadlineSettings = Field(DeadlineSettings(), description="how long a stage may take")
     spoken: SpokenSettings = Field(
         SpokenSettings(), description="what Penny says when a stage has no words"
+    )
+    asking: AskingSettings = Field(
+        AskingSettings(), description="asking back about a word heard with doubt"
     )
     engines: EngineSettings = Field(EngineSettings(), description="one per engine")

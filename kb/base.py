@@ -138,6 +138,10 @@ class KnowledgeBase:
         """Return what stands just before and after a passage, under the same headings above."""
         return self.view(passage.ref).beside(passage)
 
+    def holds(self, ref: str, passage_id: str, quoted: str) -> bool:
+        """Whether the documents still have a passage as it was quoted."""
+        return ref in self._collections and self.view(ref).holds(passage_id, quoted)
+
     @property
     def waits(self) -> bool:
         """Whether a search waits for an embedder: one to be made in a thread."""

@@ -54,6 +54,9 @@ class View:
             for text in passage.questions
         ]
         self._read = lru_cache(maxsize=_READY_PASSAGES)(self._read_place)
+        self.holds = lru_cache(maxsize=_READY_PASSAGES)(self._holds_now)
+        """Whether the documents have a passage, by its id, as it is quoted (its text, or with that
+        of its neighbours, cut at the end perhaps)."""
 
     def passage(self, address: tantivy.DocAddress) -> StoredPassage:
         return self._read(address.segment_ord, address.doc)
@@ -76,6 +79,18 @@ class View:
         hits = self.searcher.search(query, limit=limit, count=False).hits
         found = [read_passage(self.searcher, address).passage for _, address in hits]
         return sorted(found, key=lambda each: (each.source, _line(each.position)))
+
+    def _holds_now(self, passage_id: str, quoted: str) -> bool:
+        query = tantivy.Query.term_query(SCHEMA, "id", passage_id, "basic")
+        hits = self.searcher.search(query, limit=1, count=False).hits
+        if not hits:
+            return False
+        passage, quoted = self.passage(hits[0][1]).passage, quoted.removesuffix("…")
+        text = passage.text or passage.speakable
+        if len(quoted) <= len(text):
+            return text.startswith(quoted)
+        near = [each.text for each in self.beside(passage) if not each.fields]
+        return quoted.startswith(text) and all(each in quoted for each in near)
 
     def beside(self, passage: Passage) -> list[Passage]:
         """Return the passages before and after it in its file, under the same headings above."""

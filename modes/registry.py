@@ -57,6 +57,7 @@ def build_modes(
                 http=private,
                 hosts=hosts,
                 detection=config.worker.turns.detection,
+                noise_reduction=config.noise_reduction,
                 excuse=config.worker.spoken.replaced,
                 replace_within_s=config.worker.replace_timeout_s,
                 wait=_wait_settings(config),

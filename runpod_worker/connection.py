@@ -38,6 +38,7 @@ from penny.realtime.core import RealtimeCore
 from penny.realtime.session_config import TRANSCRIPTION
 from penny.realtime.speech import BYTES_PER_MS
 from runpod_worker.answering import AnswerAhead
+from runpod_worker.asking_back import AskingBack
 from runpod_worker.engines.registry import Engines
 from runpod_worker.excuses import MIN_SPEECH_MS, Excuses
 from runpod_worker.filler import Fillers, ThinkingAloud
@@ -86,15 +87,14 @@ class Connection:
         )
         self._apologies = apologies or Fillers(engines.tts, settings.spoken.apologies())
         self._apologised_to: str | None = None
-        self._engines = engines
-        self._settings = settings
+        self._engines, self._settings = engines, settings
         self._penny_events = penny_events
         self._tasks = TaskOwner("connection", self._end_without)
         self._outbound = Outbound(self._tasks, send_event, hang_up)
         self._pacer = Pacer(self._tasks, self._pass_on)
         self._agent = AgentVoice()
         self._session: Json = {}
-        self._language = settings.language
+        self._language, self._heard_language = settings.language, ""
         self._transcripts = Transcripts(
             engines.stt,
             settings.deadlines.stt_ms / 1000,
@@ -104,14 +104,13 @@ class Connection:
             language=lambda: self._heard_language or self._language,
         )
         self._responses: dict[str, asyncio.Task[None]] = {}
-        self._speech_item_id = ""
-        self._idle_timed_out = False
+        self._speech_item_id, self._idle_timed_out = "", False
         self._turn: tuple[int, int] | None = None
         self._house = House(self._send_penny, self._tasks, searches=engines.llm.info.reads)
         self._head = PromptHead(engines.llm, self._house, self._tasks)
         self._llm = AnswerAhead(engines.llm)
         self._beginning: asyncio.Task[None] | None = None
-        self._heard_language = ""
+        self._asking = AskingBack(settings.asking, self._send_penny)
         self._excuses = Excuses(needs_words=not engines.stt.info.closed_set)
         self._silent_ms = 0  # the caller's silence when the last turn was decided
         self._listener = TurnListener(
@@ -124,7 +123,9 @@ class Connection:
             on_turn_decided=self._note_turn,
             on_words_at_pause=self._answer_ahead,
             on_hold=self._note_hold,
+            words=settings.asking.enabled,
             turn=engines.turn,
+            cleaning=engines.cleaning,
         )
 
     # -- life ---------------------------------------------------------------------------------
@@ -320,10 +321,13 @@ class Connection:
     async def _generate(self, request: GenerationRequest) -> None:
         last = request.items[-1] if request.items else {}
         heard = self._transcripts.find(last.get("id", "")) if last.get("role") == "user" else None
+        failure = self._transcripts.find_failure(last.get("id", "")) if heard else None
         self._heard_language = heard.language if heard else ""
         language = self._heard_language or request.language or self._language
         instead = ""
-        if self._excuses.allows(heard):
+        if failure is not None:
+            language = self._language
+        elif self._excuses.allows(heard):
             # Ears that do not trust the words cannot be trusted with their language either.
             language = self._language
             spoken = self._settings.spoken
@@ -334,6 +338,8 @@ class Connection:
         asked = next((i.get("id") for i in request.items[::-1] if i.get("role") == "user"), None)
         # What is generated beside the conversation is the client's own affair.
         is_beside = request.response_id != self._core.active_response_id
+        if not (instead or is_beside or failure):
+            instead, request = self._asking.turn(request, self._transcripts.find, language)
         responder = Responder(
             llm=self._llm,
             tts=self._engines.tts,
@@ -347,7 +353,7 @@ class Connection:
             fillers=self._settings.spoken.fillers.get(language[:2], ()),
         )
         try:
-            await responder.run(request, language=language, instead=instead)
+            await responder.run(request, language=language, instead=instead, failure=failure)
         finally:
             self._house.forget()
         if responder.has_apologised:

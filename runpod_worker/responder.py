@@ -100,11 +100,22 @@ class Responder:
         self._input_tokens = 0
         self._output_tokens = 0
 
-    async def run(self, request: GenerationRequest, *, language: str, instead: str = "") -> None:
+    async def run(
+        self,
+        request: GenerationRequest,
+        *,
+        language: str,
+        instead: str = "",
+        failure: EngineError | None = None,
+    ) -> None:
         """Answer; report exactly one GenerationDone or GenerationFailed unless cancelled.
 
-        ``instead``: a fixed sentence to say without asking the LLM.
+        ``instead``: a fixed sentence to say without asking the LLM. ``failure``: why there is
+        nothing to answer to; it is told as one of the answer's own.
         """
+        if failure is not None:
+            await self._fail(request, failure, language)
+            return
         verbatim = instead or str(request.metadata.get("penny_say") or "")
         self._count_input(request)
         try:

@@ -3,7 +3,8 @@
 Routes:
     GET /v1/realtime   WebSocket, OpenAI Realtime GA (``?penny_events=1`` adds ``penny.*``)
     GET /v1/info       what the engines are and what they cannot do
-    GET /health        as /healthz, and whether Triton or the local model transcribes now
+    GET /health        as /healthz, and whether Triton or the local model transcribes now,
+                       and how many calls are cleaned, left raw for want of time, or broke off
     GET /healthz       200 when it can take a session, 503 when full or closing
 """
 
@@ -153,6 +154,11 @@ class Worker:
         told: Json = {"status": "full" if full else "healthy", "triton_mode": False}
         if isinstance(stt, BehindServer):
             told |= {"triton_mode": stt.is_well(), "triton_url": stt.url}
+        budget = self._engines.budget
+        if budget.ms_per_s:
+            told["cleaned_calls"] = {
+                name: getattr(budget, name) for name in ("active", "bypassed", "failed")
+            }
         return web.json_response(told, status=503 if full else 200)
 
     async def _realtime(self, request: web.Request) -> web.StreamResponse:

@@ -14,6 +14,7 @@ from pydantic import Field
 from kb.settings import KbSection
 from penny.section import Section
 from penny.tracing.settings import TracingSettings
+from runpod_worker.asking_back import AskingSettings
 from runpod_worker.spoken_settings import SpokenSettings
 
 
@@ -59,6 +60,25 @@ class TurnSettings(Section):
     def pre_roll_ms(self) -> int:
         """Audio to keep so that an onset confirmed late still has its padded beginning."""
         return self.prefix_padding_ms + self.min_speech_ms + 500
+
+
+class HearingSettings(Section):
+    """``worker.hearing``: noise and other talkers taken out of a caller's line."""
+
+    gate: Literal["none", "auto", "hush"] = Field(
+        "auto", description="what the VAD hears of a loud line: raw, or by Hush; auto where it is"
+    )
+    denoise: Literal["never", "asked", "noisy", "always"] = Field(
+        "asked",
+        description="DeepFilterNet 3 before speech to text: asked by a session's noise_reduction, "
+        "noisy by measure",
+    )
+    noisy_below_db: float = Field(
+        5.0, ge=-10, le=40, description="a caller's voice beside what is around, for noisy"
+    )
+    cpu_ms_per_s: float = Field(
+        400.0, ge=0, le=1000, description="of one core, for all calls; those beyond stay raw"
+    )
 
 
 class DeadlineSettings(Section):
@@ -304,8 +324,10 @@ class WorkerSettings(Section):
 
     choice: EngineChoice = EngineChoice()
     turns: TurnSettings = TurnSettings()
+    hearing: HearingSettings = HearingSettings()
     deadlines: DeadlineSettings = DeadlineSettings()
     spoken: SpokenSettings = SpokenSettings()
+    asking: AskingSettings = AskingSettings()
     engines: EngineSettings = EngineSettings()
     library: KbSection = KbSection(embedding="none")
     models: Path = Path("var/models")

@@ -40,7 +40,7 @@ class SpokenSettings(Section):
         description="said, in turn, while an answer is slow",
     )
     filler_after_ms: int = Field(
-        2000,
+        1800,
         ge=0,
         le=30_000,
         description="silence after the caller's last word before a filler; 0 says none",

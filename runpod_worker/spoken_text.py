@@ -16,6 +16,7 @@ from runpod_worker.spoken.scanner import scan
 _KINDS = {"es": spanish.KINDS, "en": english.KINDS}
 # Letters that a pattern takes for i, s or k and that no table knows.
 _ALIKE = str.maketrans({"İ": "I", "ı": "i", "ſ": "s", "\u212a": "K"})
+_DECIMAL_APOSTROPHE = re.compile(r"(?<=\d)['’](?=\d{1,2}(?!\d|\w|\s?[\"″”]))")
 _SPACES = re.compile(r"[ \t\u00a0\u202f]{2,}")
 _SPACE_BEFORE_MARK = re.compile(r"\s+([,.;:!?])(?=\s|$)")
 
@@ -24,6 +25,8 @@ def write_for_speech(text: str, language: str) -> str:
     """``text`` as it should be read aloud in ``language``, a BCP 47 tag ("" is Spanish)."""
     speech = language.lower()[:2] or "es"
     plain = flatten(text, speech)
+    if speech == "es":
+        plain = _DECIMAL_APOSTROPHE.sub(",", plain)
     kinds = _KINDS.get(speech)
     said = scan(plain.translate(_ALIKE), kinds) if kinds is not None else plain
     if said == text:

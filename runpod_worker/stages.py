@@ -137,11 +137,14 @@ class SttOptions:
     """How an utterance is to be transcribed.
 
     ``language`` None means detect; ``prompt`` and ``hot_words`` serve engines that use them.
+    ``words``: whether each word's place and confidence are wanted, where an engine has to work
+    for them.
     """
 
     language: str | None = None
     prompt: str = ""
     hot_words: tuple[str, ...] = ()
+    words: bool = False
 
 
 class Utterance(Protocol):

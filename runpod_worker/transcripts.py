@@ -23,6 +23,8 @@ FLIP_PROBABILITY = 0.7
 REMEMBERED = 64
 """Finished transcripts whose language and trust are kept for answers that come late."""
 
+_FAULT = EngineError("the stt stage had a fault", stage="stt", code="engine_failed")
+
 
 class Transcripts:
     """Finishes utterances; an answer waits here for the words it answers to.
@@ -52,7 +54,7 @@ class Transcripts:
         self._spawn = spawn
         self._language = language
         self._coming: dict[str, asyncio.Future[None]] = {}
-        self._known: dict[str, Transcript] = {}
+        self._known: dict[str, tuple[Transcript, EngineError | None]] = {}
 
     def expect(self, item_id: str) -> None:
         """From now on ``wait`` waits for this item."""
@@ -78,10 +80,17 @@ class Transcripts:
 
     def find(self, item_id: str) -> Transcript | None:
         """A finished transcript that is still remembered."""
-        return self._known.get(item_id)
+        known = self._known.get(item_id)
+        return known[0] if known else None
+
+    def find_failure(self, item_id: str) -> EngineError | None:
+        """Why a remembered item has no transcript; None where it has one."""
+        known = self._known.get(item_id)
+        return known[1] if known else None
 
     async def _finish(self, item_id: str, utterance: Utterance, audio_ms: int) -> None:
         transcript = Transcript("", "", understood=False)
+        failure: EngineError | None = None
         try:
             transcript = self._settle(await self._read(utterance), audio_ms)
             self._announce(item_id, transcript)
@@ -93,14 +102,16 @@ class Transcripts:
                 TranscriptDone(item_id, transcript.text, audio_ms, tokens, transcript.language)
             )
         except EngineError as error:
+            failure = error
             log.exception("transcription_failed", code=error.code)
             self._report(TranscriptFailed(item_id, error.code, error.told))
         except Exception:
+            failure = _FAULT
             # The fault is the owner's to log; the caller's turn must not wait for ever.
-            self._report(TranscriptFailed(item_id, "engine_failed", "the stt stage had a fault"))
+            self._report(TranscriptFailed(item_id, _FAULT.code, _FAULT.told))
             raise
         finally:
-            self._remember(item_id, transcript)
+            self._remember(item_id, transcript, failure)
 
     def _settle(self, transcript: Transcript, audio_ms: int) -> Transcript:
         """The transcript in the language spoken so far, unless enough speech tells another;
@@ -128,8 +139,10 @@ class Transcripts:
                 code="stt_timeout",
             ) from None
 
-    def _remember(self, item_id: str, transcript: Transcript) -> None:
-        self._known[item_id] = transcript
+    def _remember(
+        self, item_id: str, transcript: Transcript, failure: EngineError | None = None
+    ) -> None:
+        self._known[item_id] = transcript, failure
         if len(self._known) > REMEMBERED:
             del self._known[next(iter(self._known))]
         coming = self._coming.pop(item_id, None)

@@ -142,12 +142,15 @@ class CallAssembly:
             "create_response": True,
             "interrupt_response": True,
         }
+        heard: Json = {"turn_detection": detection, "transcription": transcription}
+        if noise := self._config.noise_reduction(self._spec.tenant):
+            heard["noise_reduction"] = noise
         session: Json = {
             "output_modalities": ["audio"],
             "tools": [],
             "truncation": {"type": "retention_ratio", "retention_ratio": 0.8},
             "audio": {
-                "input": {"turn_detection": detection, "transcription": transcription},
+                "input": heard,
                 "output": {"voice": self._spec.voice or self._section.portavoz_voice},
             },
         }

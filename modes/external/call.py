@@ -65,7 +65,7 @@ class ExternalCall:
             "apply": partial(line.do, "change"),
             "abandon": line.abandon,
             "run": host.run,
-            "look_up": lambda turn: self._happened.appendleft(("facts", host.find(turn))),
+            "look_up": lambda turn: self._happened.append(("facts", host.find(turn))),
             **{each: partial(host.observe, each) for each in get_args(Observed)},
             "refusal": self._refusal,
             "not_understood": self._not_understood,

@@ -75,13 +75,8 @@ class _Pending:
 
 
 class DeclaredContext:
-    """The context of one call.
-
-    Args:
-        base: the speaker's own instructions. rules: Penny's standing ones behind them.
-        choose: the policy over the diff.
-        new_id: makes the ids of steps.
-    """
+    """The context of one call. ``base``: the speaker's own instructions; ``rules``: Penny's
+    standing ones behind them; ``choose``: the policy over the diff."""
 
     def __init__(self, base: str, rules: str, choose: Choose, new_id: Callable[[str], str]) -> None:
         self.base = base

@@ -29,13 +29,9 @@ _SERVER_ONLY = frozenset({"object", "status"})
 
 @dataclass(slots=True)
 class ConversationItem:
-    """One item of the conversation.
-
-    Args:
-        is_hidden: a call of one of Penny's own tools or its output: the caller's side sees neither.
-        is_known_as_text: the present upstream did not hear or speak it, it was seeded with it.
-        from_ms, until_ms: of a user's item, where its audio lies on the kept audio's scale.
-    """
+    """One item of the conversation. ``is_hidden``: a call of one of Penny's own tools or its
+    output: the caller's side sees neither; ``is_known_as_text``: the present upstream was seeded
+    with it; ``from_ms``, ``until_ms``: where a user's audio lies on the kept audio's scale."""
 
     id: str
     role: Role

@@ -47,12 +47,8 @@ def pending_output(language: str) -> str:
 
 
 class CallHost:
-    """The brain's (``BrainHost``) and the tools' side of one call.
-
-    Args:
-        session: what an action is told of the call (``language`` …).
-        counts: of actions by status.
-    """
+    """The brain's (``BrainHost``) and the tools' side of one call. ``session``: what an action is
+    told of the call (``language`` …); ``counts``: of actions by status."""
 
     happen: Callable[[What, Any], None]
     """Takes an event of the call's reducer."""

@@ -70,13 +70,9 @@ class _Sink:
 
 
 class Line:
-    """Owns the current upstream and everything that reads from it.
-
-    Args:
-        open_next: opens an upstream with a session and a seed.
-        open_fallback: None where a dead speaker ends the session.
-        wall_clock: Unix time in seconds, in which providers tell when a session expires.
-    """
+    """Owns the current upstream and everything that reads from it. ``open_fallback``: None where a
+    dead speaker ends the session; ``wall_clock``: Unix time in seconds, in which providers tell
+    when a session expires."""
 
     host: LineHost
 
@@ -113,8 +109,7 @@ class Line:
             self.current.start(_Sink(self, self.current))
 
     async def _open(self, opening: Open) -> tuple[UpstreamSpeaker, list[Json]]:
-        """An upstream with the session and the conversation as of now, and what it was seeded
-        with. Raises ModeUnavailable."""
+        """An upstream with the conversation as of now, and its seed. Raises ModeUnavailable."""
         state = self.host.state
         session = {**state.view.session, "instructions": state.context.render(())}
         seed = state.conversation.seed(self._clock())

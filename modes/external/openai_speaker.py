@@ -155,7 +155,7 @@ class RealtimeUpstream(Translator):
             self._delete(self._notes.pop(step.folios[0], ""), step.id)
 
     def seed(self, item: Json) -> None:
-        """Add an item that the conversation already has; its events are reported to no listener."""
+        """Its events are reported to no listener."""
         if item["id"] in self._quiet:
             self._delete(item["id"], "")
         if item.get("content") != []:

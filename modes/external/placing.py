@@ -32,11 +32,8 @@ def count_tokens(text: str) -> int:
 @dataclass(slots=True)
 class Placer:
     """How each folio of one call is placed, and the length of its history as usage tells it.
-
-    Args:
-        prices: None where the server bills nothing.
-        cached_share: of what could have come from the cache, what did; 1 until measured.
-    """
+    ``prices``: None where the server bills nothing; ``cached_share``: of what could have come from
+    the cache, what did; 1 until measured."""
 
     policy: Policy
     prices: TokenPrices | None

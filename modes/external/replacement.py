@@ -9,18 +9,13 @@ from typing import Any
 
 Json = dict[str, Any]
 
-
 EXPIRY_LEAD_S = 180.0
-"""A planned replacement begins so long before the provider's own end: time to open the next one
-and to find a quiet moment. Of a shorter life it is half."""
+"""A planned replacement begins so long before the provider's own end; of a shorter life, half."""
 
 
 def plan_replacement(max_age_s: float, left_s: float | None) -> tuple[float, str]:
-    """In how many seconds a new upstream is to be replaced, and why.
-
-    Args:
-        left_s: until its provider ends it; None where it does not tell.
-    """
+    """In how many seconds a new upstream is to be replaced, and why. ``left_s``: until its
+    provider ends it; None where it does not tell."""
     if left_s is None:
         return max_age_s, "age"
     due_s = left_s - min(EXPIRY_LEAD_S, left_s / 2)
@@ -44,11 +39,8 @@ class KeptAudio:
             self._chunks.popleft()
 
     def since(self, from_ms: float, between: Iterable[tuple[float, Json]] = ()) -> Iterator[Json]:
-        """Client events that have another upstream hear it from ``from_ms`` on.
-
-        Args:
-            between: (position, event) of what stands in it, in order.
-        """
+        """Client events that have another upstream hear it from ``from_ms`` on; ``between``:
+        (position, event) of what stands in it, in order."""
         requests = deque(between)
         for end_ms, chunk in self._chunks:
             while requests and requests[0][0] < end_ms:

@@ -1,7 +1,7 @@
 """One response at a time: when ``response.create`` goes out, and what ends a response. Pure.
 
-Servers refuse a second response while one is active, and a creation right behind a cancellation: it
-is *requested* when it is asked for, and what else is wished for waits. Each phase has its watchdog.
+Servers refuse a second response while one is active, and one right behind a cancellation: what else
+is wished for waits. Each phase has its watchdog.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ REQUEST_S = 5.0
 """A request that is neither confirmed nor refused in this time is made again."""
 STALL_S = 12.0
 """A response without any event for this long is cancelled; models that reason take 2.5 s."""
+END_S = 5.0
+"""The same of one whose items are all done: its end follows at once, or was lost."""
 CANCEL_S = 3.0
 ANSWER_S = 4.0
-"""A turn that the server should answer by itself is asked for after this."""
+"""A turn that the server should answer itself is asked for after this."""
 RETRY_S = 1.0
 MOST_REFUSALS = 4
-ACTIVE = "conversation_already_has_active_response"
-NOT_ACTIVE = "response_cancel_not_active"
+ACTIVE, NOT_ACTIVE = "conversation_already_has_active_response", "response_cancel_not_active"
 
 
 def settle(s: CallState) -> None:
@@ -67,7 +68,7 @@ def _ask_next(s: CallState) -> None:
 
 
 def create(s: CallState, event: Json) -> Wish | None:
-    """The caller's side asks for a response; returns the wish, None where it is refused."""
+    """The caller's side asks for a response; None where it is refused."""
     if s.slot.phase in ("requested", "active") or s.waiting or "client" in s.wishes:
         _refuse(s, event, ACTIVE, "Conversation already has an active response")
         return None
@@ -140,8 +141,8 @@ def created(s: CallState, event: Json) -> Json | None:
 
 
 def show(s: CallState, event: Json) -> None:
-    """Before the first event of a response that shows, tell that it began. One that only calls
-    Penny's own tools does not show: a client would take its end for that of the answer."""
+    """Tell that a response began, before its first event that shows. One that only calls Penny's
+    own tools does not: a client would take its end for the answer's."""
     if s.slot.untold is not None and event.get("response_id") == s.slot.response_id:
         s.do("tell", s.slot.untold)
         s.slot.untold = None
@@ -179,7 +180,6 @@ def done(s: CallState, event: Json) -> Json | None:
     if slot.is_forced:
         owe(s, slot)
     elif response.get("status") == "failed" and s.retried != s.conversation.newest_turn_id():
-        # Too busy, or broken: once more.
         s.retried = s.conversation.newest_turn_id()
         owe(s, slot)
         s.set_due("retry", RETRY_S)
@@ -217,7 +217,7 @@ def error(s: CallState, event: Json) -> Json | None:
         return event
     elif slot.phase == "cancelling":
         closing.close(s)  # it has ended, and its end was lost
-        if slot.is_forced:
+        if slot.is_forced and not slot.is_whole:
             owe(s, slot)
     return None
 
@@ -272,13 +272,13 @@ def _unanswered(s: CallState) -> None:
 def _watch(s: CallState) -> None:
     s.slot.heard_from_s = s.now_s
     if s.able is None or not s.able.answers_by_itself:
-        s.set_due("stall", STALL_S, _stalled)
+        s.set_due("stall", END_S, _stalled)
 
 
 def _stalled(s: CallState) -> None:
-    left_s = s.slot.heard_from_s + STALL_S - s.now_s
+    left_s = s.slot.heard_from_s + (END_S if s.slot.is_whole else STALL_S) - s.now_s
     if left_s > 0:
-        s.set_due("stall", left_s, _stalled)
+        s.set_due("stall", min(left_s, END_S), _stalled)
     elif s.slot.phase == "active":
         s.slot.is_forced = True
         _cancel_active(s)

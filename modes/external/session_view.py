@@ -19,14 +19,9 @@ Json = dict[str, Any]
 
 
 class SessionView:
-    """The session of one call.
-
-    Args:
-        tools: Penny's own function tools.
-        answers_turns: whether Penny creates the responses to spoken turns.
-        transcription: what Penny asks for, whether the caller's side needs the words or not.
-        shows_words: whether the caller's side gets transcription events from the start.
-    """
+    """The session of one call. ``tools``: Penny's own; ``answers_turns``: whether Penny creates
+    the responses to spoken turns; ``transcription``: what it asks for, whether the caller's side
+    needs the words or not; ``shows_words``: whether that side gets them from the start."""
 
     def __init__(
         self,

@@ -97,6 +97,11 @@ class Slot:
     untold: Json | None = None
     """Its ``response.created``, until something of it shows."""
 
+    @property
+    def is_whole(self) -> bool:
+        """It has said something, and all that began in it is done: only its end is to come."""
+        return not self.items and any(raw["type"] == "message" for raw in self.output)
+
 
 @dataclass(slots=True)
 class Batch:

@@ -74,6 +74,7 @@ class SelfHostedMode:
         http: aiohttp.ClientSession | None = None,
         hosts: AllowList | None = None,
         detection: str = "semantic_vad",
+        noise_reduction: Callable[[str], Json | None] = lambda _tenant: None,
         wait: WaitSettings | None = None,
         bills: bool = False,
         canary: Canary | None = None,
@@ -89,6 +90,7 @@ class SelfHostedMode:
         self._live: WeakValueDictionary[str, PrivateSpeaker] = WeakValueDictionary()
         self.hosts = hosts
         self._detection = detection
+        self._noise_reduction = noise_reduction
         self._http = http
         self._excuse = excuse
         self._recorded: dict[Key, Excuse] = {}
@@ -104,6 +106,9 @@ class SelfHostedMode:
         await self.source.start()
         if self._canary is not None:
             self._canary.start()
+
+    def _session(self, spec: SessionSpec) -> Json:
+        return _session(spec, self._detection, self._noise_reduction(spec.tenant))
 
     def spent_usd(self, session_id: str) -> float | None:
         """Cost of this session's workers so far, in US dollars; None where none is billed."""
@@ -148,7 +153,7 @@ class SelfHostedMode:
         teller: Teller,
     ) -> WaitingSpeaker:
         try:
-            session = WaitingSession(_session(spec, self._detection), spec.session)
+            session = WaitingSession(self._session(spec), spec.session)
         except ValueError as error:
             raise ModeUnavailable(
                 f"the session was refused: {error}", remedy="correct the field it names"
@@ -211,9 +216,7 @@ class SelfHostedMode:
             "capabilities": self._capabilities,
         }
         try:
-            return await open_on(
-                place.connection, _session(spec, self._detection), spec, info
-            ), place
+            return await open_on(place.connection, self._session(spec), spec, info), place
         except BaseException:
             await place.release()
             raise
@@ -251,7 +254,7 @@ def _is_to_move(opening: asyncio.Future[Speaker], spec: SessionSpec) -> bool:
     return is_late and spec.elsewhere is not None
 
 
-def _session(spec: SessionSpec, detection: str) -> Json:
+def _session(spec: SessionSpec, detection: str, noise_reduction: Json | None) -> Json:
     """The Realtime session of a private call. Without a language the ears find it out."""
     if spec.kind == TRANSCRIPTION:
         return {"penny_language": spec.language}
@@ -263,6 +266,9 @@ def _session(spec: SessionSpec, detection: str) -> Json:
             transcription["language"] = spec.fixed_language
         heard = {"transcription": transcription, "turn_detection": {"type": detection}}
         session["audio"] = {"input": heard}
+    if noise_reduction:
+        heard = session.setdefault("audio", {}).setdefault("input", {})
+        heard["noise_reduction"] = noise_reduction
     if spec.voice:
         session.setdefault("audio", {})["output"] = {"voice": spec.voice}
     return session

@@ -18,14 +18,17 @@ from stdnum.es import dni, nie
 
 from penny.analysis.said_dates import read_dates
 from penny.analysis.said_names import read_names
+from penny.analysis.said_times import read_times
 from penny.analysis.words import plain
 from penny.calls.numbers import Number, read_numbers
 
 
-Kind = Literal["phone", "id", "iban", "email", "money", "date", "name", "number"]
+Kind = Literal["phone", "id", "iban", "email", "money", "date", "time", "name", "number"]
 
 LEAST_DIGITS = 4
-"""Of a contract's, an order's or a case's number."""
+"""Of a contract's, an order's or a case's number; one less where it is named so."""
+MOST_DIGITS = 12
+"""Of such a number: longer ones are cards, which are masked, or nothing that is known."""
 _LETTERS = {
     "a": "a", "be": "b", "ce": "c", "de": "d", "e": "e", "efe": "f", "ge": "g", "hache": "h",
     "i": "i", "jota": "j", "ka": "k", "ca": "k", "ele": "l", "eme": "m", "ene": "n", "o": "o",
@@ -36,7 +39,7 @@ _LETTERS = {
 _LETTER = "|".join(sorted(_LETTERS, key=len, reverse=True))
 _BEFORE_ID = re.compile(rf"\b({_LETTER}|[xyz])[\s,-]*$")
 _AFTER_ID = re.compile(rf"^[\s,-]*(?:(?:con|y)\s+)?(?:la\s+)?(?:letra\s+)?({_LETTER}|[a-z])\b")
-_COUNTRY = re.compile(r"\b(?:es|e\s+ese|españa)[\s,-]*$")
+_COUNTRY = re.compile(r"\b(?:es|(?:e|es)\s+ese|ese|espa[nñ]a)[\s,-]*$")
 _APART = re.compile(r"[\s,.-]*")
 _WRITTEN_ID = re.compile(r"\b[XYZxyz]?-?\d{7,8}-?[A-Za-z]\b")
 _WRITTEN_IBAN = re.compile(r"\b[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]{2,4}){3,8}\b")
@@ -52,10 +55,21 @@ _WITH = re.compile(r"\s*(?:con|y|coma|and|point)\s+", re.IGNORECASE)
 _HALF = re.compile(rf"\bmedio\s+(?:{_COINS})(?!\w)", re.IGNORECASE)
 _AND_HALF = re.compile(r"^\s+y\s+medio\b", re.IGNORECASE)
 _AT = re.compile(r"\b(?:arroba|at)\b", re.IGNORECASE)
-_SIGNS = {"punto": ".", "dot": ".", "guion bajo": "_", "guion": "-", "underscore": "_", "dash": "-"}
+_SIGNS = {"punto": ".", "dot": ".", "guion": "-", "underscore": "_", "dash": "-"}
+_LOW_LINE = re.compile(r"\b(?:guion|barra)\s+baj[oa]\b|\bsubguion\b")
+_PRICE = re.compile(
+    r"\b(?:cobra(?:do|ron|n)?|cuestan?|costaba|pago|pague|pagar|pagando|precio|importe|cuota"
+    r"|vale|sale|debo|recibo|total|son)(?:\s+(?:es|por|de|a|en|unos|la|el|me|que|eran?))*\s+$"
+)
+_NAMED = re.compile(
+    r"\b(?:contador|lectura|expediente|contrato|pedido|referencia|incidencia|caso|siniestro"
+    r"|poliza|cliente|reserva|codigo|ticket|albaran|abonado|solicitud|numero)"
+    r"(?:\s+(?:numero|marca|es|el|la|de|son|pone|dice))*[\s,:]+$"
+)
 _NO_LOCAL_WORDS = (
     "a al apunte apuntar correo correos cuenta de deletreo dejo del direccion e el"
-    " electronico email en enviemelo envie es esta la le lo mail mandan mandelo manden me mi"
+    " anota anote apunta electronico email en enviemelo envie es esta la le lo mail mandan"
+    " mandalo mandelo manden me mi pon ponga"
     " mis nuevo nueva para por que siempre sigue su un una y is my the to jefe email: mail:"
 )
 _NO_LOCAL = frozenset(_NO_LOCAL_WORDS.split())
@@ -83,17 +97,21 @@ def find_entities(text: str, country: str = "ES") -> list[Entity]:
     """
     found: list[Entity] = []
     runs = list(_runs(text))
+    wrong = list(_wrong_identities(text, runs))
     for finder in (
         lambda: _emails(text),
         lambda: _identities(text, runs),
         lambda: _phones(text, runs, country),
         lambda: _money(text),
         lambda: [Entity("date", *each) for each in read_dates(text)],
+        lambda: [Entity("time", *each) for each in read_times(text)],
         lambda: _numbers(text, runs),
         lambda: [Entity("name", *each) for each in read_names(text)],
     ):
         for each in finder():
-            if not any(each.start < other.end and other.start < each.end for other in found):
+            spans = [(other.start, other.end) for other in found]
+            spans += wrong if each.kind == "number" else []
+            if not any(each.start < end and start < each.end for start, end in spans):
                 found.append(each)
     return sorted(found, key=lambda each: each.start)
 
@@ -154,6 +172,24 @@ def _identities(text: str, runs: list[_Run]) -> Iterator[Entity]:
             number = _LETTERS.get(first.group(1), first.group(1)).upper() + run.digits + letter
             if nie.is_valid(number):
                 yield Entity("id", number, first.start(), run.end + last.end())
+
+
+_SHORT_WORDS = frozenset("aeoyu")
+
+
+def _wrong_identities(text: str, runs: list[_Run]) -> Iterator[tuple[int, int]]:
+    """Where what is shaped like an identity number stands, right or wrong: a wrong one is none,
+    and no contract's number either."""
+    for found in _WRITTEN_ID.finditer(text):
+        yield found.span()
+    folded = plain(text)
+    for run in runs:
+        last = _AFTER_ID.match(folded[run.end :])
+        if last is None or (last.group(1) in _SHORT_WORDS and "letra" not in last.group()):
+            continue
+        is_foreign = _BEFORE_ID.search(folded[: run.start]) is not None
+        if len(run.digits) == 8 or (len(run.digits) == 7 and is_foreign):
+            yield run.start, run.end
 
 
 def _phones(text: str, runs: list[_Run], country: str) -> Iterator[Entity]:
@@ -230,7 +266,7 @@ def _written(spoken: str) -> str:
     for number in read_numbers(spoken):
         text += f"{spoken[at : number.start]} {number.digits} "
         at = number.end
-    words = plain(text + spoken[at:]).replace("guion bajo", "_").split()
+    words = _LOW_LINE.sub("_", plain(text + spoken[at:])).split()
     letters = sum(word in _LETTERS and len(word) > 1 for word in words)
     is_spelled = letters > 1 or any(w in ("punto", "dot") for w in words)
     told = (
@@ -266,6 +302,16 @@ def _money(text: str) -> Iterator[Entity]:
             yield Entity(
                 "money", f"{number.value / 100:.2f}", number.start, number.end + alone.end()
             )
+    yield from _prices(text)
+
+
+def _prices(text: str) -> Iterator[Entity]:
+    """Amounts without their coin: "me han cobrado cuarenta y nueve noventa"."""
+    for run in _runs(text):
+        if len(run.parts) == 2 and _PRICE.search(plain(text[: run.start])):
+            whole, cents = run.parts
+            if whole.value < 1000 and len(cents.digits) == 2 and not whole.digits.startswith("0"):
+                yield Entity("money", f"{whole.value}.{cents.digits}", run.start, run.end)
 
 
 def _cents(text: str, end: int, follows: Number | None) -> tuple[float, int]:
@@ -282,8 +328,10 @@ def _cents(text: str, end: int, follows: Number | None) -> tuple[float, int]:
 
 
 def _numbers(text: str, runs: list[_Run]) -> Iterator[Entity]:
+    folded = plain(text)
     for run in runs:
-        is_long = LEAST_DIGITS <= len(run.digits) <= 20
-        is_told = len(run.parts) > 1 or text[run.start : run.end].isdigit()
+        is_named = _NAMED.search(folded[: run.start]) is not None
+        is_long = LEAST_DIGITS - is_named <= len(run.digits) <= MOST_DIGITS
+        is_told = is_named or len(run.parts) > 1 or text[run.start : run.end].isdigit()
         if is_long and is_told and not _COIN.match(text[run.end :]):
             yield Entity("number", run.digits, run.start, run.end)

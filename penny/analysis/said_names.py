@@ -14,8 +14,8 @@ _SURE = (
     r"|nombre del titular es|pregunte por|pregunten por"
 )
 _MAYBE = (
-    r"soy|habla(?: con)?|le atiende|titular es|compañer[oa]|don|doña|señor(?:a|ita)?|sr|sra"
-    r"|dígale a|this is|i am|i'm|hijo|hija|marido|mujer"
+    r"soy|habla(?: usted)?(?: con)?|le atiende|titular es|compañer[oa]|don|doña|señor(?:a|ita)?|sr"
+    r"|sra|dígale a|this is|i am|i'm|hijo|hija|marido|mujer"
 )
 _CUE = re.compile(rf"\b(?:(?P<sure>{_SURE})|(?:{_MAYBE}))[\s,.]+", re.IGNORECASE)
 _TITLE = re.compile(r"(?:el|la|don|doña|señor(?:a|ita)?|sr\.?|sra\.?)\s+", re.IGNORECASE)

@@ -24,7 +24,7 @@ from penny.analysis.words import plain
 
 Level = Literal["very_negative", "negative", "neutral", "positive", "very_positive"]
 LEVELS: tuple[Level, ...] = ("very_negative", "negative", "neutral", "positive", "very_positive")
-VERSION = 1
+VERSION = 2
 BACK = 3
 """Words before one that may turn it round."""
 CUES_WEIGHT = 0.45

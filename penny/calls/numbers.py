@@ -38,6 +38,7 @@ _WIDTHS = {
     **dict.fromkeys(_HUNDREDS.split(), (3, 2)),
     "mil": (4, 3),
     "thousand": (4, 3),
+    **dict.fromkeys(("millon", "millones", "million"), (7, 6)),
 }
 """Digits of a word that stands for a number, and of what may still belong to the same number."""
 _TIMES = {"doble": 2, "double": 2, "triple": 3}
@@ -68,6 +69,7 @@ def read_words(text: str) -> Iterator[Word]:
     """The words of a text, in order."""
     room = times = 0  # digits that a next word may add to the same number; how often it is said
     before = ""  # the number that comes right before
+    is_wide = False  # it has millions: what follows fills their places
     for found in _WORD.finditer(text):
         word = found.group()
         plain = unicodedata.normalize("NFKD", word.lower()).encode("ascii", "ignore").decode()
@@ -83,16 +85,22 @@ def read_words(text: str) -> Iterator[Word]:
             continue
         width, more = (len(word), 0) if word.isdigit() else _WIDTHS.get(plain, (0, 0))
         if not width or (plain == "ciento" and text[: found.start()].lower().endswith("por ")):
-            room, times, before = 0, 0, ""
+            room, times, before, is_wide = 0, 0, "", False
             yield Word(*place)
             continue
         is_scale = plain in _SCALES and before != ""  # "dos mil", "one hundred"
-        digits = width - 1 if is_scale else 0 if width <= room else width
+        goes_on = 0 < width <= room and plain not in _ZEROS  # "cuarenta cero" are two
+        is_wide = is_wide and (goes_on or is_scale)
+        digits = 0 if goes_on or (is_scale and is_wide) else width - 1 if is_scale else width
+        is_wide = is_wide or width == MILLIONS
         yield Word(*place, is_number=True, digits=digits * (times or 1))
         room, times, before = more, 0, plain
 
 
-_SCALES = frozenset({"mil", "thousand", "hundred"})
+MILLIONS = 7
+"""Digits of a million."""
+_SCALES = frozenset({"mil", "thousand", "hundred", "millon", "millones", "million"})
+_ZEROS = frozenset({"cero", "zero", "oh"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +160,13 @@ def read_numbers(text: str) -> Iterator[Number]:
         if not plain_digits:
             value = value_of(word.plain)
             if is_scale:
-                part *= value
-                total, part = (total + part, 0) if value == 1000 else (total, part)
+                part *= value if value < MILLION else 1
+                total, part = (total + part, 0) if value >= 1000 else (total, part)
+                total *= value if value == MILLION else 1
             elif times > 1:
                 plain_digits = str(value) * times
-            elif value == 1000:
-                total += 1000
+            elif value >= 1000:
+                total += value
             else:
                 part += value
     if is_open:
@@ -169,9 +178,13 @@ def value_of(plain: str) -> int:
     return _VALUES[plain]
 
 
+MILLION = 1_000_000
+
+
 def _values() -> dict[str, int]:
     first = ["cero", "uno", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve"]
     values: dict[str, int] = {"un": 1, "una": 1, "zero": 0, "mil": 1000, "thousand": 1000}
+    values |= dict.fromkeys(("millon", "millones", "million"), MILLION)
     values |= {word: at for at, word in enumerate(first)}
     values |= {word: at for at, word in enumerate(_UNITS.split()[-10:])}
     spanish, english = _TEENS.split(" nineteen")[0], "ten eleven twelve thirteen fourteen fifteen"

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -65,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     natural = describe_natural(asked, os.environ)
     if arguments.json:
         told = {**found.as_json(), "profile": config.penny.profile, "natural": natural}
+        told["cleaners"] = list(describe_cleaners(config))
         print(json.dumps(told, ensure_ascii=False, default=str))
     else:
         _print(found, config, natural, Console(highlight=False))
@@ -94,6 +96,14 @@ async def _load_engines(config: Config) -> tuple[list[Engine], str | None]:
         await engines.aclose()
 
 
+def describe_cleaners(config: Config) -> Iterator[str]:
+    """What can clean a caller's sound here, and what it costs; a line for each."""
+    from runpod_worker.cleaning.loading import describe
+
+    settings = config.worker_settings()
+    return describe(settings.hearing, settings.models)
+
+
 def _report_errors(failure: ConfigErrors, *, as_json: bool) -> None:
     if as_json:
         errors = [
@@ -113,6 +123,8 @@ def _print(found: Examination, config: Config, natural: str, console: Console) -
     if found.engines:
         console.print(_engine_table(found, config.penny.profile))
         console.print(f"Profile natural: {escape(natural)}", soft_wrap=True)
+        for cleaner in describe_cleaners(config):
+            console.print(f"Sound cleaned by {escape(cleaner)}", soft_wrap=True)
         guard = probe_lock_down(config.worker_settings())
         console.print(f"Private worker: {escape(guard.describe())}", soft_wrap=True)
     elif config.penny.modes.SELF_HOSTED.endpoint is not None:

@@ -353,6 +353,8 @@ class TurnRecorder:
 _ENVELOPE = frozenset({"type", "event_id"})
 _MARKS = (
     "input_audio_buffer.dtmf_event_received",
+    "penny.clarification",
+    "penny.clarified",
     "penny.context_update",
     "penny.correction",
     "penny.handoff",

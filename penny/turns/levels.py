@@ -22,6 +22,8 @@ gate for 0.5 % of their speech and 200 ms at most, in babble it opens for 60 ms 
 100 ms, in which words run together, took 37 % of fluent speech for its own background."""
 QUIET_DBFS: Final = -50.0
 """A background below this hides nothing; the gate is open."""
+NOMINAL_DBFS: Final = -26.0
+"""Active speech on a telephone line (ITU-T P.56), for a caller who has not spoken yet."""
 NEAR_DB: Final = 7.0
 """A near voice stands out of the background by this much."""
 DECAY_DB_PER_MS: Final = 0.1
@@ -63,9 +65,19 @@ class Levels:
             self.speech_ms += ms
 
     @property
+    def is_loud_around(self) -> bool:
+        """Whether what is always there could hide a voice, or be taken for one."""
+        return self._background >= QUIET_DBFS
+
+    @property
+    def snr_db(self) -> float:
+        """The caller's usual voice beside what is always there; before a turn, a nominal voice."""
+        return (NOMINAL_DBFS if self._usual is None else self._usual) - self._background
+
+    @property
     def is_near(self) -> bool:
         """Whether what is heard now stands out of what is always there."""
-        return self._background < QUIET_DBFS or self._peak >= self._background + NEAR_DB
+        return not self.is_loud_around or self._peak >= self._background + NEAR_DB
 
     def has_fallen(self, quiet_ms: float) -> bool:
         """Whether the turn left silence behind, ``quiet_ms`` of it, as a voice that ends does.

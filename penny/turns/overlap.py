@@ -58,6 +58,8 @@ class Overlap:
         level_db: float,
         words: str,
         spoken: str,
+        *,
+        may_be_echo: bool = False,
     ) -> Verdict:
         """What it is by now.
 
@@ -67,6 +69,8 @@ class Overlap:
             level_db: of the speech, beside the caller's usual level; 0 where that is not known.
             words: its words so far, '' when they are not known.
             spoken: the agent's last words, of which an echo may be made.
+            may_be_echo: whether it cannot be told yet from the agent's voice that the line brings
+                back, which sounds again whenever playback goes on.
         """
         if level_db <= FAR_DB and speech_ms >= FAR_LEAST_MS:
             self.resumed = True
@@ -76,7 +80,8 @@ class Overlap:
         is_over = now_ms - self.since_ms >= HOLD_MS and quiet_ms >= QUIET_MS
         if is_over or (words and quiet_ms):
             self.resumed = True
-            self.least_ms = min(self.least_ms, max(2 * AGAIN_MS, speech_ms + AGAIN_MS))
+            if not may_be_echo:
+                self.least_ms = min(self.least_ms, max(2 * AGAIN_MS, speech_ms + AGAIN_MS))
             return "resume"
         return "interruption" if speech_ms >= self.least_ms else "open"
 

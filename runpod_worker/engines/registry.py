@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import structlog
 
 from penny.errors import EngineError
+from runpod_worker.cleaning.budget import Budget
+from runpod_worker.cleaning.ears import EarsCleaning
+from runpod_worker.cleaning.loading import clean_ears, gate
 from runpod_worker.engines import loaders
 from runpod_worker.engines.loaders import Loading
 from runpod_worker.settings import WorkerSettings
@@ -27,13 +30,18 @@ Engine = TypeVar("Engine")
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """The four stages, loaded; shared by every connection of a worker."""
+    """The four stages, loaded; shared by every connection of a worker.
+
+    ``cleaning`` is what the recogniser's branch goes through, ``budget`` what all may take.
+    """
 
     vad: Vad
     stt: Stt
     llm: Llm
     tts: Tts
     turn: TurnDetector | None = None
+    cleaning: EarsCleaning = field(default_factory=EarsCleaning)
+    budget: Budget = field(default_factory=lambda: Budget(0.0))
 
     async def aclose(self) -> None:
         for engine in (self.vad, self.stt, self.llm, self.tts, self.turn):
@@ -60,9 +68,12 @@ async def load_engines(settings: WorkerSettings) -> Engines:
         tts = await _find(_TTSS, "tts", choice.tts)(loading)
         loaded.push_async_callback(tts.aclose)
         turn = await _find(_TURNS, "turn", choice.turn)(loading)
+        budget = Budget(settings.hearing.cpu_ms_per_s)
+        vad = await gate(vad, settings, budget)
+        cleaning = await clean_ears(settings, budget)
         loaded.pop_all()
     log.info("engines_loaded", **choice.model_dump())
-    return Engines(vad, stt, llm, tts, turn)
+    return Engines(vad, stt, llm, tts, turn, cleaning, budget)
 
 
 def _find(

@@ -21,7 +21,7 @@ from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import TranscriptionOptions, get_compression_ratio
 
-from runpod_worker.stages import STT_RATE_HZ, SttOptions, Transcript, has_words
+from runpod_worker.stages import STT_RATE_HZ, SttOptions, TimedWord, Transcript, has_words
 
 
 Floats = npt.NDArray[np.float32]
@@ -120,7 +120,16 @@ class WhisperDecoder:
                 ]
             language = spoken[0]
         decoded = self._generate(encoded, features, passages, language)
-        return [self._judge(one, language, known) for one, known in zip(decoded, sure, strict=True)]
+        heard = [
+            self._judge(one, language, known) for one, known in zip(decoded, sure, strict=True)
+        ]
+        if not any(passage.options.words for passage in passages):
+            return heard
+        timed = self._time_words(encoded, decoded, passages, language)
+        return [
+            replace(one, words=words if one.text else ())
+            for one, words in zip(heard, timed, strict=True)
+        ]
 
     def count_tokens(self, text: str) -> int:
         return len(self._tokenizer(self._any_language()).encode(text)) if text else 0
@@ -141,6 +150,7 @@ class WhisperDecoder:
             initial_prompt=options.prompt or None,
             hotwords=" ".join(options.hot_words) or None,
             max_new_tokens=_most_tokens(passage),
+            word_timestamps=options.words,
         )
         found = list(takewhile(lambda _: passage.is_wanted(), segments))  # decoded one by one
         text = "".join(segment.text for segment in found).strip()
@@ -157,6 +167,11 @@ class WhisperDecoder:
             understood=bool(text) and trusted,
             confidence=math.exp(float(logprob)),
             language_probability=info.language_probability if language is None else None,
+            words=tuple(
+                _timed(word.word, word.start, word.end, word.probability)
+                for segment in found
+                for word in segment.words or ()
+            ),
         )
 
     # -- several callers ------------------------------------------------------------------------
@@ -222,6 +237,28 @@ class WhisperDecoder:
                 if again.avg_logprob > first.avg_logprob or self._passes(again):
                     decoded[i] = again
         return decoded
+
+    def _time_words(
+        self,
+        encoded: Any,
+        decoded: Sequence[_Decoded],
+        passages: Sequence[Passage],
+        language: str,
+    ) -> list[tuple[TimedWord, ...]]:
+        """Each word's place and probability: one more run of the decoder over what it wrote."""
+        tokenizer = self._tokenizer(language)
+        tokens = [[each for each in one.tokens if each < tokenizer.eot] for one in decoded]
+        longest = max(len(passage.audio) for passage in passages)
+        frames = math.ceil(longest * FRAMES_PER_S / STT_RATE_HZ)
+        aligned = self._model.find_alignment(tokenizer, tokens, encoded, frames)
+        return [
+            tuple(
+                _timed(word["word"], word["start"], word["end"], word["probability"])
+                for word in words
+                if has_words(word["word"])
+            )
+            for words in aligned
+        ]
 
     def _try(
         self,
@@ -329,6 +366,10 @@ def fill_window(mel: Floats, frames: int) -> Floats:
     rest = ((0, 0), (0, frames - mel.shape[1]))
     filled: Floats = np.pad(mel, rest, constant_values=mel.max() - SILENCE_BELOW_PEAK)
     return filled
+
+
+def _timed(word: str, start_s: float, end_s: float, probability: float) -> TimedWord:
+    return TimedWord(word.strip(), round(start_s * 1000), round(end_s * 1000), float(probability))
 
 
 def _most_tokens(passage: Passage) -> int:

@@ -27,6 +27,8 @@ LATE_BYTES: Final = 48 * STT_RATE_HZ * 2 // 1000
 """The line waits so long for its reference, whose moment is an estimate: an echo comes after it."""
 FIRST_LOOK_BYTES: Final = 4 * STT_RATE_HZ * 2 // 10
 """Of Penny's voice; two beginnings are alike."""
+SETTLED_BYTES: Final = 8 * STT_RATE_HZ * 2 // 10
+"""Of Penny's voice: four looks."""
 LOOK_EVERY_BYTES: Final = STT_RATE_HZ * 2 // 10
 FOUND: Final = 12.0
 """Peak of the correlation over its RMS: 4 to 12 where a caller talks over Penny, 15 to 30 where
@@ -62,6 +64,17 @@ class EchoRemover:
     def is_on(self) -> bool:
         """Whether this line brings Penny back."""
         return self._canceller is not None
+
+    @property
+    def is_suspected(self) -> bool:
+        """Whether the last look found an echo that the next one, a tenth of a second later, has
+        to confirm."""
+        return self._canceller is None and self._delay >= 0
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether too little of Penny's voice was played for an echo of it to be found."""
+        return self._canceller is None and self._played_bytes < SETTLED_BYTES
 
     def process(self, pcm: bytes, at_ms: float) -> bytes:
         """``pcm`` follows on what came before; ``at_ms`` is its place on the input audio clock."""

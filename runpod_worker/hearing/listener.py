@@ -21,6 +21,7 @@ from penny.turns.endpointing import Endpointing
 from penny.turns.levels import PIECE_MS, Levels
 from penny.turns.overlap import FAR_DB, Overlap
 from penny.turns.segmenter import Paused, Resumed, Segmenter, SegmenterSettings, Started, Stopped
+from runpod_worker.cleaning.ears import EarsCleaning
 from runpod_worker.hearing.agent_voice import AgentVoice
 from runpod_worker.hearing.backlog import Backlog
 from runpod_worker.hearing.echo import EchoRemover
@@ -52,7 +53,7 @@ BACKLOG_BYTES = 48_000 * 15
 class TurnListener:
     """Turns one caller's audio into speech reports and utterances.
 
-    Hears one caller. ``report`` is called in the loop, in audio order.
+    ``report`` is called in the loop, in audio order.
 
     Args:
         on_partial: words so far of the utterance in progress, at most every ``PARTIAL_EVERY_MS``.
@@ -60,6 +61,7 @@ class TurnListener:
         on_words_at_pause: the words with which the turn may be over, once per pause and change;
             '' when the caller went on.
         on_hold: whether Penny's playback is held now.
+        words: whether each word's confidence is wanted.
     """
 
     PARTIAL_EVERY_MS = 200
@@ -77,6 +79,8 @@ class TurnListener:
         on_words_at_pause: Callable[[str], None],
         on_hold: Callable[[bool], None],
         turn: TurnDetector | None = None,
+        cleaning: EarsCleaning | None = None,
+        words: bool = False,
     ) -> None:
         self._stt = stt
         self._turns = turns
@@ -91,6 +95,7 @@ class TurnListener:
         self._started_ms = 0
         self._levels = Levels()
         self._echo = EchoRemover(agent)
+        self._ears = (cleaning or EarsCleaning()).open()
         self._words_at_pause: str | None = None
         """None outside a pause, '' while its words are not known."""
         self._vad = vad.open()
@@ -102,7 +107,7 @@ class TurnListener:
         self._heard_ms = 0.0
         self._utterance: Utterance | None = None
         self._utterance_from_ms = 0.0
-        self._options = SttOptions()
+        self._options = SttOptions(words=words)
         self._last_partial_ms = 0.0
         self._idle_from_ms: float | None = None
         self._detection: Json | None = None
@@ -119,7 +124,9 @@ class TurnListener:
             language=transcription.get("language"),
             prompt=transcription.get("prompt") or "",
             hot_words=tuple(transcription.get("keywords") or ()),
+            words=self._options.words,
         )
+        self._ears.is_asked = audio_in.get("noise_reduction") is not None
         detection = audio_in.get("turn_detection")
         if detection != self._detection:
             self._detection = detection
@@ -148,8 +155,7 @@ class TurnListener:
     def commit(self, take: Callable[[Utterance, int], None]) -> None:
         """Hand the utterance over to ``take(utterance, audio_ms)``.
 
-        A commit that the turn decision itself caused takes what was heard so far; a client's
-        own commit waits until everything appended before it was heard.
+        A turn decision's own takes what was heard so far, a client's all that was appended.
         """
         if self._deciding:
             self._take(take)
@@ -184,6 +190,7 @@ class TurnListener:
 
     def close(self) -> None:
         self._backlog.close()
+        self._ears.close()
         self._drop_utterance()
 
     # -- hearing ----------------------------------------------------------------------------
@@ -195,13 +202,14 @@ class TurnListener:
             self._clear()  # it was Penny's own voice
         ms = len(pcm) / BYTES_PER_MS
         self._heard_ms += ms
+        heard = self._ears.process(pcm, self._levels.snr_db, in_turn=self._utterance is not None)
         if self._detection is None:
-            (self._utterance or self._begin_utterance(0)).feed(pcm)
+            (self._utterance or self._begin_utterance(0)).feed(heard)
             return
-        self._pre_roll.feed(pcm)
+        self._pre_roll.feed(heard)
         self._judge.feed(pcm)
         if self._utterance is not None:
-            self._utterance.feed(pcm)
+            self._utterance.feed(heard)
         is_speech = self._segmenter.speaking and not self._segmenter.quiet_ms
         self._levels.feed(rms_dbfs(pcm), ms, speech=is_speech)
         for window in await self._vad.feed(pcm):
@@ -257,9 +265,8 @@ class TurnListener:
     def _on_started(self, start_ms: int) -> None:
         self._drop_utterance()
         self._begin_utterance(max(0, int(self._heard_ms - start_ms)))
-        self._last_partial_ms = self._heard_ms
+        self._last_partial_ms, self._started_ms = self._heard_ms, start_ms
         self._levels.begin()
-        self._started_ms = start_ms
         at_ms = self._segmenter.position_ms
         if not self._agent.is_audible(at_ms) or self._agent.is_ending(at_ms):
             self._report(SpeechStarted(start_ms))
@@ -274,22 +281,19 @@ class TurnListener:
         if wanted == self._is_held:
             return
         self._is_held = wanted
-        move = self._agent.hold if wanted else self._agent.resume
-        move(self._heard_ms)
+        (self._agent.hold if wanted else self._agent.resume)(self._heard_ms)
         self._on_hold(wanted)
 
     def _judge_overlap(self) -> None:
         if self._overlap is None or self._utterance is None:
             return
+        words = self._utterance.partial()
+        said, level_db = self._segmenter, self._levels.beside_usual_db
+        lengths_ms = (said.position_ms, said.speech_ms, said.quiet_ms)
         verdict = self._overlap.judge(
-            self._segmenter.position_ms,
-            self._segmenter.speech_ms,
-            self._segmenter.quiet_ms,
-            self._levels.beside_usual_db,
-            self._utterance.partial(),
-            self._agent.words,
+            *lengths_ms, level_db, words, self._agent.words, may_be_echo=self._echo.is_unsettled
         )
-        if verdict == "interruption":
+        if verdict == "interruption" and (words or not self._echo.is_suspected):
             self._take_floor()
         elif verdict == "resume":
             self._hold(False)
@@ -339,8 +343,7 @@ class TurnListener:
         return self._utterance
 
     def _take(self, take: Callable[[Utterance, int], None]) -> None:
-        utterance = self._utterance or self._begin_utterance(0)
-        self._utterance = None
+        utterance, self._utterance = self._utterance or self._begin_utterance(0), None
         self._judge.forget()
         take(utterance, int(self._heard_ms - self._utterance_from_ms))
 
@@ -366,8 +369,8 @@ class TurnListener:
             self._on_words_at_pause(words)
 
     def _offer_partial(self) -> None:
-        due = self._heard_ms - self._last_partial_ms >= self.PARTIAL_EVERY_MS
-        if self._utterance is None or not due:
+        age_ms = self._heard_ms - self._last_partial_ms
+        if self._utterance is None or age_ms < self.PARTIAL_EVERY_MS:
             return
         self._last_partial_ms = self._heard_ms
         words = self._utterance.partial()

@@ -23,7 +23,7 @@ _SIGNS = {
     "en": {"-": "minus ", "−": "minus ", "–": "minus ", "+": "plus "},
 }
 _FEMININE = re.compile(
-    r"(?:\w*(?:ción|ciones|sión|siones|dad|dades|tud|tudes)|veces|noches?|leyes|llaves?|clases?|"
+    r"(?:\w*(?:ción|ciones|sión|siones|dad|dades|tud|tudes)|vez|veces|noches?|leyes|llaves?|clases?|"
     r"calles?|partes?|redes?|tardes|fases?|bases?|señales|imágenes|órdenes|\w*[gnx]i(?:ón|ones)|"
     r"manos?|fotos?|motos?|suites?|flor(?:es)?|lu[zc](?:es)?|vo[zc](?:es)?|cru[zc](?:es)?|"
     r"pared(?:es)?|pieles|fuentes?|nubes?|carnes?|torres?|series?|superficies?|apps?|webs?|"

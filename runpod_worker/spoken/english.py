@@ -28,8 +28,9 @@ _N = shared.NUMBER
 _MINUS = r"(?:(?<![\w)\]%€$£])([-−–+]))?"
 _GOES_ON = r"(?:\.(?=\s(?-i:[a-z])|[,;:)?!…-]))?"
 """The point of an abbreviation, where it ends no sentence."""
+_WEEKDAY = any_of(day for day in _T.days if len(day) > 2)
 _AM = rf"\s?(a\.?\s?m|p\.?\s?m)\b{_GOES_ON}"
-_HOUR = r"(2[0-4]|[01]?\d)(?::([0-5]\d))?"
+_HOUR = r"(2[0-4]|[01]?\d)(?:(?::|\.(?=\d\d\s?[ap]\.?m\b))([0-5]\d))?"
 _TO = r"\s?(?:-|–|—|\bto\b)\s?"
 _CALLED = re.compile(r"\b(?:call|dial|text)\s$", re.IGNORECASE)
 _YEAR = re.compile(r"(?:1[89]|20)\d{2}\Z")
@@ -64,6 +65,13 @@ def _month_day(m: re.Match[str]) -> str | None:
     month, day = (first, second) if first <= 12 else (second, first)
     said = _date(2000, month, day)
     return said and said.rpartition(",")[0]
+
+
+def _weekday(m: re.Match[str]) -> str | None:
+    """``Mon, 12/06``."""
+    month, day = (int(m[2]), int(m[3])) if int(m[2]) <= 12 else (int(m[3]), int(m[2]))
+    said = _date(2000, month, day)
+    return said and f"{_T.days[m[1].lower()]} {said.rpartition(',')[0]}"
 
 
 def _named_date(name: str, day: str, last: str | None, a_year: str | None) -> str:
@@ -107,6 +115,8 @@ def _fraction(m: re.Match[str]) -> str | None:
         return "fifty-fifty"
     if int(m[1]) > 1 and int(m[2]) in (int(m[1]), 10):
         return f"{words(int(m[1]), 'en')} out of {words(int(m[2]), 'en')}"
+    if (m[1], m[2]) == ("1", "2") and re.match(r"\s(?:an?|the|of)\b", m.string[m.end() :]):
+        return "half"
     return _parts(int(m[1]), int(m[2]))
 
 
@@ -182,6 +192,11 @@ KINDS: tuple[Kind, ...] = (
          lambda m: f"{decimal(m[1], 'en')} feet {decimal(m[2], 'en')} inches"),
     kind("decade", r"(?:['’]\d|(?<=the )\d|(?:1[89]|20)\d)0s\b", _decade),
     *quantities("en"),
+    kind("weekday", rf"({_WEEKDAY})\.?,?\s(\d{{1,2}})/(\d{{1,2}})(?![\w/])", _weekday),
+    kind("ratio", r"(\d{1,3}):(\d|\d{3,4})(?![\w:])",
+         lambda m: f"{words(int(m[1]), 'en')} to {words(int(m[2]), 'en')}"),
+    kind("half", r"½\s(?=([a-z]))(?!of\b)", lambda m: f"half {'an' if m[1] in 'aeiou' else 'a'} "),
+    kind("below one", r"(?<![\w.])\.\d+(?![\w.])", lambda m: decimal(f"0{m[0]}", "en")),
     kind("time range", rf"{_HOUR}(?:{_AM})?{_TO}{_HOUR}{_AM}", _time_range),
     kind("time range", rf"{_HOUR}(?<=:\d\d)(){_TO}{_HOUR}(?<=:\d\d)()(?![\w:])", _time_range),
     kind("time", rf"{_HOUR}{_AM}", _time),
@@ -205,7 +220,7 @@ KINDS: tuple[Kind, ...] = (
     kind("saint", r"St\.(?=\s[A-Z])", _saint, cased=True),
     *kinds_of(_T),
     kind("plus", r"\+(?=\s?\d)", "plus "),
-    kind("equals", r"\s=\s", " equals "),
+    kind("equals", r"\s=\s|(?<=\d)=(?=[\d-])", " equals "),
     kind("or", r"(?<=[a-z])/(?=[a-z])", " or "),
     kind("number", rf"{_MINUS}({_N})", _plain),
 )  # fmt: skip

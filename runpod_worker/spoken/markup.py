@@ -15,7 +15,7 @@ _RULE = re.compile(r"^[ \t]*(?:([-*_])[ \t]*)(?:\1[ \t]*){2,}$", re.MULTILINE)
 _TABLE_RULE = re.compile(r"^[ \t]*\|?[ \t:|-]*-{2,}[ \t:|-]*$", re.MULTILINE)
 _ROW = re.compile(r"^[ \t]*\|(.*?)\|?[ \t]*$", re.MULTILINE)
 _HEADING = re.compile(r"^[ \t]{0,3}#{1,6}[ \t]+(.*?)[ \t]*#*[ \t]*$", re.MULTILINE)
-_QUOTE = re.compile(r"^[ \t]*>+[ \t]?", re.MULTILINE)
+_QUOTE = re.compile(r"^[ \t]*>+(?!\d)[ \t]?", re.MULTILINE)
 _BULLET = re.compile(
     r"^[ \t]*(?:[-*•·▪◦‣–]|\[[ xX]\])[ \t]+(?:\[[ xX]\][ \t]+)?(\S.*?)[ \t]*$", re.MULTILINE
 )
@@ -27,7 +27,8 @@ _EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3}|__?|~~)(?![*\s])(.+?)(?<![*\s])\1(?!
 _LEFT_OVER = re.compile(
     r"\*\*(?=[^\W\d])|(?<=[^\W\d]|[.!?:;,…)])\*\*(?!\*)|~~|(?<!\w)__|__(?!\w)|`+"
 )
-_INLINE_BULLET = re.compile(r"(?<=[^\d\s*]) [*•·▪] (?=[A-ZÁÉÍÓÚÑ¿¡])")
+_INLINE_BULLET = re.compile(r"(?<=[^\d\s*]) (?:[*·] (?=[A-ZÁÉÍÓÚÑ¿¡])|[•▪] (?=\w))")
+_INLINE_NUMBERED = re.compile(r"(?<=[^\s(]) (\d{1,2})\) (?=\w)")
 _HYPHENS = {0x2010: "-", 0x2011: "-"}
 _ENDS = ".!?:;,…"
 _KEPT = frozenset("°€$£¥©®™%‰№§¬±×÷")
@@ -50,6 +51,7 @@ def flatten(text: str, language: str) -> str:
     text = _HEADING.sub(lambda found: _sentence(found[1]), text)
     text = _BULLET.sub(lambda found: _sentence(found[1]), text)
     text = _NUMBERED.sub(lambda found: _sentence(f"{found[1]}: {found[2]}"), text)
+    text = _INLINE_NUMBERED.sub(_numbered, text)
     text = _LETTERED.sub(r"\1\2: ", text)
     text = _IMAGE_OR_LINK.sub(r"\1", text)
     text = html.unescape(_TAG.sub(" ", text))
@@ -60,6 +62,12 @@ def flatten(text: str, language: str) -> str:
         return plain
     said = _ALONE["en" if language == "en" else "es"]
     return next((said[char] for char in text if char in said), "")
+
+
+def _numbered(found: re.Match[str]) -> str:
+    """``2) …`` within a line, unless that closes a bracket."""
+    before = found.string[: found.start()]
+    return found[0] if before.count("(") > before.count(")") else f", {found[1]}: "
 
 
 def _cells(row: str) -> list[str]:

@@ -15,6 +15,7 @@ _MINUS = r"(?:(?<![\w)\]%€$£])([-−–+]))?"
 _TO = {"es": r"\s?(?:-|–|—|\ba\b)\s?", "en": r"\s?(?:-|–|—|\bto\b)\s?"}
 _LINK = {"es": "a", "en": "to"}
 _AND = {"es": "con", "en": "and"}
+_TIMES = {"es": ("hora", "minuto", "segundo"), "en": ("hour", "minute", "second")}
 _OF = {"es": r"(?:de\s)?", "en": ""}
 _POINT = r"(?:\.(?=\s(?-i:[a-záéíóúñ])))?"
 """The point of an abbreviated unit, where it ends no sentence."""
@@ -52,6 +53,10 @@ def quantities(speech: Speech) -> tuple[Kind, ...]:
              lambda m: _amount(m[1] or m[3], m[4], m[6] or m[2], m[5], m[7], speech)),
         kind("measure", rf"{_MINUS}{span}[\s-]?(?P<unit>{tables.unit})(?!\w){_POINT}"
              rf"{per}", partial(_measure, tables, speech)),
+        kind("duration", r"(?=\d+\s?h|\d+\s?m\s?\d+\s?s)"
+             r"(?:(\d{1,3})\s?h(?:rs?)?\.?\s?(y\s|and\s)?)?"
+             rf"([0-5]?\d)\s?m(?:in)?(?:\s?([0-5]?\d)\s?s(?:eg)?)?(?!\w){_POINT}",
+             partial(_duration, speech)),
         kind("size", rf"(?P<sides>{NUMBER}(?:\s?[x×]\s?{NUMBER})+)(?:\s?(?P<unit>{tables.unit}))?"
              r"(?!\w)(?:(?=(?P<sum>\s?[€$£]?\s?=)))?", partial(_size, tables, speech)),
         kind("inches", rf"({NUMBER})\s?[\"″”](?!\w)", partial(_inches, speech)),
@@ -134,6 +139,19 @@ def _measure(tables: Tables, speech: Speech, m: re.Match[str]) -> str | None:
     return signed(m[1], link(m, speech).join(numbers), speech) + f" {name}{tail}"
 
 
+def _duration(speech: Speech, m: re.Match[str]) -> str:
+    """``1h 20m``: after hours, and before seconds, ``m`` are minutes."""
+    named = zip(m.group(1, 3, 4), _TIMES[speech], strict=True)
+    said = [
+        f"{_counted(int(each), f'{noun}s', speech)} {noun}{'' if int(each) == 1 else 's'}"
+        for each, noun in named
+        if each
+    ]
+    if m[2]:
+        said.insert(1, m[2].strip())
+    return " ".join(said)
+
+
 def _size(tables: Tables, speech: Speech, m: re.Match[str]) -> str:
     by = "por" if speech == "es" else "times" if m["sum"] else "by"
     unit = f" {tables.units[m['unit'].lower()][1]}" if m["unit"] else ""
@@ -148,7 +166,7 @@ def _inches(speech: Speech, m: re.Match[str]) -> str | None:
     one, many = ("pulgada", "pulgadas") if speech == "es" else ("inch", "inches")
     said = decimal(m[1], speech)
     said = before_noun(said, many) if speech == "es" and m[1].isdecimal() else said
-    is_beside_noun = speech == "en" and re.match(r"\s[a-z]", m.string[m.end() :])
+    is_beside_noun = speech == "en" and re.match(r"\s(?:[a-z]|[A-Z]{2})", m.string[m.end() :])
     return f"{said} {one if m[1] == '1' or is_beside_noun else many}"
 
 

@@ -38,6 +38,12 @@ _COUNTRY = r"[17](?=\D|\d{10})|20|27|3[0-46]|39|4[013-9]|5[1-8]|6[0-6]|8[1246]|9
 """Country codes of telephones, of which none begins another."""
 _EXTENSION = r"(?:\s?x\s?(?P<extension>\d{2,6}))?"
 _COPULA = r"(?:\s(?:es|son|será|is|number|número))?(?:\s(?:el|la|the))?:?\s"
+_CALLED = re.compile(
+    r"\b(?:tel(?:[eé]f)?|tfno?|tlf|tel[eé]fonos?|fax|m[oó]vil|celular|whats?app|llam\w+|marqu\w+)\.?:?"
+    r"(?: (?:es|al?|el|n[uú]mero))*\s$",
+    re.IGNORECASE,
+)
+"""What stands before a telephone of seven digits in Spanish."""
 _ENDING = {"es": "terminada en", "en": "ending in"}
 _NUMBER_WORD = {"es": "número", "en": "number "}
 _CENTURY = {"s.": "siglo"}
@@ -127,6 +133,7 @@ def _persons(speech: Speech) -> tuple[Kind, ...]:
             lambda m: groups(re.findall(r"\d+", m[1]), speech) + _extension(m, speech),
         ),
         kind("telephone", r"\d{4}-\d{4}(?![\w-])", partial(_two_fours, speech)),
+        kind("telephone", r"\d{3}[ -]\d{4}(?![\w-])", partial(_seven_digits, speech)),
         kind("telephone", r"[6789]\d{8}(?!\w)", lambda m: _telephone(m[0], speech)),
     )
 
@@ -302,6 +309,11 @@ def _two_fours(speech: Speech, match: re.Match[str]) -> str | None:
     is_told = match.string[: match.start()].endswith("(")
     is_span = 1000 <= began < ended <= 2100 and (is_told or ended - began <= 150)
     return None if is_span else groups(written, speech)
+
+
+def _seven_digits(speech: Speech, match: re.Match[str]) -> str | None:
+    is_called = _CALLED.search(match.string[: match.start()])
+    return groups(re.findall(r"\d+", match[0]), speech) if is_called else None
 
 
 def _split(written: list[str]) -> list[str]:

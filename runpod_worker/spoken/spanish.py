@@ -48,6 +48,9 @@ _SAYS_HOUR = re.compile(r"\b(?:las?|desde|hasta|de|a|y|entre|sobre)\s+$", re.IGN
 _HOUR_BEFORE = re.compile(
     r"\b(?:(?:a|de|desde|hasta|sobre|entre|hacia|y|son|es)(?: las?)?)\s$", re.IGNORECASE
 )
+_RATIO_BEFORE = re.compile(
+    r"\b(?:escala|ratio|proporci[oó]n|relaci[oó]n|raz[oó]n)(?: de)?:?\s$", re.IGNORECASE
+)
 _LAS = re.compile(r"\b(?:las|una de las|unas)\s$", re.IGNORECASE)
 _ALSO_AFTER_ORDINAL = ("izquierda", "derecha", "izq", "dcha", "izda", "exterior", "interior")
 
@@ -178,10 +181,12 @@ def _fraction(m: re.Match[str]) -> str | None:
 def _fraction_of(m: re.Match[str]) -> str | None:
     """``medio kilo``, ``tres cuartos de hora``."""
     unit = "hora" if m[3].lower() == "h" else _T.units[m[3].lower()][0]
-    if m[1] == "1" and m[2] == "2":
+    top, bottom = shared.PARTS.get(m[0][0]) or (int(m[1]), int(m[2]))
+    if (top, bottom) == (1, 2):
         return f"{'media' if is_feminine(unit) else 'medio'} {unit}"
-    part = _fraction(m)
-    return part and f"{part} de {unit}"
+    one, many = _T.fractions[bottom]
+    part = f"un {one}" if top == 1 else f"{words(top, 'es')} {many}"
+    return f"{part} de {unit}"
 
 
 def _minutes(m: re.Match[str]) -> str | None:
@@ -190,6 +195,22 @@ def _minutes(m: re.Match[str]) -> str | None:
         return None
     noun = "minuto" if m[1] == "1" else "minutos"
     return f"{before_noun(words(int(m[1]), 'es'), noun)} {noun}"
+
+
+def _minutes_seconds(m: re.Match[str]) -> str:
+    said = [
+        f"{before_noun(words(int(each), 'es'), noun)} {noun if int(each) == 1 else noun + 's'}"
+        for each, noun in zip(m.groups(), ("minuto", "segundo"), strict=True)
+    ]
+    return " ".join(said)
+
+
+def _ratio(m: re.Match[str]) -> str | None:
+    """``3:1``, and ``1:50`` where no hour is meant."""
+    is_named = _RATIO_BEFORE.search(m.string[: m.start()])
+    if len(m[2]) == 2 and not is_named:
+        return None
+    return f"{words(int(m[1]), 'es')} a {words(int(m[2]), 'es')}"
 
 
 def _mixed(m: re.Match[str]) -> str | None:
@@ -256,12 +277,14 @@ KINDS: tuple[Kind, ...] = (
     kind("short month", rf"(\d{{1,2}})[-\s/]?(?:de\s)?({_SHORT_MONTH})(?:\.|(?=[-/])|(?=\s\d{{4}})|"
          r"(?=\sde\s\d{4}))(?:[-/\s](?:de\s)?(\d{4}))?(?!\w)", _short_month),
     kind("years", r"((?:19|20)\d{2})/(\d{4}|\d{2})(?![\w/])", _years),
+    *kinds_of(_T),
     *shared.identifiers("es"),
     kind("plate", r"(\d{4})[ -]?([BCDFGHJ-NPR-TV-Z]{3})(?!\w)",
          lambda m: f"{digits(m[1], 'es')}, {letters(m[2], 'es')}", cased=True),
     kind("ordinal", r"(\d{1,3})(?:\.?([ºª°])|\.?(er|[rdtmvn][oa]s?)\b(?:\.(?=\s[a-z]))?|"
          r"\.([oa]s?)\b)", _ordinal),
     *quantities("es"),
+    kind("ratio", r"(\d{1,3}):(\d{1,4})(?![\w:])", _ratio),
     kind("time range", rf"{_HOUR}(?:[:.]([0-5]\d))?\s?(?:h\s?)?[-–—]\s?{_HOUR}"
          rf"(?:[:.]([0-5]\d))?\s?{_H}", _time_range),
     kind("time range", rf"{_HOUR}:([0-5]\d)\s?[-–—]\s?{_HOUR}:([0-5]\d)(?![\w:])", _time_range),
@@ -279,7 +302,7 @@ KINDS: tuple[Kind, ...] = (
     kind("mixed number", r"(\d{1,3})\s?([½¼¾⅓⅔]|(?<=\s)\d/\d(?![\w/]))(?:\s([a-záéíóúñ]+s)\b)?",
          _mixed),
     kind("fraction", r"(\d{1,2})/(\d{1,2})(?![\w/])", _fraction),
-    kind("fraction of a unit", r"([1-9])/([2-9])\s?(kg|km|l|m|h)(?!\w)", _fraction_of),
+    kind("fraction of a unit", r"(?:([1-9])/([2-9])|[½¼¾])\s?(kg|km|l|m|h)(?!\w)", _fraction_of),
     kind("fraction", r"½(?=\s[a-z])", lambda m: "media" if is_feminine(_following(m)) else "medio"),
     kind("postcode", r"(?:C\. ?P\.|CP|c[oó]digo postal):?\s?(\d{5})(?!\d)",
          lambda m: f"código postal {digits(m[1], 'es')}"),
@@ -290,11 +313,17 @@ KINDS: tuple[Kind, ...] = (
          lambda m: f"{_T.days[m[1].lower()]} a {_T.days[m[2].lower()]}"),
     kind("range", rf"(?<![\w-])({_N})\s?[-–—]\s?({_N})(?![\w-])(?=(?:\s(?P<noun>[^\W\d_]+))?)",
          _range),
-    *kinds_of(_T),
+    kind("weekday", rf"({any_of(day for day in _T.days if len(day) == 3)})\.?(?=,?\s\d)",
+         lambda m: _T.days[m[1].lower()]),
+    kind("telephone's name", r"(?:tel|telf|tfno|tfn|tlf)(?=:|\s[\d+(])", "teléfono"),
+    kind("times", r"(?<=\d)\s?\*\s?(?=\d)", " por "),
+    kind("minutes and seconds", r"(\d{1,2})\s?['′]\s?(\d{1,2})\s?(?:[\"″”]|'')", _minutes_seconds),
     kind("plus", r"\+(?=\s?\d)", "más "),
     kind("plus", r"(?<=\w)(?:\+|\s\+\s)(?=\w)", " más "),
     kind("control", r"ctrl(?=\s?\+)", "control"),
-    kind("equals", r"\s=\s", " igual a "),
+    kind("equals", r"\s=\s|(?<=\d)=(?=[\d-])", " igual a "),
+    kind("initials", r"(?:[A-Z]\.){2,}(?!\w)", lambda m: letters(m[0].replace(".", ""), "es"),
+         cased=True),
     kind("either ending", r"([^\W\d_]+)o(s?)/as?(?!\w)",
          lambda m: f"{m[1]}o{m[2]} o {m[1].lower()}a{m[2]}"),
     kind("or", r"(?<=[a-záéíóúñ])/(?=[a-záéíóúñ])", " o "),

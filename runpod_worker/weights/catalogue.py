@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import sys
 from pathlib import Path
 from typing import Self
 
@@ -19,12 +21,14 @@ class WheelFile(Section):
     """One file made of parts that lie in wheels, in their order.
 
     A part is ``distribution/path/in/the/wheel``. A file without parts lies in the repository, in
-    ``runpod_worker/models/``, under the same name.
+    ``runpod_worker/models/``, under the same name. A file with a ``machine`` (``linux-x86_64``) is
+    of no other machine's catalogue.
     """
 
     bytes: int = Field(ge=0)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     parts: tuple[str, ...] = ()
+    machine: str | None = None
 
 
 class Weights(Section):
@@ -73,9 +77,16 @@ def load_catalogue(path: Path = CATALOGUE) -> dict[str, Weights]:
     catalogue = {}
     for name, fields in entries.items():
         try:
-            catalogue[name] = Weights.model_validate(fields)
+            catalogue[name] = _of_this_machine(Weights.model_validate(fields))
         except ValidationError as error:
             fault = error.errors(include_url=False)[0]
             place = ".".join(str(part) for part in fault["loc"])
             raise ConfigError(f"{path.name}: {name}: {place}: {fault['msg']}", key=name) from None
     return catalogue
+
+
+def _of_this_machine(weights: Weights) -> Weights:
+    here = f"{sys.platform}-{platform.machine().lower()}"
+    files = weights.wheel_files.items()
+    mine = {name: file for name, file in files if file.machine in (None, here)}
+    return weights.model_copy(update={"wheel_files": mine})

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -93,7 +94,8 @@ async def _bring(weights: Weights, models: Path, damaged: list[str], progress: P
 
 
 def read_requirements(path: Path) -> dict[str, str]:
-    """Distribution -> its whole requirement, one a line, ``name==version --hash=sha256:…``."""
+    """Distribution -> its whole requirement, one a line, ``name==version --hash=sha256:…``; a
+    wheel of each kind of machine has a hash of its own."""
     lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
     return {line.partition("==")[0]: line for line in lines if line and not line.startswith("#")}
 
@@ -103,9 +105,9 @@ def read_requirements(path: Path) -> dict[str, str]:
 
 def _find_wheel(wheels: Path, requirement: str) -> Path | None:
     """The wheel that is required, when its bytes are the pinned ones; others are removed."""
-    distribution, digest = requirement.partition("==")[0], requirement.rpartition("sha256:")[2]
+    distribution, *digests = re.split(r"==.*?sha256:| --hash=sha256:", requirement)
     for path in wheels.glob(f"{distribution.replace('-', '_')}-*.whl"):
-        if hash_file(path) == digest:
+        if hash_file(path) in digests:
             return path
         path.unlink()
     return None

@@ -4,11 +4,11 @@
 
 **speed**: ``--calls`` from a PostgreSQL of its own, by one worker and the database on one core,
 then by two workers and the database on two: calls a second from the tenth to the nine tenths, and
-how far a worker's memory grew from its second quarter to its last. **kills**: of as many calls, a
-worker is killed (SIGKILL) at random moments ``--kills`` times; in the end each must have been
-analysed once. **lateness**: frames through a gateway while a batch of its own priority works on the
-same core and while that batch is stopped, in turn. Prints one JSON object; exit status 1 where a
-bar is missed.
+how far a worker's memory grew from its second quarter to its last. **kills**: two workers on both
+cores, of which one is killed (SIGKILL) at random moments ``--kills`` times and begun anew; in the
+end each call must have been analysed once. ``mb``: of the other worker, by the share of calls done.
+**lateness**: frames through a gateway while a batch of its own priority works on the same core and
+while that batch is stopped, in turn. Prints one JSON object; exit status 1 where a bar is missed.
 """
 
 from __future__ import annotations
@@ -164,29 +164,51 @@ def _mb(process: psutil.Process) -> float:
 
 
 async def measure_kills(house: House, calls: int, kills: int) -> Json:
-    """Workers one after another, each killed at a random moment; then one that may finish."""
+    """Two workers, of which one is killed at random moments and begun anew."""
     await house.again()
-    chance, killed_at = random.Random(11), []
-    for _ in range(kills):
-        began = await house.done()
-        worker = house.begin(sorted({SERVER_CORE, LOAD_CORE}))
-        while await house.done() == began and worker.poll() is None:
-            await asyncio.sleep(LOOK_S / 5)
-        await asyncio.sleep(chance.random() * 3)
-        worker.send_signal(signal.SIGKILL)
-        worker.wait()
-        killed_at.append(await house.done())
+    chance, cores = random.Random(11), sorted({SERVER_CORE, LOAD_CORE})
+    moments = sorted(chance.sample(range(calls // 20, calls * 19 // 20), kills))
+    steady, other = house.begin(cores), house.begin(cores)
+    process, began = psutil.Process(steady.pid), time.monotonic()
+    sizes: list[tuple[int, float]] = []
+    killed_at: list[int] = []
+    while steady.poll() is None:
+        done = await house.done()
+        if done:
+            sizes.append((done, _mb(process)))
+        if len(killed_at) < kills and done >= moments[len(killed_at)]:
+            await asyncio.sleep(chance.random() * 3)
+            other.kill()
+            other.wait()
+            killed_at.append(await house.done())
+            other = house.begin(cores)
+        await asyncio.sleep(LOOK_S)
+    other.wait()
     for tries in count(1):  # the last leases end a minute after the last kill
-        await asyncio.to_thread(house.begin([SERVER_CORE]).wait)
         open_ = await house.number("SELECT count(*) FROM analysis_jobs WHERE state = 'waiting'")
         if not open_ or tries > 5:
             break
         await asyncio.sleep(20)
+        await asyncio.to_thread(house.begin([SERVER_CORE]).wait)
+    took_s = time.monotonic() - began
     once = await house.number(
         "SELECT count(*) FROM (SELECT 1 FROM finished GROUP BY call_id HAVING count(*) = 1) AS once"
     )
     completed = await house.number("SELECT count(*) FROM analysis_jobs WHERE state = 'completed'")
-    return {"calls": calls, "killed_at": killed_at, "completed": completed, "once": once}
+    return {
+        "calls": calls,
+        "killed_at": killed_at,
+        "completed": completed,
+        "once": once,
+        "took_s": round(took_s),
+        "mb": {str(share): _mb_at(sizes, calls * share) for share in (0.02, 0.1, 0.5, 0.95)},
+        "most_mb": round(max(size for _, size in sizes), 1),
+    }
+
+
+def _mb_at(sizes: Sequence[tuple[int, float]], done: float) -> float:
+    """How large the steady worker was when so many calls were done."""
+    return round(next((size for at, size in sizes if at >= done and size), sizes[-1][1]), 1)
 
 
 async def measure_lateness(house: House, sessions: int, rounds: int) -> Json:
@@ -228,6 +250,8 @@ def missed(told: Json) -> list[str]:
         told["kills"]["once"] == told["kills"]["completed"] == told["kills"]["calls"]
     ):
         found.append("exactly once")
+    if "kills" in told and told["kills"]["mb"]["0.95"] - told["kills"]["mb"]["0.1"] > MOST_MB:
+        found.append("memory through kills")
     if "lateness" in told:
         calm, busy = (told["lateness"][f"p99_ms_{way}"] for way in ("without", "with"))
         if busy > max(calm * MOST_LATER, calm + MOST_LATER_MS):

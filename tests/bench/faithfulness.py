@@ -39,6 +39,7 @@ Json = dict[str, Any]
 
 _NAME = re.compile(r"(?<=[a-záéíóúñ,;] )[A-ZÁÉÍÓÚÑ][\wáéíóúñ-]{2,}")
 """A capital within a sentence."""
+_WHOLE = re.compile(r".*[.!?»](?=\s|$)", re.DOTALL)
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 REF = "kb://empresa/documentos"
 
@@ -132,7 +133,9 @@ async def ask(house: CallHouse, model: Model, question: str, language: str) -> t
         passages=tuple(found["passages"]),
     )
     said = [delta.text async for delta in model.generate(request) if isinstance(delta, LlmText)]
-    return "".join(said), write_request(request)[-1]["content"]
+    answer = "".join(said)
+    whole = _WHOLE.match(answer)  # the limit may cut a number in two
+    return whole[0] if whole else answer, write_request(request)[-1]["content"]
 
 
 async def measure(
@@ -168,6 +171,7 @@ async def main() -> None:
     arguments.add_argument("--questions", type=Path, default=Path("kb/eval/callers_dev.jsonl"))
     arguments.add_argument("--language", default="es")
     arguments.add_argument("--limit", type=int, default=300)
+    arguments.add_argument("--extra-body", type=orjson.loads, default={}, help="of each request")
     arguments.add_argument("--show", action="store_true", help="every answer")
     chosen = arguments.parse_args()
     questions = [orjson.loads(line) for line in chosen.questions.read_bytes().splitlines()]
@@ -182,6 +186,7 @@ async def main() -> None:
             model=chosen.model,
             temperature=0,
             context_tokens=chosen.window,
+            extra_body=chosen.extra_body,
         )
     )
     await llm.calibrate()

@@ -104,6 +104,50 @@ def test_the_same_in_other_words_is_no_correction(said: str, correct: str) -> No
     assert Desk().consider(note(said, correct), said) == "no_difference"
 
 
+@pytest.mark.parametrize(
+    ("heard", "reason"),
+    [
+        ("Desde las seis de la mañana hasta las once de la noche.", "no_difference"),
+        ("Abrimos a las once de la noche.", ""),
+    ],
+)
+def test_a_quotation_has_the_small_words_that_stood_before_it(heard: str, reason: str) -> None:
+    known = Evidence({"acceso.md#1": "Se entra de 6:00 a 23:00."}, {})
+    about = note("las once de la noche", "hasta las 23:00", evidence="acceso.md#1")
+    assert Desk().consider(about, heard, evidence=known) == reason
+
+
+SAME_CONTRACT = note(
+    "con el mismo contrato, sin firmar nada",
+    "el contrato no se traspasa: su hermana firma uno nuevo",
+    evidence="titular.md#1",
+)
+TRANSFER = Evidence(
+    {"titular.md#1": "El contrato no se puede traspasar: el titular firma un contrato nuevo."}, {}
+)
+
+
+def test_two_sentences_that_deny_different_things_differ() -> None:
+    desk, heard = Desk(), "Lo ponemos con el mismo contrato, sin firmar nada."
+    assert desk.consider(SAME_CONTRACT, heard, evidence=TRANSFER) == ""
+    desk.desk.placed(SAME_CONTRACT, "folio_1", 1, "item_1")
+    said = "Corrijo: el contrato no se traspasa: su hermana firma uno nuevo."
+    [(progress, _)] = desk.desk.reply_heard(said, "", ["folio_1"])
+    assert progress == "confirmed", "its two clauses say together what is right"
+
+
+@pytest.mark.parametrize(
+    ("said", "correct"),
+    [
+        ("En efectivo no se admite", "No se admite en efectivo"),
+        ("Por teléfono no lo damos nunca", "Nunca lo damos por teléfono"),
+        ("No se admite, ni en efectivo ni con cheque", "No se admite en efectivo ni con cheque"),
+    ],
+)
+def test_the_same_denial_in_another_order_is_no_correction(said: str, correct: str) -> None:
+    assert Desk().consider(note(said, correct), said) == "no_difference"
+
+
 def test_a_denial_heard_is_not_the_claim_denied() -> None:
     wrong = note("Puede pagar en efectivo", "No puede pagar en efectivo")
     assert Desk().consider(wrong, "No puede pagar en efectivo.") == "not_heard"

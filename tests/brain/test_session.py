@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 
@@ -351,3 +352,29 @@ async def test_a_stream_that_breaks_off_is_a_failure_that_is_billed() -> None:
             await until(lambda: service.counts.analyses)
             assert service.counts.analyses == {"connection": 1}
             assert host.all("penny.usage")[0]["usage"]["input_tokens"] == 600
+
+
+async def test_what_the_documents_have_changed_since_leaves_the_context(
+    vendor: AnthropicDouble, tmp_path: Path
+) -> None:
+    page = tmp_path / "documents/empresa/documentos/tarifas.md"
+    page.parent.mkdir(parents=True)
+    page.write_text("# Tarifas\n\nEl trastero pequeño cuesta 84,35 euros.\n", encoding="utf-8")
+    own = KnowledgeBase.open(KbSettings(tmp_path / "documents", tmp_path / "index"))
+    wrong = correction("cuesta 90 euros", "cuesta 84,35 euros", "amount", "tarifas.md#tarifas")
+    vendor.on("turn", answer=folio("Pregunta el precio", {"precio": "84,35 euros"}), times=None)
+    vendor.on("review", answer=wrong)
+    async with thinking(vendor.base_url, own) as (brain, host, _):
+        brain.final("item_1", "¿Cuánto cuesta el trastero pequeño?", 1, 0.0)
+        await until(lambda: host.in_force("folio"))
+        brain.replied(host.reply("El trastero pequeño cuesta 90 euros.", 1))
+        await until(lambda: host.in_force("correction"))
+        brain.partial("item_2", "¿Y", 2)
+        assert not host.withdrawn, "they still say so"
+        page.write_text("# Tarifas\n\nEl trastero pequeño cuesta 88,10 euros.\n", encoding="utf-8")
+        own.refresh()
+        brain.partial("item_2", "¿Y eso", 2)
+        assert [reason for _, reason in host.withdrawn] == ["outdated", "outdated"]
+        assert not host.in_force("folio")
+        assert not host.in_force("correction")
+    own.close()

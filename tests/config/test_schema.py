@@ -147,3 +147,15 @@ def test_a_profile_sets_keys_of_its_engines_over_the_files() -> None:
     assert whisper.beam_size == 3
     embedded = config.with_profile("embedded").worker_settings().engines.faster_whisper
     assert (embedded.model, embedded.device) == ("large-v3", "cuda")
+
+
+def test_noise_is_reduced_as_the_tenant_says_else_as_the_house() -> None:
+    tenants = {"acme": {"noise_reduction": "far_field"}, "plain": {}}
+    config = Config.model_validate({"tenants": tenants})
+    assert config.noise_reduction("acme") == {"type": "far_field"}
+    assert config.noise_reduction("plain") is None
+    house = Config.model_validate(
+        {"tenants": tenants, "session": {"noise_reduction": "near_field"}}
+    )
+    assert house.noise_reduction("plain") == house.noise_reduction("x") == {"type": "near_field"}
+    assert house.noise_reduction("acme") == {"type": "far_field"}

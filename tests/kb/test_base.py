@@ -50,6 +50,22 @@ def test_the_specifications_invoice_is_found_by_its_spelled_number(sample: Knowl
     assert 0.5 <= result.hits[0].score <= 1.0
 
 
+def test_a_quoted_passage_holds_until_the_documents_say_something_else(
+    write: Write, open_kb: Open
+) -> None:
+    write("empresa/documentos/baja.md", BAJA)
+    base = open_kb()
+    [hit, *_] = base.search(SAMPLE, "baja del contrato").hits
+    quoted = hit.passage.text
+    assert base.holds(SAMPLE, hit.passage.id, quoted)
+    assert base.holds(SAMPLE, hit.passage.id, quoted[:10] + "…"), "cut at its end"
+    assert not base.holds(SAMPLE, "baja.md#otra", quoted)
+    assert not base.holds("kb://empresa/otra", hit.passage.id, quoted)
+    write("empresa/documentos/baja.md", BAJA.replace("gratuita", "de 20 euros"))
+    base.refresh()
+    assert not base.holds(SAMPLE, hit.passage.id, quoted)
+
+
 def test_what_stands_beside_a_passage_is_of_the_same_chapter(sample: KnowledgeBase) -> None:
     hours = sample.search(SAMPLE, "horario de atención").hits[0].passage
     beside = sample.beside(hours)

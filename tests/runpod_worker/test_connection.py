@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from penny.errors import EngineError
 from penny.ids import new_id
 from penny.realtime.commands import Hangup
 from penny.realtime.core import RealtimeCore
@@ -191,6 +192,27 @@ async def test_a_sound_without_words_is_not_excused() -> None:
         await client.stream(silence(300) + speak("¡Ay!") + silence(1500))
         done = await client.until("response.done")
     assert (done["response"]["status"], done["response"]["output"]) == ("completed", [])
+
+
+async def test_ears_that_fail_are_apologised_for_with_their_own_code_and_ask_no_model() -> None:
+    llm, stt = FixedLlm(), FixedStt()
+    stt.begin = lambda _options: _Deaf(stt)  # type: ignore[method-assign]
+    async with connected(make_engines(stt, llm)) as client:
+        for _ in range(2):
+            await client.stream(silence(300) + speak("Una pregunta, por favor.") + silence(1500))
+            done = await client.until("response.done")
+            assert done["response"]["status_details"]["error"]["code"] == "stt_failed"
+            [apology] = done["response"]["output"]
+            assert apology["content"][0]["transcript"] == WorkerSettings().spoken.apology["es"]
+            await client.stream(silence(6000))
+    assert llm.requests == []
+
+
+class _Deaf(FixedUtterance):
+    """An utterance whose recogniser is broken."""
+
+    async def finish(self) -> Transcript:
+        raise EngineError("out of memory", stage="stt", code="stt_failed")
 
 
 async def test_a_function_call_reaches_the_client_and_its_output_the_model() -> None:

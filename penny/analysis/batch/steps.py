@@ -39,7 +39,7 @@ DIFFERS = 0.20
 """Word error between two transcripts from which the later one is taken."""
 INTENT_TURNS = 4
 """First turns of the caller that are asked what they want."""
-ENTITIES_VERSION = 1
+ENTITIES_VERSION = 2
 TRANSCRIPT_VERSION = 1
 
 

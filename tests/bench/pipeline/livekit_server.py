@@ -32,8 +32,9 @@ STOP = "stop"
 
 
 class SpeechToText(stt.STT):
-    def __init__(self) -> None:
+    def __init__(self, told: parts.Told) -> None:
         super().__init__(capabilities=stt.STTCapabilities(streaming=True, interim_results=False))
+        self._told = told
 
     async def _recognize_impl(self, *_: Any, **__: Any) -> stt.SpeechEvent:
         raise NotImplementedError("this engine streams")
@@ -41,10 +42,14 @@ class SpeechToText(stt.STT):
     def stream(
         self, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS, **_: Any
     ) -> stt.RecognizeStream:
-        return Recognition(stt=self, conn_options=conn_options)
+        return Recognition(self._told, stt=self, conn_options=conn_options)
 
 
 class Recognition(stt.RecognizeStream):
+    def __init__(self, told: parts.Told, **options: Any) -> None:
+        super().__init__(**options)
+        self._told = told
+
     async def _run(self) -> None:
         recogniser = parts.Recogniser()
         waiting: asyncio.Task[None] | None = None
@@ -52,6 +57,7 @@ class Recognition(stt.RecognizeStream):
             if not isinstance(frame, rtc.AudioFrame):
                 continue
             before = recogniser.due_s()
+            self._told.feed(bytes(frame.data), frame.sample_rate)
             recogniser.feed(bytes(frame.data), time.perf_counter())
             if recogniser.due_s() != before:
                 if waiting is not None:
@@ -63,15 +69,20 @@ class Recognition(stt.RecognizeStream):
         assert due_s is not None
         await asyncio.sleep(due_s - time.perf_counter())
         recogniser.take()
-        self._event_ch.send_nowait(
-            stt.SpeechEvent(
-                type=stt.SpeechEventType.FINAL_TRANSCRIPT,
-                alternatives=[stt.SpeechData(language="es", text=parts.QUESTION)],
+        if text := self._told.text():
+            self._event_ch.send_nowait(
+                stt.SpeechEvent(
+                    type=stt.SpeechEventType.FINAL_TRANSCRIPT,
+                    alternatives=[stt.SpeechData(language="es", text=text)],
+                )
             )
-        )
 
 
 class LanguageModel(llm.LLM):
+    def __init__(self, told: parts.Told) -> None:
+        super().__init__()
+        self.told = told
+
     def chat(
         self,
         *,
@@ -86,7 +97,8 @@ class LanguageModel(llm.LLM):
 class Answer(llm.LLMStream):
     async def _run(self) -> None:
         due_s = time.perf_counter() + parts.LLM_FIRST_S
-        for token in parts.tokens():
+        assert isinstance(self._llm, LanguageModel)
+        for token in parts.tokens(self._llm.told.answer):
             await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
             due_s += parts.LLM_GAP_S
             delta = llm.ChoiceDelta(role="assistant", content=token)
@@ -160,10 +172,10 @@ class Loudspeaker(AudioOutput):
             self.on_playback_finished(playback_position=played_s, interrupted=interrupted)
 
 
-def open_session() -> AgentSession[None]:
+def open_session(told: parts.Told) -> AgentSession[None]:
     engines: dict[str, Any] = {
-        "stt": SpeechToText(),
-        "llm": LanguageModel(),
+        "stt": SpeechToText(told),
+        "llm": LanguageModel(told),
         "tts": TextToSpeech(),
         "vad": inference.VAD(),
         "aec_warmup_duration": None,
@@ -182,7 +194,8 @@ def open_session() -> AgentSession[None]:
 async def converse(request: web.Request) -> web.WebSocketResponse:
     socket = web.WebSocketResponse(compress=False, max_msg_size=0)
     await socket.prepare(request)
-    session = open_session()
+    told = parts.Told()
+    session = open_session(told)
     microphone = SocketInput()
     session.input.audio = microphone
     session.output.audio = Loudspeaker(socket)
@@ -191,6 +204,8 @@ async def converse(request: web.Request) -> web.WebSocketResponse:
         if message.type is WSMsgType.BINARY:
             frame = rtc.AudioFrame(message.data, RATE_HZ, 1, len(message.data) // 2)
             microphone.frames.send_nowait(frame)
+        elif message.type is WSMsgType.TEXT:
+            told.take(message.data)
     microphone.frames.close()
     await session.aclose()
     return socket

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import json
 import math
 
 
@@ -27,8 +28,8 @@ LOUD = 0.01
 AUDIO_MS_PER_CHARACTER = 60
 
 
-def tokens() -> list[str]:
-    words = ANSWER.split(" ")
+def tokens(answer: str = ANSWER) -> list[str]:
+    words = answer.split(" ")
     return [words[0], *(f" {word}" for word in words[1:])]
 
 
@@ -62,3 +63,28 @@ class Recogniser:
     def take(self) -> None:
         """The text was delivered: what follows is another utterance."""
         self._loud_s = None
+
+
+class Told:
+    """What a peer's engines say in one call: the question and answer above, unless a caller's
+    script told the words and when each ends, in seconds of its audio."""
+
+    def __init__(self) -> None:
+        self.answer = ANSWER
+        self._words: list[tuple[float, str]] | None = None
+        self._fed_s = 0.0
+
+    def take(self, script: str) -> None:
+        told = json.loads(script)
+        self.answer, self._words = told["answer"], [(end, text) for end, text in told["words"]]
+
+    def feed(self, pcm16: bytes, rate_hz: int) -> None:
+        self._fed_s += len(pcm16) / 2 / rate_hz
+
+    def text(self) -> str:
+        """What the recogniser writes of what was fed since it wrote last; "" where no word was."""
+        if self._words is None:
+            return QUESTION
+        said = [text for end_s, text in self._words if end_s - 0.1 <= self._fed_s]
+        self._words = self._words[len(said) :]
+        return " ".join(said)

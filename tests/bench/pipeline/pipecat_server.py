@@ -60,21 +60,30 @@ TUNED = "tuned" in sys.argv[1:]
 
 
 class RawSerializer(FrameSerializer):
+    def __init__(self, told: parts.Told) -> None:
+        super().__init__()
+        self._told = told
+
     async def serialize(self, frame: Frame) -> bytes | None:
         return frame.audio if isinstance(frame, OutputAudioRawFrame) else None
 
     async def deserialize(self, data: str | bytes) -> Frame | None:
+        if isinstance(data, str):
+            self._told.take(data)
+            return None
         return InputAudioRawFrame(audio=bytes(data), sample_rate=RATE_HZ, num_channels=1)
 
 
 class FixedStt(STTService):
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, told: parts.Told, **options: Any) -> None:
         super().__init__(**options)
+        self._told = told
         self._recogniser = parts.Recogniser()
         self._waiting: asyncio.Task[None] | None = None
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         before = self._recogniser.due_s()
+        self._told.feed(audio, RATE_HZ)
         self._recogniser.feed(audio, time.perf_counter())
         if self._recogniser.due_s() != before:
             if self._waiting is not None:
@@ -87,12 +96,17 @@ class FixedStt(STTService):
         assert due_s is not None
         await asyncio.sleep(due_s - time.perf_counter())
         self._recogniser.take()
-        frame = TranscriptionFrame(parts.QUESTION, "caller", str(time.time()))
-        frame.finalized = True
-        await self.push_frame(frame)
+        if text := self._told.text():
+            frame = TranscriptionFrame(text, "caller", str(time.time()))
+            frame.finalized = True
+            await self.push_frame(frame)
 
 
 class FixedLlm(LLMService):
+    def __init__(self, told: parts.Told) -> None:
+        super().__init__()
+        self._told = told
+
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         if not isinstance(frame, LLMContextFrame):
@@ -100,7 +114,7 @@ class FixedLlm(LLMService):
             return
         await self.push_frame(LLMFullResponseStartFrame())
         await asyncio.sleep(parts.LLM_FIRST_S)
-        for index, token in enumerate(parts.tokens()):
+        for index, token in enumerate(parts.tokens(self._told.answer)):
             if index:
                 await asyncio.sleep(parts.LLM_GAP_S)
             await self.push_frame(LLMTextFrame(token))
@@ -128,6 +142,7 @@ def _how_turns_end() -> LLMUserAggregatorParams:
 
 async def converse(websocket: WebSocket) -> None:
     await websocket.accept()
+    told = parts.Told()
     transport = FastAPIWebsocketTransport(
         websocket=websocket,
         params=FastAPIWebsocketParams(
@@ -135,7 +150,7 @@ async def converse(websocket: WebSocket) -> None:
             audio_out_enabled=True,
             audio_in_sample_rate=RATE_HZ,
             audio_out_sample_rate=RATE_HZ,
-            serializer=RawSerializer(),
+            serializer=RawSerializer(told),
             allowed_origins=[],
             audio_out_10ms_chunks=2 if TUNED else 4,
         ),
@@ -145,9 +160,9 @@ async def converse(websocket: WebSocket) -> None:
     pipeline = Pipeline(
         [
             transport.input(),
-            FixedStt(),
+            FixedStt(told),
             pair.user(),
-            FixedLlm(),
+            FixedLlm(told),
             FixedTts(push_start_frame=True, push_stop_frames=True),
             transport.output(),
             pair.assistant(),

@@ -1,6 +1,7 @@
 """Prints how Penny takes turns, cell by cell.
 
-python -m tests.bench.turns [--cells S_BC echo] [--n 20] [--doors ws realtime] [--write]
+python -m tests.bench.turns [--cells S_BC echo] [--n 20] [--doors ws realtime]
+    [--peers "livekit defaults" "pipecat defaults"] [--write]
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from runpod_worker.engines.smart_turn import SmartTurn, find_model
 from runpod_worker.settings import SmartTurnSettings
 from tests.bench.pipeline import speech
 from tests.bench.turns.calls import run
-from tests.bench.turns.cells import CELLS, ECHOES, Score, describe
+from tests.bench.turns.cells import CELLS, ECHOES, PLAIN, Score, describe
+from tests.bench.turns.peers import PEERS, measure_peer
 from tests.virtual_time import VirtualTimeLoop
 
 
@@ -49,13 +51,20 @@ def table(given: argparse.Namespace, model: str) -> Iterator[str]:
     yield "|" + "---|" * 7
     with ProcessPoolExecutor(2, mp_context=get_context("fork")) as pool:
         for name, door in product(names, given.doors):
-            count = len(ECHOES) if name == "echo" else given.n
+            count = 2 * len(ECHOES) if name == "echo" else given.n
             jobs = [(name, door, index, model) for index in range(count)]
             scores = list(pool.map(measure, jobs))
             cells = (name, door, count, *describe(scores, CELLS[name]), CELLS[name].bar)
             yield "| " + " | ".join(map(str, cells)) + " |"
             if given.v:
                 yield from (f"    {index} {score}" for index, score in enumerate(scores))
+    for name, peer in product([name for name in names if name in PLAIN], given.peers):
+        cell = CELLS[name]
+        scores = measure_peer(peer, [cell.make("ws", index) for index in range(given.n)])
+        cells = (name, peer, given.n, *describe(scores, cell), cell.bar)
+        yield "| " + " | ".join(map(str, cells)) + " |"
+        if given.v:
+            yield from (f"    {index} {score}" for index, score in enumerate(scores))
 
 
 def find_turn_model() -> str:
@@ -68,7 +77,8 @@ def find_turn_model() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cells", nargs="+", default=list(CELLS))
-    parser.add_argument("--doors", nargs="+", default=["ws", "realtime"])
+    parser.add_argument("--doors", nargs="*", default=["ws", "realtime"])
+    parser.add_argument("--peers", nargs="*", default=[], choices=PEERS, help="in real time")
     parser.add_argument("--n", type=int, default=20)
     parser.add_argument("--smart-turn", help="ONNX file of the turn model")
     parser.add_argument("--recordings", type=Path, default=speech.FOLDER, help="people's speech")

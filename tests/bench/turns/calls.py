@@ -31,6 +31,7 @@ from runpod_worker.engines.silero import SileroVad
 from runpod_worker.settings import WorkerSettings
 from runpod_worker.stages import EngineInfo, SttOptions, Transcript, TurnDetector, Voice
 from tests.bench.pipeline import parts
+from tests.bench.turns.faults import break_stage
 from tests.bench.turns.sounds import RATE_HZ, TICK, TICK_MS, Said, Samples, silence
 from tests.doubles.engines import FixedLlm
 from tests.doubles.speech import speak
@@ -60,6 +61,7 @@ class Script:
     answer: str = parts.ANSWER
     room: Samples | None = None
     echo_delay_ms: int = 0
+    fault: str = ""
     words: list[Word] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -256,6 +258,7 @@ async def run(
     settings = settings or WorkerSettings.model_validate({"log_level": "warning"})
     llm = FixedLlm(script.answer, first_s=parts.LLM_FIRST_S, gap_s=parts.LLM_GAP_S)
     engines = Engines(SileroVad(gather_ms=0), _Stt(script), llm, _Tts(), turn)
+    engines = break_stage(engines, script.fault)
     core = RealtimeCore(CoreSettings(penny_events=script.door == "ws"), new_id)
     box: list[_Ear] = []
 

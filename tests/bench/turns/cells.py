@@ -16,6 +16,7 @@ import numpy as np
 from tests.bench.pipeline import parts
 from tests.bench.turns import sounds
 from tests.bench.turns.calls import Heard, Script
+from tests.bench.turns.faults import FAULTS
 from tests.bench.turns.sounds import TICK_MS, Said
 
 
@@ -25,6 +26,7 @@ HELD_S = 0.5
 """The longest silence within an answer that still counts as holding it: its length is told, too."""
 BACKCHANNEL_S = 0.75
 """The same beside a backchannel, whose own half a second the caller has the floor for."""
+FAILURE_S = 2.0
 LONG = " ".join(
     "Su contrato incluye la línea de casa, la fibra y dos móviles con llamadas sin límite. "
     "La factura llega el día cinco de cada mes y se paga con tarjeta o por el banco. "
@@ -258,6 +260,19 @@ def babble(door: str, index: int) -> Trial:
     return Trial(script, judge)
 
 
+def failure(door: str, index: int) -> Trial:
+    """A stage fails, and something is heard within two seconds: an answer, a filler, an apology."""
+    question = Said(_pick(index).samples, parts.QUESTION)
+    script, end_s = _asked(ASKED_S + question.seconds + GIVE_UP_S, question, door=door)
+    script.fault = FAULTS[index % len(FAULTS)]
+
+    def judge(heard: Heard) -> Score:
+        after_s = first_sound(heard, end_s)
+        return Score(after_s is not None and after_s <= FAILURE_S, after_s)
+
+    return Trial(script, judge)
+
+
 def _pick(index: int) -> Said:
     known = sounds.sentences()
     return known[index % len(known)]
@@ -285,9 +300,16 @@ CELLS: dict[str, Cell] = {
     "I_A 0.9 s": Cell(pause(0.9), "<= .15", wrong=True),
     "I_A 1.2 s": Cell(pause(1.2), "<= .25", wrong=True),
     "yes is a turn": Cell(answer_yes, "1.00"),
+    "a stage fails": Cell(failure, "1.00; <= 2.0", times=True),
     "echo": Cell(echo, "1.00", times=True),
     "babble": Cell(babble, "1.00; <= 0.5", times=True),
 }
+
+
+PLAIN = [
+    name for name in CELLS if name not in ("R_R, L_R statements", "a stage fails", "echo", "babble")
+]
+"""The cells that any system can be scored in: from one caller's short call."""
 
 
 def describe(scores: Iterable[Score], cell: Cell) -> tuple[str, str, str]:

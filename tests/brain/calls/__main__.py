@@ -1,4 +1,8 @@
-"""``python -m tests.brain.calls [NAME…] [--brain-s 2.5]``: play the set and print its score."""
+"""``python -m tests.brain.calls [NAME…] [--brain-s 2.5]``: play both sets, print their scores.
+
+The one is by the hand that wrote the code, the other (``other_hand.jsonl``) by one that had not
+read it.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,11 @@ from pathlib import Path
 import structlog
 
 from tests.brain.calls.catalogue import all_calls
-from tests.brain.calls.play import Play, play
-from tests.brain.calls.score import score_all
+from tests.brain.calls.other_hand import HeldCall, other_calls
+from tests.brain.calls.other_play import HeldPlay, HeldScore
+from tests.brain.calls.play import Play
+from tests.brain.calls.score import Score
+from tests.brain.calls.script import Call
 from tests.virtual_time import VirtualTimeLoop
 
 
@@ -26,29 +33,37 @@ def main() -> None:
     level = logging.DEBUG if arguments.verbose else logging.CRITICAL
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
     os.environ["OPENAI_API_KEY"] = os.environ["ANTHROPIC_API_KEY"] = "none"
-    calls = [
-        call
-        for call in all_calls()
-        if not arguments.names or any(call.name.startswith(name) for name in arguments.names)
+    sets: list[tuple[str, list[Call], type[Score]]] = [
+        ("by the code's own hand", all_calls(), Score),
+        ("by another hand", list(other_calls()), HeldScore),
     ]
     for brain_s in arguments.brain_s:
-        plays: list[Play] = []
-        for call in calls:
-            with tempfile.TemporaryDirectory() as folder:
-                loop = VirtualTimeLoop()
-                try:
-                    plays.append(loop.run_until_complete(play(call, brain_s, Path(folder))))
-                finally:
-                    loop.close()
-            if arguments.verbose:
-                for answer in plays[-1].answers:
-                    print(f"{answer.at_s:7.2f} turn {answer.turn}: {answer.text}")
-                    print(f"        heard: {answer.heard}")
-                    print(textwrap.indent("\n".join(answer.context.notes), "        | "))
-        score = score_all(plays)
-        print(f"\nbrain {brain_s:g} s, {len(plays)} calls\n{score.table()}")
-        for fault in score.faults:
-            print(f"  {fault}")
+        for hand, every, kind in sets:
+            calls = [
+                c for c in every if not arguments.names or c.name.startswith(tuple(arguments.names))
+            ]
+            if calls:
+                score = kind()
+                for call in calls:
+                    score.add(_play(call, brain_s, verbose=arguments.verbose))
+                print(f"\n{hand}: brain {brain_s:g} s, {len(calls)} calls\n{score.table()}")
+                for fault in score.faults:
+                    print(f"  {fault}")
+
+
+def _play(call: Call, brain_s: float, *, verbose: bool) -> Play:
+    played = HeldPlay(call, brain_s) if isinstance(call, HeldCall) else Play(call, brain_s)
+    loop = VirtualTimeLoop()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            loop.run_until_complete(played.run(Path(folder)))
+        finally:
+            loop.close()
+    for answer in played.answers if verbose else ():
+        print(f"{answer.at_s:7.2f} turn {answer.turn}: {answer.text}")
+        print(f"        heard: {answer.heard}")
+        print(textwrap.indent("\n".join(answer.context.notes), "        | "))
+    return played
 
 
 if __name__ == "__main__":

@@ -12,8 +12,15 @@ from tests.doubles.anthropic_server import NOTHING, AnthropicDouble, Step, folio
 
 
 QUOTED = re.compile(r"«[^»]*»")
-HEADING = re.compile(r"^\[(CONTEXTO ACTUALIZADO|DATOS COMPROBADOS) - Turno (\d+)\]", re.MULTILINE)
-CORRECTION = re.compile(r"^\[CORRECCION NECESARIA\]\n.*\nLo correcto es: (.*)\.$", re.MULTILINE)
+HEADING = re.compile(
+    r"^\[(CONTEXTO ACTUALIZADO|DATOS COMPROBADOS|UPDATED CONTEXT|VERIFIED FACTS) - Turno? (\d+)\]",
+    re.MULTILINE,
+)
+SPANISH = {"UPDATED CONTEXT": "CONTEXTO ACTUALIZADO", "VERIFIED FACTS": "DATOS COMPROBADOS"}
+CORRECTION = re.compile(
+    r"^\[CORREC(?:CION NECESARIA|TION NEEDED)\]\n.*\n(?:Lo correcto es|What holds): (.*)\.$",
+    re.MULTILINE,
+)
 
 
 class ScriptedClaude(AnthropicDouble):
@@ -39,7 +46,7 @@ class ScriptedClaude(AnthropicDouble):
         return folio(f"Consulta {number} de la persona", {"consulta": number})
 
     def _review(self, task: Json, text: str) -> Json:
-        known = _tag(text, "correcciones_pendientes") or []
+        known = read_tag(text, "correcciones_pendientes") or []
         heard = task["portavoz"]
         found = []
         for plant in (p for turn in self._call.turns for p in turn.plants):
@@ -49,17 +56,18 @@ class ScriptedClaude(AnthropicDouble):
         return {**NOTHING, "corrections": found}
 
 
-def _tag(text: str, name: str) -> Any:
+def read_tag(text: str, name: str) -> Any:
+    """The JSON of one part of a request; None where it is left out."""
     matched = re.search(rf"<{name}>\n(.*)\n</{name}>", text)
     return json.loads(matched[1]) if matched else None
 
 
 def _evidence(plant: Plant, text: str) -> str:
     """The passage or action that has the words by which the script knows it; else the first."""
-    for done in _tag(text, "acciones_hechas") or []:
+    for done in read_tag(text, "acciones_hechas") or []:
         if plant.evidence and plant.evidence in json.dumps(done["resultado"]):
             return str(done["call_id"])
-    passages = _tag(text, "pasajes") or []
+    passages = read_tag(text, "pasajes") or []
     for passage in passages:
         if plant.evidence and plant.evidence in passage["texto"]:
             return str(passage["id"])
@@ -79,8 +87,12 @@ class Context:
         return "\n\n".join([self.instructions, *self.notes])
 
     def turns_of(self, title: str) -> list[int]:
-        """The turns of the blocks of one heading."""
-        return [int(turn) for name, turn in HEADING.findall(self.text) if name == title]
+        """The turns of the blocks of one heading, in Spanish or in English."""
+        return [
+            int(turn)
+            for name, turn in HEADING.findall(self.text)
+            if SPANISH.get(name, name) == title
+        ]
 
     @property
     def corrections(self) -> list[str]:

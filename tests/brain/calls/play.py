@@ -294,7 +294,7 @@ class Play:
         if params.get("metadata", {}).get("penny_say"):
             await self._utter(line, response_id, params["metadata"]["penny_say"])
             return
-        context = _context_of(line)
+        context = context_of(line)
         now_s = asyncio.get_running_loop().time()
         if turn.tool and number not in self._tool_asked:
             self._tool_asked.add(number)
@@ -434,7 +434,8 @@ def _with_circular(config: Config, call: Call, folder: Path) -> Config:
     return config.model_copy(update={"kb": kb})
 
 
-def _context_of(line: Connection) -> Context:
+def context_of(line: Connection) -> Context:
+    """What the speaker of a connection has besides the conversation."""
     outputs = [
         item["output"] for item in line.items.values() if item.get("type") == "function_call_output"
     ]

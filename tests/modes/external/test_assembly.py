@@ -57,3 +57,32 @@ async def test_a_realtime_client_that_names_no_language_is_heard_in_any(
     heard = provider.asked["audio"]["input"]["transcription"]
     assert heard["model"]
     assert heard.get("language") == language
+
+
+@pytest.mark.parametrize(
+    ("tenant", "asked"), [("acme", {"type": "far_field"}), ("other", {"type": "near_field"})]
+)
+async def test_the_vendor_reduces_noise_as_the_tenant_or_the_house_wants(
+    tenant: str, asked: Json
+) -> None:
+    provider = Provider(Capabilities())
+    config = Config.model_validate(
+        {
+            "brain": {"enabled": False},
+            "session": {"noise_reduction": "near_field"},
+            "tenants": {"acme": {"noise_reduction": "far_field"}},
+        }
+    )
+    mode = ExternalMode(config, providers={"openai": cast(Any, provider)})
+    with pytest.raises(ModeUnavailable):
+        await mode.open(SessionSpec("s", "es", tenant=tenant))
+    assert provider.asked["audio"]["input"]["noise_reduction"] == asked
+
+
+async def test_nothing_is_said_of_noise_unless_somebody_wants_it() -> None:
+    provider = Provider(Capabilities())
+    config = Config.model_validate({"brain": {"enabled": False}})
+    mode = ExternalMode(config, providers={"openai": cast(Any, provider)})
+    with pytest.raises(ModeUnavailable):
+        await mode.open(SessionSpec("s", "es"))
+    assert "noise_reduction" not in provider.asked["audio"]["input"]

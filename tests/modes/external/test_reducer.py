@@ -265,6 +265,39 @@ def test_a_response_done_that_never_comes_is_cancelled_closed_and_answered() -> 
     assert len(play.creates()) == 2
 
 
+def a_whole_answer_without_its_end() -> Play:
+    """Everything of it came but ``response.done``, and it has been cancelled for that."""
+    play = Play()
+    play.hear()
+    play.begin()
+    play.speak()
+    said = [{"type": "output_audio", "transcript": "Buenos días"}]
+    item = message("item_penny", "assistant", said)
+    play.up("response.output_item.done", response_id="resp_1", output_index=0, item=item)
+    play.wait(4.9)
+    assert "response.cancel" not in [event["type"] for event in play.sent]
+    play.wait(0.2)
+    assert play.sent[-1]["type"] == "response.cancel"
+    return play
+
+
+def test_a_whole_answer_whose_end_was_lost_is_closed_and_not_given_again() -> None:
+    play = a_whole_answer_without_its_end()
+    error = {"type": "invalid_request_error", "code": "response_cancel_not_active", "message": ""}
+    play.up("error", error={**error, "event_id": play.sent[-1]["event_id"], "param": None})
+    assert play.kinds().count("response.done") == 1
+    play.wait(30)
+    assert len(play.creates()) == 1
+    play.hear("item_next", "¿y el seguro?")
+    assert len(play.creates()) == 2, "the next turn waits for nothing"
+
+
+def test_an_answer_that_was_not_whole_after_all_is_given_again() -> None:
+    play = a_whole_answer_without_its_end()
+    play.end(status="cancelled", status_details={"reason": "client_cancelled"})
+    assert len(play.creates()) == 2, "the server was still at it"
+
+
 def test_a_lost_acknowledgement_is_tried_again_given_up_and_blocks_nothing() -> None:
     play = Play()
     play.happen("offered", folio("a"))

@@ -97,3 +97,15 @@ def test_the_loudest_of_just_now_is_told_beside_the_usual_level() -> None:
     feed(levels, -60, 1000)
     feed(levels, -36, 20)
     assert levels.now_beside_usual_db == pytest.approx(-10)
+
+
+def test_a_room_is_loud_and_a_voice_stands_out_of_it() -> None:
+    levels = Levels()
+    assert not levels.is_loud_around
+    feed(levels, -40, 3000)
+    assert levels.is_loud_around
+    assert levels.snr_db == pytest.approx(14)  # a nominal voice
+    levels.begin()
+    feed(levels, -30, 400, speech=True)
+    levels.learn()
+    assert levels.snr_db == pytest.approx(10)

@@ -53,6 +53,13 @@ def test_speech_far_from_the_telephone_never_interrupts() -> None:
     assert judged(600, 300, "Ponme otro café", level_db=-12.0) == "resume"
 
 
+def test_what_may_be_an_echo_interrupts_no_sooner_when_it_sounds_again() -> None:
+    overlap = Overlap(96, LEAST_MS)
+    assert overlap.judge(700, 300, 300, 0.0, "", SPOKEN, may_be_echo=True) == "resume"
+    assert overlap.judge(1000, 560, 0, 0.0, "", SPOKEN, may_be_echo=True) == "open"
+    assert overlap.judge(1400, LEAST_MS, 0, 0.0, "", SPOKEN, may_be_echo=True) == "interruption"
+
+
 def test_who_goes_on_after_a_backchannel_interrupts_sooner() -> None:
     overlap = Overlap(96, LEAST_MS)
     assert overlap.judge(700, 300, 300, 0.0, "Sí.", SPOKEN) == "resume"

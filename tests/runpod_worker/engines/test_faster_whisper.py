@@ -245,3 +245,23 @@ async def test_noise_is_decoded_no_longer_than_it_lasts_nor_for_a_caller_who_is_
 
     assert len(loaded.model.lengths) == (3 if is_wanted else 1)
     assert max(loaded.model.lengths) <= 28  # a second of speech, generously
+
+
+async def test_words_have_their_place_and_confidence_where_they_are_asked_for(folder: Path) -> None:
+    whisper = load(folder, batch_window_ms=1000)
+    spoken = [await speak(phrase, Voice()) for phrase in PHRASES]
+    options = SttOptions(language="es", words=True)
+    alone = await whisper.transcribe(spoken[0], options)
+    for _ in spoken:
+        whisper.batch.enter()
+    together = await asyncio.gather(*(whisper.transcribe(pcm, options) for pcm in spoken))
+    plain = await whisper.transcribe(spoken[0], SttOptions(language="es"))
+    await whisper.aclose()
+
+    assert plain.words == ()
+    for phrase, transcript in zip((PHRASES[0], *PHRASES), (alone, *together), strict=True):
+        assert [word.text for word in transcript.words] == phrase.split()
+        for word in transcript.words:
+            assert word.confidence is not None
+            assert 0.0 < word.confidence <= 1.0
+            assert word.start_ms <= word.end_ms

@@ -40,6 +40,22 @@ def test_pennys_own_voice_on_the_line_is_taken_out() -> None:
     assert rms_dbfs(heard[48_000:]) < rms_dbfs(line[48_000:]) - 20
 
 
+def test_an_echo_is_suspected_before_it_is_sure() -> None:
+    answer = speak(ANSWER)
+    agent = AgentVoice()
+    agent.sent(0.0, answer)
+    remover = EchoRemover(agent)
+    line = silence(40, 16_000) + to_16k(answer)
+    states = []
+    for at in range(0, len(line), PIECE):
+        remover.process(line[at : at + PIECE], at / 32)
+        states.append((remover.is_suspected, remover.is_on))
+
+    first_sure = states.index((False, True))
+    assert states[first_sure - 1] == (True, False)
+    assert all(is_on for _, is_on in states[first_sure:])
+
+
 def test_a_caller_on_a_line_without_echo_is_left_as_they_are() -> None:
     caller = to_16k(silence(700) + speak("Espere un momento, que no le oigo bien", voice="cedar"))
     caller = caller[: len(caller) // PIECE * PIECE]
@@ -47,4 +63,6 @@ def test_a_caller_on_a_line_without_echo_is_left_as_they_are() -> None:
     heard, remover = hear(caller, speak(ANSWER))
 
     assert not remover.is_on
+    assert not remover.is_unsettled
+    assert hear(caller[: PIECE * 30], speak(ANSWER))[1].is_unsettled, "0.6 s of Penny"
     assert heard == caller

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from runpod_worker.hearing import AgentVoice, TurnListener
+from runpod_worker.hearing.echo import EchoRemover
 from runpod_worker.settings import TurnSettings
 from tests.doubles.engines import FixedStt, FixedUtterance
 from tests.doubles.loudness_vad import LoudnessVad
@@ -94,6 +95,17 @@ async def test_a_sentence_over_the_answer_interrupts_it() -> None:
     ears = Ears()
     ears.speak(20_000)
     assert await ears.hear(quiet(2500), voice(1500), quiet(1500)) == [HELD, *TURN]
+
+
+async def test_what_may_be_an_echo_interrupts_only_when_the_next_look_finds_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ears = Ears()
+    ears.speak(20_000)
+    with monkeypatch.context() as patch:
+        patch.setattr(EchoRemover, "is_suspected", True)
+        assert await ears.hear(quiet(2500), voice(1000)) == [HELD]
+    assert await ears.hear(voice(100)) == ["SpeechStarted"]
 
 
 @pytest.mark.parametrize(("said_ms", "told"), [(1500, [HELD, *TURN]), (300, [HELD, RESUMED])])

