@@ -246,7 +246,7 @@ function drawAlerts() {
   const rows = alerts.map((each) => {
     const kinds = each.kinds.map((kind) => say.dashboard.kinds[kind] ?? kind).join(", ");
     const isNew = known !== null && !known.has(each.id);
-    return element("li", { dataset: isNew ? { new: "" } : {} }, element("strong", {}, element("a", { href: `/calls?${new URLSearchParams({ id: each.id })}`, text: kinds || say.dashboard.alert })), element("span", { class: "quiet", text: [when(each.started_ms), say.calls.modes[each.mode] ?? each.mode, say.calls.edges[each.edge] ?? each.edge].join(" · ") }), each.reason ? element("span", { class: "why", text: each.reason }) : "");
+    return element("li", { dataset: isNew ? { new: "" } : {} }, element("strong", {}, element("a", { href: `/calls?${new URLSearchParams({ id: each.id })}`, text: kinds || say.dashboard.alert })), element("span", { class: "quiet", text: [when(each.started_ms), say.calls.modes[each.mode] ?? each.mode, say.calls.edges[each.edge] ?? each.edge].join(" · ") }), each.reason ? element("span", { class: "why", text: say.dashboard.intents[each.reason] ?? say.dashboard.kinds[each.reason] ?? each.reason }) : "");
   });
   if (rows.length === ALERTS) rows.push(element("li", {}, element("a", { href: `/calls?${new URLSearchParams({ alert: "true", test: "false", ...(wanted().tenant ? { tenant: wanted().tenant } : {}) })}`, text: say.dashboard.allAlerts })));
   find("#alerts").replaceChildren(...(rows.length ? rows : [element("li", {}, element("p", { class: "quiet", text: say.dashboard.noAlerts }))]));

@@ -40,7 +40,7 @@ async def page(tab: Tab, tmp_path: Path) -> AsyncIterator[Page]:
         call.metrics |= {"outcome": "resolved" if number % 3 else "abandoned"}
         call.metrics |= {"topics": ["facturación"], "final_sentiment": "positive"}
         if number == 0:
-            call.derived = {"alerts": [{"kind": "frustration", "reason": "lo repite"}]}
+            call.derived = {"alerts": [{"kind": "frustration", "reason": "cancellation"}]}
         await store.put(call)
     await store.put(a_call(99, is_test=True, started_at=now - timedelta(minutes=1)))
     await store.aclose()
@@ -72,6 +72,7 @@ async def test_figures_trends_and_tables_lead_to_their_calls(page: Page) -> None
     await expect(page.locator("[data-figure='resolution_rate']")).to_contain_text("20 de 30")
     await expect(page.locator("#alerts li")).to_have_count(1)
     await expect(page.locator("#alerts")).to_contain_text("frustración")
+    await expect(page.locator("#alerts .why")).to_have_text("baja")
     await expect(page.locator("#trends svg[role='img']")).to_have_count(5)
     await expect(page.locator("#trends .none")).to_have_count(1)  # the cost is not known
     await look_at(page)
