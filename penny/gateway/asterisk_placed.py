@@ -92,11 +92,12 @@ class AsteriskPlacer:
     async def _take(self, event: Json) -> None:
         channel = event.get("channel") or {}
         dial_id = str(channel.get("id", ""))
-        if dial_id not in self._live:
-            return
+        if not dial_id.startswith("dial_"):
+            return  # a caller's; a dial may be another process's, or of one before a restart
         match event.get("type"):
             case "ChannelStateChange" if word := MOMENTS.get(str(channel.get("state"))):
-                if word == "in-progress" and dial_id not in self._answered:
+                is_ours = dial_id in self._live and dial_id not in self._answered
+                if word == "in-progress" and is_ours:
                     self._answered.add(dial_id)
                     self._tasks.spawn(self._end_after(dial_id), name="longest call")
                 await self._placed.told(dial_id, dial_id, word)

@@ -324,7 +324,9 @@ class Dialer:
         if dial is None or dial.call_sid not in (None, call_sid):
             return
         if status in ENDS:
-            await self.end(dial, ENDS[status])
+            # Who tells may be a process that did not see it answered.
+            was_answered = status == "no-answer" and dial.answered_s is not None
+            await self.end(dial, "completed" if was_answered else ENDS[status])
         else:
             await asyncio.to_thread(self.book.note, dial.id, call_sid, MOMENTS.get(status, ""))
 

@@ -41,6 +41,9 @@ _PATTERNS: dict[Kind, str] = {
         |\b(?:quien (?:le |nos )?llama|de parte de quien|who is calling)\b.{0,40}
             \b(?:motivo|razon|asunto|reason|why)
         |\bidentifiquese\b.{0,60}\b(?:linea|espere|conect)
+        |\b(?:indique|diga|dime|di) quien (?:es|llama)\b.{0,40}\b(?:motivo|por que|asunto|para que)
+        |\b(?:su|tu) nombre y (?:el motivo|la razon|por que|para que)\b
+        |\basistente de llamadas\b
         |\bantes de (?:que )?(?:intentar |le )?(?:conect|pas)\w*
     """,
     "menu": r"""
@@ -55,7 +58,8 @@ _PATTERNS: dict[Kind, str] = {
         |\bsiguientes opciones\b|\bmenu principal\b
         |\ben pocas palabras\b.{0,20}\b(?:motivo|consulta)
         |\bservicio de atencion automatica\b
-        |\bintroduzca su\b
+        |\bintroduzca su\b|\btiempo (?:estimado |medio )?de espera\b
+        |\b(?:posicion|lugar) en la cola\b
     """,
     "voicemail": r"""
         \b(?:buzon|contestador)\b(?!.{0,30}\bno (?:tiene|tengo))
@@ -75,6 +79,8 @@ _PATTERNS: dict[Kind, str] = {
         |\bno existe\b.{0,40}\b(?:linea|numero|numeracion)\b
         |\bno es posible (?:establecer|completar|cursar)\b
         |\bno puede ser (?:cursada|completada)\b
+        |\bno se puede (?:establecer|completar|cursar)\b|\bfuera de servicio\b
+        |\blineas? (?:esta|estan|se encuentran?) (?:saturad|congestionad)
         |\bsobrecarga\b.{0,10}\bred\b
         |\bnot (?:in service|available|reachable)\b|\bswitched off\b
     """,

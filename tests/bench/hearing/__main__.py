@@ -124,18 +124,10 @@ def table(parts: Json) -> Iterator[str]:
     for name in (name_of(*cell) for cell in CELLS):
         words = list(parts.get("words", {}).get(name, {}).values())
         found = list(parts.get("turns", {}).get(name, {}).values())
-        yield (
-            "| "
-            + " | ".join(
-                [
-                    name,
-                    *(f"{100 * one['wer']:.1f} %" for one in words),
-                    *(str(one["false_starts"]) for one in found),
-                    *(f"{100 * one['recall']:.1f} %" for one in found),
-                ]
-            )
-            + " |"
-        )
+        cells = [f"{100 * one['wer']:.1f} %" for one in words] or ["-"] * 2
+        cells += [str(one["false_starts"]) for one in found] or ["-"] * 2
+        cells += [f"{100 * one['recall']:.1f} %" for one in found] or ["-"] * 2
+        yield f"| {name} | " + " | ".join(cells) + " |"
     yield ""
     yield "| nobody speaks | minutes | turns | wanting an answer | words | dropped by the list |"
     yield "|" + "---|" * 6

@@ -128,6 +128,22 @@ async def test_a_call_that_is_not_answered_has_one_end_and_no_place(
         assert len(at.ari.placed) == 2
 
 
+async def test_a_call_that_was_placed_before_a_restart_has_its_end_by_its_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_desk(tmp_path, monkeypatch) as at:
+        for state, cause, outcome in (("Up", 16, "completed"), ("Ringing", 17, "busy")):
+            _, told = await at.place()
+            await at.ari.tell(told["id"], state)
+            moment = "answered_at" if state == "Up" else "ringing_at"
+            async with asyncio.timeout(60):
+                while not (await at.until(told["id"]))[moment]:
+                    await asyncio.sleep(0.02)
+            at.gateway._carriers._ari._forget(told["id"])
+            await at.ari.destroy(told["id"], cause)
+            await at.until(told["id"], outcome=outcome)
+
+
 async def test_what_asterisk_does_not_take_is_over_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
