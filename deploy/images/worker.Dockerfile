@@ -33,7 +33,7 @@ RUN if [ "$XTTS" = 1 ]; then python3 -m venv /opt/xtts \
     && /opt/xtts/bin/pip install $LOCKED -r requirements/worker.txt; fi
 
 # Only what the worker imports; a test copies these lines and imports the worker from the copy.
-COPY penny/__init__.py penny/dense.py penny/errors.py penny/ids.py penny/logs.py penny/section.py penny/writable.py penny/
+COPY penny/__init__.py penny/dense.py penny/errors.py penny/ids.py penny/localized.py penny/logs.py penny/section.py penny/writable.py penny/
 COPY penny/aio penny/aio
 COPY penny/audio penny/audio
 COPY penny/correction penny/correction
