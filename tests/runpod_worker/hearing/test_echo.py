@@ -7,6 +7,7 @@ from penny.audio.level import rms_dbfs
 from penny.audio.resample import Resampler
 from runpod_worker.hearing.agent_voice import AgentVoice
 from runpod_worker.hearing.echo import EchoRemover
+from tests.doubles.engines import tone
 from tests.doubles.speech import silence, speak
 
 
@@ -65,4 +66,16 @@ def test_a_caller_on_a_line_without_echo_is_left_as_they_are() -> None:
     assert not remover.is_on
     assert not remover.is_unsettled
     assert hear(caller[: PIECE * 30], speak(ANSWER))[1].is_unsettled, "0.6 s of Penny"
+    assert heard == caller
+
+
+@pytest.mark.parametrize("begins_ms", [0, 150, 300, 450, 600])
+def test_a_beep_that_ends_while_the_caller_begins_is_no_echo(begins_ms: int) -> None:
+    beeps = (tone(900, 0) + bytes(2 * 24_000)) * 3
+    caller = to_16k(silence(600 + begins_ms) + speak("Perdone, quería otra cosa.", voice="cedar"))
+    caller = caller[: len(caller) // PIECE * PIECE]
+
+    heard, remover = hear(caller, beeps)
+
+    assert not remover.is_on
     assert heard == caller
