@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import groupby
 
 
 _WHO = (
@@ -117,10 +118,11 @@ _NO_CALLS = re.compile(
 )
 
 
-def wants_person(words: str) -> bool:
-    """Whether these words of a caller's ask for a person to talk to."""
-    clauses = _clauses(words)
-    whole = " ".join(clauses)
+def asks_outright(words: str) -> bool:
+    """Whether a rule finds a wish for a person (``penny.analysis.person`` asks it of a fit too)."""
+    clauses = clauses_of(words)
+    words_said = " ".join(clauses).split()
+    whole = " ".join(word for word, _ in groupby(words_said))
     return bool(_BARE.fullmatch(whole)) or any(
         _NO_MACHINE.search(each) or (_PERSON.search(each) and not _DENIED.search(each))
         for each in clauses
@@ -129,7 +131,7 @@ def wants_person(words: str) -> bool:
 
 def wants_no_calls(words: str) -> bool:
     """Whether these words of a caller's forbid further calls to them."""
-    return any(map(_NO_CALLS.search, _clauses(words)))
+    return any(map(_NO_CALLS.search, clauses_of(words)))
 
 
 def fold(words: str) -> str:
@@ -139,5 +141,6 @@ def fold(words: str) -> str:
     return " ".join(re.findall(r"[^\W_]+", kept))
 
 
-def _clauses(words: str) -> list[str]:
+def clauses_of(words: str) -> list[str]:
+    """The parts of a sentence, folded, split at its marks."""
     return [folded for part in re.split(r"[.,;:!?¡¿]+", words) if (folded := fold(part))]
