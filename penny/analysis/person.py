@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from penny.analysis.classifier import Grams, Softmax, fit, read_fitted
-from penny.telephony.caller_wishes import asks_outright, clauses_of
+from penny.telephony.caller_wishes import asks_outright, not_denied
 
 
 KINDS = ("other", "wish")
@@ -45,7 +45,7 @@ def wants_person(words: str) -> bool:
     """Whether these words of a caller's ask for a person to talk to."""
     if asks_outright(words):
         return True
-    clauses = clauses_of(words)
+    clauses = not_denied(words)
     texts = [each for each in {" ".join(clauses), *clauses} if _NOUN.search(each)]
     if not texts:
         return False

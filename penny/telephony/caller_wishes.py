@@ -66,10 +66,12 @@ _NO_MACHINE = re.compile(
     )
 )
 _DENIED = re.compile(
-    r"\b(?:no|non) (?:quiero|quisiera|necesito|deseo|hace falta|vull|necessito|cal|quero|preciso"
-    r"|(?:me|em) pas)|\bez (?:dut|nuke|daukat)\b|\b(?:t|not) (?:want|need)\b"
+    r"\b(?:(?:no|non) (?:quiero|quisiera|necesito|deseo|hace falta|vull|necessito|cal|quero|preciso"
+    r"|(?:me|em) pas\w*)|ez (?:dut|nuke|daukat)|(?:t|not) (?:want|need))\b"
+    r"(?:(?!\b(?:quiero|necesito|vull|necessito|quero|preciso|pero|sino|want|need|but|let)\b).)*"
+    rf"\b{_WHO}"
 )
-"""Before a person in the same clause: none is wanted."""
+"""A person who is not wanted; "no quiero esperar quiero una persona" wants one."""
 _BARE = re.compile(
     rf"(?:si |yes )?(?:(?:con|amb|with|to) )?(?:(?:un|una|cun|cunha|unha|a|an|el|la|the) )?"
     rf"(?:real |live )?{_WHO}(?: batekin)?(?: por favor| si us plau| sisplau| mesedez| please)?"
@@ -119,14 +121,19 @@ _NO_CALLS = re.compile(
 
 
 def asks_outright(words: str) -> bool:
-    """Whether a rule finds a wish for a person (``penny.analysis.person`` asks it of a fit too)."""
-    clauses = clauses_of(words)
-    words_said = " ".join(clauses).split()
-    whole = " ".join(word for word, _ in groupby(words_said))
+    """Whether a rule finds a wish for a person (``penny.analysis.person`` asks a fit as well)."""
+    said = " ".join(clauses_of(words)).split()
+    whole = " ".join(word for word, _ in groupby(said))  # "operadora, operadora"
     return bool(_BARE.fullmatch(whole)) or any(
-        _NO_MACHINE.search(each) or (_PERSON.search(each) and not _DENIED.search(each))
-        for each in clauses
+        _NO_MACHINE.search(each) or _PERSON.search(each) for each in not_denied(words)
     )
+
+
+def not_denied(words: str) -> list[str]:
+    """The clauses but those that say that no person is wanted."""
+    return [
+        each for each in clauses_of(words) if _NO_MACHINE.search(each) or not _DENIED.search(each)
+    ]
 
 
 def wants_no_calls(words: str) -> bool:
