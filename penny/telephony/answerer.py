@@ -49,8 +49,12 @@ _PATTERNS: dict[Kind, str] = {
             \b(?:nombre|quien|motivo|para que|por que)\b
         |\b(?:di|diga|digame|grab\w*|say|state|record)\b.{0,15}\b(?:su|tu|your) (?:nombre|name)\b
             .{0,70}\b(?:en contacto|acept\w*|conect\w*|disponible|connect\w*|available|put you)\b
-        |\basistente\b.{0,70}\b(?:quien (?:eres|es|llama)|motivo de|(?:por|para) que (?:llama|es)
-            |tu nombre|su nombre|le digo|le paso)
+        |\basistente (?:automatic|virtual|digital|inteligente
+            |de (?:voz|google|llamadas))\w*\b.{0,90}\b(?:quien (?:eres|es|llama)|motivo de|(?:por|para) que (?:llama|es)
+            |tu nombre|su nombre|le digo|le paso|que (?:necesita|quiere))
+        |\bbixby\b|\ben nombre del? (?:usuario|titular)\b
+        |\b(?:espera|espere|permanece|permanezca|mantente|mantengase)\b.{0,30}\bmientras
+            .{0,40}\b(?:compr[ou]\w+|consult\w+|aviso|localiz\w+|puede atender\w*)
         |\bassistant\b.{0,70}\b(?:who|why|your name|reason)\b
         |\bllamadas? (?:no deseadas?|desconocidas?|comerciales|spam)\b|\bspam\b
         |\bno (?:acepta|admite|recibe) llamadas (?:de numeros )?(?:ocult|privad|anonim|desconocid)
@@ -104,8 +108,9 @@ _PATTERNS: dict[Kind, str] = {
         |\bvoice ?mail\b|\banswering machine\b|\bmailbox\b|\berantzungailu
         |\b(?:correo|casilla|caixa|mensajeria|servei de bustia) de (?:voz|mensajes|veu)\b
         |\bmensajeria (?:de voz|movistar|vocal)
-        |\b(?:dej|grab|registr|deix|utz)\w*\b.{0,40}
-            \b(?:mensaje|recado|message|missatge|mensaxe|mezu\w*|recordo)\b(?!.{0,12}\bno espera)
+        |(?<!(?<!si )quiere )(?<!(?<!si )quieres )\b(?:dej(?!arle)|grab|registr|deix|utz)\w*\b
+            .{0,40}\b(?:mensaje|recado|message|missatge|mensaxe|mezu\w*)\b
+            (?!.{0,12}\bno espera)
         |\b(?:dej\w*|grab(?:e|a|en|ad)(?:me|nos)?)\b.{0,25}\b(?:nombre|numero|telefono)\b
             (?!.{0,30}\b(?:motivo|razon)\b)
         |\b(?:leave|record)\b.{0,25}\b(?:message|name|number)\b
