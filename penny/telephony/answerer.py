@@ -51,7 +51,8 @@ _PATTERNS: dict[Kind, str] = {
             .{0,70}\b(?:en contacto|acept\w*|conect\w*|disponible|connect\w*|available|put you)\b
         |\basistente (?:automatic|virtual|digital|inteligente
             |de (?:voz|google|llamadas))\w*\b.{0,90}\b(?:quien (?:eres|es|llama)|motivo de
-            |(?:por|para) que (?:llama|es)|tu nombre|su nombre|le digo|le paso|que (?:necesita|quiere))
+            |(?:por|para) que (?:llama|es)|tu nombre|su nombre|le digo|le paso
+            |que (?:necesita|quiere))
         |\bbixby\b|\ben nombre del? (?:usuario|titular)\b
         |\b(?:espera|espere|permanece|permanezca|mantente|mantengase)\b.{0,30}\bmientras
             .{0,40}\b(?:compr[ou]\w+|consult\w+|aviso|localiz\w+|puede atender\w*)
