@@ -17,6 +17,7 @@ from penny.errors import ConfigError
 from penny.gateway.asterisk import AsteriskDoor
 from penny.gateway.asterisk_placed import AsteriskPlacer
 from penny.gateway.callbacks import CallBacks
+from penny.gateway.caller_ids import CallerIds
 from penny.gateway.dial_routes import DialRoutes
 from penny.gateway.dialer import Dialer
 from penny.gateway.gate import Gate
@@ -61,6 +62,9 @@ class Carriers:
         self.twilio: TwilioDoor | None = None
         self.dialer = Dialer(config, self.phones.check, self.phones.keep_unconnected)
         DialRoutes(self.dialer).add_to(app)
+        self._caller_ids = CallerIds(self.dialer.book, config.telephony, time.time)
+        self._caller_ids.add_to(app)
+        metrics.figures.append(self._caller_ids.collect)
         keep, most_s = self.phones.keep_unconnected, float(config.gateway.session_max_s)
         self.reconciler = Reconciler(self.dialer, self.dialer.owed, keep, most_s)
         metrics.figures.append(self.reconciler.collect)
@@ -133,6 +137,7 @@ class Carriers:
     async def start(self) -> None:
         """Listen where HTTP is not the way. Raises ConfigError."""
         self.dialer.start()
+        self._caller_ids.start()
         self.reconciler.start()
         if self.asterisk is not None:
             await self.asterisk.start()
@@ -149,6 +154,7 @@ class Carriers:
         await self.phones.aclose()
         await self._call_backs.aclose()
         await self.reconciler.aclose()
+        await self._caller_ids.aclose()
         await self.dialer.aclose()
         for door in (self.twilio, self.asterisk, self._trunks, self._ari):
             if door is not None:

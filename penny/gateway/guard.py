@@ -76,6 +76,7 @@ ROUTES: dict[str, str] = {
     "POST /v1/calls/{id}/keys": "calls:place",
     "POST /v1/calls/{id}/transfer": "calls:place",
     "GET /v1/dials/{id}": "calls:read",
+    "GET /v1/caller-ids": "calls:read",
     "DELETE /v1/dials/{id}": "calls:place",
     "POST /v1/do-not-call": "calls:place",
     "GET /v1/calls/export": "calls:export",

@@ -51,6 +51,7 @@ from penny.gateway.answers import (
     Tested,
 )
 from penny.gateway.audio_forms import SpeechWish
+from penny.gateway.caller_ids import CallerIdStates
 from penny.gateway.experiments import Stop
 from penny.gateway.guard import OPEN, OWN, ROUTES
 from penny.telephony.reception import TelephonyReception
@@ -161,6 +162,9 @@ TOLD: dict[str, Told] = {
     ),
     "GET /v1/dials/{id}": Told("A call that was placed, and how it ended", answers=DialState),
     "DELETE /v1/dials/{id}": Told("Place no further call of this one", status=204),
+    "GET /v1/caller-ids": Told(
+        "How calls from each number of one's own ended in seven days", answers=CallerIdStates
+    ),
     "POST /v1/do-not-call": Told("Never call a number again", takes=OptOut, status=204),
     "GET /v1/calls/export": Told(
         "Every call that is found, as a file",
