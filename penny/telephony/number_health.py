@@ -31,7 +31,7 @@ class NumberHealth:
 
     @property
     def answer_rate(self) -> float:
-        """Share of the calls that somebody, or something, answered."""
+        """Share of the calls that were answered, by a person or a machine."""
         return self.answered / self.calls if self.calls else 0.0
 
     @property
