@@ -100,6 +100,9 @@ class DialingSection(Section):
     do_not_call: Path | None = Field(
         None, description="file of numbers, one a line, that are never called"
     )
+    sector: Literal["", "energia"] = Field(
+        "", description="energia: commercial calls at the customer's own request alone"
+    )
     exclusions: tuple[PlaceName, ...] = Field(
         (), description="exclusion lists, imported, that commercial calls keep to; none allows none"
     )
