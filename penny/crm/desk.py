@@ -274,7 +274,8 @@ def caller_of(spec: SessionSpec) -> Caller:
     """Who a session's other side is, as its edge and its application know."""
     context = spec.context
     side = "callee" if context.get("direction") == "outbound" else "caller"
-    texts = (context.get(name) for name in (side, "email", "user_id"))
+    number = context.get(f"{side}_e164") or context.get(side)
+    texts = (number, context.get("email"), context.get("user_id"))
     return Caller(*(str(text or "")[:256] for text in texts))
 
 
