@@ -1,6 +1,6 @@
 """How a line wants a number that it is to ring: its form, and what stands around it. Pure.
 
-A trunk that knows no ``+`` answers "no such number", which looks as if nobody could be reached.
+A trunk that knows no ``+`` answers "no such number": every call of a campaign fails alike.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pydantic import AfterValidator
 
 
 NumberForm = Literal["+e164", "e164", "00", "national"]
-"""``national``: as somebody in the line's country dials it, other countries' behind its prefix."""
+"""``national``: as it is dialled within the line's country, other countries' behind its prefix."""
 FORMS: tuple[NumberForm, ...] = get_args(NumberForm)
 NUMBER = "{number}"
 SPANISH, FRENCH = "+34910000000", "+33123456789"
