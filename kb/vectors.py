@@ -3,7 +3,8 @@
 A passage has a vector for each window of some 400 characters, under its headings: one of a whole
 passage is near to everything that it speaks of, and to nothing. Beside them lie those of some
 questions about anything (``thesaurus/asked_es.txt``): what all questions have in common says
-nothing of their matter, and is taken off each.
+nothing of their matter, and is taken off each. And those of some passages of other trades
+(``thesaurus/elsewhere.txt``): a question that is as near to them is hardly answered here.
 
 Rows are known by the text they were made of, so an edit makes only its own passages anew, and a
 file written half-way is never seen: it is renamed into place when it is whole.
@@ -14,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
@@ -26,6 +27,7 @@ import tantivy
 from kb.embedder import Embedder, Vectors
 from kb.index import SCHEMA, read_passage
 from kb.passage import Language, Passage
+from kb.rivals import LEAST_SPREAD, Rivals, cosines_of, foreign_of
 
 
 log = structlog.get_logger()
@@ -38,10 +40,10 @@ _WINDOW_CHARS = 400
 _MOST_WINDOWS = 4
 """Of one passage among the nearest, more or less: so many more rows are looked at."""
 _HEADINGS = 2
-_LEAST_SPREAD = 0.01
 _LANGUAGES: tuple[Language, ...] = ("es", "en")
 _THESAURUS = Path(__file__).parent / "thesaurus"
-_MEDIAN_TO_DEVIATION = 1.4826
+_LEAST_WINDOWS = 50
+"""Among fewer there is little to be near to: there, words alone are trusted."""
 _SAVED_EVERY_S = 60.0
 """What an end of the process costs of the making, which takes minutes for many passages."""
 
@@ -51,8 +53,9 @@ class Near:
     """A passage near to a question.
 
     ``standing``: its cosine, counted in standard deviations over the mean of the whole collection;
-    unlike a cosine, it means the same for every model. ``beyond``: the same over the best that
-    questions about anything find in this collection: whether it answers at all.
+    unlike a cosine, it means the same for every model. ``beyond``: whether it answers at all: the
+    same over the best that questions about anything find in this collection, or over what this
+    question finds in passages of other trades, whichever is less.
     """
 
     address: tantivy.DocAddress
@@ -61,38 +64,31 @@ class Near:
     beyond: float
 
 
-class _Usual:
-    """What questions about anything have in common, and how near they come to a collection."""
-
-    def __init__(self, asked: Vectors, rows: Vectors) -> None:
-        self._common = asked.mean(axis=0)
-        bare = np.stack([self.bare(each) for each in asked])
-        best = (rows @ bare.T).max(axis=0) if len(rows) else np.zeros(len(asked))
-        self.best = float(np.median(best))
-        spread = _MEDIAN_TO_DEVIATION * float(np.median(np.abs(best - self.best)))
-        self.spread = max(_LEAST_SPREAD, spread)
-
-    def bare(self, query: Vectors) -> Vectors:
-        """The question without what it has in common with others, of length 1."""
-        rest = query - self._common
-        return np.asarray(rest / max(_LEAST_SPREAD, float(np.linalg.norm(rest))), dtype=np.float32)
-
-
 class VectorIndex:
     """Vectors with the addresses of their passages in one commit; unchanging.
 
     A passage may have several rows: its nearest one counts.
+
+    Args:
+        asked: of questions about anything. ``elsewhere``: of passages of other trades.
     """
 
     def __init__(
-        self, addresses: list[tantivy.DocAddress], rows: Vectors, asked: dict[Language, Vectors]
+        self,
+        addresses: list[tantivy.DocAddress],
+        rows: Vectors,
+        asked: dict[Language, Vectors],
+        elsewhere: Vectors,
     ) -> None:
         self._addresses = addresses
         self._rows = rows
         self._of: dict[Place, list[int]] = {}
         for at, address in enumerate(addresses):
             self._of.setdefault((address.segment_ord, address.doc), []).append(at)
-        self._usual = {language: _Usual(each, rows) for language, each in asked.items()}
+        foreign = foreign_of(elsewhere, rows, self._of.values())
+        self.tells = len(rows) >= _LEAST_WINDOWS
+        """Whether ``Near.beyond`` says something."""
+        self._rivals = {language: Rivals(each, rows, foreign) for language, each in asked.items()}
 
     def nearest(
         self, query: Vectors, language: Language, limit: int, also: Iterable[Place] = ()
@@ -100,9 +96,10 @@ class VectorIndex:
         """Return the nearest passages and those of ``also`` that have vectors, nearest first."""
         if not self._addresses:
             return []
-        usual = self._usual[language]
-        cosines = _cosines(self._rows, usual.bare(query))
-        mean, spread = float(cosines.mean()), max(_LEAST_SPREAD, float(cosines.std()))
+        rivals = self._rivals[language]
+        bare = rivals.bare(query)
+        cosines, beyond = cosines_of(self._rows, bare), rivals.beyond(bare)
+        mean, spread = float(cosines.mean()), max(LEAST_SPREAD, float(cosines.std()))
         count = min(limit * _MOST_WINDOWS, len(cosines))
         places: dict[Place, None] = {}
         top = np.argpartition(-cosines, count - 1)[:count]
@@ -113,17 +110,12 @@ class VectorIndex:
         for place in chosen:
             at = max(self._of[place], key=lambda row: float(cosines[row]))
             cosine = float(cosines[at])
-            beyond = (cosine - usual.best) / usual.spread
-            found.append(Near(self._addresses[at], cosine, (cosine - mean) / spread, beyond))
+            standing = (cosine - mean) / spread
+            found.append(Near(self._addresses[at], cosine, standing, beyond(cosine)))
         return sorted(found, key=lambda each: -each.cosine)
 
     def __len__(self) -> int:
         return len(self._addresses)
-
-
-def _cosines(rows: Vectors, query: Vectors) -> Vectors:
-    """Not by BLAS: its threads wait for each other 40 ms where other work runs."""
-    return np.asarray(np.einsum("rd,d->r", rows, query), dtype=np.float32)
 
 
 def make_vectors(
@@ -143,7 +135,10 @@ def make_vectors(
         OSError: they cannot be written.
     """
     held, asked = _load(_path(folder, embedder))
-    wanted = {_key(text): text for _, text in _texts(searcher)}
+    texts = [text for _, text in _texts(searcher)]
+    if len(texts) >= _LEAST_WINDOWS:
+        texts += _elsewhere()
+    wanted = {_key(text): text for text in texts}
     missing = [key for key in wanted if key not in held]
     if not missing and len(held) == len(wanted):
         return False
@@ -169,6 +164,10 @@ def make_vectors(
 
 def _about_anything(language: Language) -> list[str]:
     return (_THESAURUS / f"asked_{language}.txt").read_text(encoding="utf-8").splitlines()
+
+
+def _elsewhere() -> list[str]:
+    return (_THESAURUS / "elsewhere.txt").read_text(encoding="utf-8").splitlines()
 
 
 def _save(rows: dict[str, Vectors], asked: dict[Language, Vectors], path: Path) -> None:
@@ -210,7 +209,13 @@ def read_vectors(searcher: tantivy.Searcher, folder: Path, embedder: Embedder) -
         if row is not None:
             addresses.append(address)
             rows.append(row)
-    return VectorIndex(addresses, np.array(rows, dtype=np.float32), asked)
+    elsewhere = [held[key] for key in map(_key, _elsewhere()) if key in held]
+    return VectorIndex(
+        addresses,
+        np.array(rows, dtype=np.float32),
+        asked,
+        np.array(elsewhere, dtype=np.float32),
+    )
 
 
 def _texts(searcher: tantivy.Searcher) -> list[tuple[tantivy.DocAddress, str]]:
@@ -221,18 +226,23 @@ def _texts(searcher: tantivy.Searcher) -> list[tuple[tantivy.DocAddress, str]]:
 
 
 def windows_of(passage: Passage) -> list[str]:
-    """What is embedded of a passage: its listed questions, and its text in windows of lines, each
-    under the headings."""
+    """What is embedded of a passage: its listed questions, callers' phrases, and its text, each in
+    windows of lines under the headings."""
     above = " > ".join(passage.heading[-_HEADINGS:])
-    windows = [" ".join(passage.questions)] if passage.questions else []
+    said = [[f"{each}." for each in passage.phrases], passage.questions, passage.text.split("\n")]
+    return [f"{above}\n{each}" for lines in said for each in _windows(lines)]
+
+
+def _windows(lines: Iterable[str]) -> Iterator[str]:
     held = ""
-    for line in passage.text.split("\n"):
+    for line in lines:
         for piece in wrap(line, _WINDOW_CHARS, break_long_words=False):
             if held and len(held) + len(piece) > _WINDOW_CHARS:
-                windows.append(held)
+                yield held
                 held = ""
             held = f"{held}\n{piece}" if held else piece
-    return [f"{above}\n{each}" for each in (*windows, *([held] if held else []))]
+    if held:
+        yield held
 
 
 def _key(text: str) -> str:

@@ -249,3 +249,38 @@ def test_a_passage_of_several_windows_counts_once_by_its_nearest(
     assert standings == sorted(standings, reverse=True)
     assert standings[0] > 0.0
     base.close()
+
+
+@pytest.mark.parametrize(("sections", "compared"), [(60, True), (3, False)])
+def test_passages_of_other_trades_are_embedded_beside_a_collection_of_some_size(
+    write: Write,
+    settings: KbSettings,
+    embedder: HttpEmbedder,
+    server: EmbeddingServer,
+    sections: int,
+    compared: bool,
+) -> None:
+    text = "\n\n".join(f"## Gato {each}\n\nEl gato {each} duerme." for each in range(sections))
+    write("a/b/gatos.md", f"---\nidioma: es\n---\n{text}\n")
+    base = KnowledgeBase.open(replace(settings, embedder=embedder))
+    base.embed()
+
+    index = base.view("kb://a/b").vectors
+
+    assert index is not None
+    assert (len(index), index.tells) == (sections, compared)
+    assert any(each.startswith("Atasco en la calle.") for each in server.texts) is compared
+    base.close()
+
+
+def test_a_callers_phrase_is_embedded_so_one_like_it_in_no_word_finds_the_passage(
+    write: Write, settings: KbSettings, embedder: HttpEmbedder
+) -> None:
+    phrases = "frases:\n  Felinos:\n    - a qué hora sale el velero\n"
+    write("a/b/horas.md", f"---\nidioma: es\n{phrases}---\n## Felinos\n\nDuermen de día.\n")
+    write("a/b/otras.md", "---\nidioma: es\n---\n## Mesas\n\nHay sitio siempre.\n")
+    base = KnowledgeBase.open(replace(settings, embedder=embedder))
+    base.embed()
+
+    assert first_of(base, "cuándo zarpa un navío", min_score=0.0) == "horas.md"
+    base.close()
