@@ -19,7 +19,7 @@ from penny.telephony.person_wish import asks_outright, not_denied
 
 
 KINDS = ("other", "wish")
-LEAST = 0.6
+LEAST = 0.5
 """Probability from which a sentence with such a word is a wish."""
 NAMES = ("qwho", "qbot", "qplace")
 """Classes of words of which a wish names one."""

@@ -109,6 +109,7 @@ ROUTES: dict[str, str] = {
     "POST /v1/crm/{name}/events": OWN,  # the CRM's signature
     "GET /telephony": OPEN,
     "GET /api/config/telephony": "telephony:read",
+    "GET /api/config/telephony/dialled": "telephony:read",
     "POST /api/config/telephony/save": "telephony:write",
     "POST /api/config/telephony/test": "telephony:write",
     "POST /asterisk/announce": OWN,  # the token of the lines' folder

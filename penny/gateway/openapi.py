@@ -54,7 +54,7 @@ from penny.gateway.audio_forms import SpeechWish
 from penny.gateway.caller_ids import CallerIdStates
 from penny.gateway.experiments import Stop
 from penny.gateway.guard import OPEN, OWN, ROUTES
-from penny.telephony.reception import TelephonyReception
+from penny.telephony.reception import Numbering, TelephonyReception
 from penny.telephony.wishes import DialState, DialWish, KeysOut, OptOut, Transfer
 from penny.webhooks.query import DeliveryQuery, Replay
 from penny.webhooks.sample import Test
@@ -207,6 +207,9 @@ TOLD: dict[str, Told] = {
         "Tell a disabled endpoint again", takes=Enable, answers=Enabled
     ),
     "GET /api/config/telephony": Told("How phone calls are received", answers=Telephony),
+    "GET /api/config/telephony/dialled": Told(
+        "How a line rings numbers, on an example", filters=Numbering
+    ),
     "POST /api/config/telephony/save": Told(
         "Receive phone calls in another way",
         {"overwrite": "true: also files of Asterisk's that were changed by hand"},

@@ -18,9 +18,10 @@ _PARTS = {
     r"|empleat|empregad[oa]|langile|trabajadora?|treballadora?|traballadora?|gestora?|xestora?"
     r"|kudeatzaile|comercial|tecnic[oa]?|teknikari|technician|engineer|jef[ea]|xef[ea]|cap|nagusi"
     r"|boss|senora|senorita|senyoreta|senyora|chic[oa]|rapaz|rapaza|noia|noi|neska|mutil|lady|guy"
-    r"|secretari[oa]|funcionari[oa]|administrativ[oa]|dependient[ae]|muchach[oa]|team|equipo|equip"
+    r"|secretari[oa]|funcionari[oa]|administrativ[oa]|dependient[ae]|muchach[oa]"
     r"|quien sea|quen sexa|qui sigui|cualquiera|qualsevol|calquera|edonor|departamento?|department"
-    r"|oficina|bulego|office|centralita|recepcion?|reception)",
+    r"|oficina|bulego|office|centralita|recepcion?|reception|director[a]?|gerente?|xerente"
+    r"|zuzendari|enfermer[oa]|infermer[oa]|doctora?|compa|ser vivo|area de|workshop|taller)",
     "SOMEONE": r"(?:personas?|person|persoa|pertsona|human[oa]?|huma|gizaki|ser huma\w*|human being"
     r"|alguien|algu|alguen|norbait|someone|somebody|anyone|anybody|agentes?|agent|axente"
     r"|operador[a]?|operadore|operator|representante|representant|representative|ordezkari"
@@ -28,6 +29,8 @@ _PARTS = {
     r"|encarregad?[at]?|responsable|arduradun|manager|superior|employee)",
     # The caller's own ("con mi jefe") is not asked for.
     "FEW": r"(?:(?!(?:mis?|my|meu|mina|meva|nire|his|her) )\w+ ){0,3}",
+    "MINE": r"(?:mis?|my|meu|mina|meva|el meu|la meva|o meu|a mina) (?!gestor|asesor|assessor|agent"
+    r"|axent|xestor|comercial|advis|account)",
     "WITH": r"(?:con|amb|co|coa|cun|cunha|ao|a una?)",
     "BOT": r"(?:maquin\w+|robots?|bots?|contestador\w*|makin\w+|machines?|computers?|ordenador\w*"
     r"|graba\w+|gravacio\w*)",
@@ -41,9 +44,30 @@ _PARTS = {
 }
 
 _WISHES = (
+    # Whoever is named: nobody else is put through to, nor talked to at one's own request.
+    r"\b(?:pas[ae]me|pongame|ponme|poname|comunic[ao]me|comuniqueme|conect[ae]me|conecteme"
+    r"|transfi[ae]r[ae]me|transfireme|transfirame|deriv[ae]me"
+    r"|(?:passi|passa|posi|posa|connecti) m) (?:usted |vostede )?"
+    r"(?:con|amb|co|coa|cun|cunha|al) (?!nombre|nom\b|nome|la lista|la cuenta)",
+    r"(?<!no )(?<!non )\b(?:quiero|quisiera|querria|puedo|podria|vull|voldria|puc|podria|quero|podo"
+    r"|poderia|dejeme|deixi m|deixeme|gustaria|agradaria) TALK (?:con|amb|co|coa|cun|cunha) "
+    r"(?!usted|vostede|voste|vosaltres|MINE)",
+    r"(?<!not )(?<!t )\b(?:want to|wanna|like to|let me|can i|could i|may i) (?:just )?"
+    r"(?:speak|talk) (?:to|with) (?!you|MINE)",
+    r"^(?:no |si |pues )?(?:con|amb|co|coa|cun|cunha|with) (?:la |el |una? |the |an? |l )?WHO"
+    r"(?:$| (?:que|qui|who) (?:me|em|m) (?:aten|help)| please| ya| de (?:ayer|antes))",
+    r"\bput me through\b|\b(?:put|get) (?:a|an|some) ?SOMEONE on\b",
+    r"\b(?:avisa|avise|avisi|avisar|abisatu|fetch) (?:a |al )?FEWWHO",
+    r"\b(?:trato|tracte|voz|veu) human?[oa]?\b|\bhuman (?:touch|voice)\b",
+    r"\bque me (?:devuelva|devolva|torni) la (?:llamada|chamada|trucada) FEWWHO",
+    r"\w+ekin (?:jarri|jar|pasa\w*|konekta\w*|lotu) na(?:zazu|uzu|zakezu)",
+    r"\b(?:can|could|will) (?:your|a|an|the|one of your) (?:\w+ )?WHO (?:please )?"
+    r"(?:call|ring|phone|help|speak|talk)\b(?! (?:out|round|over))",
+    r"\b(?:hold|wait) for (?:a |an )?(?:real |live |human )?SOMEONE",
+    r"\binor (?:badago|dago|al dago)\b|\bbadago inor\b",
     # "hablar con una persona", not "hablé con" nor "acabo de hablar con"
     r"(?<!vaig )(?<!va )(?<!acabo de )(?<!despues de )(?<!despois de )(?<!tras )(?<!pude )"
-    r"(?<!logre )(?<!intente )(?<!consegui )(?<!podido )\bTALK "
+    r"(?<!tuve que )(?<!logre )(?<!intente )(?<!consegui )(?<!podido )\bTALK "
     r"(?:con|amb|co|coa|cun|cunha) FEWWHO\b",
     r"(?<!had to )(?<!did i )(?<!able to )(?<!used to )\b(?:speak|talk|deal|speaking|talking) "
     r"(?:to|with) FEWWHO(?! (?:yesterday|last|before|earlier))",
@@ -98,6 +122,14 @@ _NO_MACHINE = (
     r"\bno (?:hablo|parlo) (?:con|amb) BOT|\bnon falo (?:con|cun|cunha) BOT",
     r"\bez\b.*BOT(?: batekin)? hitz|\bBOT(?: batekin)?(?: ez\b.* hitz| ari naiz .*nazka)",
     r"\bBOT ez dut hitz",
+    r"\b(?:no|non|not|t|ez)\b.{0,45}\b(?:a|con|amb|to|with) (?:una?|unha|this|esta|este|cunha|cun)"
+    r" (?:maquina|robot|bot|machine)\b",
+    r"\b(?:maquina|robot|machine|makina)\w*(?: batek)?(?: s)?\b.{0,12}\b(?:no|non|ez) "
+    r"(?:(?:me|em|dit|nau) (?:sirve|serveix|serve|vale|val|balio|entiende|enten|entende)|use)",
+    r"\b(?:no|non) (?:me|em) (?:sirve|serveix|serve|vale|val) (?:una?|unha) (?:maquina|robot)",
+    r"\b(?:no|non|t|ez)\b.{0,15}\b(?:deje|dejes|deixi|deixis|deixe|deixes|leave me|utzi)\b"
+    r".{0,12}BOT",
+    r"^no (?:more )?(?:robots|bots|machines)\b",
     r"\b(?:hart[oa]|cansad[oa]|fart|farta|fart[oa]|nazka\w*|aspertu\w*|sick|tired|fed up)\b"
     r".{0,30}BOT",
     r"\b(?:not|t) (?:want to |wanna )?(?:talk|talking|speak|speaking) (?:to|with) (?:a )?BOT",

@@ -22,12 +22,12 @@ def read(kind: str) -> list[str]:
 
 def test_another_hands_wishes_are_understood_as_far_as_was_measured() -> None:
     """77 of 100 before any of it was looked at. The half whose SHA-1 begins with an even digit was
-    looked at then (45 of its 46 now); of the other, whose count alone was seen, 48 of 54. What is
-    asked for is 98 of 100."""
+    looked at then (46 of its 46 now); of the other, whose sentences were not, though its count was
+    seen while rules were added, 49 of 54. What is asked for is 98 of 100."""
     said = read("wish")
     missed = [words for words in said if not wants_person(words)]
     assert len(said) == 100
-    assert len(missed) <= 7, missed
+    assert len(missed) <= 5, missed
 
 
 def test_what_is_near_a_wish_or_quite_ordinary_is_none() -> None:

@@ -134,6 +134,7 @@ async def test_a_placed_call_is_answered_talks_and_is_over_once(tmp_path: Path) 
                     kept = await found.json()
                 await asyncio.sleep(0.05)
         assert (kept["direction"], kept["caller"], kept["callee"]) == ("outbound", FROM, TO)
+        assert (kept["caller_e164"], kept["callee_e164"]) == (FROM, TO)
 
 
 @pytest.mark.parametrize(
