@@ -76,7 +76,7 @@ class ActionCall:
     key: str = ""
 
 
-Verdict = Literal["run", "repeated", "confirm_first", "unknown", "bad_arguments"]
+Verdict = Literal["run", "repeated", "confirm_first", "too_early", "unknown", "bad_arguments"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,7 @@ class ActionDesk:
         self._verdicts: dict[str, Judged] = {}
         self._wishes: dict[str, _Wish] = {}
         self._proposed: dict[str, int] = {}
+        self._done: set[str] = set()
         self._schemas = {
             name: Draft202012Validator(action.parameters, registry=Registry())
             for name, action in actions.items()
@@ -148,6 +149,10 @@ class ActionDesk:
             if wish.key == call.key:
                 wish.asked_turn, wish.settled = call.turn, settled
 
+    def done(self, name: str) -> None:
+        """This action succeeded: what comes ``after`` it may run from now on."""
+        self._done.add(name)
+
     def failed(self, call_id: str) -> None:
         """It ended without an answer: whether it was done is unknown. Asked for again, in this
         turn or a later one, it carries the same key, so that the service can tell."""
@@ -168,6 +173,9 @@ class ActionDesk:
             return Judged(call, "bad_arguments", texts["arguments"])
         if call.name not in self.actions:
             return Judged(call, "unknown", texts["unknown"])
+        before = self.actions[call.name].after
+        if before is not None and before not in self._done:
+            return Judged(call, "too_early", texts["too_early"].format(before))
         plain = {name: value for name, value in parsed.items() if name != CONFIRMED}
         if missing := [name for name in self.actions[call.name].secrets if name not in plain]:
             return Judged(call, "bad_arguments", texts["ask_secret"].format(", ".join(missing)))

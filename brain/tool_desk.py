@@ -106,6 +106,7 @@ class ToolDesk:
             self._note(call, "failed", message=failure.message)
             message = quote_json(failure.message)
             return {"status": "error", "code": failure.code, "message": message}
+        self._desk.done(call.name)
         self._note(call, "completed", result=result)
         return {"status": "ok", "source": call.name, "result": quote_json(result)}
 

@@ -160,6 +160,11 @@ class Action(Section):
     )
     timeout_s: float = Field(10.0, gt=0, le=300, description="then it has failed")
     confirm: bool = Field(False, description="whether the caller must say yes first")
+    after: str | None = Field(
+        None,
+        description="action that must have been done in the same session before, such as sending "
+        "the document that the caller is to agree to",
+    )
     preview: str | None = Field(
         None,
         description="URL that is sent the same before a `confirm`: it answers the `question` to "
@@ -254,6 +259,15 @@ class ActionsSection(Section):
         ),
         description="English fillers, none twice in a session",
     )
+
+    @model_validator(mode="after")
+    def _what_comes_before_is_declared(self) -> ActionsSection:
+        for name, action in self.table.items():
+            if action.after is not None and (
+                action.after == name or action.after not in self.table
+            ):
+                raise key_error(f"table.{name}.after", "name another action of actions.table")
+        return self
 
 
 class CostsSection(Section):

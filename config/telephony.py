@@ -76,6 +76,12 @@ class DialingSection(Section):
         120, ge=1, description="minutes to the next attempt after no answer"
     )
     retry_busy_min: int = Field(15, ge=1, description="minutes to the next attempt after busy")
+    alarm_answer_rate: float = Field(
+        0.2, ge=0, le=1, description="a caller id whose calls are answered less often is told of"
+    )
+    alarm_short_share: float = Field(
+        0.3, ge=0, le=1, description="so is one with more calls below 10 s among those answered"
+    )
     timezone: ZoneName = Field(
         "Europe/Madrid", description="of per_day, and of numbers that tell no zone by themselves"
     )
@@ -93,6 +99,9 @@ class DialingSection(Section):
     )
     do_not_call: Path | None = Field(
         None, description="file of numbers, one a line, that are never called"
+    )
+    sector: Literal["", "energia"] = Field(
+        "", description="energia: commercial calls at the customer's own request alone"
     )
     exclusions: tuple[PlaceName, ...] = Field(
         (), description="exclusion lists, imported, that commercial calls keep to; none allows none"

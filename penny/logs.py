@@ -198,7 +198,6 @@ def configure_logs(level: str, style: str) -> LossyStream:
         processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.WriteLoggerFactory(cast(TextIO, stderr)),
-        cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stderr)
     handler.setFormatter(_LibraryFormatter("%(levelname)s %(name)s %(message)s"))

@@ -84,7 +84,7 @@ class Softmax:
 
 
 def read_fitted(question: str) -> tuple[Grams, Softmax]:
-    """The n-grams of a question (``intent``, ``sentiment``) and the weights over them."""
+    """The n-grams of ``intent``, ``person`` or ``sentiment`` and the weights over them."""
     with np.load(FITTED) as kept:
         names, weight, weights, bias = (
             kept[f"{question}_{part}"] for part in ("names", "weight", "weights", "bias")

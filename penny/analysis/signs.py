@@ -12,9 +12,9 @@ from typing import Literal
 
 from rapidfuzz import fuzz
 
+from penny.analysis.person import wants_person
 from penny.analysis.sentiment import Mood
 from penny.analysis.words import plain
-from penny.telephony.caller_wishes import wants_person
 
 
 Kind = Literal["asked_again", "answered_again", "told_again", "wants_person", "negative", "loud"]

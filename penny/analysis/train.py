@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kb.local_embedder import LocalEmbedder
-from penny.analysis import intent, sentiment
+from penny.analysis import intent, person, sentiment
 from penny.analysis.classifier import FITTED, Array, Grams, Softmax, digest_of, fit
 from penny.analysis.heads import PATH, Head
 
@@ -33,6 +33,7 @@ def fit_grams() -> None:
     mood = sentiment.fit_to(sentiment.examples())
     questions: dict[str, tuple[Path, Grams, Softmax]] = {
         "intent": (intent.DATA, *intent.fit_examples()),
+        "person": (person.DATA, *person.fit_examples()),
         "sentiment": (sentiment.DATA, mood.grams, mood.softmax),
     }
     kept: dict[str, Any] = {}

@@ -118,6 +118,8 @@ class Exposure(_Kept):
     arm: str
     phase: str
     unit: str
+    kept: bool = False
+    """The arm is that of an earlier phase."""
 
 
 class Alert(_Kept):
@@ -189,6 +191,9 @@ class Call(_Kept):
     user_id: str = ""
     """The application's own name for the caller."""
     callee: str = ""
+    caller_e164: str = ""
+    callee_e164: str = ""
+    """Both as the line sent them, read by the line's country; '' where one is no number."""
     attempt: int = 1
     """Which attempt to reach the same person this was."""
     is_last_attempt: bool = True

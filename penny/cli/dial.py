@@ -146,6 +146,8 @@ def _of_row(row: dict[str, str]) -> Json:
         consent = {"source": wish["context"].pop("consent_source", "")}
         wording = wish["context"].pop("consent_wording", "")
         wish["consent"] = {"at": at, **consent, "wording": wording}
+    if at := wish["context"].pop("request_at", None):
+        wish["request"] = {"at": at, "source": wish["context"].pop("request_source", "")}
     return wish
 
 

@@ -123,7 +123,7 @@ def describe_case(
 def describe_call(call: Call, *, with_words: bool) -> Json:
     """A record without what either side said."""
     kept = call.model_dump(mode="json")
-    for name in ("caller", "callee"):
+    for name in ("caller", "callee", "caller_e164", "callee_e164"):
         kept[name] = _hide_number(kept[name])
     kept["user_id"] = f"<{len(call.user_id)} characters>"
     for name in ("consent", "derived"):

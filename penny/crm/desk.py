@@ -27,10 +27,11 @@ from penny.crm.http import CrmHttp
 from penny.crm.inbound import Inbound
 from penny.crm.note import write_note
 from penny.crm.pace import Pace
-from penny.crm.people import match, read_number
+from penny.crm.people import match
 from penny.crm.twenty import Twenty
 from penny.errors import ConfigError, ProtocolError
 from penny.session.mode import Mode, SessionSpec
+from penny.telephony.e164 import read_number
 from penny.trust.addresses import check_address
 from penny.trust.public_http import name_of
 from penny.webhooks.endpoints import Endpoint
@@ -273,7 +274,8 @@ def caller_of(spec: SessionSpec) -> Caller:
     """Who a session's other side is, as its edge and its application know."""
     context = spec.context
     side = "callee" if context.get("direction") == "outbound" else "caller"
-    texts = (context.get(name) for name in (side, "email", "user_id"))
+    number = context.get(f"{side}_e164") or context.get(side)
+    texts = (number, context.get("email"), context.get("user_id"))
     return Caller(*(str(text or "")[:256] for text in texts))
 
 

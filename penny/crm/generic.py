@@ -12,7 +12,8 @@ from urllib.parse import quote
 from config.crm import HttpCrmSection
 from penny.crm.crm import Caller, CrmUnavailable, Json, Note, Person
 from penny.crm.http import CrmHttp
-from penny.crm.people import national, numbers_of, read_number
+from penny.crm.people import national, numbers_of
+from penny.telephony.e164 import read_number
 from penny.webhooks.policy import Answer
 
 

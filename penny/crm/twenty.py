@@ -13,7 +13,8 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from penny.crm.crm import MOST, Caller, CrmUnavailable, Json, Note, Person
 from penny.crm.http import CrmHttp
-from penny.crm.people import national, numbers_of, pattern, read_number
+from penny.crm.people import national, numbers_of, pattern
+from penny.telephony.e164 import read_number
 from penny.webhooks.policy import Answer
 
 

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 import structlog
 
 from penny.aio.tasks import TaskOwner
-from penny.crm.people import read_number
 from penny.errors import PennyError
 from penny.session.observers import Observer
+from penny.telephony.e164 import read_number
 from penny.telephony.spoken_moment import read_moment
 from penny.telephony.wishes import DialWish
 from penny.trust.identity import Identity

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from asyncio import to_thread
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
@@ -13,18 +15,20 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from config.credentials import read_secret
 from config.schema import Config
-from penny.errors import ConfigError
+from penny.errors import ConfigError, PennyError
 from penny.gateway.asterisk import AsteriskDoor
 from penny.gateway.asterisk_placed import AsteriskPlacer
 from penny.gateway.callbacks import CallBacks
+from penny.gateway.caller_ids import CallerIds
 from penny.gateway.dial_routes import DialRoutes
 from penny.gateway.dialer import Dialer
 from penny.gateway.gate import Gate
+from penny.gateway.line_forms import LineForms
 from penny.gateway.live_phones import LivePhoneRoutes
 from penny.gateway.metrics import Metrics
 from penny.gateway.offered_calls import OfferedCalls
 from penny.gateway.opening import Notice
-from penny.gateway.phones import Phones
+from penny.gateway.phones import PhoneCall, Phones
 from penny.gateway.reconciler import Reconciler
 from penny.gateway.trunks import TrunkRounds
 from penny.gateway.twilio import TwilioDoor
@@ -61,6 +65,9 @@ class Carriers:
         self.twilio: TwilioDoor | None = None
         self.dialer = Dialer(config, self.phones.check, self.phones.keep_unconnected)
         DialRoutes(self.dialer).add_to(app)
+        self._caller_ids = CallerIds(self.dialer.book, config.telephony, time.time)
+        self._caller_ids.add_to(app)
+        metrics.figures.append(self._caller_ids.collect)
         keep, most_s = self.phones.keep_unconnected, float(config.gateway.session_max_s)
         self.reconciler = Reconciler(self.dialer, self.dialer.owed, keep, most_s)
         metrics.figures.append(self.reconciler.collect)
@@ -87,6 +94,7 @@ class Carriers:
         if config.telephony.asterisk.enabled:
             folder = config.resolve(config.telephony.folder)
             store = TelephonyStore(folder, config.telephony, os.environ)
+            self.phones.country_of = partial(country_of_call, store)
             self.asterisk = AsteriskDoor(config, self.phones, store, clock)
             probe = Probe(time.monotonic, allow_loopback=config.telephony.probe_loopback)
             self._trunks = TrunkRounds(store, probe, time.monotonic)
@@ -107,7 +115,7 @@ class Carriers:
         key = "telephony.asterisk.ari.password_env"
         password = _secret(section.password_env, key, "the password of ari.conf")
         door.placed = self.dialer
-        self._ari = self.dialer.placer = AsteriskPlacer(
+        self._ari = AsteriskPlacer(
             section.url,
             section.user,
             password,
@@ -116,6 +124,7 @@ class Carriers:
             self.dialer.placer,
             door.asterisk_is,
         )
+        self.dialer.placer = LineForms(store, self._ari)
         metrics.figures.append(self._ari.collect)
 
     def _local_now(self, tenant: str) -> datetime:
@@ -133,6 +142,7 @@ class Carriers:
     async def start(self) -> None:
         """Listen where HTTP is not the way. Raises ConfigError."""
         self.dialer.start()
+        self._caller_ids.start()
         self.reconciler.start()
         if self.asterisk is not None:
             await self.asterisk.start()
@@ -149,6 +159,7 @@ class Carriers:
         await self.phones.aclose()
         await self._call_backs.aclose()
         await self.reconciler.aclose()
+        await self._caller_ids.aclose()
         await self.dialer.aclose()
         for door in (self.twilio, self.asterisk, self._trunks, self._ari):
             if door is not None:
@@ -163,6 +174,18 @@ class Carriers:
         for reason, count in self.dialer.refused.items():
             refused.add_metric([reason], count)
         yield refused
+
+
+async def country_of_call(store: TelephonyStore, call: PhoneCall) -> str:
+    """The country of the line that a call came by; '' where it is of none, or none is told."""
+    line_id = call.context.get("line")
+    if not line_id:
+        return ""
+    try:
+        lines = await to_thread(store.read)
+    except PennyError:  # the call goes on without
+        return ""
+    return next((line.home for line in lines.receiving() if line.id == line_id), "")
 
 
 def _secret(variable: str, key: str, what: str) -> str:

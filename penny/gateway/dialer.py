@@ -33,6 +33,7 @@ from penny.telephony.dialing import (
     check_consent,
     check_counts,
     check_destination,
+    check_request,
     choose_caller_id,
     read_list,
     read_number,
@@ -167,6 +168,7 @@ class Dialer:
         caller_id = choose_caller_id(wish.from_, section, today)
         if wish.purpose == "commercial":
             check_consent(wish.consent.at if wish.consent else None, today)
+            check_request(wish.request.at if wish.request else None, today, section)
             lists = section.exclusions
             await asyncio.to_thread(self._exclusions.check, lists, number, today)
         dial = Dial(

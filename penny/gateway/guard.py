@@ -76,6 +76,7 @@ ROUTES: dict[str, str] = {
     "POST /v1/calls/{id}/keys": "calls:place",
     "POST /v1/calls/{id}/transfer": "calls:place",
     "GET /v1/dials/{id}": "calls:read",
+    "GET /v1/caller-ids": "calls:read",
     "DELETE /v1/dials/{id}": "calls:place",
     "POST /v1/do-not-call": "calls:place",
     "GET /v1/calls/export": "calls:export",
@@ -108,6 +109,7 @@ ROUTES: dict[str, str] = {
     "POST /v1/crm/{name}/events": OWN,  # the CRM's signature
     "GET /telephony": OPEN,
     "GET /api/config/telephony": "telephony:read",
+    "GET /api/config/telephony/dialled": "telephony:read",
     "POST /api/config/telephony/save": "telephony:write",
     "POST /api/config/telephony/test": "telephony:write",
     "POST /asterisk/announce": OWN,  # the token of the lines' folder

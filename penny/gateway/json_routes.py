@@ -22,6 +22,7 @@ STATUS = {
     "caller_id_mobile": 403,
     "do_not_call": 403,
     "consent_missing": 403,
+    "request_missing": 403,
     "exclusion_list_missing": 403,
     "exclusion_list_old": 403,
     "excluded": 403,

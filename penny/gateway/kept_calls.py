@@ -116,6 +116,8 @@ class KeptCalls:
             "mode": session.mode,
             "caller": str(spec.context.get("caller") or "")[:128],
             "callee": str(line.get("callee") or "")[:128],
+            "caller_e164": str(line.get("caller_e164") or ""),
+            "callee_e164": str(line.get("callee_e164") or ""),
             "direction": line.get("direction") or "inbound",
             "attempt": line.get("attempt") or 1,
             "parent": str(line.get("parent_call") or "")[:64],

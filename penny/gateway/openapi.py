@@ -51,9 +51,10 @@ from penny.gateway.answers import (
     Tested,
 )
 from penny.gateway.audio_forms import SpeechWish
+from penny.gateway.caller_ids import CallerIdStates
 from penny.gateway.experiments import Stop
 from penny.gateway.guard import OPEN, OWN, ROUTES
-from penny.telephony.reception import TelephonyReception
+from penny.telephony.reception import Numbering, TelephonyReception
 from penny.telephony.wishes import DialState, DialWish, KeysOut, OptOut, Transfer
 from penny.webhooks.query import DeliveryQuery, Replay
 from penny.webhooks.sample import Test
@@ -161,6 +162,9 @@ TOLD: dict[str, Told] = {
     ),
     "GET /v1/dials/{id}": Told("A call that was placed, and how it ended", answers=DialState),
     "DELETE /v1/dials/{id}": Told("Place no further call of this one", status=204),
+    "GET /v1/caller-ids": Told(
+        "How calls from each number of one's own ended in seven days", answers=CallerIdStates
+    ),
     "POST /v1/do-not-call": Told("Never call a number again", takes=OptOut, status=204),
     "GET /v1/calls/export": Told(
         "Every call that is found, as a file",
@@ -203,6 +207,9 @@ TOLD: dict[str, Told] = {
         "Tell a disabled endpoint again", takes=Enable, answers=Enabled
     ),
     "GET /api/config/telephony": Told("How phone calls are received", answers=Telephony),
+    "GET /api/config/telephony/dialled": Told(
+        "How a line rings numbers, on an example", filters=Numbering
+    ),
     "POST /api/config/telephony/save": Told(
         "Receive phone calls in another way",
         {"overwrite": "true: also files of Asterisk's that were changed by hand"},

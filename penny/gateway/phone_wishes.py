@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from penny.aio.tasks import TaskOwner
+from penny.analysis.person import wants_person
 from penny.edges.telephone.edge import PhoneEdge
 from penny.gateway.opening import say_exactly
 from penny.localized import Localized, in_language
 from penny.session.observers import Json, Observer
-from penny.telephony.caller_wishes import wants_no_calls, wants_person
+from penny.telephony.caller_wishes import wants_no_calls
 
 
 NEVER_AGAIN = Localized(

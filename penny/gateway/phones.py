@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ from penny.ids import new_id
 from penny.session.broker import Broker
 from penny.session.mode import SessionSpec
 from penny.session.observers import Observer
+from penny.telephony.e164 import country_of, of_line
 from penny.telephony.opening import Opening, open_call, open_to_screener
 from penny.trust.identity import Identity
 
@@ -58,6 +59,9 @@ class PhoneCall:
     reason: str = ""
     attempt: int = 1
     is_last_attempt: bool = True
+    caller_e164: str = ""
+    callee_e164: str = ""
+    """The same numbers in E.164, by the line's country; '' where one is none."""
     session_id: str = field(default_factory=lambda: new_id("sess"))
 
     @property
@@ -76,6 +80,16 @@ def incoming_call(number: NumberSection, caller: str, callee: str) -> PhoneCall:
         language=number.language or "",
         greeting=number.greeting,
         actions=number.actions,
+    )
+
+
+def with_e164(call: PhoneCall, country: str) -> PhoneCall:
+    """A call with both its numbers read by ``country``, '' for that of the house's own number."""
+    country = country or country_of(call.own_number)
+    return replace(
+        call,
+        caller_e164=call.caller_e164 or of_line(call.caller, country),
+        callee_e164=call.callee_e164 or of_line(call.callee, country),
     )
 
 
@@ -110,6 +124,8 @@ class Phones:
         """What they are, by session."""
         self._persons: dict[str, str] = {}
         """The action that hands them to a person, by session."""
+        self.country_of: Callable[[PhoneCall], Awaitable[str]] | None = None
+        """The country of a call's line, for numbers without a code; '' where that is not known."""
         self.never_call: Callable[[str, str], Awaitable[bool]] | None = None
         """Writes down that a tenant never calls a number again; False where it is none."""
         self._tasks = TaskOwner("phone wishes")
@@ -169,6 +185,7 @@ class Phones:
         """Keep a call that had no session, where calls are kept."""
         if self.keep is None:
             return
+        call = with_e164(call, "")
         header = {
             "id": call.session_id,
             "tenant": call.tenant,
@@ -176,6 +193,8 @@ class Phones:
             "mode": call.mode or self._broker.default_mode,
             "caller": call.caller,
             "callee": call.callee,
+            "caller_e164": call.caller_e164,
+            "callee_e164": call.callee_e164,
             "direction": call.direction,
             "language": call.language,
             "attempt": call.attempt,
@@ -210,6 +229,8 @@ class Phones:
         Raises:
             PennyError: no session was opened; the carrier goes on with what it was told for that.
         """
+        country = "" if self.country_of is None else await self.country_of(call)
+        call = with_e164(call, country)
         self._told[call.session_id] = ""
         try:
             return await self._carry(call, edge, begin)
@@ -290,6 +311,8 @@ class Phones:
             "caller": call.caller,
             "callee": call.callee,
             "direction": call.direction,
+            "caller_e164": call.caller_e164,
+            "callee_e164": call.callee_e164,
             "attempt": call.attempt,
         }
         policy.check_actions(call.actions)

@@ -2,6 +2,7 @@
 
     GET  /api/config/telephony         the configuration, passwords as set or unset, and its state
     POST /api/config/telephony/save    keeps it and writes Asterisk's files, or changes nothing
+    GET  /api/config/telephony/dialled how a number form and template ring, on an example
     POST /api/config/telephony/test    asks the saved gateway or carrier whether it is there
 
 Each tenant has its own lines. A password is taken and never told.
@@ -22,8 +23,9 @@ from aiohttp import web
 from penny.errors import LimitReached, PennyError, ProtocolError
 from penny.gateway.guard import WHO, refusal
 from penny.telephony.lines import Lines
+from penny.telephony.number_forms import examples
 from penny.telephony.probe import Probe, Step
-from penny.telephony.reception import read_reception
+from penny.telephony.reception import read_numbering, read_reception
 from penny.telephony.store import ChangedByHand, LinesUnavailable, TelephonyStore
 from penny.writable import dump_json
 
@@ -48,6 +50,7 @@ class TelephonyRoutes:
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/api/config/telephony", _answering(self._tell))
+        app.router.add_get("/api/config/telephony/dialled", _answering(self._dialled))
         app.router.add_post("/api/config/telephony/save", _answering(self._save))
         app.router.add_post("/api/config/telephony/test", _answering(self._test))
 
@@ -80,6 +83,12 @@ class TelephonyRoutes:
         await asyncio.to_thread(self._store.write_state, tenant, state)
         log.info("telephony_tested", tenant=tenant, status=state["status"], code=state["code"])
         return {**state, "cannot_know": CANNOT_KNOW}
+
+    async def _dialled(self, request: web.Request) -> Json:
+        """What is not saved yet is shown: it keeps nothing."""
+        form = read_numbering(dict(request.query))
+        told = examples(form.number_form, form.dial_template, form.country)
+        return {"examples": [{"number": number, "dialled": rung} for number, rung in told]}
 
     def describe(self, tenant: str) -> Json:
         """A tenant's lines as the page shows them. Waits for the disk. Raises LinesUnavailable."""

@@ -45,44 +45,122 @@ _PATTERNS: dict[Kind, str] = {
         |\b(?:su|tu) nombre y (?:el motivo|la razon|por que|para que)\b
         |\basistente de llamadas\b
         |\bantes de (?:que )?(?:intentar |le )?(?:conect|pas)\w*
+        |\b(?:persona|particular) a (?:la|el) que (?:llama|esta llamando|intenta)\w*\b.{0,90}
+            \b(?:nombre|quien|motivo|para que|por que)\b
+        |\b(?:di|diga|digame|grab\w*|say|state|record)\b.{0,15}\b(?:su|tu|your) (?:nombre|name)\b
+            .{0,70}\b(?:en contacto|acept\w*|conect\w*|disponible|connect\w*|available|put you)\b
+        |\basistente (?:automatic|virtual|digital|inteligente
+            |de (?:voz|google|llamadas))\w*\b.{0,90}\b(?:quien (?:eres|es|llama)|motivo de
+            |(?:por|para) que (?:llama|es)|tu nombre|su nombre|le digo|le paso
+            |que (?:necesita|quiere))
+        |\bbixby\b|\ben nombre del? (?:usuario|titular)\b
+        |\b(?:espera|espere|permanece|permanezca|mantente|mantengase)\b.{0,30}\bmientras
+            .{0,40}\b(?:compr[ou]\w+|consult\w+|aviso|localiz\w+|puede atender\w*)
+        |\bassistant\b.{0,70}\b(?:who|why|your name|reason)\b
+        |\bllamadas? (?:no deseadas?|desconocidas?|comerciales|spam)\b|\bspam\b
+        |\bno (?:acepta|admite|recibe) llamadas (?:de numeros )?(?:ocult|privad|anonim|desconocid)
+        |\b(?:demostrar|comprobar|confirmar|confirme|prove) que (?:no )?(?:eres|es|sea)\b
+        |\b(?:see|saber|ver) (?:if|si) (?:they|this person|esta persona|puede (?:atender|coger)\w*)
+        |\b(?:podra|puede) (?:ver|leer|escuchar) (?:lo que|tu respuesta|su respuesta)\b
+        |\b(?:who s calling|who is calling|who you are)\b.{0,30}\b(?:why|what|about|reason)\b
+        |\bbefore (?:i|we) (?:try to )?(?:connect|put)\b
     """,
     "menu": r"""
-        \b(?:pulse|presione|oprima|marque|digite|teclee|press)\b.{0,30}\b(?:el )?
-            (?:uno|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|cero|one|two|[0-9]
-            |numero de extension|almohadilla)\b
+        \b(?:pulse|pulsa|presione|oprima|marque|digite|teclee|press|premi|premeu|prema|prem
+            |sakatu|dial)\b.{0,30}\b(?:(?:el|la|en el|tecla|key|zenbakia) )?
+            (?:uno?|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|cero|one|two|three|zero|[0-9]
+            |u|dous|unha|bat|bi|numero de extension|almohadilla|asterisco|pound|star)\b
+        |\b(?:opcion|opcio) (?:uno?|dos|tres|u|[0-9])\b
         |\bnumero de (?:cliente|poliza|documento)\b.{0,30}\btecla\b
-        |\b(?:extension|interno)\b.{0,20}\b(?:marqu|digit)
-        |\bmarque\b.{0,20}\bextension
-        |\b(?:agentes|operador[ae]s|asesores|lineas)\b.{0,20}\bocupad[oa]s\b
+        |\b(?:extension|extensio|interno)\b.{0,20}\b(?:marqu|digit|dial|marca)
+        |\bmarque\b.{0,20}\bextension|\bdial your party
+        |\b(?:agentes|operador[ae]s|asesores|ejecutivos|gestores|lineas)\b.{0,20}\bocupad[oa]s\b
+        |\btodos nuestros\b|\ball (?:of )?our (?:agents|lines|operators|representatives|advis)
+        |\bagents are (?:currently )?busy\b|\bnext available\b
         |\bpor orden de (?:llegada|entrada)\b
-        |\bsiguientes opciones\b|\bmenu principal\b
-        |\ben pocas palabras\b.{0,20}\b(?:motivo|consulta)
+        |\b(?:siguientes|estas|nuestras) opciones\b|\b(?:el )?menu (?:principal|de opciones)\b
+        |\b(?:following|menu) options\b|\boptions have changed\b|\blisten carefully\b
+        |\bescuche (?:con atencion|atentamente|las opciones)
+        |\b(?:seleccione|elija|escoja) (?:una|la|el|su|un)
+        |\ben (?:pocas|unas pocas|dos o tres) palabras\b.{0,30}\b(?:motivo|consulta|que|razon)
+        |\bin a few words\b|\bbrevemente\b.{0,25}\b(?:motivo|consulta|gestion)\b
         |\bservicio de atencion automatica\b
-        |\bintroduzca su\b|\btiempo (?:estimado |medio )?de espera\b
-        |\b(?:posicion|lugar) en la cola\b
+        |\bintroduzca (?:su|el|los)\b
+        |\b(?:tiempo|temps) (?:estimado |medio |aproximado )?de espera\b
+        |\bestimated (?:wait|waiting) time\b
+        |\b(?:posicion|lugar|turno|posicio) en (?:la cola|la fila|cola)\b
+        |\bplace in (?:the )?(?:queue|line)\b
+        |\b(?:llamada|conversacion|trucada|chamada)\b.{0,25}
+            \b(?:grabada|gravada|enregistrada|monitoreada)\b
+        |\bcall (?:may|will|is|could) be(?:ing)? recorded\b
+        |\bllamada es (?:muy )?importante|\byour call is important
+        |\bpermanezca (?:a la espera|en (?:la )?linea|en espera|al telefono)\b
+        |\b(?:en breve|en unos instantes|en unos momentos|en breves (?:momentos|instantes))\b
+            .{0,40}\batend\w*\b
+        |\bplease (?:stay on the line|hold the line|continue to hold)\b
+        |\bestamos atendiendo (?:otras|a otros)\b
+        |\bpara (?:espanol|castellano|ingles|catalan)\b.{0,12}
+            \b(?:pulse|marque|diga|oprima|presione)\b
+        |\bpara (?:\w+ ){1,5}diga (?!me)|\bdiga (?:si o no|facturacion|averias|ventas|comercial)\b
+        |\basistente virtual (?:de|del)\b.{0,60}\b(?:ayudar|consulta|gestion)
     """,
     "voicemail": r"""
-        \b(?:buzon|contestador)\b(?!.{0,30}\bno (?:tiene|tengo))
-        |\bvoice ?mail\b|\banswering machine\b
-        |\b(?:dej|grab|registr)\w*\b.{0,40}\b(?:mensaje|recado|message)\b
-        |\b(?:dej|grab)\w*\b.{0,25}\b(?:nombre|numero|telefono)\b(?!.{0,30}\b(?:motivo|razon)\b)
-        |\b(?:despues|luego|tras|al|after) (?:de )?(?:oir |escuchar )?
-            (?:del |de la |la |el |the )?(?:senal|tono|pitido|bip|beep|tone)\b
-        |\bmensaje a continuacion\b|\bleave (?:me )?a message\b
+        \b(?:buzon|contestador|bustia)\b(?!.{0,30}\bno (?:tiene|tengo))
+        |\bvoice ?mail\b|\banswering machine\b|\bmailbox\b|\berantzungailu
+        |\b(?:correo|casilla|caixa|mensajeria|servei de bustia) de (?:voz|mensajes|veu)\b
+        |\bmensajeria (?:de voz|movistar|vocal)
+        |(?<!(?<!si )quiere )(?<!(?<!si )quieres )\b(?:dej(?!arle)|grab|registr|deix|utz)\w*\b
+            .{0,40}\b(?:mensaje|recado|message|missatge|mensaxe|mezu\w*)\b
+            (?!.{0,12}\bno espera)
+        |\b(?:dej\w*|grab(?:e|a|en|ad)(?:me|nos)?)\b.{0,25}\b(?:nombre|numero|telefono)\b
+            (?!.{0,30}\b(?:motivo|razon)\b)
+        |\b(?:leave|record)\b.{0,25}\b(?:message|name|number)\b
+        |\b(?:despues|despres|despois|luego|tras|al|after|at|oiga|escuche|oigas) (?:de |d )?
+            (?:oir |escuchar |sentir )?
+            (?:del |de la |la |el |the |do |o )?
+            (?:senal|senyal|sinal|tono|pitido|bip|beep|tone|xiulet)\b
+        |\b(?:seinalearen|tonuaren|soinuaren) (?:ondoren|ostean)\b
+        |\bmensaje a continuacion\b
         |\bya te llamo yo\b|\b(?:te|os|le) (?:devuelvo|devolvere|devolveremos) la llamada\b
-        |\bterminar de grabar\b
+        |\bterminar de grabar\b|(?<=\w )(?:pi+p|bee+p)\b
+        |\b(?:has llamado|habeis llamado|ha llamado|you ve reached|you have reached|has trucat)\b
+            .{0,60}\b(?:no (?:puedo|podemos|estoy|estamos|puc|som)|can t|cannot|unable|not
+            |luego|cerrad[oa]s?|closed|tancat)\b
+        |\ben est(?:e|os) momentos? no (?:puedo|podemos|me es posible|nos es posible)\b.{0,60}
+            \b(?:whatsapp|wasap|correo|mensaje|sms|lo antes|cuanto antes|en cuanto|devolv
+            |llamare|llamaremos)
+        |\b(?:can t|cannot|unable to|not able to) (?:come to|take|answer|get to)
+            (?:the phone|your call|my phone)\b
+        |\bget back to you (?:as soon|asap)|\bas soon as (?:i|we) can\b
+        |\bfuera (?:de|del) (?:nuestro )?horario\b|\bhorario de (?:atencion|oficina) es\b
+        |\boficinas? (?:esta|estan|permanece\w*|se encuentra\w*) cerrad
+        |\b(?:ya sabes|ya sabeis|you know) (?:lo que|que|what) (?:tienes|teneis|hay|to do)\b
     """,
     "network": r"""
-        \b(?:numero|telefono|abonado|suscriptor|cliente|linea)\b.{0,50}\b
+        \b(?:numero|telefono|abonado|suscriptor|cliente|linea|terminal|usuario|movil)\b.{0,60}\b
             (?:no existe|apagado|fuera de (?:cobertura|servicio)|fuera del area|restringid\w*
-            |ha cambiado|no (?:se encuentra|esta) disponible|no corresponde)
+            |ha cambiado|no (?:se encuentra|esta|se halla) (?:disponible|en servicio|operativ\w*
+            |activ\w*|asignad\w*|habilitad\w*|dado)|no corresponde|no tiene (?:saldo|credito)
+            |dado de baja|desconectado|no acepta|suspendid\w*|no es correcto|incorrecto)
+        |\bnumero (?:(?:que )?(?:usted )?(?:marco|ha marcado|has marcado)|marcado|solicitado)\b
         |\bno existe\b.{0,40}\b(?:linea|numero|numeracion)\b
-        |\bno es posible (?:establecer|completar|cursar)\b
-        |\bno puede ser (?:cursada|completada)\b
-        |\bno se puede (?:establecer|completar|cursar)\b|\bfuera de servicio\b
+        |\b(?:compruebe|verifique|revise|consulte) (?:el|la) (?:numero|numeracion|guia)\b
+        |\bno (?:es|ha sido|resulta) posible (?:establecer|completar|cursar|conectar|realizar)\b
+        |\bno (?:puede|podra) ser (?:cursada|completada|establecida|conectada|atendida|realizada)
+        |\bno (?:puede|podra|ha podido|pudo) (?:completarse|cursarse|establecerse|realizarse)
+        |\bno (?:se puede|se ha podido|podemos|hemos podido)
+            (?: establecer| completar| cursar| conectar)\b
+        |\bfuera de servicio\b|\binformacion gratuita\b
         |\blineas? (?:esta|estan|se encuentran?) (?:saturad|congestionad)
-        |\bsobrecarga\b.{0,10}\bred\b
-        |\bnot (?:in service|available|reachable)\b|\bswitched off\b
+        |\b(?:sobrecarga|congestion|saturacion|averia)\b.{0,15}\b(?:red|lineas|zona)\b
+        |\bred\b.{0,25}\b(?:saturada|ocupada|congestionada)\b
+        |\bintentelo (?:de nuevo )?(?:mas tarde|pasad|transcurrid|dentro)|\bvuelva a intentarlo\b
+        |\bnot (?:in service|available|reachable|recogni[sz]ed|accepting)\b|\bswitched off\b
+        |\bno longer in service\b|\bdisconnected\b
+        |\bnumber you (?:have |ve )?(?:dial|called|reached|are)
+        |\b(?:cannot|can t|could not) be (?:completed|connected|reached)\b|\bcircuits are busy\b
+        |\bnumero (?:que ha |que heu )?marcat\b|\bno existeix\b|\bapagat o fora\b
+        |\bnumero marcado non\b|\bapagado ou fora\b|\bmarkatu duzun zenbaki|\bestalduratik kanpo\b
     """,
 }
 _READ = {

@@ -1,8 +1,8 @@
-"""What a caller may ask for at any moment of a call: a person, or no calls any more. Pure.
+"""A caller asks at any moment of a call for no calls any more. Pure.
 
 Told by the words alone, in Spanish, Catalan, Galician, Basque and English, whatever the language
-of the session is: a caller who wants a person says so in their own. Told apart from what only
-speaks of persons or calls ("hablé con un agente", "no me llamen más tarde de las ocho").
+of the session is. Told apart from what only speaks of calls ("no me llamen más tarde de las
+ocho"). A wish for a person: ``penny.analysis.person``.
 """
 
 from __future__ import annotations
@@ -11,69 +11,6 @@ import re
 import unicodedata
 
 
-_WHO = (
-    r"(?:personas?|person|persoa|pertsona|human[oa]?|huma|gizaki|ser humano|human being|alguien"
-    r"|algu|alguen|norbait|someone|somebody|agentes?|agent|axente|operador[a]?|operadore|operator"
-    r"|representante|representative|asesora?|assessora?|aholkulari|adviser|advisor|ejecutiv[oa]"
-    r"|supervisora?|encargad[oa]|responsable|arduradun|manager|companer[oa]|companeir[oa]|company"
-    r"|companya|lankide|colleagues?|atencion al cliente|atencio al client|customer service)"
-)
-_MACHINE = r"(?:maquina|robot|bot|contestador|makina|machine|computer)"
-_ONE = r"(?:\w+ ){0,3}"
-_EU_WITH = r"(?:a?rekin|ekin)?(?: batekin)?"
-_PERSON = re.compile(
-    "|".join(
-        (
-            # "hablar con una persona", not "hablé con".
-            r"(?<!\bvaig )(?<!\bva )\b(?:hablar|parlar|falar) (?:con|amb|co|coa|cun|cunha) "
-            rf"{_ONE}{_WHO}\b",
-            rf"\b(?:speak|talk|deal) (?:to|with) {_ONE}{_WHO}\b",
-            rf"\b{_WHO}{_EU_WITH} hitz egi(?:n|tea|ten|ngo)\b(?! nu| zu| ginen)",
-            # "páseme con", "que me pase con", "put me through to".
-            r"\b(?:pas|pon|pong|pos|comuni|transf|conect|deme|dame)\w*(?: (?:m|me|em))? "
-            rf"(?:con|amb|co|coa|cun|cunha) {_ONE}{_WHO}\b",
-            rf"\b(?:transfer|connect|put) (?:me|us) (?:through |on )?(?:to|with) {_ONE}{_WHO}\b",
-            rf"\b(?:get|give|find) me {_ONE}{_WHO}\b",
-            rf"\b(?:jarri|pasa) nazazue? {_ONE}{_WHO}(?:a?rekin|ekin)?\b",
-            rf"\b{_WHO}{_EU_WITH} (?:jarri|pasa)(?:ko)? (?:nazazu|nauzu)",
-            # "que me atienda una persona", "is there a human I can talk to".
-            rf"\b(?:atienda|atiendan|atengui|atenguin|atenda|atendan) {_ONE}{_WHO}\b",
-            rf"\b{_WHO} (?:que )?(?:me|em|m) (?:pueda|pugui|poida)n? (?:atend|ayud|ajud|axud)",
-            rf"\b{_WHO} (?:who |that )?(?:i|we) can (?:talk|speak) (?:to|with)\b",
-            rf"\b{_WHO}(?: batek)?(?: ni)? (?:artatzea|artatzeko|laguntzeko)\b",
-            # "quiero una persona"
-            rf"\b(?:quiero|vull|quero) (?:a )?(?:un|una|unha) {_WHO}\b",
-            r"\b(?:quiero|prefiero|necesito|dame|deme|vull|prefereixo|necessito|quero|prefiro) "
-            r"(?:un|una|unha) (?:persona|persoa|humano?|ser huma\w+|operadora?)\b",
-            rf"\b(?:want|need) (?:a|an) (?:real |live )?{_WHO}\b",
-            rf"\b{_WHO} bat nahi\b",
-        )
-    )
-)
-_NO_MACHINE = re.compile(
-    "|".join(
-        (
-            # "con una máquina no hablo"
-            r"\b(?:no|non)\b.* (?:hablar|parlar|falar) (?:con |amb )?(?:una?|cunha|cun) "
-            rf"{_MACHINE}\b",
-            rf"\b(?:con|amb) una? {_MACHINE} no (?:hablo|parlo|quiero|vull)\b",
-            rf"\b(?:cun|cunha) {_MACHINE} non (?:falo|quero)\b",
-            rf"\bez\b.*{_MACHINE} batekin hitz|\b{_MACHINE} batekin ez\b.* hitz",
-            r"\b(?:not|t) (?:want to |wanna )?(?:talk|talking|speak|speaking) (?:to|with) a "
-            rf"{_MACHINE}\b",
-        )
-    )
-)
-_DENIED = re.compile(
-    r"\b(?:no|non) (?:quiero|quisiera|necesito|deseo|hace falta|vull|necessito|cal|quero|preciso"
-    r"|(?:me|em) pas)|\bez (?:dut|nuke|daukat)\b|\b(?:t|not) (?:want|need)\b"
-)
-"""Before a person in the same clause: none is wanted."""
-_BARE = re.compile(
-    rf"(?:si |yes )?(?:(?:con|amb|with|to) )?(?:(?:un|una|cun|cunha|unha|a|an|el|la|the) )?"
-    rf"(?:real |live )?{_WHO}(?: batekin)?(?: por favor| si us plau| sisplau| mesedez| please)?"
-)
-"""All that was said: "Operadora", "con una persona, por favor"."""
 _THAT = r"(?:quiero |deseo )?(?:que )?"
 _NO_MORE = r"(?! tard| tarde| de| d| temprano| pronto| aviat| cedo| desde)"
 _NO_CALLS = re.compile(
@@ -117,19 +54,9 @@ _NO_CALLS = re.compile(
 )
 
 
-def wants_person(words: str) -> bool:
-    """Whether these words of a caller's ask for a person to talk to."""
-    clauses = _clauses(words)
-    whole = " ".join(clauses)
-    return bool(_BARE.fullmatch(whole)) or any(
-        _NO_MACHINE.search(each) or (_PERSON.search(each) and not _DENIED.search(each))
-        for each in clauses
-    )
-
-
 def wants_no_calls(words: str) -> bool:
     """Whether these words of a caller's forbid further calls to them."""
-    return any(map(_NO_CALLS.search, _clauses(words)))
+    return any(map(_NO_CALLS.search, clauses_of(words)))
 
 
 def fold(words: str) -> str:
@@ -139,5 +66,6 @@ def fold(words: str) -> str:
     return " ".join(re.findall(r"[^\W_]+", kept))
 
 
-def _clauses(words: str) -> list[str]:
+def clauses_of(words: str) -> list[str]:
+    """The parts of a sentence, folded, split at its marks."""
     return [folded for part in re.split(r"[.,;:!?¡¿]+", words) if (folded := fold(part))]

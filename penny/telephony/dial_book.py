@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from penny.telephony.dialing import DialCounts
+from penny.telephony.number_health import SHORT_S, NumberHealth
 from penny.trust.sqlite_file import opened
 
 
@@ -296,6 +297,20 @@ class DialBook:
                 (self._wall_clock(),),
             )
             return [(_read(row), row["over_s"]) for row in rows]
+
+    def health(self, since_s: float) -> list[NumberHealth]:
+        """How the calls placed since then ended, for each caller id. What a carrier failed or a
+        person took back says nothing of the number."""
+        if not self._path.exists():
+            return []
+        short = f"answered_s IS NOT NULL AND ended_s - answered_s < {SHORT_S}"
+        query = (
+            "SELECT tenant, caller_id, COUNT(*), SUM(answered_s IS NOT NULL), "
+            f"SUM({short}) FROM ({_ALL}) WHERE placed_s >= ? AND (answered_s IS NOT NULL OR "
+            "outcome IN ('busy', 'no_answer')) AND outcome IS NOT NULL GROUP BY tenant, caller_id"
+        )
+        with opened(self._path, _SCHEMA, write=True) as db:
+            return [NumberHealth(*row) for row in db.execute(query, (since_s,))]
 
 
 def _insert(

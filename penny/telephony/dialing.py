@@ -27,6 +27,13 @@ CONSENT_DAYS = 730
 """A consent to commercial calls is renewed every two years."""
 
 
+REQUEST_DAYS = 30
+"""So long a customer's request for a call is answered. Of this house: the rule that asks for one
+in the energy sector (Spain, February 2026) was not seen to name a time."""
+SECTORS_BY_REQUEST = ("energia",)
+"""Of their tenants commercial calls are placed at the customer's own request alone."""
+
+
 class DialRefused(PennyError):
     """A call that may not be placed; ``code`` says by which rule, ``field`` what is at fault."""
 
@@ -98,6 +105,19 @@ def check_consent(at: date | None, today: date) -> None:
             "consent: a commercial call needs one of the last two years: at, source, wording",
             code="consent_missing",
             field="consent",
+        )
+
+
+def check_request(at: date | None, today: date, section: DialingSection) -> None:
+    """Of a commercial call. Raises DialRefused: ``request_missing``."""
+    if section.sector not in SECTORS_BY_REQUEST:
+        return
+    if at is None or not timedelta() <= today - at <= timedelta(days=REQUEST_DAYS):
+        raise DialRefused(
+            f"request: in the sector {section.sector} a commercial call needs a customer's own "
+            f"request of the last {REQUEST_DAYS} days: at, source",
+            code="request_missing",
+            field="request",
         )
 
 

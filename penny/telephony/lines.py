@@ -2,9 +2,9 @@
 
     {"version": 1,
      "fxo": [{"id", "tenant", "receives", "ip", "sip_port", "user", "password_ref", "ports",
-              "codec", "dids"}],
+              "codec", "dids", "country", "number_form", "dial_template"}],
      "trunks": [{"id", "tenant", "receives", "host", "port", "transport", "user", "password_ref",
-                 "caller_id", "auth", "match", "dids"}]}
+                 "caller_id", "auth", "match", "dids", "country", "number_form", "dial_template"}]}
 
 No password stands in it: ``password_ref`` is ``file:ID`` or ``env:NAME``, '' for none.
 """
@@ -20,6 +20,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from penny.errors import ProtocolError
+from penny.telephony.e164 import country_of
+from penny.telephony.number_forms import NUMBER, Country, DialTemplate, NumberForm, dialled
 from penny.telephony.reception import (
     PASSWORD_ENV,
     CarrierGradeConfig,
@@ -27,12 +29,15 @@ from penny.telephony.reception import (
     DIDNumber,
     FXOGatewayConfig,
     GatewayUser,
+    Numbering,
     TelephonyReception,
 )
 
 
 Json = dict[str, Any]
 
+NOT_ASKED = {"dids", "receives", "country", "number_form", "dial_template"}
+"""Of a line: what no test of the connection asks."""
 PASSWORD_REF = re.compile(r"|file:[a-z0-9-]{1,24}|env:PENNY_[A-Z0-9_]{0,40}PASSWORD")
 
 
@@ -47,10 +52,23 @@ class Line(BaseModel):
     user: str
     password_ref: str = Field(pattern=f"^({PASSWORD_REF.pattern})$")
     dids: tuple[DIDNumber, ...]
+    country: Country = ""
+    number_form: NumberForm = "+e164"
+    dial_template: DialTemplate = NUMBER
+
+    def dialled(self, number: str) -> str:
+        """A number in E.164 as this line rings it."""
+        return dialled(number, self.number_form, self.dial_template, self.country)
+
+    @property
+    def home(self) -> str:
+        """The country of numbers without a code: its own, else that of its first whole number."""
+        whole = (country_of(did.number) for did in self.dids if did.number.startswith("+"))
+        return self.country or next(filter(None, whole), "")
 
     def fingerprint(self) -> str:
         """Changes with all that a test of the connection asks; numbers are none of it."""
-        told = self.model_dump_json(exclude={"dids", "receives"})
+        told = self.model_dump_json(exclude=NOT_ASKED)
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 
     @property
@@ -166,6 +184,7 @@ class Lines(BaseModel):
                 fxo_ports=fxo.ports,
                 codec=fxo.codec,
                 dids=list(fxo.dids),
+                **_numbering(fxo),
             )
         if trunk is not None:
             method = "carrier_grade" if trunk.receives else method
@@ -178,6 +197,7 @@ class Lines(BaseModel):
                 port=trunk.port,
                 transport=trunk.transport,
                 match=list(trunk.match),
+                **_numbering(trunk),
             )
         return TelephonyReception(method=method, fxo_gateway=gateway, carrier_grade=carrier)
 
@@ -225,6 +245,7 @@ def _fxo(
         sip_port=told.sip_port,
         ports=told.fxo_ports,
         codec=told.codec,
+        **_numbering(told),
     )
 
 
@@ -252,7 +273,13 @@ def _trunk(
         caller_id=told.outbound_caller_id,
         auth=told.auth_type,
         match=tuple(told.match),
+        **_numbering(told),
     )
+
+
+def _numbering(line: Line | Numbering) -> Json:
+    names = ("country", "number_form", "dial_template")
+    return {name: getattr(line, name) for name in names}
 
 
 def _server(trunk: CarrierGradeConfig | Trunk | None) -> tuple[str, int, str] | None:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address, ip_network
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from penny.errors import ProtocolError
 from penny.section import key_error
+from penny.telephony.number_forms import NUMBER, Country, DialTemplate, NumberForm
 
 
 Json = dict[str, Any]
+ShapeT = TypeVar("ShapeT", bound="_Shape")
 Method = Literal["fxo_gateway", "carrier_grade"]
 
 TOLD_ONLY = frozenset({"state", "password_state", "warnings", "refused"})
@@ -115,7 +117,21 @@ class DIDNumber(_Shape):
 Dids = Annotated[list[DIDNumber], Field(max_length=MAX_DIDS)]
 
 
-class FXOGatewayConfig(_Shape):
+class Numbering(_Shape):
+    """In what form a line takes numbers; ``country``: of those that it sends without a code."""
+
+    country: Country = ""
+    number_form: NumberForm = "+e164"
+    dial_template: DialTemplate = NUMBER
+
+    @model_validator(mode="after")
+    def _national_is_of_a_country(self) -> Self:
+        if self.number_form == "national" and not self.country:
+            raise key_error("country", "the national form is a country's: write it, such as ES")
+        return self
+
+
+class FXOGatewayConfig(Numbering):
     """A gateway with analogue lines that registers with Asterisk as a telephone does.
 
     ``password``: '' keeps the one that is known, ``env:PENNY_…PASSWORD`` names a variable.
@@ -138,7 +154,7 @@ class FXOGatewayConfig(_Shape):
         return self
 
 
-class CarrierGradeConfig(_Shape):
+class CarrierGradeConfig(Numbering):
     """A carrier's SIP trunk; ``match``: the addresses that its calls come from."""
 
     host: Host
@@ -205,8 +221,17 @@ class TelephonyReception(_Shape):
 
 def read_reception(told: object) -> TelephonyReception:
     """What a page sends. Raises ProtocolError naming the first field that is wrong."""
+    return _read(TelephonyReception, _without_told(told))
+
+
+def read_numbering(told: object) -> Numbering:
+    """How numbers are rung, alone. Raises as ``read_reception`` does."""
+    return _read(Numbering, told)
+
+
+def _read(shape: type[ShapeT], told: object) -> ShapeT:
     try:
-        return TelephonyReception.model_validate(_without_told(told))
+        return shape.model_validate(told)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         inner = first.get("ctx", {}).get("key", "") if first["type"] == "key_error" else ""

@@ -21,6 +21,15 @@ class Consent(BaseModel):
     wording: str = Field(min_length=1, max_length=1000)
 
 
+class Request(BaseModel):
+    """The customer's own request for a call: when, and by what way it came."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    at: date
+    source: str = Field(min_length=1, max_length=200)
+
+
 class DialWish(BaseModel):
     """A call that is to be placed."""
 
@@ -36,6 +45,9 @@ class DialWish(BaseModel):
     context: Json = Field(default_factory=dict)
     purpose: Literal["service", "commercial"] = "service"
     consent: Consent | None = None
+    request: Request | None = Field(
+        None, description="the customer's, without which a sector forbids commercial calls"
+    )
     attempts: int = Field(
         1, ge=1, le=10, description="calls at most, spaced, while it is busy or not answered"
     )

@@ -5,6 +5,11 @@ import { element, find } from "./element.js";
 import { currentLanguage, words } from "./words.js";
 
 const PATH = "/api/config/telephony";
+const NUMBERING = [
+  { name: "country", value: "" },
+  { name: "number_form", value: "+e164", choices: ["+e164", "e164", "00", "national"] },
+  { name: "dial_template", value: "{number}" },
+];
 const LAWS = ["ulaw", "alaw", "g729"];
 const FIELDS = {
   fxo_gateway: [
@@ -14,6 +19,7 @@ const FIELDS = {
     { name: "password", value: "", kind: "password" },
     { name: "fxo_ports", value: 4, kind: "number", min: 1, max: 128 },
     { name: "codec", value: "ulaw", choices: LAWS },
+    ...NUMBERING,
   ],
   carrier_grade: [
     { name: "host", value: "" },
@@ -24,6 +30,7 @@ const FIELDS = {
     { name: "password", value: "", kind: "password" },
     { name: "match", value: [], kind: "list" },
     { name: "outbound_caller_id", value: "" },
+    ...NUMBERING,
   ],
 };
 
@@ -86,6 +93,22 @@ function drawFields() {
   });
   find("#fields").replaceChildren(...rows);
   drawNumbers();
+  showDialled();
+}
+
+/** How two numbers would be rung, before anything is saved; what is wrong is told when it is. */
+async function showDialled() {
+  const values = part();
+  find("#dialled").textContent = "";
+  if (!values) return;
+  const query = new URLSearchParams(NUMBERING.map(({ name }) => [name, values[name]]));
+  try {
+    const { examples } = await ask(`${PATH}/dialled?${query}`);
+    const shown = examples.map(({ number, dialled }) => `${number} → ${dialled}`).join(" · ");
+    find("#dialled").textContent = `${words().telephony.dialled}: ${shown}`;
+  } catch (error) {
+    find("#dialled").textContent = error.message;
+  }
 }
 
 function drawNumbers() {
@@ -233,6 +256,7 @@ find("#line").addEventListener("submit", (submit) => {
   act(save);
 });
 find("#line").addEventListener("change", ({ target }) => {
+  if (NUMBERING.some(({ name }) => name === target.name)) showDialled();
   if (target.name !== "method") return;
   begin(target.value);
   draw(true);

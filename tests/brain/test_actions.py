@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from pydantic import ValidationError
 
 from brain.actions import CONSENT_TURNS, ActionDesk, Judged, offer_tools, read_consent
-from config.brain import Action
+from config.brain import Action, ActionsSection
 
 
 pytestmark = pytest.mark.pure
@@ -231,3 +232,10 @@ def test_digits_of_what_is_kept_nowhere_are_not_told() -> None:
     assert "4000" not in wrong.message
     short = owned(actions, 1, dni="1234567Z", tarjeta="4111111111111111")
     assert "faltan 1" in short.message
+
+
+@pytest.mark.parametrize("before", ["pagar", "nada"])
+def test_what_comes_before_an_action_is_another_declared_one(before: str) -> None:
+    table = {"pagar": {"description": "Paga.", "endpoint": "http://x", "after": before}}
+    with pytest.raises(ValidationError, match=r"another action of actions\.table"):
+        ActionsSection.model_validate({"table": table})

@@ -256,3 +256,27 @@ async def test_a_fault_of_the_code_is_an_answer_too() -> None:
     desk, _ = desk_of(Runner(failure=RuntimeError("a fault")))
 
     assert await desk.run("c1", "pagar", "{}", 1, "") == {"status": "error", "code": "tool_failed"}
+
+
+@pytest.mark.parametrize("failure", [None, ActionFailed("the service answered HTTP 500")])
+async def test_13_14_nothing_is_contracted_before_the_document_was_sent(
+    failure: Exception | None,
+) -> None:
+    table = {
+        "enviar": Action(description="envía el contrato", callable="nowhere:send"),
+        "contratar": Action(description="contrata", callable="nowhere:sign", after="enviar"),
+    }
+    runner = Runner(failure=failure)
+
+    async def search(query: str) -> Json:
+        return {"status": "ok", "query": query}
+
+    desk = ToolDesk(ActionDesk(table, "sess_1"), runner, search, lambda _told: None, lambda: "", {})
+    early = await desk.run("c1", "contratar", "{}", 1, "sí, contráteme")
+    assert (early["status"], runner.ran) == ("error", [])
+    assert "enviar" in early["message"]
+    await desk.run("c2", "enviar", "{}", 2, "sí")
+    runner.failure = None
+    late = await desk.run("c3", "contratar", "{}", 3, "sí")
+    assert late["status"] == ("ok" if failure is None else "error")
+    assert [call.name for call in runner.ran] == ["enviar", "contratar"][: 2 - bool(failure)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from penny.crm.crm import Caller, Contact, Person
-from penny.crm.people import match, numbers_of, pattern, read_number
+from penny.crm.people import match, numbers_of, pattern
+from penny.telephony.e164 import read_number
 from tests.doubles.twenty_server import compares
 
 

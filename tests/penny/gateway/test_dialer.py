@@ -134,6 +134,7 @@ async def test_a_placed_call_is_answered_talks_and_is_over_once(tmp_path: Path) 
                     kept = await found.json()
                 await asyncio.sleep(0.05)
         assert (kept["direction"], kept["caller"], kept["callee"]) == ("outbound", FROM, TO)
+        assert (kept["caller_e164"], kept["callee_e164"]) == (FROM, TO)
 
 
 @pytest.mark.parametrize(
@@ -240,6 +241,21 @@ async def test_a_commercial_call_keeps_to_fresh_exclusion_lists_and_each_refusal
             told = await answer.text()
         assert all(f'penny_dials_refused_total{{reason="{code}"}} 1.0' in told for code in codes)
     capsys.readouterr()
+
+
+async def test_13_14_an_energy_company_sells_to_who_asked_for_the_call(tmp_path: Path) -> None:
+    today = datetime.now(UTC).date()
+    consent = {"at": f"{today}", "source": "web", "wording": "Sí, llámenme."}
+    commercial = {"purpose": "commercial", "consent": consent}
+    request = {"at": f"{today - timedelta(days=2)}", "source": "formulario de la web"}
+    async with desk(tmp_path, {"sector": "energia"}) as at:
+        status, fault = await at.place(**commercial)
+        assert (status, fault["error"]["code"]) == (403, "request_missing")
+        # What is asked next is whether the exclusion lists are there.
+        status, fault = await at.place(**commercial, request=request)
+        assert (status, fault["error"]["code"]) == (403, "exclusion_list_missing")
+        assert at.api.placed == []
+        assert (await at.place())[0] == 202, "a service call needs none"
 
 
 async def test_without_an_entry_a_tenant_dials_nothing(tmp_path: Path) -> None:

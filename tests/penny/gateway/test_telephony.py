@@ -37,6 +37,10 @@ class Page:
             assert answer.status == 200
             return await answer.json()
 
+    async def dialled(self, **asked: str) -> tuple[int, Json]:
+        async with self._http.get(f"{self.url}/dialled", params=asked) as answer:
+            return answer.status, await answer.json()
+
     async def post(self, path: str, body: Any = None, **headers: str) -> tuple[int, Json]:
         async with self._http.post(f"{self.url}/{path}", json=body, headers=headers) as answer:
             return answer.status, await answer.json()
@@ -69,6 +73,9 @@ async def test_what_is_saved_is_told_and_the_password_is_not(page: Page, tmp_pat
         "fxo_ports": 4,
         "codec": "alaw",
         "dids": [{"number": "+5255123456", "label": "Ventas", "active": True}],
+        "country": "",
+        "number_form": "+e164",
+        "dial_template": "{number}",
     }
     assert (saved["state"]["status"], saved["state"]["code"]) == ("disconnected", "not_tested")
     # What was told may be sent back as it is.
@@ -188,3 +195,18 @@ async def test_two_that_save_at_once_leave_one_whole_configuration(page: Page) -
     told = await page.get()
     assert told["fxo_gateway"]["fxo_ports"] in range(1, 9)
     assert told["fxo_gateway"]["password_state"] == "set"
+
+
+async def test_2_5_each_form_is_shown_on_an_example_before_it_is_saved(page: Page) -> None:
+    shown = {}
+    for form in ("+e164", "e164", "00", "national"):
+        asked = {"country": "ES", "number_form": form, "dial_template": "9{number}"}
+        _, told = await page.dialled(**asked)
+        own, abroad = told["examples"]
+        assert abroad["number"] == "+33123456789"
+        shown[form] = own["dialled"].replace(own["number"].removeprefix("+34"), "N")
+    assert shown == {"+e164": "9+34N", "e164": "934N", "00": "90034N", "national": "9N"}
+    status, fault = await page.dialled(number_form="national")
+    assert (status, fault["error"]["param"]) == (400, "country")
+    told = await page.get()
+    assert {name: told[name] for name in EMPTY} == EMPTY

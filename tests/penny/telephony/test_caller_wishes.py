@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from penny.telephony.caller_wishes import wants_no_calls, wants_person
+from penny.analysis.person import wants_person
+from penny.telephony.caller_wishes import wants_no_calls
 
 
 pytestmark = pytest.mark.pure

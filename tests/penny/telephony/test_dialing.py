@@ -17,6 +17,7 @@ from penny.telephony.dialing import (
     check_consent,
     check_counts,
     check_destination,
+    check_request,
     choose_caller_id,
     read_list,
     read_number,
@@ -278,3 +279,24 @@ def test_a_record_of_before_there_were_attempts_is_read(tmp_path: Path) -> None:
     assert code_of(reserve, book, a_dial("b")) == "dialing_limit"
     clock.now_s += 1000
     assert [dial.id for dial, _ in book.overdue()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("at", "is_allowed"),
+    [
+        (None, False),
+        (date(2026, 12, 1), True),
+        (date(2026, 11, 1), True),
+        (date(2026, 10, 31), False),
+        (date(2026, 12, 2), False),
+    ],
+)
+def test_13_14_energy_is_sold_at_the_customers_own_request_alone(
+    at: date | None, is_allowed: bool
+) -> None:
+    check_request(None, TODAY, SPAIN)
+    energy = DialingSection(sector="energia")
+    if is_allowed:
+        check_request(at, TODAY, energy)
+    else:
+        assert code_of(check_request, at, TODAY, energy) == "request_missing"

@@ -66,9 +66,10 @@ async def test_a_trunk_is_saved_and_tested_by_keyboard_alone(page: Page) -> None
         await page.keyboard.press("Tab")
         await page.keyboard.press("Control+a")
         await page.keyboard.type(str(peer.port))
-        for text in ("", "", "acme", "secreto", "", ""):
+        for text in ("", "", "acme", "secreto", "", "", "MX", "", ""):
             await page.keyboard.press("Tab")
             await page.keyboard.type(text)
+        await expect(page.locator("#dialled")).to_contain_text("Se marcaría: +52")
         await page.keyboard.press("Tab")
         await page.keyboard.press("Enter")  # add a number: its field has the focus
         await page.keyboard.type("12x")
