@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import structlog
 
 from runpod_worker.engines.registry import Engines
-from runpod_worker.server import Worker
+from runpod_worker.server import Worker, keep_loaded
 from runpod_worker.settings import WorkerSettings
 
 
@@ -78,4 +78,5 @@ class PipelineThread:
     async def _open(self) -> Worker:
         self._engines = await self._load(self._settings)
         self.worker = Worker(self._settings, self._engines)
+        keep_loaded()
         return self.worker

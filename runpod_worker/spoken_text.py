@@ -7,6 +7,7 @@ returned is for the synthesis only: transcripts keep the original.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from runpod_worker.spoken import english, spanish
 from runpod_worker.spoken.markup import flatten
@@ -21,6 +22,7 @@ _SPACES = re.compile(r"[ \t\u00a0\u202f]{2,}")
 _SPACE_BEFORE_MARK = re.compile(r"\s+([,.;:!?])(?=\s|$)")
 
 
+@lru_cache(64)  # a phrase is written where it is looked at and again where it is said
 def write_for_speech(text: str, language: str) -> str:
     """``text`` as it should be read aloud in ``language``, a BCP 47 tag ("" is Spanish)."""
     speech = language.lower()[:2] or "es"

@@ -118,6 +118,8 @@ class Exposure(_Kept):
     arm: str
     phase: str
     unit: str
+    kept: bool = False
+    """The arm is that of an earlier phase."""
 
 
 class Alert(_Kept):

@@ -86,6 +86,10 @@ def _list(found: list[Json]) -> Table:
 def _show(each: Json) -> Table:
     title = f"{each['name']}: {state_of(each)}, {each['metric']}, phase {each['phase']}"
     caption = f"split p = {each['split_p']}, units in several arms {each['jumpers']:.1%}"
+    if each["kept"]:
+        caption += (
+            f"; {each['kept']} callers kept another arm of an earlier phase and are not counted"
+        )
     if each["warnings"]:
         caption += f"; warnings: {', '.join(each['warnings'])}"
     table = Table("arm", "calls", "n", "mean", "difference", "interval", "verdict", title=title)

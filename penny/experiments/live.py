@@ -53,6 +53,8 @@ class Experiments:
         self._wall_clock = wall_clock
         self._instructions = instructions
         self._stopped: set[tuple[str, str]] = set()
+        self._holders: dict[str, dict[str, str]] = {}
+        """Who met an arm in an earlier phase and keeps it, by experiment."""
         self._opening: dict[str, Json] = {}
         self._tasks = TaskOwner("experiments")
 
@@ -129,8 +131,12 @@ class Experiments:
         caller = context.get("user_id") or context.get(number)
         is_by_call = experiment.unit == "call" or not caller
         unit = unit_of(name, spec.session_id if is_by_call else f"{spec.tenant}\0{caller}")
-        arm = choose_arm(unit, weights_of(experiment))
-        exposed = {"arm": arm, "phase": experiment.phase, "unit": unit}
+        held = self._holders.get(name, {}).get(unit, "")
+        is_kept = held in experiment.arms
+        arm = held if is_kept else choose_arm(unit, weights_of(experiment))
+        exposed: Json = {"arm": arm, "phase": experiment.phase, "unit": unit}
+        if is_kept:
+            exposed["kept"] = True
         self._opening.setdefault(spec.session_id, {})[name] = exposed
         while len(self._opening) > MOST_OPENING:
             del self._opening[next(iter(self._opening))]
@@ -139,10 +145,12 @@ class Experiments:
     # -- ends -------------------------------------------------------------------------------------
 
     async def look(self) -> None:
-        """See what was stopped, and stop what does harm."""
+        """See what was stopped and who has an arm, and stop what does harm."""
         try:
             self._stopped = set(await self.store.stops())
             for name, experiment in self._running():
+                if experiment.unit == "caller":
+                    self._holders[name] = await self.store.holders(name, experiment)
                 if arm := is_harmful(await self.store.result(name, experiment)):
                     await self._stop(name, experiment, arm)
         except StoreUnavailable as error:

@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any, Literal, NamedTuple
 
 from config.experiments import ExperimentSection
-from penny.experiments.assign import weights_of
+from penny.experiments.assign import choose_arm, weights_of
 from penny.experiments.statistics import SPLIT_P, interval, sample_of, split_p
 
 
@@ -47,11 +47,16 @@ MEASURES = {
 
 @dataclass(frozen=True, slots=True)
 class Exposed:
-    """A call that met an arm: the hash of its unit, and what it adds to the figures."""
+    """A call that met an arm: the hash of its unit, and what it adds to the figures.
+
+    ``is_kept``: its unit had the arm in an earlier phase. It is compared where this phase would
+    have given the same, and is no part of the split.
+    """
 
     arm: str
     unit: str
     parts: Parts
+    is_kept: bool = False
 
 
 def value_of(metric: str, parts: Parts) -> float | None:
@@ -66,17 +71,24 @@ def judge(experiment: ExperimentSection, calls: Iterable[Exposed]) -> Json:
     seen: dict[str, set[str]] = {}
     values: dict[str, dict[str, list[float]]] = {arm: {} for arm in experiment.arms}
     counts = dict.fromkeys(experiment.arms, 0)
+    weights = weights_of(experiment)
+    kept: set[str] = set()
+    fresh: dict[str, set[str]] = {arm: set() for arm in experiment.arms}
     for call in calls:
         if call.arm not in counts:
             continue
+        if call.is_kept and choose_arm(call.unit, weights) != call.arm:
+            kept.add(call.unit)
+            continue
+        if not call.is_kept:
+            fresh[call.arm].add(call.unit)
         counts[call.arm] += 1
         seen.setdefault(call.unit, set()).add(call.arm)
         value = value_of(experiment.metric, call.parts)
         if value is not None:
             values[call.arm].setdefault(call.unit, []).append(value)
     units = {arm: sum(arm in arms for arms in seen.values()) for arm in experiment.arms}
-    weights = weights_of(experiment)
-    p = split_p([units[arm] for arm in weights], list(weights.values()))
+    p = split_p([len(fresh[arm]) for arm in weights], list(weights.values()))
     jumpers = sum(len(arms) > 1 for arms in seen.values()) / len(seen) if seen else 0.0
     arms = _arms(experiment, values, counts, units)
     warnings = [
@@ -93,6 +105,7 @@ def judge(experiment: ExperimentSection, calls: Iterable[Exposed]) -> Json:
         "min_n": experiment.min_n,
         "alpha": experiment.alpha,
         "phase": experiment.phase,
+        "kept": len(kept),
         "arms": arms,
         "split_p": round(p, 6),
         "jumpers": round(jumpers, 4),

@@ -43,6 +43,15 @@ class ExperimentStore:
             )
             return bool(added.rowcount)
 
+    async def holders(self, name: str, experiment: ExperimentSection) -> dict[str, str]:
+        """The arm of each unit that met one in an earlier phase, the latest; who was in a phase
+        that was stopped has none."""
+        stopped = {phase for other, phase in await self.stops() if other == name}
+        wanted = select(counted.c.arms).where(counted.c.arms.is_not(None))
+        async with self._database.begin() as connection:
+            rows = (await connection.execute(wanted.order_by(counted.c.started_ms))).all()
+        return await asyncio.to_thread(_holders, name, {experiment.phase, *stopped}, rows)
+
     async def result(self, name: str, experiment: ExperimentSection) -> Json:
         """What came of the phase that the file has now; test calls are left out."""
         wanted = select(counted.c.arms, counted.c.parts).where(
@@ -53,6 +62,11 @@ class ExperimentStore:
         return await asyncio.to_thread(_judge, name, experiment, rows)
 
 
+def _holders(name: str, left_out: set[str], rows: Sequence[Any]) -> dict[str, str]:
+    met = (json.loads(row.arms).get(name) for row in rows)
+    return {each["unit"]: each["arm"] for each in met if each and each["phase"] not in left_out}
+
+
 def _judge(name: str, experiment: ExperimentSection, rows: Sequence[Any]) -> Json:
     calls = []
     for row in rows:
@@ -60,7 +74,8 @@ def _judge(name: str, experiment: ExperimentSection, rows: Sequence[Any]) -> Jso
         if exposed is not None and exposed["phase"] == experiment.phase:
             parts = json.loads(row.parts)
             if parts.get("answered"):
-                calls.append(Exposed(exposed["arm"], exposed["unit"], parts))
+                is_kept = exposed.get("kept", False)
+                calls.append(Exposed(exposed["arm"], exposed["unit"], parts, is_kept))
     result = judge(experiment, calls)
     for arm in result["arms"]:
         arm["figure"] = f"arm:{name}:{experiment.phase}:{arm['name']}"

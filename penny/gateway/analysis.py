@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from aiohttp import web
+from prometheus_client.core import Metric
 
 from config.schema import Config
 from kb.embedder import Embedder
@@ -26,6 +27,7 @@ from penny.aio.tasks import TaskOwner
 from penny.analysis.batch.jobs import Jobs
 from penny.analysis.live.watch import LiveAnalysis, LiveCall, Ways
 from penny.calls.record import Alert
+from penny.gateway.end_watch import EndWatch
 from penny.gateway.json_routes import as_json, told, whose
 from penny.gateway.kb import SharedKb
 from penny.gateway.kept_calls import KeptCalls
@@ -76,6 +78,8 @@ class CallAnalysis:
         self._process: Process | None = None
         self._bell: Bell | None = None
         self._live: LiveAnalysis | None = None
+        longest_s = float(config.gateway.session_max_s)
+        self._ends = EndWatch(kept.keeper.store.database, wall_clock, longest_s)
         self._told = ""
         self._seen = 0
         self._tasks = TaskOwner("analysis")
@@ -83,10 +87,15 @@ class CallAnalysis:
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/processing/stats", told(self._stats))
 
+    def collect(self) -> Iterator[Metric]:
+        """How calls end, where that is unusual."""
+        return self._ends.collect()
+
     def start(self, overview: Overview, kb: SharedKb | None) -> None:
         """Watch every session that opens from now on, and look after the process, where that is
         asked for. Call it after ``KeptCalls.attach``."""
         section = self._config.analysis
+        self._ends.start()
         if section.live:
 
             def embedder() -> Embedder | None:
@@ -125,6 +134,7 @@ class CallAnalysis:
         """End it; what it had in hand is taken up at the next start."""
         if self._live is not None:
             await self._live.aclose()
+        await self._ends.aclose()
         await self._tasks.aclose()
         await self._stop()
         if self._bell is not None:

@@ -309,11 +309,10 @@ class Gateway:
         for room in (self._analysis, self._crm):
             if room is not None:
                 room.add_to(app)
+                metrics.figures.append(room.collect)
         if self._webhooks is not None:
             WebhookRoutes(self._webhooks).add_to(app)
             metrics.figures.append(WebhooksCollector(self._webhooks).collect)
-        if self._crm is not None:
-            metrics.figures.append(self._crm.collect)
 
     async def _keep_calls(self, broker: Broker, trust: Trust, overview: Overview) -> None:
         """Keep every call from now on. A gateway talks where nothing can be kept; it says so."""

@@ -137,6 +137,11 @@ MESSAGE_BYTES, ANSWER_BYTES = 65_536, 16_384
 read and written again."""
 
 
+TURN_MESSAGES, TURNS_BURST_S = 5, 2.0
+"""A message that wants an answer, which takes every stage and the whole conversation before it:
+one of so many may, and fewer at once. Six a second are more than anybody types."""
+
+
 class MessageRate:
     """A token bucket for the messages of one client; ``burst_s`` worth may come at once.
 
@@ -149,6 +154,15 @@ class MessageRate:
         self._burst = max(1.0, (per_s or 0.0) * burst_s)
         self._tokens = self._burst
         self._at_s: float | None = None
+        self._turns: MessageRate | None = None
+
+    def take_turn(self, now_s: float) -> float:
+        """``take`` for the wish for an answer that a message is, beside the message itself."""
+        if self._per_s is None:
+            return 0.0
+        if self._turns is None:
+            self._turns = MessageRate(self._per_s / TURN_MESSAGES, TURNS_BURST_S)
+        return self._turns.take(now_s)
 
     def take(self, now_s: float, size_bytes: int = 0) -> float:
         """0.0 when a message may pass, else the seconds until one may."""

@@ -16,6 +16,8 @@ from tests.doubles.caller import calling
 
 
 MASK = bytes(4)
+PAUSE_S = 0.25
+"""Between two questions: fewer than one client may ask."""
 T = TypeVar("T")
 
 
@@ -86,7 +88,7 @@ class Others:
                 await caller.send("interrupt")
                 await caller.send("ping", nonce=str(number))
                 await caller.until("pong", nonce=str(number))  # nothing of that answer comes now
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(PAUSE_S)
 
 
 class RealtimeOthers(Others):
@@ -108,7 +110,7 @@ class RealtimeOthers(Others):
                 self.first_ms.append((time.monotonic() - began_s) * 1000)
                 await socket.send_json({"type": "response.cancel"})
                 await _until(socket, "response.done")
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(PAUSE_S)
             speaking.cancel()
 
 

@@ -13,7 +13,7 @@ import sys
 from aiohttp import web
 
 from penny.tracing.settings import TracingSettings
-from runpod_worker.server import Worker
+from runpod_worker.server import Worker, keep_loaded
 from runpod_worker.settings import WorkerSettings
 from tests.doubles.engines import NO_FILLER, FixedLlm
 from tests.doubles.house import make_engines
@@ -34,6 +34,7 @@ async def serve(port: int) -> None:
     runner = web.AppRunner(Worker(settings, engines).app(), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
+    keep_loaded()
     print(f"The worker listens on http://127.0.0.1:{runner.addresses[0][1]}", flush=True)
     await asyncio.Event().wait()
 

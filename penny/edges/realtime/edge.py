@@ -235,7 +235,10 @@ class RealtimeEdge:
         if message["type"] == AUDIO:
             return
         counted = max(size_bytes, LEAST_BYTES.get(message["type"], 0))
-        wait_s = self._rate.take(self._clock(), counted)
+        now_s = self._clock()
+        wait_s = self._rate.take(now_s, counted)
+        if message["type"] == "response.create":
+            wait_s = max(wait_s, self._rate.take_turn(now_s))
         if wait_s > 0:
             self._connection.slow_down()
             raise ClientError("rate_limited", f"Too many messages; try again in {wait_s:.1f} s.")

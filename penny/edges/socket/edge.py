@@ -216,11 +216,7 @@ class SocketEdge:
             self._sink.on_event(event)
 
     def _take_text(self, text: str) -> None:
-        wait_s = self._rate.take(self._clock(), len(text))
-        if wait_s > 0:
-            if self._sender.connection is not None:
-                self._sender.connection.slow_down()
-            self.post(_too_fast(wait_s))
+        if self._is_too_fast(self._rate.take(self._clock(), len(text))):
             return
         try:
             message = parse_client_message(text)
@@ -233,6 +229,13 @@ class SocketEdge:
             )
         self._take_message(message)
 
+    def _is_too_fast(self, wait_s: float) -> bool:
+        if wait_s > 0:
+            if self._sender.connection is not None:
+                self._sender.connection.slow_down()
+            self.post(_too_fast(wait_s))
+        return wait_s > 0
+
     def _take_message(self, message: ClientMessage) -> None:
         now_s = self._clock()
         match message:
@@ -243,7 +246,8 @@ class SocketEdge:
                 self._sender.note_played(item_id, played_ms)
                 self._wake_for(now_s)  # an item may be over sooner
             case TextInput(text=text):
-                self._take_typed(text)
+                if not self._is_too_fast(self._rate.take_turn(now_s)):
+                    self._take_typed(text)
             case Interrupt():
                 self._apply(self._view.interrupt(now_s))
             case MediaOffer(sdp=sdp):

@@ -151,6 +151,50 @@ async def keep(store: CallStore, arm: str, number: int, outcome: str, phase: str
     await store.put(call)
 
 
+async def test_another_weight_moves_nobody_who_has_an_arm_and_counts_the_others_alone(
+    store: CallStore,
+) -> None:
+    async def met(live: Experiments, numbers: range) -> dict[int, Json]:
+        broker = a_broker()
+        await live.start(broker)
+        for number in numbers:
+            broker.arrange(broker.modes["EXTERNAL"], a_spec(number))
+        given = {number: live.take(f"sess_{number}")["voz"] for number in numbers}
+        await live.aclose()
+        return given
+
+    first = running(store, voz=VOICES)
+    before = await met(first, range(60))
+    for number, exposed in before.items():
+        call = a_call(number, id=f"sess_{number}")
+        call.experiments = {"voz": Exposure.model_validate(exposed)}
+        await store.put(call)
+    arms = {"control": {"weight": 1}, "warm": {"voice": "marin", "weight": 1000}}
+    later = {**VOICES, "arms": arms}
+
+    after = await met(running(store, voz=later), range(120))
+
+    assert {after[n]["arm"] == before[n]["arm"] and after[n]["kept"] for n in before} == {True}
+    assert {after[n]["arm"] for n in range(60, 120)} == {"warm"}
+    assert not any("kept" in after[n] for n in range(60, 120))
+    assert {each["phase"] for each in after.values()}.isdisjoint({before[0]["phase"]})
+    for number, exposed in after.items():
+        call = a_call(number, id=f"later_{number}")
+        call.experiments = {"voz": Exposure.model_validate(exposed)}
+        await store.put(call)
+    experiment = ExperimentSection.model_validate(later)
+    result = await first.store.result("voz", experiment)
+    warm = [n for n in before if before[n]["arm"] == "warm"]
+    assert 10 < len(warm) < 50
+    assert result["kept"] == 60 - len(warm)
+    assert [arm["units"] for arm in result["arms"]] == [0, 60 + len(warm)]
+    assert result["warnings"] == []
+
+    await first.store.stop("voz", ExperimentSection.model_validate(VOICES).phase, "harm", 1)
+    anew = await met(running(store, voz={**later, "min_n": 31, "metric": "cost"}), range(60))
+    assert all("kept" in anew[n] for n in range(60)), "of the phase between"
+
+
 async def test_a_harmful_arm_ends_the_experiment_everywhere_and_for_good(
     store: CallStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -120,6 +120,14 @@ def test_long_messages_and_long_answers_count_as_several() -> None:
     assert rate.take(11.0) == 5.0
 
 
+def test_fewer_wishes_for_an_answer_pass_than_messages() -> None:
+    rate = MessageRate(10.0)
+    assert [rate.take_turn(0.0) for _ in range(5)] == [0.0, 0.0, 0.0, 0.0, 0.5]
+    assert rate.take_turn(0.5) == 0.0
+    assert rate.take(0.0) == 0.0
+    assert MessageRate(None).take_turn(0.0) == 0.0
+
+
 def test_no_rate_lets_everything_pass() -> None:
     rate = MessageRate(None)
     assert sum(rate.take(0.0) for _ in range(10_000)) == 0.0
