@@ -40,7 +40,7 @@ CALLER_MESSAGES_PER_S = 1600.0
 """That a caller's connection takes: 32 s of audio in a second."""
 STEP_BYTES, SMALL_STEP_BYTES = 4096, 512
 SLICE_S, REST_S = 0.001, 0.004
-BURST_MESSAGES, REFUSED_COUNTS = 64, 16
+BURST_MESSAGES, REFUSED_S = 64, 0.01
 """Of a connection with ``messages_per_s``. One read may bring thousands of tiny messages (256 KiB):
 they are taken a step at a time (small once it was fast), and after ``SLICE_S``, or past what it
 may send, all other connections have their turn for ``REST_S`` at least."""
@@ -139,9 +139,9 @@ class SocketConnection(asyncio.Protocol):
         if not self._gone.done():
             self._transport.pause_reading()
 
-    def slow_down(self) -> None:
-        """A message came too fast: it counts as ``REFUSED_COUNTS``."""
-        self._allowed -= REFUSED_COUNTS
+    def slow_down(self, rest_s: float = REFUSED_S) -> None:
+        """A message came too fast: nothing more is read for so long."""
+        self._allowed -= rest_s * (self._messages_per_s or 0.0)
 
     def resume(self) -> None:
         """Read again, after the messages that wait. Idempotent."""
@@ -294,7 +294,8 @@ class SocketConnection(asyncio.Protocol):
         step = STEP_BYTES if self._allowed == BURST_MESSAGES else SMALL_STEP_BYTES
         at, size = 0, len(data)
         while at < size and self._allowed >= 1 and not (self._keeps_enough or self._gone.done()):
-            self._allowed -= self._take(data[at : at + step] if size > step else data)
+            taken = self._take(data[at : at + step] if size > step else data)
+            self._allowed -= taken  # what is taken may have slowed this connection down
             at += step
             if at < size and time.perf_counter() >= now_s + SLICE_S:
                 break

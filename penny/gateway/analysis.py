@@ -78,8 +78,7 @@ class CallAnalysis:
         self._process: Process | None = None
         self._bell: Bell | None = None
         self._live: LiveAnalysis | None = None
-        longest_s = float(config.gateway.session_max_s)
-        self._ends = EndWatch(kept.keeper.store.database, wall_clock, longest_s)
+        self._ends = EndWatch(kept.keeper.store, wall_clock, config.gateway.session_max_s)
         self._told = ""
         self._seen = 0
         self._tasks = TaskOwner("analysis")

@@ -10,7 +10,8 @@ import structlog
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from penny.aio.tasks import TaskOwner
-from penny.calls.database import Database, StoreUnavailable
+from penny.calls.database import StoreUnavailable
+from penny.calls.store import CallStore
 from penny.figures.ends import SINCE_MS, WINDOWS_MS, Ends, Line, Unusual, find_unusual, read_ends
 
 
@@ -29,10 +30,8 @@ class EndWatch:
         longest_s: of a call: one that ended just now began no earlier.
     """
 
-    def __init__(
-        self, database: Database, wall_clock: Callable[[], float], longest_s: float
-    ) -> None:
-        self._database = database
+    def __init__(self, store: CallStore, wall_clock: Callable[[], float], longest_s: float) -> None:
+        self._store = store
         self._wall_clock = wall_clock
         self._longest_ms = round(longest_s * 1000)
         self._week: Ends = {}
@@ -79,7 +78,9 @@ class EndWatch:
         self._told = found
 
     async def _read(self, since_ms: int, until_ms: int) -> Ends:
-        return await read_ends(self._database, since_ms, until_ms, since_ms - self._longest_ms)
+        return await read_ends(
+            self._store.database, since_ms, until_ms, since_ms - self._longest_ms
+        )
 
     async def _look_on(self) -> None:
         while True:

@@ -59,6 +59,7 @@ class KeptCalls:
         self._is_open = is_open
         self._live: dict[str, CallRecorder] = {}
         self._asked: SessionSpec | None = None
+        self._asked_by = ""
         self.exposures: Callable[[str], Json] = lambda _session_id: {}
         """The experiments that a session takes part in (``record.Exposure`` by name)."""
         self.keeper = open_keeper(config, wall_clock)
@@ -70,7 +71,7 @@ class KeptCalls:
 
     def _wrap(self, spec: SessionSpec, edge: Edge) -> Edge:
         """What stands between a session and its caller; the session begins in the same step."""
-        self._asked = spec
+        self._asked, self._asked_by = spec, edge.name
         return LastWords(edge, asyncio.get_running_loop())
 
     def notice(self, tenant: str, language: str, number: str) -> str:
@@ -100,8 +101,11 @@ class KeptCalls:
         return self._live.get(call_id)
 
     def _record(self, session: Session, turns: TurnRecorder) -> CallRecorder:
-        record, spec = self._watches.live[session.id].record, self._asked
+        spec = self._asked
         assert spec is not None
+        # Of a session that no door of the gateway admitted (docs/extending.md): its own.
+        own = {"tenant": spec.tenant, "edge": self._asked_by}
+        record = {**own, **self._watches.live[session.id].record}
         tenant = record["tenant"]
         is_phone = record["edge"] == PhoneEdge.name  # from the public network, wherever we listen
         line = spec.context if is_phone else {}

@@ -137,9 +137,10 @@ MESSAGE_BYTES, ANSWER_BYTES = 65_536, 16_384
 read and written again."""
 
 
-TURN_MESSAGES, TURNS_BURST_S = 5, 2.0
-"""A message that wants an answer, which takes every stage and the whole conversation before it:
-one of so many may, and fewer at once. Six a second are more than anybody types."""
+TURN_MESSAGES, TURNS_BURST_S, MOST_REST_S = 5, 2.0, 2.0
+"""Of a client's messages one in so many may want an answer, which takes every stage and the whole
+conversation before it: six a second, twelve at once. Who asks faster is read no further for a time
+(and refused where that does not help: a data channel is always read)."""
 
 
 class MessageRate:
@@ -154,15 +155,19 @@ class MessageRate:
         self._burst = max(1.0, (per_s or 0.0) * burst_s)
         self._tokens = self._burst
         self._at_s: float | None = None
-        self._turns: MessageRate | None = None
+        self._turns_until_s = 0.0
 
     def take_turn(self, now_s: float) -> float:
-        """``take`` for the wish for an answer that a message is, beside the message itself."""
+        """Count a wish for an answer: the seconds for which this client is to be read no further,
+        0.0 within the rate. One that has to rest for more than ``MOST_REST_S`` is not to be
+        granted, nor counted."""
         if self._per_s is None:
             return 0.0
-        if self._turns is None:
-            self._turns = MessageRate(self._per_s / TURN_MESSAGES, TURNS_BURST_S)
-        return self._turns.take(now_s)
+        until_s = max(self._turns_until_s, now_s) + TURN_MESSAGES / self._per_s
+        rest_s = max(0.0, until_s - now_s - TURNS_BURST_S)
+        if rest_s <= MOST_REST_S:
+            self._turns_until_s = until_s
+        return rest_s
 
     def take(self, now_s: float, size_bytes: int = 0) -> float:
         """0.0 when a message may pass, else the seconds until one may."""

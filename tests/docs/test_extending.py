@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 from array import array
 from pathlib import Path
 from typing import Any
@@ -68,3 +69,34 @@ async def test_a_caller_on_the_line_hears_the_announcement() -> None:
     assert len(heard) == 16_000
     assert reason == "client_gone"
     assert broker.sessions == {}
+
+
+class Brief:
+    """An edge that hangs up as soon as it is answered."""
+
+    name = "brief"
+    end_reason = "client_ended"
+
+    def start(self, sink: Any) -> None:
+        asyncio.get_running_loop().call_soon(sink.on_closed)
+
+    def deliver(self, event: Any) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    async def aclose(self, reason: str, totals: Any) -> None: ...
+
+
+async def test_a_whole_call_with_the_file_as_it_is_shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(GUIDE.parents[1] / "penny.yaml", tmp_path)
+    file = tmp_path / "penny.yaml"
+    file.write_text(re.sub(r"(?m)^  port: 8080", "  port: 0", file.read_text("utf-8"), count=1))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PENNY_LIGHT", "1")
+    monkeypatch.setenv("PYTHONPATH", str(GUIDE.parents[1]))
+
+    assert await examples()["call"](Brief()) == "client_ended"

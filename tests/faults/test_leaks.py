@@ -112,7 +112,7 @@ class VirtualSocket:
     def start(self, receiver: SocketReceiver) -> None:
         self.say = receiver.on_message
 
-    def slow_down(self) -> None:
+    def slow_down(self, rest_s: float = 0.0) -> None:
         """It is never paused."""
 
     def send_text(self, _data: bytes) -> None:

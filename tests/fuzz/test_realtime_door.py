@@ -261,7 +261,7 @@ class House:
     def start(self, receiver: Any) -> None:
         self._receiver = receiver
 
-    def slow_down(self) -> None:
+    def slow_down(self, rest_s: float = 0.0) -> None:
         """It is never paused."""
 
     def send_text(self, data: bytes) -> None:

@@ -31,7 +31,7 @@ from penny.realtime.session_config import TRANSCRIPTION
 from penny.realtime.settings import CoreSettings
 from penny.realtime.shapes import check_shape
 from penny.session.edge import EdgeSink
-from penny.trust.limits import MessageRate
+from penny.trust.limits import MOST_REST_S, MessageRate
 from penny.writable import dump_json
 
 
@@ -88,7 +88,7 @@ class EventConnection(Protocol):
 
     def resume(self) -> None: ...
 
-    def slow_down(self) -> None: ...
+    def slow_down(self, rest_s: float = ..., /) -> None: ...
 
     def send_text(self, data: bytes, /) -> None: ...
 
@@ -237,8 +237,11 @@ class RealtimeEdge:
         counted = max(size_bytes, LEAST_BYTES.get(message["type"], 0))
         now_s = self._clock()
         wait_s = self._rate.take(now_s, counted)
-        if message["type"] == "response.create":
-            wait_s = max(wait_s, self._rate.take_turn(now_s))
+        if not wait_s and message["type"] == "response.create":
+            rest_s = self._rate.take_turn(now_s)
+            if rest_s > 0:
+                self._connection.slow_down(rest_s)
+            wait_s = rest_s if rest_s > MOST_REST_S else 0.0
         if wait_s > 0:
             self._connection.slow_down()
             raise ClientError("rate_limited", f"Too many messages; try again in {wait_s:.1f} s.")

@@ -45,7 +45,7 @@ from penny.protocol.session import (
     Totals,
 )
 from penny.session.edge import EdgeSink
-from penny.trust.limits import MessageRate
+from penny.trust.limits import MOST_REST_S, MessageRate
 
 
 log = structlog.get_logger()
@@ -229,12 +229,13 @@ class SocketEdge:
             )
         self._take_message(message)
 
-    def _is_too_fast(self, wait_s: float) -> bool:
-        if wait_s > 0:
-            if self._sender.connection is not None:
-                self._sender.connection.slow_down()
+    def _is_too_fast(self, wait_s: float, allowed_s: float = 0.0) -> bool:
+        connection = self._sender.connection
+        if wait_s > 0 and connection is not None:
+            connection.slow_down(*([wait_s] if allowed_s else []))
+        if wait_s > allowed_s:
             self.post(_too_fast(wait_s))
-        return wait_s > 0
+        return wait_s > allowed_s
 
     def _take_message(self, message: ClientMessage) -> None:
         now_s = self._clock()
@@ -246,8 +247,10 @@ class SocketEdge:
                 self._sender.note_played(item_id, played_ms)
                 self._wake_for(now_s)  # an item may be over sooner
             case TextInput(text=text):
-                if not self._is_too_fast(self._rate.take_turn(now_s)):
-                    self._take_typed(text)
+                rest_s = self._rate.take_turn(now_s)
+                if self._is_too_fast(rest_s, MOST_REST_S):
+                    return
+                self._take_typed(text)
             case Interrupt():
                 self._apply(self._view.interrupt(now_s))
             case MediaOffer(sdp=sdp):

@@ -78,7 +78,7 @@ class ChannelConnection:
     def pause(self) -> None:
         self._is_paused = True
 
-    def slow_down(self) -> None:
+    def slow_down(self, rest_s: float = 0.0) -> None:
         """Nothing: a channel cannot be paused, and who writes faster is closed."""
 
     def resume(self) -> None:

@@ -41,7 +41,7 @@ async def test_8_5_a_line_that_loses_its_calls_is_told_once_and_when_it_is_over(
     for number in range(200, 206):
         await end(store, number, "speaker_lost", NOW - timedelta(minutes=3))
     now = NOW
-    watch = EndWatch(store.database, lambda: now.timestamp(), 3600.0)
+    watch = EndWatch(store, lambda: now.timestamp(), 3600.0)
 
     with capture_logs() as logs:
         await watch.look()

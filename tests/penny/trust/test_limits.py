@@ -122,8 +122,10 @@ def test_long_messages_and_long_answers_count_as_several() -> None:
 
 def test_fewer_wishes_for_an_answer_pass_than_messages() -> None:
     rate = MessageRate(10.0)
-    assert [rate.take_turn(0.0) for _ in range(5)] == [0.0, 0.0, 0.0, 0.0, 0.5]
-    assert rate.take_turn(0.5) == 0.0
+    assert [rate.take_turn(0.0) for _ in range(6)] == [0.0, 0.0, 0.0, 0.0, 0.5, 1.0]
+    assert rate.take_turn(0.5) == 1.0
+    assert [rate.take_turn(0.5) for _ in range(4)] == [1.5, 2.0, 2.5, 2.5]
+    assert rate.take_turn(3.5) == 0.0
     assert rate.take(0.0) == 0.0
     assert MessageRate(None).take_turn(0.0) == 0.0
 
