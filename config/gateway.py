@@ -69,7 +69,8 @@ class GatewaySection(Section):
     messages_per_s: float = Field(
         30.0,
         gt=0,
-        description="messages (64 KiB) of one client, audio apart; ten seconds' worth at once",
+        description="messages (64 KiB) of one client, audio apart; ten seconds' worth at once; a"
+        " fifth as many may want an answer",
     )
     start_timeout_s: float = Field(10.0, gt=0, description="time a client has for session_start")
     heartbeat_s: float = Field(20.0, gt=0, description="ping interval that finds vanished clients")
