@@ -6,7 +6,7 @@ import { element, find } from "./element.js";
 import { Look } from "./look.js";
 import { asSignedIn } from "./sign-in.js";
 import { clock, dollars } from "./ticker.js";
-import { currentLanguage, words } from "./words.js";
+import { currentLanguage, number, words } from "./words.js";
 
 const POLL_MS = 1000;
 
@@ -29,7 +29,7 @@ function drawCharts() {
   const errors = total(cut(series.errors));
   const latest = last(series.latency_p50_ms);
   const figures = [
-    { name: "sessions", title: say.live, values: series.sessions, how: "mean", kind: "line", print: (n) => String(Math.round(n * 10) / 10), headline: String(sessions.length) },
+    { name: "sessions", title: say.live, values: series.sessions, how: "mean", kind: "line", print: (n) => number(n, { maximumFractionDigits: 1 }), headline: String(sessions.length) },
     { name: "latency", title: say.latency, values: series.latency_p50_ms, how: "mean", kind: "line", print: ms, headline: ms(latest) },
     { name: "errors", title: say.errorCount, values: series.errors, how: "sum", kind: "columns", print: String, headline: String(errors) },
     { name: "usd", title: say.spent, values: series.usd, how: "sum", kind: "columns", print: dollars, headline: dollars(usd) },

@@ -2,7 +2,7 @@
 
 import { ask, openDesk } from "./desk.js";
 import { element, find } from "./element.js";
-import { currentLanguage, words } from "./words.js";
+import { currentLanguage, score, words } from "./words.js";
 
 const POLL_MS = 3000;
 const HITS = 8;
@@ -63,7 +63,7 @@ function whyOf(why) {
   const say = words().kb;
   const places = [
     why.by_words ? say.byWords(why.by_words) : say.notByWords,
-    why.by_vectors ? say.byVectors(why.by_vectors, why.cosine) : null,
+    why.by_vectors ? say.byVectors(why.by_vectors, score(why.cosine)) : null,
     why.found.length ? say.found(why.found.join(", ")) : null,
     why.lost.length ? say.lost(why.lost.join(", ")) : null,
   ];
@@ -83,7 +83,7 @@ function drawHits() {
       "li",
       {},
       element("strong", { text: hit.heading.join(" › ") }),
-      element("span", { class: "chip", text: hit.score.toFixed(2) }),
+      element("span", { class: "chip", text: score(hit.score) }),
       element("p", { text: hit.speakable || hit.text }),
       element("p", { class: "why", text: whyOf(hit.why) }),
       element("p", { class: "quiet", text: `${hit.source} · ${hit.position}` }),
