@@ -3,6 +3,7 @@
 import { chart } from "./chart.js";
 import { ask, checked, openDesk } from "./desk.js";
 import { element, find } from "./element.js";
+import { reason } from "./faults.js";
 import { Look } from "./look.js";
 import { asSignedIn } from "./sign-in.js";
 import { clock, dollars } from "./ticker.js";
@@ -125,7 +126,7 @@ function draw() {
   if (overview === null) return; // who sees one tenant's calls does not see the house
   const { ready, reasons, degraded = [] } = overview.readiness;
   const state = ready ? say.admin.ready : say.admin.notReady;
-  const why = [...reasons, ...degraded].join(", ");
+  const why = [...reasons, ...degraded].map(reason).join(", ");
   find("#health").textContent = why ? `${state}: ${why}` : state;
   find("#health").dataset.ready = String(ready);
   drawCharts();
@@ -144,7 +145,7 @@ const hangUp = (id) =>
 
 /** The figures of the house; null for who may not see them. */
 async function askOverview() {
-  const path = "/admin/v1/overview";
+  const path = `/admin/v1/overview?language=${currentLanguage()}`;
   const response = await asSignedIn(path);
   return response.status === 403 ? null : (await checked(path, response)).json();
 }

@@ -2,6 +2,12 @@
 
 import { words } from "./words.js";
 
+/** A sentence of the server's own, where the page's language has it; else as it came. */
+export function reason(text) {
+  const [begins, told] = words().reasons.find(([start]) => text.startsWith(start)) ?? [];
+  return told?.replace("…", () => reason(text.slice(begins.length))) ?? text;
+}
+
 /** The name of a field without where it stands: `carrier_grade.dids.0.number` is `number`. */
 const nameOf = (field) => field?.split(".").findLast((part) => !/^\d+$/.test(part)) ?? "";
 

@@ -2,6 +2,7 @@
 
 import { ask, openDesk } from "./desk.js";
 import { element, find } from "./element.js";
+import { reason } from "./faults.js";
 import { currentLanguage, score, words } from "./words.js";
 
 const POLL_MS = 3000;
@@ -28,7 +29,7 @@ function drawChoice() {
   const mine = collection();
   const problems = mine ? mine.files.filter((each) => each.problem).length : 0;
   find("#counts").textContent = mine ? say.counts(mine.files.length, mine.passages, problems, mine.vectors) : say.none;
-  find("#health").textContent = desk.fault || words().admin.ready;
+  find("#health").textContent = desk.fault ? reason(desk.fault) : words().admin.ready;
   find("#health").dataset.ready = String(!desk.fault);
 }
 
@@ -46,7 +47,7 @@ function fileRow(file) {
   if (file.passages) acts.append(button(say.read, file.name, () => read(file.name)));
   acts.append(button(say.remove, file.name, () => remove(file.name), "danger"));
   line.append(acts);
-  if (file.problem) line.append(element("p", { class: "why", text: file.problem }));
+  if (file.problem) line.append(element("p", { class: "why", text: reason(file.problem) }));
   return line;
 }
 

@@ -278,6 +278,7 @@ export const EN = {
     enableDrop: "Enable, give up what it missed",
     enabled: (name, count, sent) => `${name} is told again; ${count} missed ${sent ? "are sent" : "are given up"}.`,
     again: "Send again",
+    answers: { timeout: "no answer in time", tls: "its certificate will not do", name_not_found: "no such name", no_connection: "no connection", connection_lost: "the connection was lost", no_http: "no HTTP in answer", not_sent: "could not be sent", address_not_allowed: "that address is not allowed" },
     replayed: (id) => `${id} is on its way again.`,
   },
   experiments: {
@@ -573,6 +574,7 @@ export const EN = {
       q: "The question is missing, or too long.",
     },
   },
+  reasons: [], // the server's sentences are English
   admin: {
     title: "Switchboard",
     skip: "Go to the calls",

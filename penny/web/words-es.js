@@ -1,5 +1,7 @@
 // What the pages say, in Spanish.
 
+import { REASONS_ES } from "./reasons-es.js";
+
 const figures = new Intl.NumberFormat("es", { maximumFractionDigits: 1 });
 const seconds = (ms) => `${figures.format(ms / 1000)} s`;
 
@@ -278,6 +280,7 @@ export const ES = {
     enableDrop: "Activar y abandonar lo perdido",
     enabled: (name, count, sent) => `${name} recibe de nuevo; ${count} ${sent ? "se envían" : "se abandonan"}.`,
     again: "Enviar de nuevo",
+    answers: { timeout: "no contestó a tiempo", tls: "su certificado no vale", name_not_found: "ese nombre no existe", no_connection: "no hay conexión", connection_lost: "se cortó la conexión", no_http: "no contestó como HTTP", not_sent: "no se pudo enviar", address_not_allowed: "esa dirección no está permitida" },
     replayed: (id) => `${id} se envía de nuevo.`,
   },
   experiments: {
@@ -573,6 +576,7 @@ export const ES = {
       q: "La pregunta falta, o es demasiado larga.",
     },
   },
+  reasons: REASONS_ES,
   admin: {
     title: "Centralita",
     skip: "Ir a las llamadas",

@@ -153,6 +153,7 @@ async def test_right_that_a_key_lacks_is_named_in_the_page_s_language(desk: Desk
     await page.get_by_role("button", name="Colgar: sess_2kq3v9").click()
     alert = page.get_by_role("alert")
     await expect(alert).to_contain_text("Su clave no tiene el derecho sessions:hang_up.")
+    await expect(alert).to_be_in_viewport(ratio=1)
     await page.get_by_role("button", name="English").click()
     await expect(alert).to_contain_text("Your key lacks the right sessions:hang_up.")
     await expect(page.locator("#desk")).to_be_visible()
