@@ -145,14 +145,16 @@ class Lines(BaseModel):
         for index, did in enumerate(chosen.dids if chosen is not None else ()):
             if did.active and did.number in taken:
                 field = f"{method}.dids.{index}.number"
-                raise ProtocolError(f"{field}: this number is another tenant's", field=field)
+                reason = f"{field}: this number is another tenant's"
+                raise ProtocolError(reason, code="taken", field=field)
         theirs = [line.ip for line in others]
         theirs += [each for line in other_trunks for each in (line.host, *line.match)]
         if (gateway := reception.fxo_gateway) is not None:
             _check_apart("fxo_gateway.ip", gateway.ip, theirs)
             if gateway.user in {line.user for line in others}:
                 field = "fxo_gateway.user"
-                raise ProtocolError(f"{field}: another tenant's gateway has it", field=field)
+                reason = f"{field}: another tenant's gateway has it"
+                raise ProtocolError(reason, code="taken", field=field)
             name = fxo.id if fxo is not None else _free("fxo", self.fxo)
             fxo = _fxo(name, tenant, gateway, fxo, receives=method == "fxo_gateway")
         elif fxo is not None:
@@ -213,7 +215,7 @@ def _check_apart(field: str, address: str, theirs: Iterable[str]) -> None:
         is_of_both = network is not None and known is not None and network.overlaps(known)
         if is_of_both or address == other:
             reason = "calls from there are another tenant's: Asterisk could not tell them apart"
-            raise ProtocolError(f"{field}: {reason}", field=field)
+            raise ProtocolError(f"{field}: {reason}", code="taken", field=field)
 
 
 def _network(address: str) -> IPv6Network | None:

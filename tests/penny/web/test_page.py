@@ -167,9 +167,9 @@ async def test_external_shows_the_folio_its_sources_and_the_correction(visit: Vi
     folio, brain = page.locator("#folio"), page.get_by_role("complementary", name="El cerebro")
     await expect(brain).to_contain_text("El primer folio llega con el primer turno")
     await expect(folio).to_contain_text("Consulta sobre una factura pendiente")
-    await expect(folio).to_contain_text("como mensaje de sistema · 1240 ms · $0.0041")
+    await expect(folio).to_contain_text("como mensaje de sistema · 1240 ms · 0,0041 $")
     await expect(folio.locator(".passages li").first).to_contain_text("facturas/vencimientos.md")
-    await expect(folio.locator(".passages li").first).to_contain_text("0.91")
+    await expect(folio.locator(".passages li").first).to_contain_text("0,91")
     await expect(folio.locator(".beware")).to_contain_text("No prometer")
     correction = brain.locator(".correction")
     await expect(correction.locator("del")).to_have_text("el importe es de mil quinientos euros")
@@ -179,7 +179,7 @@ async def test_external_shows_the_folio_its_sources_and_the_correction(visit: Vi
     )
     await expect(brain.locator(".action")).to_contain_text("hecha")
     await expect(page.locator("#spending")).to_contain_text("Cerebro")
-    await expect(page.locator("#cost")).to_have_text("$0.019")
+    await expect(page.locator("#cost")).to_have_text("0,019 $")
     await keep_screenshot(visit, "external")
     assert visit.penny.starts[0].mode == "EXTERNAL"
     assert visit.complaints == []
