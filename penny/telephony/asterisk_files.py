@@ -267,7 +267,7 @@ def _places(section: AsteriskSection, secrets: Path) -> Options:
 
 
 def _ring(target: str, section: AsteriskSection, secrets: Path) -> list[str]:
-    """The caller hears it ring; where nobody takes it they come back to Penny, once."""
+    """The caller hears it ring; where no one takes it they come back to Penny, once."""
     return [
         "Set(PENNY_RANG=yes)",
         _dial(target, "gU(penny-whisper^${PENNY_UUID})"),
