@@ -159,7 +159,7 @@ class AsteriskDoor:
         call_id, form = told
         handed = self._handed(form.get("of", ""))
         if form.get("dial"):
-            return await self._announce_placed(call_id, form["dial"], handed)
+            return await self._announce_placed(call_id, form, handed)
         try:
             lines = await asyncio.to_thread(self._store.read)
         except PennyError as error:
@@ -171,7 +171,8 @@ class AsteriskDoor:
             log.warning("asterisk_call_refused", reason="no such number", line=line_id[:24])
             return _say("refused")
         caller = form.get("caller", "")[:32]
-        call = Announced(call_id, line.id, line.tenant, did, caller, handed=handed)
+        again = form.get("again") == "yes"
+        call = Announced(call_id, line.id, line.tenant, did, caller, handed=handed, is_again=again)
         try:
             self._phones.check(self._describe(call))
         except PennyError as error:
@@ -181,14 +182,17 @@ class AsteriskDoor:
         return _say("ok" if self._announced.announce(call, self._clock()) else "busy")
 
     async def _announce_placed(
-        self, call_id: UUID, dial_id: str, handed: Handed | None
+        self, call_id: UUID, form: dict[str, str], handed: Handed | None
     ) -> web.Response:
         """A call that was placed has been answered, or comes back from a transfer."""
+        dial_id = form["dial"]
         call = await self.placed.find(dial_id) if self.placed is not None else None
         if call is None:
             log.warning("asterisk_call_refused", reason="no such call was placed")
             return _say("refused")
-        told = Announced(call_id, "", call.tenant, call.caller, call.callee, dial_id, handed)
+        again = form.get("again") == "yes"
+        ids = call_id, "", call.tenant, call.caller, call.callee, dial_id
+        told = Announced(*ids, handed, is_again=again)
         return _say("ok" if self._announced.announce(told, self._clock()) else "busy")
 
     async def _note(self, request: web.Request) -> web.Response:
@@ -311,6 +315,7 @@ class AsteriskDoor:
         return upgrade.response
 
     async def _carry(self, told: Announced, wire: AsteriskWire, edge: PhoneEdge) -> None:
+        wire.is_again = told.is_again
         call = await self._call_of(told)
         if call is None:
             await edge.aclose("error", {})

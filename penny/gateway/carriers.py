@@ -172,6 +172,11 @@ class Carriers:
         """The calls under way, for the operator."""
         live = len(self.phones.edges)
         yield GaugeMetricFamily("penny_phone_calls", "Telephone calls under way", value=live)
+        told = "Calls of whose caller no sound ever came"
+        silent = CounterMetricFamily("penny_phone_calls_silent", told, labels=["line"])
+        for line, count in self.phones.silent.items():
+            silent.add_metric([line], count)
+        yield silent
         told = "Calls that were asked for and that no rule allowed"
         refused = CounterMetricFamily("penny_dials_refused", told, labels=["reason"])
         for reason, count in self.dialer.refused.items():

@@ -13,7 +13,7 @@ import structlog
 from config.schema import Config
 from config.telephony import NumberSection
 from penny.aio.tasks import TaskOwner
-from penny.edges.telephone.edge import HANDOFF, PhoneEdge
+from penny.edges.telephone.edge import HANDOFF, NO_SOUND, PhoneEdge
 from penny.edges.telephone.ticker import Ticker
 from penny.edges.telephone.wire import Wire
 from penny.errors import PennyError, SessionRefused
@@ -140,6 +140,8 @@ class Phones:
         self.answered_by: Callable[[str, str], Coroutine[Any, Any, None]] | None = None
         """Writes down who answered a session's call."""
         broker.add_observer(lambda session, _turns: self._watch_answerer(session.id))
+        self.silent: dict[str, int] = {}
+        """Calls of whose caller no sound ever came, by line; '' for one of no page's."""
         self.keep: Callable[[Json, str], None] | None = None
         """Keeps a call that had no session: header, reason."""
 
@@ -235,7 +237,11 @@ class Phones:
         call = with_e164(call, country)
         self._told[call.session_id] = ""
         try:
-            return await self._carry(call, edge, begin)
+            reason = await self._carry(call, edge, begin)
+            if reason == NO_SOUND:
+                line = str(call.context.get("line", ""))
+                self.silent[line] = self.silent.get(line, 0) + 1
+            return reason
         except BaseException as error:  # whatever it is, no line is left open in silence
             if isinstance(error, PennyError):
                 log.warning("phone_call_refused", code=error.code, direction=call.direction)

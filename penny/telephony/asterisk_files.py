@@ -180,7 +180,7 @@ def _numbered(steps: list[str]) -> Iterator[str]:
 
 def _dialplan(lines: list[Fxo | Trunk], section: AsteriskSection, secrets: Path) -> list[Section]:
     return [
-        *(Section(f"penny-{line.id}", _numbers(line, section, secrets)) for line in lines),
+        *(Section(f"penny-{line.id}", _numbers(line, lines, section, secrets)) for line in lines),
         Section("penny-busy", _extension("s", "Hangup(17)")),
         Section("penny-talk", _talk(section, secrets)),
         Section("penny-away", _away(section, secrets)),
@@ -198,15 +198,21 @@ def _curl(section: AsteriskSection, question: str, body: str) -> str:
     return f"${{CURL({section.gateway_url.rstrip('/')}/asterisk/{question},{body})}}"
 
 
-def _numbers(line: Fxo | Trunk, section: AsteriskSection, secrets: Path) -> Options:
+def _numbers(
+    line: Fxo | Trunk, lines: list[Fxo | Trunk], section: AsteriskSection, secrets: Path
+) -> Options:
+    """Its own numbers; of a trunk those of every trunk: where two lead to one address, Asterisk may
+    take a call of one for the other's."""
+    beside = lines if isinstance(line, Trunk) else [line]
     capped = []
     if isinstance(line, Fxo):
         count = f"$[${{GROUP_COUNT({line.id}@penny)}} > {line.ports}]"
         capped = [f"Set(GROUP(penny)={line.id})", f"GotoIf({count}?penny-busy,s,1)"]
     options: Options = []
-    for number in line.numbers:
-        known = [f"Set(PENNY_DID={number})", f"Set(PENNY_LINE={line.id})"]
-        options += _extension(number, *capped, *known, "Goto(penny-talk,s,1)")
+    for one in beside:
+        for number in one.numbers if type(one) is type(line) else ():
+            known = [f"Set(PENNY_DID={number})", f"Set(PENNY_LINE={one.id})"]
+            options += _extension(number, *capped, *known, "Goto(penny-talk,s,1)")
     told = f"{_token(secrets)}&id=${{UUID()}}&line={line.id}&did="
     for other, number in (("_X.", UNLISTED), ("_+X.", UNLISTED), ("s", "s")):
         asked = _curl(section, "refused", f"{told}{number}")
@@ -220,7 +226,8 @@ def _talk(section: AsteriskSection, secrets: Path) -> Options:
     caller = "${URIENCODE(${FILTER(0-9+,${CALLERID(num)})})}"
     call = f"{told}&line=${{PENNY_LINE}}&did=${{URIENCODE(${{PENNY_DID}})}}&caller={caller}"
     call += "&dial=${PENNY_DIAL}"  # a call that Penny placed
-    call += "&of=${PENNY_OF}"  # the call before it, where nobody took its transfer
+    call += "&of=${PENNY_OF}"  # the call before it, where no one took its transfer
+    call += "&again=${PENNY_AGAIN}"  # nothing was heard of the caller the first time
     return _extension(
         "s",
         "Set(PENNY_UUID=${UUID()})",
@@ -236,7 +243,10 @@ def _talk(section: AsteriskSection, secrets: Path) -> Options:
         'GotoIf($["${PENNY_SAID}" = "person"]?penny-away,person,1)',
         'GotoIf($["${PENNY_SAID:0:3}" = "to-"]?penny-to,${PENNY_SAID:3},1)',
         'GotoIf($["${PENNY_SAID}" = "done"]?done)',
+        'GotoIf($["${PENNY_SAID}" = "again"]?again)',
         "Goto(penny-away,s,1)",
+        "again: Set(PENNY_AGAIN=yes)",
+        "Goto(penny-talk,s,1)",
         "done: Hangup()",
     )
 

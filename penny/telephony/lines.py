@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Literal
 
@@ -160,9 +160,10 @@ class Lines(BaseModel):
         elif fxo is not None:
             fxo = fxo.model_copy(update={"receives": False})
         if (carrier := reception.carrier_grade) is not None:
-            _check_apart("carrier_grade.host", carrier.host, theirs)
+            shared = {each for line in other_trunks for each in (line.host, *line.match)}
+            _check_apart("carrier_grade.host", carrier.host, theirs, shared)
             for index, network in enumerate(carrier.match):
-                _check_apart(f"carrier_grade.match.{index}", network, theirs)
+                _check_apart(f"carrier_grade.match.{index}", network, theirs, shared)
             name = trunk.id if trunk is not None else _free("trunk", self.trunks)
             trunk = _trunk(name, tenant, carrier, trunk, receives=method == "carrier_grade")
         elif trunk is not None:
@@ -204,13 +205,19 @@ class Lines(BaseModel):
         return TelephonyReception(method=method, fxo_gateway=gateway, carrier_grade=carrier)
 
 
-def _check_apart(field: str, address: str, theirs: Iterable[str]) -> None:
-    """Asterisk knows a line by the address that a call comes from: no two tenants may share one.
+def _check_apart(
+    field: str, address: str, theirs: Iterable[str], shared: Collection[str] = ()
+) -> None:
+    """Asterisk knows a line by the address that a call comes from: no two tenants may have one
+    that is of both, but trunks of one carrier at the very same address: the number called tells
+    theirs apart.
 
     Names are compared as they are written; what they lead to is not asked.
     """
     network = _network(address)
     for other in theirs:
+        if address == other and other in shared:
+            continue
         known = _network(other)
         is_of_both = network is not None and known is not None and network.overlaps(known)
         if is_of_both or address == other:

@@ -40,6 +40,8 @@ class Channel:
         self.joined_under_s: int | None = None
         """That limit when caller and person were joined; None: they were not."""
         self.group = ""
+        self.mute_legs = 0
+        """So many connections to Penny bring no sound of the caller's."""
         self.peers: list[Peer] = []
         self.connected = asyncio.Event()
         self.is_gone = False
@@ -194,7 +196,9 @@ class Dialplan:
         self, channel: Channel, call_id: str, host: str, port: int
     ) -> str | None:
         try:
-            peer = await AudioSocketPeer.call(uuid.UUID(call_id), host, port)
+            peer = await AudioSocketPeer.call(
+                uuid.UUID(call_id), host, port, is_mute=self._is_mute(channel)
+            )
         except OSError:
             return None  # an application that fails ends the call
         return await self._talk(channel, peer)
@@ -202,10 +206,16 @@ class Dialplan:
     async def _websocket(self, channel: Channel, call_id: str) -> str | None:
         url = self._route(self._client["uri"].replace("ws", "http", 1))
         try:
-            peer = await WebSocketPeer.call(uuid.UUID(call_id), self._http, url)
+            peer = await WebSocketPeer.call(
+                uuid.UUID(call_id), self._http, url, is_mute=self._is_mute(channel)
+            )
         except (OSError, aiohttp.ClientError):
             return ""
         return await self._talk(channel, peer)
+
+    def _is_mute(self, channel: Channel) -> bool:
+        channel.mute_legs -= 1
+        return channel.mute_legs >= 0
 
     async def _talk(self, channel: Channel, peer: Peer) -> str | None:
         channel.peers.append(peer)

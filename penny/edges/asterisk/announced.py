@@ -17,7 +17,7 @@ KEPT_S = 60.0
 MOST = 10_000
 Next = str
 """What the dialplan does after Penny: ``done`` hangs up, ``person`` and ``to-NAME`` ring a place,
-``away`` does as if Penny were away."""
+``again`` announces the call anew, ``away`` does as if Penny were away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,8 @@ class Announced:
     """The record of a call that Penny placed."""
     handed: Handed | None = None
     """Of a call that comes back, and of the leg to the person who has answered one."""
+    is_again: bool = False
+    """It was connected before, and nothing was heard of the caller."""
     person_of: UUID | None = None
     """It is that leg: of this call."""
 

@@ -22,6 +22,7 @@ class AsteriskWire(ABC):
 
     format = LINE
     needs_audio = True
+    heard_within_s: float | None = 2.0
 
     def __init__(self, places: Places) -> None:
         self._places = places
@@ -30,6 +31,8 @@ class AsteriskWire(ABC):
         """What the dialplan does once the connection is let go."""
         self.summary = ""
         """For the person who is rung then."""
+        self.is_again = False
+        """The call was connected before, and nothing came."""
 
     @property
     @abstractmethod
@@ -55,6 +58,12 @@ class AsteriskWire(ABC):
         self.then, self.summary = found, summary
         await self.leave()
         return True
+
+    async def connect_anew(self) -> None:
+        """The dialplan announces the call again; the second time it goes on without Penny."""
+        if self.is_open and not self.is_again:
+            self.then = "again"
+        await self.leave()
 
     async def hang_up(self) -> None:
         """Let the connection go; the dialplan hangs up, unless it has lost Penny already."""

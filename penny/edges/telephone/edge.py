@@ -36,9 +36,11 @@ Json = dict[str, Any]
 LAST_WORD_S = 30.0
 """Most that a call goes on for what is still to be heard when it ends."""
 AFTER_LAST_WORD_S = 0.2
-AT_ONCE = frozenset({"client_ended", "client_gone", "drain", "operator"})
+AT_ONCE = frozenset({"client_ended", "client_gone", "drain", "no_sound", "operator"})
 """Ends of a session at which the caller is not let hear the rest."""
 HANDOFF = "handoff"
+NO_SOUND = "no_sound"
+"""The end of a call of whose caller nothing ever came."""
 FAILED = frozenset({"error", "speaker_lost", "drain", "client_gone"})
 """Ends that leave the caller to what the carrier was told for that: they may still be there."""
 
@@ -65,7 +67,8 @@ class PhoneEdge:
         self._keys = Keys()
         self._wish = TypedWish()
         self._sink: EdgeSink | None = None
-        self._heard_s = clock()
+        self._began_s = self._heard_s = clock()
+        self._has_heard = False
         self._destination = self._summary = ""
         self._is_gone = self._is_closing = False
         self._quiet: asyncio.Future[None] | None = None
@@ -90,6 +93,7 @@ class PhoneEdge:
             at: the carrier's timestamp, in milliseconds or samples; None where it has none.
         """
         now_s = self._heard_s = self._clock()
+        self._has_heard = True
         echo = self.playout.echo
         was_known = echo.gain > 0
         pcm = echo.take(self._wire.format.to_pcm16(audio), now_s)
@@ -225,6 +229,8 @@ class PhoneEdge:
         if reason == HANDOFF and self._destination and not self._is_gone:
             if not await self._wire.transfer(self._destination, self._summary):
                 await self._wire.leave()
+        elif reason == NO_SOUND:
+            await self._wire.connect_anew()
         elif reason in FAILED:
             await self._wire.leave()
         else:
@@ -250,12 +256,22 @@ class PhoneEdge:
             self._enter(self._keys.due(slot_s))
             self._look_for_first_words(slot_s)
             self._look_for_quiet(slot_s)
+            self._look_for_sound(slot_s)
             dead_s = self._wire.dead_after_s
             if dead_s is not None and slot_s - self._heard_s > dead_s:
                 log.warning("phone_peer_dead", after_s=dead_s)
                 self._end()
         except Exception:
             log.exception("phone_slot_failed")
+            self._end()
+
+    def _look_for_sound(self, slot_s: float) -> None:
+        within_s = self._wire.heard_within_s
+        if within_s is None or self._has_heard or slot_s - self._began_s <= within_s:
+            return
+        if not self._is_gone:
+            log.warning("caller_not_connected", after_s=within_s)
+            self.end_reason = NO_SOUND
             self._end()
 
     @property

@@ -29,7 +29,7 @@ from tests.doubles.dialplan import Channel, Dialplan
 from tests.doubles.house import running_gateway
 from tests.doubles.operator import OPERATOR
 from tests.doubles.speech import silence, speak
-from tests.penny.telephony.shapes import an_fxo
+from tests.penny.telephony.shapes import a_trunk, an_fxo
 
 
 pytestmark = pytest.mark.engines
@@ -48,9 +48,16 @@ class Office:
         self.broker: Broker | None = None
         self._calls: list[asyncio.Task[None]] = []
 
-    def dial(self, number: str = NUMBER, caller: str = "+34600123456") -> Channel:
+    def dial(
+        self,
+        number: str = NUMBER,
+        caller: str = "+34600123456",
+        line: str = "fxo-1",
+        mute_legs: int = 0,
+    ) -> Channel:
         channel = Channel(caller)
-        call = self.plan.call("penny-fxo-1", number, channel)
+        channel.mute_legs = mute_legs
+        call = self.plan.call(f"penny-{line}", number, channel)
         self._calls.append(asyncio.create_task(call))
         return channel
 
@@ -89,11 +96,15 @@ class Office:
         return channel.persons[-1]
 
     async def transfers(self) -> dict[str, int]:
-        """How they ended, as the operator's figures tell it."""
+        """How they ended."""
+        return await self.figures("penny_phone_transfers_total")
+
+    async def figures(self, name: str) -> dict[str, int]:
+        """A counter of the operator's, by its label."""
         async with self.http.get(f"{self.url}/metrics") as answer:
             text = await answer.text()
-        found = re.findall(r'penny_phone_transfers_total\{outcome="(.+)"\} (.+)', text)
-        return {outcome: int(float(count)) for outcome, count in found}
+        found = re.findall(name + r'\{\w+="(.+)"\} (.+)', text)
+        return {label: int(float(count)) for label, count in found}
 
     async def sessions(self) -> list[Json]:
         async with self.http.get(f"{self.url}/admin/v1/sessions", headers=OPERATOR) as answer:
@@ -115,6 +126,8 @@ async def an_office(
     is_away: bool = False,
     max_sessions: int = 10,
     numbers: Json | None = None,
+    lines: dict[str, Json] | None = None,
+    tenants: Json | None = None,
 ) -> AsyncIterator[Office]:
     asterisk: Json = {
         "enabled": True,
@@ -125,7 +138,8 @@ async def an_office(
     }
     section: Json = {"folder": str(folder), "asterisk": asterisk, "numbers": numbers or {}}
     store = TelephonyStore(folder, TelephonySection.model_validate(section), {})
-    store.save("default", read_reception(an_fxo(fxo_ports=2)))
+    for tenant, told in (lines or {"default": an_fxo(fxo_ports=2)}).items():
+        store.save(tenant, read_reception(told))
     network = {"127.0.0.1:8080": "127.0.0.1:9", "127.0.0.1:9019": "127.0.0.1:9"}
     async with aiohttp.ClientSession() as http:
         plan = Dialplan(store.files, http, network, lambda _target: answers)
@@ -137,6 +151,7 @@ async def an_office(
             telephony=section,
             session={"greeting": "Buenos días."},
             gateway={"max_sessions": max_sessions},
+            tenants=tenants or {},
         ) as gateway:
             assert gateway.asterisk is not None
             network["127.0.0.1:8080"] = f"127.0.0.1:{gateway.port}"
@@ -231,6 +246,38 @@ async def test_a_caller_whose_connection_breaks_is_not_hung_up_on(
         await office.until_sessions(1)
         channel.peer.break_off()
         assert await office.over(channel) == AWAY
+        await office.until_sessions(0)
+
+
+@pytest.mark.parametrize("wire", ["audiosocket", "websocket"])
+async def test_a_call_that_brings_no_sound_is_connected_anew_once(
+    tmp_path: Path, wire: str
+) -> None:
+    async with an_office(tmp_path, wire) as office:
+        channel = office.dial(mute_legs=1)
+        async with asyncio.timeout(60):
+            while len(channel.peers) < 2:
+                await asyncio.sleep(0.01)
+        await channel.peer.until_loud(10)  # it is greeted again
+        await asyncio.sleep(2.5)
+        [session] = await office.until_sessions(1)
+        assert await office.figures("penny_phone_calls_silent_total") == {"fxo-1": 1}
+        async with office.http.post(
+            f"{office.url}/admin/v1/sessions/{session['session_id']}/hang-up", headers=OPERATOR
+        ):
+            pass
+        assert await office.over(channel) == ["Answer", "Answer", "Hangup()"]
+
+
+@pytest.mark.parametrize("wire", ["audiosocket", "websocket"])
+async def test_a_call_that_stays_without_sound_goes_to_the_person(
+    tmp_path: Path, wire: str
+) -> None:
+    async with an_office(tmp_path, wire) as office:
+        channel = office.dial(mute_legs=2)
+        assert await office.over(channel) == ["Answer", *AWAY]
+        assert len(channel.peers) == 2
+        assert await office.figures("penny_phone_calls_silent_total") == {"fxo-1": 2}
         await office.until_sessions(0)
 
 
@@ -370,6 +417,33 @@ async def test_other_numbers_are_refused_and_a_third_caller_of_two_ports_is_told
             call.peer.hang_up()
         await office.over(third)
         await office.until_sessions(0)
+
+
+async def test_calls_of_two_trunks_at_one_address_are_each_credited_to_their_own(
+    tmp_path: Path,
+) -> None:
+    """One registers, one is known by its address; Asterisk takes calls of either for the other."""
+    registers, known = "+34910000001", "+34910000003"
+    by_ip = a_trunk(auth_type="ip_auth", match=["203.0.113.7"], dids=[{"number": known}])
+    lines = {"default": a_trunk(), "acme": by_ip}
+    numbers = {known: {"tenant": "acme"}}
+    tenants = {"acme": {}}
+    async with an_office(
+        tmp_path, "audiosocket", numbers=numbers, lines=lines, tenants=tenants
+    ) as office:
+        credited = []
+        for number in range(20):
+            did = (registers, known)[number % 2]
+            channel = office.dial(did, line=("trunk-1", "trunk-2")[number // 2 % 2])
+            await office.until_connected(channel)
+            [session] = await office.until_sessions(1)
+            credited.append((did, session["tenant"]))
+            assert isinstance(channel.peer, AudioSocketPeer)
+            channel.is_gone = True
+            channel.peer.hang_up()
+            await office.over(channel)
+            await office.until_sessions(0)
+        assert credited == [(registers, "default"), (known, "acme")] * 10
 
 
 async def test_who_shows_no_token_announces_nothing_and_who_is_not_announced_is_shut_out(

@@ -259,6 +259,23 @@ async def test_a_call_that_goes_on_after_its_hand_off_hears_what_was_said_meanwh
         await call.edge.aclose("operator", {})
 
 
+async def test_a_caller_of_whom_nothing_comes_is_not_connected() -> None:
+    far = FarSide()
+    far.heard_within_s = 2.0
+    call = PhoneCall(far)
+    await asyncio.sleep(1.9)
+    assert call.sink.closed == 0
+    await asyncio.sleep(0.2)
+    assert (call.sink.closed, call.edge.end_reason) == (1, "no_sound")
+    await call.edge.aclose("no_sound", {})
+    assert (far.connects_anew, far.hung_up_s) == (True, None)
+    other = PhoneCall(FarSide())
+    other.far.heard_within_s = 2.0
+    other.edge.hear(SILENCE)
+    await asyncio.sleep(5.0)  # once connected, a caller may be silent
+    assert other.sink.closed == 0
+
+
 async def test_a_dead_peer_ends_the_call_in_three_seconds() -> None:
     call = PhoneCall(FarSide(dead_after_s=3.0))
     for _ in range(50):
