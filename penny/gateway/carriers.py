@@ -30,6 +30,7 @@ from penny.gateway.offered_calls import OfferedCalls
 from penny.gateway.opening import Notice
 from penny.gateway.phones import PhoneCall, Phones
 from penny.gateway.reconciler import Reconciler
+from penny.gateway.transfers import Transfers
 from penny.gateway.trunks import TrunkRounds
 from penny.gateway.twilio import TwilioDoor
 from penny.session.broker import Broker
@@ -75,6 +76,8 @@ class Carriers:
         self.phones.answered_by = self.dialer.answered_by
         LivePhoneRoutes(self.phones, broker.end_session).add_to(app)
         metrics.figures.append(self.collect)
+        transfers = Transfers()
+        metrics.figures.append(transfers.collect)
         self._config = config
         section = config.telephony.twilio
         if section.enabled:
@@ -82,7 +85,7 @@ class Carriers:
             token = _secret(section.auth_token_env, key, "the account's auth token")
             offers = OfferedCalls(self.dialer.owed, keep, most_s)
             self.twilio = TwilioDoor(
-                self.phones, config, token, self.dialer.book, offers, time.time
+                self.phones, config, token, self.dialer.book, offers, transfers, time.time
             )
             self.reconciler.carrier = self.twilio.api
             metrics.figures.append(self.twilio.collect)
@@ -95,7 +98,7 @@ class Carriers:
             folder = config.resolve(config.telephony.folder)
             store = TelephonyStore(folder, config.telephony, os.environ)
             self.phones.country_of = partial(country_of_call, store)
-            self.asterisk = AsteriskDoor(config, self.phones, store, clock)
+            self.asterisk = AsteriskDoor(config, self.phones, store, transfers, clock)
             probe = Probe(time.monotonic, allow_loopback=config.telephony.probe_loopback)
             self._trunks = TrunkRounds(store, probe, time.monotonic)
             metrics.figures.append(self._trunks.collect)

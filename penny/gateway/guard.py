@@ -114,6 +114,8 @@ ROUTES: dict[str, str] = {
     "POST /api/config/telephony/test": "telephony:write",
     "POST /asterisk/announce": OWN,  # the token of the lines' folder
     "POST /asterisk/next": OWN,
+    "POST /asterisk/whisper": OWN,
+    "POST /asterisk/over": OWN,
     "POST /asterisk/refused": OWN,
     "GET /asterisk/media": OWN,  # an announced call
     "GET /worker": OWN,  # a lease's token

@@ -241,6 +241,10 @@ TOLD: dict[str, Told] = {
         "A number that no line lists, told by Asterisk's dialplan", answers="text/plain"
     ),
     "POST /asterisk/next": Told("What the dialplan does after a call", answers="text/plain"),
+    "POST /asterisk/whisper": Told(
+        "Whether a person who has answered hears what it is about", answers="text/plain"
+    ),
+    "POST /asterisk/over": Told("How a transfer ended", answers="text/plain"),
     "POST /twilio/voice": Told("An incoming call, told by Twilio", answers="text/xml"),
     "POST /twilio/status": Told("What became of a call, told by Twilio", status=204),
     "POST /twilio/amd": Told("Who answered a call, told by Twilio", status=204),

@@ -13,7 +13,7 @@ import structlog
 from config.schema import Config
 from config.telephony import NumberSection
 from penny.aio.tasks import TaskOwner
-from penny.edges.telephone.edge import PhoneEdge
+from penny.edges.telephone.edge import HANDOFF, PhoneEdge
 from penny.edges.telephone.ticker import Ticker
 from penny.edges.telephone.wire import Wire
 from penny.errors import PennyError, SessionRefused
@@ -23,7 +23,7 @@ from penny.gateway.opening import Notice, Opener, say_exactly
 from penny.gateway.phone_wishes import PhoneWishes
 from penny.ids import new_id
 from penny.session.broker import Broker
-from penny.session.mode import SessionSpec
+from penny.session.mode import SessionSpec, Speaker
 from penny.session.observers import Observer
 from penny.telephony.e164 import country_of, of_line
 from penny.telephony.opening import Opening, open_call, open_to_screener
@@ -59,6 +59,8 @@ class PhoneCall:
     reason: str = ""
     attempt: int = 1
     is_last_attempt: bool = True
+    whisper: str = ""
+    """All that is said, to the one who is called; then they are joined to somebody."""
     caller_e164: str = ""
     callee_e164: str = ""
     """The same numbers in E.164, by the line's country; '' where one is none."""
@@ -146,7 +148,7 @@ class Phones:
 
     def _hear_wishes(self, session_id: str) -> Observer | None:
         call = self.calls.get(session_id)
-        if call is None or self.never_call is None:
+        if call is None or call.whisper or self.never_call is None:
             return None
         theirs = call.caller if call.direction == "inbound" else call.callee
         return PhoneWishes(
@@ -262,7 +264,9 @@ class Phones:
                 greeting = self._config.session.greeting if call.greeting is None else call.greeting
                 told = self._notice(spec.tenant, spec.language, call.own_number)
                 opening = self._open(call, spec.language, told, greeting)
-                if call.on_machine == "talk":
+                if call.whisper:
+                    self._whisper(call, edge, speaker)
+                elif call.on_machine == "talk":
                     speaker.send(say_exactly(opening.line))
                     again = say_exactly(opening.identity)["response"]
                     edge.open_with(opening.is_in, opening.line, again)
@@ -285,6 +289,15 @@ class Phones:
                     del self._persons[spec.session_id]
                     self._plans.pop(spec.session_id, None)
                     self._answerers.pop(spec.session_id, None)
+
+    def _whisper(self, call: PhoneCall, edge: PhoneEdge, speaker: Speaker) -> None:
+        """Say it, hear nothing, and end once it was heard."""
+        said = say_exactly(call.whisper)
+        speaker.send(listening(answers=False))
+        speaker.send(said)
+        edge.only_listens = True
+        end = partial(self._broker.end_session, call.session_id, HANDOFF)
+        edge.open_with(lambda _heard: True, call.whisper, said["response"], end)
 
     def _open(self, call: PhoneCall, language: str, notice: str, greeting: str) -> Opening:
         return open_call(

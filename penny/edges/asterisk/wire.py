@@ -28,6 +28,8 @@ class AsteriskWire(ABC):
         self._keys = KeysOut(LINE)
         self.then: Next = "away"
         """What the dialplan does once the connection is let go."""
+        self.summary = ""
+        """For the person who is rung then."""
 
     @property
     @abstractmethod
@@ -50,7 +52,7 @@ class AsteriskWire(ABC):
         found = self._places.find(destination)
         if found is None:
             return False
-        self.then = found
+        self.then, self.summary = found, summary
         await self.leave()
         return True
 

@@ -19,7 +19,7 @@ from penny.edges.player import Cut
 from penny.edges.socket.typed import TypedWish
 from penny.edges.telephone.concealment import Arrivals
 from penny.edges.telephone.echo import FOUND_WITHIN_MS
-from penny.edges.telephone.first_words import FirstWords
+from penny.edges.telephone.first_words import FirstWords, HandOver
 from penny.edges.telephone.keys import KEYS, Keys
 from penny.edges.telephone.playout import Playout
 from penny.edges.telephone.ticker import Ticker
@@ -75,6 +75,7 @@ class PhoneEdge:
         """Keyed in before the session began, or before its opening was heard."""
         self._first: FirstWords | None = None
         self._then: Callable[[], object] | None = None
+        self._hand_over: HandOver | None = None
         self._is_paused = False
         self.only_listens = False
         """Whether nothing is answered for now: who is there is not known."""
@@ -97,11 +98,12 @@ class PhoneEdge:
         self._ears.hear(self._arrivals.take(pcm, now_s, at), self._line)
 
     def press(self, key: str) -> None:
-        """Take a key of the caller's, which stops what is being said to them; no last word is."""
+        """Take a key of the caller's, which stops what is being said to them; neither a last word
+        is stopped nor what tells of a person."""
         now_s = self._heard_s = self._clock()
         if key not in KEYS or self._is_closing:
             return
-        if not self._keys and self._first is None:
+        if not self._keys and not self._must_hear:
             self._stop_answers(now_s)
         self._enter(self._keys.press(key, now_s))
 
@@ -127,7 +129,7 @@ class PhoneEdge:
 
     def answer_with(self, response: Json) -> None:
         """Stop what is being answered, and have this instead (of ``response.create``)."""
-        if not self._is_closing and self._first is None and not self.only_listens:
+        if not self._is_closing and not self._must_hear and not self.only_listens:
             self._stop_answers(self._clock())
             self._to_session(self._wish.begin(new_id("event"), response))
 
@@ -179,13 +181,13 @@ class PhoneEdge:
         if self._is_gone:
             sink.on_closed()
             return
-        if self._first is None:
-            self._hear_caller()
+        self._hear_caller()
 
     def deliver(self, event: Json) -> None:
         now_s = self._clock()
-        if self._first is not None:
-            self._first.take(event)
+        for followed in (self._first, self._hand_over):
+            if followed is not None:
+                followed.take(event)
         self._tell_cuts(self.playout.take(event, now_s))
         if self._wire.lead_ms and event["type"] == "response.output_audio.delta":
             self.playout.send_due(now_s)  # a far side that buffers need not wait for the slot
@@ -193,6 +195,8 @@ class PhoneEdge:
             self._destination = str(event.get("destination") or "")
             told = (event.get("reason"), event.get("summary"))
             self._summary = ". ".join(str(each) for each in told if each)
+            self._hand_over = HandOver(event, now_s)
+            self._ears.pause()
         elif event["type"] == "error" and (again := self._wish.again(event["error"])) is not None:
             self._to_session(again)
 
@@ -202,7 +206,7 @@ class PhoneEdge:
 
     def resume(self) -> None:
         self._is_paused = False
-        if self._first is None:
+        if not self._must_hear:
             self._ears.resume()
 
     async def aclose(self, reason: str, totals: Json) -> None:
@@ -254,30 +258,45 @@ class PhoneEdge:
             log.exception("phone_slot_failed")
             self._end()
 
+    @property
+    def _must_hear(self) -> bool:
+        """Whether something is being told that the caller may not interrupt."""
+        return self._first is not None or self._hand_over is not None
+
     def _look_for_first_words(self, slot_s: float) -> None:
+        is_playing = self.playout.is_playing(slot_s)
+        if self._hand_over is not None and self._hand_over.is_told(slot_s, is_playing=is_playing):
+            self._hand_over = None
+            self._hear_caller()
         if self._first is None or self._sink is None:
             return
-        heard, is_playing = self.playout.heard_words(slot_s), self.playout.is_playing(slot_s)
+        heard = self.playout.heard_words(slot_s)
         match self._first.look(heard, slot_s, is_playing=is_playing):
             case "again":
                 self._to_session(self._wish.begin(new_id("event"), self._first.again))
             case "given_up":
                 log.error("opening_not_heard")
-                self._hear_caller()
+                self._open()
             case "heard":
-                self._hear_caller()
+                self._open()
+
+    def _open(self) -> None:
+        """The opening was heard."""
+        self._first = None
+        self._hear_caller()
+        then, self._then = self._then, None
+        if then is not None:
+            then()
 
     def _hear_caller(self) -> None:
-        """From now on; first, what waited."""
-        self._first = None
+        """From now on, where they may interrupt; first, what waited."""
+        if self._must_hear:
+            return
         if not self._is_paused:
             self._ears.resume()
         entries, self._entries = self._entries, []
         for entry in entries:
             self._enter(entry)
-        then, self._then = self._then, None
-        if then is not None:
-            then()
 
     def _look_for_quiet(self, slot_s: float) -> None:
         if self._quiet is None or self._quiet.done():
@@ -298,7 +317,7 @@ class PhoneEdge:
         """What was keyed in is what the caller typed: an item of theirs, and the wish to answer."""
         if not entry:
             return
-        if self._sink is None or self._first is not None or self.only_listens:
+        if self._sink is None or self._must_hear or self.only_listens:
             self._entries.append(entry)
             return
         content = [{"type": "input_text", "text": entry}]

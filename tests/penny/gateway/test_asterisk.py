@@ -6,6 +6,7 @@ The dialplan is the one that saving renders; an interpreter runs it against a re
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import struct
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ import aiohttp
 import pytest
 
 from config.telephony import TelephonySection
+from penny.errors import SessionRefused
 from penny.gateway.opening import Opener
 from penny.session.broker import Broker
 from penny.telephony.reception import read_reception
@@ -62,7 +64,7 @@ class Office:
             await asyncio.gather(*self._calls)
         return channel.done
 
-    async def hand_over(self, channel: Channel, destination: str) -> None:
+    async def hand_over(self, channel: Channel, destination: str, summary: str = "") -> None:
         """What talks hands the call of this channel over."""
         async with asyncio.timeout(60):
             await channel.connected.wait()
@@ -71,11 +73,27 @@ class Office:
             while not self.broker.sessions:
                 await asyncio.sleep(0.01)
         [session] = self.broker.sessions.values()
-        session.tell_caller({"type": "penny.handoff", "destination": destination})
+        told = {"destination": destination, "summary": summary}
+        session.tell_caller({"type": "penny.handoff", **told})
         asyncio.get_running_loop().call_soon(session.end, "handoff")
         async with asyncio.timeout(60):
             while session.id in self.broker.sessions:
                 await asyncio.sleep(0.01)
+
+    async def person_of(self, channel: Channel) -> Channel:
+        """Who answered it, once they are told."""
+        async with asyncio.timeout(60):
+            while not channel.persons:
+                await asyncio.sleep(0.01)
+            await channel.persons[-1].connected.wait()
+        return channel.persons[-1]
+
+    async def transfers(self) -> dict[str, int]:
+        """How they ended, as the operator's figures tell it."""
+        async with self.http.get(f"{self.url}/metrics") as answer:
+            text = await answer.text()
+        found = re.findall(r'penny_phone_transfers_total\{outcome="(.+)"\} (.+)', text)
+        return {outcome: int(float(count)) for outcome, count in found}
 
     async def sessions(self) -> list[Json]:
         async with self.http.get(f"{self.url}/admin/v1/sessions", headers=OPERATOR) as answer:
@@ -225,7 +243,61 @@ async def test_a_hand_off_rings_the_place_that_was_named(
     async with an_office(tmp_path, "websocket") as office:
         channel = office.dial()
         await office.hand_over(channel, destination)
-        assert await office.over(channel) == ["Answer", f"Dial({target})"]
+        assert await office.over(channel) == ["Answer", f"Dial({target})", "Hangup()"]
+        assert channel.joined_under_s == 0  # as long as they like: no limit is left on the call
+        assert [person.peers for person in channel.persons] == [[]]
+
+
+@pytest.mark.parametrize("wire", ["audiosocket", "websocket"])
+async def test_who_takes_a_call_hears_first_what_it_is_about(tmp_path: Path, wire: str) -> None:
+    async with an_office(tmp_path, wire) as office:
+        channel = office.dial()
+        await office.hand_over(channel, "soporte", "Llama por su factura de marzo.")
+        person = await office.person_of(channel)
+        assert await office.over(channel) == ["Answer", "Dial(Local/queue@office)", "Hangup()"]
+        assert (person.peer.end, channel.joined_under_s) == ("continue", 0)
+        assert len(person.peer.loud()) > 50  # more than a second of it
+        assert await office.transfers() == {"short": 1}  # both parted at once
+        await office.until_sessions(0)
+
+
+async def test_who_hangs_up_while_it_is_whispered_does_not_take_the_call(tmp_path: Path) -> None:
+    async with an_office(tmp_path, "audiosocket") as office:
+        channel = office.dial()
+        await office.hand_over(channel, "soporte", "Llama por su factura de marzo.")
+        person = await office.person_of(channel)
+        await person.peer.until_loud(5)
+        assert isinstance(person.peer, AudioSocketPeer)
+        person.is_gone = True
+        person.peer.hang_up()
+        async with asyncio.timeout(60):
+            while len(channel.peers) < 2:  # the caller talks to Penny again
+                await asyncio.sleep(0.01)
+        await channel.peer.until_loud(10)
+        assert channel.joined_under_s is None
+        assert await office.transfers() == {"declined": 1}
+        await office.hand_over(channel, "soporte")
+        rung = "Dial(Local/queue@office)"
+        assert await office.over(channel) == ["Answer", rung, "Answer", rung, "Hangup()"]
+
+
+async def test_a_person_is_joined_at_once_where_penny_cannot_say_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, open_begun = [], Opener.open_begun
+
+    async def open_once(opener: Opener, *given: Any, **named: Any) -> Any:
+        opened.append(given)
+        if len(opened) > 1:
+            raise SessionRefused("there is no room")
+        return await open_begun(opener, *given, **named)
+
+    monkeypatch.setattr(Opener, "open_begun", open_once)
+    async with an_office(tmp_path, "audiosocket") as office:
+        channel = office.dial()
+        await office.hand_over(channel, "soporte", "Llama por su factura de marzo.")
+        assert await office.over(channel) == ["Answer", "Dial(Local/queue@office)", "Hangup()"]
+        assert (len(opened), channel.joined_under_s) == (2, 0)
 
 
 async def test_who_is_not_answered_comes_back_once(tmp_path: Path) -> None:
@@ -238,6 +310,7 @@ async def test_who_is_not_answered_comes_back_once(tmp_path: Path) -> None:
         await office.hand_over(channel, "soporte")
         rung = "Dial(Local/queue@office)"
         assert await office.over(channel) == ["Answer", rung, "Answer", rung, "Hangup()"]
+        assert await office.transfers() == {"no-answer": 2}
 
 
 async def test_a_full_penny_sends_callers_to_the_person(tmp_path: Path) -> None:

@@ -369,6 +369,7 @@ def test_no_value_makes_a_section_or_an_option(
                 "penny-talk",
                 "penny-away",
                 "penny-to",
+                "penny-whisper",
             }
             assert {name for options in plan.values() for name, _ in options} == {"exten", "same"}
             assert json.loads((Path(folder) / "lines.json").read_text())["version"] == 1

@@ -21,6 +21,9 @@ from tests.virtual_time import VirtualTimeLoop
 
 pytestmark = pytest.mark.virtual_time
 
+LOUD = b"\x20" * 160
+"""20 ms of a voice, u-law."""
+
 
 def stall(seconds: float) -> None:
     loop = asyncio.get_running_loop()
@@ -219,6 +222,41 @@ async def test_a_handoff_transfers_after_the_last_word_and_leaves_where_it_canno
         await closing
         assert far.transfers == ["soporte"]
         assert (far.has_left, far.hung_up_s) == (not can_transfer, None)
+
+
+async def test_what_tells_of_a_person_is_heard_to_its_last_word_whatever_the_caller_does() -> None:
+    for number in range(100):  # each is spoken to, and speaks and presses keys, at another moment
+        call = PhoneCall(FarSide())
+        call.edge.deliver({"type": "penny.handoff", "destination": "soporte", "summary": ""})
+        await asyncio.sleep(number / 200)
+        call.answer(1500)
+        heard_ms = call.sink.heard_ms()
+        for slot in range(75):
+            call.edge.hear(LOUD)
+            if slot == number % 75:
+                call.edge.press("5")
+            await asyncio.sleep(0.02)
+        assert call.sink.heard_ms() == heard_ms  # nobody is told of an interruption
+        await call.edge.aclose("handoff", {})
+        assert (call.far.flushes, call.far.transfers, call.sink.closed) == ([], ["soporte"], 0)
+        assert call.far.loud() * 20 >= 1500
+        assert not call.sink.of("response.cancel")
+
+
+async def test_a_call_that_goes_on_after_its_hand_off_hears_what_was_said_meanwhile() -> None:
+    """``actions.handoff_ends_session: false``; and a goodbye that never comes."""
+    for is_told in (True, False):
+        call = PhoneCall(FarSide())
+        call.edge.deliver({"type": "penny.handoff", "destination": "soporte", "summary": ""})
+        if is_told:
+            call.answer(1000)
+        for _ in range(40):
+            call.edge.hear(LOUD)
+            await asyncio.sleep(0.02)
+        assert call.sink.heard_ms() == 0
+        await asyncio.sleep(0.5 if is_told else 12.0)
+        assert call.sink.heard_ms() >= 780
+        await call.edge.aclose("operator", {})
 
 
 async def test_a_dead_peer_ends_the_call_in_three_seconds() -> None:
