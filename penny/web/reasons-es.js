@@ -28,6 +28,7 @@ export const REASONS_ES = [
   ["embedded while natural loads ", "embedded mientras carga natural …"],
   ["calls.enabled is off", "calls.enabled está apagado"],
   ["webhooks.url is empty", "webhooks.url está vacío"],
+  ["stopped by hand", "parado a mano"],
   // documents that are not served whole
   ["not a text file", "no es un archivo de texto; guárdelo como UTF-8"],
   ["there is no text in it", "no tiene texto"],

@@ -55,6 +55,7 @@ export const ES = {
   handoff: "Pasa a una persona",
   problems: {
     modes: "No se pudo preguntar a Penny qué modos hay. ¿Está en marcha?",
+    page: "Algo ha fallado en esta página. Recárgala y vuelve a llamar.",
     lost: "Se ha cortado la conexión con Penny. Pulsa Hablar para volver a llamar.",
     unreachable: "No hay conexión con Penny. Comprueba que está en marcha y vuelve a llamar.",
     refused: "El navegador no permite usar el micrófono. Puedes escribir, o dar el permiso:",
@@ -387,7 +388,7 @@ export const ES = {
     levels: { very_negative: "muy negativo", negative: "negativo", neutral: "neutro", positive: "positivo", very_positive: "muy positivo" },
     outcomes: { resolved: "resuelta", callback_scheduled: "se llamará de vuelta", transferred: "pasada a una persona", cancelled: "baja", abandoned: "abandonada", unresolved: "sin resolver" },
     intents: { billing_inquiry: "duda de factura", payment: "pago", technical_support: "avería", cancellation: "baja", complaint: "queja", account_info: "datos de la cuenta", update_details: "cambio de datos", new_service: "alta", appointment: "cita", speak_to_person: "hablar con una persona", other: "otra" },
-    ends: { client_closed: "colgó el cliente", client_lost: "se perdió la línea", idle: "silencio", max_duration: "duración máxima", handoff: "traspaso", cost_limit: "límite de coste", drain: "se apagaba el servicio", error: "fallo", completed: "completa", interrupted: "cortada", busy: "comunicaba", no_answer: "no contestó", hang_up: "colgada" },
+    ends: { client_ended: "colgó el cliente", client_gone: "se perdió la línea", client_does_not_read: "el cliente dejó de leer", handoff: "traspaso", idle: "silencio", time_limit: "duración máxima", cost_limit: "límite de coste", speaker_lost: "se perdió la voz", drain: "se apagaba el servicio", operator: "la terminó un operador", error: "fallo", imported: "importada", completed: "completa", interrupted: "cortada", failed: "no se conectó", busy: "comunicaba", no_answer: "no contestó", canceled: "cancelada", denied: "no permitida", session_refused: "no había sitio", mode_unavailable: "ningún modo disponible" },
     kinds: { sentiment: "enfado", intent: "intención señalada", frustration: "frustración", cancellation: "quiere darse de baja", escalation: "pide una persona", compliance: "norma incumplida" },
     components: { portavoz: "voz", cerebro: "cerebro", transcription: "transcripción", worker: "máquina alquilada", analysis: "análisis" },
     parts: { answered: "atendidas", unanswered: "no atendidas", judged: "con resultado", felt: "con ánimo", escalated: "pasadas a una persona", interruptions: "con interrupciones", corrections: "con correcciones", clarifications: "con aclaraciones", cost_known: "con coste", cost_unknown: "sin coste", compliance_kept: "cumplen las normas", alerted: "con alerta", quality_known: "con calidad", disagreement_sum: "transcritas de otro modo", analysed: "analizadas", "timed:total": "con respuesta medida" },
@@ -576,7 +577,7 @@ export const ES = {
       q: "La pregunta falta, o es demasiado larga.",
     },
   },
-  reasons: REASONS_ES,
+  reasons: () => REASONS_ES,
   admin: {
     title: "Centralita",
     skip: "Ir a las llamadas",
