@@ -519,6 +519,8 @@ export const EN = {
     signed_out: "You are signed out. Enter your key again.",
     unauthorized: "Enter a key to go on.",
     forbidden: (right) => (right ? `Your key lacks the right ${right}. Ask for one that has it.` : "Your key does not allow that."),
+    sign_in_refused: "Your organisation's account does not admit you here, or it took too long. Try again.",
+    provider_away: "Your organisation's provider of accounts does not answer. Try again in a moment.",
     csrf_refused: "Another key was entered in another tab. Reload this page.",
     origin_refused: "This Penny cannot be used from this address: its name is not in gateway.allowed_origins.",
     not_allowed: "Your key does not allow that.",

@@ -521,6 +521,8 @@ export const ES = {
     signed_out: "Su sesión ha terminado. Entre otra vez con su clave.",
     unauthorized: "Entre con una clave para seguir.",
     forbidden: (right) => (right ? `Su clave no tiene el derecho ${right}. Pida una que lo tenga.` : "Su clave no permite hacer eso."),
+    sign_in_refused: "La cuenta de su organización no da entrada aquí, o tardó demasiado. Vuelva a intentarlo.",
+    provider_away: "El proveedor de cuentas de su organización no contesta. Vuelva a intentarlo en un momento.",
     csrf_refused: "En otra pestaña se ha entrado con otra clave. Recargue esta página.",
     origin_refused: "Desde esta dirección no se puede usar esta Penny: su nombre no está en gateway.allowed_origins.",
     not_allowed: "Su clave no permite hacer eso.",
