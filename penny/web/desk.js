@@ -6,6 +6,8 @@ import { asSignedIn, signIn } from "./sign-in.js";
 import { changeTheme, currentTheme, showTheme } from "./theme.js";
 import { currentLanguage, speak, words } from "./words.js";
 
+const REFUSED = ["sign_in_refused", "provider_away"];
+
 /** A response that went well. Throws an Error with its `status`, `code`, the `field` at fault and a `diff`. */
 export async function checked(path, response) {
   if (response.ok) return response;
@@ -61,6 +63,14 @@ export function openDesk({ load, draw, pollMs = 0 }) {
     find("#entry").hidden = false;
     find("#desk").hidden = true;
     if (find("#health")) find("#health").textContent = "";
+  }
+
+  function tellRefused(code) {
+    history.replaceState(null, "", location.pathname);
+    fault = { status: 403, code: REFUSED.includes(code) ? code : "internal_error" };
+    isAsked = true;
+    find("#problem").hidden = false;
+    showFault();
   }
 
   async function act(work) {
@@ -131,7 +141,8 @@ export function openDesk({ load, draw, pollMs = 0 }) {
   showTheme();
   speak(currentLanguage());
   redraw();
-  if (pollMs) poll();
-  else look();
+  const first = pollMs ? poll() : look();
+  const refused = new URLSearchParams(location.search).get("refused"); // by the organisation's provider
+  if (refused) first.then(() => tellRefused(refused));
   return act;
 }

@@ -4,7 +4,7 @@ import { words } from "./words.js";
 
 /** A sentence of the server's own, where the page's language has it; else as it came. */
 export function reason(text) {
-  const [begins, told] = words().reasons.find(([start]) => text.startsWith(start)) ?? [];
+  const [begins, told] = words().reasons().find(([start]) => text.startsWith(start)) ?? [];
   return told?.replace("…", () => reason(text.slice(begins.length))) ?? text;
 }
 

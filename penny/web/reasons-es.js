@@ -19,6 +19,7 @@ export const REASONS_ES = [
   ["webhooks are disabled: ", "avisos desactivados (se activan en /webhooks): …"],
   ["the CRM of ", "el CRM de …"],
   ["the day's use is not written: ", "el uso del día no se escribe: …"],
+  ["brain: ", "el modelo del cerebro rechaza lo que se le envía: …"],
   ["no file descriptor is left", "no quedan descriptores de archivo: se cierra a quien llega"],
   ["log lines cannot be written", "el registro no se puede escribir"],
   // the parts of the house
@@ -28,6 +29,7 @@ export const REASONS_ES = [
   ["embedded while natural loads ", "embedded mientras carga natural …"],
   ["calls.enabled is off", "calls.enabled está apagado"],
   ["webhooks.url is empty", "webhooks.url está vacío"],
+  ["stopped by hand", "parado a mano"],
   // documents that are not served whole
   ["not a text file", "no es un archivo de texto; guárdelo como UTF-8"],
   ["there is no text in it", "no tiene texto"],

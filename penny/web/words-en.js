@@ -53,6 +53,7 @@ export const EN = {
   handoff: "Handed to a person",
   problems: {
     modes: "Penny could not be asked for her modes. Is she running?",
+    page: "Something failed on this page. Reload it and call again.",
     lost: "The connection to Penny was lost. Press Talk to call again.",
     unreachable: "Penny cannot be reached. Check that she is running and call again.",
     refused: "The browser does not allow the microphone. You can type, or give permission:",
@@ -385,7 +386,7 @@ export const EN = {
     levels: { very_negative: "very negative", negative: "negative", neutral: "neutral", positive: "positive", very_positive: "very positive" },
     outcomes: { resolved: "resolved", callback_scheduled: "call back scheduled", transferred: "passed to a person", cancelled: "cancelled", abandoned: "abandoned", unresolved: "unresolved" },
     intents: { billing_inquiry: "billing inquiry", payment: "payment", technical_support: "technical support", cancellation: "cancellation", complaint: "complaint", account_info: "account details", update_details: "change of details", new_service: "new service", appointment: "appointment", speak_to_person: "speak to a person", other: "other" },
-    ends: { client_closed: "the caller hung up", client_lost: "the line was lost", no_sound: "no sound came", idle: "silence", max_duration: "longest duration", handoff: "hand-off", cost_limit: "ceiling of cost", drain: "the service shut down", error: "fault", completed: "completed", interrupted: "cut off", busy: "busy", no_answer: "no answer", hang_up: "hung up" },
+    ends: { client_ended: "the caller hung up", client_gone: "the line was lost", no_sound: "no sound came", client_does_not_read: "the client read no more", handoff: "hand-off", idle: "silence", time_limit: "longest duration", cost_limit: "ceiling of cost", speaker_lost: "the voice was lost", drain: "the service shut down", operator: "ended by an operator", error: "fault", imported: "imported", completed: "completed", interrupted: "cut off", failed: "not connected", busy: "busy", no_answer: "no answer", canceled: "cancelled", denied: "not allowed", session_refused: "no room", mode_unavailable: "no mode available" },
     kinds: { sentiment: "anger", intent: "watched intent", frustration: "frustration", cancellation: "wants to cancel", escalation: "asks for a person", compliance: "rule broken" },
     components: { portavoz: "voice", cerebro: "brain", transcription: "transcription", worker: "rented machine", analysis: "analysis" },
     parts: { answered: "answered", unanswered: "not answered", judged: "with an outcome", felt: "with a mood", escalated: "passed to a person", interruptions: "with interruptions", corrections: "with corrections", clarifications: "with clarifications", cost_known: "with a cost", cost_unknown: "without a cost", compliance_kept: "keep the rules", alerted: "with an alert", quality_known: "with a quality", disagreement_sum: "transcribed otherwise", analysed: "analysed", "timed:total": "with a timed answer" },
@@ -518,6 +519,8 @@ export const EN = {
     signed_out: "You are signed out. Enter your key again.",
     unauthorized: "Enter a key to go on.",
     forbidden: (right) => (right ? `Your key lacks the right ${right}. Ask for one that has it.` : "Your key does not allow that."),
+    sign_in_refused: "Your organisation's account does not admit you here, or it took too long. Try again.",
+    provider_away: "Your organisation's provider of accounts does not answer. Try again in a moment.",
     csrf_refused: "Another key was entered in another tab. Reload this page.",
     origin_refused: "This Penny cannot be used from this address: its name is not in gateway.allowed_origins.",
     not_allowed: "Your key does not allow that.",
@@ -574,7 +577,7 @@ export const EN = {
       q: "The question is missing, or too long.",
     },
   },
-  reasons: [], // the server's sentences are English
+  reasons: () => [], // the server's sentences are English
   admin: {
     title: "Switchboard",
     skip: "Go to the calls",

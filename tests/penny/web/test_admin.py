@@ -146,6 +146,18 @@ async def test_sign_in_that_ended_is_told_in_either_language_and_begun_anew(desk
     await expect(page.get_by_role("row", name="sess_1kq3v9")).to_contain_text("$0.241")
 
 
+async def test_account_that_is_not_admitted_is_told_on_the_page(desk: Desk) -> None:
+    page = desk.page
+    desk.admin.key = KEY
+    for code, told in (("sign_in_refused", "La cuenta de su"), ("provider_away", "no contesta")):
+        await page.goto(f"{desk.admin.url}?refused={code}")
+        await expect(page.get_by_role("alert")).to_contain_text(told)
+        await expect(page.locator("#entry")).to_be_visible()
+    await page.reload()  # it is told once
+    await expect(page.locator("#entry")).to_be_visible()
+    await expect(page.get_by_role("alert")).to_be_hidden()
+
+
 async def test_right_that_a_key_lacks_is_named_in_the_page_s_language(desk: Desk) -> None:
     page = desk.page
     desk.admin.lacks = "sessions:hang_up"

@@ -408,13 +408,15 @@ async def test_page_has_its_own_words_for_every_code_of_the_server(visit: Visit)
         """async () => {
           const { ES } = await import("/web/words-es.js");
           const { EN } = await import("/web/words-en.js");
-          return [ES, EN].map(({ errors, ends }) => [Object.keys(errors), Object.keys(ends)]);
+          return [ES, EN].map(({ errors, ends, dashboard }) =>
+            [errors, ends, dashboard.ends].map(Object.keys));
         }"""
     )
     without_words = {"client_ended", "client_gone", "handoff"}  # no fault, or told otherwise
-    for errors, ends in books:
+    for errors, ends, of_calls in books:
         assert set(ERROR_CODES) - set(errors) == set()
         assert set(ends) == set(get_args(EndReason)) - without_words
+        assert set(get_args(EndReason)) - set(of_calls) == set()
 
 
 async def test_both_languages_have_the_same_words(visit: Visit) -> None:

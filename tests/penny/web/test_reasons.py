@@ -20,7 +20,7 @@ def test_every_sentence_of_the_table_begins_as_one_of_the_code_does() -> None:
     begun = BEGINNING.findall((WEB_ROOT / "reasons-es.js").read_text(encoding="utf-8"))
     said = {
         node.value
-        for tree in parsed("penny", "kb", "modes").values()
+        for tree in parsed("penny", "kb", "modes", "brain").values()
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
