@@ -36,6 +36,7 @@ from penny.errors import ConfigError, PennyError, ProtocolError
 from penny.gateway.phones import PhoneCall, Phones, incoming_call
 from penny.gateway.placed_calls import PlacedCalls
 from penny.gateway.transfers import MOST_WHISPERED, Transfers, come_back
+from penny.telephony.lines import Fxo
 from penny.telephony.store import TelephonyStore
 
 
@@ -171,8 +172,9 @@ class AsteriskDoor:
             log.warning("asterisk_call_refused", reason="no such number", line=line_id[:24])
             return _say("refused")
         caller = form.get("caller", "")[:32]
-        again = form.get("again") == "yes"
-        call = Announced(call_id, line.id, line.tenant, did, caller, handed=handed, is_again=again)
+        ids, again = (call_id, line.id, line.tenant, did, caller), form.get("again") == "yes"
+        analogue = line.home if isinstance(line, Fxo) else None
+        call = Announced(*ids, analogue=analogue, handed=handed, is_again=again)
         try:
             self._phones.check(self._describe(call))
         except PennyError as error:
@@ -192,7 +194,7 @@ class AsteriskDoor:
             return _say("refused")
         again = form.get("again") == "yes"
         ids = call_id, "", call.tenant, call.caller, call.callee, dial_id
-        told = Announced(*ids, handed, is_again=again)
+        told = Announced(*ids, handed=handed, is_again=again)
         return _say("ok" if self._announced.announce(told, self._clock()) else "busy")
 
     async def _note(self, request: web.Request) -> web.Response:
@@ -369,7 +371,8 @@ class AsteriskDoor:
         number = number.model_copy(
             update={"tenant": call.tenant, "mode": number.mode or self._section.mode}
         )
-        return replace(incoming_call(number, call.caller, call.did), context={"line": call.line})
+        described = incoming_call(number, call.caller, call.did)
+        return replace(described, context={"line": call.line}, analogue=call.analogue)
 
 
 def _handed(wire: AsteriskWire, call: PhoneCall) -> Handed:

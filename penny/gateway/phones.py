@@ -18,6 +18,7 @@ from penny.edges.telephone.ticker import Ticker
 from penny.edges.telephone.wire import Wire
 from penny.errors import PennyError, SessionRefused
 from penny.gateway.answer_watch import AnswerPlan, AnswerWatch, listening
+from penny.gateway.busy_line import BusyLine
 from penny.gateway.gate import Gate
 from penny.gateway.opening import Notice, Opener, say_exactly
 from penny.gateway.phone_wishes import PhoneWishes
@@ -59,6 +60,8 @@ class PhoneCall:
     reason: str = ""
     attempt: int = 1
     is_last_attempt: bool = True
+    analogue: str | None = None
+    """The country of a line that sounds busy where others signal a hang-up; None for any other."""
     whisper: str = ""
     """All that is said, to the one who is called; then they are joined to somebody."""
     caller_e164: str = ""
@@ -140,6 +143,7 @@ class Phones:
         self.answered_by: Callable[[str, str], Coroutine[Any, Any, None]] | None = None
         """Writes down who answered a session's call."""
         broker.add_observer(lambda session, _turns: self._watch_answerer(session.id))
+        broker.add_observer(lambda session, _turns: self._hear_busy(session.id))
         self.silent: dict[str, int] = {}
         """Calls of whose caller no sound ever came, by line; '' for one of no page's."""
         self.keep: Callable[[Json, str], None] | None = None
@@ -161,6 +165,12 @@ class Phones:
             self._config.telephony.dialing_of(call.tenant).opt_out_key,
             self._persons[session_id],
         )
+
+    def _hear_busy(self, session_id: str) -> Observer | None:
+        call = self.calls.get(session_id)
+        if call is None or call.analogue is None:
+            return None
+        return BusyLine(call.analogue, partial(self._broker.end_session, session_id))
 
     def _watch_answerer(self, session_id: str) -> Observer | None:
         plan = self._plans.get(session_id)

@@ -43,6 +43,8 @@ class Announced:
     caller: str
     dial: str = ""
     """The record of a call that Penny placed."""
+    analogue: str | None = None
+    """The country of a line that signals no hang-up; None for any other."""
     handed: Handed | None = None
     """Of a call that comes back, and of the leg to the person who has answered one."""
     is_again: bool = False

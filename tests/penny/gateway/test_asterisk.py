@@ -16,6 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 import aiohttp
+import numpy as np
 import pytest
 
 from config.telephony import TelephonySection
@@ -192,6 +193,21 @@ async def test_the_caller_who_hangs_up_leaves_nothing_behind(tmp_path: Path) -> 
         channel.is_gone = True
         channel.peer.hang_up()
         assert await office.over(channel) == ["Answer"]
+        await office.until_sessions(0)
+
+
+async def test_an_analogue_line_that_sounds_busy_is_a_caller_who_has_hung_up(
+    tmp_path: Path,
+) -> None:
+    """The number is Mexican, and so is the tone."""
+    async with an_office(tmp_path, "audiosocket") as office:
+        channel = office.dial()
+        await office.until_connected(channel)
+        await office.until_sessions(1)
+        at_s = np.arange(2000) / 8000
+        tone = (2000 * np.sin(2 * np.pi * 425 * at_s)).astype("<i2").tobytes()
+        channel.peer.say((tone + bytes(len(tone))) * 10)
+        assert await office.over(channel) == ["Answer", "Hangup()"]
         await office.until_sessions(0)
 
 
