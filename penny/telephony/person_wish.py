@@ -69,11 +69,12 @@ _WISHES = (
     r"|con la que|amb qui|con quen)",
     r"\b(?:there s|is there) (?:nobody|no one)\b.{0,20}\b(?:talk|speak) to",
     # "hablar con una persona", not "hablé con" nor "acabo de hablar con"
-    r"(?<!sin )(?<!sense )(?<!sen )(?<!vaig )(?<!va )(?<!acabo de )(?<!despues de )(?<!despois de )(?<!tras )(?<!pude )"
+    r"(?<!sin )(?<!sense )(?<!sen )(?<!vaig )(?<!va )(?<!acabo de )(?<!despues de )"
+    r"(?<!despois de )(?<!tras )(?<!pude )"
     r"(?<!tuve que )(?<!logre )(?<!intente )(?<!consegui )(?<!podido )\bTALK "
     r"(?:con|amb|co|coa|cun|cunha) FEWWHO\b",
-    r"(?<!without )(?<!had to )(?<!did i )(?<!able to )(?<!used to )\b(?:speak|talk|deal|speaking|talking) "
-    r"(?:to|with) FEWWHO(?! (?:yesterday|last|before|earlier))",
+    r"(?<!without )(?<!had to )(?<!did i )(?<!able to )(?<!used to )"
+    r"\b(?:speak|talk|deal|speaking|talking) (?:to|with) FEWWHO(?! (?:yesterday|last|before|earlier))",
     r"\b(?:reach|hold of|through to|word with|escalate \w+ to) FEWWHO\b",
     r"\bWHO(?:a?rekin|ekin| batekin)? hitz egi(?:n|tea|ten|ngo)\b(?! nu| zu| ginen)",
     # "páseme con", "que me pase con", "put me through to"
