@@ -74,7 +74,8 @@ _WISHES = (
     r"(?<!tuve que )(?<!logre )(?<!intente )(?<!consegui )(?<!podido )\bTALK "
     r"(?:con|amb|co|coa|cun|cunha) FEWWHO\b",
     r"(?<!without )(?<!had to )(?<!did i )(?<!able to )(?<!used to )"
-    r"\b(?:speak|talk|deal|speaking|talking) (?:to|with) FEWWHO(?! (?:yesterday|last|before|earlier))",
+    r"\b(?:speak|talk|deal|speaking|talking) (?:to|with) FEWWHO"
+    r"(?! (?:yesterday|last|before|earlier))",
     r"\b(?:reach|hold of|through to|word with|escalate \w+ to) FEWWHO\b",
     r"\bWHO(?:a?rekin|ekin| batekin)? hitz egi(?:n|tea|ten|ngo)\b(?! nu| zu| ginen)",
     # "páseme con", "que me pase con", "put me through to"

@@ -40,8 +40,8 @@ def test_what_is_near_a_wish_or_quite_ordinary_is_none() -> None:
 
 def test_a_third_hands_wishes_are_understood() -> None:
     """96 of 100 when they were first asked, of what is near 3 of 60 taken for one. The lines of
-    even places were looked at then and what they missed mended; of the others, whose sentences were not,
-    50 of 50 before and after, and 1 of 30. What is asked for is 98 of 100."""
+    even places were looked at then and what they missed mended; of the others, whose sentences
+    were not, 50 of 50 before and after, and 1 of 30. What is asked for is 98 of 100."""
     said, near = read("wish", "person_2.tsv"), read("near", "person_2.tsv")
     assert (len(said), len(near)) == (100, 60)
     missed = [words for words in said if not wants_person(words)]
