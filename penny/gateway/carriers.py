@@ -15,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from config.credentials import read_secret
 from config.schema import Config
+from penny.edges.telephone.hold import read_music
 from penny.errors import ConfigError, PennyError
 from penny.gateway.asterisk import AsteriskDoor
 from penny.gateway.asterisk_placed import AsteriskPlacer
@@ -49,7 +50,7 @@ class Carriers:
         notice: what a tenant's callers are told first.
 
     Raises:
-        ConfigError: a carrier's secret is not set.
+        ConfigError: a carrier's secret is not set, or the music cannot be read.
     """
 
     def __init__(
@@ -74,7 +75,8 @@ class Carriers:
         metrics.figures.append(self.reconciler.collect)
         self.phones.never_call = self.dialer.never_call
         self.phones.answered_by = self.dialer.answered_by
-        LivePhoneRoutes(self.phones, broker.end_session).add_to(app)
+        music = _music(config)
+        LivePhoneRoutes(self.phones, broker, music, clock).add_to(app)
         metrics.figures.append(self.collect)
         transfers = Transfers()
         metrics.figures.append(transfers.collect)
@@ -194,6 +196,16 @@ async def country_of_call(store: TelephonyStore, call: PhoneCall) -> str:
     except PennyError:  # the call goes on without
         return ""
     return next((line.home for line in lines.receiving() if line.id == line_id), "")
+
+
+def _music(config: Config) -> bytes:
+    """Raises ConfigError."""
+    path = config.telephony.hold_music
+    try:
+        return read_music(config.resolve(path) if path is not None else None)
+    except (OSError, ValueError, PennyError) as error:
+        key = "telephony.hold_music"
+        raise ConfigError(f"{key}: {error}; name a WAV file", key=key) from error
 
 
 def _secret(variable: str, key: str, what: str) -> str:

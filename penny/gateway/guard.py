@@ -74,6 +74,7 @@ ROUTES: dict[str, str] = {
     "GET /v1/calls": "calls:read",
     "POST /v1/calls": "calls:place",
     "POST /v1/calls/{id}/keys": "calls:place",
+    "POST /v1/calls/{id}/wait": "calls:place",
     "POST /v1/calls/{id}/transfer": "calls:place",
     "GET /v1/dials/{id}": "calls:read",
     "GET /v1/caller-ids": "calls:read",

@@ -20,6 +20,7 @@ from penny.edges.socket.typed import TypedWish
 from penny.edges.telephone.concealment import Arrivals
 from penny.edges.telephone.echo import FOUND_WITHIN_MS
 from penny.edges.telephone.first_words import FirstWords, HandOver
+from penny.edges.telephone.hold import HoldMusic
 from penny.edges.telephone.keys import KEYS, Keys
 from penny.edges.telephone.playout import Playout
 from penny.edges.telephone.ticker import Ticker
@@ -95,6 +96,8 @@ class PhoneEdge:
         now_s = self._heard_s = self._clock()
         self._has_heard = True
         echo = self.playout.echo
+        if self.playout.hold is not None:
+            return
         was_known = echo.gain > 0
         pcm = echo.take(self._wire.format.to_pcm16(audio), now_s)
         if echo.gain > 0 and not was_known:
@@ -105,7 +108,7 @@ class PhoneEdge:
         """Take a key of the caller's, which stops what is being said to them; neither a last word
         is stopped nor what tells of a person."""
         now_s = self._heard_s = self._clock()
-        if key not in KEYS or self._is_closing:
+        if key not in KEYS or self._is_closing or self.playout.hold is not None:
             return
         if not self._keys and not self._must_hear:
             self._stop_answers(now_s)
@@ -130,6 +133,22 @@ class PhoneEdge:
     def send_keys(self, digits: str) -> None:
         """Send keys to the other side (``Wire.send_keys``)."""
         self._wire.send_keys(digits)
+
+    def hold(self, music: bytes | None) -> None:
+        """Keep the caller waiting: what is being answered stops, they hear this and are not heard;
+        None: they are back.
+
+        Args:
+            music: PCM16 at 8 000 Hz.
+        """
+        if self._is_closing or (music is None) == (self.playout.hold is None):
+            return
+        if music is None:
+            self.playout.hold = None
+            self._wire.flush()
+            return
+        self._stop_answers(self._clock())
+        self.playout.hold = HoldMusic(music, self._wire.format)
 
     def answer_with(self, response: Json) -> None:
         """Stop what is being answered, and have this instead (of ``response.create``)."""
@@ -218,6 +237,7 @@ class PhoneEdge:
         if self._is_closing:
             return
         self._is_closing = True
+        self.playout.hold = None
         try:
             if reason not in AT_ONCE and not self._is_gone:
                 await self._last_word()

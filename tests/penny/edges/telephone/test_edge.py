@@ -6,6 +6,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from config.schema import Config
@@ -274,6 +275,37 @@ async def test_a_caller_of_whom_nothing_comes_is_not_connected() -> None:
     other.edge.hear(SILENCE)
     await asyncio.sleep(5.0)  # once connected, a caller may be silent
     assert other.sink.closed == 0
+
+
+async def test_a_caller_on_hold_hears_music_and_is_not_heard() -> None:
+    music = (np.arange(8000, dtype="<i2") + 1000).tobytes()  # a second
+    for needs_audio in (False, True):
+        call = PhoneCall(FarSide(needs_audio=needs_audio))
+        call.answer(4000)
+        await asyncio.sleep(0.5)
+        call.edge.hold(music)
+        assert call.sink.of("response.cancel") == []  # it was made whole; what is not heard is cut
+        assert call.sink.of("conversation.item.truncate")
+        at, heard_ms = len(call.far.sent), call.sink.heard_ms()
+        for _ in range(150):
+            call.edge.hear(LOUD)
+            call.edge.press("5")
+            await asyncio.sleep(0.02)
+        played = [frame for _, frame in call.far.sent[at:]]
+        assert 149 <= len(played) <= 160  # no gap, and no more ahead than two frames
+        assert played[10:60] == played[60:110]  # again and again
+        assert SILENCE not in played
+        assert call.sink.heard_ms() == heard_ms
+        call.edge.hold(music)  # again is as once
+        call.edge.hold(None)
+        call.edge.hear(LOUD)
+        await asyncio.sleep(0.1)
+        assert call.sink.heard_ms() > heard_ms
+        assert not call.sink.of("conversation.item.create")
+        flushed = len(call.far.flushes)
+        call.edge.hold(None)
+        assert len(call.far.flushes) == flushed
+        await call.edge.aclose("operator", {})
 
 
 async def test_a_dead_peer_ends_the_call_in_three_seconds() -> None:
