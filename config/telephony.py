@@ -236,6 +236,9 @@ class TelephonySection(Section):
     companies: dict[str, CompanyName] = Field(
         default_factory=dict, description="tenant: the company that its callers hear first"
     )
+    hold_music: Path | None = Field(
+        None, description="WAV file that callers on hold hear again and again; null is a soft tone"
+    )
     numbers: dict[E164, NumberSection] = Field(
         default_factory=dict, description="called number: whose it is and what answers"
     )

@@ -34,9 +34,10 @@ def write_document(folder: Path, name: str, data: BinaryIO) -> None:
     path = _place(folder, name)
     if path.suffix.lower() not in SUFFIXES:
         kinds = ", ".join(sorted(SUFFIXES))
-        raise RefusedDocument(f"files {path.suffix or 'without a suffix'} are not read: {kinds}")
+        reason = f"files {path.suffix or 'without a suffix'} are not read: {kinds}"
+        raise RefusedDocument(reason, field="kind")
     if not data.seek(0, os.SEEK_END):
-        raise RefusedDocument("the file is empty")
+        raise RefusedDocument("the file is empty", field="file")
     data.seek(0)
     partial = path.with_name(f".{path.name}.{new_id('part')}")
     try:
@@ -48,7 +49,7 @@ def write_document(folder: Path, name: str, data: BinaryIO) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise RefusedDocument(f"it cannot be written: {error.strerror}") from error
+        raise RefusedDocument(f"it cannot be written: {error.strerror}", field="folder") from error
 
 
 def remove_document(folder: Path, name: str) -> None:
@@ -59,12 +60,12 @@ def remove_document(folder: Path, name: str) -> None:
     """
     path = _place(folder, name)
     if not path.is_file() and not path.is_symlink():
-        raise RefusedDocument(f"there is no document {name!r}")
+        raise RefusedDocument(f"there is no document {name!r}", field="document")
     try:
         path.unlink()
         sidecar_of(path).unlink(missing_ok=True)
     except OSError as error:
-        raise RefusedDocument(f"it cannot be removed: {error.strerror}") from error
+        raise RefusedDocument(f"it cannot be removed: {error.strerror}", field="folder") from error
 
 
 def _place(folder: Path, name: str) -> Path:
@@ -72,12 +73,15 @@ def _place(folder: Path, name: str) -> Path:
     parts = PurePosixPath(name).parts
     bad = not parts or name.startswith("/") or "\\" in name or any(ord(each) < 32 for each in name)
     if bad or any(part == ".." or is_hidden(Path(part)) for part in parts):
-        raise RefusedDocument("the name is a path below the collection, such as precios/2026.pdf")
+        reason = "the name is a path below the collection, such as precios/2026.pdf"
+        raise RefusedDocument(reason, field="name")
     if any(len(part.encode()) > _MOST_NAME_BYTES for part in parts):
-        raise RefusedDocument(f"a name has at most {_MOST_NAME_BYTES} bytes; shorten it")
+        reason = f"a name has at most {_MOST_NAME_BYTES} bytes; shorten it"
+        raise RefusedDocument(reason, field="name")
     if parts[-1] in ASIDE:
-        raise RefusedDocument("the thesaurus and the phrases are edited in the folder")
+        reason = "the thesaurus and the phrases are edited in the folder"
+        raise RefusedDocument(reason, field="kept")
     path = folder.joinpath(*parts)
     if not path.parent.resolve().is_relative_to(folder.resolve()):
-        raise RefusedDocument("a linked folder leads out of the collection")
+        raise RefusedDocument("a linked folder leads out of the collection", field="folder")
     return path

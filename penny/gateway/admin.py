@@ -25,6 +25,7 @@ from aiohttp import web
 from penny.aio.channel import Channel, ChannelClosed
 from penny.gateway.guard import WHO
 from penny.gateway.trust import Trust
+from penny.localized import Language, language_of
 from penny.trust.rights import allows
 
 
@@ -48,7 +49,7 @@ class AdminRoutes:
         self,
         trust: Trust,
         clock: Callable[[], float],
-        describe: Callable[[], Json],
+        describe: Callable[[Language], Json],
         *,
         show_transcripts: bool,
     ) -> None:
@@ -64,8 +65,9 @@ class AdminRoutes:
         app.router.add_get("/admin/v1/sessions/{id}/events", self._events)
         app.router.add_post("/admin/v1/sessions/{id}/hang-up", self._hang_up)
 
-    async def _overview(self, _request: web.Request) -> web.Response:
-        return web.json_response(self._describe())
+    async def _overview(self, request: web.Request) -> web.Response:
+        language = language_of(request.query.get("language", "en"))
+        return web.json_response(self._describe(language))
 
     async def _list(self, request: web.Request) -> web.Response:
         now_s = self._clock()

@@ -19,7 +19,8 @@ class _Answer(BaseModel):
 
 
 class Fault(_Answer):
-    """What is wrong. ``param`` names the field; ``retryable``: the same may work later."""
+    """What is wrong. ``param`` names the field, or the right that a key lacks; ``retryable``: the
+    same may work later."""
 
     code: str
     message: str

@@ -250,7 +250,7 @@ class Gateway:
         AdminRoutes(
             trust,
             clock,
-            lambda: {**routes.describe_operation(), **overview.describe()},
+            lambda language: {**routes.describe_operation(language), **overview.describe()},
             show_transcripts=config.admin.show_transcripts,
         ).add_to(app)
         self._add_pages(app, routes, trust, metrics)

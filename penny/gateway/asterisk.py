@@ -3,6 +3,8 @@
     POST /asterisk/announce   by the dialplan, before a call's sound: ok, busy or refused
     POST /asterisk/refused    by the dialplan, of a call to a number that no line lists
     POST /asterisk/next       by the dialplan, after it: done, person, to-NAME or away
+    POST /asterisk/whisper    by the dialplan, of the person who has answered: say or join
+    POST /asterisk/over       by the dialplan, of a transfer: how it ended
     GET  /asterisk/media      chan_websocket, ?id= of an announced call
 
 The dialplan shows the token that lies beside the lines' passwords. Its answers are one word.
@@ -14,7 +16,7 @@ import asyncio
 import hmac
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from uuid import UUID
 
@@ -26,14 +28,15 @@ from config.schema import Config
 from config.telephony import NumberSection
 from penny.aio.handshake import Upgrade
 from penny.aio.tasks import TaskOwner
-from penny.edges.asterisk.announced import Announced, Announcements, Places
+from penny.edges.asterisk.announced import Announced, Announcements, Handed, Places
 from penny.edges.asterisk.audiosocket import AWAY_S, SILENT_S, AudioSocketWire
 from penny.edges.asterisk.media import MAX_MESSAGE_BYTES, SUBPROTOCOL, MediaWire
-from penny.edges.telephone.edge import HANDOFF, PhoneEdge
+from penny.edges.telephone.edge import PhoneEdge
 from penny.errors import ConfigError, PennyError, ProtocolError
 from penny.gateway.phones import PhoneCall, Phones, incoming_call
 from penny.gateway.placed_calls import PlacedCalls
-from penny.gateway.twilio_transfer import come_back
+from penny.gateway.transfers import MOST_WHISPERED, Transfers, come_back
+from penny.telephony.lines import Fxo
 from penny.telephony.store import TelephonyStore
 
 
@@ -43,29 +46,58 @@ HEARTBEAT_S = 2.0
 """A connection without a word for one and a half of these is gone."""
 SEND_LIMIT_S = 3.0
 AsteriskWire = AudioSocketWire | MediaWire
+OUTCOMES = {
+    "ANSWER": "answered",
+    "NOANSWER": "no-answer",
+    "BUSY": "busy",
+    "CANCEL": "canceled",
+    "CHANUNAVAIL": "failed",
+    "CONGESTION": "failed",
+}
+"""``DIALSTATUS`` of ``Dial`` -> how a transfer ended, in Twilio's words for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """A call that is carried."""
+
+    told: Announced
+    call: PhoneCall
+    wire: AsteriskWire
+    edge: PhoneEdge
+
+    @property
+    def has_left(self) -> bool:
+        """The other side hung up before Penny let the connection go."""
+        return self.wire.then == "away" and self.edge.end_reason == "client_ended"
 
 
 class AsteriskDoor:
     """Takes the calls of one Asterisk.
 
     Args:
+        transfers: counts how transfers end.
         clock: the loop's, seconds.
     """
 
     def __init__(
-        self, config: Config, phones: Phones, store: TelephonyStore, clock: Callable[[], float]
+        self,
+        config: Config,
+        phones: Phones,
+        store: TelephonyStore,
+        transfers: Transfers,
+        clock: Callable[[], float],
     ) -> None:
         self._config = config
         self._section = config.telephony.asterisk
         self._phones = phones
         self._store = store
+        self._transfers = transfers
         self._clock = clock
         self._announced = Announcements()
         section = self._section
         self._places = Places(frozenset(section.transfers), bool(section.fallback_dial))
-        self._live: dict[UUID, AsteriskWire] = {}
-        self._talked: set[str] = set()
-        """Placed calls that a transfer may bring back."""
+        self._live: dict[UUID, _Live] = {}
         self._tasks = TaskOwner("asterisk calls")
         self._server: asyncio.Server | None = None
         self.placed: PlacedCalls | None = None
@@ -83,6 +115,8 @@ class AsteriskDoor:
         app.router.add_post("/asterisk/announce", self._announce)
         app.router.add_post("/asterisk/refused", self._note)
         app.router.add_post("/asterisk/next", self._next)
+        app.router.add_post("/asterisk/whisper", self._whisper)
+        app.router.add_post("/asterisk/over", self._over)
         app.router.add_get("/asterisk/media", self._media)
 
     async def start(self) -> None:
@@ -113,9 +147,9 @@ class AsteriskDoor:
 
     def asterisk_is(self, is_there: bool) -> None:
         """Whether Asterisk answers elsewhere: a call of one that does not is not merely silent."""
-        for wire in self._live.values():
-            if isinstance(wire, AudioSocketWire):
-                wire.dead_after_s = SILENT_S if is_there else AWAY_S
+        for live in self._live.values():
+            if isinstance(live.wire, AudioSocketWire):
+                live.wire.dead_after_s = SILENT_S if is_there else AWAY_S
 
     # -- the dialplan's questions -------------------------------------------------------------
 
@@ -124,8 +158,9 @@ class AsteriskDoor:
         if told is None:
             return _say("refused", 403)
         call_id, form = told
+        handed = self._handed(form.get("of", ""))
         if form.get("dial"):
-            return await self._announce_placed(call_id, form["dial"])
+            return await self._announce_placed(call_id, form, handed)
         try:
             lines = await asyncio.to_thread(self._store.read)
         except PennyError as error:
@@ -136,7 +171,10 @@ class AsteriskDoor:
         if line is None or did not in line.numbers:
             log.warning("asterisk_call_refused", reason="no such number", line=line_id[:24])
             return _say("refused")
-        call = Announced(call_id, line.id, line.tenant, did, form.get("caller", "")[:32])
+        caller = form.get("caller", "")[:32]
+        ids, again = (call_id, line.id, line.tenant, did, caller), form.get("again") == "yes"
+        analogue = line.home if isinstance(line, Fxo) else None
+        call = Announced(*ids, analogue=analogue, handed=handed, is_again=again)
         try:
             self._phones.check(self._describe(call))
         except PennyError as error:
@@ -145,13 +183,18 @@ class AsteriskDoor:
             return _say("busy")
         return _say("ok" if self._announced.announce(call, self._clock()) else "busy")
 
-    async def _announce_placed(self, call_id: UUID, dial_id: str) -> web.Response:
+    async def _announce_placed(
+        self, call_id: UUID, form: dict[str, str], handed: Handed | None
+    ) -> web.Response:
         """A call that was placed has been answered, or comes back from a transfer."""
+        dial_id = form["dial"]
         call = await self.placed.find(dial_id) if self.placed is not None else None
         if call is None:
             log.warning("asterisk_call_refused", reason="no such call was placed")
             return _say("refused")
-        told = Announced(call_id, "", call.tenant, call.caller, call.callee, dial_id)
+        again = form.get("again") == "yes"
+        ids = call_id, "", call.tenant, call.caller, call.callee, dial_id
+        told = Announced(*ids, handed=handed, is_again=again)
         return _say("ok" if self._announced.announce(told, self._clock()) else "busy")
 
     async def _note(self, request: web.Request) -> web.Response:
@@ -175,10 +218,49 @@ class AsteriskDoor:
         told = await self._read(request)
         if told is None:
             return _say("refused", 403)
-        wire = self._live.get(told[0])
+        live = self._live.get(told[0])
         return _say(
-            wire.then if wire is not None else self._announced.after(told[0], self._clock())
+            live.wire.then if live is not None else self._announced.after(told[0], self._clock())
         )
+
+    async def _whisper(self, request: web.Request) -> web.Response:
+        """Let the person who has answered hear what it is about, where there is anything."""
+        told = await self._read(request)
+        if told is None:
+            return _say("refused", 403)
+        leg_id, form = told
+        of, handed = form.get("of", ""), self._handed(form.get("of", ""))
+        if handed is None:
+            return _say("join")
+        now_s = self._clock()
+        self._announced.join(UUID(of), now_s)
+        if not handed.summary:
+            return _say("join")
+        leg = Announced(leg_id, "", handed.tenant, "", "", handed=handed, person_of=UUID(of))
+        return _say("say" if self._announced.announce(leg, now_s) else "join")
+
+    async def _over(self, request: web.Request) -> web.Response:
+        told = await self._read(request)
+        if told is None:
+            return _say("refused", 403)
+        is_declined, talked_s = self._announced.part(told[0], self._clock())
+        is_declined |= any(
+            live.told.person_of == told[0] and live.has_left for live in self._live.values()
+        )
+        outcome = OUTCOMES.get(told[1].get("status", ""), "unknown")
+        self._transfers.end("declined" if is_declined else outcome, talked_s)
+        return _say("back" if is_declined or outcome != "answered" else "done")
+
+    def _handed(self, call_id: str) -> Handed | None:
+        """What is told of a call that was put through, '' for none."""
+        try:
+            found = UUID(call_id)
+        except ValueError:
+            return None
+        live = self._live.get(found)
+        if live is not None:
+            return _handed(live.wire, live.call)
+        return self._announced.handed(found, self._clock())
 
     async def _read(self, request: web.Request) -> tuple[UUID, dict[str, str]] | None:
         """The form of a request that shows the token; None for any other."""
@@ -234,35 +316,52 @@ class AsteriskDoor:
             await self._carry(call, wire, edge)
         return upgrade.response
 
-    async def _carry(self, call: Announced, wire: AsteriskWire, edge: PhoneEdge) -> None:
-        self._live[call.id] = wire
-        try:
-            if call.dial:
-                await self._carry_placed(call, edge)
-            else:
-                await self._phones.carry(self._describe(call), edge)
-        except PennyError:
-            pass  # told and counted there; the dialplan goes on
-        finally:
-            del self._live[call.id]
-            self._announced.end(call.id, wire.then, self._clock())
-
-    async def _carry_placed(self, told: Announced, edge: PhoneEdge) -> None:
-        assert self.placed is not None
-        call = await self.placed.find(told.dial)
+    async def _carry(self, told: Announced, wire: AsteriskWire, edge: PhoneEdge) -> None:
+        wire.is_again = told.is_again
+        call = await self._call_of(told)
         if call is None:
             await edge.aclose("error", {})
             return
-        if told.dial in self._talked:  # no one took the transfer
-            call = come_back(call, "no-answer", call.session_id, call.language)
-        self._talked.add(told.dial)
+        is_declined = False
+        self._live[told.id] = live = _Live(told, call, wire, edge)
+        try:
+            if told.dial:
+                await self._carry_placed(call, edge)
+            else:
+                await self._phones.carry(call, edge)
+            is_declined = live.has_left
+        except PennyError:
+            pass  # told and counted there; the dialplan goes on
+        finally:
+            del self._live[told.id]
+            now_s = self._clock()
+            self._announced.end(told.id, wire.then, now_s)
+            self._announced.hand(told.id, _handed(wire, call), now_s)
+            if told.person_of is not None:
+                self._announced.whispered(told.person_of, now_s, declined=is_declined)
+
+    async def _call_of(self, told: Announced) -> PhoneCall | None:
+        """What an announced call is; None for a placed one that is over."""
+        handed = told.handed
+        if told.person_of is not None:
+            assert handed is not None
+            return _leg_to_person(handed)
+        if told.dial:
+            assert self.placed is not None
+            call = await self.placed.find(told.dial)
+        else:
+            call = self._describe(told)
+        if call is None or handed is None:
+            return call
+        return come_back(call, "no-answer", handed.session_id, handed.language)
+
+    async def _carry_placed(self, call: PhoneCall, edge: PhoneEdge) -> None:
+        assert self.placed is not None
         reason = "error"
         try:
             begin = partial(self.placed.began, call.session_id)
             reason = await self._phones.carry(call, edge, begin)
         finally:
-            if reason != HANDOFF:
-                self._talked.discard(told.dial)
             await self.placed.ended(call.session_id, reason)
 
     def _describe(self, call: Announced) -> PhoneCall:
@@ -272,7 +371,26 @@ class AsteriskDoor:
         number = number.model_copy(
             update={"tenant": call.tenant, "mode": number.mode or self._section.mode}
         )
-        return replace(incoming_call(number, call.caller, call.did), context={"line": call.line})
+        described = incoming_call(number, call.caller, call.did)
+        return replace(described, context={"line": call.line}, analogue=call.analogue)
+
+
+def _handed(wire: AsteriskWire, call: PhoneCall) -> Handed:
+    return Handed(call.session_id, call.tenant, call.mode, call.language, wire.summary)
+
+
+def _leg_to_person(handed: Handed) -> PhoneCall:
+    """The leg on which a person hears of the call that they have taken: no figure counts it."""
+    return PhoneCall(
+        tenant=handed.tenant,
+        caller="",
+        callee="",
+        direction="outbound",
+        mode=handed.mode,
+        language=handed.language,
+        whisper=handed.summary[:MOST_WHISPERED],
+        context={"parent_call": handed.session_id, "test": True},
+    )
 
 
 def _say(word: str, status: int = 200) -> web.Response:

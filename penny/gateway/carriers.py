@@ -15,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from config.credentials import read_secret
 from config.schema import Config
+from penny.edges.telephone.hold import read_music
 from penny.errors import ConfigError, PennyError
 from penny.gateway.asterisk import AsteriskDoor
 from penny.gateway.asterisk_placed import AsteriskPlacer
@@ -30,6 +31,7 @@ from penny.gateway.offered_calls import OfferedCalls
 from penny.gateway.opening import Notice
 from penny.gateway.phones import PhoneCall, Phones
 from penny.gateway.reconciler import Reconciler
+from penny.gateway.transfers import Transfers
 from penny.gateway.trunks import TrunkRounds
 from penny.gateway.twilio import TwilioDoor
 from penny.session.broker import Broker
@@ -48,7 +50,7 @@ class Carriers:
         notice: what a tenant's callers are told first.
 
     Raises:
-        ConfigError: a carrier's secret is not set.
+        ConfigError: a carrier's secret is not set, or the music cannot be read.
     """
 
     def __init__(
@@ -73,8 +75,11 @@ class Carriers:
         metrics.figures.append(self.reconciler.collect)
         self.phones.never_call = self.dialer.never_call
         self.phones.answered_by = self.dialer.answered_by
-        LivePhoneRoutes(self.phones, broker.end_session).add_to(app)
+        music = _music(config)
+        LivePhoneRoutes(self.phones, broker, music, clock).add_to(app)
         metrics.figures.append(self.collect)
+        transfers = Transfers()
+        metrics.figures.append(transfers.collect)
         self._config = config
         section = config.telephony.twilio
         if section.enabled:
@@ -82,7 +87,7 @@ class Carriers:
             token = _secret(section.auth_token_env, key, "the account's auth token")
             offers = OfferedCalls(self.dialer.owed, keep, most_s)
             self.twilio = TwilioDoor(
-                self.phones, config, token, self.dialer.book, offers, time.time
+                self.phones, config, token, self.dialer.book, offers, transfers, time.time
             )
             self.reconciler.carrier = self.twilio.api
             metrics.figures.append(self.twilio.collect)
@@ -95,7 +100,7 @@ class Carriers:
             folder = config.resolve(config.telephony.folder)
             store = TelephonyStore(folder, config.telephony, os.environ)
             self.phones.country_of = partial(country_of_call, store)
-            self.asterisk = AsteriskDoor(config, self.phones, store, clock)
+            self.asterisk = AsteriskDoor(config, self.phones, store, transfers, clock)
             probe = Probe(time.monotonic, allow_loopback=config.telephony.probe_loopback)
             self._trunks = TrunkRounds(store, probe, time.monotonic)
             metrics.figures.append(self._trunks.collect)
@@ -169,6 +174,11 @@ class Carriers:
         """The calls under way, for the operator."""
         live = len(self.phones.edges)
         yield GaugeMetricFamily("penny_phone_calls", "Telephone calls under way", value=live)
+        told = "Calls of whose caller no sound ever came"
+        silent = CounterMetricFamily("penny_phone_calls_silent", told, labels=["line"])
+        for line, count in self.phones.silent.items():
+            silent.add_metric([line], count)
+        yield silent
         told = "Calls that were asked for and that no rule allowed"
         refused = CounterMetricFamily("penny_dials_refused", told, labels=["reason"])
         for reason, count in self.dialer.refused.items():
@@ -186,6 +196,16 @@ async def country_of_call(store: TelephonyStore, call: PhoneCall) -> str:
     except PennyError:  # the call goes on without
         return ""
     return next((line.home for line in lines.receiving() if line.id == line_id), "")
+
+
+def _music(config: Config) -> bytes:
+    """Raises ConfigError."""
+    path = config.telephony.hold_music
+    try:
+        return read_music(config.resolve(path) if path is not None else None)
+    except (OSError, ValueError, PennyError) as error:
+        key = "telephony.hold_music"
+        raise ConfigError(f"{key}: {error}; name a WAV file", key=key) from error
 
 
 def _secret(variable: str, key: str, what: str) -> str:

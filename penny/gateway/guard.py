@@ -74,6 +74,7 @@ ROUTES: dict[str, str] = {
     "GET /v1/calls": "calls:read",
     "POST /v1/calls": "calls:place",
     "POST /v1/calls/{id}/keys": "calls:place",
+    "POST /v1/calls/{id}/wait": "calls:place",
     "POST /v1/calls/{id}/transfer": "calls:place",
     "GET /v1/dials/{id}": "calls:read",
     "GET /v1/caller-ids": "calls:read",
@@ -114,6 +115,8 @@ ROUTES: dict[str, str] = {
     "POST /api/config/telephony/test": "telephony:write",
     "POST /asterisk/announce": OWN,  # the token of the lines' folder
     "POST /asterisk/next": OWN,
+    "POST /asterisk/whisper": OWN,
+    "POST /asterisk/over": OWN,
     "POST /asterisk/refused": OWN,
     "GET /asterisk/media": OWN,  # an announced call
     "GET /worker": OWN,  # a lease's token

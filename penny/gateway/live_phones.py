@@ -1,6 +1,7 @@
-"""What an application does with a live telephone call: keys to the other side, and a person.
+"""What an application does with a live telephone call: keys to the other side, hold, a person.
 
     POST /v1/calls/{id}/keys       {"digits": "1w234#"}: as tones, or as the carrier has keys
+    POST /v1/calls/{id}/wait       {"on": true}: on hold, by music; false: they are back
     POST /v1/calls/{id}/transfer   {"to": "soporte"}: put through after the last word
 
 ``to`` is a name that the call's carrier knows, never a number: of
@@ -9,6 +10,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from aiohttp import web
@@ -18,7 +20,8 @@ from penny.errors import ProtocolError
 from penny.gateway.guard import WHO
 from penny.gateway.json_routes import read_body, told
 from penny.gateway.phones import Phones
-from penny.telephony.wishes import KeysOut, Transfer
+from penny.session.broker import Broker
+from penny.telephony.wishes import KeysOut, Transfer, WaitWish
 from penny.trust.rights import allows
 
 
@@ -26,20 +29,34 @@ class LivePhoneRoutes:
     """Routes of live telephone calls of this process; another tenant's call is none: 404.
 
     Args:
-        end_session: (session, reason): ends a live session.
+        music: what who is on hold hears, PCM16 at 8 000 Hz.
+        clock: the loop's, seconds.
     """
 
-    def __init__(self, phones: Phones, end_session: Callable[[str, str], bool]) -> None:
+    def __init__(
+        self, phones: Phones, broker: Broker, music: bytes, clock: Callable[[], float]
+    ) -> None:
         self._phones = phones
-        self._end_session = end_session
+        self._broker = broker
+        self._music = music
+        self._clock = clock
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_post("/v1/calls/{id}/keys", told(self._keys))
+        app.router.add_post("/v1/calls/{id}/wait", told(self._hold))
         app.router.add_post("/v1/calls/{id}/transfer", told(self._transfer))
 
     async def _keys(self, request: web.Request) -> web.Response:
         edge = self._find(request)
         edge.send_keys((await read_body(request, KeysOut)).digits)
+        return web.Response(status=204)
+
+    async def _hold(self, request: web.Request) -> web.Response:
+        edge, wish = self._find(request), await read_body(request, WaitWish)
+        edge.hold(self._music if wish.on else None)
+        session = self._broker.sessions.get(request.match_info["id"])
+        if session is not None:
+            session.state.last_activity_s = math.inf if wish.on else self._clock()
         return web.Response(status=204)
 
     async def _transfer(self, request: web.Request) -> web.Response:
@@ -53,7 +70,7 @@ class LivePhoneRoutes:
                 field="to",
             )
         edge.hand_over_to(name)
-        self._end_session(call_id, HANDOFF)
+        self._broker.end_session(call_id, HANDOFF)
         return web.Response(status=202)
 
     def _find(self, request: web.Request) -> PhoneEdge:

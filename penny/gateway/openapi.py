@@ -55,7 +55,7 @@ from penny.gateway.caller_ids import CallerIdStates
 from penny.gateway.experiments import Stop
 from penny.gateway.guard import OPEN, OWN, ROUTES
 from penny.telephony.reception import Numbering, TelephonyReception
-from penny.telephony.wishes import DialState, DialWish, KeysOut, OptOut, Transfer
+from penny.telephony.wishes import DialState, DialWish, KeysOut, OptOut, Transfer, WaitWish
 from penny.webhooks.query import DeliveryQuery, Replay
 from penny.webhooks.sample import Test
 
@@ -157,6 +157,9 @@ TOLD: dict[str, Told] = {
         status=202,
     ),
     "POST /v1/calls/{id}/keys": Told("Send keys in a live call", takes=KeysOut, status=204),
+    "POST /v1/calls/{id}/wait": Told(
+        "Keep the caller of a live call waiting", takes=WaitWish, status=204
+    ),
     "POST /v1/calls/{id}/transfer": Told(
         "Put a live call through to a name", takes=Transfer, status=202
     ),
@@ -241,6 +244,10 @@ TOLD: dict[str, Told] = {
         "A number that no line lists, told by Asterisk's dialplan", answers="text/plain"
     ),
     "POST /asterisk/next": Told("What the dialplan does after a call", answers="text/plain"),
+    "POST /asterisk/whisper": Told(
+        "Whether a person who has answered hears what it is about", answers="text/plain"
+    ),
+    "POST /asterisk/over": Told("How a transfer ended", answers="text/plain"),
     "POST /twilio/voice": Told("An incoming call, told by Twilio", answers="text/xml"),
     "POST /twilio/status": Told("What became of a call, told by Twilio", status=204),
     "POST /twilio/amd": Told("Who answered a call, told by Twilio", status=204),

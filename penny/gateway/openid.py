@@ -202,11 +202,11 @@ class OpenIdRoutes:
 
     async def _begin(self, request: web.Request) -> web.Response:
         attempt = Attempt.begin()
+        to = request.query.get("to", "")
         try:
             url = await self._provider.authorization_url(attempt)
         except ProviderAway as error:
-            return refusal(error, 503)
-        to = request.query.get("to", "")
+            return self._refuse(request, error, 503, to)
         response = web.Response(status=303, headers={"Location": url, "Cache-Control": "no-store"})
         # Lax: it must come along when the provider's page leads back.
         response.set_cookie(
@@ -234,9 +234,9 @@ class OpenIdRoutes:
         except Unauthorized as error:
             self._gate.count_refusal("openid")
             log.info("sign_in_refused", field=error.field, reason=error.message)
-            response = refusal(error, 403)
+            response = self._refuse(request, error, 403, to)
         except PennyError as error:
-            response = refusal(error, 503)
+            response = self._refuse(request, error, 503, to)
         else:
             log.info("signed_in", tenant=who.tenant, key_id=who.key_id, group=name)
             page = to if to in self._pages else "/"
@@ -245,6 +245,16 @@ class OpenIdRoutes:
             set_cookie(request, response, cookie, self._section.life_s)
         response.del_cookie(COOKIE, path=START, httponly=True, samesite="Lax")
         return response
+
+    def _refuse(
+        self, request: web.Request, error: PennyError, status: int, to: str
+    ) -> web.Response:
+        """A person is led back to the page, which tells it in its words; a program is answered."""
+        if "text/html" not in request.headers.get("Accept", ""):
+            return refusal(error, status)
+        page = to if to in self._pages - {"/"} else "/admin"
+        headers = {"Location": f"{page}?refused={error.code}", "Cache-Control": "no-store"}
+        return web.Response(status=303, headers=headers)
 
 
 def _read_object(body: bytes) -> Json:

@@ -13,17 +13,18 @@ import structlog
 from config.schema import Config
 from config.telephony import NumberSection
 from penny.aio.tasks import TaskOwner
-from penny.edges.telephone.edge import PhoneEdge
+from penny.edges.telephone.edge import HANDOFF, NO_SOUND, PhoneEdge
 from penny.edges.telephone.ticker import Ticker
 from penny.edges.telephone.wire import Wire
 from penny.errors import PennyError, SessionRefused
 from penny.gateway.answer_watch import AnswerPlan, AnswerWatch, listening
+from penny.gateway.busy_line import BusyLine
 from penny.gateway.gate import Gate
 from penny.gateway.opening import Notice, Opener, say_exactly
 from penny.gateway.phone_wishes import PhoneWishes
 from penny.ids import new_id
 from penny.session.broker import Broker
-from penny.session.mode import SessionSpec
+from penny.session.mode import SessionSpec, Speaker
 from penny.session.observers import Observer
 from penny.telephony.e164 import country_of, of_line
 from penny.telephony.opening import Opening, open_call, open_to_screener
@@ -59,6 +60,10 @@ class PhoneCall:
     reason: str = ""
     attempt: int = 1
     is_last_attempt: bool = True
+    analogue: str | None = None
+    """The country of a line that sounds busy where others signal a hang-up; None for any other."""
+    whisper: str = ""
+    """All that is said, to the one who is called; then they are joined to somebody."""
     caller_e164: str = ""
     callee_e164: str = ""
     """The same numbers in E.164, by the line's country; '' where one is none."""
@@ -138,6 +143,9 @@ class Phones:
         self.answered_by: Callable[[str, str], Coroutine[Any, Any, None]] | None = None
         """Writes down who answered a session's call."""
         broker.add_observer(lambda session, _turns: self._watch_answerer(session.id))
+        broker.add_observer(lambda session, _turns: self._hear_busy(session.id))
+        self.silent: dict[str, int] = {}
+        """Calls of whose caller no sound ever came, by line; '' for one of no page's."""
         self.keep: Callable[[Json, str], None] | None = None
         """Keeps a call that had no session: header, reason."""
 
@@ -146,7 +154,7 @@ class Phones:
 
     def _hear_wishes(self, session_id: str) -> Observer | None:
         call = self.calls.get(session_id)
-        if call is None or self.never_call is None:
+        if call is None or call.whisper or self.never_call is None:
             return None
         theirs = call.caller if call.direction == "inbound" else call.callee
         return PhoneWishes(
@@ -157,6 +165,12 @@ class Phones:
             self._config.telephony.dialing_of(call.tenant).opt_out_key,
             self._persons[session_id],
         )
+
+    def _hear_busy(self, session_id: str) -> Observer | None:
+        call = self.calls.get(session_id)
+        if call is None or call.analogue is None:
+            return None
+        return BusyLine(call.analogue, partial(self._broker.end_session, session_id))
 
     def _watch_answerer(self, session_id: str) -> Observer | None:
         plan = self._plans.get(session_id)
@@ -233,7 +247,11 @@ class Phones:
         call = with_e164(call, country)
         self._told[call.session_id] = ""
         try:
-            return await self._carry(call, edge, begin)
+            reason = await self._carry(call, edge, begin)
+            if reason == NO_SOUND:
+                line = str(call.context.get("line", ""))
+                self.silent[line] = self.silent.get(line, 0) + 1
+            return reason
         except BaseException as error:  # whatever it is, no line is left open in silence
             if isinstance(error, PennyError):
                 log.warning("phone_call_refused", code=error.code, direction=call.direction)
@@ -262,7 +280,9 @@ class Phones:
                 greeting = self._config.session.greeting if call.greeting is None else call.greeting
                 told = self._notice(spec.tenant, spec.language, call.own_number)
                 opening = self._open(call, spec.language, told, greeting)
-                if call.on_machine == "talk":
+                if call.whisper:
+                    self._whisper(call, edge, speaker)
+                elif call.on_machine == "talk":
                     speaker.send(say_exactly(opening.line))
                     again = say_exactly(opening.identity)["response"]
                     edge.open_with(opening.is_in, opening.line, again)
@@ -285,6 +305,15 @@ class Phones:
                     del self._persons[spec.session_id]
                     self._plans.pop(spec.session_id, None)
                     self._answerers.pop(spec.session_id, None)
+
+    def _whisper(self, call: PhoneCall, edge: PhoneEdge, speaker: Speaker) -> None:
+        """Say it, hear nothing, and end once it was heard."""
+        said = say_exactly(call.whisper)
+        speaker.send(listening(answers=False))
+        speaker.send(said)
+        edge.only_listens = True
+        end = partial(self._broker.end_session, call.session_id, HANDOFF)
+        edge.open_with(lambda _heard: True, call.whisper, said["response"], end)
 
     def _open(self, call: PhoneCall, language: str, notice: str, greeting: str) -> Opening:
         return open_call(

@@ -113,7 +113,7 @@ class Routes:
             "modes": {name: state.reason or "ready" for name, state in modes.items()},
         }
 
-    def describe_operation(self) -> Json:
+    def describe_operation(self, language: Language) -> Json:
         """Readiness, and each mode with its sessions, for the operator."""
         live = [session.mode for session in self._broker.sessions.values()]
         started = self._broker.counts.started
@@ -124,7 +124,7 @@ class Routes:
                 "started": started.get(mode["name"], 0),
                 "workers": self._workers(mode["name"]),
             }
-            for mode in self.describe_modes()["modes"]
+            for mode in self.describe_modes(language)["modes"]
         ]
         return {"modes": modes, "readiness": self.describe_readiness()}
 

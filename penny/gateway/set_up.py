@@ -11,6 +11,7 @@ from aiohttp import web
 from config.schema import Config
 from penny.errors import PennyError
 from penny.gateway.guard import WHO
+from penny.localized import Language, language_of
 
 
 Json = dict[str, Any]
@@ -29,7 +30,7 @@ class SetUpRoutes:
     def __init__(
         self,
         config: Config,
-        describe: Callable[[], Json],
+        describe: Callable[[Language], Json],
         engines: Callable[[], str],
         faults: Mapping[str, Callable[[], str]],
         phones: Callable[[str], Json],
@@ -44,8 +45,9 @@ class SetUpRoutes:
         app.router.add_get("/v1/set-up", self._tell)
 
     async def _tell(self, request: web.Request) -> web.Response:
+        language = language_of(request.query.get("language", "en"))
         phones = await asyncio.to_thread(self._phones_part, request[WHO].tenant)
-        return web.json_response({"parts": [*self._parts(), phones]})
+        return web.json_response({"parts": [*self._parts(language), phones]})
 
     def _phones_part(self, tenant: str) -> Json:
         try:
@@ -60,10 +62,10 @@ class SetUpRoutes:
             "phones", facts, [*faults, *told["warnings"]], away=not method, page="/telephony"
         )
 
-    def _parts(self) -> Iterator[Json]:
+    def _parts(self, language: Language) -> Iterator[Json]:
         """``name``, ``state`` (``ready``, ``part``: works in part, ``away``), ``facts`` as they
         are in the configuration, ``faults`` with the remedy, and the ``page`` that changes it."""
-        config, told = self._config, self._describe()
+        config, told = self._config, self._describe(language)
         for mode in told["modes"]:
             faults = [" · ".join(filter(None, (mode["reason"], mode["remedy"])))]
             facts = [mode["label"], "default" if mode["default"] else ""]

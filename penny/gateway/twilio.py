@@ -46,7 +46,8 @@ from penny.gateway.guard import refusal
 from penny.gateway.offered_calls import OfferedCalls
 from penny.gateway.phones import PhoneCall, Phones, incoming_call
 from penny.gateway.placed_calls import PlacedCalls, SeenBefore
-from penny.gateway.twilio_transfer import TwilioTransfers, come_back
+from penny.gateway.transfers import Transfers, come_back
+from penny.gateway.twilio_transfer import TwilioTransfers
 from penny.telephony.dial_book import Dial
 
 
@@ -71,6 +72,7 @@ class TwilioDoor:
     Args:
         seen: what came before, whichever process of this gateway took it.
         offers: is told of incoming calls, whose ends it sees to.
+        transfers: counts how transfers end.
         wall_clock: Unix time in seconds.
     """
 
@@ -81,6 +83,7 @@ class TwilioDoor:
         auth_token: str,
         seen: SeenBefore,
         offers: OfferedCalls,
+        transfers: Transfers,
         wall_clock: Callable[[], float],
     ) -> None:
         section = config.telephony.twilio
@@ -94,7 +97,7 @@ class TwilioDoor:
         self._seen = seen
         self._offers = offers
         self.placed: PlacedCalls | None = None
-        self.transfers = TwilioTransfers(self, self._take_back)
+        self.transfers = TwilioTransfers(self, self._take_back, transfers)
         self.refused: dict[str, int] = {}
         """Requests refused, by reason."""
 
@@ -115,7 +118,6 @@ class TwilioDoor:
         for reason, count in self.refused.items():
             family.add_metric([reason], count)
         yield family
-        yield from self.transfers.collect()
 
     # -- webhooks -----------------------------------------------------------------------------
 

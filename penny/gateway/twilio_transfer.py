@@ -9,37 +9,23 @@ as they talk: nothing of Penny's is between them.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 from urllib.parse import urlencode
 from xml.etree.ElementTree import Element
 
-import structlog
 from aiohttp import web
-from prometheus_client.core import CounterMetricFamily, Metric
 
 from penny.edges.twilio import twiml
 from penny.edges.twilio.signature import Signatures
 from penny.edges.twilio.tokens import StreamTokens
 from penny.gateway.phones import PhoneCall
-from penny.ids import new_id
-from penny.localized import Localized, in_language
+from penny.gateway.transfers import MOST_WHISPERED, TOOK, Transfers, come_back
 
-
-log = structlog.get_logger()
 
 WHISPER = "/twilio/whisper"
 BACK = "/twilio/back"
-MOST_WHISPERED = 300
-"""Characters of a summary."""
-SHORT_S = 120
-"""A transferred call that ends sooner is counted as cut: its person hardly talked."""
-TOOK = frozenset({"completed", "answered"})
-RETURNED = Localized(
-    "Nobody can take your call right now. How else can I help you?",
-    es="Ahora mismo no puede atenderle nadie. ¿En qué más puedo ayudarle?",
-)
+COMPLETED = frozenset({"completed", "answered"})
 
 
 class Door(Protocol):
@@ -76,25 +62,19 @@ class TwilioTransfers:
 
     Args:
         returned: has a call that came back answered once more: who it is of, its SID.
+        ends: counts them.
     """
 
-    def __init__(self, door: Door, returned: Callable[[PhoneCall, str], Element]) -> None:
+    def __init__(
+        self, door: Door, returned: Callable[[PhoneCall, str], Element], ends: Transfers
+    ) -> None:
         self._door = door
         self._returned = returned
-        self.over: dict[str, int] = {}
-        """Transfers that are over: answered, short, or what Twilio told instead."""
+        self._ends = ends
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_post(WHISPER, self._whisper)
         app.router.add_post(BACK, self._back)
-
-    def collect(self) -> Iterator[Metric]:
-        """How transfers end, for the operator."""
-        told = "Transfers of telephone calls by how they ended; short: cut within two minutes"
-        family = CounterMetricFamily("penny_phone_transfers", told, labels=["outcome"])
-        for outcome, count in self.over.items():
-            family.add_metric([outcome], count)
-        yield family
 
     def write(self, call: PhoneCall, call_sid: str, number: str, summary: str) -> Element:
         """The document that puts a call through.
@@ -135,12 +115,9 @@ class TwilioTransfers:
 
     async def _go_on(self, request: web.Request, form: Any) -> web.Response:
         status = str(form.get("DialCallStatus", ""))
-        outcome = "answered" if status in TOOK else status or "unknown"
-        if outcome == "answered" and int(str(form.get("DialCallDuration") or 0)) < SHORT_S:
-            outcome = "short"
-            log.warning("transferred_call_cut", after_s=form.get("DialCallDuration"))
-        self.over[outcome] = self.over.get(outcome, 0) + 1
-        if outcome in ("answered", "short") or request.query.get("again"):
+        outcome = "answered" if status in COMPLETED else status or "unknown"
+        outcome = self._ends.end(outcome, float(str(form.get("DialCallDuration") or 0)))
+        if outcome in TOOK or request.query.get("again"):
             return self._door.answer(twiml.hang_up())
         call = await self._door.call_of(form)
         if call is None:
@@ -148,16 +125,3 @@ class TwilioTransfers:
         leg, language = request.query.get("leg", ""), self._door.language_of(call)
         again = come_back(call, outcome, leg, language)
         return self._door.answer(self._returned(again, str(form["CallSid"])))
-
-
-def come_back(call: PhoneCall, outcome: str, leg: str, language: str) -> PhoneCall:
-    """The call once more, as a leg of its own.
-
-    Args:
-        outcome: of the transfer.
-        leg: the session before it.
-    """
-    context = {**call.context, "returned": outcome, "parent_call": leg}
-    greeting = in_language(RETURNED, language)
-    again = replace(call, greeting=greeting, context=context, session_id=new_id("sess"))
-    return replace(again, on_machine="talk")  # a person is there

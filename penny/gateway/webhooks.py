@@ -105,7 +105,7 @@ class Webhooks:
             return f"webhooks wait: {self.deliverer.fault}"
         backlog = self.deliverer.backlog
         disabled = sorted(name for name, each in backlog.items() if each.disabled_ms is not None)
-        return f"webhooks: {', '.join(disabled)} is disabled: /webhooks" if disabled else ""
+        return f"webhooks are disabled: {', '.join(disabled)}" if disabled else ""
 
 
 class WebhookRoutes:

@@ -46,6 +46,7 @@ class SessionState:
 
     started_s: float
     last_activity_s: float
+    """Infinite while a caller is kept waiting: that is no silence of theirs."""
     reason: str = ""
     """Why it is closing; empty while it lives."""
     dropped_in: int = 0
@@ -158,7 +159,7 @@ class Session:
         try:
             now_s = self._clock()
             if event["type"] in _ACTIVITY:
-                self.state.last_activity_s = now_s
+                self.state.last_activity_s = max(now_s, self.state.last_activity_s)
             self._observers.speaker_event(event, now_s)
             self._edge.deliver(event)
         except Exception as error:

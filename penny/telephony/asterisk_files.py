@@ -180,11 +180,12 @@ def _numbered(steps: list[str]) -> Iterator[str]:
 
 def _dialplan(lines: list[Fxo | Trunk], section: AsteriskSection, secrets: Path) -> list[Section]:
     return [
-        *(Section(f"penny-{line.id}", _numbers(line, section, secrets)) for line in lines),
+        *(Section(f"penny-{line.id}", _numbers(line, lines, section, secrets)) for line in lines),
         Section("penny-busy", _extension("s", "Hangup(17)")),
         Section("penny-talk", _talk(section, secrets)),
-        Section("penny-away", _away(section)),
-        Section("penny-to", _places(section)),
+        Section("penny-away", _away(section, secrets)),
+        Section("penny-to", _places(section, secrets)),
+        Section("penny-whisper", _whisper(section, secrets)),
     ]
 
 
@@ -197,15 +198,21 @@ def _curl(section: AsteriskSection, question: str, body: str) -> str:
     return f"${{CURL({section.gateway_url.rstrip('/')}/asterisk/{question},{body})}}"
 
 
-def _numbers(line: Fxo | Trunk, section: AsteriskSection, secrets: Path) -> Options:
+def _numbers(
+    line: Fxo | Trunk, lines: list[Fxo | Trunk], section: AsteriskSection, secrets: Path
+) -> Options:
+    """Its own numbers; of a trunk those of every trunk: where two lead to one address, Asterisk may
+    take a call of one for the other's."""
+    beside = lines if isinstance(line, Trunk) else [line]
     capped = []
     if isinstance(line, Fxo):
         count = f"$[${{GROUP_COUNT({line.id}@penny)}} > {line.ports}]"
         capped = [f"Set(GROUP(penny)={line.id})", f"GotoIf({count}?penny-busy,s,1)"]
     options: Options = []
-    for number in line.numbers:
-        known = [f"Set(PENNY_DID={number})", f"Set(PENNY_LINE={line.id})"]
-        options += _extension(number, *capped, *known, "Goto(penny-talk,s,1)")
+    for one in beside:
+        for number in one.numbers if type(one) is type(line) else ():
+            known = [f"Set(PENNY_DID={number})", f"Set(PENNY_LINE={one.id})"]
+            options += _extension(number, *capped, *known, "Goto(penny-talk,s,1)")
     told = f"{_token(secrets)}&id=${{UUID()}}&line={line.id}&did="
     for other, number in (("_X.", UNLISTED), ("_+X.", UNLISTED), ("s", "s")):
         asked = _curl(section, "refused", f"{told}{number}")
@@ -219,11 +226,8 @@ def _talk(section: AsteriskSection, secrets: Path) -> Options:
     caller = "${URIENCODE(${FILTER(0-9+,${CALLERID(num)})})}"
     call = f"{told}&line=${{PENNY_LINE}}&did=${{URIENCODE(${{PENNY_DID}})}}&caller={caller}"
     call += "&dial=${PENNY_DIAL}"  # a call that Penny placed
-    if section.wire == "audiosocket":
-        # By itself the application ends the call where it fails: no word, no person after it.
-        wire = f"TryExec(AudioSocket(${{PENNY_UUID}},{section.host}:{section.port}))"
-    else:
-        wire = "Dial(WebSocket/penny/c(slin)f(json)v(id=${PENNY_UUID}),,g)"
+    call += "&of=${PENNY_OF}"  # the call before it, where no one took its transfer
+    call += "&again=${PENNY_AGAIN}"  # nothing was heard of the caller the first time
     return _extension(
         "s",
         "Set(PENNY_UUID=${UUID()})",
@@ -233,46 +237,91 @@ def _talk(section: AsteriskSection, secrets: Path) -> Options:
         "Goto(penny-away,s,1)",
         "talk: Answer()",
         f"Set(TIMEOUT(absolute)={section.max_call_s})",
-        wire,
+        _wire(section),
         "Set(TIMEOUT(absolute)=0)",
         f"Set(PENNY_SAID={_curl(section, 'next', told)})",
         'GotoIf($["${PENNY_SAID}" = "person"]?penny-away,person,1)',
         'GotoIf($["${PENNY_SAID:0:3}" = "to-"]?penny-to,${PENNY_SAID:3},1)',
         'GotoIf($["${PENNY_SAID}" = "done"]?done)',
+        'GotoIf($["${PENNY_SAID}" = "again"]?again)',
         "Goto(penny-away,s,1)",
+        "again: Set(PENNY_AGAIN=yes)",
+        "Goto(penny-talk,s,1)",
         "done: Hangup()",
     )
 
 
-def _away(section: AsteriskSection) -> Options:
+def _wire(section: AsteriskSection) -> str:
+    if section.wire == "audiosocket":
+        # By itself the application ends the call where it fails: no word, no person after it.
+        return f"TryExec(AudioSocket(${{PENNY_UUID}},{section.host}:{section.port}))"
+    return "Dial(WebSocket/penny/c(slin)f(json)v(id=${PENNY_UUID}),,g)"
+
+
+def _away(section: AsteriskSection, secrets: Path) -> Options:
     """``s``: Penny is away. ``person``: it hands over to the one who is rung then."""
     sound = [f"Playback({section.fallback_sound})"] if section.fallback_sound else []
     dial = section.fallback_dial
     away = [*sound, *([_dial(dial)] if dial else []), "Hangup()"]
-    person = _ring(dial) if dial else away
-    return [*_extension("s", "Answer()", *away), *_extension("person", *person)]
+    if not dial:
+        return [*_extension("s", "Answer()", *away), *_extension("person", *away)]
+    person = [*_extension("person", *_ring(dial, section, secrets)), *_over(section, secrets)]
+    return [*_extension("s", "Answer()", *away), *person]
 
 
-def _places(section: AsteriskSection) -> Options:
+def _places(section: AsteriskSection, secrets: Path) -> Options:
     """The destinations that the operator named; no other is ever dialled."""
-    rung = [_extension(name, *_ring(target)) for name, target in section.transfers.items()]
-    return [option for options in rung for option in options]
+    places = section.transfers.items()
+    rung = [_extension(name, *_ring(target, section, secrets)) for name, target in places]
+    return [*(option for options in rung for option in options), *_over(section, secrets)]
 
 
-def _ring(target: str) -> list[str]:
-    """The caller hears it ring; where it is not answered they come back to Penny, once."""
+def _ring(target: str, section: AsteriskSection, secrets: Path) -> list[str]:
+    """The caller hears it ring; where no one takes it they come back to Penny, once."""
     return [
-        _dial(target),
+        "Set(PENNY_RANG=yes)",
+        _dial(target, "gU(penny-whisper^${PENNY_UUID})"),
+        f"Set(PENNY_SAID={_tell_over(section, secrets)})",
+        "Set(PENNY_RANG=)",
+        'GotoIf($["${PENNY_OF}" != ""]?done)',
+        'GotoIf($["${PENNY_SAID}" = "back"]?back)',
         'GotoIf($["${DIALSTATUS}" = "ANSWER"]?done)',
-        'GotoIf($["${PENNY_RETURNED}" = "yes"]?done)',
-        "Set(PENNY_RETURNED=yes)",
+        "back: Set(PENNY_OF=${PENNY_UUID})",
         "Goto(penny-talk,s,1)",
         "done: Hangup()",
     ]
 
 
-def _dial(target: str) -> str:
-    return f"Dial({target},{RING_S},r)"
+def _over(section: AsteriskSection, secrets: Path) -> Options:
+    """A caller who hangs up: told, too."""
+    told = f"Set(PENNY_SAID={_tell_over(section, secrets)})"
+    return _extension("h", 'GotoIf($["${PENNY_RANG}" != "yes"]?quiet)', told, "quiet: NoOp()")
+
+
+def _tell_over(section: AsteriskSection, secrets: Path) -> str:
+    """How it went. ``ANSWEREDTIME`` would count from when Penny answered: it is not told."""
+    told = f"{_token(secrets)}&id=${{PENNY_UUID}}&status=${{DIALSTATUS}}"
+    return _curl(section, "over", told)
+
+
+def _whisper(section: AsteriskSection, secrets: Path) -> Options:
+    """To the person who has answered, alone, before the two are joined: what it is about."""
+    told = f"{_token(secrets)}&id=${{PENNY_UUID}}"
+    asked = _curl(section, "whisper", f"{told}&of=${{ARG1}}")
+    return _extension(
+        "s",
+        "Set(PENNY_UUID=${UUID()})",
+        *TIMEOUTS,
+        f"Set(PENNY_SAID={asked})",
+        'GotoIf($["${PENNY_SAID}" = "say"]?say)',
+        "Return()",
+        f"say: {_wire(section)}",
+        "Return()",
+    )
+
+
+def _dial(target: str, more: str = "") -> str:
+    return f"Dial({target},{RING_S},r{more})"
 
 
 def _websocket_client(section: AsteriskSection) -> Section:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Literal
 
@@ -145,22 +145,25 @@ class Lines(BaseModel):
         for index, did in enumerate(chosen.dids if chosen is not None else ()):
             if did.active and did.number in taken:
                 field = f"{method}.dids.{index}.number"
-                raise ProtocolError(f"{field}: this number is another tenant's", field=field)
+                reason = f"{field}: this number is another tenant's"
+                raise ProtocolError(reason, code="taken", field=field)
         theirs = [line.ip for line in others]
         theirs += [each for line in other_trunks for each in (line.host, *line.match)]
         if (gateway := reception.fxo_gateway) is not None:
             _check_apart("fxo_gateway.ip", gateway.ip, theirs)
             if gateway.user in {line.user for line in others}:
                 field = "fxo_gateway.user"
-                raise ProtocolError(f"{field}: another tenant's gateway has it", field=field)
+                reason = f"{field}: another tenant's gateway has it"
+                raise ProtocolError(reason, code="taken", field=field)
             name = fxo.id if fxo is not None else _free("fxo", self.fxo)
             fxo = _fxo(name, tenant, gateway, fxo, receives=method == "fxo_gateway")
         elif fxo is not None:
             fxo = fxo.model_copy(update={"receives": False})
         if (carrier := reception.carrier_grade) is not None:
-            _check_apart("carrier_grade.host", carrier.host, theirs)
+            shared = {each for line in other_trunks for each in (line.host, *line.match)}
+            _check_apart("carrier_grade.host", carrier.host, theirs, shared)
             for index, network in enumerate(carrier.match):
-                _check_apart(f"carrier_grade.match.{index}", network, theirs)
+                _check_apart(f"carrier_grade.match.{index}", network, theirs, shared)
             name = trunk.id if trunk is not None else _free("trunk", self.trunks)
             trunk = _trunk(name, tenant, carrier, trunk, receives=method == "carrier_grade")
         elif trunk is not None:
@@ -202,18 +205,24 @@ class Lines(BaseModel):
         return TelephonyReception(method=method, fxo_gateway=gateway, carrier_grade=carrier)
 
 
-def _check_apart(field: str, address: str, theirs: Iterable[str]) -> None:
-    """Asterisk knows a line by the address that a call comes from: no two tenants may share one.
+def _check_apart(
+    field: str, address: str, theirs: Iterable[str], shared: Collection[str] = ()
+) -> None:
+    """Asterisk knows a line by the address that a call comes from: no two tenants may have one
+    that is of both, but trunks of one carrier at the very same address: the number called tells
+    theirs apart.
 
     Names are compared as they are written; what they lead to is not asked.
     """
     network = _network(address)
     for other in theirs:
+        if address == other and other in shared:
+            continue
         known = _network(other)
         is_of_both = network is not None and known is not None and network.overlaps(known)
         if is_of_both or address == other:
             reason = "calls from there are another tenant's: Asterisk could not tell them apart"
-            raise ProtocolError(f"{field}: {reason}", field=field)
+            raise ProtocolError(f"{field}: {reason}", code="taken", field=field)
 
 
 def _network(address: str) -> IPv6Network | None:

@@ -65,12 +65,17 @@ _WISHES = (
     r"(?:call|ring|phone|help|speak|talk)\b(?! (?:out|round|over))",
     r"\b(?:hold|wait) for (?:a |an )?(?:real |live |human )?SOMEONE",
     r"\binor (?:badago|dago|al dago)\b|\bbadago inor\b",
+    r"\b(?:no hay|non hai|no hi ha) (?:nadie|ninguen|ningu)\b.{0,20}\b(?:con quien|con el que"
+    r"|con la que|amb qui|con quen)",
+    r"\b(?:there s|is there) (?:nobody|no one)\b.{0,20}\b(?:talk|speak) to",
     # "hablar con una persona", not "hablé con" nor "acabo de hablar con"
-    r"(?<!vaig )(?<!va )(?<!acabo de )(?<!despues de )(?<!despois de )(?<!tras )(?<!pude )"
+    r"(?<!sin )(?<!sense )(?<!sen )(?<!vaig )(?<!va )(?<!acabo de )(?<!despues de )"
+    r"(?<!despois de )(?<!tras )(?<!pude )"
     r"(?<!tuve que )(?<!logre )(?<!intente )(?<!consegui )(?<!podido )\bTALK "
     r"(?:con|amb|co|coa|cun|cunha) FEWWHO\b",
-    r"(?<!had to )(?<!did i )(?<!able to )(?<!used to )\b(?:speak|talk|deal|speaking|talking) "
-    r"(?:to|with) FEWWHO(?! (?:yesterday|last|before|earlier))",
+    r"(?<!without )(?<!had to )(?<!did i )(?<!able to )(?<!used to )"
+    r"\b(?:speak|talk|deal|speaking|talking) (?:to|with) FEWWHO"
+    r"(?! (?:yesterday|last|before|earlier))",
     r"\b(?:reach|hold of|through to|word with|escalate \w+ to) FEWWHO\b",
     r"\bWHO(?:a?rekin|ekin| batekin)? hitz egi(?:n|tea|ten|ngo)\b(?! nu| zu| ginen)",
     # "páseme con", "que me pase con", "put me through to"

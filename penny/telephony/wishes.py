@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 
 Json = dict[str, Any]
@@ -108,3 +108,11 @@ class Transfer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     to: str = Field(max_length=40)
+
+
+class WaitWish(BaseModel):
+    """Whether a caller is kept waiting: hears music, and is neither heard nor answered."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    on: StrictBool

@@ -91,5 +91,6 @@ def check(who: Identity, right: str, tenant: str | None = None) -> None:
     """As ``allows``. Raises Forbidden, naming the right."""
     if not allows(who, right, tenant):
         raise Forbidden(
-            f"this needs the right {right}: use a key that has it (`python -m penny keys create`)"
+            f"this needs the right {right}: use a key that has it (`python -m penny keys create`)",
+            field=right,
         )

@@ -3,10 +3,11 @@
 import { chart } from "./chart.js";
 import { ask, checked, openDesk } from "./desk.js";
 import { element, find } from "./element.js";
+import { reason } from "./faults.js";
 import { Look } from "./look.js";
 import { asSignedIn } from "./sign-in.js";
 import { clock, dollars } from "./ticker.js";
-import { currentLanguage, words } from "./words.js";
+import { currentLanguage, number, words } from "./words.js";
 
 const POLL_MS = 1000;
 
@@ -29,7 +30,7 @@ function drawCharts() {
   const errors = total(cut(series.errors));
   const latest = last(series.latency_p50_ms);
   const figures = [
-    { name: "sessions", title: say.live, values: series.sessions, how: "mean", kind: "line", print: (n) => String(Math.round(n * 10) / 10), headline: String(sessions.length) },
+    { name: "sessions", title: say.live, values: series.sessions, how: "mean", kind: "line", print: (n) => number(n, { maximumFractionDigits: 1 }), headline: String(sessions.length) },
     { name: "latency", title: say.latency, values: series.latency_p50_ms, how: "mean", kind: "line", print: ms, headline: ms(latest) },
     { name: "errors", title: say.errorCount, values: series.errors, how: "sum", kind: "columns", print: String, headline: String(errors) },
     { name: "usd", title: say.spent, values: series.usd, how: "sum", kind: "columns", print: dollars, headline: dollars(usd) },
@@ -125,7 +126,7 @@ function draw() {
   if (overview === null) return; // who sees one tenant's calls does not see the house
   const { ready, reasons, degraded = [] } = overview.readiness;
   const state = ready ? say.admin.ready : say.admin.notReady;
-  const why = [...reasons, ...degraded].join(", ");
+  const why = [...reasons, ...degraded].map(reason).join(", ");
   find("#health").textContent = why ? `${state}: ${why}` : state;
   find("#health").dataset.ready = String(ready);
   drawCharts();
@@ -144,7 +145,7 @@ const hangUp = (id) =>
 
 /** The figures of the house; null for who may not see them. */
 async function askOverview() {
-  const path = "/admin/v1/overview";
+  const path = `/admin/v1/overview?language=${currentLanguage()}`;
   const response = await asSignedIn(path);
   return response.status === 403 ? null : (await checked(path, response)).json();
 }

@@ -2,7 +2,7 @@
 
 import { element, find } from "./element.js";
 import { dollars } from "./ticker.js";
-import { words } from "./words.js";
+import { score as written, words } from "./words.js";
 
 const KEPT_FOLIOS = 50;
 const KEPT_NOTES = 50;
@@ -185,7 +185,7 @@ export class Brain {
       const bar = element("i");
       bar.style.inlineSize = `${Math.round(100 * (score ?? 0))}%`;
       strip.append(bar);
-      const figure = score === null ? "" : score.toFixed(2);
+      const figure = score === null ? "" : written(score);
       const head = element("summary", {}, element("span", { text: title || source }));
       if (score !== null) head.append(strip, element("b", { text: figure, title: say.score }));
       const body = element("blockquote", { text });

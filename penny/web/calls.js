@@ -205,7 +205,7 @@ function drawCall() {
     [say.latency, took(metrics.total_latency_ms)],
     [say.interruptions, String(metrics.interruptions_count)],
     [say.cost, call.cost.total_usd ? dollars(call.cost.total_usd) : "—"],
-    [say.end, call.end_reason || say.states.interrupted],
+    [say.end, call.end_reason ? (words().dashboard.ends[call.end_reason] ?? call.end_reason) : say.states.interrupted],
     [say.id, call.id],
   ];
   if (call.recorded.length) facts.push([say.recorded, call.recorded.map(recordedAs).join(", ")]);

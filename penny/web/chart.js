@@ -1,6 +1,7 @@
 // A chart drawn by hand: a line or columns over the last hours, its last figure printed large.
 
 import { drawing, element } from "./element.js";
+import { words } from "./words.js";
 
 const WIDTH = 320;
 const HEIGHT = 96;
@@ -65,7 +66,7 @@ export function chart({ name, title, values, at, how, kind, print, headline }) {
   const grid = [0, 0.5].map((part) =>
     drawing("line", { x1: 0, x2: WIDTH, y1: 6 + part * (HEIGHT - 6), y2: 6 + part * (HEIGHT - 6), class: "grid" }),
   );
-  const label = `${title}: ${headline}. Max ${known.length ? print(Math.max(...known)) : "—"}`;
+  const label = `${title}: ${headline}. ${words().admin.most} ${known.length ? print(Math.max(...known)) : "—"}`;
   const facts = { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label };
   const hour = (seconds) =>
     new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });

@@ -4,7 +4,7 @@ import { ask, openDesk } from "./desk.js";
 import { element, find } from "./element.js";
 import { clock, dollars } from "./ticker.js";
 import { trend } from "./trend.js";
-import { currentLanguage, words } from "./words.js";
+import { currentLanguage, number as numbers, words } from "./words.js";
 
 const FILTERS = ["since", "until", "mode", "edge", "tenant", "test"];
 const MAIN = ["resolution_rate", "escalation_rate", "avg_sentiment", "avg_latency"];
@@ -35,7 +35,6 @@ async function load() {
 
 // -- how figures are written ------------------------------------------------------------------
 
-const numbers = (value, options) => new Intl.NumberFormat(currentLanguage(), options).format(value);
 const PRINT = {
   calls: (value) => numbers(value),
   share: (value) => numbers(value, { style: "percent", maximumFractionDigits: Math.abs(value) < 0.1 ? 1 : 0 }),

@@ -1,19 +1,40 @@
 // What the desks have in common: a person signs in, asks, and sees what went wrong.
 
 import { find } from "./element.js";
+import { tell } from "./faults.js";
 import { asSignedIn, signIn } from "./sign-in.js";
 import { changeTheme, currentTheme, showTheme } from "./theme.js";
 import { currentLanguage, speak, words } from "./words.js";
+
+const REFUSED = ["sign_in_refused", "provider_away"];
 
 /** A response that went well. Throws an Error with its `status`, `code`, the `field` at fault and a `diff`. */
 export async function checked(path, response) {
   if (response.ok) return response;
   const { error } = await response.json().catch(() => ({}));
-  throw Object.assign(new Error(error?.message ?? `${path}: ${response.status}`), { status: response.status, code: error?.code, field: error?.param, diff: error?.diff });
+  const { message = `${path}: ${response.status}`, code, param: field, diff, retryable } = error ?? {};
+  throw Object.assign(new Error(message), { status: response.status, code, field, diff, retryable });
 }
 
 /** The answer's body. Throws as `checked` does. */
 export const ask = async (path, options) => (await checked(path, await asSignedIn(path, options))).json();
+
+/** Sign in; a key that opens nothing is not the same as none. Throws as `checked` does. */
+async function enter(key) {
+  const response = await signIn(key);
+  await checked("/v1/sign-in", response).catch((error) => {
+    if (error.code === "unauthorized") error.code = error.retryable ? "keys_unreadable" : "key_unknown";
+    throw error;
+  });
+}
+
+/** Whether nobody is signed in. Where callers need no key they are told by a right that they lack. */
+async function isSignedOut({ status, code }) {
+  if (status === 401) return true;
+  if (code !== "forbidden") return false;
+  const { signed_in: isIn } = await ask("/v1/sign-in").catch(() => ({ signed_in: false }));
+  return !isIn;
+}
 
 /**
  * A desk: `load` asks for what it shows, again every `pollMs` where that is given; `draw` shows it
@@ -24,17 +45,32 @@ export function openDesk({ load, draw, pollMs = 0 }) {
   const { dataset } = document.body;
   let isOpen = false;
   let isAsked = false; // what is shown went wrong for a person: no poll takes it away
+  let fault = null; // what is shown
 
-  function complain(error, asked) {
-    const asksKey = error.status === 401 || (error.code === "forbidden" && !isOpen);
+  function showFault() {
+    if (fault) find("#problem p").textContent = tell(fault);
+  }
+
+  async function complain(error, asked) {
+    const isOut = await isSignedOut(error);
     isAsked = asked;
-    find("#problem").hidden = asksKey && !asked;
-    find("#problem p").textContent = error.status ? error.message : words().admin.unreachable;
-    if (!asksKey) return;
+    fault = isOut && error.code !== "key_unknown" && isOpen ? { status: error.status, code: "signed_out" } : error;
+    find("#problem").hidden = isOut && !isOpen && !asked; // who opens a page was never signed in
+    showFault();
+    if (!isOut && (isOpen || error.code !== "forbidden")) return;
+    isOpen = false;
     dataset.state = "locked";
     find("#entry").hidden = false;
     find("#desk").hidden = true;
     if (find("#health")) find("#health").textContent = "";
+  }
+
+  function tellRefused(code) {
+    history.replaceState(null, "", location.pathname);
+    fault = { status: 403, code: REFUSED.includes(code) ? code : "internal_error" };
+    isAsked = true;
+    find("#problem").hidden = false;
+    showFault();
   }
 
   async function act(work) {
@@ -43,7 +79,7 @@ export function openDesk({ load, draw, pollMs = 0 }) {
       isAsked = false;
       await work();
     } catch (error) {
-      complain(error, true);
+      await complain(error, true);
     }
   }
 
@@ -53,7 +89,7 @@ export function openDesk({ load, draw, pollMs = 0 }) {
       await show();
       if (!isAsked) find("#problem").hidden = true;
     } catch (error) {
-      complain(error, isAsked);
+      await complain(error, isAsked);
     }
   }
 
@@ -75,6 +111,7 @@ export function openDesk({ load, draw, pollMs = 0 }) {
     const say = words();
     find("#theme").setAttribute("aria-label", say.themes[currentTheme()]);
     find("#theme").title = say.themes[currentTheme()];
+    showFault();
     draw(isOpen);
   }
 
@@ -83,8 +120,7 @@ export function openDesk({ load, draw, pollMs = 0 }) {
     const key = find("#key").value;
     find("#key").value = "";
     act(async () => {
-      const response = await signIn(key);
-      await checked("/v1/sign-in", response);
+      await enter(key);
       if (pollMs) {
         dataset.state = "loading"; // what is shown may still be being opened: polls go on
         find("#entry").hidden = true;
@@ -105,7 +141,8 @@ export function openDesk({ load, draw, pollMs = 0 }) {
   showTheme();
   speak(currentLanguage());
   redraw();
-  if (pollMs) poll();
-  else look();
+  const first = pollMs ? poll() : look();
+  const refused = new URLSearchParams(location.search).get("refused"); // by the organisation's provider
+  if (refused) first.then(() => tellRefused(refused));
   return act;
 }

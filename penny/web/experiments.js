@@ -2,6 +2,7 @@
 
 import { ask, openDesk } from "./desk.js";
 import { element, find } from "./element.js";
+import { reason } from "./faults.js";
 import { currentLanguage, words } from "./words.js";
 
 let experiments = [];
@@ -56,7 +57,7 @@ function experimentOf(each) {
     { class: "experiment", "aria-label": each.name },
     element("h2", {}, each.name, " ", element("span", { class: "chip", dataset: { state: { runs: "ready", stopped: "away", disabled: "part" }[state] }, text: say.states[state] })),
     element("dl", { class: "terms" }, ...facts.map(([name, value]) => element("div", {}, element("dt", { text: name }), element("dd", { text: value })))),
-    ...(each.stopped ? [element("p", { class: "quiet", text: say.why(each.stopped.reason, moment(each.stopped.at_ms)) })] : []),
+    ...(each.stopped ? [element("p", { class: "quiet", text: say.why(reason(each.stopped.reason), moment(each.stopped.at_ms)) })] : []),
     ...each.warnings.map((warning) => element("p", { class: "warning", text: say.warnings[warning] })),
     element("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": `${each.name}: ${say.arm}` }, element("table", {}, element("thead", {}, element("tr", {}, ...heads.map((text, n) => element("th", { scope: "col", class: n < 2 ? "name" : "", text })))), element("tbody", {}, ...each.arms.map(armRow)))),
   );

@@ -2,7 +2,8 @@
 
 import { ask, openDesk } from "./desk.js";
 import { element, find } from "./element.js";
-import { currentLanguage, words } from "./words.js";
+import { reason } from "./faults.js";
+import { currentLanguage, score, words } from "./words.js";
 
 const POLL_MS = 3000;
 const HITS = 8;
@@ -28,7 +29,7 @@ function drawChoice() {
   const mine = collection();
   const problems = mine ? mine.files.filter((each) => each.problem).length : 0;
   find("#counts").textContent = mine ? say.counts(mine.files.length, mine.passages, problems, mine.vectors) : say.none;
-  find("#health").textContent = desk.fault || words().admin.ready;
+  find("#health").textContent = desk.fault ? reason(desk.fault) : words().admin.ready;
   find("#health").dataset.ready = String(!desk.fault);
 }
 
@@ -46,7 +47,7 @@ function fileRow(file) {
   if (file.passages) acts.append(button(say.read, file.name, () => read(file.name)));
   acts.append(button(say.remove, file.name, () => remove(file.name), "danger"));
   line.append(acts);
-  if (file.problem) line.append(element("p", { class: "why", text: file.problem }));
+  if (file.problem) line.append(element("p", { class: "why", text: reason(file.problem) }));
   return line;
 }
 
@@ -63,7 +64,7 @@ function whyOf(why) {
   const say = words().kb;
   const places = [
     why.by_words ? say.byWords(why.by_words) : say.notByWords,
-    why.by_vectors ? say.byVectors(why.by_vectors, why.cosine) : null,
+    why.by_vectors ? say.byVectors(why.by_vectors, score(why.cosine)) : null,
     why.found.length ? say.found(why.found.join(", ")) : null,
     why.lost.length ? say.lost(why.lost.join(", ")) : null,
   ];
@@ -83,7 +84,7 @@ function drawHits() {
       "li",
       {},
       element("strong", { text: hit.heading.join(" › ") }),
-      element("span", { class: "chip", text: hit.score.toFixed(2) }),
+      element("span", { class: "chip", text: score(hit.score) }),
       element("p", { text: hit.speakable || hit.text }),
       element("p", { class: "why", text: whyOf(hit.why) }),
       element("p", { class: "quiet", text: `${hit.source} · ${hit.position}` }),

@@ -2,6 +2,7 @@
 
 import { checked } from "./desk.js";
 import { element, find } from "./element.js";
+import { tell } from "./faults.js";
 import { asSignedIn } from "./sign-in.js";
 import { clock } from "./ticker.js";
 import { words } from "./words.js";
@@ -58,7 +59,7 @@ export class Look {
     return this.#watching?.id ?? null;
   }
 
-  async open(id, { words: spoken = false, trouble = "" } = {}) {
+  async open(id, { words: spoken = false, trouble = null } = {}) {
     this.#watching?.abort.abort();
     const watching = { id, abort: new AbortController(), over: false, trouble };
     this.#watching = watching;
@@ -76,8 +77,8 @@ export class Look {
     } catch (error) {
       if (signal.aborted) return;
       // Not allowed to read along, or the call is on another node: said where it was asked.
-      if (spoken) this.open(id, { trouble: error.message });
-      else watching.trouble = error.message;
+      if (spoken) this.open(id, { trouble: error });
+      else watching.trouble = error;
       this.draw();
     }
   }
@@ -94,7 +95,7 @@ export class Look {
     find("#look-title").textContent = `${words().admin.look}: ${this.#watching.id}`;
     const { over, trouble } = this.#watching;
     const note = spoken ? words().admin.wordsShown : words().admin.wordsHidden;
-    find("#look-note").textContent = trouble || (over ? words().admin.over : note);
+    find("#look-note").textContent = trouble ? tell(trouble) : (over ? words().admin.over : note);
   }
 
   #add({ from, at_ms, event }) {

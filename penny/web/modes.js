@@ -1,6 +1,7 @@
 // The choice of mode, from GET /v1/modes.
 
 import { element } from "./element.js";
+import { dollars } from "./ticker.js";
 import { currentLanguage, words } from "./words.js";
 
 const DEMO_MODE = "EXTERNAL"; // the one that `make demo` plays without a key
@@ -11,7 +12,7 @@ function facts(mode) {
   const price = mode.cost_per_minute_usd ?? null;
   const rows = [
     ["latency", say.latency, latency === null && !mode.available ? "" : say.measured(latency)],
-    ["cost", say.cost, price === null ? "" : `$${price.toFixed(2)}${say.perMinute}`],
+    ["cost", say.cost, price === null ? "" : `${dollars(price, 2)}${say.perMinute}`],
     ["privacy", say.privacy, mode.privacy ?? ""],
   ];
   const list = element("dl");

@@ -115,7 +115,7 @@ function explain(error) {
 /** The page's own words for a server's code; what a later server says of one that is new to it. */
 function tell(table, { code, message }) {
   console.info(`${code}: ${message}`);
-  return words()[table][code] ?? message;
+  return words()[table][code] ?? (code ? message : words().problems.page);
 }
 
 async function loadModes() {

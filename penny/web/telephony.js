@@ -2,6 +2,7 @@
 
 import { ask, openDesk } from "./desk.js";
 import { element, find } from "./element.js";
+import { tell } from "./faults.js";
 import { currentLanguage, words } from "./words.js";
 
 const PATH = "/api/config/telephony";
@@ -36,7 +37,7 @@ const FIELDS = {
 
 let saved = null;
 let draft = { method: "", fxo_gateway: null, carrier_grade: null };
-let wrong = { field: "", message: "" };
+let wrong = null; // what was not saved, and why
 let told = "";
 
 const part = () => (draft.method ? draft[draft.method] : null);
@@ -50,8 +51,8 @@ function begin(method) {
 function labelled(path, label, control, hint = "") {
   const id = `field-${path.replaceAll(".", "-")}`;
   control.id = id;
-  const hurt = wrong.field === path || wrong.field.startsWith(`${path}.`);
-  const notes = [hint && [`${id}-hint`, hint, "quiet"], hurt && [`${id}-wrong`, wrong.message, "wrong"]].filter(Boolean);
+  const hurt = wrong?.field === path || wrong?.field?.startsWith(`${path}.`);
+  const notes = [hint && [`${id}-hint`, hint, "quiet"], hurt && [`${id}-wrong`, tell(wrong), "wrong"]].filter(Boolean);
   if (hurt) control.setAttribute("aria-invalid", "true");
   if (notes.length) control.setAttribute("aria-describedby", notes.map(([noteId]) => noteId).join(" "));
   const texts = notes.map(([noteId, text, kind]) => element("span", { id: noteId, class: kind, text }));
@@ -107,7 +108,7 @@ async function showDialled() {
     const shown = examples.map(({ number, dialled }) => `${number} → ${dialled}`).join(" · ");
     find("#dialled").textContent = `${words().telephony.dialled}: ${shown}`;
   } catch (error) {
-    find("#dialled").textContent = error.message;
+    find("#dialled").textContent = tell(error);
   }
 }
 
@@ -198,7 +199,7 @@ function draw(isOpen) {
 function take(answer) {
   saved = answer;
   draft = structuredClone({ method: saved.method, fxo_gateway: saved.fxo_gateway, carrier_grade: saved.carrier_grade });
-  wrong = { field: "", message: "" };
+  wrong = null;
 }
 
 /** Only the chosen method's part is sent; the other stays as it was saved. */
@@ -228,7 +229,7 @@ async function save() {
     take(await send());
     told = "saved";
   } catch (error) {
-    wrong = { field: error.field ?? "", message: error.message };
+    wrong = error;
     throw error;
   } finally {
     draw(true);

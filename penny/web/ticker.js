@@ -1,7 +1,7 @@
 // The running figures of a call: minutes, money, time to answer.
 
 import { drawing, find } from "./element.js";
-import { words } from "./words.js";
+import { number, words } from "./words.js";
 
 const KEPT_TURNS = 24;
 
@@ -10,10 +10,10 @@ export const clock = (ms) => {
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 };
 
-/** Small sums need more digits than large ones. */
-export function dollars(usd) {
-  const cents = usd < 0.00005 || usd >= 1;
-  return `$${usd.toFixed(cents ? 2 : usd >= 0.01 ? 3 : 4)}`;
+/** Small sums need more digits than large ones; `digits` fixes them. */
+export function dollars(usd, digits = usd < 0.00005 || usd >= 1 ? 2 : usd >= 0.01 ? 3 : 4) {
+  const dots = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  return number(usd, { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol", ...dots });
 }
 
 export function median(values) {

@@ -37,6 +37,9 @@ const loadAgain = () =>
     draw(true);
   });
 
+/** What a receiver answered: its status, or why there was none. */
+const answerOf = ({ error, status }) => (error ? (words().webhooks.answers[error] ?? error) : String(status));
+
 /** Say what came of it, where it is seen and read aloud. */
 function tell(text) {
   find("#told").textContent = text;
@@ -47,7 +50,7 @@ const button = (text, does, danger = false) => element("button", { type: "button
 const test = (name) => async () => {
   tell(words().webhooks.sending(name));
   const answer = await post(`/v1/webhooks/${encodeURIComponent(name)}/test`, {});
-  tell(words().webhooks.tested(name, answer.ok, answer.error || String(answer.status), answer.took_ms));
+  tell(words().webhooks.tested(name, answer.ok, answerOf(answer), answer.took_ms));
 };
 
 const enable = (name, sendMissed) => async () => {
@@ -96,8 +99,7 @@ function deliveryRow(each) {
   );
   if (each.log.length) {
     const tries = each.log.map((line) => {
-      const answered = line.error || String(line.status);
-      return element("li", {}, `${moment(line.at_ms)} · ${answered} · ${line.took_ms} ms `, line.answer ? element("code", { text: line.answer }) : null);
+      return element("li", {}, `${moment(line.at_ms)} · ${answerOf(line)} · ${line.took_ms} ms `, line.answer ? element("code", { text: line.answer }) : null);
     });
     made.append(element("details", {}, element("summary", { text: say.tries(each.log.length) }), element("ol", { class: "tries" }, ...tries)));
   }

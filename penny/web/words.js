@@ -21,6 +21,12 @@ let language = remembered() in WORDS ? remembered() : "es";
 export const currentLanguage = () => language;
 export const words = () => WORDS[language];
 
+/** A number as the language writes it; `options` are those of Intl.NumberFormat. */
+export const number = (value, options) => new Intl.NumberFormat(language, options).format(value);
+
+/** A score from 0 to 1. */
+export const score = (value) => number(value, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+
 const pick = (book, path) => path.split(".").reduce((part, name) => part[name], book);
 
 /** Change the language and put its words in every element that asks for one. */

@@ -126,10 +126,17 @@ class AudioSocketPeer(Peer, asyncio.Protocol):
         self._active_s = self._loop.time()
 
     @classmethod
-    async def call(cls, call_id: UUID, host: str, port: int) -> AudioSocketPeer:
+    async def call(
+        cls, call_id: UUID, host: str, port: int, *, is_mute: bool = False
+    ) -> AudioSocketPeer:
         """Connect, name the call, and talk."""
-        loop = asyncio.get_running_loop()
-        _, peer = await loop.create_connection(lambda: cls(call_id), host, port)
+
+        def make() -> AudioSocketPeer:
+            peer = cls(call_id)
+            peer.is_mute = is_mute
+            return peer
+
+        _, peer = await asyncio.get_running_loop().create_connection(make, host, port)
         return peer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -226,10 +233,17 @@ class WebSocketPeer(Peer):
 
     @classmethod
     async def call(
-        cls, call_id: UUID, http: aiohttp.ClientSession, url: str, *, late_start: bool = False
+        cls,
+        call_id: UUID,
+        http: aiohttp.ClientSession,
+        url: str,
+        *,
+        late_start: bool = False,
+        is_mute: bool = False,
     ) -> WebSocketPeer:
         """Connect and talk. Raises aiohttp.WSServerHandshakeError where it is refused."""
         peer = cls(late_start=late_start)
+        peer.is_mute = is_mute
         peer._socket = await http.ws_connect(
             f"{url}?id={call_id}", protocols=["media"], max_msg_size=65_500
         )

@@ -33,7 +33,15 @@ class Channel:
         self.variables: dict[str, str] = {}
         self.done: list[str] = []
         """Applications that a caller notices: Answer, Playback(x), Dial(x), Hangup(cause)."""
+        self.persons: list[Channel] = []
+        """Who answered what was dialled; ``is_gone`` once they hang up."""
+        self.limit_s = 0
+        """Of the call, as Asterisk's own clock keeps it; 0: none."""
+        self.joined_under_s: int | None = None
+        """That limit when caller and person were joined; None: they were not."""
         self.group = ""
+        self.mute_legs = 0
+        """So many connections to Penny bring no sound of the caller's."""
         self.peers: list[Peer] = []
         self.connected = asyncio.Event()
         self.is_gone = False
@@ -80,28 +88,36 @@ class Dialplan:
 
     async def call(self, context: str, number: str, channel: Channel) -> None:
         """The whole call, until it is hung up."""
+        try:
+            context = await self._walk(context, number, channel)
+            if "h" in self._contexts[context]:
+                await self._walk(context, "h", channel)
+        finally:
+            self._groups[channel.group] -= 1
+
+    async def _walk(self, context: str, number: str, channel: Channel) -> str:
+        """From an extension on until it is over; the context where it was."""
         extension = self._find(context, number)
         channel.variables["EXTEN"] = number
         at = 0
-        try:
-            for _ in range(100):
-                _, (app, argument) = self._contexts[context][extension][at]
-                where = await self._run(channel, app, argument)
-                if where is None:
-                    return
-                if where == "":
-                    at += 1
-                elif "," in where:
-                    context, extension, priority = where.split(",")
-                    assert priority == "1"
-                    assert extension in self._contexts[context], where
-                    at = 0
-                else:
-                    steps = self._contexts[context][extension]
-                    at = next(i for i, (label, _) in enumerate(steps) if label == where)
-            raise AssertionError("the dialplan goes round and round")
-        finally:
-            self._groups[channel.group] -= 1
+        for _ in range(100):
+            if at == len(self._contexts[context][extension]):
+                return context
+            _, (app, argument) = self._contexts[context][extension][at]
+            where = await self._run(channel, app, argument)
+            if where is None:
+                return context
+            if where == "":
+                at += 1
+            elif "," in where:
+                context, extension, priority = where.split(",")
+                assert priority == "1"
+                assert extension in self._contexts[context], where
+                at = 0
+            else:
+                steps = self._contexts[context][extension]
+                at = next(i for i, (label, _) in enumerate(steps) if label == where)
+        raise AssertionError("the dialplan goes round and round")
 
     def _find(self, context: str, number: str) -> str:
         extensions = self._contexts[context]
@@ -142,11 +158,11 @@ class Dialplan:
                 assert found, filled
                 return await self._websocket(channel, found[1])
             case "Dial":
-                target = argument.split(",")[0]
-                channel.done.append(f"Dial({target})")
-                answered = self._answers(target)
-                channel.variables["DIALSTATUS"] = "ANSWER" if answered else "NOANSWER"
-                return "" if not answered else None
+                return await self._dial(channel, await self._fill(channel, argument))
+            case "Return":
+                return None
+            case "NoOp":
+                return ""
             case "Playback":
                 channel.done.append(f"Playback({argument})")
                 return ""
@@ -155,11 +171,34 @@ class Dialplan:
                 return None
         raise AssertionError(f"{app}({argument})")
 
+    async def _dial(self, channel: Channel, argument: str) -> str | None:
+        """As it was measured on Asterisk 23: who hangs up in the routine (``U``) has answered all
+        the same, and ``g`` lets the caller go on."""
+        target, _, options = argument.split(",")
+        found = re.fullmatch(r"r(gU\(([a-z-]+)\^([0-9a-f-]+)\))?", options)
+        assert found, options
+        channel.done.append(f"Dial({target})")
+        answered = self._answers(target)
+        channel.variables["DIALSTATUS"] = "ANSWER" if answered else "NOANSWER"
+        if not answered:
+            return ""
+        if found[1] is None:
+            return None
+        person = Channel("")
+        channel.persons.append(person)
+        person.variables["ARG1"] = found[3]
+        await self._walk(found[2], "s", person)
+        if not person.is_gone:
+            channel.joined_under_s = channel.limit_s
+        return "" if not channel.is_gone else None
+
     async def _audiosocket(
         self, channel: Channel, call_id: str, host: str, port: int
     ) -> str | None:
         try:
-            peer = await AudioSocketPeer.call(uuid.UUID(call_id), host, port)
+            peer = await AudioSocketPeer.call(
+                uuid.UUID(call_id), host, port, is_mute=self._is_mute(channel)
+            )
         except OSError:
             return None  # an application that fails ends the call
         return await self._talk(channel, peer)
@@ -167,10 +206,16 @@ class Dialplan:
     async def _websocket(self, channel: Channel, call_id: str) -> str | None:
         url = self._route(self._client["uri"].replace("ws", "http", 1))
         try:
-            peer = await WebSocketPeer.call(uuid.UUID(call_id), self._http, url)
+            peer = await WebSocketPeer.call(
+                uuid.UUID(call_id), self._http, url, is_mute=self._is_mute(channel)
+            )
         except (OSError, aiohttp.ClientError):
             return ""
         return await self._talk(channel, peer)
+
+    def _is_mute(self, channel: Channel) -> bool:
+        channel.mute_legs -= 1
+        return channel.mute_legs >= 0
 
     async def _talk(self, channel: Channel, peer: Peer) -> str | None:
         channel.peers.append(peer)
@@ -182,7 +227,9 @@ class Dialplan:
         if name == "GROUP(penny)":
             channel.group = value
             self._groups[value] += 1
-        elif name not in ("CURLOPT(conntimeout)", "CURLOPT(httptimeout)", "TIMEOUT(absolute)"):
+        elif name == "TIMEOUT(absolute)":
+            channel.limit_s = int(value)
+        elif name not in ("CURLOPT(conntimeout)", "CURLOPT(httptimeout)"):
             assert re.fullmatch(r"[A-Z_]+", name), name
             channel.variables[name] = value
 
@@ -237,8 +284,8 @@ class Dialplan:
 
 def _holds(condition: str) -> bool:
     inner = condition.removeprefix("$[").removesuffix("]").strip()
-    if found := re.fullmatch(r'"(.*)" = "(.*)"', inner):
-        return found[1] == found[2]
+    if found := re.fullmatch(r'"(.*)" (!?=) "(.*)"', inner):
+        return (found[1] == found[3]) == (found[2] == "=")
     if found := re.fullmatch(r"(\d+) > (\d+)", inner):
         return int(found[1]) > int(found[2])
     raise AssertionError(condition)

@@ -40,6 +40,7 @@ class FarSide:
         self.format = PCMU
         self.lead_ms, self.tells_played, self.needs_audio = lead_ms, tells_played, needs_audio
         self.dead_after_s = dead_after_s
+        self.heard_within_s: float | None = None
         self._returns_cleared, self._latency_s = returns_cleared, latency_s
         self.edge: PhoneEdge
         self.sent: list[tuple[float, bytes]] = []
@@ -50,7 +51,7 @@ class FarSide:
         self.transfers: list[str] = []
         self.takes_transfers = True
         self.hung_up_s: float | None = None
-        self.has_left = False
+        self.has_left = self.connects_anew = False
         self.played_until_s: list[tuple[float, float]] = []
         """(start, end) of each frame's playing."""
 
@@ -107,6 +108,9 @@ class FarSide:
 
     async def leave(self) -> None:
         self.has_left = True
+
+    async def connect_anew(self) -> None:
+        self.connects_anew = True
 
     def played_ms(self, until_s: float | None = None) -> float:
         """What the caller has heard in all."""

@@ -158,6 +158,8 @@ class ScriptedAdmin:
     watched: list[str] = field(default_factory=list)
     down: bool = False
     shows_words: bool = True
+    lacks: str = ""
+    """The right that who asks has not; asked for where a call is ended."""
 
     def refuse(self, request: web.Request) -> web.Response | None:
         if self.down:
@@ -175,7 +177,7 @@ class ScriptedAdmin:
         if request.method == "POST" and (await request.json())["key"] != self.key:
             fault = {"code": "unauthorized", "message": "the API key is unknown or was revoked"}
             return web.json_response({"error": fault}, status=401)
-        response = web.json_response({"csrf": TOKEN})
+        response = web.json_response({"signed_in": True, "csrf": TOKEN})
         if request.method == "POST":
             response.set_cookie("penny_page", self.key or "", httponly=True, samesite="Strict")
         return response
@@ -190,6 +192,9 @@ class ScriptedAdmin:
         refusal = self.refuse(request)
         if refusal is not None:
             return refusal
+        if self.lacks:
+            fault = {"code": "forbidden", "message": "this needs a right", "param": self.lacks}
+            return web.json_response({"error": fault}, status=403)
         name = request.match_info["id"]
         self.hung_up.append(name)
         self.sessions = [call for call in self.sessions if call["session_id"] != name]

@@ -22,12 +22,17 @@ class AsteriskWire(ABC):
 
     format = LINE
     needs_audio = True
+    heard_within_s: float | None = 2.0
 
     def __init__(self, places: Places) -> None:
         self._places = places
         self._keys = KeysOut(LINE)
         self.then: Next = "away"
         """What the dialplan does once the connection is let go."""
+        self.summary = ""
+        """For the person who is rung then."""
+        self.is_again = False
+        """The call was connected before, and nothing came."""
 
     @property
     @abstractmethod
@@ -50,9 +55,15 @@ class AsteriskWire(ABC):
         found = self._places.find(destination)
         if found is None:
             return False
-        self.then = found
+        self.then, self.summary = found, summary
         await self.leave()
         return True
+
+    async def connect_anew(self) -> None:
+        """The dialplan announces the call again; the second time it goes on without Penny."""
+        if self.is_open and not self.is_again:
+            self.then = "again"
+        await self.leave()
 
     async def hang_up(self) -> None:
         """Let the connection go; the dialplan hangs up, unless it has lost Penny already."""

@@ -19,7 +19,8 @@ from penny.edges.player import Cut
 from penny.edges.socket.typed import TypedWish
 from penny.edges.telephone.concealment import Arrivals
 from penny.edges.telephone.echo import FOUND_WITHIN_MS
-from penny.edges.telephone.first_words import FirstWords
+from penny.edges.telephone.first_words import FirstWords, HandOver
+from penny.edges.telephone.hold import HoldMusic
 from penny.edges.telephone.keys import KEYS, Keys
 from penny.edges.telephone.playout import Playout
 from penny.edges.telephone.ticker import Ticker
@@ -36,9 +37,11 @@ Json = dict[str, Any]
 LAST_WORD_S = 30.0
 """Most that a call goes on for what is still to be heard when it ends."""
 AFTER_LAST_WORD_S = 0.2
-AT_ONCE = frozenset({"client_ended", "client_gone", "drain", "operator"})
+AT_ONCE = frozenset({"client_ended", "client_gone", "drain", "no_sound", "operator"})
 """Ends of a session at which the caller is not let hear the rest."""
 HANDOFF = "handoff"
+NO_SOUND = "no_sound"
+"""The end of a call of whose caller nothing ever came."""
 FAILED = frozenset({"error", "speaker_lost", "drain", "client_gone"})
 """Ends that leave the caller to what the carrier was told for that: they may still be there."""
 
@@ -65,7 +68,8 @@ class PhoneEdge:
         self._keys = Keys()
         self._wish = TypedWish()
         self._sink: EdgeSink | None = None
-        self._heard_s = clock()
+        self._began_s = self._heard_s = clock()
+        self._has_heard = False
         self._destination = self._summary = ""
         self._is_gone = self._is_closing = False
         self._quiet: asyncio.Future[None] | None = None
@@ -75,6 +79,7 @@ class PhoneEdge:
         """Keyed in before the session began, or before its opening was heard."""
         self._first: FirstWords | None = None
         self._then: Callable[[], object] | None = None
+        self._hand_over: HandOver | None = None
         self._is_paused = False
         self.only_listens = False
         """Whether nothing is answered for now: who is there is not known."""
@@ -89,7 +94,10 @@ class PhoneEdge:
             at: the carrier's timestamp, in milliseconds or samples; None where it has none.
         """
         now_s = self._heard_s = self._clock()
+        self._has_heard = True
         echo = self.playout.echo
+        if self.playout.hold is not None:
+            return
         was_known = echo.gain > 0
         pcm = echo.take(self._wire.format.to_pcm16(audio), now_s)
         if echo.gain > 0 and not was_known:
@@ -97,11 +105,12 @@ class PhoneEdge:
         self._ears.hear(self._arrivals.take(pcm, now_s, at), self._line)
 
     def press(self, key: str) -> None:
-        """Take a key of the caller's, which stops what is being said to them; no last word is."""
+        """Take a key of the caller's, which stops what is being said to them; neither a last word
+        is stopped nor what tells of a person."""
         now_s = self._heard_s = self._clock()
-        if key not in KEYS or self._is_closing:
+        if key not in KEYS or self._is_closing or self.playout.hold is not None:
             return
-        if not self._keys and self._first is None:
+        if not self._keys and not self._must_hear:
             self._stop_answers(now_s)
         self._enter(self._keys.press(key, now_s))
 
@@ -125,9 +134,25 @@ class PhoneEdge:
         """Send keys to the other side (``Wire.send_keys``)."""
         self._wire.send_keys(digits)
 
+    def hold(self, music: bytes | None) -> None:
+        """Keep the caller waiting: what is being answered stops, they hear this and are not heard;
+        None: they are back.
+
+        Args:
+            music: PCM16 at 8 000 Hz.
+        """
+        if self._is_closing or (music is None) == (self.playout.hold is None):
+            return
+        if music is None:
+            self.playout.hold = None
+            self._wire.flush()
+            return
+        self._stop_answers(self._clock())
+        self.playout.hold = HoldMusic(music, self._wire.format)
+
     def answer_with(self, response: Json) -> None:
         """Stop what is being answered, and have this instead (of ``response.create``)."""
-        if not self._is_closing and self._first is None and not self.only_listens:
+        if not self._is_closing and not self._must_hear and not self.only_listens:
             self._stop_answers(self._clock())
             self._to_session(self._wish.begin(new_id("event"), response))
 
@@ -179,13 +204,13 @@ class PhoneEdge:
         if self._is_gone:
             sink.on_closed()
             return
-        if self._first is None:
-            self._hear_caller()
+        self._hear_caller()
 
     def deliver(self, event: Json) -> None:
         now_s = self._clock()
-        if self._first is not None:
-            self._first.take(event)
+        for followed in (self._first, self._hand_over):
+            if followed is not None:
+                followed.take(event)
         self._tell_cuts(self.playout.take(event, now_s))
         if self._wire.lead_ms and event["type"] == "response.output_audio.delta":
             self.playout.send_due(now_s)  # a far side that buffers need not wait for the slot
@@ -193,6 +218,8 @@ class PhoneEdge:
             self._destination = str(event.get("destination") or "")
             told = (event.get("reason"), event.get("summary"))
             self._summary = ". ".join(str(each) for each in told if each)
+            self._hand_over = HandOver(event, now_s)
+            self._ears.pause()
         elif event["type"] == "error" and (again := self._wish.again(event["error"])) is not None:
             self._to_session(again)
 
@@ -202,7 +229,7 @@ class PhoneEdge:
 
     def resume(self) -> None:
         self._is_paused = False
-        if self._first is None:
+        if not self._must_hear:
             self._ears.resume()
 
     async def aclose(self, reason: str, totals: Json) -> None:
@@ -210,6 +237,7 @@ class PhoneEdge:
         if self._is_closing:
             return
         self._is_closing = True
+        self.playout.hold = None
         try:
             if reason not in AT_ONCE and not self._is_gone:
                 await self._last_word()
@@ -221,6 +249,8 @@ class PhoneEdge:
         if reason == HANDOFF and self._destination and not self._is_gone:
             if not await self._wire.transfer(self._destination, self._summary):
                 await self._wire.leave()
+        elif reason == NO_SOUND:
+            await self._wire.connect_anew()
         elif reason in FAILED:
             await self._wire.leave()
         else:
@@ -246,6 +276,7 @@ class PhoneEdge:
             self._enter(self._keys.due(slot_s))
             self._look_for_first_words(slot_s)
             self._look_for_quiet(slot_s)
+            self._look_for_sound(slot_s)
             dead_s = self._wire.dead_after_s
             if dead_s is not None and slot_s - self._heard_s > dead_s:
                 log.warning("phone_peer_dead", after_s=dead_s)
@@ -254,30 +285,54 @@ class PhoneEdge:
             log.exception("phone_slot_failed")
             self._end()
 
+    def _look_for_sound(self, slot_s: float) -> None:
+        within_s = self._wire.heard_within_s
+        if within_s is None or self._has_heard or slot_s - self._began_s <= within_s:
+            return
+        if not self._is_gone:
+            log.warning("caller_not_connected", after_s=within_s)
+            self.end_reason = NO_SOUND
+            self._end()
+
+    @property
+    def _must_hear(self) -> bool:
+        """Whether something is being told that the caller may not interrupt."""
+        return self._first is not None or self._hand_over is not None
+
     def _look_for_first_words(self, slot_s: float) -> None:
+        is_playing = self.playout.is_playing(slot_s)
+        if self._hand_over is not None and self._hand_over.is_told(slot_s, is_playing=is_playing):
+            self._hand_over = None
+            self._hear_caller()
         if self._first is None or self._sink is None:
             return
-        heard, is_playing = self.playout.heard_words(slot_s), self.playout.is_playing(slot_s)
+        heard = self.playout.heard_words(slot_s)
         match self._first.look(heard, slot_s, is_playing=is_playing):
             case "again":
                 self._to_session(self._wish.begin(new_id("event"), self._first.again))
             case "given_up":
                 log.error("opening_not_heard")
-                self._hear_caller()
+                self._open()
             case "heard":
-                self._hear_caller()
+                self._open()
+
+    def _open(self) -> None:
+        """The opening was heard."""
+        self._first = None
+        self._hear_caller()
+        then, self._then = self._then, None
+        if then is not None:
+            then()
 
     def _hear_caller(self) -> None:
-        """From now on; first, what waited."""
-        self._first = None
+        """From now on, where they may interrupt; first, what waited."""
+        if self._must_hear:
+            return
         if not self._is_paused:
             self._ears.resume()
         entries, self._entries = self._entries, []
         for entry in entries:
             self._enter(entry)
-        then, self._then = self._then, None
-        if then is not None:
-            then()
 
     def _look_for_quiet(self, slot_s: float) -> None:
         if self._quiet is None or self._quiet.done():
@@ -298,7 +353,7 @@ class PhoneEdge:
         """What was keyed in is what the caller typed: an item of theirs, and the wish to answer."""
         if not entry:
             return
-        if self._sink is None or self._first is not None or self.only_listens:
+        if self._sink is None or self._must_hear or self.only_listens:
             self._entries.append(entry)
             return
         content = [{"type": "input_text", "text": entry}]

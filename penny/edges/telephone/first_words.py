@@ -1,4 +1,4 @@
-"""What must be heard of a call's opening before its caller may interrupt. Pure."""
+"""What must be heard before a caller may interrupt: a call's opening, its hand-over. Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ Json = dict[str, Any]
 BEGUN_WITHIN_S = 20.0
 """A speaker that has not begun to say it by then is not waited for: the caller is heard."""
 MOST_TRIES = 3
+TOLD_WITHIN_S = 12.0
+"""As long as a session waits for the goodbye of a hand-off (``penny.session.endings``)."""
 
 Verdict = Literal["wait", "again", "heard", "given_up"]
 
@@ -70,3 +72,28 @@ class FirstWords:
         self._tries += 1
         self._response_id, self._until_s = "", now_s + BEGUN_WITHIN_S
         return "again"
+
+
+class HandOver:
+    """Follows the response that tells a caller of the person who takes over: the first after the
+    hand-off, or the one that it names.
+
+    Args:
+        handoff: the event (``penny.handoff``).
+    """
+
+    def __init__(self, handoff: Json, now_s: float) -> None:
+        self._response_id = str(handoff.get("response_id") or "")
+        self._until_s = now_s + TOLD_WITHIN_S
+        self._has_ended = False
+
+    def take(self, event: Json) -> None:
+        """An event of the speaker's."""
+        if event["type"] == "response.created" and not self._response_id:
+            self._response_id = event["response"]["id"]
+        elif event["type"] == "response.done":
+            self._has_ended |= event["response"]["id"] == self._response_id
+
+    def is_told(self, now_s: float, *, is_playing: bool) -> bool:
+        """Whether it was heard to its last word, or there is none."""
+        return not is_playing and (self._has_ended or now_s >= self._until_s)

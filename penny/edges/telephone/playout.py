@@ -15,6 +15,7 @@ from typing import Any
 from penny.edges.playback import Playback
 from penny.edges.player import FRAME_MS, Cut, Frame, ItemHeard, ItemSent
 from penny.edges.telephone.echo import Echo
+from penny.edges.telephone.hold import HoldMusic
 from penny.edges.telephone.wire import Wire
 
 
@@ -57,6 +58,8 @@ class Playout:
         """When the far side has played all that was sent."""
         self._is_filling = False
         """Whether the last that was sent is silence of ours."""
+        self.hold: HoldMusic | None = None
+        """What fills the line while the caller waits."""
         self._number = 0
         self._is_told = False
         """Whether the far side returns marks at all."""
@@ -88,9 +91,10 @@ class Playout:
     def play(self, slot_s: float) -> None:
         """Send what this slot is due; silence where there is nothing and the wire needs it."""
         is_silent = not self.send_due(slot_s)
-        if is_silent and self._wire.needs_audio and self._dry_at_s - slot_s < DRY_S:
+        needs = self._wire.needs_audio or self.hold is not None
+        if is_silent and needs and self._dry_at_s - slot_s < DRY_S:
             self._is_filling = True
-            self._send(self._silence, slot_s)
+            self._send(self._silence if self.hold is None else self.hold.frame(), slot_s)
 
     def send_due(self, now_s: float) -> bool:
         """Send what may leave by now; False where that is no sound."""

@@ -28,6 +28,9 @@ class Wire(Protocol):
     dead_after_s: float | None
     """A peer of whom nothing came for so long is gone; None where the connection finds out by
     itself (pings)."""
+    heard_within_s: float | None
+    """A caller of whom no sound came so long after the answer is not connected; None: not looked
+    at."""
 
     def play(self, frame: bytes) -> None:
         """Send 20 ms of audio in ``format``; always whole frames."""
@@ -64,6 +67,11 @@ class Wire(Protocol):
     async def leave(self) -> None:
         """Let the connection go without ending the call: something failed here, and what the
         carrier was told to do then (a sentence, a person) comes next. Idempotent."""
+        ...
+
+    async def connect_anew(self) -> None:
+        """No sound of the caller's came: ``leave``, and where the carrier can, have it connect the
+        call once more, once. Idempotent."""
         ...
 
 

@@ -51,6 +51,7 @@ class TwilioWire:
     tells_played = True
     needs_audio = False
     dead_after_s: float | None = None
+    heard_within_s: float | None = 2.0
 
     def __init__(
         self,
@@ -106,6 +107,10 @@ class TwilioWire:
     async def leave(self) -> None:
         self._is_over = True
         self._connection.begin_close()
+
+    async def connect_anew(self) -> None:
+        """Twilio goes on to the number's fallback: it has been told of no other stream."""
+        await self.leave()
 
     def _send(self, message: Json) -> None:
         self._connection.send_text(orjson.dumps(message))

@@ -6,6 +6,7 @@ The dialplan is the one that saving renders; an interpreter runs it against a re
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import struct
 from collections.abc import AsyncIterator
@@ -15,9 +16,11 @@ from typing import Any
 from uuid import uuid4
 
 import aiohttp
+import numpy as np
 import pytest
 
 from config.telephony import TelephonySection
+from penny.errors import SessionRefused
 from penny.gateway.opening import Opener
 from penny.session.broker import Broker
 from penny.telephony.reception import read_reception
@@ -27,7 +30,7 @@ from tests.doubles.dialplan import Channel, Dialplan
 from tests.doubles.house import running_gateway
 from tests.doubles.operator import OPERATOR
 from tests.doubles.speech import silence, speak
-from tests.penny.telephony.shapes import an_fxo
+from tests.penny.telephony.shapes import a_trunk, an_fxo
 
 
 pytestmark = pytest.mark.engines
@@ -46,9 +49,16 @@ class Office:
         self.broker: Broker | None = None
         self._calls: list[asyncio.Task[None]] = []
 
-    def dial(self, number: str = NUMBER, caller: str = "+34600123456") -> Channel:
+    def dial(
+        self,
+        number: str = NUMBER,
+        caller: str = "+34600123456",
+        line: str = "fxo-1",
+        mute_legs: int = 0,
+    ) -> Channel:
         channel = Channel(caller)
-        call = self.plan.call("penny-fxo-1", number, channel)
+        channel.mute_legs = mute_legs
+        call = self.plan.call(f"penny-{line}", number, channel)
         self._calls.append(asyncio.create_task(call))
         return channel
 
@@ -62,7 +72,7 @@ class Office:
             await asyncio.gather(*self._calls)
         return channel.done
 
-    async def hand_over(self, channel: Channel, destination: str) -> None:
+    async def hand_over(self, channel: Channel, destination: str, summary: str = "") -> None:
         """What talks hands the call of this channel over."""
         async with asyncio.timeout(60):
             await channel.connected.wait()
@@ -71,11 +81,31 @@ class Office:
             while not self.broker.sessions:
                 await asyncio.sleep(0.01)
         [session] = self.broker.sessions.values()
-        session.tell_caller({"type": "penny.handoff", "destination": destination})
+        told = {"destination": destination, "summary": summary}
+        session.tell_caller({"type": "penny.handoff", **told})
         asyncio.get_running_loop().call_soon(session.end, "handoff")
         async with asyncio.timeout(60):
             while session.id in self.broker.sessions:
                 await asyncio.sleep(0.01)
+
+    async def person_of(self, channel: Channel) -> Channel:
+        """Who answered it, once they are told."""
+        async with asyncio.timeout(60):
+            while not channel.persons:
+                await asyncio.sleep(0.01)
+            await channel.persons[-1].connected.wait()
+        return channel.persons[-1]
+
+    async def transfers(self) -> dict[str, int]:
+        """How they ended."""
+        return await self.figures("penny_phone_transfers_total")
+
+    async def figures(self, name: str) -> dict[str, int]:
+        """A counter of the operator's, by its label."""
+        async with self.http.get(f"{self.url}/metrics") as answer:
+            text = await answer.text()
+        found = re.findall(name + r'\{\w+="(.+)"\} (.+)', text)
+        return {label: int(float(count)) for label, count in found}
 
     async def sessions(self) -> list[Json]:
         async with self.http.get(f"{self.url}/admin/v1/sessions", headers=OPERATOR) as answer:
@@ -97,6 +127,8 @@ async def an_office(
     is_away: bool = False,
     max_sessions: int = 10,
     numbers: Json | None = None,
+    lines: dict[str, Json] | None = None,
+    tenants: Json | None = None,
 ) -> AsyncIterator[Office]:
     asterisk: Json = {
         "enabled": True,
@@ -107,7 +139,8 @@ async def an_office(
     }
     section: Json = {"folder": str(folder), "asterisk": asterisk, "numbers": numbers or {}}
     store = TelephonyStore(folder, TelephonySection.model_validate(section), {})
-    store.save("default", read_reception(an_fxo(fxo_ports=2)))
+    for tenant, told in (lines or {"default": an_fxo(fxo_ports=2)}).items():
+        store.save(tenant, read_reception(told))
     network = {"127.0.0.1:8080": "127.0.0.1:9", "127.0.0.1:9019": "127.0.0.1:9"}
     async with aiohttp.ClientSession() as http:
         plan = Dialplan(store.files, http, network, lambda _target: answers)
@@ -119,6 +152,7 @@ async def an_office(
             telephony=section,
             session={"greeting": "Buenos días."},
             gateway={"max_sessions": max_sessions},
+            tenants=tenants or {},
         ) as gateway:
             assert gateway.asterisk is not None
             network["127.0.0.1:8080"] = f"127.0.0.1:{gateway.port}"
@@ -159,6 +193,21 @@ async def test_the_caller_who_hangs_up_leaves_nothing_behind(tmp_path: Path) -> 
         channel.is_gone = True
         channel.peer.hang_up()
         assert await office.over(channel) == ["Answer"]
+        await office.until_sessions(0)
+
+
+async def test_an_analogue_line_that_sounds_busy_is_a_caller_who_has_hung_up(
+    tmp_path: Path,
+) -> None:
+    """The number is Mexican, and so is the tone."""
+    async with an_office(tmp_path, "audiosocket") as office:
+        channel = office.dial()
+        await office.until_connected(channel)
+        await office.until_sessions(1)
+        at_s = np.arange(2000) / 8000
+        tone = (2000 * np.sin(2 * np.pi * 425 * at_s)).astype("<i2").tobytes()
+        channel.peer.say((tone + bytes(len(tone))) * 10)
+        assert await office.over(channel) == ["Answer", "Hangup()"]
         await office.until_sessions(0)
 
 
@@ -216,6 +265,38 @@ async def test_a_caller_whose_connection_breaks_is_not_hung_up_on(
         await office.until_sessions(0)
 
 
+@pytest.mark.parametrize("wire", ["audiosocket", "websocket"])
+async def test_a_call_that_brings_no_sound_is_connected_anew_once(
+    tmp_path: Path, wire: str
+) -> None:
+    async with an_office(tmp_path, wire) as office:
+        channel = office.dial(mute_legs=1)
+        async with asyncio.timeout(60):
+            while len(channel.peers) < 2:
+                await asyncio.sleep(0.01)
+        await channel.peer.until_loud(10)  # it is greeted again
+        await asyncio.sleep(2.5)
+        [session] = await office.until_sessions(1)
+        assert await office.figures("penny_phone_calls_silent_total") == {"fxo-1": 1}
+        async with office.http.post(
+            f"{office.url}/admin/v1/sessions/{session['session_id']}/hang-up", headers=OPERATOR
+        ):
+            pass
+        assert await office.over(channel) == ["Answer", "Answer", "Hangup()"]
+
+
+@pytest.mark.parametrize("wire", ["audiosocket", "websocket"])
+async def test_a_call_that_stays_without_sound_goes_to_the_person(
+    tmp_path: Path, wire: str
+) -> None:
+    async with an_office(tmp_path, wire) as office:
+        channel = office.dial(mute_legs=2)
+        assert await office.over(channel) == ["Answer", *AWAY]
+        assert len(channel.peers) == 2
+        assert await office.figures("penny_phone_calls_silent_total") == {"fxo-1": 2}
+        await office.until_sessions(0)
+
+
 @pytest.mark.parametrize(
     ("destination", "target"), [("soporte", "Local/queue@office"), ("ventas", "PJSIP/200")]
 )
@@ -225,7 +306,61 @@ async def test_a_hand_off_rings_the_place_that_was_named(
     async with an_office(tmp_path, "websocket") as office:
         channel = office.dial()
         await office.hand_over(channel, destination)
-        assert await office.over(channel) == ["Answer", f"Dial({target})"]
+        assert await office.over(channel) == ["Answer", f"Dial({target})", "Hangup()"]
+        assert channel.joined_under_s == 0  # as long as they like: no limit is left on the call
+        assert [person.peers for person in channel.persons] == [[]]
+
+
+@pytest.mark.parametrize("wire", ["audiosocket", "websocket"])
+async def test_who_takes_a_call_hears_first_what_it_is_about(tmp_path: Path, wire: str) -> None:
+    async with an_office(tmp_path, wire) as office:
+        channel = office.dial()
+        await office.hand_over(channel, "soporte", "Llama por su factura de marzo.")
+        person = await office.person_of(channel)
+        assert await office.over(channel) == ["Answer", "Dial(Local/queue@office)", "Hangup()"]
+        assert (person.peer.end, channel.joined_under_s) == ("continue", 0)
+        assert len(person.peer.loud()) > 50  # more than a second of it
+        assert await office.transfers() == {"short": 1}  # both parted at once
+        await office.until_sessions(0)
+
+
+async def test_who_hangs_up_while_it_is_whispered_does_not_take_the_call(tmp_path: Path) -> None:
+    async with an_office(tmp_path, "audiosocket") as office:
+        channel = office.dial()
+        await office.hand_over(channel, "soporte", "Llama por su factura de marzo.")
+        person = await office.person_of(channel)
+        await person.peer.until_loud(5)
+        assert isinstance(person.peer, AudioSocketPeer)
+        person.is_gone = True
+        person.peer.hang_up()
+        async with asyncio.timeout(60):
+            while len(channel.peers) < 2:  # the caller talks to Penny again
+                await asyncio.sleep(0.01)
+        await channel.peer.until_loud(10)
+        assert channel.joined_under_s is None
+        assert await office.transfers() == {"declined": 1}
+        await office.hand_over(channel, "soporte")
+        rung = "Dial(Local/queue@office)"
+        assert await office.over(channel) == ["Answer", rung, "Answer", rung, "Hangup()"]
+
+
+async def test_a_person_is_joined_at_once_where_penny_cannot_say_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, open_begun = [], Opener.open_begun
+
+    async def open_once(opener: Opener, *given: Any, **named: Any) -> Any:
+        opened.append(given)
+        if len(opened) > 1:
+            raise SessionRefused("there is no room")
+        return await open_begun(opener, *given, **named)
+
+    monkeypatch.setattr(Opener, "open_begun", open_once)
+    async with an_office(tmp_path, "audiosocket") as office:
+        channel = office.dial()
+        await office.hand_over(channel, "soporte", "Llama por su factura de marzo.")
+        assert await office.over(channel) == ["Answer", "Dial(Local/queue@office)", "Hangup()"]
+        assert (len(opened), channel.joined_under_s) == (2, 0)
 
 
 async def test_who_is_not_answered_comes_back_once(tmp_path: Path) -> None:
@@ -238,6 +373,7 @@ async def test_who_is_not_answered_comes_back_once(tmp_path: Path) -> None:
         await office.hand_over(channel, "soporte")
         rung = "Dial(Local/queue@office)"
         assert await office.over(channel) == ["Answer", rung, "Answer", rung, "Hangup()"]
+        assert await office.transfers() == {"no-answer": 2}
 
 
 async def test_a_full_penny_sends_callers_to_the_person(tmp_path: Path) -> None:
@@ -297,6 +433,33 @@ async def test_other_numbers_are_refused_and_a_third_caller_of_two_ports_is_told
             call.peer.hang_up()
         await office.over(third)
         await office.until_sessions(0)
+
+
+async def test_calls_of_two_trunks_at_one_address_are_each_credited_to_their_own(
+    tmp_path: Path,
+) -> None:
+    """One registers, one is known by its address; Asterisk takes calls of either for the other."""
+    registers, known = "+34910000001", "+34910000003"
+    by_ip = a_trunk(auth_type="ip_auth", match=["203.0.113.7"], dids=[{"number": known}])
+    lines = {"default": a_trunk(), "acme": by_ip}
+    numbers = {known: {"tenant": "acme"}}
+    tenants = {"acme": {}}
+    async with an_office(
+        tmp_path, "audiosocket", numbers=numbers, lines=lines, tenants=tenants
+    ) as office:
+        credited = []
+        for number in range(20):
+            did = (registers, known)[number % 2]
+            channel = office.dial(did, line=("trunk-1", "trunk-2")[number // 2 % 2])
+            await office.until_connected(channel)
+            [session] = await office.until_sessions(1)
+            credited.append((did, session["tenant"]))
+            assert isinstance(channel.peer, AudioSocketPeer)
+            channel.is_gone = True
+            channel.peer.hang_up()
+            await office.over(channel)
+            await office.until_sessions(0)
+        assert credited == [(registers, "default"), (known, "acme")] * 10
 
 
 async def test_who_shows_no_token_announces_nothing_and_who_is_not_announced_is_shut_out(

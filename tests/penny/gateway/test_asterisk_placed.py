@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -162,7 +163,7 @@ async def test_what_ended_while_asterisk_was_not_heard_is_over_once_it_is(
         _, told = await at.place()
         door = at.gateway.asterisk
         wire = AudioSocketWire(lambda _id, _wire: None, door._places)
-        door._live["a call"] = wire
+        door._live["a call"] = SimpleNamespace(wire=wire)
         at.ari.channels.clear()
         [listener] = at.ari.listeners
         await listener.close()

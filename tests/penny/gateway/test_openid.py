@@ -36,6 +36,11 @@ async def test_who_signs_in_has_the_rights_of_the_first_group_and_no_other(tmp_p
         async with OpenIdBrowser(gateway.url) as browser:
             await wish(browser, provider, rotate=True)  # its key is not known yet
             assert await browser.sign_in("/nowhere") == (403, "sign_in_refused")
+            browser.http.headers["Accept"] = "text/html,*/*;q=0.8"  # as a person's browser
+            told = "?refused=sign_in_refused"
+            assert await browser.sign_in("/calls") == (303, f"/calls{told}")
+            assert await browser.sign_in("https://evil.example") == (303, f"/admin{told}")
+            del browser.http.headers["Accept"]
             async with browser.http.get(f"{gateway.url}/calls") as page:
                 assert 'href="/v1/sign-in/openid?to=/calls"' in await page.text()
 

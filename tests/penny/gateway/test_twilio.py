@@ -394,6 +394,11 @@ async def test_an_application_sends_keys_and_puts_a_live_call_through() -> None:
                     await asyncio.sleep(0.05)
             await until(lambda: stream.loud_ms() >= 100)
             assert await ask("keys", digits="5x") == 400
+            assert await ask("wait", on="yes") == 400
+            assert await ask("wait", on=True) == 204
+            before = stream.loud_ms()
+            await until(lambda: stream.loud_ms() >= before + 200)  # of the tone
+            assert await ask("wait", on=False) == 204
             assert await ask("transfer", to="+34900000000") == 404
             assert await ask("transfer", to="soporte") == 202
             await until(lambda: bool(api.updates))

@@ -177,7 +177,6 @@ def test_tenants_have_lines_of_their_own_and_no_number_twice(tmp_path: Path) -> 
         (a_trunk(host="b.example", match=["203.0.113.128/25"]), "carrier_grade.match.0"),
         (a_trunk(host="b.example", match=["::ffff:203.0.113.7"]), "carrier_grade.match.0"),
         (a_trunk(host="203.0.113.7"), "carrier_grade.host"),
-        (a_trunk(host="SIP.carrier.example."), "carrier_grade.host"),
         (an_fxo(ip="192.168.1.50", user="other", dids=[]), "fxo_gateway.ip"),
         (an_fxo(ip="203.0.113.200", user="other", dids=[]), "fxo_gateway.ip"),
         (an_fxo(ip="192.168.1.51", dids=[]), "fxo_gateway.user"),
@@ -199,6 +198,19 @@ def test_no_two_tenants_calls_come_from_one_address(tmp_path: Path, told: Json, 
     apart["carrier_grade"]["dids"] = []
     store.save("other", read_reception(apart))
     store.save("acme", read_reception(theirs))  # its own addresses are no one else's
+
+
+def test_two_trunks_of_one_carrier_share_its_address(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.save("default", read_reception(a_trunk()))
+    theirs = a_trunk(auth_type="ip_auth", match=["203.0.113.7"], dids=[{"number": "+34910000003"}])
+    store.save("acme", read_reception(theirs))
+    plan = read_file(store.files / "penny_extensions.conf")
+    for line in ("trunk-1", "trunk-2"):  # whichever Asterisk takes the call for
+        steps = [value for _, value in plan[f"penny-{line}"]]
+        for number, credited in (("+34910000001", "trunk-1"), ("+34910000003", "trunk-2")):
+            at = steps.index(f"{number},1,Set(PENNY_DID={number})")
+            assert steps[at + 1] == f"n,Set(PENNY_LINE={credited})"
 
 
 def test_what_does_not_come_onto_the_disk_changes_nothing(tmp_path: Path) -> None:
@@ -369,6 +381,7 @@ def test_no_value_makes_a_section_or_an_option(
                 "penny-talk",
                 "penny-away",
                 "penny-to",
+                "penny-whisper",
             }
             assert {name for options in plan.values() for name, _ in options} == {"exten", "same"}
             assert json.loads((Path(folder) / "lines.json").read_text())["version"] == 1

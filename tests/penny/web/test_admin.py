@@ -39,7 +39,7 @@ async def test_live_calls_are_listed_with_state_latency_and_cost(desk: Desk) -> 
     row = desk.page.get_by_role("row", name="sess_1kq3v9")
     await expect(row).to_contain_text("habla")
     await expect(row).to_contain_text("412 / 780 ms")
-    await expect(row).to_contain_text("$0.241")
+    await expect(row).to_contain_text("0,241 $")
     await expect(row).to_contain_text("banco-norte")
     await expect(desk.page.locator("tbody tr")).to_have_count(4)
     assert desk.tab.complaints == []
@@ -82,7 +82,11 @@ async def test_words_that_may_not_be_read_are_refused_in_place(desk: Desk) -> No
     await page.get_by_role("button", name="Mirar: sess_1kq3v9").click()
     words = page.get_by_role("button", name="Ver lo que se dice")
     await words.click()
-    await expect(page.locator("#look-note")).to_have_text("see admin.show_transcripts")
+    note = page.locator("#look-note")
+    await expect(note).to_contain_text("Lo que se dice no se muestra")
+    await page.get_by_role("button", name="English").click()
+    await expect(note).to_contain_text("What is said is not shown")
+    await page.get_by_role("button", name="Español").click()
     await expect(words).to_have_attribute("aria-pressed", "false")
     await expect(page.locator("#events > div")).to_have_count(5)
     await expect(page.locator("#desk")).to_be_visible()
@@ -117,18 +121,59 @@ async def test_page_asks_for_the_key_once_and_keeps_it_from_scripts(desk: Desk) 
     await expect(page.locator("#desk")).to_be_hidden()
     await page.get_by_label("Clave").fill("penny_wrong")
     await page.get_by_role("button", name="Entrar").click()
-    await expect(page.get_by_role("alert")).to_contain_text("unknown or was revoked")
+    await expect(page.get_by_role("alert")).to_contain_text("Esa clave no existe")
     await page.get_by_label("Clave").fill(KEY)
     await page.get_by_role("button", name="Entrar").click()
     await expect(page.locator("tbody tr")).to_have_count(4)
     await page.reload()
     await expect(page.locator("tbody tr")).to_have_count(4)
+    await expect(page.get_by_role("alert")).to_be_hidden()
     assert KEY not in await page.evaluate("JSON.stringify([document.cookie, {...sessionStorage}])")
+
+
+async def test_sign_in_that_ended_is_told_in_either_language_and_begun_anew(desk: Desk) -> None:
+    page = desk.page
+    await expect(page.locator("tbody tr")).to_have_count(4)
+    desk.admin.key = KEY
+    alert = page.get_by_role("alert")
+    await expect(alert).to_contain_text("Su sesión ha terminado. Entre otra vez con su clave.")
+    await page.get_by_role("button", name="English").click()
+    await expect(alert).to_contain_text("You are signed out. Enter your key again.")
+    await page.get_by_label("Key", exact=True).fill(KEY)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("tbody tr")).to_have_count(4)
+    await expect(alert).to_be_hidden()
+    await expect(page.get_by_role("row", name="sess_1kq3v9")).to_contain_text("$0.241")
+
+
+async def test_account_that_is_not_admitted_is_told_on_the_page(desk: Desk) -> None:
+    page = desk.page
+    desk.admin.key = KEY
+    for code, told in (("sign_in_refused", "La cuenta de su"), ("provider_away", "no contesta")):
+        await page.goto(f"{desk.admin.url}?refused={code}")
+        await expect(page.get_by_role("alert")).to_contain_text(told)
+        await expect(page.locator("#entry")).to_be_visible()
+    await page.reload()  # it is told once
+    await expect(page.locator("#entry")).to_be_visible()
+    await expect(page.get_by_role("alert")).to_be_hidden()
+
+
+async def test_right_that_a_key_lacks_is_named_in_the_page_s_language(desk: Desk) -> None:
+    page = desk.page
+    desk.admin.lacks = "sessions:hang_up"
+    page.once("dialog", lambda dialog: dialog.accept())
+    await page.get_by_role("button", name="Colgar: sess_2kq3v9").click()
+    alert = page.get_by_role("alert")
+    await expect(alert).to_contain_text("Su clave no tiene el derecho sessions:hang_up.")
+    await expect(alert).to_be_in_viewport(ratio=1)
+    await page.get_by_role("button", name="English").click()
+    await expect(alert).to_contain_text("Your key lacks the right sessions:hang_up.")
+    await expect(page.locator("#desk")).to_be_visible()
 
 
 async def test_fault_of_the_house_is_told_and_passes(desk: Desk) -> None:
     desk.admin.down = True
-    await expect(desk.page.get_by_role("alert")).to_contain_text("the store does not answer")
+    await expect(desk.page.get_by_role("alert")).to_contain_text("Penny ha tenido un fallo.")
     desk.admin.down = False
     await expect(desk.page.get_by_role("alert")).to_be_hidden()
 

@@ -141,7 +141,7 @@ async def test_a_call_is_found_read_heard_held_and_erased_by_keyboard_too(ledger
     await expect(page.get_by_role("button", name="Dejar de retener")).to_be_visible()
     page.once("dialog", lambda dialog: dialog.accept())
     await page.get_by_role("button", name="Borrar").click()
-    await expect(page.locator("#problem")).to_contain_text("legal hold")
+    await expect(page.locator("#problem")).to_contain_text("Esta llamada está retenida")
     await page.get_by_role("button", name="Dejar de retener").click()
     await expect(page.get_by_role("button", name="Retener", exact=True)).to_be_visible()
     page.once("dialog", lambda dialog: dialog.accept())

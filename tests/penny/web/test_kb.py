@@ -69,7 +69,8 @@ async def test_an_owner_reads_asks_adds_and_deletes_by_keyboard_too(desk: Desk) 
     assert await find_violations(page) == []
     await sign_in(page)
 
-    await expect(page.locator("[data-file='foto.png'] .why")).to_contain_text("text recognition")
+    why = page.locator("[data-file='foto.png'] .why")
+    await expect(why).to_contain_text("una imagen no tiene texto")
     await page.get_by_label("Pregunta").fill("cómo me doy de baja")
     await page.keyboard.press("Enter")
     await expect(page.locator("#hits li").first).to_contain_text("por palabras, el 1.º")

@@ -167,9 +167,9 @@ async def test_external_shows_the_folio_its_sources_and_the_correction(visit: Vi
     folio, brain = page.locator("#folio"), page.get_by_role("complementary", name="El cerebro")
     await expect(brain).to_contain_text("El primer folio llega con el primer turno")
     await expect(folio).to_contain_text("Consulta sobre una factura pendiente")
-    await expect(folio).to_contain_text("como mensaje de sistema · 1240 ms · $0.0041")
+    await expect(folio).to_contain_text("como mensaje de sistema · 1240 ms · 0,0041 $")
     await expect(folio.locator(".passages li").first).to_contain_text("facturas/vencimientos.md")
-    await expect(folio.locator(".passages li").first).to_contain_text("0.91")
+    await expect(folio.locator(".passages li").first).to_contain_text("0,91")
     await expect(folio.locator(".beware")).to_contain_text("No prometer")
     correction = brain.locator(".correction")
     await expect(correction.locator("del")).to_have_text("el importe es de mil quinientos euros")
@@ -179,7 +179,7 @@ async def test_external_shows_the_folio_its_sources_and_the_correction(visit: Vi
     )
     await expect(brain.locator(".action")).to_contain_text("hecha")
     await expect(page.locator("#spending")).to_contain_text("Cerebro")
-    await expect(page.locator("#cost")).to_have_text("$0.019")
+    await expect(page.locator("#cost")).to_have_text("0,019 $")
     await keep_screenshot(visit, "external")
     assert visit.penny.starts[0].mode == "EXTERNAL"
     assert visit.complaints == []
@@ -408,13 +408,15 @@ async def test_page_has_its_own_words_for_every_code_of_the_server(visit: Visit)
         """async () => {
           const { ES } = await import("/web/words-es.js");
           const { EN } = await import("/web/words-en.js");
-          return [ES, EN].map(({ errors, ends }) => [Object.keys(errors), Object.keys(ends)]);
+          return [ES, EN].map(({ errors, ends, dashboard }) =>
+            [errors, ends, dashboard.ends].map(Object.keys));
         }"""
     )
     without_words = {"client_ended", "client_gone", "handoff"}  # no fault, or told otherwise
-    for errors, ends in books:
+    for errors, ends, of_calls in books:
         assert set(ERROR_CODES) - set(errors) == set()
         assert set(ends) == set(get_args(EndReason)) - without_words
+        assert set(get_args(EndReason)) - set(of_calls) == set()
 
 
 async def test_both_languages_have_the_same_words(visit: Visit) -> None:

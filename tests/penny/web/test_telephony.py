@@ -74,7 +74,7 @@ async def test_a_trunk_is_saved_and_tested_by_keyboard_alone(page: Page) -> None
         await page.keyboard.press("Enter")  # add a number: its field has the focus
         await page.keyboard.type("12x")
         await page.keyboard.press("Enter")
-        await expect(page.get_by_role("alert")).to_contain_text("carrier_grade.dids.0.number")
+        await expect(page.get_by_role("alert")).to_contain_text("Número: de 2 a 15 cifras")
         await expect(page.locator(":focus")).to_have_value("12x")
         await expect(page.locator(":focus")).to_have_attribute("aria-invalid", "true")
         await page.keyboard.press("Control+a")

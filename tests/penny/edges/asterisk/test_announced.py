@@ -12,6 +12,7 @@ from penny.edges.asterisk.announced import (
     WITHIN_S,
     Announced,
     Announcements,
+    Handed,
     Places,
 )
 
@@ -61,3 +62,29 @@ def test_a_place_is_one_of_the_operators_and_the_person_stands_in_for_every_othe
         None,
     )
     assert Places(frozenset(), has_person=True).find("soporte") == "person"
+
+
+def test_what_is_told_of_a_call_that_rings_is_kept_for_a_minute() -> None:
+    calls, call_id = Announcements(), uuid4()
+    handed = Handed("sess_1", "default", None, "es", "Llama por su factura.")
+    assert calls.handed(call_id, 0.0) is None
+    calls.hand(call_id, handed, 1.0)
+    assert calls.handed(call_id, 1.0 + KEPT_S) == handed
+    assert calls.handed(call_id, 1.1 + KEPT_S) is None
+
+
+def test_how_long_a_person_had_a_call_counts_from_when_they_were_told_of_it() -> None:
+    calls, call_id = Announcements(), uuid4()
+    assert calls.part(call_id, 5.0) == (False, None)  # of an earlier process, or not answered
+    calls.join(call_id, 10.0)
+    calls.whispered(call_id, 18.0, declined=False)
+    assert calls.part(call_id, 200.0) == (False, 182.0)
+    calls.whispered(call_id, 201.0, declined=True)  # it is over: nothing is kept of it
+    assert calls.part(call_id, 202.0) == (False, None)
+    calls.join(call_id, 300.0)
+    calls.whispered(call_id, 302.0, declined=True)
+    assert calls.part(call_id, 303.0) == (True, None)
+    for _ in range(MOST + 1):
+        calls.join(uuid4(), 400.0)
+    calls.join(call_id, 400.0)
+    assert calls.part(call_id, 401.0) == (False, 1.0)

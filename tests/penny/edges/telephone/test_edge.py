@@ -6,6 +6,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from config.schema import Config
@@ -20,6 +21,9 @@ from tests.virtual_time import VirtualTimeLoop
 
 
 pytestmark = pytest.mark.virtual_time
+
+LOUD = b"\x20" * 160
+"""20 ms of a voice, u-law."""
 
 
 def stall(seconds: float) -> None:
@@ -219,6 +223,89 @@ async def test_a_handoff_transfers_after_the_last_word_and_leaves_where_it_canno
         await closing
         assert far.transfers == ["soporte"]
         assert (far.has_left, far.hung_up_s) == (not can_transfer, None)
+
+
+async def test_what_tells_of_a_person_is_heard_to_its_last_word_whatever_the_caller_does() -> None:
+    for number in range(100):  # each is spoken to, and speaks and presses keys, at another moment
+        call = PhoneCall(FarSide())
+        call.edge.deliver({"type": "penny.handoff", "destination": "soporte", "summary": ""})
+        await asyncio.sleep(number / 200)
+        call.answer(1500)
+        heard_ms = call.sink.heard_ms()
+        for slot in range(75):
+            call.edge.hear(LOUD)
+            if slot == number % 75:
+                call.edge.press("5")
+            await asyncio.sleep(0.02)
+        assert call.sink.heard_ms() == heard_ms  # nobody is told of an interruption
+        await call.edge.aclose("handoff", {})
+        assert (call.far.flushes, call.far.transfers, call.sink.closed) == ([], ["soporte"], 0)
+        assert call.far.loud() * 20 >= 1500
+        assert not call.sink.of("response.cancel")
+
+
+async def test_a_call_that_goes_on_after_its_hand_off_hears_what_was_said_meanwhile() -> None:
+    """``actions.handoff_ends_session: false``; and a goodbye that never comes."""
+    for is_told in (True, False):
+        call = PhoneCall(FarSide())
+        call.edge.deliver({"type": "penny.handoff", "destination": "soporte", "summary": ""})
+        if is_told:
+            call.answer(1000)
+        for _ in range(40):
+            call.edge.hear(LOUD)
+            await asyncio.sleep(0.02)
+        assert call.sink.heard_ms() == 0
+        await asyncio.sleep(0.5 if is_told else 12.0)
+        assert call.sink.heard_ms() >= 780
+        await call.edge.aclose("operator", {})
+
+
+async def test_a_caller_of_whom_nothing_comes_is_not_connected() -> None:
+    far = FarSide()
+    far.heard_within_s = 2.0
+    call = PhoneCall(far)
+    await asyncio.sleep(1.9)
+    assert call.sink.closed == 0
+    await asyncio.sleep(0.2)
+    assert (call.sink.closed, call.edge.end_reason) == (1, "no_sound")
+    await call.edge.aclose("no_sound", {})
+    assert (far.connects_anew, far.hung_up_s) == (True, None)
+    other = PhoneCall(FarSide())
+    other.far.heard_within_s = 2.0
+    other.edge.hear(SILENCE)
+    await asyncio.sleep(5.0)  # once connected, a caller may be silent
+    assert other.sink.closed == 0
+
+
+async def test_a_caller_on_hold_hears_music_and_is_not_heard() -> None:
+    music = (np.arange(8000, dtype="<i2") + 1000).tobytes()  # a second
+    for needs_audio in (False, True):
+        call = PhoneCall(FarSide(needs_audio=needs_audio))
+        call.answer(4000)
+        await asyncio.sleep(0.5)
+        call.edge.hold(music)
+        assert call.sink.of("response.cancel") == []  # it was made whole; what is not heard is cut
+        assert call.sink.of("conversation.item.truncate")
+        at, heard_ms = len(call.far.sent), call.sink.heard_ms()
+        for _ in range(150):
+            call.edge.hear(LOUD)
+            call.edge.press("5")
+            await asyncio.sleep(0.02)
+        played = [frame for _, frame in call.far.sent[at:]]
+        assert 149 <= len(played) <= 160  # no gap, and no more ahead than two frames
+        assert played[10:60] == played[60:110]  # again and again
+        assert SILENCE not in played
+        assert call.sink.heard_ms() == heard_ms
+        call.edge.hold(music)  # again is as once
+        call.edge.hold(None)
+        call.edge.hear(LOUD)
+        await asyncio.sleep(0.1)
+        assert call.sink.heard_ms() > heard_ms
+        assert not call.sink.of("conversation.item.create")
+        flushed = len(call.far.flushes)
+        call.edge.hold(None)
+        assert len(call.far.flushes) == flushed
+        await call.edge.aclose("operator", {})
 
 
 async def test_a_dead_peer_ends_the_call_in_three_seconds() -> None:
