@@ -41,6 +41,10 @@ class FallbackSection(Section):
         None, description="name in telephony.dialing.<tenant>.transfers that is put through to"
     )
 
+    @property
+    def is_any(self) -> bool:
+        return bool(self.say or self.transfer)
+
 
 class NumberSection(Section):
     """One called number: whose it is and what answers."""

@@ -47,6 +47,7 @@ from penny.gateway.offered_calls import OfferedCalls
 from penny.gateway.phones import PhoneCall, Phones, incoming_call
 from penny.gateway.placed_calls import PlacedCalls, SeenBefore
 from penny.gateway.transfers import Transfers, come_back
+from penny.gateway.twilio_placing import AMD, STATUS, VOICE, placing
 from penny.gateway.twilio_transfer import TwilioTransfers
 from penny.telephony.dial_book import Dial
 
@@ -56,14 +57,12 @@ log = structlog.get_logger()
 Json = dict[str, Any]
 Handler = Callable[[web.Request, Any], Awaitable[web.Response]]
 
-VOICE = "/twilio/voice"
 STREAM = "/twilio/stream"
-STATUS = "/twilio/status"
-AMD = "/twilio/amd"
-DETECTION = {"enable": "Enable", "message_end": "DetectMessageEnd"}
 MOST_CALLER = 128
 """Characters: a SIP client calls from an address."""
 POLICY_VIOLATION = 1008
+BACK = {"returned": "returned", "leg": "parent_call", "anew": "anew"}
+"""What a stream's token tells of a call that had one before -> where its context has it."""
 
 
 class TwilioDoor:
@@ -187,8 +186,8 @@ class TwilioDoor:
         return _twiml(document if number is None else self._fall_back(document, number))
 
     def _take_back(self, call: PhoneCall, call_sid: str) -> Element:
-        """Connect a call that was not taken."""
-        about = {"returned": call.context["returned"], "leg": call.context["parent_call"]}
+        """Connect a call that was not taken, or brought no sound."""
+        about = {name: call.context[key] for name, key in BACK.items() if key in call.context}
         if call.direction == "outbound":
             about["dial"] = call.context["dial"]
         else:
@@ -208,21 +207,8 @@ class TwilioDoor:
 
     async def place(self, dial: Dial, section: DialingSection) -> str:
         """Place a call (``Placer``): its SID. Raises CarrierRefused."""
-        about = f"?dial={dial.id}"
-        fields = [
-            ("To", dial.number),
-            ("From", dial.caller_id),
-            ("Url", f"{self.signatures.public_url}{VOICE}{about}"),
-            ("StatusCallback", f"{self.signatures.public_url}{STATUS}{about}"),
-            *(("StatusCallbackEvent", event) for event in ("ringing", "answered", "completed")),
-            ("Timeout", str(section.ring_s)),
-            ("TimeLimit", str(section.max_s)),
-        ]
-        detection = DETECTION.get(self._section.machine_detection)
-        if detection is not None and dial.asked.get("on_machine", "talk") != "talk":
-            callback = f"{self.signatures.public_url}{AMD}{about}"
-            fields += [("MachineDetection", detection), ("AsyncAmd", "true")]
-            fields += [("AsyncAmdStatusCallback", callback)]
+        detection = self._section.machine_detection
+        fields = placing(dial, section, self.signatures.public_url, detection)
         return await self.api.place(fields)
 
     def connect(self, call_sid: str, about: dict[str, str]) -> Element:
@@ -313,8 +299,9 @@ class TwilioDoor:
         about = self.tokens.take(token, call_sid, self.now_s())
         if about is None or account_sid != self._section.account_sid:
             raise Forbidden("no valid token", code="stream_token")
-        back = about.get("returned", "")
-        if not await asyncio.to_thread(self._seen.take_once, f"stream {call_sid} {back}".strip()):
+        back, anew = about.get("returned", ""), {k: v for k, v in about.items() if k == "anew"}
+        name = f"stream {call_sid} {back or ''.join(anew)}".strip()
+        if not await asyncio.to_thread(self._seen.take_once, name):
             raise Forbidden("this call had its stream", code="stream_token")
         if "dial" in about:
             call = await self.placed.find(about["dial"]) if self.placed is not None else None
@@ -324,6 +311,7 @@ class TwilioDoor:
             number = self._config.telephony.numbers.get(about["to"], NumberSection())
             call = incoming_call(number, about["from"], about["to"])
             call = replace(call, session_id=about.get("session") or call.session_id)
+            call = replace(call, context=anew)
             await self._offers.begun(call, call_sid)
         return come_back(call, back, about["leg"], self.language_of(call)) if back else call
 
@@ -335,6 +323,7 @@ class TwilioDoor:
             lambda name: self._config.telephony.number_of(call.tenant, name) is not None,
             partial(self._transfer, call_sid, call),
             partial(self._end, call_sid, call),
+            partial(self._connect_anew, call_sid, call),
         )
         wire.edge = self._phones.edge(wire)
         connection.start(wire)
@@ -360,11 +349,18 @@ class TwilioDoor:
         document = self.transfers.write(call, call_sid, number, summary)
         return await self._update(call_sid, Twiml=twiml.write(document))
 
+    async def _connect_anew(self, call_sid: str, call: PhoneCall) -> bool:
+        """Once, and where an incoming call is new; any other goes on to its fallback."""
+        if call.context or call.direction == "outbound":
+            return False
+        document = self._take_back(replace(call, context={"anew": "1"}), call_sid)
+        return await self._update(call_sid, Twiml=twiml.write(document))
+
     async def _end(self, call_sid: str, call: PhoneCall) -> None:
         """Hang up where the stream's end alone would go on to the fallback."""
         ours = call.callee if call.direction == "inbound" else call.caller
         number = self._config.telephony.numbers.get(ours)
-        if number is not None and _has_fallback(number):
+        if number is not None and number.fallback.is_any:
             await self._update(call_sid, Status="completed")
 
     async def _update(self, call_sid: str, **fields: str) -> bool:
@@ -390,10 +386,6 @@ class TwilioDoor:
 
     def _count(self, reason: str) -> None:
         self.refused[reason] = self.refused.get(reason, 0) + 1
-
-
-def _has_fallback(number: NumberSection) -> bool:
-    return bool(number.fallback.say or number.fallback.transfer)
 
 
 def _twiml(document: Element) -> web.Response:

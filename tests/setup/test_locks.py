@@ -143,4 +143,4 @@ def test_the_readme_tells_what_make_run_downloads() -> None:
     assert told is not None
     assert int(told[1]) == pytest.approx(int(packages[1]), abs=25)
     weights = load_catalogue()["natural"].download_bytes // 10**6
-    assert f"fetches their {weights} MB" in readme
+    assert f"fetches better engines ({weights} MB, pinned by hash" in readme

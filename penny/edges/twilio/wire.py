@@ -44,6 +44,7 @@ class TwilioWire:
         knows: whether a name of the operator's has a number.
         transfer: puts the call through to a name of the operator's, with a summary.
         end: ends the call itself, where more than the stream's end is needed.
+        again: has Twilio begin another stream of the call; False where it goes on without.
     """
 
     format = AudioFormat("pcmu", 8000)
@@ -60,12 +61,14 @@ class TwilioWire:
         knows: Callable[[str], bool],
         transfer: Callable[[str, str], Awaitable[bool]],
         end: Callable[[], Awaitable[None]],
+        again: Callable[[], Awaitable[bool]],
     ) -> None:
         self._connection = connection
         self._sid = stream_sid
         self.can_transfer = knows
         self._transfer = transfer
         self._end = end
+        self._again = again
         self._has_stopped = self._is_over = False
         self.unknown = 0
         """Messages that were not understood."""
@@ -109,7 +112,9 @@ class TwilioWire:
         self._connection.begin_close()
 
     async def connect_anew(self) -> None:
-        """Twilio goes on to the number's fallback: it has been told of no other stream."""
+        """Twilio ends this stream itself as it begins the next."""
+        if not self._is_over and not self._has_stopped:
+            await self._again()
         await self.leave()
 
     def _send(self, message: Json) -> None:

@@ -60,7 +60,10 @@ class Line:
             async def end() -> None:
                 return None
 
-            wire = TwilioWire(connection, sid, lambda _name: False, transfer, end)
+            async def again() -> bool:
+                return False
+
+            wire = TwilioWire(connection, sid, lambda _name: False, transfer, end, again)
             call = PhoneCall(wire, self.ticker)
             connection.start(wire)
             await self.calls.put(call)

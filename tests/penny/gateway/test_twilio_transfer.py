@@ -124,3 +124,40 @@ async def test_the_legs_of_a_call_that_came_back_are_kept_together(tmp_path: Any
         async with http.get(address, headers=OPERATOR) as found:
             call = await found.json()
     assert (call["parent"], call["callee"]) == ("sess_before", NUMBER)
+
+
+async def test_a_call_that_brings_no_sound_gets_another_stream_once_and_then_its_fallback() -> None:
+    async with twilio_api() as api:
+        numbers = {NUMBER: {"fallback": {"say": "No podemos atenderle."}}}
+        async with line(twilio={"api_url": api.url}, numbers=numbers) as (http, url):
+            async with calling_in(http, url) as stream:
+                stream.sends_media = False
+                api.live.add(stream.call_sid)
+                await until(lambda: bool(api.updates))
+                await until(stream.closed.is_set)
+            ((call_sid, fields),) = api.updates
+            _, parameters, _ = read_connect(fields["Twiml"])
+            assert fromstring(fields["Twiml"]).findtext("Say") == "No podemos atenderle."
+            async with streaming(http, url, call_sid, parameters) as again:
+                again.sends_media = False
+                await until(again.closed.is_set)
+            assert len(api.updates) == 1  # Twilio goes on to what stands behind the stream
+            async with streaming(http, url, call_sid, parameters) as third:
+                await until(third.closed.is_set)
+                assert third.loud_ms() == 0
+            async with http.get(f"{url}/metrics") as answer:
+                text = await answer.text()
+            assert 'penny_phone_calls_silent_total{line=""} 2.0' in text
+
+
+async def test_a_stream_that_is_begun_anew_and_brings_sound_is_a_call_like_any_other() -> None:
+    async with twilio_api() as api, line(twilio={"api_url": api.url}) as (http, url):
+        async with calling_in(http, url) as stream:
+            stream.sends_media = False
+            api.live.add(stream.call_sid)
+            await until(lambda: bool(api.updates))
+        ((call_sid, fields),) = api.updates
+        _, parameters, _ = read_connect(fields["Twiml"])
+        async with streaming(http, url, call_sid, parameters) as again:
+            await until(lambda: again.loud_ms() >= 500)
+            await again.stop()
