@@ -30,7 +30,7 @@ from penny.aio.websocket import CALLER_MESSAGES_PER_S, SocketConnection
 from penny.edges.telephone.wire import CarrierRefused
 from penny.edges.twilio import twiml
 from penny.edges.twilio.api import TwilioApi
-from penny.edges.twilio.callers import read_caller
+from penny.edges.twilio.callers import read_callee, read_caller
 from penny.edges.twilio.signature import Signatures
 from penny.edges.twilio.tokens import StreamTokens
 from penny.edges.twilio.wire import (
@@ -149,15 +149,14 @@ class TwilioDoor:
     async def _offer(self, request: web.Request, form: Any) -> web.Response:
         if dial_id := request.query.get("dial"):
             return await self._answered(dial_id, str(form["CallSid"]))
-        number = self._config.telephony.numbers.get(str(form.get("To", "")))
+        callee = read_callee(str(form.get("To", "")))
+        number = self._config.telephony.numbers.get(callee)
         if number is None:
             self._count("unknown_number")
-            call = incoming_call(
-                NumberSection(), str(form.get("From", "")), str(form.get("To", ""))
-            )
+            call = incoming_call(NumberSection(), str(form.get("From", "")), callee)
             await self._offers.refused(call, "number_unknown", str(form["CallSid"]))
             return _twiml(twiml.reject())
-        call = incoming_call(number, read_caller(str(form.get("From", ""))), str(form["To"]))
+        call = incoming_call(number, read_caller(str(form.get("From", ""))), callee)
         call_sid = str(form["CallSid"])
         try:
             self._phones.check(call)
@@ -198,9 +197,10 @@ class TwilioDoor:
 
     async def call_of(self, form: Any) -> PhoneCall | None:
         """The call that a webhook about its transfer tells of."""
-        number = self._config.telephony.numbers.get(str(form.get("To", "")))
+        callee = read_callee(str(form.get("To", "")))
+        number = self._config.telephony.numbers.get(callee)
         if form.get("Direction") == "inbound":
-            caller, callee = read_caller(str(form.get("From", ""))), str(form["To"])
+            caller = read_caller(str(form.get("From", "")))
             return None if number is None else incoming_call(number, caller, callee)
         placed, call_sid = self.placed, str(form.get("CallSid", ""))
         return await placed.of_sid(call_sid) if placed is not None else None

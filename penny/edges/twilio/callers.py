@@ -1,6 +1,8 @@
-"""Who calls, as Twilio writes it: a number, a SIP address, or a sign that it is withheld. Pure."""
+"""Who calls and who is called, as Twilio writes it: a number or a SIP address. Pure."""
 
 from __future__ import annotations
+
+from urllib.parse import unquote
 
 
 KEYPAD = dict(zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "22233344455566677778889999", strict=True))
@@ -16,3 +18,10 @@ def read_caller(told: str) -> str:
     """The caller as received; '' where the number is withheld, as every other wire says it."""
     name = told.strip().lower().removeprefix("sip:").partition("@")[0]
     return "" if name in WITHHELD else told
+
+
+def read_callee(told: str) -> str:
+    """The number called: that of a SIP address (a SIP domain's calls, bridges') is its user."""
+    if not told.startswith(("sip:", "sips:")):
+        return told
+    return unquote(told.partition(":")[2].partition("@")[0].partition(";")[0])

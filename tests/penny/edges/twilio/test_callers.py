@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penny.edges.twilio.callers import read_caller
+from penny.edges.twilio.callers import read_callee, read_caller
 
 
 pytestmark = pytest.mark.pure
@@ -26,3 +26,14 @@ def test_a_withheld_number_is_none(told: str) -> None:
 )
 def test_another_caller_is_as_received(told: str) -> None:
     assert read_caller(told) == told
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        *("+34910000001", "sip:+34910000001@acme.sip.twilio.com", "sip:%2B34910000001@127.0.0.1"),
+        *("sips:+34910000001@example.org:5061;transport=tls", "sip:+34910000001;user=phone"),
+    ],
+)
+def test_a_sip_address_that_is_called_is_its_number(told: str) -> None:
+    assert read_callee(told) == "+34910000001"
