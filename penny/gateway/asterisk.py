@@ -35,8 +35,8 @@ from penny.edges.telephone.edge import PhoneEdge
 from penny.errors import ConfigError, PennyError, ProtocolError
 from penny.gateway.phones import PhoneCall, Phones, incoming_call
 from penny.gateway.placed_calls import PlacedCalls
-from penny.gateway.transfers import MOST_WHISPERED, Transfers, come_back
-from penny.telephony.lines import Fxo
+from penny.gateway.transfers import Transfers, come_back, leg_to_person
+from penny.telephony.lines import Fxo, Trunk
 from penny.telephony.store import TelephonyStore
 
 
@@ -159,15 +159,10 @@ class AsteriskDoor:
             return _say("refused", 403)
         call_id, form = told
         handed = self._handed(form.get("of", ""))
-        if form.get("dial"):
-            return await self._announce_placed(call_id, form, handed)
-        try:
-            lines = await asyncio.to_thread(self._store.read)
-        except PennyError as error:
-            log.warning("asterisk_call_refused", reason=error.message)
-            return _say("refused")
         did, line_id = form.get("did", ""), form.get("line", "")
-        line = next((each for each in lines.receiving() if each.id == line_id), None)
+        line = await self._find_line(line_id)
+        if form.get("dial"):
+            return await self._announce_placed(call_id, form, line, handed)
         if line is None or did not in line.numbers:
             log.warning("asterisk_call_refused", reason="no such number", line=line_id[:24])
             return _say("refused")
@@ -184,7 +179,7 @@ class AsteriskDoor:
         return _say("ok" if self._announced.announce(call, self._clock()) else "busy")
 
     async def _announce_placed(
-        self, call_id: UUID, form: dict[str, str], handed: Handed | None
+        self, call_id: UUID, form: dict[str, str], line: Fxo | Trunk | None, handed: Handed | None
     ) -> web.Response:
         """A call that was placed has been answered, or comes back from a transfer."""
         dial_id = form["dial"]
@@ -192,10 +187,20 @@ class AsteriskDoor:
         if call is None:
             log.warning("asterisk_call_refused", reason="no such call was placed")
             return _say("refused")
-        again = form.get("again") == "yes"
-        ids = call_id, "", call.tenant, call.caller, call.callee, dial_id
-        told = Announced(*ids, handed=handed, is_again=again)
+        again, line_id = form.get("again") == "yes", "" if line is None else line.id
+        ids = call_id, line_id, call.tenant, call.caller, call.callee, dial_id
+        analogue = line.home if isinstance(line, Fxo) else None
+        told = Announced(*ids, analogue=analogue, handed=handed, is_again=again)
         return _say("ok" if self._announced.announce(told, self._clock()) else "busy")
+
+    async def _find_line(self, line_id: str) -> Fxo | Trunk | None:
+        """None where there is none, or the lines cannot be read."""
+        try:
+            lines = await asyncio.to_thread(self._store.read)
+        except PennyError as error:
+            log.warning("telephony_lines_unreadable", reason=error.message)
+            return None
+        return next((each for each in lines.receiving() if each.id == line_id), None)
 
     async def _note(self, request: web.Request) -> web.Response:
         """Keep a number that was refused, so that the page can show it and add it."""
@@ -345,13 +350,19 @@ class AsteriskDoor:
         handed = told.handed
         if told.person_of is not None:
             assert handed is not None
-            return _leg_to_person(handed)
+            return leg_to_person(handed)
         if told.dial:
             assert self.placed is not None
             call = await self.placed.find(told.dial)
         else:
             call = self._describe(told)
-        if call is None or handed is None:
+        if call is None:
+            return None
+        anew = {"anew": "1"} if told.is_again else {}
+        call = replace(
+            call, context={**call.context, "line": told.line, **anew}, analogue=told.analogue
+        )
+        if handed is None:
             return call
         return come_back(call, "no-answer", handed.session_id, handed.language)
 
@@ -371,26 +382,11 @@ class AsteriskDoor:
         number = number.model_copy(
             update={"tenant": call.tenant, "mode": number.mode or self._section.mode}
         )
-        described = incoming_call(number, call.caller, call.did)
-        return replace(described, context={"line": call.line}, analogue=call.analogue)
+        return replace(incoming_call(number, call.caller, call.did), context={"line": call.line})
 
 
 def _handed(wire: AsteriskWire, call: PhoneCall) -> Handed:
     return Handed(call.session_id, call.tenant, call.mode, call.language, wire.summary)
-
-
-def _leg_to_person(handed: Handed) -> PhoneCall:
-    """The leg on which a person hears of the call that they have taken: no figure counts it."""
-    return PhoneCall(
-        tenant=handed.tenant,
-        caller="",
-        callee="",
-        direction="outbound",
-        mode=handed.mode,
-        language=handed.language,
-        whisper=handed.summary[:MOST_WHISPERED],
-        context={"parent_call": handed.session_id, "test": True},
-    )
 
 
 def _say(word: str, status: int = 200) -> web.Response:

@@ -248,7 +248,7 @@ class Phones:
         self._told[call.session_id] = ""
         try:
             reason = await self._carry(call, edge, begin)
-            if reason == NO_SOUND:
+            if reason == NO_SOUND and "anew" not in call.context:
                 line = str(call.context.get("line", ""))
                 self.silent[line] = self.silent.get(line, 0) + 1
             return reason

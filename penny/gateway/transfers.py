@@ -8,6 +8,7 @@ from dataclasses import replace
 import structlog
 from prometheus_client.core import CounterMetricFamily, Metric
 
+from penny.edges.asterisk.announced import Handed
 from penny.gateway.phones import PhoneCall
 from penny.ids import new_id
 from penny.localized import Localized, in_language
@@ -65,3 +66,17 @@ def come_back(call: PhoneCall, outcome: str, leg: str, language: str) -> PhoneCa
     greeting = in_language(RETURNED, language)
     again = replace(call, greeting=greeting, context=context, session_id=new_id("sess"))
     return replace(again, on_machine="talk")  # a person is there
+
+
+def leg_to_person(handed: Handed) -> PhoneCall:
+    """The leg on which a person hears of the call that they have taken: no figure counts it."""
+    return PhoneCall(
+        tenant=handed.tenant,
+        caller="",
+        callee="",
+        direction="outbound",
+        mode=handed.mode,
+        language=handed.language,
+        whisper=handed.summary[:MOST_WHISPERED],
+        context={"parent_call": handed.session_id, "test": True},
+    )

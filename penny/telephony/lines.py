@@ -216,9 +216,10 @@ def _check_apart(
     """
     network = _network(address)
     for other in theirs:
-        if address == other and other in shared:
-            continue
         known = _network(other)
+        is_same = address == other or (network is not None and network == known)
+        if is_same and other in shared:
+            continue
         is_of_both = network is not None and known is not None and network.overlaps(known)
         if is_of_both or address == other:
             reason = "calls from there are another tenant's: Asterisk could not tell them apart"

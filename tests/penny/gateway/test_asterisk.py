@@ -275,7 +275,9 @@ async def test_a_call_that_brings_no_sound_is_connected_anew_once(
             while len(channel.peers) < 2:
                 await asyncio.sleep(0.01)
         await channel.peer.until_loud(10)  # it is greeted again
-        await asyncio.sleep(2.5)
+        async with asyncio.timeout(60):
+            while len(channel.peer.heard) < 125:  # and goes on after the time it once had
+                await asyncio.sleep(0.02)
         [session] = await office.until_sessions(1)
         assert await office.figures("penny_phone_calls_silent_total") == {"fxo-1": 1}
         async with office.http.post(
@@ -293,7 +295,7 @@ async def test_a_call_that_stays_without_sound_goes_to_the_person(
         channel = office.dial(mute_legs=2)
         assert await office.over(channel) == ["Answer", *AWAY]
         assert len(channel.peers) == 2
-        assert await office.figures("penny_phone_calls_silent_total") == {"fxo-1": 2}
+        assert await office.figures("penny_phone_calls_silent_total") == {"fxo-1": 1}  # a call
         await office.until_sessions(0)
 
 
@@ -441,7 +443,8 @@ async def test_calls_of_two_trunks_at_one_address_are_each_credited_to_their_own
     """One registers, one is known by its address; Asterisk takes calls of either for the other."""
     registers, known = "+34910000001", "+34910000003"
     by_ip = a_trunk(auth_type="ip_auth", match=["203.0.113.7"], dids=[{"number": known}])
-    lines = {"default": a_trunk(), "acme": by_ip}
+    by_ip["carrier_grade"]["host"] = "203.0.113.7"
+    lines = {"default": a_trunk(host="203.0.113.7"), "acme": by_ip}
     numbers = {known: {"tenant": "acme"}}
     tenants = {"acme": {}}
     async with an_office(

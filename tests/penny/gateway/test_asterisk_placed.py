@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
+import numpy as np
 import pytest
 
 from config.telephony import TelephonySection
@@ -154,6 +155,26 @@ async def test_what_asterisk_does_not_take_is_over_at_once(
         assert (status, fault["error"]["code"]) == (502, "carrier_refused")
         at.ari.refuses = 0
         assert (await at.place())[0] == 202
+
+
+async def test_a_placed_call_on_an_analogue_line_that_sounds_busy_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_desk(tmp_path, monkeypatch) as at:
+        _, told = await at.place()
+        [asked] = at.ari.placed
+        await at.ari.tell(told["id"], "Up")
+        channel = Channel(FROM)
+        channel.variables |= asked["variables"]
+        running = asyncio.create_task(at.plan.call(asked["context"], asked["extension"], channel))
+        async with asyncio.timeout(60):
+            await channel.connected.wait()
+        at_s = np.arange(2000) / 8000
+        tone = (2000 * np.sin(2 * np.pi * 425 * at_s)).astype("<i2").tobytes()
+        channel.peer.say((tone + bytes(len(tone))) * 10)
+        async with asyncio.timeout(60):
+            await running
+        assert channel.done[-1] == "Hangup()"
 
 
 async def test_what_ended_while_asterisk_was_not_heard_is_over_once_it_is(

@@ -147,7 +147,7 @@ async def test_a_call_that_brings_no_sound_gets_another_stream_once_and_then_its
                 assert third.loud_ms() == 0
             async with http.get(f"{url}/metrics") as answer:
                 text = await answer.text()
-            assert 'penny_phone_calls_silent_total{line=""} 2.0' in text
+            assert 'penny_phone_calls_silent_total{line=""} 1.0' in text
 
 
 async def test_a_stream_that_is_begun_anew_and_brings_sound_is_a_call_like_any_other() -> None:

@@ -200,11 +200,23 @@ def test_no_two_tenants_calls_come_from_one_address(tmp_path: Path, told: Json, 
     store.save("acme", read_reception(theirs))  # its own addresses are no one else's
 
 
-def test_two_trunks_of_one_carrier_share_its_address(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({}, {}),
+        ({}, {"auth_type": "ip_auth", "match": ["203.0.113.7"]}),
+        ({"host": "203.0.113.7"}, {"auth_type": "ip_auth", "match": ["203.0.113.7"]}),
+        ({"match": ["203.0.113.7"]}, {"auth_type": "ip_auth", "match": ["203.0.113.7"]}),
+        ({"match": ["203.0.113.0/24"]}, {"auth_type": "ip_auth", "match": ["203.0.113.0/24"]}),
+        ({"auth_type": "ip_auth", "match": ["203.0.113.7"]}, {"host": "203.0.113.7"}),
+    ],
+)
+def test_two_trunks_of_one_carrier_share_its_address(
+    tmp_path: Path, one: Json, other: Json
+) -> None:
     store = open_store(tmp_path)
-    store.save("default", read_reception(a_trunk()))
-    theirs = a_trunk(auth_type="ip_auth", match=["203.0.113.7"], dids=[{"number": "+34910000003"}])
-    store.save("acme", read_reception(theirs))
+    store.save("default", read_reception(a_trunk(**one)))
+    store.save("acme", read_reception(a_trunk(**other, dids=[{"number": "+34910000003"}])))
     plan = read_file(store.files / "penny_extensions.conf")
     for line in ("trunk-1", "trunk-2"):  # whichever Asterisk takes the call for
         steps = [value for _, value in plan[f"penny-{line}"]]
