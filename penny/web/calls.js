@@ -77,9 +77,23 @@ function chipOf([name, value]) {
   chip.addEventListener("click", () => {
     if (name in linked) delete linked[name];
     else find(`#filters [name='${name}']`).value = "";
+    drawChips(); // now, not when the answer comes: by then the next chip may be pressed
     act(() => searchAgain());
   });
   return chip;
+}
+
+let chips = "";
+
+/** The filters that count; drawn anew only where they are others, so that none loses the focus. */
+function drawChips() {
+  const given = wanted();
+  const made = Object.entries(given).map(chipOf);
+  const told = JSON.stringify(made.map((each) => [each.textContent, each.ariaLabel]));
+  if (told === chips) return;
+  chips = told;
+  find("#all").hidden = made.length === 0;
+  find("#active").replaceChildren(...made);
 }
 
 /** A figure of the dashboard, or the label under which its calls are counted. */
@@ -315,8 +329,7 @@ function draw(isOpen) {
   if (!isOpen) return;
   find("#count").textContent = say.calls.count(found.length, cursor !== null);
   const given = wanted();
-  find("#all").hidden = Object.keys(given).length === 0;
-  find("#active").replaceChildren(...Object.entries(given).map(chipOf));
+  drawChips();
   find("#files").replaceChildren(...(found.length ? FILES : []).map((format) => link(format.toUpperCase(), `/v1/calls/export?${new URLSearchParams({ ...given, format })}`)));
   find("#calls").replaceChildren(...found.map(row));
   find("#more").hidden = cursor === null;
